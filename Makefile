@@ -1,0 +1,40 @@
+# Everything a user or developer runs; each target sets up what it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export RAY_AUTH_MODE ?= token
+export MLFLOW_DISABLE_TELEMETRY ?= true
+
+.PHONY: demo test test-fast check lint format benchmarks clean
+
+demo: $(READY)  ## run the example sweep to its end and print the table
+	$(BIN)/gatelab launch examples/digits.yaml
+
+test: check  ## static checks, then every test
+	$(BIN)/python -m pytest -m slow
+
+check: lint  ## static checks and the fast tests
+	$(BIN)/python -m pytest -m "not slow" -n 2
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+benchmarks: $(READY)  ## print every ratio of docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+# The environment: made once, made again when the pinned versions change.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "gatelab needs Python 3.11 or newer"'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,112 @@
+"""The contract of a gate: one target's rule for weighing the experts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import torch
+from optuna.distributions import BaseDistribution
+from torch import Tensor, nn
+
+from registry import Registry
+
+G = TypeVar("G", bound="type[Gate]")
+
+
+class Routing(NamedTuple):
+    """What a gate returns for a batch."""
+
+    weights: Tensor
+    """How much each expert counts, ``(batch, num_experts)``, non-negative."""
+    aux_loss: Tensor
+    """The gate's own loss, ``()``: already weighted, a mean over the batch."""
+    diagnostics: dict[str, Tensor] = {}
+    """Scalars ``()`` for the record, by name; read in evaluation mode only."""
+
+
+class Gate(nn.Module):
+    """A rule that weighs the experts for one target.
+
+    A subclass takes ``(in_features, num_experts, *, hyperparameters)``, raises ``ValueError`` for
+    values it cannot work with, and returns everything from :meth:`forward`. Integers fix its
+    structure; real-valued hyperparameters go through :meth:`register_hyperparameters`, so that
+    gates which differ only in them train together.
+    """
+
+    search_space: ClassVar[Mapping[str, BaseDistribution]] = MappingProxyType({})
+    """Optuna's distributions by constructor argument, searched when a spec names none."""
+
+    def __init__(self, in_features: int, num_experts: int) -> None:
+        """Check and keep the sizes.
+
+        Raises:
+            ValueError: If a size is below one.
+        """
+        super().__init__()
+        if in_features < 1 or num_experts < 1:
+            raise ValueError(
+                "`in_features >= 1` and `num_experts >= 1` must hold, "
+                f"but got ({in_features=}, {num_experts=})."
+            )
+        self.in_features = in_features
+        self.num_experts = num_experts
+
+    def register_hyperparameters(self, **values: float) -> None:
+        """Keep each real value as a scalar buffer of the same name."""
+        for name, value in values.items():
+            self.register_buffer(name, torch.tensor(float(value)))
+
+    def forward(self, x: Tensor) -> Routing:
+        """Route a batch ``(batch, in_features)``."""
+        raise NotImplementedError
+
+    def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        """Return the next values of buffers after a step, by name; none by default.
+
+        Args:
+            routing: What :meth:`forward` returned in this step.
+            progress: The share of the training that is done, ``()``, in [0, 1].
+        """
+        return {}
+
+
+gates: Registry[Gate] = Registry("gate")
+
+
+def register_gate(name: str) -> Callable[[G], G]:
+    """Return a class decorator that enters a :class:`Gate` under ``name``."""
+    return gates.register(name, Gate)
+
+
+def check_k(k: int, num_experts: int) -> None:
+    """Check the number of experts a gate may select.
+
+    Raises:
+        ValueError: If it is no integer in [1, num_experts].
+    """
+    if not isinstance(k, int) or not 1 <= k <= num_experts:
+        raise ValueError(f"`1 <= k <= num_experts` must hold, but got ({k=}, {num_experts=}).")
+
+
+def check_positive(**values: Any) -> None:
+    """Check that each named value is a number above zero.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"`{name} > 0` must hold, but got ({name}={value!r}).")
+
+
+def check_not_negative(**values: Any) -> None:
+    """Check that each named value is a number of zero or more.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name, value in values.items():
+        if not value >= 0:
+            raise ValueError(f"`{name} >= 0` must hold, but got ({name}={value!r}).")
