@@ -62,7 +62,9 @@ class Registry(Generic[T]):
             try:
                 importlib.import_module(module)
             except ImportError as error:
-                raise ValueError(f"{self.kind} {key!r}: cannot import {module!r}: {error}") from error
+                raise ValueError(
+                    f"{self.kind} {key!r}: cannot import {module!r}: {error}"
+                ) from error
         if name not in self._classes:
             raise ValueError(f"unknown {self.kind} {key!r}; {near_misses(name, self._classes)}")
         return self._classes[name]

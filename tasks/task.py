@@ -94,5 +94,3 @@ tasks: Registry[Task] = Registry("task")
 def register_task(name: str) -> Callable[[K], K]:
     """Return a class decorator that enters a :class:`Task` under ``name``."""
     return tasks.register(name, Task)
-
-

@@ -1,0 +1,141 @@
+"""The DSelect-k gate: k differentiable selectors, each a binary code that becomes exact."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from optuna.distributions import FloatDistribution, IntDistribution
+from torch import Tensor
+
+from gates.binary_codes import bits_entropy, code_weights, entropy, inverse, smooth_step
+from gates.gate import (
+    Gate,
+    Routing,
+    check_k,
+    check_not_negative,
+    check_positive,
+    register_gate,
+)
+from gates.logits import Logits, for_each_row
+
+
+class Selection(NamedTuple):
+    """What the selectors pick; the batch is last, and 1 where the gate is static."""
+
+    z: Tensor
+    """The bits' logits, ``(num_bits, k, batch)``."""
+    bits: Tensor
+    """Their smooth steps, the same shape, in [0, 1]."""
+    picks: Tensor
+    """The weight each selector gives each expert, ``(num_experts, k, batch)``."""
+    counts: Tensor
+    """How much each selector counts, ``(k, batch)``, summing to one."""
+
+
+@register_gate("dselect_k")
+class DSelectKGate(Gate):
+    """Mixes k selectors, each of which picks one expert once its smooth bits are 0 or 1.
+
+    Source: Hazimeh et al., DSelect-k: Differentiable Selection in the Mixture of Experts with
+    Applications to Multi-Task Learning, NeurIPS 2021, eqs. 4 to 6:
+    q(alpha, Z) = sum_i softmax(alpha)_i r(S(z_i)), with the entropy regulariser of section 3.2.
+    """
+
+    search_space = {
+        "k": IntDistribution(1, 4),
+        "gamma": FloatDistribution(0.01, 10.0, log=True),
+        "entropy_weight": FloatDistribution(1e-4, 1.0, log=True),
+    }
+    gamma: Tensor
+    entropy_weight: Tensor
+    penalty_weight: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        num_experts: int,
+        *,
+        k: int = 2,
+        gamma: float = 1.0,
+        entropy_weight: float = 0.0,
+        penalty_weight: float = 1.0,
+        static: bool = False,
+        reduction: Literal["mean", "published"] = "mean",
+    ) -> None:
+        """Make the gate.
+
+        Args:
+            in_features: Size of the gate's input.
+            num_experts: Number of experts.
+            k: Number of selectors, in [1, num_experts].
+            gamma: Width of the smooth step, above 0.
+            entropy_weight: Factor of the selectors' entropy, 0 or more: it drives bits to 0 or 1.
+            penalty_weight: Factor of the penalty on codes that name no expert, 0 or more; it
+                matters only where ``num_experts`` is no power of two.
+            static: Select the same experts for every example.
+            reduction: Regularisers as a mean over the batch, or ``"published"``: summed over it,
+                with the entropy taken over the experts.
+
+        Raises:
+            ValueError: If a value is out of its range.
+        """
+        super().__init__(in_features, num_experts)
+        check_k(k, num_experts)
+        check_positive(gamma=gamma)
+        check_not_negative(entropy_weight=entropy_weight, penalty_weight=penalty_weight)
+        if reduction not in ("mean", "published"):
+            raise ValueError(
+                f"`reduction in ('mean', 'published')` must hold, but got ({reduction=})."
+            )
+        self.register_hyperparameters(
+            gamma=gamma, entropy_weight=entropy_weight, penalty_weight=penalty_weight
+        )
+        self.k = k
+        self.reduction = reduction
+        self.num_bits = (num_experts - 1).bit_length()
+        self.complete = num_experts == 2**self.num_bits
+        # One map gives the bits (k * num_bits) and, after them, the selectors' logits (k).
+        self.logits = Logits(in_features, k * (self.num_bits + 1), static=static, bias=True)
+        self._start(gamma)
+
+    def _start(self, gamma: float) -> None:
+        """Draw the parameters as published: bits from U(±gamma/100), selectors from U(±0.05)."""
+        bits = self.k * self.num_bits
+        for parameter in self.logits.parameters():
+            torch.nn.init.uniform_(parameter.data[..., :bits], -gamma / 100, gamma / 100)
+            torch.nn.init.uniform_(parameter.data[..., bits:], -0.05, 0.05)
+
+    def select(self, x: Tensor) -> Selection:
+        """Return what every selector picks for ``(batch, in_features)``."""
+        logits = self.logits.transposed(x)
+        z, selectors = logits.split((self.k * self.num_bits, self.k))
+        z = z.unflatten(0, (self.k, self.num_bits)).transpose(0, 1)
+        bits = smooth_step(z, self.gamma)
+        return Selection(z, bits, code_weights(bits)[: self.num_experts], selectors.softmax(0))
+
+    def forward(self, x: Tensor) -> Routing:
+        """Route ``(batch, in_features)``."""
+        selection = self.select(x)
+        weights = (selection.counts * selection.picks).sum(1).mT
+        diagnostics = {} if self.training else self._diagnose(selection)
+        return Routing(for_each_row(weights, x), self._aux_loss(selection), diagnostics)
+
+    def _aux_loss(self, selection: Selection) -> Tensor:
+        """Return the weighted regularisers, summed over the selectors."""
+        by_bits = self.complete and self.reduction == "mean"
+        spread = bits_entropy(selection.bits) if by_bits else entropy(selection.picks)
+        loss = self.entropy_weight * spread
+        if not self.complete:
+            loss = loss + self.penalty_weight * inverse(selection.picks.sum(0))
+        return loss.sum() if self.reduction == "published" else loss.sum(0).mean()
+
+    def _diagnose(self, selection: Selection) -> dict[str, Tensor]:
+        """Return the share of exact bits, and of selectors whose expert another one picks too."""
+        experts = selection.picks.argmax(0)
+        same = (experts.unsqueeze(0) == experts.unsqueeze(1)).sum(0) > 1
+        dtype = selection.z.dtype
+        return {
+            "saturated_bits": (selection.z.abs() >= self.gamma / 2).to(dtype).mean(),
+            "selector_duplication": same.to(dtype).mean(),
+        }

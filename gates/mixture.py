@@ -1,0 +1,87 @@
+"""The mixture layer: every target's gate over shared experts, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from gates.gate import Gate, Routing
+from gates.stack import Stack
+
+
+class Mixture(nn.Module):
+    """Mixes shared experts once for each target."""
+
+    def __init__(self, gates: Sequence[Gate], experts: Sequence[nn.Module]) -> None:
+        """Stack one gate a target and the experts; each kind has one structure."""
+        super().__init__()
+        self.gates = Stack(gates)
+        self.experts = Stack(experts)
+        self.updates = type(gates[0]).update is not Gate.update
+
+    def forward(self, features: Tensor, gate_input: Tensor) -> tuple[Tensor, Routing]:
+        """Mix the experts for every target.
+
+        Args:
+            features: What the experts read, ``(batch, ...)``.
+            gate_input: What the gates read, ``(batch, in_features)``.
+
+        Returns:
+            The mixtures, ``(targets, batch, expert_features)``, and the stacked routing: weights
+            ``(targets, batch, num_experts)``, aux losses and diagnostics ``(targets,)``.
+        """
+        routing: Routing = self.gates(gate_input)
+        experts = self.experts(features)
+        return torch.einsum("tbn,nbd->tbd", routing.weights, experts), routing
+
+    def forward_sparse(self, features: Tensor, gate_input: Tensor) -> tuple[Tensor, Routing]:
+        """Do as :meth:`forward`, computing each expert only for examples that weigh it above 0.
+
+        For inference: which experts run depends on the data, so it cannot be vmapped.
+        """
+        routing: Routing = self.gates(gate_input)
+        weights = routing.weights
+        mixed: Tensor | None = None
+        for expert, used in enumerate((weights > 0).any(0).unbind(-1)):
+            rows = used.nonzero().squeeze(-1)
+            if len(rows) == 0:
+                continue
+            part = self.experts.call_one(expert, features[rows])
+            if mixed is None:
+                mixed = part.new_zeros((*weights.shape[:2], part.shape[-1]))
+            mixed.index_add_(1, rows, weights[:, rows, expert, None] * part)
+        if mixed is None:  # no example uses any expert
+            mixed = torch.zeros_like(self.forward(features, gate_input)[0])
+        return mixed, routing
+
+    def next_buffers(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        """Return the gates' buffers after a step, by their name in this module.
+
+        Args:
+            routing: What :meth:`forward` returned.
+            progress: The share of the training that is done, ``()``, in [0, 1].
+        """
+        if not self.updates:
+            return {}
+        each = _Update(self.gates.each)
+
+        def update(tensors: dict[str, Tensor], routing: Routing, progress: Tensor) -> object:
+            return functional_call(each, tensors, (routing, progress))
+
+        tensors = {f"gate.{name}": tensor for name, tensor in self.gates.tensors().items()}
+        after = torch.vmap(update, (0, 0, None), randomness="different")(tensors, routing, progress)
+        return {f"gates.each.{name}": tensor for name, tensor in after.items()}
+
+
+class _Update(nn.Module):
+    """A gate's ``update`` as a forward, which is what ``functional_call`` calls."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__()
+        self.gate = gate
+
+    def forward(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        return self.gate.update(routing, progress)

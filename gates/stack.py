@@ -1,0 +1,77 @@
+"""Modules of one structure as one module, whose forward is a single vmapped call."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+
+class Stack(nn.Module):
+    """Runs ``n`` modules that differ only in their tensors, each on the same or its own input."""
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        """Stack the modules' parameters and buffers along a new first dimension.
+
+        Raises:
+            ValueError: If there is no module.
+        """
+        super().__init__()
+        if not modules:
+            raise ValueError("`len(modules) >= 1` must hold, but got no module.")
+        self.size = len(modules)
+        self.each = copy.deepcopy(modules[0])
+        for name, tensor in _stacked(modules):
+            owner, _, leaf = name.rpartition(".")
+            _replace(self.each.get_submodule(owner), leaf, tensor)
+        self.convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in self.each.modules())
+
+    def forward(self, x: Tensor, *, own: bool = False) -> Any:
+        """Return every module's result with a new first dimension ``n``.
+
+        Args:
+            x: ``(batch, ...)`` for all modules, or with ``own`` one for each, ``(n, batch, ...)``.
+            own: Whether each module has its own input.
+        """
+        if self.convolves and x.device.type == "cpu":
+            return self._one_by_one(x, own=own)
+        call = torch.vmap(self._call, (0, 0 if own else None), randomness="different")
+        return call(self.tensors(), x)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the stacked parameters and buffers by name."""
+        return dict(chain(self.each.named_parameters(), self.each.named_buffers()))
+
+    def only(self, index: int) -> dict[str, Tensor]:
+        """Return one module's parameters and buffers by name."""
+        return {name: tensor[index] for name, tensor in self.tensors().items()}
+
+    def call_one(self, index: int, x: Tensor) -> Any:
+        """Return the result of one module alone."""
+        return self._call(self.only(index), x)
+
+    def _call(self, tensors: dict[str, Tensor], x: Tensor) -> Any:
+        return functional_call(self.each, tensors, (x,))
+
+    def _one_by_one(self, x: Tensor, *, own: bool) -> Tensor:
+        """Loop: on a CPU, vmapped convolutions are slower (docs/benchmarks.md)."""
+        return torch.stack([self.call_one(i, x[i] if own else x) for i in range(self.size)])
+
+
+def _stacked(modules: Sequence[nn.Module]) -> Iterator[tuple[str, Tensor]]:
+    """Yield every tensor of the modules by name, stacked."""
+    states = [dict(chain(m.named_parameters(), m.named_buffers())) for m in modules]
+    for name in states[0]:
+        yield name, torch.stack([state[name].detach() for state in states])
+
+
+def _replace(owner: nn.Module, leaf: str, tensor: Tensor) -> None:
+    if leaf in owner._parameters:
+        owner._parameters[leaf] = nn.Parameter(tensor)
+    else:
+        owner._buffers[leaf] = tensor

@@ -1,0 +1,1 @@
+"""Sweeps: spec, search, training, evaluation, launching."""

@@ -1,0 +1,145 @@
+"""Two overlaid digits an image, one target for each: Multi-MNIST's recipe on bundled data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tasks.layers import mlp_network, require_positive
+from tasks.task import Network, Split, SplitName, Target, Task, register_task
+
+OFFSET = 2
+"""How far the right image lies below and to the right of the left one, in pixels."""
+PIXEL_MEAN, PIXEL_STD = 6.25, 7.5
+"""Of all pixels of the overlaid images, rounded; they are the same for every seed to 2%."""
+
+_STREAMS: Mapping[SplitName, int] = {"train": 1, "val": 2, "test": 3}
+"""The random stream of each split; stream 0 divides the sources."""
+
+
+@register_task("digits_pairs")
+class DigitsPairs(Task):
+    """Tells the left and the right of two overlaid handwritten digits.
+
+    The 1797 8x8 images that scikit-learn bundles are first divided between the splits, so that no
+    image is in two of them; then pairs are drawn within a split, with replacement, and added on a
+    10x10 canvas: the left one at its top left, the right one at its bottom right. After Sabour,
+    Frosst and Hinton, "Dynamic Routing Between Capsules" (2017), and Sener and Koltun, "Multi-Task
+    Learning as Multi-Objective Optimization" (2018). With the same seed, a split of fewer rows is
+    the beginning of a split of more.
+    """
+
+    targets = (Target("left", "multiclass", 10), Target("right", "multiclass", 10))
+
+    def __init__(
+        self,
+        *,
+        train_rows: int = 6000,
+        val_rows: int = 1500,
+        test_rows: int = 1500,
+        seed: int = 0,
+    ) -> None:
+        """Set the number of pairs in each split, and the seed of the division and the pairs.
+
+        Raises:
+            ValueError: If a number of rows is below 1 or the seed is below 0.
+        """
+        require_positive(train_rows=train_rows, val_rows=val_rows, test_rows=test_rows)
+        if seed < 0:
+            raise ValueError(f"`seed >= 0` must hold, but got ({seed=}).")
+        self.seed = seed
+        self._rows: Mapping[SplitName, int] = {
+            "train": train_rows,
+            "val": val_rows,
+            "test": test_rows,
+        }
+        self._splits: dict[SplitName, Split] = {}
+
+    def split(self, name: SplitName) -> Split:
+        """Return inputs ``(rows, 10, 10)``, 0 to 32, and digits ``(rows, 2)``, all uint8."""
+        if name not in self._splits:
+            sources = self.sources(name)
+            stream = np.random.default_rng([_STREAMS[name], self.seed])
+            drawn = stream.integers(len(sources), size=(self._rows[name], 2))
+            pairs = sources[torch.from_numpy(drawn)]
+            images, digits = _digits()
+            self._splits[name] = Split(overlay(*images[pairs].unbind(1)), digits[pairs])
+        return self._splits[name]
+
+    def sources(self, name: SplitName) -> Tensor:
+        """Return the rows of ``load_digits`` that a split's pairs are drawn from, int64, sorted.
+
+        Of each class, the train split has 4/6 and the others 1/6, within one image.
+        """
+        digits = _digits()[1].numpy()
+        stream = np.random.default_rng([0, self.seed])
+        parts = []
+        for digit in range(10):
+            rows = stream.permutation(np.flatnonzero(digits == digit))
+            cuts = [round(len(rows) * 4 / 6), round(len(rows) * 5 / 6)]
+            parts.append(np.split(rows, cuts)[_STREAMS[name] - 1])
+        return torch.from_numpy(np.sort(np.concatenate(parts)))
+
+    def network(
+        self,
+        *,
+        expert_width: int = 64,
+        expert_depth: int = 2,
+        tower_width: int = 32,
+        dropout: float = 0.0,
+    ) -> Network:
+        """Return MLP experts and towers on standardised pixels, which the gates read too.
+
+        Args:
+            expert_width: The number of units of each of an expert's layers, at least 1.
+            expert_depth: The number of an expert's layers, at least 1.
+            tower_width: The number of units of a tower's hidden layer, at least 1.
+            dropout: The share of an expert's units dropped in training, in [0, 1).
+
+        Raises:
+            ValueError: If a value is outside its range.
+        """
+        return mlp_network(
+            Standardise,
+            100,
+            expert_width=expert_width,
+            expert_depth=expert_depth,
+            tower_width=tower_width,
+            dropout=dropout,
+        )
+
+
+class Standardise(nn.Module):
+    """Turns images into features of mean 0 and deviation 1, over all pixels together.
+
+    Raw pixels go to 32 and are never negative: logits of a gate that read them would be tens wide,
+    and a softmax or smooth-step of those is saturated, without gradient, before training begins.
+    Constants serve instead of each split's own so that a row means the same wherever it is.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Turn ``(batch, 10, 10)`` uint8 into ``(batch, 100)`` float32."""
+        return (images.flatten(1).float() - PIXEL_MEAN) / PIXEL_STD
+
+
+def overlay(left: Tensor, right: Tensor) -> Tensor:
+    """Add ``(rows, 8, 8)`` images, the right ones shifted, as ``(rows, 10, 10)`` of their dtype."""
+    rows, height, width = left.shape
+    canvas = left.new_zeros(rows, height + OFFSET, width + OFFSET)
+    canvas[:, :height, :width] += left
+    canvas[:, OFFSET:, OFFSET:] += right
+    return canvas
+
+
+@cache
+def _digits() -> tuple[Tensor, Tensor]:
+    """Return the images ``(1797, 8, 8)``, 0 to 16, and their digits ``(1797,)``, both uint8."""
+    from sklearn.datasets import load_digits  # here, because the import takes most of a second
+
+    bunch = load_digits()
+    images = torch.from_numpy(bunch.images.astype(np.uint8))
+    return images, torch.from_numpy(bunch.target.astype(np.uint8))

@@ -1,0 +1,119 @@
+"""Layers of the bundled tasks: small MLPs, and dropout that is fast on CPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tasks.task import Network, Target
+
+
+def require_positive(**values: int) -> None:
+    """Check options that count something.
+
+    Raises:
+        ValueError: If one of ``values`` is below 1; the message names it.
+    """
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"`{name} >= 1` must hold, but got ({name}={value!r}).")
+
+
+class Dropout(nn.Module):
+    """Inverted dropout, as ``nn.Dropout``, at a third of its cost on a CPU.
+
+    ``bernoulli_`` draws one number an element there; here each 64-bit draw serves four elements. So
+    ``p`` is rounded to a multiple of 1/65536, and the kept elements are scaled by what that leaves.
+    Random numbers come from torch's global generator.
+    """
+
+    def __init__(self, p: float) -> None:
+        """Set the share of elements to drop, ``p``, in [0, 1).
+
+        Raises:
+            ValueError: If ``p`` is outside its range.
+        """
+        super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"`0 <= p < 1` must hold, but got ({p=}).")
+        self.p = min(round(p * 65536), 65535) / 65536
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop and scale elements of ``x``, any shape, in training; return it as it is otherwise."""
+        if not self.training or self.p == 0:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.p)
+        kept = _uniform_int16(x.shape) >= round(self.p * 65536) - 32768
+        return x * kept.to(x.dtype).mul_(1 / (1 - self.p))
+
+    def extra_repr(self) -> str:
+        """Return what ``repr`` shows."""
+        return f"p={self.p:g}"
+
+
+def _uniform_int16(shape: torch.Size) -> Tensor:
+    """Draw from all 65536 values; ``randint``, since vmap refuses ``random_`` on a new tensor."""
+    size = shape.numel()
+    draws = torch.randint(-(2**63), 2**63 - 1, ((size + 3) // 4,), device="cpu")
+    return draws.view(torch.int16)[:size].view(shape)
+
+
+def mlp(in_features: int, width: int, depth: int, dropout: float = 0.0) -> nn.Sequential:
+    """Return ``depth`` layers ``(batch, in_features)`` to ``(batch, width)``, each with a ReLU.
+
+    Args:
+        in_features: The number of features that the first layer reads.
+        width: The number of units of each layer.
+        depth: The number of layers, at least 1.
+        dropout: The share of units dropped after each ReLU, in [0, 1).
+    """
+    layers: list[nn.Module] = []
+    for index in range(depth):
+        layers += [nn.Linear(width if index else in_features, width), nn.ReLU()]
+        if dropout > 0:
+            layers.append(Dropout(dropout))
+    return nn.Sequential(*layers)
+
+
+def mlp_network(
+    bottom: Callable[[], nn.Module],
+    in_features: int,
+    *,
+    expert_width: int,
+    expert_depth: int,
+    tower_width: int,
+    dropout: float,
+) -> Network:
+    """Return a network of MLPs whose gates and experts both read the bottom's output.
+
+    Args:
+        bottom: Makes the module from raw inputs to ``(batch, in_features)``.
+        in_features: The number of features that the bottom gives.
+        expert_width: The number of units of each of an expert's layers, at least 1.
+        expert_depth: The number of an expert's layers, at least 1.
+        tower_width: The number of units of a tower's only hidden layer, at least 1.
+        dropout: The share of an expert's units dropped in training, in [0, 1).
+
+    Raises:
+        ValueError: If a value is outside its range.
+    """
+    require_positive(expert_width=expert_width, expert_depth=expert_depth, tower_width=tower_width)
+    if not 0 <= dropout < 1:
+        raise ValueError(f"`0 <= dropout < 1` must hold, but got ({dropout=}).")
+
+    def tower(target: Target) -> nn.Module:
+        return nn.Sequential(
+            *mlp(expert_width, tower_width, 1), nn.Linear(tower_width, target.out_features)
+        )
+
+    return Network(
+        bottom=bottom,
+        gate_input=nn.Identity,
+        gate_features=in_features,
+        expert=lambda: mlp(in_features, expert_width, expert_depth, dropout),
+        tower=tower,
+    )

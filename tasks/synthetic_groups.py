@@ -1,0 +1,239 @@
+"""Regression targets in planted groups, each group made by teacher experts of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from tasks.layers import mlp_network, require_positive
+from tasks.task import Network, Split, SplitName, Target, Task, Truth, register_task
+
+Array = npt.NDArray[np.float64]
+
+REFERENCE_ROWS = 8192
+"""The sample on which the teachers are made orthogonal."""
+SPARE_UNITS = 32
+"""A teacher's hidden units beyond those that orthogonality takes up."""
+
+_STREAMS: Mapping[SplitName, int] = {"train": 1, "val": 2, "test": 3}
+"""The random stream of each split; stream 0 makes the teachers."""
+
+
+class Teacher(NamedTuple):
+    """One hidden layer of tanh units, and outputs of mean 0 and deviation 1."""
+
+    inner: Array
+    """``(in_features, hidden)``"""
+    bias: Array
+    """``(hidden,)``"""
+    outer: Array
+    """``(hidden, outputs)``"""
+    offset: Array
+    """``(outputs,)``"""
+
+    def __call__(self, x: Array) -> Array:
+        """Turn inputs ``(rows, in_features)`` into outputs ``(rows, outputs)``."""
+        return np.tanh(x @ self.inner + self.bias) @ self.outer - self.offset
+
+
+@register_task("synthetic_groups")
+class SyntheticGroups(Task):
+    """Regression with a known answer: which targets belong together, and on which experts.
+
+    Targets are divided into groups of neighbours, as even as can be, and teacher experts, random
+    tanh networks of a standard normal input, are divided between the groups. All outputs of all
+    teachers are uncorrelated, with mean 0 and deviation 1. A target is the product of its group's
+    outputs, side by side, with a unit vector of its own::
+
+        w_t = sqrt(correlation) * u_group + sqrt(1 - correlation) * v_t
+
+    where ``u_group``, with equal shares in each of the group's experts, and every ``v_t`` of the
+    group are orthonormal; experts have as many outputs as that takes, so one expert a group will
+    do. Before noise, then, a target has mean 0 and deviation 1, two of a group correlate by exactly
+    ``correlation`` and two of different groups by 0, up to the error of a finite sample. Noise
+    divides correlations by ``1 + noise**2``, which is also the variance of a target.
+
+    Where ``in_features`` is small beside the number of targets, the inputs have no room for that
+    many smooth uncorrelated functions; the later teachers then oscillate and are hard to learn.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_targets: int = 8,
+        num_groups: int = 2,
+        experts_per_group: int = 2,
+        in_features: int = 16,
+        noise: float = 0.1,
+        correlation: float = 0.9,
+        train_rows: int = 4096,
+        val_rows: int = 1024,
+        test_rows: int = 1024,
+        seed: int = 0,
+    ) -> None:
+        """Set the planted structure; teachers and rows are made when a split is asked for.
+
+        Args:
+            num_targets: The number of targets, in [2, 128].
+            num_groups: The number of groups, in [1, num_targets].
+            experts_per_group: The number of teacher experts of each group, at least 1.
+            in_features: The number of inputs, at least 1.
+            noise: The deviation of the noise added to targets of deviation 1, at least 0.
+            correlation: That of two noise-free targets of a group, in [0, 1].
+            train_rows: The number of rows to train on, at least 1; so for the others.
+            val_rows: The number of rows to validate on.
+            test_rows: The number of rows to test on.
+            seed: Of the teachers and the rows, at least 0.
+
+        Raises:
+            ValueError: If an option is outside its range.
+        """
+        if not 2 <= num_targets <= 128:
+            raise ValueError(f"`2 <= num_targets <= 128` must hold, but got ({num_targets=}).")
+        if not 1 <= num_groups <= num_targets:
+            raise ValueError(
+                "`1 <= num_groups <= num_targets` must hold, "
+                f"but got ({num_groups=}, {num_targets=})."
+            )
+        require_positive(experts_per_group=experts_per_group, in_features=in_features)
+        require_positive(train_rows=train_rows, val_rows=val_rows, test_rows=test_rows)
+        if not 0 <= noise < float("inf"):
+            raise ValueError(f"`0 <= noise < inf` must hold, but got ({noise=}).")
+        if not 0 <= correlation <= 1:
+            raise ValueError(f"`0 <= correlation <= 1` must hold, but got ({correlation=}).")
+        if seed < 0:
+            raise ValueError(f"`seed >= 0` must hold, but got ({seed=}).")
+        self.in_features, self.noise, self.correlation = in_features, noise, correlation
+        self.experts_per_group, self.seed = experts_per_group, seed
+        self.targets = tuple(Target(f"t{i:03}", "regression") for i in range(num_targets))
+        self.truth: Truth = _plant(num_targets, num_groups, experts_per_group)
+        self._rows: Mapping[SplitName, int] = {
+            "train": train_rows,
+            "val": val_rows,
+            "test": test_rows,
+        }
+        self._splits: dict[SplitName, Split] = {}
+
+    def split(self, name: SplitName) -> Split:
+        """Return inputs ``(rows, in_features)`` and targets ``(rows, targets)``, all float32."""
+        if name not in self._splits:
+            stream = np.random.default_rng([_STREAMS[name], self.seed])
+            inputs = stream.standard_normal((self._rows[name], self.in_features))
+            signals = self.signals(inputs)
+            targets = signals + self.noise * stream.standard_normal(signals.shape)
+            self._splits[name] = Split(
+                torch.from_numpy(inputs.astype(np.float32)),
+                torch.from_numpy(targets.astype(np.float32)),
+            )
+        return self._splits[name]
+
+    def signals(self, inputs: Array) -> Array:
+        """Return the targets ``(rows, targets)`` without noise for ``(rows, in_features)``."""
+        teachers, mixings = self._planted
+        outputs = np.stack([teacher(inputs) for teacher in teachers])
+        columns = [
+            np.einsum("ero,eo->r", outputs[sorted(experts)], mixing)
+            for experts, mixing in zip(self.truth.experts, mixings, strict=True)
+        ]
+        return np.stack(columns, axis=1)
+
+    def network(
+        self,
+        *,
+        expert_width: int = 32,
+        expert_depth: int = 2,
+        tower_width: int = 16,
+        dropout: float = 0.0,
+    ) -> Network:
+        """Return MLP experts and towers on the inputs as they are, which the gates read too.
+
+        Args:
+            expert_width: The number of units of each of an expert's layers, at least 1.
+            expert_depth: The number of an expert's layers, at least 1.
+            tower_width: The number of units of a tower's hidden layer, at least 1.
+            dropout: The share of an expert's units dropped in training, in [0, 1).
+
+        Raises:
+            ValueError: If a value is outside its range.
+        """
+        return mlp_network(
+            nn.Identity,
+            self.in_features,
+            expert_width=expert_width,
+            expert_depth=expert_depth,
+            tower_width=tower_width,
+            dropout=dropout,
+        )
+
+    @cached_property
+    def _planted(self) -> tuple[list[Teacher], list[Array]]:
+        """The teachers, and each target's weights ``(experts_per_group, outputs)`` of its own."""
+        stream = np.random.default_rng([0, self.seed])
+        sizes = np.bincount(self.truth.groups)
+        outputs = -(-(1 + sizes.max()) // self.experts_per_group)  # room for u and every v
+        num_experts = len(sizes) * self.experts_per_group
+        teachers = _uncorrelated_teachers(stream, num_experts, self.in_features, int(outputs))
+        mixings: list[Array] = []
+        for size in sizes:
+            shape = (self.experts_per_group, int(outputs))
+            mixings.extend(_mixings(stream, shape, int(size), self.correlation))
+        return teachers, mixings
+
+
+def _plant(num_targets: int, num_groups: int, experts_per_group: int) -> Truth:
+    groups = tuple(target * num_groups // num_targets for target in range(num_targets))
+    experts = tuple(
+        frozenset(range(group * experts_per_group, (group + 1) * experts_per_group))
+        for group in groups
+    )
+    return Truth(groups, experts)
+
+
+def _uncorrelated_teachers(
+    stream: np.random.Generator, num_experts: int, in_features: int, outputs: int
+) -> list[Teacher]:
+    """Make teachers one by one, each with outer weights that avoid all earlier outputs.
+
+    So each stays a network of its own; to whiten all outputs together would mix the experts.
+    """
+    x = stream.standard_normal((REFERENCE_ROWS, in_features))
+    hidden = num_experts * outputs + SPARE_UNITS
+    teachers: list[Teacher] = []
+    earlier = np.empty((len(x), 0))
+    for _ in range(num_experts):
+        inner = stream.standard_normal((in_features, hidden)) / np.sqrt(in_features)
+        bias = 0.5 * stream.standard_normal(hidden)
+        units = np.tanh(x @ inner + bias)
+        covariance = (units - units.mean(0)).T @ earlier / len(x)
+        avoided = np.linalg.qr(covariance)[0]
+        outer = stream.standard_normal((hidden, outputs))
+        outer -= avoided @ (avoided.T @ outer)
+        outer = _whiten(units, outer)
+        teachers.append(Teacher(inner, bias, outer, (units @ outer).mean(0)))
+        earlier = np.hstack([earlier, teachers[-1](x)])
+    return teachers
+
+
+def _whiten(units: Array, outer: Array) -> Array:
+    """Return outer weights that span the same outputs with the identity as their covariance."""
+    covariance = np.atleast_2d(np.cov(units @ outer, rowvar=False, bias=True))
+    return np.linalg.solve(np.linalg.cholesky(covariance), outer.T).T
+
+
+def _mixings(
+    stream: np.random.Generator, shape: tuple[int, int], size: int, correlation: float
+) -> list[Array]:
+    """Draw the weights of one group's targets, each of ``shape`` and of length 1."""
+    common = stream.standard_normal(shape)
+    common /= np.linalg.norm(common, axis=1, keepdims=True)
+    directions = np.column_stack([common.ravel(), stream.standard_normal((common.size, size))])
+    basis, triangle = np.linalg.qr(directions)
+    basis *= np.sign(triangle.diagonal())  # which sign comes out is up to the LAPACK at hand
+    own = np.sqrt(1 - correlation) * basis[:, 1:]
+    return [column.reshape(shape) for column in (np.sqrt(correlation) * basis[:, :1] + own).T]

@@ -1,0 +1,1 @@
+"""Tracking: what is recorded, read back, compared and drawn."""
