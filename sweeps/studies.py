@@ -1,0 +1,164 @@
+"""Studies: Optuna's search for each gate, and what has become of every trial."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.pruners import NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from sweeps.space import Configuration, SearchSpace, configuration
+
+STATES = {
+    "finished": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended."""
+
+    end: str
+    """``finished``, ``pruned`` or ``failed``."""
+    reason: str
+    epoch: int
+    objective: float
+    """The lowest validation loss; not finite for one that never had any."""
+
+
+class Study:
+    """One gate's search.
+
+    Trials go into Optuna with their true ends: a pruned one is PRUNED, not COMPLETE with the loss
+    of a shorter training, and a failed one FAIL with its reason, never left RUNNING.
+    """
+
+    def __init__(self, study: optuna.Study, space: SearchSpace, sampler: str, seed: int) -> None:
+        """Wrap an Optuna study, which may hold trials from before a stop.
+
+        Args:
+            study: Optuna's, with its pruner.
+            space: What is searched.
+            sampler: ``tpe`` or ``random``.
+            seed: Of the sampler.
+        """
+        self.study, self.space, self.sampler, self.seed = study, space, sampler, seed
+        self.live: dict[int, optuna.Trial] = {}
+        trials = study.get_trials(deepcopy=False)
+        self.ended = sum(trial.state.is_finished() for trial in trials)
+        self.unfinished = [trial for trial in trials if not trial.state.is_finished()]
+        self.checkpoints: dict[str, str] = dict(self.attributes.get("checkpoints", {}))
+
+    def ask(self) -> tuple[int, Configuration]:
+        """Return a new trial's number and configuration, or those of one that a stop cut short."""
+        if self.unfinished:
+            frozen = self.unfinished.pop(0)
+            self.live[frozen.number] = optuna.Trial(self.study, frozen._trial_id)
+            return frozen.number, configuration(self.space, frozen.params)
+        # The sampler follows from the seed and the number, so that a resume repeats no draw.
+        self.study.sampler = _sampler(self.sampler, self.seed, self.ended + len(self.live))
+        trial = self.study.ask(dict(self.space.distributions))
+        self.live[trial.number] = trial
+        return trial.number, configuration(self.space, trial.params)
+
+    def report(self, number: int, epoch: int, objective: float) -> bool:
+        """Note a trial's lowest validation loss so far; return whether to prune the trial.
+
+        By asynchronous successive halving within this study: Li et al., A System for Massively
+        Parallel Hyperparameter Tuning, MLSys 2020, algorithm 2.
+        """
+        trial = self.live[number]
+        if math.isfinite(objective):
+            trial.report(objective, epoch)
+        return trial.should_prune()
+
+    def tell(self, number: int, outcome: Outcome) -> None:
+        """End a trial."""
+        trial = self.live.pop(number)
+        for name, value in asdict(outcome).items():
+            finite = not isinstance(value, float) or math.isfinite(value)
+            trial.set_user_attr(name, value if finite else None)
+        value = outcome.objective if outcome.end == "finished" else None
+        self.study.tell(trial, value, STATES[outcome.end])
+        self.ended += 1
+
+    def selected(self) -> tuple[int, Configuration] | None:
+        """Return the finished trial of lowest validation loss; ``None`` where all others ended."""
+        done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+        if not done:
+            return None
+        best = min(done, key=lambda trial: (trial.value, trial.number))
+        return best.number, configuration(self.space, best.params)
+
+    def reasons(self) -> Counter[str]:
+        """Return why trials failed, and how many for each reason."""
+        failed = self.study.get_trials(deepcopy=False, states=[TrialState.FAIL])
+        return Counter(str(trial.user_attrs.get("reason", "")) for trial in failed)
+
+    def keep_checkpoint(self, job: str, folder: str | None) -> None:
+        """Note where a job's newest saved state lies."""
+        if folder is not None and self.checkpoints.get(job) != folder:
+            self.checkpoints[job] = folder
+            self.mark(checkpoints=self.checkpoints)
+
+    def ends(self) -> Counter[str]:
+        """Return how many trials ended each way."""
+        trials = self.study.get_trials(deepcopy=False)
+        ends = {state: end for end, state in STATES.items()}
+        return Counter(ends[trial.state] for trial in trials if trial.state in ends)
+
+    def mark(self, **attributes: Any) -> None:
+        """Keep what a resume must know beyond the trials."""
+        for name, value in attributes.items():
+            self.study.set_user_attr(name, value)
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """What :meth:`mark` has kept."""
+        return self.study.user_attrs
+
+
+def open_studies(
+    path: Path,
+    spaces: Mapping[str, SearchSpace],
+    *,
+    sampler: str,
+    seed: int,
+    halving: tuple[int, int] | None = None,
+) -> dict[str, Study]:
+    """Open one study a gate in one journal file, which optuna-dashboard opens too.
+
+    Args:
+        path: The file, made if missing.
+        spaces: What is searched, by the gate's name, which is the study's.
+        sampler: ``tpe`` or ``random``.
+        seed: Of the samplers, the same for every gate.
+        halving: The first epoch at which trials are pruned, and of how many one goes on there;
+            ``None``: no trial is pruned.
+    """
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    pruner = NopPruner() if halving is None else SuccessiveHalvingPruner(*halving)
+    studies = {}
+    for label, space in spaces.items():
+        study = optuna.create_study(
+            storage=storage, study_name=label, pruner=pruner, load_if_exists=True
+        )
+        studies[label] = Study(study, space, sampler, seed)
+    return studies
+
+
+def _sampler(name: str, seed: int, number: int) -> BaseSampler:
+    mixed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    return RandomSampler(seed=mixed) if name == "random" else TPESampler(seed=mixed)

@@ -1,0 +1,200 @@
+"""Ray: a sweep's jobs as the trials of one Tune experiment."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from sweeps.jobs import Job
+from sweeps.sweep import Sweep
+from sweeps.training import Recipe
+from sweeps.work import Ending, Step, Work
+from tasks.task import Task, tasks
+
+LOST_WORKERS = 3
+"""How often a job goes on elsewhere after its worker was lost."""
+# Tune's own files for each trial (JSON, CSV, TensorBoard) would cost more than a short training.
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every job of a sweep has in common, as plain values."""
+
+    task: str
+    task_options: Mapping[str, Any]
+    recipe: Recipe
+    metrics: tuple[str, ...] | None
+    cpus: float
+    gpus: float
+
+
+class Worker(tune.Trainable):
+    """Does one job after another in one process: starting a process costs more than most jobs."""
+
+    def setup(self, config: dict[str, Any], setting: Setting | None = None) -> None:
+        """Take the first job."""
+        assert setting is not None
+        self.setting = setting
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take another job; it is begun in the first step, so that an error there is reported."""
+        self.job = Job.from_plain(new_config["job"])
+        self.checkpoint: str | None = new_config["checkpoint"]
+        self.work: Work | None = None
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Work for a while, and report it as one JSON text, which Tune leaves as it is."""
+        try:
+            self.work = self.work or self._begin()
+            step = self.work.step()
+        except Exception as error:  # whatever a gate or a task raises ends this job, not the sweep
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            failed = Ending("failed", reason, 0, float("inf"))
+            step = Step(0, float("inf"), [], [failed] * len(self.job.members))
+        done = step.endings is not None
+        keep = self.work is not None and (not done or self.job.stage == "evaluate")
+        return {"step": json.dumps(asdict(step)), "done": done, "should_checkpoint": keep}
+
+    def _begin(self) -> Work:
+        setting = self.setting
+        task = _task(setting.task, json.dumps(dict(setting.task_options)))
+        device = "cuda" if setting.gpus else "cpu"
+        work = Work(task, self.job, setting.recipe, setting.metrics, device)
+        if self.checkpoint is not None:
+            work.load(Path(self.checkpoint))
+        return work
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the work's state."""
+        assert self.work is not None
+        self.work.save(Path(checkpoint_dir))
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Go on from a state, after a worker was lost."""
+        self.checkpoint, self.work = checkpoint, None
+
+
+@lru_cache(maxsize=1)
+def _task(name: str, options: str) -> Task:
+    """Return a task, whose data one process makes once for all its jobs."""
+    return tasks.get(name)(**json.loads(options))
+
+
+class _Jobs(Searcher):
+    """Hands the sweep's jobs to Tune."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        super().__init__()
+        self.sweep = sweep
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        job = self.sweep.next_job()
+        if job is None:
+            return Searcher.FINISHED if self.sweep.finished else None
+        return {"job": job.to_plain(), "checkpoint": self.sweep.checkpoint(job)}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Nothing: the sweep hears of it from the scheduler."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: what a resume needs is in the studies."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, as for saving."""
+
+
+class _Results(FIFOScheduler):
+    """Takes every result to the sweep, and stops the trials that it prunes."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        super().__init__()
+        self.sweep = sweep
+
+    def on_trial_result(
+        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
+    ) -> str:
+        step = _parse(result["step"])
+        saved = trial.checkpoint.path if trial.checkpoint else None
+        over = self.sweep.progress(Job.from_plain(trial.config["job"]), step, saved)
+        return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
+
+    def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
+        job = Job.from_plain(trial.config["job"])
+        self.sweep.lose(job, f"its worker was lost {trial.num_failures} times")
+
+
+class _Forget(Callback):
+    """Drops a result once it is recorded: Tune's state of the experiment would keep them all."""
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
+    ) -> None:
+        result.pop("step", None)
+
+
+def _parse(text: str) -> Step:
+    step = Step(**json.loads(text))
+    if step.endings is not None:
+        step.endings = [Ending(**ending) for ending in step.endings]  # type: ignore[arg-type]
+    return step
+
+
+def run_jobs(sweep: Sweep, setting: Setting, folder: Path, most: int) -> None:
+    """Run jobs until the sweep is finished, or is interrupted.
+
+    Args:
+        sweep: Gives the jobs and takes their results.
+        setting: What the jobs have in common.
+        folder: Where Tune keeps its state; every node must reach it.
+        most: At most so many jobs in all.
+    """
+    _start_ray()
+    trainable = tune.with_resources(
+        tune.with_parameters(Worker, setting=setting), {"cpu": setting.cpus, "gpu": setting.gpus}
+    )
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=TuneConfig(
+            search_alg=_Jobs(sweep), scheduler=_Results(sweep), num_samples=most, reuse_actors=True
+        ),
+        run_config=RunConfig(
+            name=folder.name,
+            storage_path=str(folder.parent.resolve()),
+            callbacks=[_Forget()],
+            failure_config=FailureConfig(max_failures=LOST_WORKERS),
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+
+
+def _start_ray() -> None:
+    """Join the cluster that RAY_ADDRESS names, or start Ray on this machine alone."""
+    if ray.is_initialized():
+        return
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # Ray's, of its own changes to come
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
