@@ -35,7 +35,9 @@ class Mixture(nn.Module):
         """
         routing: Routing = self.gates(gate_input)
         experts = self.experts(features)
-        return torch.einsum("tbn,nbd->tbd", routing.weights, experts), routing
+        # A gate may return its weights transposed, and BLAS then copies them row by row.
+        weights = routing.weights.contiguous()
+        return torch.einsum("tbn,nbd->tbd", weights, experts), routing
 
     def forward_sparse(self, features: Tensor, gate_input: Tensor) -> tuple[Tensor, Routing]:
         """Do as :meth:`forward`, computing each expert only for examples that weigh it above 0.
