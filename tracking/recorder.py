@@ -1,0 +1,202 @@
+"""The recorder: one writer, in batches, that loses nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tracking.journal import Journal, Record
+from tracking.mlflow_store import Store, rejected
+
+LOG = logging.getLogger(__name__)
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+"""Seconds before an unreachable store is tried again."""
+BATCH_SECONDS = 1.0
+"""How long records gather before they are delivered: one request then carries many of them."""
+
+
+class Recorder:
+    """Takes records at once, and delivers them to MLflow from a thread of its own.
+
+    What is taken lies in a journal until it is delivered. Delivered twice it is there once: a run
+    follows from its identity, and a metric's row from key, step and time.
+    """
+
+    def __init__(
+        self,
+        journal_path: str | Path,
+        *,
+        uri: str,
+        experiment: str,
+        sweep: str,
+        artifacts: str | Path | None = None,
+    ) -> None:
+        """Open the journal and start to deliver what lies in it.
+
+        Args:
+            journal_path: The journal's file.
+            uri: MLflow's tracking URI.
+            experiment: MLflow's experiment.
+            sweep: Whose runs these are.
+            artifacts: The folder for artifacts, for a store without a server.
+        """
+        self.journal = Journal(journal_path)
+        self._where = (uri, experiment, artifacts)
+        self._sweep = sweep
+        self._steps: dict[str, int] = {}
+        self._lengths = self.journal.path.stat().st_size
+        for record, _ in self.journal.records():
+            self._note_step(record)
+        self._store: Store | None = None
+        self._closing = threading.Event()
+        self._news = threading.Event()
+        self._news.set()
+        self.problem = ""
+        """Why the store cannot be reached, while it cannot."""
+        self._thread = threading.Thread(target=self._deliver_all, name="recorder", daemon=True)
+        self._thread.start()
+
+    def start_run(
+        self,
+        identity: str,
+        *,
+        parent: str | None,
+        name: str,
+        tags: Mapping[str, str],
+        params: Mapping[str, object],
+    ) -> None:
+        """Start a run, or go on with the one of this identity."""
+        settings = {key: str(value) for key, value in params.items()}
+        self._take("start", identity, parent=parent, name=name, tags=dict(tags), params=settings)
+
+    def log_metrics(self, identity: str, step: int, values: Mapping[str, float]) -> None:
+        """Record values at a step; a step that the run has already is left as it is."""
+        if step > self._steps.get(identity, -1):
+            self._take("metrics", identity, step=step, values=dict(values))
+
+    def log_params(self, identity: str, params: Mapping[str, object]) -> None:
+        """Record params that were not known at the start."""
+        self._take("params", identity, params={key: str(value) for key, value in params.items()})
+
+    def log_artifact(self, identity: str, path: str | Path, folder: str = "") -> None:
+        """Record a file, which must stay where it is until it is delivered."""
+        self._take("artifact", identity, path=str(path), folder=folder)
+
+    def end_run(self, identity: str, status: str, tags: Mapping[str, str]) -> None:
+        """End a run as FINISHED, FAILED or KILLED."""
+        self._take("end", identity, status=status, tags=dict(tags))
+
+    def flush(self, timeout: float = 60.0) -> bool:
+        """Wait until everything is delivered; return whether it is."""
+        deadline = time.monotonic() + timeout
+        self._news.set()
+        while self.pending and time.monotonic() < deadline and self._thread.is_alive():
+            time.sleep(0.02)
+        return not self.pending
+
+    @property
+    def pending(self) -> int:
+        """How many bytes of the journal are not delivered."""
+        return self._lengths - self.journal.position
+
+    def close(self, timeout: float = 60.0) -> bool:
+        """Deliver what can be, and stop; return whether everything arrived."""
+        arrived = self.flush(timeout)
+        self._closing.set()
+        self._news.set()
+        self._thread.join(5.0)
+        self.journal.close()
+        return arrived
+
+    def _take(self, kind: str, identity: str, **what: Any) -> None:
+        record = {"kind": kind, "identity": identity, "time": time.time_ns() // 1_000_000, **what}
+        self._note_step(record)
+        self.journal.append(record)
+        self._lengths = self.journal.path.stat().st_size
+        self._news.set()
+
+    def _note_step(self, record: Record) -> None:
+        if record["kind"] == "metrics":
+            identity, step = record["identity"], record["step"]
+            self._steps[identity] = max(step, self._steps.get(identity, -1))
+
+    def _deliver_all(self) -> None:
+        wait = FIRST_WAIT
+        while not (self._closing.is_set() and not self.pending):
+            self._news.wait()
+            self._news.clear()
+            try:
+                self._deliver()
+                self.problem, wait = "", FIRST_WAIT
+            except Exception as error:  # the store is away: what is not delivered stays
+                self.problem = " ".join(str(error).split())[:200]
+                if self._closing.is_set():
+                    return
+                self._closing.wait(wait)
+                wait = min(2 * wait, LONGEST_WAIT)
+                self._news.set()
+            else:
+                self._closing.wait(BATCH_SECONDS if not self._flushing() else 0.0)
+
+    def _flushing(self) -> bool:
+        return self._closing.is_set()
+
+    def _deliver(self) -> None:
+        if self._store is None:
+            store = Store(*self._where)
+            store.know_runs(self._sweep)
+            self._store = store
+        records = list(self.journal.records(self.journal.position))
+        for record in _coalesce(record for record, _ in records):
+            try:
+                _write(self._store, record)
+            except Exception as error:
+                if not rejected(error):
+                    raise
+                LOG.warning("MLflow refused %s of %s: %s", record["kind"], record["identity"], error)
+        if records:
+            self.journal.commit(records[-1][1])
+
+
+def _coalesce(records: Iterable[Record]) -> list[Record]:
+    """Join the metrics of each run, up to its next record of another kind, into one record."""
+    joined: list[Record] = []
+    open_metrics: dict[str, Record] = {}
+    for record in records:
+        identity = record["identity"]
+        if record["kind"] != "metrics":
+            open_metrics.pop(identity, None)
+            joined.append(record)
+            continue
+        if identity not in open_metrics:
+            open_metrics[identity] = {"kind": "metrics", "identity": identity, "rows": []}
+            joined.append(open_metrics[identity])
+        time_ms, step = record["time"], record["step"]
+        rows = [(key, value, time_ms, step) for key, value in record["values"].items()]
+        open_metrics[identity]["rows"].extend(rows)
+    return joined
+
+
+def _write(store: Store, record: Record) -> None:
+    identity, kind = record["identity"], record["kind"]
+    if kind == "start":
+        store.start_run(
+            identity,
+            record["parent"],
+            record["name"],
+            record["tags"],
+            record["params"],
+            record["time"],
+        )
+    elif kind == "metrics":
+        store.log(identity, metrics=record["rows"])
+    elif kind == "params":
+        store.log(identity, params=record["params"])
+    elif kind == "artifact":
+        store.log_artifact(identity, record["path"], record["folder"])
+    else:
+        store.end_run(identity, record["status"], record["tags"], record["time"])
