@@ -26,6 +26,7 @@ class Journal:
         self._file = open(self.path, "ab")  # noqa: SIM115 - closed in close()
         self._cut_torn_line()
         self.position = self._read_position()
+        self.end = self.path.stat().st_size
 
     def _cut_torn_line(self) -> None:
         text = self.path.read_bytes()
@@ -41,8 +42,10 @@ class Journal:
 
     def append(self, record: Record) -> None:
         """Write a record; it survives the death of this process."""
-        self._file.write(json.dumps(record).encode() + b"\n")
+        line = json.dumps(record).encode() + b"\n"
+        self._file.write(line)
         self._file.flush()
+        self.end += len(line)
 
     def records(self, start: int = 0) -> Iterator[tuple[Record, int]]:
         """Yield every whole record from a position on, with the position after it."""

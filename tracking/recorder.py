@@ -48,11 +48,11 @@ class Recorder:
         self._where = (uri, experiment, artifacts)
         self._sweep = sweep
         self._steps: dict[str, int] = {}
-        self._lengths = self.journal.path.stat().st_size
         for record, _ in self.journal.records():
             self._note_step(record)
         self._store: Store | None = None
         self._closing = threading.Event()
+        self._hurry = threading.Event()
         self._news = threading.Event()
         self._news.set()
         self.problem = ""
@@ -93,20 +93,23 @@ class Recorder:
     def flush(self, timeout: float = 60.0) -> bool:
         """Wait until everything is delivered; return whether it is."""
         deadline = time.monotonic() + timeout
+        self._hurry.set()
         self._news.set()
         while self.pending and time.monotonic() < deadline and self._thread.is_alive():
             time.sleep(0.02)
+        self._hurry.clear()
         return not self.pending
 
     @property
     def pending(self) -> int:
         """How many bytes of the journal are not delivered."""
-        return self._lengths - self.journal.position
+        return self.journal.end - self.journal.position
 
     def close(self, timeout: float = 60.0) -> bool:
         """Deliver what can be, and stop; return whether everything arrived."""
         arrived = self.flush(timeout)
         self._closing.set()
+        self._hurry.set()
         self._news.set()
         self._thread.join(5.0)
         self.journal.close()
@@ -116,7 +119,6 @@ class Recorder:
         record = {"kind": kind, "identity": identity, "time": time.time_ns() // 1_000_000, **what}
         self._note_step(record)
         self.journal.append(record)
-        self._lengths = self.journal.path.stat().st_size
         self._news.set()
 
     def _note_step(self, record: Record) -> None:
@@ -126,24 +128,19 @@ class Recorder:
 
     def _deliver_all(self) -> None:
         wait = FIRST_WAIT
-        while not (self._closing.is_set() and not self.pending):
+        while not self._closing.is_set():
             self._news.wait()
+            self._hurry.wait(BATCH_SECONDS)
             self._news.clear()
             try:
                 self._deliver()
                 self.problem, wait = "", FIRST_WAIT
             except Exception as error:  # the store is away: what is not delivered stays
                 self.problem = " ".join(str(error).split())[:200]
-                if self._closing.is_set():
-                    return
+                self._store = None  # what arrived before the error is looked up anew
                 self._closing.wait(wait)
                 wait = min(2 * wait, LONGEST_WAIT)
                 self._news.set()
-            else:
-                self._closing.wait(BATCH_SECONDS if not self._flushing() else 0.0)
-
-    def _flushing(self) -> bool:
-        return self._closing.is_set()
 
     def _deliver(self) -> None:
         if self._store is None:

@@ -1,0 +1,132 @@
+"""A comparison as a table and as sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from tracking.comparison import ALPHA, Comparison, Score, Test, lower_is_better
+
+MOST_METRICS = 12
+SHOWN = (
+    "gate/experts_per_example",
+    "gate/at_most_k",
+    "gate/entropy",
+    "gate/load_cv2",
+    "gate/dead_experts",
+    "gate/jaccard",
+    "gate/f1",
+    "time/train_seconds",
+)
+"""The gates' metrics in the table; all of them are in the CSV file."""
+
+
+def table(comparison: Comparison) -> Table:
+    """Return the table for a terminal: a row a metric, a column a gate."""
+    found = Table(
+        title=f"{comparison.sweep}: {comparison.task}",
+        caption="mean ± half the 95% interval over seeds; bold: best; "
+        f"*: differs from every other gate (paired t, Holm, p < {ALPHA})",
+        caption_justify="left",
+    )
+    found.add_column("metric", no_wrap=True)
+    for gate in comparison.gates:
+        found.add_column(gate, justify="right", no_wrap=True)
+    for metric in shown_metrics(comparison):
+        found.add_row(_title(metric), *(_styled(comparison, gate, metric) for gate in comparison.gates))
+    found.add_section()
+    for title, cells in _budget_rows(comparison):
+        found.add_row(title, *cells)
+    return found
+
+
+def markdown(comparison: Comparison) -> str:
+    """Return the same table in Markdown."""
+    lines = ["| metric | " + " | ".join(comparison.gates) + " |"]
+    lines.append("| --- |" + " ---: |" * len(comparison.gates))
+    for metric in shown_metrics(comparison):
+        cells = [_cell(comparison, gate, metric, "**{}**") for gate in comparison.gates]
+        lines.append(f"| {_title(metric)} | " + " | ".join(cells) + " |")
+    for title, cells in _budget_rows(comparison):
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def shown_metrics(comparison: Comparison) -> list[str]:
+    """Return what the table shows: losses, then a few targets or means, then the gates'."""
+    metrics = comparison.metrics()
+    tests = [metric for metric in metrics if metric.startswith("test/")]
+    if len(tests) > MOST_METRICS:
+        tests = [m for m in tests if m == "test/loss" or m.startswith("test/mean/")]
+    return tests + [metric for metric in SHOWN if metric in metrics]
+
+
+def sentences(comparison: Comparison, metric: str = "test/loss") -> list[str]:
+    """Return in words which gate is best, and which differences are real."""
+    said = [_missing(budget.gate, budget.note) for budget in comparison.budgets if budget.note]
+    best = comparison.best(metric)
+    if best is None:
+        return [*said, "There is nothing to compare yet."]
+    score = comparison.score(best, metric)
+    assert score is not None
+    extreme = "lowest" if lower_is_better(metric) else "highest"
+    first = f"{best} has the {extreme} {metric.replace('/', ' ')}, {_with_interval(score)}"
+    said.append(f"{first}, over {score.n} seed{'s' if score.n > 1 else ''}.")
+    return said + [_verdict(test, best) for test in comparison.against(metric, best)]
+
+
+def _missing(gate: str, note: str) -> str:
+    return f"{gate} has no score: {note}."
+
+
+def _with_interval(score: Score) -> str:
+    if math.isnan(score.low):
+        return f"{score.mean:.4g}"
+    return f"{score.mean:.4g} (95% interval {score.low:.4g} to {score.high:.4g})"
+
+
+def _verdict(test: Test, best: str) -> str:
+    other = test.second if test.first == best else test.first
+    if math.isnan(test.p_holm):
+        return f"Its difference from {other} cannot be tested with {test.n} seed."
+    p = "p < 0.001" if test.p_holm < 0.001 else f"p = {test.p_holm:.2g}"
+    kind = "significant" if test.significant else "not significant"
+    return f"Its difference from {other} is {kind} ({p} after Holm's correction)."
+
+
+def _title(metric: str) -> str:
+    return metric.replace("gate/", "gate ").replace("test/", "test ").replace("time/", "")
+
+
+def _styled(comparison: Comparison, gate: str, metric: str) -> str:
+    return _cell(comparison, gate, metric, "[bold green]{}[/]")
+
+
+def _cell(comparison: Comparison, gate: str, metric: str, bold: str) -> str:
+    score = comparison.score(gate, metric)
+    if score is None:
+        return "-"
+    text = _number(score)
+    if comparison.best(metric) != gate:
+        return text
+    star = "*" if comparison.beats_all(metric, gate) else ""
+    return bold.format(text) + star
+
+
+def _number(score: Score) -> str:
+    """Return a mean with as many digits as its interval leaves meaning to."""
+    half = score.high - score.mean
+    if math.isnan(half):
+        return f"{score.mean:.4g}"
+    digits = 4 if half <= 0 else min(6, max(0, 1 - math.floor(math.log10(half))))
+    digits = min(digits, 4)
+    return f"{score.mean:.{digits}f} ± {half:.{digits}f}"
+
+
+def _budget_rows(comparison: Comparison) -> Sequence[tuple[str, list[str]]]:
+    budgets = comparison.budgets
+    ends = [f"{b.finished} / {b.pruned} / {b.failed}" for b in budgets]
+    seeds = [str(b.evaluated) if b.evaluated else "none" for b in budgets]
+    return [("trials finished / pruned / failed", ends), ("seeds evaluated", seeds)]
