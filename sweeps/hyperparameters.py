@@ -48,7 +48,9 @@ def _form(value: Any) -> Any:
     if isinstance(value, dict):
         unknown = [key for key in value if key not in Range.model_fields]
         if unknown:
-            raise ValueError(f"unknown key {unknown[0]!r}; {near_misses(str(unknown[0]), Range.model_fields)}")
+            raise ValueError(
+                f"unknown key {unknown[0]!r}; {near_misses(str(unknown[0]), Range.model_fields)}"
+            )
         missing = [key for key in ("low", "high") if key not in value]
         if missing:
             raise ValueError(f"a range needs `low` and `high`, but {missing[0]!r} is missing.")

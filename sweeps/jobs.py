@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sweeps.space import Configuration
-from sweeps.training import Member
+from sweeps.training import Member, Recipe
 
 Stage = Literal["search", "evaluate"]
 
@@ -44,3 +44,17 @@ class Job:
             for member in plain["members"]
         )
         return cls(**{**plain, "members": members, "rungs": tuple(plain["rungs"])})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every job of a sweep has in common, as plain values."""
+
+    task: str
+    task_options: Mapping[str, Any]
+    recipe: Recipe
+    metrics: tuple[str, ...] | None
+    cpus: float
+    gpus: float
+    models: str
+    """The folder for the evaluated models."""

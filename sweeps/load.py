@@ -33,12 +33,18 @@ class _Loader(yaml.SafeLoader):
 
 # YAML 1.1 reads `1e-3` as a text, because it has no dot.
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), "-+0123456789"
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    "-+0123456789",
 )
 
 
-def load_spec(path: str | Path) -> Spec:
+def load_spec(path: str | Path, *, name: str | None = None) -> Spec:
     """Read and check a spec.
+
+    Args:
+        path: The YAML file.
+        name: The sweep's name, instead of the file's.
 
     Raises:
         SpecError: If the file cannot be read, or anything in it cannot work.
@@ -50,7 +56,10 @@ def load_spec(path: str | Path) -> Spec:
         raise SpecError(source, "", f"must be UTF-8 text, but {error}.") from error
     except OSError as error:
         raise SpecError(source, "", _why_unreadable(Path(path), error)) from error
-    return parse_spec(_read_yaml(text, source), source)
+    mapping = _read_yaml(text, source)
+    if name is not None and isinstance(mapping, dict):
+        mapping = {"experiment": mapping.get("name"), **mapping, "name": name}
+    return parse_spec(mapping, source)
 
 
 def parse_spec(mapping: Any, source: str = "spec") -> Spec:
@@ -90,15 +99,21 @@ def _why_unreadable(path: Path, error: OSError) -> str:
     if path.is_dir():
         return "is a folder, not a spec file."
     if isinstance(error, FileNotFoundError):
-        siblings = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+        siblings = (
+            sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+        )
         return f"no such file; {near_misses(path.name, siblings)}"
     return f"cannot be read: {error.strerror}."
 
 
 def _path(error: ErrorDetails) -> str:
     """Return where in the file an error is; names of classes in unions are no part of it."""
-    inside = [str(part) for part in error["loc"] if not str(part).startswith(("function-", "literal"))]
-    return ".".join(part for part in inside if part not in {"HalvingSpec", "hyperparameters", "[key]"})
+    inside = [
+        str(part) for part in error["loc"] if not str(part).startswith(("function-", "literal"))
+    ]
+    return ".".join(
+        part for part in inside if part not in {"HalvingSpec", "hyperparameters", "[key]"}
+    )
 
 
 _SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}

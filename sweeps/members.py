@@ -40,7 +40,10 @@ class Members:
             for name, _ in models[0].named_buffers()
         }
         self.tables = [
-            {n: nn.Parameter(dict(m.named_parameters())[n].detach().to(self.device)) for n in tables}
+            {
+                n: nn.Parameter(dict(m.named_parameters())[n].detach().to(self.device))
+                for n in tables
+            }
             for m in models
         ]
         self._convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in models[0].modules())

@@ -128,7 +128,9 @@ def _cropped(name: str, distribution: BaseDistribution, num_experts: int) -> Bas
     """Return a gate's own distribution of ``k`` without more experts than there are."""
     if name != "k" or not isinstance(distribution, IntDistribution):
         return distribution
-    return IntDistribution(distribution.low, max(distribution.low, min(distribution.high, num_experts)))
+    return IntDistribution(
+        distribution.low, max(distribution.low, min(distribution.high, num_experts))
+    )
 
 
 def configuration(space: SearchSpace, sampled: Mapping[str, Any]) -> Configuration:

@@ -107,6 +107,11 @@ class Study:
         failed = self.study.get_trials(deepcopy=False, states=[TrialState.FAIL])
         return Counter(str(trial.user_attrs.get("reason", "")) for trial in failed)
 
+    def best(self) -> float:
+        """Return the lowest validation loss of a finished trial; inf without any."""
+        done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+        return min((trial.value for trial in done if trial.value is not None), default=math.inf)
+
     def keep_checkpoint(self, job: str, folder: str | None) -> None:
         """Note where a job's newest saved state lies."""
         if folder is not None and self.checkpoints.get(job) != folder:

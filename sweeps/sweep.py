@@ -137,7 +137,9 @@ class Sweep:
             return True
         study.keep_checkpoint(job.name, checkpoint)
         if job.stage == "search" and study.report(job.number, step.epoch, step.objective):
-            reason = f"val/loss {step.objective:.4g} was not among the best after epoch {step.epoch}"
+            reason = (
+                f"val/loss {step.objective:.4g} was not among the best after epoch {step.epoch}"
+            )
             self._end(job, [Ending("pruned", reason, step.epoch, step.objective)])
             return True
         return False

@@ -238,7 +238,9 @@ def _check_structure(members: Sequence[Member]) -> None:
     """Check that all members can share one skeleton, whose plain attributes are the first's."""
     structures = {(m.configuration.structure(), m.configuration.optimizer["name"]) for m in members}
     if len(structures) != 1:
-        raise ValueError(f"Members must have one structure, but got {sorted(map(str, structures))}.")
+        raise ValueError(
+            f"Members must have one structure, but got {sorted(map(str, structures))}."
+        )
 
 
 def _build(task: Task, gate: type[Gate], member: Member) -> Model:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from sweeps.jobs import Job
+from sweeps.jobs import Job, Setting
 from sweeps.sweep import Sweep
-from sweeps.training import Recipe
 from sweeps.work import Ending, Step, Work
 from tasks.task import Task, tasks
 
@@ -31,18 +29,6 @@ LOST_WORKERS = 3
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What every job of a sweep has in common, as plain values."""
-
-    task: str
-    task_options: Mapping[str, Any]
-    recipe: Recipe
-    metrics: tuple[str, ...] | None
-    cpus: float
-    gpus: float
 
 
 class Worker(tune.Trainable):
@@ -66,13 +52,14 @@ class Worker(tune.Trainable):
         try:
             self.work = self.work or self._begin()
             step = self.work.step()
+            if step.endings is not None and self.job.stage == "evaluate":
+                self.work.save_model(Path(self.setting.models) / f"{self.job.label}.pt")
         except Exception as error:  # whatever a gate or a task raises ends this job, not the sweep
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             failed = Ending("failed", reason, 0, float("inf"))
             step = Step(0, float("inf"), [], [failed] * len(self.job.members))
         done = step.endings is not None
-        keep = self.work is not None and (not done or self.job.stage == "evaluate")
-        return {"step": json.dumps(asdict(step)), "done": done, "should_checkpoint": keep}
+        return {"step": json.dumps(asdict(step)), "done": done, "should_checkpoint": not done}
 
     def _begin(self) -> Work:
         setting = self.setting

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from tasks.task import SplitName, Task
 
 STEP_SECONDS = 5.0
 """After so long a step ends with the epoch at hand: news for the display, a place to go on from."""
-STATE, MODEL = "state.pt", "model.pt"
+STATE = "state.pt"
 
 
 @dataclass
@@ -162,7 +161,7 @@ class Work:
         return ending
 
     def save(self, folder: Path) -> None:
-        """Write the state, and after the end the best member's model, into a folder."""
+        """Write the state into a folder."""
         state = {
             "training": self.training.state_dict(),
             "before": self.before,
@@ -170,22 +169,22 @@ class Work:
             "seconds": self.seconds,
         }
         torch.save(state, folder / STATE)
-        if self.training.done:
-            self._save_model(folder / MODEL)
 
-    def _save_model(self, path: Path) -> None:
+    def save_model(self, path: Path) -> None:
+        """Write the member of lowest validation loss: how to make it, and its tensors."""
         courses = self.training.courses
         best = min(range(len(courses)), key=lambda member: courses[member].best_loss)
         member = self.job.members[best]
-        torch.save(
-            {
-                "gate": self.job.gate,
-                "configuration": asdict(member.configuration),
-                "seed": member.seed,
-                "state": self.training.best[best],
-            },
-            path,
-        )
+        model = {
+            "gate": self.job.gate,
+            "configuration": asdict(member.configuration),
+            "seed": member.seed,
+            "state": self.training.best[best],
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".draft")
+        torch.save(model, draft)
+        draft.replace(path)
 
     def load(self, folder: Path) -> None:
         """Go on from a state that :meth:`save` wrote; nothing in it is executed."""

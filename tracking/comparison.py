@@ -203,7 +203,9 @@ def _budget(record: SweepRecord, gate: str) -> Budget:
     reasons = Counter(r.tags.get("end.reason", "") for r in trials if r.end == "failed")
     evaluated = sum(run.end == "finished" for run in record.of("evaluate", gate))
     notes = [r.tags.get("end.reason", "") for r in record.of("gate", gate) if not evaluated]
-    failures = [r.tags.get("end.reason", "") for r in record.of("evaluate", gate) if r.end == "failed"]
+    failures = [
+        r.tags.get("end.reason", "") for r in record.of("evaluate", gate) if r.end == "failed"
+    ]
     note = next((n for n in [*notes, *failures] if n), "" if evaluated else "not evaluated yet")
     return Budget(
         gate, ends["finished"], ends["pruned"], ends["failed"], evaluated, dict(reasons), note

@@ -20,9 +20,13 @@ def weights_heatmap(
 ) -> Figure:
     """Draw the mean weight that every target gives every expert, ``(targets, num_experts)``."""
     rows, columns = weights.shape
-    figure = Figure(figsize=(2.2 + 0.55 * columns, 1.4 + max(0.18, 0.5 - rows / 100) * rows), dpi=120)
+    figure = Figure(
+        figsize=(2.2 + 0.55 * columns, 1.4 + max(0.18, 0.5 - rows / 100) * rows), dpi=120
+    )
     axes = figure.add_subplot()
-    image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=max(float(weights.max()), 1e-9), aspect="auto")
+    image = axes.imshow(
+        weights, cmap="Blues", vmin=0, vmax=max(float(weights.max()), 1e-9), aspect="auto"
+    )
     axes.set_xticks(range(columns), [str(i) for i in range(columns)])
     axes.set_yticks(range(rows), targets, fontsize=9 if rows <= 32 else 6)
     axes.set_xlabel("expert")
@@ -30,7 +34,9 @@ def weights_heatmap(
     if rows * columns <= MOST_NUMBERS:
         for (row, column), value in np.ndenumerate(weights):
             color = "white" if value > 0.6 * weights.max() else "black"
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize=8)
+            axes.text(
+                column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize=8
+            )
     figure.colorbar(image, ax=axes, label="mean weight")
     figure.tight_layout()
     return figure

@@ -154,7 +154,9 @@ class Recorder:
             except Exception as error:
                 if not rejected(error):
                     raise
-                LOG.warning("MLflow refused %s of %s: %s", record["kind"], record["identity"], error)
+                LOG.warning(
+                    "MLflow refused %s of %s: %s", record["kind"], record["identity"], error
+                )
         if records:
             self.journal.commit(records[-1][1])
 

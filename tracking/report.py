@@ -35,7 +35,9 @@ def table(comparison: Comparison) -> Table:
     for gate in comparison.gates:
         found.add_column(gate, justify="right", no_wrap=True)
     for metric in shown_metrics(comparison):
-        found.add_row(_title(metric), *(_styled(comparison, gate, metric) for gate in comparison.gates))
+        found.add_row(
+            _title(metric), *(_styled(comparison, gate, metric) for gate in comparison.gates)
+        )
     found.add_section()
     for title, cells in _budget_rows(comparison):
         found.add_row(title, *cells)

@@ -1,0 +1,5 @@
+"""``python -m sweeps`` is ``gatelab``."""
+
+from sweeps.cli import main
+
+main()
