@@ -153,6 +153,7 @@ def open_studies(
         halving: The first epoch at which trials are pruned, and of how many one goes on there;
             ``None``: no trial is pruned.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # the display says what it would
     storage = JournalStorage(JournalFileBackend(str(path)))
     pruner = NopPruner() if halving is None else SuccessiveHalvingPruner(*halving)
     studies = {}

@@ -10,6 +10,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+# Ray reads these when it is imported. Its own files for each trial (JSON, CSV, TensorBoard) would
+# cost more than a short training, and without a token anyone on the machine may run code.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+
 import ray
 from ray import tune
 from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
@@ -25,10 +32,6 @@ from tasks.task import Task, tasks
 
 LOST_WORKERS = 3
 """How often a job goes on elsewhere after its worker was lost."""
-# Tune's own files for each trial (JSON, CSV, TensorBoard) would cost more than a short training.
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 
 
 class Worker(tune.Trainable):
@@ -58,8 +61,8 @@ class Worker(tune.Trainable):
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             failed = Ending("failed", reason, 0, float("inf"))
             step = Step(0, float("inf"), [], [failed] * len(self.job.members))
-        done = step.endings is not None
-        return {"step": json.dumps(asdict(step)), "done": done, "should_checkpoint": not done}
+        # Not `done`: Tune then asks no scheduler. The sweep's answer to the result ends the trial.
+        return {"step": json.dumps(asdict(step)), "should_checkpoint": step.endings is None}
 
     def _begin(self) -> Work:
         setting = self.setting
@@ -104,6 +107,10 @@ class _Jobs(Searcher):
     ) -> None:
         """Nothing: the sweep hears of it from the scheduler."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing of the sweep, which Tune would write beside its own state."""
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing: what a resume needs is in the studies."""
 
@@ -125,6 +132,10 @@ class _Results(FIFOScheduler):
         saved = trial.checkpoint.path if trial.checkpoint else None
         over = self.sweep.progress(Job.from_plain(trial.config["job"]), step, saved)
         return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing of the sweep, as above."""
+        return {}
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         job = Job.from_plain(trial.config["job"])
@@ -181,7 +192,6 @@ def _start_ray() -> None:
     """Join the cluster that RAY_ADDRESS names, or start Ray on this machine alone."""
     if ray.is_initialized():
         return
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Ray's, of its own changes to come
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
