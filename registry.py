@@ -47,7 +47,7 @@ class Registry(Generic[T]):
                     f"{self.kind} {name!r} is registered twice: {_place(taken)} and {_place(cls)}."
                 )
             self._classes[name] = cls
-            return cls
+            return cls  # type: ignore[return-value]  # issubclass narrowed it
 
         return enter
 

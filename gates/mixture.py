@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -68,9 +69,9 @@ class Mixture(nn.Module):
         """
         if not self.updates:
             return {}
-        each = _Update(self.gates.each)
+        each = _Update(cast(Gate, self.gates.each))
 
-        def update(tensors: dict[str, Tensor], routing: Routing, progress: Tensor) -> object:
+        def update(tensors: dict[str, Tensor], routing: Routing, progress: Tensor) -> Any:
             return functional_call(each, tensors, (routing, progress))
 
         tensors = {f"gate.{name}": tensor for name, tensor in self.gates.tensors().items()}

@@ -13,7 +13,7 @@ from registry import near_misses
 from sweeps.space import SearchSpace, configuration, keyword_defaults, space
 from sweeps.spec import Spec, SpecError
 from tasks.metrics import METRICS
-from tasks.task import Task, tasks
+from tasks.task import SplitName, Task, tasks
 
 
 def check_spec(spec: Spec) -> None:
@@ -43,7 +43,8 @@ def make_task(spec: Spec) -> Task:
     options = spec.task.options
     _check_names("task", options, keyword_defaults(cls))
     try:
-        return cls(**options)
+        task: Task = cls(**options)
+        return task
     except (ValueError, TypeError) as error:
         raise SpecError("", _blame("task", options, str(error)), str(error)) from error
 
@@ -140,8 +141,9 @@ def check_data(name: str, task: Task) -> None:
     Raises:
         ValueError: If a shape, a value or a class cannot be trained on.
     """
-    for part in ("train", "val"):
-        split = task.split(part)  # type: ignore[arg-type]
+    parts: tuple[SplitName, ...] = ("train", "val")
+    for part in parts:
+        split = task.split(part)
         where = f"task {name!r}, {part} split"
         rows, columns = len(split.inputs), len(task.targets)
         for what, tensor in (("targets", split.targets), ("mask", split.mask)):

@@ -95,8 +95,9 @@ def typed(value: Any, like: Any) -> Any:
 def _distribution(value: Range, like: Any) -> BaseDistribution:
     if isinstance(like, (bool, str)):
         raise ValueError(f"must be {_kind(like)}, or a list of such, but got a range.")
-    low, high = _cast(value.low, like), _cast(value.high, like)
-    step = None if value.step is None else _cast(value.step, like)
+    low: Any = _cast(value.low, like)
+    high: Any = _cast(value.high, like)
+    step: Any = None if value.step is None else _cast(value.step, like)
     if isinstance(low, int) and isinstance(high, int):
         return IntDistribution(low, high, log=value.log, step=step or 1)
     return FloatDistribution(float(low), float(high), log=value.log, step=step)
@@ -104,7 +105,7 @@ def _distribution(value: Range, like: Any) -> BaseDistribution:
 
 def _cast(value: Scalar, like: Any) -> Scalar:
     """Return a value in the type of a default: an integer is a float too, but nothing else."""
-    if like is None or value is None and like is None:
+    if like is None:
         return value
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(like, bool) or isinstance(like, str):

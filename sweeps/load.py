@@ -22,7 +22,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} is there twice", key_node.start_mark
@@ -130,7 +130,8 @@ def _message(error: ErrorDetails) -> str:
         return "is required, but missing."
     if error["type"] == "literal_error":
         valid = re.findall(r"'([^']+)'", str(context["expected"]))
-        return f"must be one of {context['expected']}, but got {value!r}; {near_misses(str(value), valid)}"
+        near = near_misses(str(value), valid)
+        return f"must be one of {context['expected']}, but got {value!r}; {near}"
     if error["type"] == "string_pattern_mismatch":
         return f"may hold letters, digits and `_.-` only, but got {value!r}."
     if error["type"] == "value_error":

@@ -109,7 +109,7 @@ class Record:
         if model.exists():
             self.recorder.log_artifact(identity, model)
 
-    def _heatmap(self, label: str, weights: np.ndarray) -> Path:  # type: ignore[type-arg]
+    def _heatmap(self, label: str, weights: np.ndarray) -> Path:
         from tracking import figures  # here: matplotlib takes a second to import
 
         path = self._file(f"{label}-weights.png")

@@ -71,8 +71,8 @@ def gate_scores(
     scores = selection_metrics(
         evaluation.weights.numpy(),
         k=k,
-        truth_groups=truth and truth.groups,
-        truth_experts=truth and truth.experts,
+        truth_groups=truth.groups if truth else None,
+        truth_experts=truth.experts if truth else None,
         targets=names,
     )
     for key, values in evaluation.diagnostics.items():

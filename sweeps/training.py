@@ -104,7 +104,7 @@ class Training:
         active = list(self.active)
         train_losses = self._train().tolist()
         evaluations = evaluate(self.members, self.model, self._split("val"))
-        for position, member in enumerate(active):
+        for position in range(len(active)):
             self._follow(position, train_losses[position], evaluations[position].loss)
         self._drop_ended()
         pairs = zip(train_losses, evaluations, strict=True)
@@ -124,11 +124,13 @@ class Training:
             for start in range(0, rows, size):
                 batch = order[:, start : start + size]
                 total += self._step(split, batch, start / rows) * batch.shape[1]
-        return total / rows
+        mean: Tensor = total / rows
+        return mean
 
     def _step(self, split: Split, rows: Tensor, passed: float) -> Tensor:
         """Take one optimiser step on ``(active, batch)`` rows; return task losses ``(active,)``."""
         mask = None if split.mask is None else split.mask[rows]
+        losses: Tensor
         objectives, losses, buffers = self.members.call(
             self._losses,
             (split.inputs[rows], split.targets[rows], mask),

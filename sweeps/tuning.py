@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import warnings
 from dataclasses import asdict
@@ -96,10 +97,11 @@ class _Jobs(Searcher):
         super().__init__()
         self.sweep = sweep
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
         job = self.sweep.next_job()
         if job is None:
-            return Searcher.FINISHED if self.sweep.finished else None
+            end: Any = Searcher.FINISHED  # a text, whatever the signature says
+            return end if self.sweep.finished else None
         return {"job": job.to_plain(), "checkpoint": self.sweep.checkpoint(job)}
 
     def on_trial_complete(
@@ -122,7 +124,7 @@ class _Results(FIFOScheduler):
     """Takes every result to the sweep, and stops the trials that it prunes."""
 
     def __init__(self, sweep: Sweep) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.sweep = sweep
 
     def on_trial_result(
@@ -194,4 +196,4 @@ def _start_ray() -> None:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Ray's, of its own changes to come
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)

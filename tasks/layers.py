@@ -42,7 +42,7 @@ class Dropout(nn.Module):
         self.p = min(round(p * 65536), 65535) / 65536
 
     def forward(self, x: Tensor) -> Tensor:
-        """Drop and scale elements of ``x``, any shape, in training; return it as it is otherwise."""
+        """Drop and scale elements of ``x``, any shape, in training; else return it as it is."""
         if not self.training or self.p == 0:
             return x
         if x.device.type != "cpu":

@@ -105,7 +105,7 @@ class Store:
         except MlflowException as error:
             if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
                 raise
-            return str(self.client.get_experiment_by_name(name).experiment_id)
+            return self._experiment(name, artifacts)  # another process was faster
 
     def know_runs(self, sweep: str) -> None:
         """Find the runs that a sweep has already, so that a resume writes on in them."""

@@ -120,15 +120,14 @@ def _cell(comparison: Comparison, gate: str, metric: str, bold: str) -> str:
 def _number(score: Score) -> str:
     """Return a mean with as many digits as its interval leaves meaning to."""
     half = score.high - score.mean
-    if math.isnan(half):
+    if math.isnan(half) or half == 0:
         return f"{score.mean:.4g}"
-    digits = 4 if half <= 0 else min(6, max(0, 1 - math.floor(math.log10(half))))
-    digits = min(digits, 4)
+    digits = min(3, max(0, 1 - math.floor(math.log10(half))))
     return f"{score.mean:.{digits}f} ± {half:.{digits}f}"
 
 
 def _budget_rows(comparison: Comparison) -> Sequence[tuple[str, list[str]]]:
     budgets = comparison.budgets
-    ends = [f"{b.finished} / {b.pruned} / {b.failed}" for b in budgets]
+    ends = [f"{b.finished}/{b.pruned}/{b.failed}" for b in budgets]
     seeds = [str(b.evaluated) if b.evaluated else "none" for b in budgets]
-    return [("trials finished / pruned / failed", ends), ("seeds evaluated", seeds)]
+    return [("finished/pruned/failed", ends), ("seeds evaluated", seeds)]

@@ -74,23 +74,28 @@ def _by_target(weights: Array, k: int | None) -> dict[str, Array]:
 
 def importance(weights: Array) -> Array:
     """Return the mean weight of every expert, ``(targets, num_experts)``."""
-    return weights.mean(1)
+    mean: Array = weights.mean(1)
+    return mean
 
 
 def load(weights: Array) -> Array:
     """Return the share of examples that use every expert, ``(targets, num_experts)``."""
-    return (weights > SUPPORT).mean(1)
+    share: Array = (weights > SUPPORT).mean(1)
+    return share
 
 
 def entropy(weights: Array) -> Array:
     """Return the entropy in nats of the weights of every example, ``(targets, rows)``."""
-    return -(weights * np.log(np.maximum(weights, np.finfo(weights.dtype).tiny))).sum(2)
+    logs = np.log(np.maximum(weights, np.finfo(weights.dtype).tiny))
+    total: Array = -(weights * logs).sum(2)
+    return total
 
 
 def _cv2(values: Array) -> Array:
     """Return the squared coefficient of variation over experts; 0 where nothing is used."""
     mean = values.mean(1)
-    return np.divide(values.var(1), mean**2, out=np.zeros_like(mean), where=mean > 0)
+    cv2: Array = np.divide(values.var(1), mean**2, out=np.zeros_like(mean), where=mean > 0)
+    return cv2
 
 
 def regular_supports(weights: Array) -> npt.NDArray[np.bool_]:
