@@ -1,0 +1,230 @@
+"""Bad specs: one line that says what, where, the rule and the value; exit code 2; nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from sweeps.check import check_data
+from sweeps.cli import main
+from tasks import Split, SplitName, SyntheticGroups, register_task
+
+GOOD = {
+    "name": "bad",
+    "task": "digits_pairs",
+    "gates": "[softmax]",
+    "model": "{num_experts: 4}",
+    "training": "{max_epochs: 4}",
+    "search": "{trials: 2, early_stopping: false}",
+}
+
+
+def spec(**changes: str | None) -> str:
+    """Return a good spec's text with some keys changed; None leaves a key out."""
+    merged = {**GOOD, **changes}
+    return "".join(f"{key}: {value}\n" for key, value in merged.items() if value is not None)
+
+
+HALVING = "{trials: 2, early_stopping: {grace_epochs: 9, reduction_factor: 3}}"
+CASES: list[tuple[str, str, tuple[str, ...]]] = [
+    ("unknown gate", spec(gates="[sotfmax]"), ("gates.sotfmax", "'sotfmax'", "'softmax'")),
+    ("unknown module", spec(gates="[nowhere.here:softmax]"), ("nowhere.here", "cannot import")),
+    ("unknown task", spec(task="digit_pairs"), ("task", "'digit_pairs'", "'digits_pairs'")),
+    ("unknown key", spec(trainning="{}"), ("'trainning'", "'training'")),
+    ("unknown key inside", spec(training="{max_epoch: 3}"), ("training", "'max_epochs'")),
+    ("unknown metric", spec(metrics="[acuracy]"), ("metrics", "'acuracy'", "'accuracy'")),
+    ("metric of another kind", spec(metrics="[rmse]"), ("metrics", "'rmse'", "accuracy")),
+    ("no metric", spec(metrics="[]"), ("metrics", "at least one")),
+    ("metrics no list", spec(metrics="3"), ("metrics", "3")),
+    ("k too large", spec(gates="{top_k: {k: 5}}"), ("gates.top_k.k", "k=5", "num_experts=4")),
+    ("k in a list", spec(gates="{top_k: {k: [2, 5]}}"), ("gates.top_k.k", "k=5")),
+    ("k in a range", spec(gates="{top_k: {k: {low: 1, high: 9}}}"), ("gates.top_k.k", "k=9")),
+    ("k zero", spec(gates="{top_k: {k: 0}}"), ("gates.top_k.k", "k=0", "1 <= k")),
+    ("k negative", spec(gates="{dselect_k: {k: -1}}"), ("gates.dselect_k.k", "k=-1")),
+    ("k from zero", spec(gates="{dselect_k: {k: {low: 0, high: 2}}}"), ("gates.dselect_k.k", "k=0")),
+    ("k no integer", spec(gates="{top_k: {k: 2.5}}"), ("gates.top_k.k", "an integer", "2.5")),
+    ("k a text", spec(gates="{top_k: {k: two}}"), ("gates.top_k.k", "an integer", "'two'")),
+    ("k true", spec(gates="{top_k: {k: true}}"), ("gates.top_k.k", "an integer", "True")),
+    ("gamma zero", spec(gates="{dselect_k: {gamma: 0}}"), ("gates.dselect_k.gamma", "gamma > 0")),
+    ("gamma negative", spec(gates="{dselect_k: {gamma: -1}}"), ("gamma", "-1")),
+    (
+        "gamma from zero",
+        spec(gates="{dselect_k: {gamma: {low: 0, high: 1, log: true}}}"),
+        ("gates.dselect_k.gamma", "low > 0", "low=0"),
+    ),
+    (
+        "low above high",
+        spec(gates="{dselect_k: {gamma: {low: 2, high: 1}}}"),
+        ("gates.dselect_k.gamma", "low <= high", "low=2", "high=1"),
+    ),
+    ("range without high", spec(optimizer="{learning_rate: {low: 1}}"), ("learning_rate", "'high'")),
+    (
+        "unknown key of a range",
+        spec(optimizer="{learning_rate: {low: 1, hihg: 2}}"),
+        ("optimizer.learning_rate", "'hihg'", "'high'"),
+    ),
+    (
+        "step with log",
+        spec(model="{num_experts: {low: 2, high: 4, log: true, step: 2}}"),
+        ("model.num_experts", "`log` and `step`"),
+    ),
+    ("empty list", spec(gates="{top_k: {k: []}}"), ("gates.top_k.k", "must not be empty")),
+    ("choices twice", spec(gates="{top_k: {k: [2, 2]}}"), ("gates.top_k.k", "must differ")),
+    ("unknown reduction", spec(gates="{dselect_k: {reduction: sum}}"), ("reduction", "'sum'")),
+    ("weight negative", spec(gates="{dselect_k: {entropy_weight: -0.1}}"), ("entropy_weight", "-0.1")),
+    (
+        "unknown hyperparameter",
+        spec(gates="{dselect_k: {gama: 1}}"),
+        ("gates.dselect_k", "'gama'", "'gamma'"),
+    ),
+    ("no gates", spec(gates="[]"), ("gates", "at least one")),
+    ("gates missing", spec(gates=None), ("gates", "required")),
+    ("gate twice", spec(gates="[softmax, softmax]"), ("gates", "'softmax'", "twice")),
+    ("gate no mapping", spec(gates="{softmax: 3}"), ("gates", "'softmax'", "3")),
+    ("zero trials", spec(search="{trials: 0}"), ("search.trials", "trials >= 1", "trials=0")),
+    ("trials no integer", spec(search="{trials: 2.5}"), ("search.trials", "2.5")),
+    ("unknown sampler", spec(search="{sampler: tpee}"), ("search.sampler", "'tpee'", "'tpe'")),
+    ("negative seed", spec(search="{seed: -1}"), ("search.seed", "seed >= 0", "-1")),
+    ("grace too long", spec(search=HALVING), ("search.early_stopping.grace_epochs", "9", "4")),
+    (
+        "reduction factor one",
+        spec(search="{early_stopping: {reduction_factor: 1}}"),
+        ("search.early_stopping", "reduction_factor", "1"),
+    ),
+    ("zero epochs", spec(training="{max_epochs: 0}"), ("training.max_epochs", "max_epochs >= 1")),
+    ("zero batch", spec(training="{batch_size: 0}"), ("training.batch_size", "batch_size >= 1")),
+    ("zero patience", spec(training="{patience: 0}"), ("training.patience", "patience >= 1")),
+    ("zero seeds", spec(evaluation="{seeds: 0}"), ("evaluation.seeds", "seeds >= 1", "seeds=0")),
+    ("unknown selection", spec(evaluation="{select: bset}"), ("evaluation.select", "'best'")),
+    ("unknown optimizer", spec(optimizer="{name: adm}"), ("optimizer.name", "'adm'", "'adam'")),
+    ("rate zero", spec(optimizer="{learning_rate: 0}"), ("optimizer.learning_rate", "0.0")),
+    ("rate negative", spec(optimizer="{learning_rate: [0.1, -0.1]}"), ("learning_rate", "-0.1")),
+    ("rate a text", spec(optimizer="{learning_rate: fast}"), ("optimizer.learning_rate", "'fast'")),
+    ("rate infinite", spec(optimizer="{learning_rate: .inf}"), ("optimizer.learning_rate", "inf")),
+    ("decay negative", spec(optimizer="{weight_decay: -1}"), ("optimizer.weight_decay", "-1")),
+    ("no experts", spec(model="{num_experts: 0}"), ("model.num_experts", "num_experts=0")),
+    ("unknown network key", spec(model="{expert_widht: 3}"), ("'expert_widht'", "'expert_width'")),
+    ("width zero", spec(model="{expert_width: 0}"), ("model.expert_width", "expert_width=0")),
+    ("dropout one", spec(model="{dropout: 1.0}"), ("model.dropout", "1.0")),
+    ("task option", spec(task="{name: digits_pairs, sed: 1}"), ("task", "'sed'", "'seed'")),
+    (
+        "task value",
+        spec(task="{name: synthetic_groups, num_targets: 1}"),
+        ("task.num_targets", "num_targets=1"),
+    ),
+    ("task a list", spec(task="[digits_pairs]"), ("task", "a name")),
+    ("task missing", spec(task=None), ("task", "required")),
+    ("name missing", spec(name=None), ("name", "required")),
+    ("name with a slash", spec(name="../x"), ("name", "letters", "'../x'")),
+    ("negative gpus", spec(resources="{gpus: -1}"), ("resources.gpus", "gpus >= 0")),
+    ("a list at the top", "- a\n- b\n", ("must be a mapping",)),
+    ("a text at the top", "hello\n", ("must be a mapping", "'hello'")),
+    ("empty", "", ("must be a mapping", "is empty")),
+    ("broken YAML", "name: [a\ntask: b\n", ("line 2", "broken YAML")),
+    ("a key twice", spec() + "name: other\n", ("'name'", "twice", "line 7")),
+    ("an object", "name: !!python/object/apply:os.getcwd []\n", ("broken YAML",)),
+]
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, arguments)
+    return result.exit_code, result.stderr
+
+
+@pytest.mark.parametrize(("name", "text", "fragments"), CASES, ids=[case[0] for case in CASES])
+def test_bad_spec(
+    name: str,
+    text: str,
+    fragments: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text(text)
+    code, message = run("launch", "bad.yaml")
+    assert code == 2
+    assert message.count("\n") == 1, message
+    assert message.startswith("gatelab: bad.yaml: "), message
+    for fragment in fragments:
+        assert fragment in message
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_the_good_spec_is_good(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(spec())
+    assert run("validate", str(tmp_path / "good.yaml"))[0] == 0
+
+
+def test_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("digits.yaml").write_text("")
+    code, message = run("launch", "digts.yaml")
+    assert (code, message) == (
+        2,
+        "gatelab: digts.yaml: no such file; did you mean 'digits.yaml'?\n",
+    )
+
+
+def test_folder_and_bytes(tmp_path: Path) -> None:
+    code, message = run("launch", str(tmp_path))
+    assert (code, "is a folder" in message) == (2, True)
+    (tmp_path / "bytes.yaml").write_bytes(b"name: \xff\xfe")
+    code, message = run("launch", str(tmp_path / "bytes.yaml"))
+    assert (code, "UTF-8" in message) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["compare", "resume"])
+def test_unknown_sweep(command: str, tmp_path: Path) -> None:
+    code, message = run(command, "nothing", "--folder", str(tmp_path / "none"))
+    assert (code, message.count("\n"), "'nothing'" in message) == (2, 1, True)
+    assert not (tmp_path / "none").exists()
+
+
+def test_name_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text(spec())
+    Path("gatelab/sweeps/bad").mkdir(parents=True)
+    code, message = run("launch", "bad.yaml")
+    assert (code, message.count("\n")) == (2, 1)
+    assert message.startswith("gatelab: bad.yaml: name: sweep 'bad' is there already")
+    assert not list(Path("gatelab/sweeps/bad").iterdir())
+
+
+@register_task("spoilt")
+class Spoilt(SyntheticGroups):
+    """A task with a NaN where it is told to have one."""
+
+    def __init__(self, *, where: str = "inputs") -> None:
+        super().__init__(train_rows=20, val_rows=20, test_rows=20)
+        self.where = where
+
+    def split(self, name: SplitName) -> Split:
+        assert name != "test", "checks must not read the test split"
+        split = super().split(name)
+        part = split.inputs if self.where == "inputs" else split.targets
+        part[17, 0] = torch.nan
+        return split
+
+
+@pytest.mark.parametrize("where", ["inputs", "targets"])
+def test_nan_in_the_data(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text(spec(task=f"{{name: spoilt, where: {where}}}"))
+    code, message = run("launch", "bad.yaml")
+    assert (code, message.count("\n")) == (2, 1)
+    assert f"{where} must be finite, but 1 of 20 rows" in message
+    assert "row 17" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_masked_nan_is_no_error() -> None:
+    class Masked(SyntheticGroups):
+        def split(self, name: SplitName) -> Split:
+            inputs, targets, _ = super().split(name)
+            targets[3, 1] = torch.nan
+            return Split(inputs, targets, ~targets.isnan())
+
+    check_data("masked", Masked(train_rows=20, val_rows=20))
