@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 .PHONY: demo test test-fast check lint format benchmarks clean
 
 demo: $(READY)  ## run the example sweep to its end and print the table
-	$(BIN)/gatelab launch examples/digits.yaml
+	$(BIN)/gatelab launch examples/digits.yaml --name digits-$$(date +%Y%m%d-%H%M%S)
 
 test: check  ## static checks, then every test
 	$(BIN)/python -m pytest -m slow

@@ -133,8 +133,8 @@ def _message(error: ErrorDetails) -> str:
         near = near_misses(str(value), valid)
         return f"must be one of {context['expected']}, but got {value!r}; {near}"
     if error["type"] == "string_pattern_mismatch":
-        return f"may hold letters, digits and `_.-` only, but got {value!r}."
+        return f"must be letters, digits and `_.-`, the first no sign, but got {value!r}."
     if error["type"] == "value_error":
         return str(context["error"])
-    message = error["msg"].removeprefix("Input should be ")
+    message = error["msg"].removeprefix("Input should be ").replace("tuple", "list")
     return f"must be {message}, but got {value!r}."

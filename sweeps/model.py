@@ -119,8 +119,7 @@ class Model(nn.Module):
         """
         if mask is None:
             return row_losses.mean(1)
-        # Where a target is unknown its loss may be NaN, which a product with 0 would keep.
-        total = torch.where(mask.mT, row_losses, 0.0).sum(1)
+        total = (row_losses * mask.mT).sum(1)
         return total / mask.sum(0).clamp_min(1)
 
     def task_loss(self, target_losses: Tensor) -> Tensor:

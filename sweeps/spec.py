@@ -17,7 +17,7 @@ from pydantic import (
 from registry import near_misses
 from sweeps.hyperparameters import Hyperparameter, Range
 
-NAME = r"^[A-Za-z0-9_.-]+$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0)]
 
@@ -162,10 +162,10 @@ class Spec(Part):
     @classmethod
     def _by_label(cls, value: Any) -> Any:
         """Turn a list of names, or a mapping with or without hyperparameters, into one form."""
-        if isinstance(value, (list, tuple)):
-            value = _labelled(value)
-        if not isinstance(value, dict) or not value:
+        if not isinstance(value, (dict, list, tuple)) or not value:
             raise ValueError(f"must name at least one gate, but got {value!r}.")
+        if not isinstance(value, dict):
+            value = _labelled(value)
         return {str(label): _gate(str(label), entry) for label, entry in value.items()}
 
     @field_validator("metrics")
@@ -178,7 +178,7 @@ class Spec(Part):
     @model_validator(mode="before")
     @classmethod
     def _experiment(cls, data: Any) -> Any:
-        if isinstance(data, dict) and not data.get("experiment"):
+        if isinstance(data, dict) and "name" in data and not data.get("experiment"):
             data = {**data, "experiment": data.get("name")}
         return data
 

@@ -201,7 +201,11 @@ class Training:
         """Return a split on the device, made when it is first asked for."""
         if name not in self._splits:
             inputs, targets, mask = self.task.split(name)
-            mask = None if mask is None else mask.to(self.device)
+            if mask is not None:
+                # NaN marks what is unknown in many data sets: it is no class, and its gradient
+                # would stay NaN when multiplied by 0.
+                targets = torch.where(mask, targets, torch.zeros_like(targets))
+                mask = mask.to(self.device)
             self._splits[name] = Split(inputs.to(self.device), targets.to(self.device), mask)
         return self._splits[name]
 

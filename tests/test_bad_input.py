@@ -1,4 +1,4 @@
-"""Bad specs: one line that says what, where, the rule and the value; exit code 2; nothing written."""
+"""Bad specs: one line that says what, where and the value; exit code 2; nothing written."""
 
 from __future__ import annotations
 
@@ -44,7 +44,11 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
     ("k in a range", spec(gates="{top_k: {k: {low: 1, high: 9}}}"), ("gates.top_k.k", "k=9")),
     ("k zero", spec(gates="{top_k: {k: 0}}"), ("gates.top_k.k", "k=0", "1 <= k")),
     ("k negative", spec(gates="{dselect_k: {k: -1}}"), ("gates.dselect_k.k", "k=-1")),
-    ("k from zero", spec(gates="{dselect_k: {k: {low: 0, high: 2}}}"), ("gates.dselect_k.k", "k=0")),
+    (
+        "k from zero",
+        spec(gates="{dselect_k: {k: {low: 0, high: 2}}}"),
+        ("gates.dselect_k.k", "k=0"),
+    ),
     ("k no integer", spec(gates="{top_k: {k: 2.5}}"), ("gates.top_k.k", "an integer", "2.5")),
     ("k a text", spec(gates="{top_k: {k: two}}"), ("gates.top_k.k", "an integer", "'two'")),
     ("k true", spec(gates="{top_k: {k: true}}"), ("gates.top_k.k", "an integer", "True")),
@@ -60,7 +64,11 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
         spec(gates="{dselect_k: {gamma: {low: 2, high: 1}}}"),
         ("gates.dselect_k.gamma", "low <= high", "low=2", "high=1"),
     ),
-    ("range without high", spec(optimizer="{learning_rate: {low: 1}}"), ("learning_rate", "'high'")),
+    (
+        "range without high",
+        spec(optimizer="{learning_rate: {low: 1}}"),
+        ("learning_rate", "'high'"),
+    ),
     (
         "unknown key of a range",
         spec(optimizer="{learning_rate: {low: 1, hihg: 2}}"),
@@ -74,7 +82,11 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
     ("empty list", spec(gates="{top_k: {k: []}}"), ("gates.top_k.k", "must not be empty")),
     ("choices twice", spec(gates="{top_k: {k: [2, 2]}}"), ("gates.top_k.k", "must differ")),
     ("unknown reduction", spec(gates="{dselect_k: {reduction: sum}}"), ("reduction", "'sum'")),
-    ("weight negative", spec(gates="{dselect_k: {entropy_weight: -0.1}}"), ("entropy_weight", "-0.1")),
+    (
+        "weight negative",
+        spec(gates="{dselect_k: {entropy_weight: -0.1}}"),
+        ("entropy_weight", "-0.1"),
+    ),
     (
         "unknown hyperparameter",
         spec(gates="{dselect_k: {gama: 1}}"),
@@ -117,8 +129,9 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
     ),
     ("task a list", spec(task="[digits_pairs]"), ("task", "a name")),
     ("task missing", spec(task=None), ("task", "required")),
-    ("name missing", spec(name=None), ("name", "required")),
+    ("name missing", spec(name=None), ("name: is required, but missing.\n",)),
     ("name with a slash", spec(name="../x"), ("name", "letters", "'../x'")),
+    ("name of dots", spec(name=".."), ("name", "letters", "'..'")),
     ("negative gpus", spec(resources="{gpus: -1}"), ("resources.gpus", "gpus >= 0")),
     ("a list at the top", "- a\n- b\n", ("must be a mapping",)),
     ("a text at the top", "hello\n", ("must be a mapping", "'hello'")),
