@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils._pytree import tree_map
 
 
 class Stack(nn.Module):
@@ -38,10 +39,11 @@ class Stack(nn.Module):
             x: ``(batch, ...)`` for all modules, or with ``own`` one for each, ``(n, batch, ...)``.
             own: Whether each module has its own input.
         """
-        if self.convolves and x.device.type == "cpu":
+        tensors = self.tensors()
+        if not tensors or self.convolves and x.device.type == "cpu":
             return self._one_by_one(x, own=own)
         call = torch.vmap(self._call, (0, 0 if own else None), randomness="different")
-        return call(self.tensors(), x)
+        return call(tensors, x)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the stacked parameters and buffers by name."""
@@ -58,9 +60,10 @@ class Stack(nn.Module):
     def _call(self, tensors: dict[str, Tensor], x: Tensor) -> Any:
         return functional_call(self.each, tensors, (x,))
 
-    def _one_by_one(self, x: Tensor, *, own: bool) -> Tensor:
-        """Loop: on a CPU, vmapped convolutions are slower (docs/benchmarks.md)."""
-        return torch.stack([self.call_one(i, x[i] if own else x) for i in range(self.size)])
+    def _one_by_one(self, x: Tensor, *, own: bool) -> Any:
+        """Loop: vmap needs a tensor, and on a CPU its convolutions are slower."""
+        results = [self.call_one(i, x[i] if own else x) for i in range(self.size)]
+        return tree_map(lambda *tensors: torch.stack(tensors), *results)
 
 
 def _stacked(modules: Sequence[nn.Module]) -> Iterator[tuple[str, Tensor]]:

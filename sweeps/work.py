@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -110,6 +111,8 @@ class Work:
         ]
 
     def _epoch_scores(self, member: int, evaluation: Evaluation) -> dict[str, float]:
+        if not math.isfinite(evaluation.loss):  # it has diverged: nothing else has a meaning
+            return {"val/loss": evaluation.loss}
         by_target = self._target_scores(evaluation, "val")
         scores = predictive_scores("val", evaluation, by_target)
         scores |= gate_scores(self.task, self.k, evaluation)

@@ -1,0 +1,296 @@
+"""Whole sweeps through the command line: real Ray, Optuna and MLflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+import torch
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from sweeps.load import load_spec
+from tracking.mlflow_store import SweepRecord, default_uri, history, read_sweep
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+
+SPEC = """
+name: small
+task: {name: synthetic_groups, num_targets: 4, train_rows: 256, val_rows: 128, test_rows: 128}
+model: {num_experts: 4}
+gates: [dselect_k, top_k, softmax]
+training: {max_epochs: 6, batch_size: 64}
+search: {trials: 4, early_stopping: {grace_epochs: 2, reduction_factor: 2}}
+evaluation: {seeds: 3}
+"""
+# A gate of the user's own, and one whose trials all fail, in a module beside the spec.
+MODULE = '''
+import torch
+from gates import Gate, Routing, register_gate
+
+@register_gate("mean")
+class MeanGate(Gate):
+    """Weighs all experts alike."""
+    def forward(self, x):
+        weights = x.new_full((x.shape[0], self.num_experts), 1 / self.num_experts)
+        return Routing(weights, weights.new_zeros(()))
+
+@register_gate("raising")
+class RaisingGate(MeanGate):
+    """Cannot work."""
+    def forward(self, x):
+        raise RuntimeError("no way\\nthrough")
+'''
+
+
+def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweeps", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(folder: Path, *arguments: str) -> str:
+    process = gatelab(folder, *arguments)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    return output
+
+
+def read(folder: Path, name: str) -> SweepRecord:
+    return read_sweep(default_uri(folder / "gatelab"), name)
+
+
+def studies(folder: Path, name: str) -> dict[str, optuna.Study]:
+    path = folder / "gatelab" / "sweeps" / name / "studies.journal"
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    names = optuna.get_all_study_names(storage)
+    return {name: optuna.load_study(study_name=name, storage=storage) for name in names}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("sweep")
+    (folder / "small.yaml").write_text(SPEC)
+    return folder, run(folder, "launch", "small.yaml")
+
+
+def test_output_ends_with_table_verdict_and_dashboard(finished: tuple[Path, str]) -> None:
+    _, output = finished
+    for expected in ("test loss", "finished/pruned/failed", "has the lowest test loss"):
+        assert expected in output
+    assert output.strip().endswith("Dashboard: gatelab ui")
+    assert "Traceback" not in output
+    assert "Warning" not in output
+
+
+def test_runs_are_nested_and_complete(finished: tuple[Path, str]) -> None:
+    record = read(finished[0], "small")
+    by_id = {run.run_id: run for run in record.runs}
+    assert Counter(run.stage for run in record.runs) == {
+        "sweep": 1,
+        "gate": 3,
+        "search": 12,
+        "evaluate": 9,
+    }
+    parents = {"search": "gate", "evaluate": "gate", "gate": "sweep"}
+    for found in record.runs:
+        assert found.status == "FINISHED"
+        if found.stage in parents:
+            parent = by_id[found.tags["mlflow.parentRunId"]]
+            assert parent.stage == parents[found.stage]
+            assert found.stage == "gate" or parent.gate == found.gate
+        if found.stage in ("search", "evaluate"):
+            assert found.tags["seed"].isdigit()
+            assert found.tags["end"] in ("finished", "pruned")
+            assert found.tags["end.reason"]
+            assert int(found.tags["end.epoch"]) >= 2
+            assert {"optimizer.learning_rate", "model.num_experts"} <= set(found.params)
+
+
+def test_metrics_have_one_key_each_in_every_gate(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    record = read(folder, "small")
+    for found in record.of("search"):
+        assert {"val/loss", "val/t000/rmse", "val/mean/r2", "train/loss"} <= set(found.metrics)
+        assert not [key for key in found.metrics if key.startswith("test/")]
+    keys = [set(found.metrics) for found in record.of("evaluate")]
+    for found in keys:
+        assert {"test/loss", "test/t003/r2", "gate/entropy", "gate/t001/entropy"} <= found
+        assert {"gate/jaccard_gap", "gate/f1", "gate/group_agreement"} <= found
+    finished_trial = next(r for r in record.of("search") if r.end == "finished")
+    epochs = int(finished_trial.tags["end.epoch"])
+    steps = [
+        step
+        for step, _ in history(default_uri(folder / "gatelab"), finished_trial.run_id, "val/loss")
+    ]
+    assert steps == list(range(1, epochs + 2))  # each epoch, then the weights that were kept
+
+
+def test_gates_are_evaluated_on_the_same_fresh_seeds(finished: tuple[Path, str]) -> None:
+    record = read(finished[0], "small")
+    seeds = {
+        g: sorted(r.tags["seed"] for r in record.of("evaluate", g)) for g in ("top_k", "softmax")
+    }
+    assert seeds["top_k"] == seeds["softmax"]
+    assert len(set(seeds["top_k"])) == 3
+    assert not set(seeds["top_k"]) & {run.tags["seed"] for run in record.of("search")}
+
+
+def test_the_best_finished_trial_is_evaluated(finished: tuple[Path, str]) -> None:
+    record = read(finished[0], "small")
+    for label, study in studies(finished[0], "small").items():
+        done = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+        best = min(done, key=lambda trial: trial.value or 0)
+        for found in record.of("evaluate", label):
+            for name, value in best.params.items():
+                assert float(found.params[name]) == pytest.approx(value)
+
+
+def test_optuna_holds_every_trial_with_its_true_end(finished: tuple[Path, str]) -> None:
+    record = read(finished[0], "small")
+    states = {"finished": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
+    for label, study in studies(finished[0], "small").items():
+        trials = study.get_trials()
+        runs = {int(run.tags["trial"]): run for run in record.of("search", label)}
+        assert len(trials) == len(runs) == 4
+        for trial in trials:
+            assert trial.state.name == states[runs[trial.number].end]
+            assert trial.user_attrs["epoch"] == int(runs[trial.number].tags["end.epoch"])
+            if trial.state.name == "COMPLETE":
+                assert trial.value == pytest.approx(runs[trial.number].metrics["val/loss"])
+
+
+def test_artifacts(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    artifacts = {path.name: path for path in (folder / "gatelab" / "artifacts").rglob("*.*")}
+    for label in ("dselect_k", "top_k", "softmax"):
+        assert artifacts[f"{label}-weights.png"].read_bytes().startswith(b"\x89PNG")
+        model = torch.load(artifacts[f"{label}.pt"], weights_only=True)
+        assert model["gate"] == label
+    scores = pd.read_csv(artifacts["comparison.csv"])
+    assert set(scores["gate"]) == {"dselect_k", "top_k", "softmax"}
+    record = read(folder, "small")
+    losses = [run.metrics["test/loss"] for run in record.of("evaluate", "top_k")]
+    row = scores[(scores["gate"] == "top_k") & (scores["metric"] == "test/loss")]
+    assert row["mean"].item() == pytest.approx(sum(losses) / 3)
+    assert len(json.loads(artifacts["comparison.json"].read_text())["tests"]) > 3
+    assert load_spec(artifacts["spec.yaml"]).name == "small"
+
+
+def test_compare_and_a_second_launch(finished: tuple[Path, str]) -> None:
+    folder, output = finished
+    table = run(folder, "compare", "small")
+    assert table.strip() in output
+    assert "| test loss |" in run(folder, "compare", "small", "--format", "markdown")
+    again = gatelab(folder, "launch", "small.yaml")
+    message, _ = again.communicate()
+    assert again.returncode == 2
+    assert "sweep 'small' is there already" in message
+    assert run(folder, "resume", "small").strip().endswith("Dashboard: gatelab ui")
+    assert len(read(folder, "small").runs) == 25
+
+
+def test_failing_gates_and_own_gates(tmp_path: Path) -> None:
+    """Every trial of a gate fails: the others go on, and the table says so."""
+    (tmp_path / "mine.py").write_text(MODULE)
+    gates = (
+        "gates: {mean: {gate: 'mine:mean'}, raising: {gate: 'mine:raising'}, wild: {gate: top_k}}"
+    )
+    text = SPEC.replace("gates: [dselect_k, top_k, softmax]", gates).replace("small", "failing")
+    text += "optimizer: {learning_rate: [0.001, 1.0e+30]}\n"
+    (tmp_path / "failing.yaml").write_text(text.replace("trials: 4", "trials: 6"))
+    output = run(tmp_path, "launch", "failing.yaml")
+    assert "raising has no score: no trial finished: RuntimeError: no way through" in output
+    record = read(tmp_path, "failing")
+    assert Counter(r.end for r in record.of("search", "raising")) == {"failed": 6}
+    assert {r.status for r in record.of("search", "raising")} == {"FAILED"}
+    assert record.of("gate", "raising")[0].status == "FAILED"
+    assert len(record.of("evaluate", "mean")) == 3
+    diverged = [r for r in record.of("search") if r.gate != "raising" and r.end == "failed"]
+    assert diverged, "a learning rate of 1e30 diverges"
+    for found in diverged:
+        assert float(found.params["optimizer.learning_rate"]) == 1e30
+        assert "loss is" in found.tags["end.reason"]
+    for study in studies(tmp_path, "failing").values():
+        assert all(trial.state.is_finished() for trial in study.get_trials())
+
+
+LONG = SPEC.replace("trials: 4", "trials: 8").replace("max_epochs: 6", "max_epochs: 40")
+
+
+def wait_for(path: Path, text: str, count: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 90
+    while not (path.exists() and path.read_text().count(text) >= count):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def kill_session(process: subprocess.Popen[str]) -> None:
+    """Kill the driver and all that it started, as a lost machine would."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def check_complete(folder: Path, name: str, trials: int) -> None:
+    record = read(folder, name)
+    assert Counter(r.stage for r in record.runs) == {
+        "sweep": 1,
+        "gate": 3,
+        "search": 3 * trials,
+        "evaluate": 9,
+    }
+    assert {r.status for r in record.runs} == {"FINISHED"}
+    uri = default_uri(folder / "gatelab")
+    for found in record.of("search") + record.of("evaluate"):
+        steps = [step for step, _ in history(uri, found.run_id, "val/loss")]
+        assert steps == sorted(set(steps)), "an epoch was recorded twice"
+        assert steps[: int(found.tags["end.epoch"])] == list(
+            range(1, int(found.tags["end.epoch"]) + 1)
+        )
+    for study in studies(folder, name).values():
+        assert len(study.get_trials()) == trials
+        assert all(trial.state.is_finished() for trial in study.get_trials())
+
+
+def test_kill_and_resume(tmp_path: Path) -> None:
+    """After kill -9, resume brings every trial to its end, none lost and none twice."""
+    (tmp_path / "killed.yaml").write_text(LONG.replace("small", "killed"))
+    journal = tmp_path / "gatelab" / "sweeps" / "killed" / "journal.jsonl"
+    process = gatelab(tmp_path, "launch", "killed.yaml")
+    wait_for(journal, '"kind": "end"', 4, process)
+    kill_session(process)
+    ended_before = journal.read_text().count('"kind": "end"')
+    run(tmp_path, "resume", "killed")
+    check_complete(tmp_path, "killed", 8)
+    assert 4 <= ended_before < 8 * 3
+
+
+def test_interrupt_and_resume(tmp_path: Path) -> None:
+    """Ctrl-C stops cleanly and says how to go on."""
+    (tmp_path / "stopped.yaml").write_text(LONG.replace("small", "stopped"))
+    journal = tmp_path / "gatelab" / "sweeps" / "stopped" / "journal.jsonl"
+    process = gatelab(tmp_path, "launch", "stopped.yaml")
+    wait_for(journal, '"kind": "end"', 3, process)
+    os.kill(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output.strip().endswith("`gatelab resume stopped` goes on where it was.")
+    assert "Traceback" not in output
+    run(tmp_path, "resume", "stopped")
+    check_complete(tmp_path, "stopped", 8)
