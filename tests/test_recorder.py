@@ -1,0 +1,178 @@
+"""The record: nothing lost and nothing twice, whatever happens to the writer or the store."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tracking.journal import Journal
+from tracking.mlflow_store import Store, default_uri, history, read_sweep, sweep_names
+from tracking.recorder import Recorder
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its tables, which take seconds to make."""
+    folder = tmp_path_factory.mktemp("store")
+    Store(default_uri(folder), "empty")
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def uri(empty_store: Path, tmp_path: Path) -> str:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return default_uri(tmp_path)
+
+
+def recorder(folder: Path, uri: str) -> Recorder:
+    return Recorder(
+        folder / "journal.jsonl", uri=uri, experiment="e", sweep="s", artifacts=folder / "artifacts"
+    )
+
+
+def start(
+    recorder: Recorder, identity: str, parent: str | None = None, stage: str = "search"
+) -> None:
+    tags = {"sweep": "s", "stage": stage}
+    recorder.start_run(identity, parent=parent, name=identity, tags=tags, params={"k": 2})
+
+
+def test_journal_keeps_order_position_and_whole_lines(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.jsonl")
+    for number in range(3):
+        journal.append({"n": number})
+    (_, second), (_, third) = list(journal.records())[:2]
+    journal.commit(second)
+    journal.close()
+    with open(tmp_path / "j.jsonl", "ab") as file:
+        file.write(b'{"n": 9')  # torn by a kill
+    again = Journal(tmp_path / "j.jsonl")
+    again.append({"n": 3})
+    assert [record["n"] for record, _ in again.records(again.position)] == [1, 2, 3]
+    assert [record["n"] for record, _ in again.records(third)] == [2, 3]
+    again.close()
+
+
+def test_everything_arrives(uri: str, tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("hello")
+    taken = recorder(tmp_path, uri)
+    start(taken, "s", stage="sweep")
+    start(taken, "s/a", parent="s")
+    for epoch in range(1, 6):
+        taken.log_metrics("s/a", epoch, {"val/loss": 1 / epoch, "val/t 0/r2": float("nan")})
+    taken.log_params("s/a", {"gate.k": 3})
+    taken.log_artifact("s/a", tmp_path / "note.txt", "notes")
+    taken.end_run("s/a", "FAILED", {"end": "failed", "end.reason": "why"})
+    assert taken.close()
+    sweep, run = sorted(read_sweep(uri, "s").runs, key=lambda run: run.name)
+    assert run.tags["mlflow.parentRunId"] == sweep.run_id
+    assert (run.status, run.end, run.tags["end.reason"]) == ("FAILED", "failed", "why")
+    assert run.params == {"k": "2", "gate.k": "3"}
+    assert history(uri, run.run_id, "val/loss") == [(e, 1 / e) for e in range(1, 6)]
+    assert next((tmp_path / "artifacts").rglob("note.txt")).read_text() == "hello"
+    assert sweep_names(uri) == ["s"]
+
+
+def test_a_second_recorder_goes_on_in_the_same_runs(uri: str, tmp_path: Path) -> None:
+    first = recorder(tmp_path, uri)
+    start(first, "s/a")
+    first.log_metrics("s/a", 1, {"loss": 1.0})
+    first.log_metrics("s/a", 2, {"loss": 2.0})
+    assert first.close()
+    second = recorder(tmp_path, uri)
+    start(second, "s/a")
+    second.log_metrics("s/a", 2, {"loss": 99.0})  # what is recorded stays
+    second.log_metrics("s/a", 3, {"loss": 3.0})
+    second.end_run("s/a", "FINISHED", {"end": "finished"})
+    assert second.close()
+    (run,) = read_sweep(uri, "s").runs
+    assert history(uri, run.run_id, "loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    assert run.status == "FINISHED"
+
+
+def test_what_is_delivered_twice_is_there_once(uri: str, tmp_path: Path) -> None:
+    first = recorder(tmp_path, uri)
+    start(first, "s/a")
+    first.log_metrics("s/a", 1, {"loss": 1.0})
+    assert first.close()
+    (tmp_path / "journal.position").unlink()  # as if killed between delivery and commit
+    assert recorder(tmp_path, uri).close()
+    (run,) = read_sweep(uri, "s").runs
+    assert history(uri, run.run_id, "loss") == [(1, 1.0)]
+
+
+def test_results_wait_for_an_unreachable_store(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    away = recorder(tmp_path, "http://127.0.0.1:9")
+    start(away, "s/a")
+    away.log_metrics("s/a", 1, {"loss": 1.0})
+    assert not away.close(timeout=1.0)
+    assert "127.0.0.1" in away.problem
+    back = recorder(tmp_path, uri)
+    assert back.close()
+    (run,) = read_sweep(uri, "s").runs
+    assert history(uri, run.run_id, "loss") == [(1, 1.0)]
+
+
+def test_a_refused_record_does_not_hold_up_the_others(
+    uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    taken = recorder(tmp_path, uri)
+    start(taken, "s/a")
+    taken.log_artifact("s/a", tmp_path / "gone.png")
+    taken.log_metrics("never started", 1, {"loss": 1.0})
+    taken.end_run("s/a", "FINISHED", {"end": "finished"})
+    assert taken.close()
+    assert read_sweep(uri, "s").runs[0].end == "finished"
+    assert "gone.png" in caplog.text
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from tracking.recorder import Recorder
+folder, uri = Path(sys.argv[1]), sys.argv[2]
+recorder = Recorder(folder / "journal.jsonl", uri=uri, experiment="e", sweep="s")
+for run in range(1000):
+    name = f"s/{run}"
+    tags = {"sweep": "s", "stage": "search"}
+    recorder.start_run(name, parent=None, name=name, tags=tags, params={})
+    for epoch in range(5):
+        recorder.log_metrics(name, epoch, {"loss": run + epoch / 10})
+    recorder.end_run(name, "FINISHED", {"end": "finished"})
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.slow
+def test_kill_in_the_middle_of_delivery(uri: str, tmp_path: Path) -> None:
+    """After kill -9 what the journal holds arrives, each run and step once."""
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), uri], cwd=ROOT)
+    position = tmp_path / "journal.position"
+    deadline = time.monotonic() + 60
+    while not position.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.6)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert recorder(tmp_path, uri).close()
+    journal = Journal(tmp_path / "journal.jsonl")
+    written = Counter(record["kind"] for record, _ in journal.records())
+    journal.close()
+    runs = read_sweep(uri, "s").runs
+    names = [run.name for run in runs]
+    assert len(names) == len(set(names)) == written["start"] > 10
+    steps = [step for run in runs[:40] for step in history(uri, run.run_id, "loss")]
+    assert len(steps) == len([1 for run in runs[:40] for _ in range(5) if run.end])
