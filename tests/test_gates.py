@@ -1,0 +1,157 @@
+"""Every gate's contract, and what is particular to each."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import softplus
+
+from gates import DSelectKGate, SoftmaxGate, TopKGate, gates
+from gates.gate import Gate
+
+X = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
+VARIANTS: list[tuple[str, int, dict[str, Any]]] = [
+    ("softmax", 8, {}),
+    ("softmax", 5, {"static": True}),
+    ("top_k", 8, {"k": 2}),
+    ("top_k", 8, {"k": 8}),
+    ("top_k", 5, {"k": 1, "static": True}),
+    ("top_k", 8, {"k": 3, "noise": True}),
+    ("dselect_k", 8, {"k": 2, "entropy_weight": 0.5}),
+    ("dselect_k", 6, {"k": 3, "entropy_weight": 0.5, "gamma": 0.1}),
+    ("dselect_k", 5, {"k": 1, "static": True}),
+    ("dselect_k", 8, {"k": 2, "static": True, "reduction": "published"}),
+    ("dselect_k", 1, {"k": 1}),
+]
+
+
+def make(name: str, num_experts: int, options: dict[str, Any]) -> Gate:
+    torch.manual_seed(1)
+    return gates.get(name)(6, num_experts, **options)
+
+
+def test_every_gate_has_a_variant_here() -> None:
+    bundled = {n for n in gates.names() if gates.get(n).__module__.startswith("gates.")}
+    assert bundled == {name for name, *_ in VARIANTS}
+
+
+@pytest.mark.parametrize(("name", "num_experts", "options"), VARIANTS)
+def test_contract(name: str, num_experts: int, options: dict[str, Any]) -> None:
+    gate = make(name, num_experts, options)
+    weights, aux_loss, diagnostics = gate(X)
+    assert weights.shape == (32, num_experts)
+    assert aux_loss.shape == ()
+    assert (weights >= 0).all()
+    total = weights.sum(1)
+    assert (total <= 1 + 1e-5).all()
+    if num_experts & (num_experts - 1) == 0 or name != "dselect_k":
+        torch.testing.assert_close(total, torch.ones(32))
+    assert diagnostics == {}
+    (weights[:, 0].sum() + aux_loss).backward()
+    gradients = [p.grad for p in gate.parameters() if p.numel()]
+    assert all(g is not None and torch.isfinite(g).all() for g in gradients)
+    gate.eval()
+    first, second = gate(X), gate(X)
+    assert torch.equal(first.weights, second.weights)
+    assert all(value.shape == () for value in first.diagnostics.values())
+
+
+@pytest.mark.parametrize(("name", "num_experts", "options"), VARIANTS)
+def test_aux_loss_is_a_mean_over_the_batch(
+    name: str, num_experts: int, options: dict[str, Any]
+) -> None:
+    gate = make(name, num_experts, options)
+    once, twice = gate(X).aux_loss, gate(torch.cat([X, X])).aux_loss
+    published_sum = options.get("reduction") == "published" and not options.get("static")
+    torch.testing.assert_close(twice, 2 * once if published_sum else once)
+
+
+@pytest.mark.parametrize("name", gates.names())
+def test_search_space_is_of_constructor_arguments(name: str) -> None:
+    arguments = inspect.signature(gates.get(name)).parameters
+    assert set(gates.get(name).search_space) <= set(arguments)
+    assert inspect.getdoc(gates.get(name))
+
+
+def test_real_hyperparameters_are_buffers() -> None:
+    gate = make("dselect_k", 6, {"gamma": 0.25, "entropy_weight": 0.5})
+    assert {n: b.item() for n, b in gate.named_buffers()} == {
+        "gamma": 0.25,
+        "entropy_weight": 0.5,
+        "penalty_weight": 1.0,
+    }
+
+
+def test_top_k_is_the_softmax_of_the_kept_logits() -> None:
+    gate = make("top_k", 8, {"k": 3})
+    assert isinstance(gate, TopKGate)
+    logits = gate.logits(X)
+    weights = gate(X).weights
+    assert ((weights > 0).sum(1) == 3).all()
+    for row, kept in zip(weights, logits, strict=True):
+        best = kept.sort(descending=True).indices[:3]
+        torch.testing.assert_close(row[best], kept[best].softmax(0))
+
+
+def test_top_n_is_softmax() -> None:
+    top, soft = TopKGate(6, 8, k=8), SoftmaxGate(6, 8)
+    top.load_state_dict(soft.state_dict())
+    torch.testing.assert_close(top(X).weights, soft(X).weights)
+
+
+def test_noise_is_in_training_only_and_as_published() -> None:
+    gate = TopKGate(6, 8, k=2, noise=True)
+    assert not torch.equal(gate(X).weights, gate(X).weights)
+    quiet = TopKGate(6, 8, k=2)
+    quiet.load_state_dict(gate.state_dict(), strict=False)
+    torch.testing.assert_close(gate.eval()(X).weights, quiet(X).weights)
+    # With one dominant logit the noise shows in full: deviation softplus(0) at the start.
+    assert gate.noise is not None
+    assert softplus(gate.noise(X)).unique().item() == pytest.approx(0.6931, abs=1e-4)
+
+
+def test_dselect_k_is_exactly_sparse_once_its_bits_are_saturated() -> None:
+    gate = DSelectKGate(6, 8, k=2, gamma=0.5)
+    with torch.no_grad():
+        for parameter in gate.logits.parameters():
+            parameter[..., :6] *= 1e4  # the bits' part: two selectors of three bits
+    routing = gate.eval()(X)
+    used = (routing.weights > 0).sum(1)
+    saturated = routing.diagnostics["saturated_bits"]
+    assert saturated > 0.9
+    assert (used <= 2).float().mean() > 0.5
+    assert (used >= 1).all()
+
+
+def test_dselect_k_penalty_is_finite_where_no_expert_is_reachable() -> None:
+    gate = DSelectKGate(6, 5, k=1, gamma=0.1)
+    with torch.no_grad():
+        assert gate.logits.bias is not None
+        gate.logits.bias[:3] = 10.0  # code 7 of 5 experts
+    routing = gate(X)
+    routing.aux_loss.backward()
+    assert torch.isfinite(routing.aux_loss)
+    assert routing.aux_loss > 1e6
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in gate.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "fragment"),
+    [
+        ("top_k", {"k": 0}, "(k=0, num_experts=4)"),
+        ("top_k", {"k": 5}, "(k=5, num_experts=4)"),
+        ("dselect_k", {"gamma": 0.0}, "gamma=0.0"),
+        ("dselect_k", {"gamma": float("nan")}, "gamma=nan"),
+        ("dselect_k", {"entropy_weight": -1.0}, "entropy_weight=-1.0"),
+        ("dselect_k", {"reduction": "max"}, "reduction='max'"),
+    ],
+)
+def test_constructor_errors_name_the_value(
+    name: str, options: dict[str, Any], fragment: str
+) -> None:
+    with pytest.raises(ValueError) as caught:
+        gates.get(name)(6, 4, **options)
+    assert fragment in str(caught.value)

@@ -1,0 +1,140 @@
+"""Stack and mixture: the fused forms equal the plain loops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gates import DSelectKGate, Mixture, Routing, SoftmaxGate, Stack, TopKGate
+from gates.gate import Gate
+
+X = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
+GATES: list[tuple[type[Gate], dict[str, Any]]] = [
+    (SoftmaxGate, {}),
+    (TopKGate, {"k": 2}),
+    (DSelectKGate, {"k": 2, "entropy_weight": 0.1}),
+    (DSelectKGate, {"k": 2, "static": True}),
+]
+
+
+def experts(count: int = 5) -> list[nn.Module]:
+    return [nn.Sequential(nn.Linear(6, 7), nn.ReLU(), nn.Linear(7, 3)) for _ in range(count)]
+
+
+def close(ours: Tensor, theirs: Tensor) -> None:
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_stack_is_the_loop(own: bool) -> None:
+    torch.manual_seed(0)
+    modules = experts()
+    x = torch.randn(5, 40, 6) if own else X
+    expected = torch.stack([m(x[i] if own else x) for i, m in enumerate(modules)])
+    stack = Stack(modules)
+    close(stack(x, own=own), expected)
+    close(stack.call_one(3, x[3] if own else x), expected[3])
+
+
+def test_stack_of_convolutions_is_the_loop() -> None:
+    modules = [nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()) for _ in range(3)]
+    images = torch.randn(4, 1, 6, 6)
+    close(Stack(modules)(images), torch.stack([m(images) for m in modules]))
+
+
+def test_stack_of_modules_without_tensors() -> None:
+    close(Stack([nn.ReLU(), nn.ReLU()])(X), torch.stack([X.relu(), X.relu()]))
+
+
+def test_empty_stack_is_refused() -> None:
+    with pytest.raises(ValueError, match="len"):
+        Stack([])
+
+
+@pytest.mark.parametrize(("gate", "options"), GATES)
+def test_mixture_is_the_loop_with_its_gradients(gate: type[Gate], options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    chosen, modules = [gate(6, 5, **options) for _ in range(3)], experts()
+    mixture = Mixture(chosen, modules)
+    mixed, routing = mixture(X, X)
+    outputs = torch.stack([m(X) for m in modules])
+    expected, aux = [], []
+    for one in chosen:
+        weights, loss, _ = one(X)
+        expected.append(torch.einsum("bn,nbd->bd", weights, outputs))
+        aux.append(loss)
+    close(mixed, torch.stack(expected))
+    close(routing.aux_loss, torch.stack(aux))
+    assert routing.weights.shape == (3, 40, 5)
+    (mixed.square().sum() + routing.aux_loss.sum()).backward()
+    (torch.stack(expected).square().sum() + torch.stack(aux).sum()).backward()
+    for name, parameter in mixture.experts.each.named_parameters():
+        loop = torch.stack([dict(m.named_parameters())[name].grad for m in modules])  # type: ignore[misc]
+        assert parameter.grad is not None
+        torch.testing.assert_close(parameter.grad, loop, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("gate", "options"), GATES)
+def test_sparse_path_equals_the_dense_one(gate: type[Gate], options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    mixture = Mixture([gate(6, 5, **options) for _ in range(2)], experts()).eval()
+    dense, routing = mixture(X, X)
+    sparse, same = mixture.forward_sparse(X, X)
+    close(sparse, dense)
+    assert torch.equal(routing.weights, same.weights)
+
+
+class Fixed(Gate):
+    """Uses expert 0 for rows whose first feature is positive, and none otherwise."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = torch.zeros(x.shape[0], self.num_experts)
+        weights[:, 0] = (x[:, 0] > 0).float()
+        return Routing(weights, weights.new_zeros(()))
+
+
+def test_sparse_path_computes_needed_rows_only() -> None:
+    mixture = Mixture([Fixed(6, 5)], experts())
+    rows: list[tuple[int, int]] = []
+    call = mixture.experts.call_one
+
+    def counted(index: int, x: Tensor) -> Any:
+        rows.append((index, len(x)))
+        return call(index, x)
+
+    mixture.experts.call_one = counted  # type: ignore[method-assign]
+    mixed, _ = mixture.forward_sparse(X, X)
+    used = int((X[:, 0] > 0).sum())
+    assert rows == [(0, used)]
+    assert (mixed[0, X[:, 0] <= 0] == 0).all()
+    nothing, _ = mixture.forward_sparse(-X[X[:, 0] > 0].abs(), -X[X[:, 0] > 0].abs())
+    assert (nothing == 0).all()
+    assert nothing.shape == (1, used, 3)
+
+
+class Annealed(Gate):
+    temperature: Tensor
+
+    def __init__(self, in_features: int, num_experts: int, *, start: float = 1.0) -> None:
+        super().__init__(in_features, num_experts)
+        self.register_hyperparameters(temperature=start)
+        self.linear = nn.Linear(in_features, num_experts)
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = (self.linear(x) / self.temperature).softmax(-1)
+        return Routing(weights, weights.new_zeros(()))
+
+    def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        return {"temperature": self.temperature * (1 - progress)}
+
+
+def test_next_buffers_are_each_gates_own_update() -> None:
+    mixture = Mixture([Annealed(6, 5, start=1.0), Annealed(6, 5, start=4.0)], experts())
+    _, routing = mixture(X, X)
+    after = mixture.next_buffers(routing, torch.tensor(0.25))
+    assert list(after) == ["gates.each.temperature"]
+    assert after["gates.each.temperature"].tolist() == [0.75, 3.0]
+    assert Mixture([SoftmaxGate(6, 5)], experts()).next_buffers(routing, torch.tensor(0.5)) == {}
