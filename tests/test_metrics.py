@@ -1,0 +1,73 @@
+"""Predictive metrics against scikit-learn, losses against torch."""
+
+from __future__ import annotations
+
+import pytest
+import sklearn.metrics as sk
+import torch
+from torch.nn import functional as F
+
+from tasks.metrics import METRICS, default_metrics, loss
+from tasks.task import Kind
+
+GENERATOR = torch.Generator().manual_seed(0)
+LOGITS = torch.randn(500, 10, generator=GENERATOR)
+CLASSES = torch.randint(0, 10, (500,), generator=GENERATOR)
+LOGIT = torch.randn(500, 1, generator=GENERATOR)
+BITS = (LOGIT[:, 0] + torch.randn(500, generator=GENERATOR) > 0).float()
+VALUES = LOGIT[:, 0] + 0.3 * torch.randn(500, generator=GENERATOR)
+PREDICTED = LOGITS.argmax(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs", "target", "expected"),
+    [
+        ("accuracy", LOGITS, CLASSES, sk.accuracy_score(CLASSES, PREDICTED)),
+        ("accuracy", LOGIT, BITS, sk.accuracy_score(BITS, LOGIT[:, 0] > 0)),
+        ("f1", LOGITS, CLASSES, sk.f1_score(CLASSES, PREDICTED, average="macro")),
+        ("f1", LOGIT, BITS, sk.f1_score(BITS, LOGIT[:, 0] > 0)),
+        ("auroc", LOGIT, BITS, sk.roc_auc_score(BITS, LOGIT[:, 0])),
+        ("mse", LOGIT, VALUES, sk.mean_squared_error(VALUES, LOGIT[:, 0])),
+        ("rmse", LOGIT, VALUES, sk.root_mean_squared_error(VALUES, LOGIT[:, 0])),
+        ("mae", LOGIT, VALUES, sk.mean_absolute_error(VALUES, LOGIT[:, 0])),
+        ("r2", LOGIT, VALUES, sk.r2_score(VALUES, LOGIT[:, 0])),
+    ],
+)
+def test_metric(name: str, outputs: torch.Tensor, target: torch.Tensor, expected: float) -> None:
+    assert METRICS[name].compute(outputs, target).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_no_rows_give_nan(name: str) -> None:
+    assert METRICS[name].compute(torch.zeros(0, 1), torch.zeros(0)).isnan()
+
+
+def test_what_is_not_defined_is_nan() -> None:
+    assert METRICS["auroc"].compute(LOGIT, torch.ones(500)).isnan()
+    assert METRICS["r2"].compute(LOGIT, torch.ones(500)).isnan()
+
+
+@pytest.mark.parametrize("kind", ["regression", "binary", "multiclass"])
+def test_defaults_fit(kind: Kind) -> None:
+    assert default_metrics(kind)
+    assert all(kind in METRICS[name].kinds for name in default_metrics(kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "outputs", "target", "expected"),
+    [
+        ("multiclass", LOGITS, CLASSES.to(torch.uint8), F.cross_entropy(LOGITS, CLASSES)),
+        ("binary", LOGIT, BITS, F.binary_cross_entropy_with_logits(LOGIT[:, 0], BITS)),
+        ("regression", LOGIT, VALUES, F.mse_loss(LOGIT[:, 0], VALUES)),
+    ],
+)
+def test_loss(
+    kind: Kind, outputs: torch.Tensor, target: torch.Tensor, expected: torch.Tensor
+) -> None:
+    rows = loss(kind, outputs, target)
+    assert rows.shape == (500,)
+    torch.testing.assert_close(rows.mean(), expected)
+    stacked = torch.vmap(lambda o, t: loss(kind, o, t))(
+        outputs.expand(2, -1, -1), target.expand(2, -1)
+    )
+    torch.testing.assert_close(stacked[1], rows)

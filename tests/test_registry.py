@@ -1,0 +1,61 @@
+"""The registry: names and keys to classes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gates import Gate, gates, register_gate
+from registry import Registry
+
+
+def test_names_and_near_misses() -> None:
+    registry: Registry[object] = Registry("thing")
+    registry.register("alpha", object)(int)
+    assert registry.get("alpha") is int
+    assert registry.names() == ["alpha"]
+    with pytest.raises(ValueError, match="unknown thing 'alpa'; did you mean 'alpha'?"):
+        registry.get("alpa")
+    with pytest.raises(ValueError, match="valid: alpha"):
+        registry.get("omega-omega")
+
+
+def test_a_name_is_taken_once_but_a_module_may_be_run_again() -> None:
+    with pytest.raises(ValueError, match="registered twice"):
+
+        @register_gate("softmax")
+        class Other(Gate):
+            """Takes a name that is taken."""
+
+    cls = gates.get("softmax")
+    assert register_gate("softmax")(cls) is cls
+
+
+def test_only_gates_are_gates() -> None:
+    with pytest.raises(ValueError, match="subclass of Gate"):
+        register_gate("number")(int)  # type: ignore[type-var]
+
+
+def test_a_key_names_its_module_in_any_process(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from gates import Gate, register_gate\n"
+        '@register_gate("own")\nclass Own(Gate):\n    """Does nothing."""\n'
+    )
+    code = "from gates import gates; print(gates.get('mine:own').__name__)"
+    root = Path(__file__).parent.parent
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": f"{tmp_path}:{root}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "Own"
+
+
+def test_a_missing_module_is_named() -> None:
+    with pytest.raises(ValueError, match="cannot import 'nowhere'"):
+        gates.get("nowhere:softmax")
