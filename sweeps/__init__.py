@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweeps.launch import compare, launch, resume
+    from sweeps.launching import compare, launch, resume
     from sweeps.load import load_spec
 
 __all__ = ["compare", "launch", "load_spec", "resume"]
@@ -18,4 +18,4 @@ def __getattr__(name: str) -> Any:
     """Import on first use: training needs neither MLflow nor what else launching needs."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_PLACES.get(name, "sweeps.launch")), name)
+    return getattr(import_module(_PLACES.get(name, "sweeps.launching")), name)

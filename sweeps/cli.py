@@ -49,7 +49,7 @@ def main() -> None:
 @uri_option
 def launch(spec: Path, name: str | None, folder: Path, tracking_uri: str | None) -> None:
     """Run SPEC: search, evaluation, comparison."""
-    from sweeps.launch import launch as run
+    from sweeps.launching import launch as run
 
     loaded = _load(spec, name)
     _run(
@@ -62,7 +62,7 @@ def launch(spec: Path, name: str | None, folder: Path, tracking_uri: str | None)
 @folder_option
 def resume(sweep: str, folder: Path) -> None:
     """Go on with SWEEP where it was stopped."""
-    from sweeps.launch import resume as run
+    from sweeps.launching import resume as run
 
     _run(lambda console: run(sweep, folder=folder, console=console), sweep, folder)
 
@@ -74,7 +74,7 @@ def resume(sweep: str, folder: Path) -> None:
 @uri_option
 def compare(sweep: str, form: str, folder: Path, tracking_uri: str | None) -> None:
     """Show the comparison of SWEEP, from MLflow's record alone."""
-    from sweeps.launch import compare as read
+    from sweeps.launching import compare as read
 
     try:
         comparison = read(sweep, folder=folder, uri=tracking_uri)
@@ -177,7 +177,7 @@ def _load(path: Path, name: str | None = None) -> Spec:
 
 def _run(work: Any, source: object, folder: Path) -> None:
     """Run a sweep, and turn what stops it into one line and an exit code."""
-    from sweeps.launch import Interrupted, Undelivered
+    from sweeps.launching import Interrupted, Undelivered
 
     console = Console()
     try:

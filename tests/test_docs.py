@@ -1,0 +1,91 @@
+"""The documentation is true: specs load, Python runs, commands exist, the tree is the tree."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from sweeps.cli import main
+from sweeps.load import load_spec
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Return (page, text) of every fenced block of a language."""
+    pattern = re.compile(rf"^```{language}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    return [(page.name, text) for page in PAGES for text in pattern.findall(page.read_text())]
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("yaml"))
+def test_specs_load(page: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(text)
+    spec = load_spec(tmp_path / "spec.yaml")
+    (tmp_path / "again.yaml").write_text(spec.to_yaml())
+    assert load_spec(tmp_path / "again.yaml") == spec
+
+
+def test_examples_load() -> None:
+    for path in (ROOT / "examples").glob("*.yaml"):
+        load_spec(path)
+
+
+def commands() -> list[str]:
+    lines = [line for _, text in blocks("console") for line in text.splitlines()]
+    return [line.partition("#")[0].strip() for line in lines if line.startswith("gatelab")]
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_exist(line: str) -> None:
+    words = shlex.split(line)[1:]
+    command: click.Command = main
+    context = click.Context(main)
+    while isinstance(command, click.Group):
+        found = command.get_command(context, words.pop(0))
+        assert found is not None, line
+        command = found
+    command.make_context(line, words)  # raises for an option or argument that it does not know
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_readmes_tree_is_the_tree() -> None:
+    ((_, text),) = [block for block in blocks("text") if block[0] == "README.md"]
+    told = {line.split()[0].rstrip("/") for line in text.splitlines()}
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    folders = {path.partition("/")[0] for path in tracked if "/" in path}
+    assert told == {name for name in folders if not name.startswith(".")} | {"registry.py"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "text"), blocks("python"))
+def test_python_runs(page: str, text: str, tmp_path: Path) -> None:
+    """With the example's spec made smaller, which is all that is changed."""
+    example = (ROOT / "examples" / "digits.yaml").read_text()
+    small = re.sub(
+        r"trials: \d+", "trials: 2", re.sub(r"max_epochs: \d+", "max_epochs: 5", example)
+    )
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "digits.yaml").write_text(small)
+    subprocess.run(
+        [sys.executable, "-c", text],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        timeout=200,
+    )
