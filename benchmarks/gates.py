@@ -1,0 +1,71 @@
+"""DSelect-k's forward and backward against softmax's: 8 targets at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.clock import medians, report
+from gates import DSelectKGate, SoftmaxGate, Stack, TopKGate
+from gates.gate import Gate
+
+BATCH, FEATURES, EXPERTS, TARGETS = 256, 64, 16, 8
+
+
+def main() -> None:
+    """Print the ratios."""
+    torch.manual_seed(0)
+    x = torch.randn(BATCH, FEATURES, requires_grad=True)
+    cotangent = torch.randn(TARGETS, BATCH, EXPERTS)
+
+    def fused(make: Callable[[], Gate]) -> Callable[[], None]:
+        stack = Stack([make() for _ in range(TARGETS)])
+
+        def run() -> None:
+            weights, aux_loss, _ = stack(x)
+            ((weights * cotangent).sum() + aux_loss.sum()).backward()
+
+        return run
+
+    def transcribed() -> Callable[[], None]:
+        gates = [Transcription(2) for _ in range(TARGETS)]
+
+        def run() -> None:
+            for gate, c in zip(gates, cotangent, strict=True):
+                weights, loss = gate(x)
+                ((weights * c).sum() + loss).backward()
+
+        return run
+
+    times = medians(
+        {
+            "softmax": fused(lambda: SoftmaxGate(FEATURES, EXPERTS)),
+            "top_k": fused(lambda: TopKGate(FEATURES, EXPERTS, k=2)),
+            "dselect_k": fused(lambda: DSelectKGate(FEATURES, EXPERTS, k=2, entropy_weight=0.1)),
+            "transcription": transcribed(),
+        }
+    )
+    figures = {name: f"{1e3 * seconds:.2f} ms" for name, seconds in times.items()}
+    report("gates: dselect_k / softmax", times["dselect_k"] / times["softmax"], "<= 4", **figures)
+
+
+class Transcription(nn.Module):
+    """DSelect-k written as its formula reads: a product over every code's bits."""
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k, self.bits = k, (EXPERTS - 1).bit_length()
+        self.z = nn.Linear(FEATURES, k * self.bits)
+        self.w = nn.Linear(FEATURES, k)
+        codes = torch.arange(EXPERTS).unsqueeze(1) >> torch.arange(self.bits).flip(0)
+        self.register_buffer("codes", (codes & 1).bool())
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        t = self.z(x).view(-1, self.k, 1, self.bits)
+        step = torch.where(t <= -0.5, 0.0, torch.where(t >= 0.5, 1.0, -2 * t**3 + 1.5 * t + 0.5))
+        selectors = torch.where(self.codes, step, 1 - step).prod(-1)
+        weights = (self.w(x).softmax(-1).unsqueeze(-1) * selectors).sum(1)
+        entropy = -(selectors * (selectors + 1e-6).log()).sum((1, 2)).mean()
+        return weights, 0.1 * entropy

@@ -1,0 +1,116 @@
+"""A training step of the MovieLens-shaped model against the direct loop over modules."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.clock import medians, report
+from gates import DSelectKGate
+from sweeps.space import Configuration
+from sweeps.training import Member, Recipe, Training
+from tasks import Network, Split, SplitName, Target, Task
+from tasks.layers import Dropout
+
+USERS, FILMS, WIDTH, EXPERTS, BATCH = 6040, 3952, 128, 16, 512
+ROWS = 64 * BATCH
+GATE = {"k": 2, "entropy_weight": 0.1}
+
+
+class Embedded(nn.Module):
+    """Two ids as two embeddings side by side."""
+
+    def __init__(self, sparse: bool) -> None:
+        super().__init__()
+        self.users = nn.Embedding(USERS, WIDTH, sparse=sparse)
+        self.films = nn.Embedding(FILMS, WIDTH, sparse=sparse)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return torch.cat([self.users(ids[:, 0]), self.films(ids[:, 1])], dim=1)
+
+
+class Ratings(Task):
+    """MovieLens in shape: random users, films, and two targets of each pair."""
+
+    targets = (Target("watched", "binary", weight=0.1), Target("rating", "regression", weight=0.9))
+
+    def split(self, name: SplitName) -> Split:
+        rows = ROWS if name == "train" else BATCH
+        ids = torch.stack([torch.randint(0, n, (rows,)) for n in (USERS, FILMS)], dim=1)
+        watched = torch.randint(0, 2, (rows,)).float()
+        mask = torch.stack([torch.ones(rows, dtype=torch.bool), watched.bool()], dim=1)
+        return Split(ids, torch.stack([watched, torch.rand(rows)], dim=1), mask)
+
+    def network(self) -> Network:
+        return Network(
+            lambda: Embedded(sparse=True),
+            nn.Identity,
+            2 * WIDTH,
+            lambda: nn.Sequential(nn.Linear(2 * WIDTH, 256), nn.ReLU(), Dropout(0.5)),
+            lambda target: nn.Sequential(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1)),
+        )
+
+
+class Direct(nn.Module):
+    """The same model as a loop over modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedded = Embedded(sparse=False)
+        self.experts = nn.ModuleList(
+            nn.Sequential(nn.Linear(2 * WIDTH, 256), nn.ReLU(), nn.Dropout(0.5))
+            for _ in range(EXPERTS)
+        )
+        self.gates = nn.ModuleList(DSelectKGate(2 * WIDTH, EXPERTS, **GATE) for _ in range(2))
+        self.towers = nn.ModuleList(
+            nn.Sequential(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1)) for _ in range(2)
+        )
+
+    def forward(self, ids: Tensor) -> tuple[list[Tensor], Tensor]:
+        features = self.embedded(ids)
+        outputs = torch.stack([expert(features) for expert in self.experts], dim=1)
+        results, aux = [], torch.zeros(())
+        for gate, tower in zip(self.gates, self.towers, strict=True):
+            weights, loss, _ = gate(features)
+            results.append(tower((weights.unsqueeze(-1) * outputs).sum(1)).squeeze(-1))
+            aux = aux + loss
+        return results, aux
+
+
+def main() -> None:
+    """Print the ratio, and where the time of the direct loop goes without two things."""
+    torch.manual_seed(0)
+    task = Ratings()
+    train = task.split("train")
+    assert train.mask is not None
+    optimizer = {"name": "adam", "learning_rate": 1e-4, "weight_decay": 0.0}
+    member = Member(Configuration(dict(GATE), {"num_experts": EXPERTS}, optimizer), 0)
+    training = Training(task, DSelectKGate, [member], Recipe(BATCH, 1))
+    training.model.train()
+    split = training._split("train")
+    direct = Direct()
+    adam = torch.optim.Adam(direct.parameters(), lr=1e-4)
+    inputs, targets, mask = train.inputs, train.targets, train.mask
+
+    def ours() -> None:
+        training._step(split, torch.randint(0, ROWS, (1, BATCH)), 0.0)
+
+    def theirs() -> None:
+        rows = torch.randint(0, ROWS, (BATCH,))
+        (watched, rating), aux = direct(inputs[rows])
+        known = mask[rows, 1]
+        loss = 0.1 * F.binary_cross_entropy_with_logits(watched, targets[rows, 0])
+        loss = loss + 0.9 * F.mse_loss(rating[known], targets[rows, 1][known]) + aux
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+
+    started = time.perf_counter()
+    times = medians({"ours": ours, "direct": theirs}, rounds=12, calls=3)
+    figures = {name: f"{1e3 * seconds:.1f} ms" for name, seconds in times.items()}
+    ratio = times["ours"] / times["direct"]
+    report("step: ours / direct loop", ratio, "<= 0.5", **figures)
+    print(f"      {torch.get_num_threads()} threads, {time.perf_counter() - started:.0f} s")

@@ -1,0 +1,105 @@
+"""What a trial costs beyond its training: ours against the plain script, on a warm Ray."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.air.integrations.mlflow import MLflowLoggerCallback
+from ray.tune.search.optuna import OptunaSearch
+
+from benchmarks.clock import report
+from gates.gate import gates
+from sweeps import launch
+from sweeps.load import parse_spec
+from sweeps.space import Configuration
+from sweeps.training import Member, Recipe, Training
+from tasks import SyntheticGroups
+from tracking.mlflow_store import default_uri, read_sweep
+
+TRIALS, PLAIN_TRIALS, CORES, EPOCHS = 60, 8, 2, 3
+TASK = {"num_targets": 4, "train_rows": 256, "val_rows": 128, "test_rows": 128}
+
+
+def main() -> None:
+    """Print the ratio."""
+    from sweeps import tuning
+
+    with tempfile.TemporaryDirectory() as folder:
+        tuning._start_ray()
+        _ours(Path(folder), "warm", 4)
+        ours = _ours(Path(folder), "ours", TRIALS)
+        plain = _plain(Path(folder))
+        ray.shutdown()
+    report(
+        "trials: ours / plain script, seconds a trial beyond training",
+        ours / plain,
+        "ours <= 0.1 s",
+        ours=f"{ours:.3f} s",
+        plain=f"{plain:.3f} s",
+    )
+
+
+def _ours(folder: Path, name: str, trials: int) -> float:
+    """Return the seconds that a trial takes beyond its training, of one core of two."""
+    spec = parse_spec(
+        {
+            "name": name,
+            "task": {"name": "synthetic_groups", **TASK},
+            "gates": ["softmax"],
+            "training": {"max_epochs": EPOCHS, "batch_size": 64},
+            "optimizer": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
+            "search": {"trials": trials, "early_stopping": False},
+            "evaluation": {"seeds": 1},
+        }
+    )
+    started = time.perf_counter()
+    launch(spec, folder=folder)
+    wall = time.perf_counter() - started
+    runs = read_sweep(default_uri(folder), name)
+    done = runs.of("search") + runs.of("evaluate")
+    training = sum(run.metrics["time/train_seconds"] for run in done)
+    return (wall - training / CORES) / trials
+
+
+def _plain(folder: Path) -> float:
+    """Return the same for Ray Tune, OptunaSearch and MLflowLoggerCallback as documented."""
+    optimizer = {"low": 1e-4, "high": 1e-2, "log": True}
+
+    def train(config: dict[str, Any]) -> None:
+        options = {"name": "adam", "learning_rate": config["rate"], "weight_decay": 0.0}
+        member = Member(Configuration({}, {"num_experts": 8}, options), 0)
+        training = Training(
+            SyntheticGroups(**TASK), gates.get("softmax"), [member], Recipe(64, EPOCHS)
+        )
+        seconds = 0.0
+        for _ in range(EPOCHS):
+            started = time.perf_counter()
+            ((_, evaluation),) = training.run_epoch().values()
+            seconds += time.perf_counter() - started
+            metrics = {f"metric_{i}": evaluation.loss for i in range(20)}
+            tune.report({"loss": evaluation.loss, "seconds": seconds, **metrics})
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    tracker = MLflowLoggerCallback(
+        tracking_uri=default_uri(folder), experiment_name="plain", save_artifact=False
+    )
+    started = time.perf_counter()
+    results = tune.Tuner(
+        train,
+        param_space={"rate": tune.loguniform(optimizer["low"], optimizer["high"])},
+        tune_config=tune.TuneConfig(
+            search_alg=OptunaSearch(), metric="loss", mode="min", num_samples=PLAIN_TRIALS
+        ),
+        run_config=tune.RunConfig(
+            storage_path=str(folder / "plain"), callbacks=[tracker], verbose=0
+        ),
+    ).fit()
+    wall = time.perf_counter() - started
+    training = sum(result.metrics["seconds"] for result in results if result.metrics)
+    return (wall - training / CORES) / PLAIN_TRIALS
