@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import sweeps.tuning  # noqa: F401 - sets Ray's environment, so before ray
+
+# isort: split
 import ray
 from ray import tune
 from ray.air.integrations.mlflow import MLflowLoggerCallback
@@ -28,10 +31,8 @@ TASK = {"num_targets": 4, "train_rows": 256, "val_rows": 128, "test_rows": 128}
 
 def main() -> None:
     """Print the ratio."""
-    from sweeps import tuning
-
     with tempfile.TemporaryDirectory() as folder:
-        tuning._start_ray()
+        sweeps.tuning._start_ray()
         _ours(Path(folder), "warm", 4)
         ours = _ours(Path(folder), "ours", TRIALS)
         plain = _plain(Path(folder))

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._pytree import tree_map
 
+LARGE = 2**14
+"""Numbers in a module from which a CPU runs modules one by one (docs/benchmarks.md)."""
+
 
 class Stack(nn.Module):
     """Runs ``n`` modules that differ only in their tensors, each on the same or its own input."""
@@ -30,7 +33,9 @@ class Stack(nn.Module):
         for name, tensor in _stacked(modules):
             owner, _, leaf = name.rpartition(".")
             _replace(self.each.get_submodule(owner), leaf, tensor)
-        self.convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in self.each.modules())
+        convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in self.each.modules())
+        numbers = sum(tensor[0].numel() for tensor in self.tensors().values())
+        self.large = convolves or numbers >= LARGE
 
     def forward(self, x: Tensor, *, own: bool = False) -> Any:
         """Return every module's result with a new first dimension ``n``.
@@ -40,7 +45,7 @@ class Stack(nn.Module):
             own: Whether each module has its own input.
         """
         tensors = self.tensors()
-        if not tensors or self.convolves and x.device.type == "cpu":
+        if not tensors or (self.large and x.device.type == "cpu"):
             return self._one_by_one(x, own=own)
         call = torch.vmap(self._call, (0, 0 if own else None), randomness="different")
         return call(tensors, x)
@@ -61,8 +66,16 @@ class Stack(nn.Module):
         return functional_call(self.each, tensors, (x,))
 
     def _one_by_one(self, x: Tensor, *, own: bool) -> Any:
-        """Loop: vmap needs a tensor, and on a CPU its convolutions are slower."""
-        results = [self.call_one(i, x[i] if own else x) for i in range(self.size)]
+        """Loop: vmap needs a tensor, and on a CPU large modules are faster one by one.
+
+        There one module's activations stay in the cache, where all modules' do not.
+        """
+        # Unbound once: the gradient of one index after another would be added up in full size.
+        parts = {name: tensor.unbind(0) for name, tensor in self.tensors().items()}
+        results = [
+            self._call({name: part[i] for name, part in parts.items()}, x[i] if own else x)
+            for i in range(self.size)
+        ]
         return tree_map(lambda *tensors: torch.stack(tensors), *results)
 
 

@@ -86,8 +86,11 @@ class Model(nn.Module):
         return Output(self._towers(mixed), routing, {})
 
     def _towers(self, mixed: Tensor) -> tuple[Tensor, ...]:
+        if len(self.groups) == 1:
+            return (self.towers[0](mixed, own=True),)
+        parts = mixed.unbind(0)
         pairs = zip(self.towers, self.groups, strict=True)
-        return tuple(tower(mixed[group], own=True) for tower, group in pairs)
+        return tuple(tower(torch.stack([parts[i] for i in g]), own=True) for tower, g in pairs)
 
     def row_losses(self, groups: Sequence[Tensor], targets: Tensor) -> Tensor:
         """Return the loss of every row, ``(targets, batch)``.

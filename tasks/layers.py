@@ -25,8 +25,9 @@ def require_positive(**values: int) -> None:
 class Dropout(nn.Module):
     """Inverted dropout, as ``nn.Dropout``, at a third of its cost on a CPU.
 
-    ``bernoulli_`` draws one number an element there; here each 64-bit draw serves four elements. So
-    ``p`` is rounded to a multiple of 1/65536, and the kept elements are scaled by what that leaves.
+    ``bernoulli_`` draws one number an element there; here each 64-bit draw serves four elements, or
+    eight where ``p`` is a multiple of 1/256. So ``p`` is rounded to a multiple of 1/65536, and the
+    kept elements are scaled by what that leaves.
     Random numbers come from torch's global generator.
     """
 
@@ -40,6 +41,7 @@ class Dropout(nn.Module):
         if not 0 <= p < 1:
             raise ValueError(f"`0 <= p < 1` must hold, but got ({p=}).")
         self.p = min(round(p * 65536), 65535) / 65536
+        self._draw = torch.int8 if self.p * 256 == int(self.p * 256) else torch.int16
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop and scale elements of ``x``, any shape, in training; else return it as it is."""
@@ -47,7 +49,8 @@ class Dropout(nn.Module):
             return x
         if x.device.type != "cpu":
             return F.dropout(x, self.p)
-        kept = _uniform_int16(x.shape) >= round(self.p * 65536) - 32768
+        span = 2 ** torch.iinfo(self._draw).bits
+        kept = _uniform(x.shape, self._draw) >= round(self.p * span) - span // 2
         return x * kept.to(x.dtype).mul_(1 / (1 - self.p))
 
     def extra_repr(self) -> str:
@@ -55,11 +58,11 @@ class Dropout(nn.Module):
         return f"p={self.p:g}"
 
 
-def _uniform_int16(shape: torch.Size) -> Tensor:
-    """Draw from all 65536 values; ``randint``, since vmap refuses ``random_`` on a new tensor."""
-    size = shape.numel()
-    draws = torch.randint(-(2**63), 2**63 - 1, ((size + 3) // 4,), device="cpu")
-    return draws.view(torch.int16)[:size].view(shape)
+def _uniform(shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """Draw from all values of a type, by ``randint``: vmap refuses ``random_`` on a new tensor."""
+    size, each = shape.numel(), 64 // torch.iinfo(dtype).bits
+    draws = torch.randint(-(2**63), 2**63 - 1, (-(-size // each),), device="cpu")
+    return draws.view(dtype)[:size].view(shape)
 
 
 def mlp(in_features: int, width: int, depth: int, dropout: float = 0.0) -> nn.Sequential:
