@@ -1,10 +1,11 @@
-"""What a trial costs beyond its training: ours against the plain script, on a warm Ray."""
+"""What one more trial costs beyond its training: ours against the plain script, on a warm Ray."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from sweeps.training import Member, Recipe, Training
 from tasks import SyntheticGroups
 from tracking.mlflow_store import default_uri, read_sweep
 
-TRIALS, PLAIN_TRIALS, CORES, EPOCHS = 60, 8, 2, 3
+TRIALS, PLAIN_TRIALS, CORES, EPOCHS = (20, 80), (4, 12), 2, 3
+"""Of a short and of a long sweep: their difference is free of what starts once."""
 TASK = {"num_targets": 4, "train_rows": 256, "val_rows": 128, "test_rows": 128}
 
 
@@ -33,9 +35,9 @@ def main() -> None:
     """Print the ratio."""
     with tempfile.TemporaryDirectory() as folder:
         sweeps.tuning._start_ray()
-        _ours(Path(folder), "warm", 4)
-        ours = _ours(Path(folder), "ours", TRIALS)
-        plain = _plain(Path(folder))
+        _ours(Path(folder), 2)
+        ours, start = _marginal(lambda trials: _ours(Path(folder), trials), TRIALS)
+        plain, _ = _marginal(lambda trials: _plain(Path(folder), trials), PLAIN_TRIALS)
         ray.shutdown()
     report(
         "trials: ours / plain script, seconds a trial beyond training",
@@ -43,11 +45,20 @@ def main() -> None:
         "ours <= 0.1 s",
         ours=f"{ours:.3f} s",
         plain=f"{plain:.3f} s",
+        start=f"{start:.1f} s once a sweep",
     )
 
 
-def _ours(folder: Path, name: str, trials: int) -> float:
-    """Return the seconds that a trial takes beyond its training, of one core of two."""
+def _marginal(run: Callable[[int], float], trials: tuple[int, int]) -> tuple[float, float]:
+    """Return the seconds that one more trial takes, and those that a sweep takes without any."""
+    short, long = (run(count) for count in trials)
+    each = (long - short) / (trials[1] - trials[0])
+    return each, short - each * trials[0]
+
+
+def _ours(folder: Path, trials: int) -> float:
+    """Return the seconds that a sweep takes beyond its training."""
+    name = f"trials-{trials}"
     spec = parse_spec(
         {
             "name": name,
@@ -65,10 +76,10 @@ def _ours(folder: Path, name: str, trials: int) -> float:
     runs = read_sweep(default_uri(folder), name)
     done = runs.of("search") + runs.of("evaluate")
     training = sum(run.metrics["time/train_seconds"] for run in done)
-    return (wall - training / CORES) / trials
+    return wall - training / CORES
 
 
-def _plain(folder: Path) -> float:
+def _plain(folder: Path, trials: int) -> float:
     """Return the same for Ray Tune, OptunaSearch and MLflowLoggerCallback as documented."""
     optimizer = {"low": 1e-4, "high": 1e-2, "log": True}
 
@@ -95,7 +106,7 @@ def _plain(folder: Path) -> float:
         train,
         param_space={"rate": tune.loguniform(optimizer["low"], optimizer["high"])},
         tune_config=tune.TuneConfig(
-            search_alg=OptunaSearch(), metric="loss", mode="min", num_samples=PLAIN_TRIALS
+            search_alg=OptunaSearch(), metric="loss", mode="min", num_samples=trials
         ),
         run_config=tune.RunConfig(
             storage_path=str(folder / "plain"), callbacks=[tracker], verbose=0
@@ -103,4 +114,4 @@ def _plain(folder: Path) -> float:
     ).fit()
     wall = time.perf_counter() - started
     training = sum(result.metrics["seconds"] for result in results if result.metrics)
-    return (wall - training / CORES) / PLAIN_TRIALS
+    return wall - training / CORES

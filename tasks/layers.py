@@ -49,7 +49,7 @@ class Dropout(nn.Module):
             return x
         if x.device.type != "cpu":
             return F.dropout(x, self.p)
-        span = 2 ** torch.iinfo(self._draw).bits
+        span = 1 << torch.iinfo(self._draw).bits
         kept = _uniform(x.shape, self._draw) >= round(self.p * span) - span // 2
         return x * kept.to(x.dtype).mul_(1 / (1 - self.p))
 
