@@ -13,7 +13,7 @@ from gates import DSelectKGate
 from sweeps.space import Configuration
 from sweeps.training import Member, Recipe, Training
 from tasks import Network, Split, SplitName, Target, Task
-from tasks.layers import Dropout
+from tasks.layers import mlp
 
 USERS, FILMS, WIDTH, EXPERTS, BATCH = 6040, 3952, 128, 16, 512
 ROWS = 64 * BATCH
@@ -49,8 +49,8 @@ class Ratings(Task):
             lambda: Embedded(sparse=True),
             nn.Identity,
             2 * WIDTH,
-            lambda: nn.Sequential(nn.Linear(2 * WIDTH, 256), nn.ReLU(), Dropout(0.5)),
-            lambda target: nn.Sequential(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1)),
+            lambda: mlp(2 * WIDTH, 256, 1, dropout=0.5),
+            lambda target: nn.Sequential(*mlp(256, 256, 1), nn.Linear(256, 1)),
         )
 
 

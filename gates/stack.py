@@ -33,9 +33,8 @@ class Stack(nn.Module):
         for name, tensor in _stacked(modules):
             owner, _, leaf = name.rpartition(".")
             _replace(self.each.get_submodule(owner), leaf, tensor)
-        convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in self.each.modules())
         numbers = sum(tensor[0].numel() for tensor in self.tensors().values())
-        self.large = convolves or numbers >= LARGE
+        self.large = convolves(self.each) or numbers >= LARGE
 
     def forward(self, x: Tensor, *, own: bool = False) -> Any:
         """Return every module's result with a new first dimension ``n``.
@@ -77,6 +76,14 @@ class Stack(nn.Module):
             for i in range(self.size)
         ]
         return tree_map(lambda *tensors: torch.stack(tensors), *results)
+
+
+def convolves(module: nn.Module) -> bool:
+    """Return whether anything in a module is a convolution: on a CPU they are slower fused."""
+    return any(
+        isinstance(m, nn.modules.conv._ConvNd) or getattr(m, "convolves", False)
+        for m in module.modules()
+    )
 
 
 def _stacked(modules: Sequence[nn.Module]) -> Iterator[tuple[str, Tensor]]:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from gates.stack import convolves
+
 Tensors = dict[str, Tensor]
 
 
@@ -46,7 +48,7 @@ class Members:
             }
             for m in models
         ]
-        self._convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in models[0].modules())
+        self._convolves = convolves(models[0])
 
     def __len__(self) -> int:
         """Return the number of members."""

@@ -10,6 +10,9 @@ from torch.nn import functional as F
 
 from tasks.task import Network, Target
 
+LARGE = 2**16
+"""Weights of a linear layer from which a convolution is faster (docs/benchmarks.md)."""
+
 
 def require_positive(**values: int) -> None:
     """Check options that count something.
@@ -20,6 +23,29 @@ def require_positive(**values: int) -> None:
     for name, value in values.items():
         if value < 1:
             raise ValueError(f"`{name} >= 1` must hold, but got ({name}={value!r}).")
+
+
+class Linear(nn.Linear):
+    """``nn.Linear``, as a 1x1 convolution where that takes less time: on a CPU, if it is large.
+
+    torch multiplies float32 matrices with MKL, which leaves half the width of another maker's
+    AVX-512 unused; its convolutions use oneDNN, which does not.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        """Draw weights and bias as ``nn.Linear`` does."""
+        super().__init__(in_features, out_features)
+        wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+        self.convolves = wide and in_features * out_features >= LARGE
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, in_features)`` to ``(batch, out_features)``."""
+        if not self.convolves or x.device.type != "cpu" or x.dtype != torch.float32:
+            return super().forward(x)
+        # Rows as pixels: the matrix as it lies is an image whose channels come last.
+        pixels = x.unflatten(0, (1, -1, 1)).permute(0, 3, 1, 2)
+        kernel = self.weight.unflatten(1, (-1, 1, 1))
+        return F.conv2d(pixels, kernel, self.bias).permute(0, 2, 3, 1).flatten(0, 2)
 
 
 class Dropout(nn.Module):
@@ -50,8 +76,9 @@ class Dropout(nn.Module):
         if x.device.type != "cpu":
             return F.dropout(x, self.p)
         span = 1 << torch.iinfo(self._draw).bits
-        kept = _uniform(x.shape, self._draw) >= round(self.p * span) - span // 2
-        return x * kept.to(x.dtype).mul_(1 / (1 - self.p))
+        # In floats, which the CPU compares many at a time; a mask of bools takes five times as long.
+        kept = _uniform(x.shape, self._draw).float().ge_(round(self.p * span) - span // 2)
+        return x * kept.mul_(1 / (1 - self.p)).to(x.dtype)
 
     def extra_repr(self) -> str:
         """Return what ``repr`` shows."""
@@ -76,7 +103,7 @@ def mlp(in_features: int, width: int, depth: int, dropout: float = 0.0) -> nn.Se
     """
     layers: list[nn.Module] = []
     for index in range(depth):
-        layers += [nn.Linear(width if index else in_features, width), nn.ReLU()]
+        layers += [Linear(width if index else in_features, width), nn.ReLU()]
         if dropout > 0:
             layers.append(Dropout(dropout))
     return nn.Sequential(*layers)

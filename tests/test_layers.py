@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tasks import Target
-from tasks.layers import Dropout, mlp, mlp_network, require_positive
+from tasks.layers import LARGE, Dropout, Linear, mlp, mlp_network, require_positive
 
 # Multiples of 1/256 and others: eight or four elements share a draw.
 SHARES = [1 / 256, 0.25, 0.5, 255 / 256, 0.1, 0.3, 0.999]
@@ -89,6 +89,27 @@ def test_dropout_range(p: float) -> None:
     with pytest.raises(ValueError) as caught:
         Dropout(p)
     assert str(caught.value) == f"`0 <= p < 1` must hold, but got (p={p})."
+
+
+@pytest.mark.parametrize("in_features", [8, LARGE // 256 - 1, LARGE // 256])
+def test_linear_is_torchs_with_its_gradients(in_features: int) -> None:
+    torch.manual_seed(0)
+    layer = Linear(in_features, 256)
+    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    assert layer.convolves == (wide and in_features * 256 >= LARGE)
+    plain = nn.Linear(in_features, 256)
+    plain.load_state_dict(layer.state_dict())
+    x = torch.randn(10, in_features, requires_grad=True)
+    y = x.detach().clone().requires_grad_()
+    torch.testing.assert_close(layer(x), plain(y), rtol=1e-5, atol=1e-5)
+    layer(x).square().sum().backward()
+    plain(y).square().sum().backward()
+    torch.testing.assert_close(x.grad, y.grad, rtol=1e-4, atol=1e-4)
+    for ours, theirs in zip(layer.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-3)
+    stacked = torch.vmap(layer)(x.expand(3, -1, -1))
+    torch.testing.assert_close(stacked[2], layer(x), rtol=1e-5, atol=1e-5)
+    assert layer.double()(x.double()).dtype == torch.float64
 
 
 def test_mlp_has_its_depth_width_and_dropout() -> None:
