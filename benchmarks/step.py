@@ -109,7 +109,7 @@ def main() -> None:
         adam.step()
 
     started = time.perf_counter()
-    times = medians({"ours": ours, "direct": theirs}, rounds=12, calls=3)
+    times = medians({"ours": ours, "direct": theirs}, rounds=30, calls=2)
     figures = {name: f"{1e3 * seconds:.1f} ms" for name, seconds in times.items()}
     ratio = times["ours"] / times["direct"]
     report("step: ours / direct loop", ratio, "<= 0.5", **figures)

@@ -76,8 +76,9 @@ class Dropout(nn.Module):
         if x.device.type != "cpu":
             return F.dropout(x, self.p)
         span = 1 << torch.iinfo(self._draw).bits
-        # In floats, which the CPU compares many at a time; a mask of bools takes five times as long.
-        kept = _uniform(x.shape, self._draw).float().ge_(round(self.p * span) - span // 2)
+        dropped = round(self.p * span) - span // 2
+        # Clamped floats: a CPU compares into bools at a fifth of the speed.
+        kept = _uniform(x.shape, self._draw).float().sub_(dropped - 1).clamp(0, 1)
         return x * kept.mul_(1 / (1 - self.p)).to(x.dtype)
 
     def extra_repr(self) -> str:

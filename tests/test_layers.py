@@ -116,7 +116,7 @@ def test_mlp_has_its_depth_width_and_dropout() -> None:
     sizes = [m.weight.shape for m in mlp(5, 7, 3) if isinstance(m, nn.Linear)]
     assert sizes == [(7, 5), (7, 7), (7, 7)]
     layers = mlp(5, 7, 2, dropout=0.25)
-    assert [type(m) for m in layers] == [nn.Linear, nn.ReLU, Dropout] * 2
+    assert [type(m) for m in layers] == [Linear, nn.ReLU, Dropout] * 2
     assert [m.p for m in layers if isinstance(m, Dropout)] == [0.25, 0.25]
     assert not any(isinstance(m, Dropout) for m in mlp(5, 7, 2))
 
