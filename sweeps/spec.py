@@ -139,6 +139,14 @@ class ResourcesSpec(Part):
     cpus: Annotated[float, Field(ge=0)] = 1
     gpus: Annotated[float, Field(ge=0)] = 0
 
+    @model_validator(mode="after")
+    def _something(self) -> ResourcesSpec:
+        if not self.cpus + self.gpus > 0:
+            raise ValueError(
+                f"`cpus + gpus > 0` must hold, but got (cpus={self.cpus:g}, gpus={self.gpus:g})."
+            )
+        return self
+
 
 class Spec(Part):
     """One sweep."""

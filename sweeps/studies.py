@@ -59,7 +59,7 @@ class Study:
         trials = study.get_trials(deepcopy=False)
         self.ended = sum(trial.state.is_finished() for trial in trials)
         self.unfinished = [trial for trial in trials if not trial.state.is_finished()]
-        self.checkpoints: dict[str, str] = dict(self.attributes.get("checkpoints", {}))
+        self.states: dict[str, str] = dict(self.attributes.get("states", {}))
 
     def ask(self) -> tuple[int, Configuration]:
         """Return a new trial's number and configuration, or those of one that a stop cut short."""
@@ -112,11 +112,14 @@ class Study:
         done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         return min((trial.value for trial in done if trial.value is not None), default=math.inf)
 
-    def keep_checkpoint(self, job: str, folder: str | None) -> None:
+    def keep_state(self, job: str, folder: str) -> None:
         """Note where a job's newest saved state lies."""
-        if folder is not None and self.checkpoints.get(job) != folder:
-            self.checkpoints[job] = folder
-            self.mark(checkpoints=self.checkpoints)
+        self.states[job] = folder
+        self.mark(states=self.states)
+
+    def forget_state(self, job: str) -> None:
+        """Note no longer, from the next note on, where the state of a job lies that has ended."""
+        self.states.pop(job, None)
 
     def ends(self) -> Counter[str]:
         """Return how many trials ended each way."""

@@ -115,17 +115,16 @@ class Sweep:
         member = Member(configuration, _seed(self.plan.seed, 0, number))
         return Job("search", label, self.gates[label], (member,), self.plan.rungs, number)
 
-    def checkpoint(self, job: Job) -> str | None:
+    def saved_state(self, job: Job) -> str | None:
         """Return where the state of a job lies that a stop cut short."""
-        return self.studies[job.label].checkpoints.get(job.name)
+        return self.studies[job.label].states.get(job.name)
 
-    def progress(self, job: Job, step: Step, checkpoint: str | None = None) -> bool:
+    def keep_state(self, job: Job, folder: str) -> None:
+        """Take in where the newest saved state of a job lies."""
+        self.studies[job.label].keep_state(job.name, folder)
+
+    def progress(self, job: Job, step: Step) -> bool:
         """Take in a step.
-
-        Args:
-            job: The job it is of.
-            step: What it reported.
-            checkpoint: Where the newest saved state of the job lies.
 
         Returns:
             Whether the job is over, because its members have ended or the search prunes it.
@@ -135,7 +134,6 @@ class Sweep:
         if step.endings is not None:
             self._end(job, step.endings)
             return True
-        study.keep_checkpoint(job.name, checkpoint)
         if job.stage == "search" and study.report(job.number, step.epoch, step.objective):
             reason = (
                 f"val/loss {step.objective:.4g} was not among the best after epoch {step.epoch}"
@@ -153,6 +151,7 @@ class Sweep:
         self._tell_all("ended", job, endings)
         self.running.discard(job.name)
         study = self.studies[job.label]
+        study.forget_state(job.name)
         if job.stage == "search":
             ending = endings[0]
             outcome = Outcome(ending.end, ending.reason, ending.epoch, ending.objective)

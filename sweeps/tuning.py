@@ -17,10 +17,13 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a task's relative paths are the user's
+# Tune asks a searcher for one trial ahead; ours says itself how many there may be.
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "100000")
 
 import ray
 from ray import tune
-from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from ray.tune import Callback, Checkpoint, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -47,7 +50,7 @@ class Worker(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take another job; it is begun in the first step, so that an error there is reported."""
         self.job = Job.from_plain(new_config["job"])
-        self.checkpoint: str | None = new_config["checkpoint"]
+        self.state: str | None = new_config["state"]
         self.work: Work | None = None
         return True
 
@@ -70,8 +73,8 @@ class Worker(tune.Trainable):
         task = _task(setting.task, json.dumps(dict(setting.task_options)))
         device = "cuda" if setting.gpus else "cpu"
         work = Work(task, self.job, setting.recipe, setting.metrics, device)
-        if self.checkpoint is not None:
-            work.load(Path(self.checkpoint))
+        if self.state is not None:
+            work.load(Path(self.state))
         return work
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -81,7 +84,7 @@ class Worker(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Go on from a state, after a worker was lost."""
-        self.checkpoint, self.work = checkpoint, None
+        self.state, self.work = checkpoint, None
 
 
 @lru_cache(maxsize=1)
@@ -91,18 +94,19 @@ def _task(name: str, options: str) -> Task:
 
 
 class _Jobs(Searcher):
-    """Hands the sweep's jobs to Tune."""
+    """Hands the sweep's jobs to Tune: as many as can run, and one that waits."""
 
-    def __init__(self, sweep: Sweep) -> None:
+    def __init__(self, sweep: Sweep, setting: Setting) -> None:
         super().__init__()
-        self.sweep = sweep
+        self.sweep, self.setting = sweep, setting
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        job = self.sweep.next_job()
+        full = len(self.sweep.running) > _slots(self.setting)
+        job = None if full else self.sweep.next_job()
         if job is None:
             end: Any = Searcher.FINISHED  # a text, whatever the signature says
             return end if self.sweep.finished else None
-        return {"job": job.to_plain(), "checkpoint": self.sweep.checkpoint(job)}
+        return {"job": job.to_plain(), "state": self.sweep.saved_state(job)}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -120,6 +124,13 @@ class _Jobs(Searcher):
         """Nothing, as for saving."""
 
 
+def _slots(setting: Setting) -> int:
+    """Return how many jobs the cluster runs at once, as it is now."""
+    has = ray.cluster_resources()
+    needs = {"CPU": setting.cpus, "GPU": setting.gpus}
+    return max(1, min(int(has.get(name, 0) / need) for name, need in needs.items() if need))
+
+
 class _Results(FIFOScheduler):
     """Takes every result to the sweep, and stops the trials that it prunes."""
 
@@ -130,27 +141,58 @@ class _Results(FIFOScheduler):
     def on_trial_result(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> str:
-        step = _parse(result["step"])
-        saved = trial.checkpoint.path if trial.checkpoint else None
-        over = self.sweep.progress(Job.from_plain(trial.config["job"]), step, saved)
+        over = self.sweep.progress(_job(trial), _parse(result["step"]))
         return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
+
+    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
+        """Return the first trial that waits and has no worker of its own on the way.
+
+        Tune gives the first that waits whichever worker is free, and ends the one on its way to
+        it: where jobs take less time than a worker's start, one worker would do them all.
+        """
+        actors, manager = tune_controller._trial_to_actor, tune_controller._actor_manager
+        live: set[Trial] = tune_controller.get_live_trials()
+        for trial in sorted(live, key=lambda trial: trial.trial_id):
+            coming = trial in actors and manager.is_actor_started(actors[trial])
+            if trial.status == Trial.PENDING and not coming:
+                return trial
+        return None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing of the sweep, as above."""
         return {}
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
-        job = Job.from_plain(trial.config["job"])
-        self.sweep.lose(job, f"its worker was lost {trial.num_failures} times")
+        if not trial.should_recover():  # Tune tells of lost workers also where others go on
+            self.sweep.lose(_job(trial), f"its worker was lost {trial.num_failures} times")
 
 
-class _Forget(Callback):
-    """Drops a result once it is recorded: Tune's state of the experiment would keep them all."""
+class _States(Callback):
+    """Tells the sweep where states are saved, and what Tune need not save."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
     ) -> None:
+        """Drop a result once it is taken in, which Tune's own state would keep."""
         result.pop("step", None)
+        if result.get("done"):
+            result["should_checkpoint"] = False
+
+    def on_checkpoint(
+        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **_: Any
+    ) -> None:
+        self.sweep.keep_state(_job(trial), checkpoint.path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing of the sweep, as above."""
+        return {}
+
+
+def _job(trial: Trial) -> Job:
+    return Job.from_plain(trial.config["job"])
 
 
 def _parse(text: str) -> Step:
@@ -176,14 +218,18 @@ def run_jobs(sweep: Sweep, setting: Setting, folder: Path, most: int) -> None:
     tuner = tune.Tuner(
         trainable,
         tune_config=TuneConfig(
-            search_alg=_Jobs(sweep), scheduler=_Results(sweep), num_samples=most, reuse_actors=True
+            search_alg=_Jobs(sweep, setting),
+            scheduler=_Results(sweep),
+            num_samples=most,
+            reuse_actors=True,
         ),
         run_config=RunConfig(
             name=folder.name,
             storage_path=str(folder.parent.resolve()),
-            callbacks=[_Forget()],
+            callbacks=[_States(sweep)],
             failure_config=FailureConfig(max_failures=LOST_WORKERS),
-            checkpoint_config=CheckpointConfig(num_to_keep=1),
+            # Two: while the newest is being noted, the one that is noted is still there.
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
             verbose=0,
         ),
     )

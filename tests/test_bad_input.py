@@ -133,6 +133,7 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
     ("name with a slash", spec(name="../x"), ("name", "letters", "'../x'")),
     ("name of dots", spec(name=".."), ("name", "letters", "'..'")),
     ("negative gpus", spec(resources="{gpus: -1}"), ("resources.gpus", "gpus >= 0")),
+    ("no resources", spec(resources="{cpus: 0}"), ("resources", "cpus + gpus > 0", "cpus=0")),
     ("a list at the top", "- a\n- b\n", ("must be a mapping",)),
     ("a text at the top", "hello\n", ("must be a mapping", "'hello'")),
     ("empty", "", ("must be a mapping", "is empty")),

@@ -34,12 +34,17 @@ evaluation: {seeds: 3}
 """
 # A gate of the user's own, and one whose trials all fail, in a module beside the spec.
 MODULE = '''
-import torch
+import os
+from pathlib import Path
 from gates import Gate, Routing, register_gate
 
 @register_gate("mean")
 class MeanGate(Gate):
-    """Weighs all experts alike."""
+    """Weighs all experts alike, and leaves a trace of the process that made it."""
+    def __init__(self, in_features, num_experts):
+        super().__init__(in_features, num_experts)
+        (Path(__file__).parent / f"process-{os.getpid()}").touch()
+
     def forward(self, x):
         weights = x.new_full((x.shape[0], self.num_experts), 1 / self.num_experts)
         return Routing(weights, weights.new_zeros(()))
@@ -228,6 +233,8 @@ def test_failing_gates_and_own_gates(tmp_path: Path) -> None:
         assert "loss is" in found.tags["end.reason"]
     for study in studies(tmp_path, "failing").values():
         assert all(trial.state.is_finished() for trial in study.get_trials())
+    # This machine's driver, which checks the spec, and its workers, also where trials are short.
+    assert len(list(tmp_path.glob("process-*"))) >= 1 + min(os.cpu_count() or 1, 2)
 
 
 LONG = SPEC.replace("trials: 4", "trials: 8").replace("max_epochs: 6", "max_epochs: 40")
@@ -279,6 +286,27 @@ def test_kill_and_resume(tmp_path: Path) -> None:
     run(tmp_path, "resume", "killed")
     check_complete(tmp_path, "killed", 8)
     assert 4 <= ended_before < 8 * 3
+
+
+def test_a_lost_worker_loses_nothing(tmp_path: Path) -> None:
+    """After kill -9 of each worker, their trials go on elsewhere, and end as if nothing were."""
+    (tmp_path / "mine.py").write_text(MODULE)
+    gates = "gates: {first: {gate: 'mine:mean'}, second: {gate: 'mine:mean'}, third: top_k}"
+    text = LONG.replace("gates: [dselect_k, top_k, softmax]", gates).replace(
+        "third: top_k", "top_k:"
+    )
+    (tmp_path / "lost.yaml").write_text(text.replace("small", "lost"))
+    journal = tmp_path / "gatelab" / "sweeps" / "lost" / "journal.jsonl"
+    process = gatelab(tmp_path, "launch", "lost.yaml")
+    wait_for(journal, '"kind": "end"', 2, process)
+    for trace in tmp_path.glob("process-*"):
+        pid = int(trace.name.removeprefix("process-"))
+        if pid != process.pid:
+            os.kill(pid, signal.SIGKILL)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    check_complete(tmp_path, "lost", 8)
+    assert {run.end for run in read(tmp_path, "lost").of("search")} == {"finished", "pruned"}
 
 
 def test_interrupt_and_resume(tmp_path: Path) -> None:
