@@ -157,6 +157,10 @@ def open_studies(
             ``None``: no trial is pruned.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the display says what it would
+    # Optuna's lock outlives a driver that was killed with it, and blocks the next: for ever where
+    # the path is relative. One driver a sweep has a lock of its own (sweeps/launching.py).
+    path = path.resolve()
+    Path(f"{path}.lock").unlink(missing_ok=True)
     storage = JournalStorage(JournalFileBackend(str(path)))
     pruner = NopPruner() if halving is None else SuccessiveHalvingPruner(*halving)
     studies = {}

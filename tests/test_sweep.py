@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -57,8 +58,21 @@ class RaisingGate(MeanGate):
 '''
 
 
+PROCESSES: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """A test that fails must not leave a sweep running."""
+    yield
+    while PROCESSES:
+        process = PROCESSES.pop()
+        if process.poll() is None:
+            kill_session(process)
+
+
 def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "sweeps", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
@@ -67,6 +81,8 @@ def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+    PROCESSES.append(process)
+    return process
 
 
 def run(folder: Path, *arguments: str) -> str:

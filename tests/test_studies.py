@@ -1,0 +1,98 @@
+"""Studies: a search with its trials' true ends, which goes on where a stop left it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
+
+from sweeps.space import SearchSpace
+from sweeps.studies import Outcome, Study, open_studies
+
+SPACE = SearchSpace({"gate.k": 2}, {"gate.gamma": FloatDistribution(0.01, 10.0, log=True)})
+
+
+def opened(folder: Path, sampler: str = "tpe", halving: tuple[int, int] | None = None) -> Study:
+    path = folder / "studies.journal"
+    return open_studies(path, {"one": SPACE}, sampler=sampler, seed=3, halving=halving)["one"]
+
+
+def finished(objective: float) -> Outcome:
+    return Outcome("finished", "reached max_epochs (4)", 4, objective)
+
+
+def test_every_end_is_told_as_it_was(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    inf = float("inf")
+    outcomes = [
+        finished(0.5),
+        Outcome("pruned", "was not among the best", 2, 0.1),
+        Outcome("failed", "val/loss is nan", 1, inf),
+    ]
+    for outcome in outcomes:
+        number, chosen = study.ask()
+        assert chosen.gate["k"] == 2
+        study.tell(number, outcome)
+    states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
+    trials = study.study.get_trials()
+    assert [trial.state for trial in trials] == states
+    assert [trial.user_attrs["reason"] for trial in trials] == [o.reason for o in outcomes]
+    assert study.ends() == {"finished": 1, "pruned": 1, "failed": 1}
+    selected = study.selected()
+    assert selected is not None
+    assert selected[0] == 0, "only a finished trial is selected"
+    assert study.best() == 0.5
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_it_goes_on_after_a_stop_as_if_there_were_none(sampler: str, tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "stopped").mkdir()
+    courses = []
+    for name in ("whole", "stopped"):
+        study = opened(tmp_path / name, sampler)
+        course = []
+        for i in range(14):  # beyond TPE's random start
+            number, chosen = study.ask()
+            if name == "stopped" and i in (3, 12):
+                study = opened(tmp_path / name, sampler)
+                assert study.ask() == (number, chosen), "the trial that was cut short comes first"
+            course.append((number, chosen))
+            study.tell(number, finished(abs(chosen.gate["gamma"] - 1)))
+        courses.append(course)
+    assert courses[0] == courses[1]
+
+
+def test_it_prunes_what_lags_behind(tmp_path: Path) -> None:
+    study = opened(tmp_path, halving=(2, 2))
+    pruned = []
+    for objective in (0.1, 0.2, 0.3, 0.4):
+        number, _ = study.ask()
+        assert not study.report(number, 1, objective), "before the first rung"
+        pruned.append(study.report(number, 2, objective))
+        study.tell(number, finished(objective))
+    assert pruned == [False, True, True, True]
+    number, _ = study.ask()
+    assert study.report(number, 2, float("inf")) is False, "nothing finite to compare yet"
+
+
+def test_saved_states_outlive_a_stop_but_not_their_job(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    study.keep_state("a", "folder/1")
+    study.keep_state("b", "folder/2")
+    study.forget_state("a")
+    study.keep_state("b", "folder/3")
+    assert opened(tmp_path).states == {"b": "folder/3"}
+
+
+def test_the_lock_of_a_killed_driver_blocks_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    opened(Path())
+    os.symlink("studies.journal", "studies.journal.lock")  # as it is left by kill -9
+    number, _ = opened(Path()).ask()
+    assert number == 0
