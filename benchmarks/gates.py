@@ -24,7 +24,7 @@ def main() -> None:
         stack = Stack([make() for _ in range(TARGETS)])
 
         def run() -> None:
-            weights, aux_loss, _ = stack(x)
+            weights, aux_loss, *_ = stack(x)
             ((weights * cotangent).sum() + aux_loss.sum()).backward()
 
         return run

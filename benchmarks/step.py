@@ -74,7 +74,7 @@ class Direct(nn.Module):
         outputs = torch.stack([expert(features) for expert in self.experts], dim=1)
         results, aux = [], torch.zeros(())
         for gate, tower in zip(self.gates, self.towers, strict=True):
-            weights, loss, _ = gate(features)
+            weights, loss, *_ = gate(features)
             results.append(tower((weights.unsqueeze(-1) * outputs).sum(1)).squeeze(-1))
             aux = aux + loss
         return results, aux

@@ -23,6 +23,8 @@ from gates.logits import Logits, for_each_row
 class Selection(NamedTuple):
     """What the selectors pick; the batch is last, and 1 where the gate is static."""
 
+    logits: Tensor
+    """The selectors' logits, ``(k, batch)``."""
     z: Tensor
     """The bits' logits, ``(num_bits, k, batch)``."""
     bits: Tensor
@@ -47,6 +49,7 @@ class DSelectKGate(Gate):
         "gamma": FloatDistribution(0.01, 10.0, log=True),
         "entropy_weight": FloatDistribution(1e-4, 1.0, log=True),
     }
+    k: int
     gamma: Tensor
     entropy_weight: Tensor
     penalty_weight: Tensor
@@ -112,14 +115,17 @@ class DSelectKGate(Gate):
         z, selectors = logits.split((self.k * self.num_bits, self.k))
         z = z.unflatten(0, (self.k, self.num_bits)).transpose(0, 1)
         bits = smooth_step(z, self.gamma)
-        return Selection(z, bits, code_weights(bits)[: self.num_experts], selectors.softmax(0))
+        return Selection(
+            selectors, z, bits, code_weights(bits)[: self.num_experts], selectors.softmax(0)
+        )
 
     def forward(self, x: Tensor) -> Routing:
         """Route ``(batch, in_features)``."""
         selection = self.select(x)
         weights = (selection.counts * selection.picks).sum(1).mT
         diagnostics = {} if self.training else self._diagnose(selection)
-        return Routing(for_each_row(weights, x), self._aux_loss(selection), diagnostics)
+        aux_loss, logits = self._aux_loss(selection), (selection.logits.mT,)
+        return Routing(for_each_row(weights, x), aux_loss, diagnostics, logits)
 
     def _aux_loss(self, selection: Selection) -> Tensor:
         """Return the weighted regularisers, summed over the selectors."""

@@ -24,6 +24,9 @@ class Routing(NamedTuple):
     """The gate's own loss, ``()``: already weighted, a mean over the batch."""
     diagnostics: dict[str, Tensor] = {}
     """Scalars ``()`` for the record, by name; read in evaluation mode only."""
+    logits: tuple[Tensor, ...] = ()
+    """What the weights are made of, ``(batch, ...)`` each (1 for a batch where the gate is static),
+    if the gate has such; the router z-loss reads them."""
 
 
 class Gate(nn.Module):
@@ -37,6 +40,10 @@ class Gate(nn.Module):
 
     search_space: ClassVar[Mapping[str, BaseDistribution]] = MappingProxyType({})
     """Optuna's distributions by constructor argument, searched when a spec names none."""
+    expected_failed_checks: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Why the gate must fail a check of ``gates.check``, by the check's name."""
+    k: int | None = None
+    """The most experts that an example uses, where the gate keeps to a number."""
 
     def __init__(self, in_features: int, num_experts: int) -> None:
         """Check and keep the sizes.
@@ -58,9 +65,25 @@ class Gate(nn.Module):
         for name, value in values.items():
             self.register_buffer(name, torch.tensor(float(value)))
 
+    def place(self, target: int, num_targets: int) -> None:
+        """Take in which target the gate is for, once, before training; nothing by default.
+
+        Args:
+            target: Its index, in [0, num_targets).
+            num_targets: Of the task.
+
+        Raises:
+            ValueError: If the gate cannot serve so many targets.
+        """
+
     def forward(self, x: Tensor) -> Routing:
         """Route a batch ``(batch, in_features)``."""
         raise NotImplementedError
+
+    @property
+    def updates(self) -> bool:
+        """Whether :meth:`update` does anything."""
+        return type(self).update is not Gate.update
 
     def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
         """Return the next values of buffers after a step, by name; none by default.

@@ -21,7 +21,7 @@ class Mixture(nn.Module):
         super().__init__()
         self.gates = Stack(gates)
         self.experts = Stack(experts)
-        self.updates = type(gates[0]).update is not Gate.update
+        self.updates = gates[0].updates
 
     def forward(self, features: Tensor, gate_input: Tensor) -> tuple[Tensor, Routing]:
         """Mix the experts for every target.
@@ -34,18 +34,28 @@ class Mixture(nn.Module):
             The mixtures, ``(targets, batch, expert_features)``, and the stacked routing: weights
             ``(targets, batch, num_experts)``, aux losses and diagnostics ``(targets,)``.
         """
-        routing: Routing = self.gates(gate_input)
+        routing = self._route(gate_input)
         experts = self.experts(features)
         # A gate may return its weights transposed, and BLAS then copies them row by row.
         weights = routing.weights.contiguous()
         return torch.einsum("tbn,nbd->tbd", weights, experts), routing
+
+    def _route(self, gate_input: Tensor) -> Routing:
+        routing: Routing = self.gates(gate_input)
+        expected = (self.gates.size, gate_input.shape[0], self.experts.size)
+        if routing.weights.shape != expected:
+            raise ValueError(
+                f"{type(self.gates.each).__name__}: weights must be of shape (batch, num_experts) "
+                f"= {expected[1:]}, but got {tuple(routing.weights.shape[1:])}."
+            )
+        return routing
 
     def forward_sparse(self, features: Tensor, gate_input: Tensor) -> tuple[Tensor, Routing]:
         """Do as :meth:`forward`, computing each expert only for examples that weigh it above 0.
 
         For inference: which experts run depends on the data, so it cannot be vmapped.
         """
-        routing: Routing = self.gates(gate_input)
+        routing = self._route(gate_input)
         weights = routing.weights
         mixed: Tensor | None = None
         for expert, used in enumerate((weights > 0).any(0).unbind(-1)):

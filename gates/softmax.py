@@ -23,5 +23,6 @@ class SoftmaxGate(Gate):
 
     def forward(self, x: Tensor) -> Routing:
         """Route ``(batch, in_features)``."""
-        weights = self.logits(x).softmax(-1)
-        return Routing(for_each_row(weights, x), weights.new_zeros(()))
+        logits = self.logits(x)
+        weights = for_each_row(logits.softmax(-1), x)
+        return Routing(weights, weights.new_zeros(()), logits=(logits,))

@@ -59,4 +59,4 @@ class TopKGate(Gate):
             logits = logits + torch.randn_like(logits) * softplus(self.noise(x))
         kept, experts = logits.topk(self.k, dim=-1)
         weights = torch.zeros_like(logits).scatter(-1, experts, kept.softmax(-1))
-        return Routing(for_each_row(weights, x), weights.new_zeros(()))
+        return Routing(for_each_row(weights, x), weights.new_zeros(()), logits=(logits,))

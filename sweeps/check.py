@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from gates.auxiliary import make_gate
 from gates.gate import Gate, gates
 from registry import near_misses
-from sweeps.space import SearchSpace, configuration, keyword_defaults, space
+from sweeps.space import SearchSpace, configuration, gate_defaults, keyword_defaults, space
 from sweeps.spec import Spec, SpecError
 from tasks.metrics import METRICS
 from tasks.task import SplitName, Task, tasks
@@ -28,7 +29,7 @@ def check_spec(spec: Spec) -> None:
     _check_names("model", spec.model, {"num_experts", *keyword_defaults(type(task).network)})
     for label, gate in spec.gates.items():
         cls = _registered(f"gates.{label}.gate", gates.get, gate.gate)
-        _check_names(f"gates.{label}", gate.hyperparameters, keyword_defaults(cls))
+        _check_names(f"gates.{label}", gate.hyperparameters, gate_defaults(cls))
     for label in spec.gates:
         _check_values(task, label, space(spec, label, task), gates.get(spec.gates[label].gate))
 
@@ -106,8 +107,10 @@ def _check_values(task: Task, label: str, found: SearchSpace, gate: type[Gate]) 
         except (ValueError, TypeError) as error:
             raise SpecError("", _blame("model", options, str(error)), str(error)) from error
         try:
+            count = len(task.targets)
+            sizes = (network.gate_features, num_experts)
             with torch.random.fork_rng([]):
-                gate(network.gate_features, num_experts, **chosen.gate)
+                make_gate(gate, *sizes, target=count - 1, num_targets=count, **chosen.gate)
         except (ValueError, TypeError) as error:
             path = _blame(f"gates.{label}", chosen.gate, str(error))
             raise SpecError("", path, str(error)) from error

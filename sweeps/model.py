@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gates import Mixture, Routing, Stack
+from gates import Mixture, Routing, Stack, make_gate
 from gates.gate import Gate
 from tasks.metrics import loss
 from tasks.task import Target, Task
@@ -58,7 +58,11 @@ class Model(nn.Module):
         towers = [network.tower(target) for target in task.targets]
         self.gate_input = network.gate_input()
         features = network.gate_features
-        gates = [gate(features, num_experts, **gate_options) for _ in task.targets]
+        count = len(task.targets)
+        gates = [
+            make_gate(gate, features, num_experts, target=i, num_targets=count, **gate_options)
+            for i in range(count)
+        ]
         self.mixture = Mixture(gates, experts)
         self.targets = task.targets
         self.groups = _like_targets(task.targets, towers)

@@ -15,7 +15,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from gates.gate import gates
+from gates.auxiliary import AUXILIARY_WEIGHTS
+from gates.gate import Gate, gates
 from sweeps.hyperparameters import typed
 from sweeps.spec import Spec, SpecError
 from tasks.task import Task
@@ -88,7 +89,7 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
         **_typed("optimizer", "optimizer", optimizer, dict.fromkeys(optimizer, 0.0)),
         **_typed("model", "model", model, network),
     }
-    given, defaults = gate.hyperparameters, keyword_defaults(cls)
+    given, defaults = gate.hyperparameters, gate_defaults(cls)
     if given:
         found.update(_typed("gate", f"gates.{label}", given, defaults))
     else:
@@ -97,6 +98,11 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
     drawn = {name: d for name, d in found.items() if isinstance(d, BaseDistribution)}
     fixed = {name: value for name, value in found.items() if name not in drawn}
     return SearchSpace(fixed, drawn)
+
+
+def gate_defaults(cls: type[Gate]) -> dict[str, Any]:
+    """Return the default of every hyperparameter that a spec may give a gate."""
+    return {**AUXILIARY_WEIGHTS, **keyword_defaults(cls)}
 
 
 def keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def test_every_gate_has_a_variant_here() -> None:
 @pytest.mark.parametrize(("name", "num_experts", "options"), VARIANTS)
 def test_contract(name: str, num_experts: int, options: dict[str, Any]) -> None:
     gate = make(name, num_experts, options)
-    weights, aux_loss, diagnostics = gate(X)
+    weights, aux_loss, diagnostics, _ = gate(X)
     assert weights.shape == (32, num_experts)
     assert aux_loss.shape == ()
     assert (weights >= 0).all()

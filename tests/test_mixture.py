@@ -63,7 +63,7 @@ def test_mixture_is_the_loop_with_its_gradients(gate: type[Gate], options: dict[
     outputs = torch.stack([m(X) for m in modules])
     expected, aux = [], []
     for one in chosen:
-        weights, loss, _ = one(X)
+        weights, loss, *_ = one(X)
         expected.append(torch.einsum("bn,nbd->bd", weights, outputs))
         aux.append(loss)
     close(mixed, torch.stack(expected))

@@ -82,8 +82,8 @@ def test_gates_with_hyperparameters_of_their_own_are_stacked(
     torch.manual_seed(0)
     modules = [gate(value).eval() for value in (0.02, 0.5, 3.0)]
     x = torch.randn(8, 6)
-    weights, aux_loss, diagnostics = Stack(modules).eval()(x)
-    for i, (one, loss, values) in enumerate(m(x) for m in modules):
+    weights, aux_loss, diagnostics, _ = Stack(modules).eval()(x)
+    for i, (one, loss, values, _) in enumerate(m(x) for m in modules):
         torch.testing.assert_close(weights[i], one, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(aux_loss[i], loss, rtol=1e-5, atol=1e-6)
         assert {n: v[i].item() for n, v in diagnostics.items()} == {

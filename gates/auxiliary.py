@@ -1,0 +1,113 @@
+"""Losses that any gate can be given, and the making of a gate with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gates.gate import Gate, Routing, check_not_negative
+
+AUXILIARY_WEIGHTS: Mapping[str, float] = {"balance_weight": 0.0, "z_weight": 0.0}
+"""Hyperparameters that every gate has beside its own, with their defaults."""
+
+
+def make_gate(
+    cls: type[Gate],
+    in_features: int,
+    num_experts: int,
+    *,
+    target: int = 0,
+    num_targets: int = 1,
+    **hyperparameters: Any,
+) -> Gate:
+    """Make one target's gate, with the auxiliary losses that its hyperparameters ask for.
+
+    Args:
+        cls: The gate's class.
+        in_features: Size of the gate's input.
+        num_experts: Number of experts.
+        target: The index of the target, in [0, num_targets).
+        num_targets: Of the task.
+        hyperparameters: The class's own, and those of :class:`AuxiliaryLosses`.
+
+    Raises:
+        ValueError: If a value is out of its range.
+    """
+    weights = {n: hyperparameters.pop(n) for n in AUXILIARY_WEIGHTS if n in hyperparameters}
+    gate = cls(in_features, num_experts, **hyperparameters)
+    gate.place(target, num_targets)
+    return AuxiliaryLosses(gate, **weights) if weights else gate
+
+
+class AuxiliaryLosses(Gate):
+    """A gate with a balancing loss, a z-loss or both beside its own."""
+
+    balance_weight: Tensor
+    z_weight: Tensor
+
+    def __init__(self, gate: Gate, *, balance_weight: float = 0.0, z_weight: float = 0.0) -> None:
+        """Add losses to a gate.
+
+        Args:
+            gate: What it is about.
+            balance_weight: Factor of :func:`balance_loss`, 0 or more.
+            z_weight: Factor of :func:`z_loss`, 0 or more.
+
+        Raises:
+            ValueError: If a weight is negative, or the gate has no logits for a z-loss.
+        """
+        super().__init__(gate.in_features, gate.num_experts)
+        check_not_negative(balance_weight=balance_weight, z_weight=z_weight)
+        self.gate, self.k = gate, gate.k
+        self.register_hyperparameters(balance_weight=balance_weight, z_weight=z_weight)
+        if z_weight and not self._has_logits():
+            raise ValueError(
+                f"`z_weight` needs a gate with logits, but {type(gate).__name__} has none "
+                f"({z_weight=})."
+            )
+
+    def _has_logits(self) -> bool:
+        with torch.no_grad(), torch.random.fork_rng([]):
+            routing: Routing = self.gate(torch.zeros(2, self.in_features))
+        return bool(routing.logits)
+
+    def forward(self, x: Tensor) -> Routing:
+        """Route ``(batch, in_features)``."""
+        routing: Routing = self.gate(x)
+        loss = routing.aux_loss + self.balance_weight * balance_loss(routing.weights)
+        for logits in routing.logits:
+            loss = loss + self.z_weight * z_loss(logits)
+        return routing._replace(aux_loss=loss)
+
+    @property
+    def updates(self) -> bool:
+        """Whether the gate's own ``update`` does anything."""
+        return self.gate.updates
+
+    def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        """Return the next values of the gate's buffers."""
+        after = self.gate.update(routing, progress)
+        return {f"gate.{name}": value for name, value in after.items()}
+
+
+def balance_loss(weights: Tensor) -> Tensor:
+    """Return how unevenly a batch ``(batch, num_experts)`` uses experts, ``()``; 1 where evenly.
+
+    Source: Fedus, Zoph and Shazeer, Switch Transformers, JMLR 2022, eqs. 4 to 6: n sum_i f_i P_i,
+    with f_i the share of examples whose largest weight is expert i's and P_i its mean weight.
+    """
+    num_experts = weights.shape[-1]
+    largest = torch.nn.functional.one_hot(weights.argmax(-1), num_experts).to(weights.dtype)
+    return num_experts * (largest.mean(0) * weights.mean(0)).sum()
+
+
+def z_loss(logits: Tensor) -> Tensor:
+    """Return the mean squared log-partition ``()`` of logits ``(..., n)``, which keeps them small.
+
+    Source: Zoph et al., ST-MoE: Designing Stable and Transferable Sparse Expert Models, 2022,
+    eq. 5.
+    """
+    return logits.logsumexp(-1).square().mean()
