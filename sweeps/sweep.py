@@ -129,6 +129,8 @@ class Sweep:
         Returns:
             Whether the job is over, because its members have ended or the search prunes it.
         """
+        if job.name not in self.running:
+            return True  # a worker that is lost after its last step makes Tune do the job again
         self._tell_all("progressed", job, step)
         study = self.studies[job.label]
         if step.endings is not None:
@@ -144,8 +146,9 @@ class Sweep:
 
     def lose(self, job: Job, reason: str) -> None:
         """Take in that a job cannot be brought to its end."""
-        failed = Ending("failed", reason, 0, float("inf"))
-        self._end(job, [failed] * len(job.members))
+        if job.name in self.running:
+            failed = Ending("failed", reason, 0, float("inf"))
+            self._end(job, [failed] * len(job.members))
 
     def _end(self, job: Job, endings: Sequence[Ending]) -> None:
         self._tell_all("ended", job, endings)

@@ -1,0 +1,96 @@
+"""A sweep hands out each job once and takes in each end once, whatever Tune repeats."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from optuna.distributions import FloatDistribution
+
+from sweeps.jobs import Job
+from sweeps.space import SearchSpace
+from sweeps.studies import open_studies
+from sweeps.sweep import Plan, Sweep, rungs
+from sweeps.work import Ending, Step
+
+SPACE = SearchSpace({"optimizer.name": "adam"}, {"gate.gamma": FloatDistribution(0.1, 1.0)})
+
+
+class Heard:
+    """Counts what a listener is told."""
+
+    def __init__(self) -> None:
+        self.events: Counter[str] = Counter()
+
+    def started(self, job: Job) -> None:
+        self.events[f"started {job.name}"] += 1
+
+    def progressed(self, job: Job, step: Step) -> None:
+        self.events[f"progressed {job.name}"] += 1
+
+    def ended(self, job: Job, endings: Sequence[Ending]) -> None:
+        self.events[f"ended {job.name} {endings[0].end}"] += len(endings)
+
+    def gate_ended(self, label: str, reason: str) -> None:
+        self.events[f"gate {label}: {reason}"] += 1
+
+
+def sweep(folder: Path, heard: Heard, trials: int = 2) -> Sweep:
+    labels = ("one", "other")
+    spaces = dict.fromkeys(labels, SPACE)
+    studies = open_studies(folder / "journal", spaces, sampler="random", seed=0)
+    return Sweep(Plan(trials, (), 3, 0), dict.fromkeys(labels, "softmax"), studies, [heard])
+
+
+def ended(job: Job, end: str = "finished", objective: float = 0.5) -> Step:
+    ending = Ending(end, "because", 4, objective)
+    return Step(4, objective, [], [ending] * len(job.members))
+
+
+def test_every_job_comes_once_and_evaluations_follow(tmp_path: Path) -> None:
+    heard = Heard()
+    course = sweep(tmp_path, heard)
+    done = []
+    while (job := course.next_job()) is not None:
+        assert course.progress(job, ended(job))
+        done.append(job)
+    assert course.finished
+    assert Counter(job.stage for job in done) == {"search": 4, "evaluate": 2}
+    assert [job.label for job in done[:2]] == ["one", "other"], "gates advance together"
+    assert {member.seed for member in done[-1].members} == {
+        member.seed for job in done if job.stage == "evaluate" for member in job.members
+    }
+    assert max(heard.events.values()) == 3, "one for each seed of an evaluation"
+
+
+def test_what_is_reported_twice_is_taken_in_once(tmp_path: Path) -> None:
+    """A worker that is lost after its last step makes Tune do the job again."""
+    heard = Heard()
+    course = sweep(tmp_path, heard)
+    job = course.next_job()
+    assert job is not None
+    for _ in range(2):
+        assert course.progress(job, ended(job))
+    course.lose(job, "its worker was lost")
+    assert heard.events[f"ended {job.name} finished"] == 1
+    assert course.studies["one"].ends() == {"finished": 1}
+
+
+def test_a_gate_without_a_finished_trial_is_given_up(tmp_path: Path) -> None:
+    heard = Heard()
+    course = sweep(tmp_path, heard)
+    while (job := course.next_job()) is not None:
+        if job.label == "one":
+            course.lose(job, "no way")
+        else:
+            course.progress(job, ended(job))
+    assert course.finished
+    assert heard.events["gate one: no trial finished: no way"] == 1
+    assert heard.events["gate other: "] == 1
+
+
+def test_rungs_lie_before_the_last_epoch() -> None:
+    assert rungs(5, 3, 20) == (5, 15)
+    assert rungs(5, 3, 15) == (5,)
+    assert rungs(4, 2, 4) == ()
