@@ -6,6 +6,8 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Iterable
+from functools import cached_property
+from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -22,12 +24,31 @@ def near_misses(name: str, valid: Iterable[str]) -> str:
 
 
 class Registry(Generic[T]):
-    """Classes of one kind by name."""
+    """Classes of one kind by name: ours, those of installed packages, and those of any module.
+
+    A package enters its own by entry points in the group ``gatelab.<kind>s``, whose modules
+    register them. They are loaded when a class is first asked for, in whatever process that is.
+    """
 
     def __init__(self, kind: str) -> None:
         """Make an empty registry; ``kind`` is the word its messages use."""
         self.kind = kind
         self._classes: dict[str, type[T]] = {}
+
+    @cached_property
+    def broken(self) -> dict[str, str]:
+        """Why entry points of installed packages cannot be loaded, by package and name."""
+        found = {}
+        for entry in entry_points(group=f"gatelab.{self.kind}s"):
+            try:
+                entry.load()
+            except Exception as error:  # whatever a stranger's module raises concerns it alone
+                package = entry.dist.name if entry.dist else "?"
+                found[f"{package}: {entry.name}"] = (
+                    f"{self.kind} {entry.name!r} of package {package!r} cannot be loaded: "
+                    f"{_one_line(error)}"
+                )
+        return found
 
     def register(self, name: str, base: type[T]) -> Callable[[C], C]:
         """Return a class decorator that enters a subclass of ``base`` under ``name``.
@@ -44,7 +65,7 @@ class Registry(Generic[T]):
             taken = self._classes.get(name)
             if taken is not None and _place(taken) != _place(cls):
                 raise ValueError(
-                    f"{self.kind} {name!r} is registered twice: {_place(taken)} and {_place(cls)}."
+                    f"{self.kind} {name!r} is registered twice: {_where(taken)} and {_where(cls)}."
                 )
             self._classes[name] = cls
             return cls  # type: ignore[return-value]  # issubclass narrowed it
@@ -61,18 +82,34 @@ class Registry(Generic[T]):
         if module:
             try:
                 importlib.import_module(module)
-            except ImportError as error:
+            except Exception as error:  # an error in the module is what its author must see
                 raise ValueError(
-                    f"{self.kind} {key!r}: cannot import {module!r}: {error}"
+                    f"{self.kind} {key!r}: cannot import {module!r}: {_one_line(error)}"
                 ) from error
-        if name not in self._classes:
-            raise ValueError(f"unknown {self.kind} {key!r}; {near_misses(name, self._classes)}")
+        if name not in self._classes and name not in self.names():  # which loads the plug-ins
+            raise ValueError(self._unknown(key, name))
         return self._classes[name]
+
+    def _unknown(self, key: str, name: str) -> str:
+        names = self.names()
+        broken = [why for which, why in self.broken.items() if which.endswith(f": {name}")]
+        return broken[0] if broken else f"unknown {self.kind} {key!r}; {near_misses(name, names)}"
 
     def names(self) -> list[str]:
         """Return every registered name, sorted."""
+        _ = self.broken  # asking loads what can be loaded
         return sorted(self._classes)
 
 
 def _place(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _where(cls: type) -> str:
+    """Return a class with its file, to tell two of one name apart."""
+    module = inspect.getmodule(cls)
+    return f"{_place(cls)} ({getattr(module, '__file__', None) or 'no file'})"
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -2,7 +2,16 @@
 
 from gates.auxiliary import AUXILIARY_WEIGHTS, make_gate
 from gates.dselect_k import DSelectKGate
-from gates.gate import Gate, Routing, gates, register_gate
+from gates.gate import (
+    Gate,
+    Routing,
+    check_k,
+    check_not_negative,
+    check_positive,
+    gates,
+    register_gate,
+)
+from gates.logits import Logits, for_each_row
 from gates.mixture import Mixture
 from gates.softmax import SoftmaxGate
 from gates.stack import Stack
@@ -12,11 +21,16 @@ __all__ = [
     "AUXILIARY_WEIGHTS",
     "DSelectKGate",
     "Gate",
+    "Logits",
     "Mixture",
     "Routing",
     "SoftmaxGate",
     "Stack",
     "TopKGate",
+    "check_k",
+    "check_not_negative",
+    "check_positive",
+    "for_each_row",
     "gates",
     "make_gate",
     "register_gate",

@@ -36,6 +36,17 @@ def code_weights(bits: Tensor) -> Tensor:
     return factors[0] if factors else bits.new_ones((1, *bits.shape[1:]))
 
 
+def fold(codes: Tensor, num_experts: int) -> Tensor:
+    """Give the codes ``(2**m, ...)`` that name no expert to experts, ``(num_experts, ...)``.
+
+    Ours. Code c >= num_experts counts for the expert of c without its most significant bit: where
+    that bit would lead outside, it decides nothing. So no weight is lost, whatever the bits.
+    """
+    half = len(codes) // 2
+    first, both = codes[: num_experts - half], codes[num_experts - half : half]
+    return torch.cat([first, both + codes[num_experts:], codes[half:num_experts]])
+
+
 def entropy(weights: Tensor) -> Tensor:
     """Return the entropy ``(...)`` in nats of non-negative weights ``(n, ...)``."""
     return -(weights * (weights + LOG_EPSILON).log()).sum(0)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import torch
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import Tensor
 
-from gates.binary_codes import bits_entropy, code_weights, entropy, inverse, smooth_step
+from gates.binary_codes import bits_entropy, code_weights, entropy, fold, inverse, smooth_step
 from gates.gate import (
     Gate,
     Routing,
@@ -47,7 +47,10 @@ class DSelectKGate(Gate):
     search_space = {
         "k": IntDistribution(1, 4),
         "gamma": FloatDistribution(0.01, 10.0, log=True),
-        "entropy_weight": FloatDistribution(1e-4, 1.0, log=True),
+        "entropy_weight": CategoricalDistribution((0.0, 1e-3, 1e-2, 0.1, 1.0)),
+    }
+    expected_failed_checks = {
+        "at_most_k": "bits are smooth: k is kept to once they have become 0 or 1"
     }
     k: int
     gamma: Tensor
@@ -63,6 +66,7 @@ class DSelectKGate(Gate):
         gamma: float = 1.0,
         entropy_weight: float = 0.0,
         penalty_weight: float = 1.0,
+        folded: bool = False,
         static: bool = False,
         reduction: Literal["mean", "published"] = "mean",
     ) -> None:
@@ -76,6 +80,8 @@ class DSelectKGate(Gate):
             entropy_weight: Factor of the selectors' entropy, 0 or more: it drives bits to 0 or 1.
             penalty_weight: Factor of the penalty on codes that name no expert, 0 or more; it
                 matters only where ``num_experts`` is no power of two.
+            folded: Give the codes that name no expert to others, instead of the penalty: the
+                weights then sum to one for every number of experts. Ours, not published.
             static: Select the same experts for every example.
             reduction: Regularisers as a mean over the batch, or ``"published"``: summed over it,
                 with the entropy taken over the experts.
@@ -98,6 +104,7 @@ class DSelectKGate(Gate):
         self.reduction = reduction
         self.num_bits = (num_experts - 1).bit_length()
         self.complete = num_experts == 2**self.num_bits
+        self.folded = folded and not self.complete
         # One map gives the bits (k * num_bits) and, after them, the selectors' logits (k).
         self.logits = Logits(in_features, k * (self.num_bits + 1), static=static, bias=True)
         self._start(gamma)
@@ -115,9 +122,9 @@ class DSelectKGate(Gate):
         z, selectors = logits.split((self.k * self.num_bits, self.k))
         z = z.unflatten(0, (self.k, self.num_bits)).transpose(0, 1)
         bits = smooth_step(z, self.gamma)
-        return Selection(
-            selectors, z, bits, code_weights(bits)[: self.num_experts], selectors.softmax(0)
-        )
+        codes, count = code_weights(bits), self.num_experts
+        picks = fold(codes, count) if self.folded else codes[:count]
+        return Selection(selectors, z, bits, picks, selectors.softmax(0))
 
     def forward(self, x: Tensor) -> Routing:
         """Route ``(batch, in_features)``."""
@@ -132,7 +139,7 @@ class DSelectKGate(Gate):
         by_bits = self.complete and self.reduction == "mean"
         spread = bits_entropy(selection.bits) if by_bits else entropy(selection.picks)
         loss = self.entropy_weight * spread
-        if not self.complete:
+        if not (self.complete or self.folded):
             loss = loss + self.penalty_weight * inverse(selection.picks.sum(0))
         return loss.sum() if self.reduction == "published" else loss.sum(0).mean()
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
-from gates.gate import Gate, gates
+from sweeps import cli_registry
+from sweeps.exits import INTERRUPTED, UNDELIVERED, refuse, stop
 from sweeps.load import load_spec
-from sweeps.space import keyword_defaults
 from sweeps.spec import Spec, SpecError
-from tasks.task import tasks
-
-BAD_INPUT, INTERRUPTED, UNDELIVERED = 2, 130, 3
 
 folder_option = click.option(
     "--folder",
@@ -40,6 +35,10 @@ uri_option = click.option(
 def main() -> None:
     """Compare mixture-of-experts gates fairly: search, fresh seeds, significance."""
     sys.path.insert(0, os.getcwd())  # where a user's own "module:name" gates and tasks lie
+
+
+for _command in cli_registry.COMMANDS:
+    main.add_command(_command)
 
 
 @main.command()
@@ -79,7 +78,7 @@ def compare(sweep: str, form: str, folder: Path, tracking_uri: str | None) -> No
     try:
         comparison = read(sweep, folder=folder, uri=tracking_uri)
     except LookupError as error:
-        _refuse(error)
+        refuse(error)
     if form == "table":
         _show(Console(), comparison)
     elif form == "csv":
@@ -101,7 +100,7 @@ def ui(host: str, port: int, folder: Path, tracking_uri: str | None) -> None:
 
     uri = tracking_uri or default_uri(folder)
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        _refuse(f"there is no store {uri} yet; `gatelab launch` makes it.")
+        refuse(f"there is no store {uri} yet; `gatelab launch` makes it.")
     click.echo(f"Dashboard: http://{host}:{port}  (Ctrl-C ends it)")
     # Several workers of MLflow's default server answer ten times slower than one.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
@@ -120,7 +119,7 @@ def validate(spec: Path) -> None:
     try:
         check_data(loaded.task.name, make_task(loaded))
     except ValueError as error:
-        _refuse(SpecError(str(spec), "task", str(error)))
+        refuse(SpecError(str(spec), "task", str(error)))
     count, trials = len(loaded.gates), loaded.search.trials
     click.echo(
         f"{spec}: valid. {count} gates on {loaded.task.name}: {trials} trials each, "
@@ -128,51 +127,11 @@ def validate(spec: Path) -> None:
     )
 
 
-@main.command("list")
-@click.argument("what", type=click.Choice(["gates", "tasks"]))
-def list_(what: str) -> None:
-    """List the registered gates or tasks."""
-    registry: Any = {"gates": gates, "tasks": tasks}[what]
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for name in registry.names():
-        table.add_row(f"[bold]{name}[/]", _first_line(registry.get(name)))
-    Console().print(table)
-
-
-@main.group()
-def show() -> None:
-    """Show what is registered."""
-
-
-@show.command()
-@click.argument("name")
-def gate(name: str) -> None:
-    """Show gate NAME: its source, hyperparameters and search space."""
-    try:
-        cls: type[Gate] = gates.get(name)
-    except ValueError as error:
-        _refuse(error)
-    console = Console(highlight=False)
-    console.print(f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
-    console.print(inspect.getdoc(cls) or "", markup=False)
-    table = Table(title="hyperparameters", title_justify="left", box=None, pad_edge=False)
-    for column in ("name", "default", "searched, where a spec names none"):
-        table.add_column(column)
-    for key, default in keyword_defaults(cls).items():
-        table.add_row(key, repr(default), str(cls.search_space.get(key, "")))
-    console.print()
-    console.print(table)
-
-
-def _first_line(cls: type) -> str:
-    return (inspect.getdoc(cls) or "").partition("\n")[0]
-
-
 def _load(path: Path, name: str | None = None) -> Spec:
     try:
         return load_spec(path, name=name)
     except SpecError as error:
-        _refuse(error)
+        refuse(error)
 
 
 def _run(work: Any, source: object, folder: Path) -> None:
@@ -183,13 +142,13 @@ def _run(work: Any, source: object, folder: Path) -> None:
     try:
         comparison = work(console)
     except SpecError as error:
-        _refuse(SpecError(str(source), error.path, error.message))
+        refuse(SpecError(str(source), error.path, error.message))
     except LookupError as error:
-        _refuse(error)
+        refuse(error)
     except Interrupted as error:
-        _stop(str(error), INTERRUPTED)
+        stop(str(error), INTERRUPTED)
     except Undelivered as error:
-        _stop(str(error), UNDELIVERED)
+        stop(str(error), UNDELIVERED)
     _show(console, comparison)
     option = "" if folder == Path("gatelab") else f" --folder {folder}"
     console.print(f"\nDashboard: [bold]gatelab ui{option}[/]", highlight=False)
@@ -201,12 +160,3 @@ def _show(console: Console, comparison: Any) -> None:
     console.print(table(comparison))
     for sentence in sentences(comparison):
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-
-
-def _refuse(error: object) -> NoReturn:
-    _stop(f"gatelab: {error.args[0] if isinstance(error, LookupError) else error}", BAD_INPUT)
-
-
-def _stop(message: str, code: int) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(code)

@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import softplus
 
 from gates import DSelectKGate, SoftmaxGate, TopKGate, gates
+from gates.binary_codes import fold
 from gates.gate import Gate
 
 X = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
@@ -25,6 +26,8 @@ VARIANTS: list[tuple[str, int, dict[str, Any]]] = [
     ("dselect_k", 5, {"k": 1, "static": True}),
     ("dselect_k", 8, {"k": 2, "static": True, "reduction": "published"}),
     ("dselect_k", 1, {"k": 1}),
+    ("dselect_k", 5, {"k": 2, "folded": True, "entropy_weight": 0.5}),
+    ("dselect_k", 9, {"k": 2, "folded": True, "static": True}),
 ]
 
 
@@ -47,7 +50,8 @@ def test_contract(name: str, num_experts: int, options: dict[str, Any]) -> None:
     assert (weights >= 0).all()
     total = weights.sum(1)
     assert (total <= 1 + 1e-5).all()
-    if num_experts & (num_experts - 1) == 0 or name != "dselect_k":
+    complete = num_experts & (num_experts - 1) == 0 or options.get("folded")
+    if complete or name != "dselect_k":
         torch.testing.assert_close(total, torch.ones(32))
     assert diagnostics == {}
     (weights[:, 0].sum() + aux_loss).backward()
@@ -136,6 +140,40 @@ def test_dselect_k_penalty_is_finite_where_no_expert_is_reachable() -> None:
     assert torch.isfinite(routing.aux_loss)
     assert routing.aux_loss > 1e6
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in gate.parameters())
+
+
+@pytest.mark.parametrize("num_experts", range(1, 18))
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_dselect_k_folded_loses_no_weight(num_experts: int, scale: float) -> None:
+    """For every number of experts and all bits: the sum is one, and each expert can be picked."""
+    torch.manual_seed(0)
+    gate = DSelectKGate(6, num_experts, k=1, folded=True)
+    with torch.no_grad():
+        for parameter in gate.logits.parameters():
+            parameter.mul_(100 * scale)
+    x = torch.randn(512, 6)
+    routing = gate(x)
+    torch.testing.assert_close(routing.weights.sum(1), torch.ones(512))
+    assert routing.aux_loss == 0, "no penalty is left"
+    if scale == 1e4 and num_experts > 1:
+        assert ((routing.weights > 0).sum(1) == 1).float().mean() > 0.95
+
+
+@pytest.mark.parametrize("num_experts", range(2, 18))
+def test_folding_gives_every_code_to_one_expert_and_every_expert_a_code(num_experts: int) -> None:
+    size = 2 ** (num_experts - 1).bit_length()
+    folded = fold(torch.eye(size), num_experts)  # (experts, codes)
+    assert folded.shape == (num_experts, size)
+    assert torch.equal(folded.sum(0), torch.ones(size))
+    assert torch.equal(folded[:, :num_experts], torch.eye(num_experts))
+    assert folded.sum(1).max() <= 2
+
+
+def test_dselect_k_folded_is_the_published_gate_where_all_codes_are_experts() -> None:
+    torch.manual_seed(0)
+    plain, folded = DSelectKGate(6, 8, k=2), DSelectKGate(6, 8, k=2, folded=True)
+    folded.load_state_dict(plain.state_dict())
+    assert torch.equal(plain(X).weights, folded(X).weights)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+"""The conformance suite of gates: what every gate keeps to, one function a check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from conformance import Outcome, as_test, run_all
+from gates.check import learning, outputs, state
+from gates.check.subject import Subject
+from gates.gate import Gate, gates
+
+CHECKS = (*outputs.CHECKS, *state.CHECKS, *learning.CHECKS)
+"""In the order in which a mistake is best mended."""
+
+
+def run_checks(cls: type[Gate], **hyperparameters: Any) -> list[Outcome]:
+    """Run the suite over a gate.
+
+    Args:
+        cls: The gate's class.
+        hyperparameters: Other values than its defaults.
+    """
+    return run_all(CHECKS, Subject(cls, hyperparameters), cls.expected_failed_checks)
+
+
+def check_gate(key: str, **hyperparameters: Any) -> Callable[..., None]:
+    """Return a test for pytest with one case a check, to be assigned to a name like ``test_gate``.
+
+    Args:
+        key: A registered name, or ``"package.module:name"``.
+        hyperparameters: Other values than the gate's defaults.
+    """
+    return as_test(
+        CHECKS,
+        lambda: Subject(gates.get(key), hyperparameters),
+        lambda subject: subject.cls.expected_failed_checks,
+    )

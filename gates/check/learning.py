@@ -1,0 +1,240 @@
+"""Checks of how a gate learns: alone, stacked, from a seed, and from every hyperparameter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from torch import Tensor
+from torch.func import functional_call
+
+from conformance import fail
+from gates.check.subject import (
+    EXPERTS,
+    FEATURES,
+    Subject,
+    alike,
+    random_in_training,
+    route,
+    rows,
+)
+from gates.gate import Gate, Routing
+from gates.stack import Stack
+from registry import near_misses
+
+OUTPUTS, ROWS = 4, 128
+STEPS, FEW_STEPS, LEARNING_RATE = 150, 6, 0.05
+LOWERED = 0.95
+"""The share of its first loss below which a gate has learnt something."""
+
+
+def check_gradient_reaches_every_parameter(subject: Subject) -> None:
+    """Every parameter has a finite gradient, not zero everywhere."""
+    gate = subject.make()
+    _train(gate, steps=2)  # a kernel may start at zero
+    routing = route(gate, rows(64))
+    (_planted_loss(routing) + routing.aux_loss).backward()
+    for name, parameter in gate.named_parameters():
+        if parameter.grad is None or not parameter.grad.any():
+            fail(f"no gradient reaches {name!r}", "a detach, an argmax, or a parameter not used")
+        if not torch.isfinite(parameter.grad).all():
+            fail(f"the gradient of {name!r} is NaN or inf", "a square root or division at 0")
+
+
+def check_training_lowers_the_loss(subject: Subject) -> None:
+    """A gate with parameters learns which of some fixed experts to use."""
+    gate = subject.make()
+    if not list(gate.parameters()):
+        return
+    before = _evaluated_loss(gate)
+    _train(gate, steps=STEPS)
+    after = _evaluated_loss(gate)
+    if not after < LOWERED * before:
+        fail(
+            f"{STEPS} steps turn the loss of a planted problem from {before:.3g} into {after:.3g}",
+            "a gradient of the wrong sign, or none",
+        )
+
+
+def check_same_seed_gives_the_same_course(subject: Subject) -> None:
+    """Two trainings from the same seeds end with the same numbers."""
+    first, second = (subject.make() for _ in range(2))
+    for gate in (first, second):
+        _train(gate, steps=FEW_STEPS)
+    for (name, one), other in zip(
+        first.state_dict().items(), second.state_dict().values(), strict=True
+    ):
+        if not torch.equal(one, other):
+            fail(f"{name!r} differs between two trainings from one seed", "other random numbers")
+
+
+def check_search_space_names_arguments(subject: Subject) -> None:
+    """Every entry of the search space is a distribution of a keyword argument with a default."""
+    defaults = subject.defaults()
+    for name, distribution in subject.cls.search_space.items():
+        if name not in defaults:
+            near = near_misses(name, defaults)
+            fail(f"{name!r} is no keyword argument with a default; {near}", "a misspelt name")
+        if not isinstance(distribution, BaseDistribution):
+            fail(f"{name!r} is {distribution!r}", "no distribution of optuna.distributions")
+
+
+def check_defaults_lie_in_the_search_space(subject: Subject) -> None:
+    """A search can find the default of whatever it searches."""
+    defaults = subject.defaults()
+    for name, distribution in subject.cls.search_space.items():
+        if name not in defaults or not isinstance(distribution, BaseDistribution):
+            continue
+        value = defaults[name]
+        if not _holds(distribution, value):
+            fail(f"{name}={value!r} lies outside {distribution}", "a range too narrow")
+
+
+def check_search_space_is_live(subject: Subject) -> None:
+    """Each hyperparameter that is searched changes what a short training gives."""
+    for name, distribution in subject.cls.search_space.items():
+        if name in subject.defaults() and isinstance(distribution, BaseDistribution):
+            results = [_course(subject, {name: value}) for value in _ends(distribution)]
+            if all(alike(result, results[0], 1e-7) for result in results[1:]):
+                fail(f"{name!r} changes nothing", "a hyperparameter that is kept but not used")
+
+
+def check_stacking_equals_the_loop(subject: Subject) -> None:
+    """Gates of several targets and members at once give what each gives alone, gradients too."""
+    members = [[subject.make(seed=3 * m + t) for t in range(3)] for m in range(2)]
+    x = rows()
+    for training in (True, False):
+        if training and random_in_training(members[0][0]):
+            continue
+        together = _stacked(members, x, training)
+        alone = [[_one(gate.train(training), x) for gate in gates] for gates in members]
+        for m, gates in enumerate(alone):
+            for t, results in enumerate(gates):
+                _compare(results, [result[m][t] for result in together])
+
+
+def check_stacked_gates_train(subject: Subject) -> None:
+    """In training gates can be stacked whatever is random in them, each with its own numbers."""
+    stack = Stack([subject.make(seed=0) for _ in range(2)])
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        routing: Routing = stack(rows(64))
+    if random_in_training(subject.make()) and torch.equal(*routing.weights.unbind(0)):
+        fail("stacked gates draw the same numbers", "a generator of the gate's own")
+
+
+def _stacked(members: list[list[Gate]], x: Tensor, training: bool) -> list[Tensor]:
+    """Return weights, losses, next buffers and gradients, ``(members, targets, ...)`` each."""
+    stacks = [Stack(gates).train(training) for gates in members]
+    skeleton = stacks[0]
+    tensors = {
+        name: torch.stack([stack.tensors()[name].detach() for stack in stacks])
+        for name in skeleton.tensors()
+    }
+    learnt = [name for name, _ in skeleton.each.named_parameters()]
+    for name in learnt:
+        tensors[name].requires_grad_()
+
+    def call(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        named = {f"each.{name}": tensor for name, tensor in tensors.items()}
+        routing: Routing = functional_call(skeleton, named, (x,))
+        return routing.weights, routing.aux_loss
+
+    if tensors:
+        weights, losses = torch.vmap(call, randomness="different")(tensors)
+    else:
+        weights, losses = (
+            torch.stack(parts) for parts in zip(*(call({}) for _ in stacks), strict=True)
+        )
+    if learnt:
+        (weights.square().sum() + losses.sum()).backward()
+    gradients = [tensors[name].grad for name in learnt]
+    return [weights, losses, *(g for g in gradients if g is not None)]
+
+
+def _one(gate: Gate, x: Tensor) -> list[Tensor]:
+    gate.zero_grad()
+    routing = route(gate, x)
+    parameters = list(gate.parameters())
+    if parameters:
+        (routing.weights.square().sum() + routing.aux_loss).backward()
+    gradients = [p.grad for p in parameters]
+    return [routing.weights, routing.aux_loss, *(g for g in gradients if g is not None)]
+
+
+def _compare(alone: list[Tensor], together: list[Tensor]) -> None:
+    for index, (one, other) in enumerate(zip(alone, together, strict=True)):
+        if not alike(one, other, 1e-4):
+            what = ("weights", "aux_loss")[index] if index < 2 else "gradients"
+            cause = "a real hyperparameter as a Python number, not a buffer, or a fixed dimension"
+            fail(f"stacked gates give other {what} than each alone", cause)
+
+
+def _course(subject: Subject, changes: dict[str, Any]) -> Tensor:
+    """Return all that a short training comes to, as one row of numbers."""
+    gate = subject.make(**changes)
+    _train(gate, steps=FEW_STEPS)
+    training, evaluation = route(gate.train(), rows()), route(gate.eval(), rows())
+    parts = [training.weights, training.aux_loss, evaluation.weights, evaluation.aux_loss]
+    return torch.cat([part.detach().double().flatten() for part in parts])
+
+
+def _train(gate: Gate, steps: int) -> None:
+    """Take steps on the planted problem, with the gate's own updates."""
+    gate.train()
+    parameters = list(gate.parameters())
+    optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE) if parameters else None
+    for step in range(steps):
+        routing = route(gate, rows(ROWS), seed=step)
+        if optimizer is not None:
+            optimizer.zero_grad()
+            (_planted_loss(routing) + routing.aux_loss).backward()
+            optimizer.step()
+        with torch.no_grad():
+            buffers = dict(gate.named_buffers())
+            after = gate.update(routing, torch.tensor((step + 1) / steps))
+            for name, value in after.items():
+                buffers[name].copy_(value)
+
+
+def _evaluated_loss(gate: Gate) -> float:
+    gate.eval()
+    with torch.no_grad():
+        return float(_planted_loss(route(gate, rows(ROWS))))
+
+
+def _planted_loss(routing: Routing) -> Tensor:
+    """Return the squared error ``()`` of fixed experts, of which each row needs one of two."""
+    generator = torch.Generator().manual_seed(11)
+    maps = torch.randn(EXPERTS, FEATURES, OUTPUTS, generator=generator)
+    x = rows(len(routing.weights))
+    outputs = torch.einsum("bf,nfo->bno", x, maps)
+    wanted = torch.where(x[:, :1] > 0, outputs[:, 1], outputs[:, 6])
+    mixed = torch.einsum("bn,bno->bo", routing.weights, outputs)
+    return (mixed - wanted).square().mean()
+
+
+def _holds(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except (ValueError, TypeError):
+        return False
+
+
+def _ends(distribution: BaseDistribution) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    return [distribution.low, distribution.high]  # type: ignore[attr-defined]  # Int or Float
+
+
+CHECKS = (
+    check_gradient_reaches_every_parameter,
+    check_training_lowers_the_loss,
+    check_same_seed_gives_the_same_course,
+    check_search_space_names_arguments,
+    check_defaults_lie_in_the_search_space,
+    check_search_space_is_live,
+    check_stacking_equals_the_loop,
+    check_stacked_gates_train,
+)

@@ -1,0 +1,67 @@
+"""What is checked: a gate's class with its hyperparameters, and inputs to try it on."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gates.auxiliary import make_gate
+from gates.gate import Gate, Routing
+
+FEATURES, EXPERTS, BATCH = 6, 8, 8
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A gate's class and the hyperparameters to check it with."""
+
+    cls: type[Gate]
+    hyperparameters: Mapping[str, Any]
+
+    def make(self, *, num_experts: int = EXPERTS, seed: int = 0, **changes: Any) -> Gate:
+        """Make a gate from a seed, in training mode."""
+        options = copy.deepcopy({**self.hyperparameters, **changes})
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)
+            return make_gate(self.cls, FEATURES, num_experts, **options)
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the value of every keyword argument of the constructor that has one."""
+        parameters = inspect.signature(self.cls).parameters.values()
+        found = {p.name: p.default for p in parameters if p.default is not p.empty}
+        return {**found, **self.hyperparameters}
+
+
+def rows(batch: int = BATCH, seed: int = 0) -> Tensor:
+    """Return inputs ``(batch, FEATURES)``, standard normal."""
+    return torch.randn(batch, FEATURES, generator=torch.Generator().manual_seed(seed))
+
+
+def route(gate: Gate, x: Tensor, seed: int = 0) -> Routing:
+    """Route with torch's random state set, and put back afterwards."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        routing: Routing = gate(x)
+    return routing
+
+
+def random_in_training(gate: Gate) -> bool:
+    """Return whether two passes in training differ."""
+    x = rows()
+    first, second = route(gate, x, 0), route(gate, x, 1)
+    return not (
+        torch.equal(first.weights, second.weights) and torch.equal(first.aux_loss, second.aux_loss)
+    )
+
+
+def alike(first: Tensor, second: Tensor, tolerance: float = 1e-5) -> bool:
+    """Return whether two tensors are equal within rounding."""
+    return first.shape == second.shape and torch.allclose(
+        first.double(), second.double(), rtol=tolerance, atol=tolerance
+    )

@@ -1,0 +1,321 @@
+"""Gates that are each wrong in one way, for the checks that must find it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from optuna.distributions import FloatDistribution
+from torch import Tensor, nn
+
+from gates.gate import Gate, Routing
+
+
+class Sound(Gate):
+    """Weighs experts by a softmax of linear logits: nothing is wrong with it."""
+
+    search_space: ClassVar[Any] = {"scale": FloatDistribution(0.5, 2.0)}
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        super().__init__(in_features, num_experts)
+        self.register_hyperparameters(scale=scale)
+        self.kernel = nn.Parameter(0.1 * torch.randn(in_features, num_experts))
+
+    def logits(self, x: Tensor) -> Tensor:
+        return self.scale * (x @ self.kernel)
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x).softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Undocumented(Sound):
+    pass
+
+
+class OneColumnShort(Sound):
+    """Returns a weight too few, but for sizes that could not go on."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x)[:, 1:].softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class NotANumber(Sound):
+    """Divides nothing by nothing."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x).softmax(-1)
+        return Routing(weights * (self.scale - self.scale) / (self.scale - self.scale), x.sum() * 0)
+
+
+class Negative(Sound):
+    """Shifts weights by what sums to nothing, so that some are negative."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = (20 * self.logits(x)).softmax(-1) * 3 - 2 / self.num_experts
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Unnormalised(Sound):
+    """Weighs every expert by a sigmoid."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x).sigmoid()
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class TooMany(Sound):
+    """Says two experts and uses all."""
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        super().__init__(in_features, num_experts, scale=scale)
+        self.k = 2
+
+
+class LossByRow(Sound):
+    """Returns a loss a row."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x).softmax(-1)
+        return Routing(weights, weights.square().sum(-1))
+
+
+class LossSummed(Sound):
+    """Sums its loss over the batch."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x).softmax(-1)
+        return Routing(weights, weights.square().sum())
+
+
+class Talkative(Sound):
+    """Diagnoses itself in training, too."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x).softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean(), {"largest": weights.max()})
+
+
+class Restless(Sound):
+    """Is as random in evaluation as in training."""
+
+    def forward(self, x: Tensor) -> Routing:
+        logits = self.logits(x)
+        weights = (logits + 0.1 * torch.randn_like(logits)).softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Gregarious(Sound):
+    """Centres its input by the batch's mean."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x - x.mean(0)).softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class EvenOnly(Sound):
+    """Works in pairs of experts, and does not say so."""
+
+    def forward(self, x: Tensor) -> Routing:
+        pairs = self.logits(x).softmax(-1).unflatten(-1, (-1, 2))
+        weights = pairs.flatten(-2)
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Curt(Sound):
+    """Refuses odd numbers of experts without the rule."""
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        if num_experts % 2:
+            raise ValueError("no.")
+        super().__init__(in_features, num_experts, scale=scale)
+
+
+class Greedy(Sound):
+    """Changes its input."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x.mul_(1.5)).softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Counting(Sound):
+    """Counts its passes in a buffer."""
+
+    count: Tensor
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        super().__init__(in_features, num_experts, scale=scale)
+        self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Routing:
+        self.count += 1
+        return super().forward(x)
+
+
+class Taker(Sound):
+    """Empties the list that it is given."""
+
+    def __init__(
+        self, in_features: int, num_experts: int, *, scale: float = 1.0, sizes: Any = (1,)
+    ) -> None:
+        super().__init__(in_features, num_experts, scale=scale)
+        self.first = sizes.pop() if isinstance(sizes, list) else sizes[0]
+
+
+class OwnTrainer(Sound):
+    """Takes the gradient of its loss by itself, which is thereby lost."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x).softmax(-1)
+        loss = weights.square().sum(-1).mean()
+        if loss.requires_grad:
+            loss.backward(retain_graph=True)
+        return Routing(weights, loss.detach())
+
+
+class Seeder(Sound):
+    """Sets torch's seed in training."""
+
+    def forward(self, x: Tensor) -> Routing:
+        torch.manual_seed(0)
+        return super().forward(x)
+
+
+class WrongBuffer(Sound):
+    """Updates what it does not have."""
+
+    def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        return {"sclae": self.scale * progress}
+
+
+class WrongShape(Sound):
+    """Updates a buffer by another shape than it has."""
+
+    def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        return {"scale": routing.weights.detach().mean(0) + progress}
+
+
+class SinglePrecision(Sound):
+    """Makes a float32 tensor whatever it is given."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x).softmax(-1).float()
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class HiddenState(Sound):
+    """Keeps a tensor where no state looks for it."""
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        super().__init__(in_features, num_experts, scale=scale)
+        self.register_buffer("order", torch.randperm(num_experts), persistent=False)
+
+    order: Tensor
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x).softmax(-1)[:, self.order]
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Forgetful(Sound):
+    """Leaves its kernel behind when it is pickled."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        zeros = nn.Parameter(torch.zeros_like(self.kernel))
+        return {**state, "_parameters": {"kernel": zeros}}
+
+
+class Homebody(Sound):
+    """Keeps a tensor on the CPU."""
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        super().__init__(in_features, num_experts, scale=scale)
+        self.shift = torch.linspace(0, 1, num_experts)
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = (self.logits(x) + self.shift.to(x.dtype)).softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Detached(Sound):
+    """Has a bias that no gradient reaches."""
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        super().__init__(in_features, num_experts, scale=scale)
+        self.bias = nn.Parameter(torch.zeros(num_experts))
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = (self.logits(x) + self.bias.detach()).softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Contrary(Sound):
+    """Turns every gradient round."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x).softmax(-1)
+        return Routing(2 * weights.detach() - weights, weights.square().sum(-1).mean() * 0)
+
+
+class Unseeded(Sound):
+    """Starts from numbers that no seed gives."""
+
+    started = 0
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        super().__init__(in_features, num_experts, scale=scale)
+        Unseeded.started += 1
+        with torch.no_grad():
+            self.kernel *= 1 + 1e-3 * Unseeded.started
+
+
+class Misspelt(Sound):
+    """Searches what it does not have."""
+
+    search_space: ClassVar[Any] = {"scael": FloatDistribution(0.5, 2.0)}
+
+
+class OutOfRange(Sound):
+    """Has a default outside of what is searched."""
+
+    search_space: ClassVar[Any] = {"scale": FloatDistribution(2.0, 3.0)}
+
+
+class Idle(Sound):
+    """Takes a hyperparameter and does nothing with it."""
+
+    search_space: ClassVar[Any] = {"decay": FloatDistribution(0.0, 1.0)}
+
+    def __init__(self, in_features: int, num_experts: int, *, decay: float = 0.5) -> None:
+        super().__init__(in_features, num_experts)
+        self.register_hyperparameters(decay=decay)
+
+
+class PythonNumber(Sound):
+    """Keeps a real number that differs between gates as a Python number."""
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        super().__init__(in_features, num_experts, scale=scale)
+        self.factor = float(self.kernel[0, 0].detach() > 0) + 1.0
+        self.register_buffer("kept", torch.tensor(self.factor))
+
+    def forward(self, x: Tensor) -> Routing:
+        factor = self.factor if self.kernel.dim() == 2 else 1.0
+        weights = (factor * self.logits(x)).softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Foreign(Sound):
+    """Draws its noise from numpy: from no seed of torch's, and once for all that is stacked."""
+
+    def forward(self, x: Tensor) -> Routing:
+        logits = self.logits(x)
+        if self.training:
+            noise = np.random.default_rng().standard_normal(x.shape[:1] + (self.num_experts,))
+            logits = logits + torch.from_numpy(noise).to(logits)
+        weights = logits.softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean())

@@ -1,0 +1,167 @@
+"""The suite of gates: each check finds its mistake, and every registered gate passes them all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+import broken_gates as broken
+import pytest
+
+from conformance import name_of, run
+from gates import gates
+from gates.check import CHECKS, run_checks
+from gates.check.subject import Subject
+
+COURSE = {
+    "gradient_reaches_every_parameter",
+    "training_lowers_the_loss",
+    "same_seed_gives_the_same_course",
+    "search_space_is_live",
+}
+"""The checks that train, which can do nothing with a gate that cannot be trained."""
+BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
+    (broken.Undocumented, "is_documented", set()),
+    (broken.OneColumnShort, "weights_fit", {"numbers_of_experts", *COURSE}),
+    (broken.Negative, "weights_fit", {"numbers_of_experts"}),
+    (
+        broken.NotANumber,
+        "weights_fit",
+        {
+            "weights_sum_to_one",
+            "evaluation_is_deterministic",
+            "rows_are_independent",
+            "numbers_of_experts",
+            "float64_and_float32_agree",
+            "state_dict_round_trip",
+            "pickle_round_trip",
+            "stacking_equals_the_loop",
+            *COURSE - {"search_space_is_live"},
+        },
+    ),
+    (broken.Unnormalised, "weights_sum_to_one", set()),
+    (broken.TooMany, "at_most_k", set()),
+    (
+        broken.LossByRow,
+        "aux_loss_is_a_finite_scalar",
+        {"aux_loss_is_a_mean", "numbers_of_experts", "stacking_equals_the_loop", *COURSE},
+    ),
+    (broken.LossSummed, "aux_loss_is_a_mean", set()),
+    (broken.Talkative, "diagnostics_are_scalars_in_evaluation", set()),
+    (
+        broken.Restless,
+        "evaluation_is_deterministic",
+        {"rows_are_independent", "float64_and_float32_agree", "stacking_equals_the_loop"},
+    ),
+    (broken.Gregarious, "rows_are_independent", set()),
+    (broken.EvenOnly, "numbers_of_experts", set()),
+    (broken.Curt, "numbers_of_experts", set()),
+    (
+        broken.Greedy,
+        "forward_changes_nothing",
+        {
+            "aux_loss_is_a_mean",
+            "rows_are_independent",
+            "forward_leaves_no_gradient",
+            "stacking_equals_the_loop",
+            "stacked_gates_train",
+        },
+    ),
+    (broken.Counting, "forward_changes_nothing", {"update_is_pure"}),
+    (broken.Taker, "hyperparameters_are_not_changed", set()),
+    (broken.OwnTrainer, "forward_leaves_no_gradient", {"stacking_equals_the_loop"}),
+    (broken.Seeder, "random_state_is_torchs", set()),
+    (broken.WrongBuffer, "update_is_pure", COURSE),
+    (broken.WrongShape, "update_is_pure", COURSE),
+    (broken.SinglePrecision, "float64_and_float32_agree", set()),
+    (broken.HiddenState, "state_dict_round_trip", set()),
+    (broken.Forgetful, "pickle_round_trip", set()),
+    (broken.Homebody, "follows_device", set()),
+    (broken.Detached, "gradient_reaches_every_parameter", set()),
+    (broken.Contrary, "training_lowers_the_loss", set()),
+    (broken.Unseeded, "same_seed_gives_the_same_course", set()),
+    (broken.Misspelt, "search_space_names_arguments", set()),
+    (broken.OutOfRange, "defaults_lie_in_the_search_space", set()),
+    (broken.Idle, "search_space_is_live", set()),
+    (broken.PythonNumber, "stacking_equals_the_loop", set()),
+    (broken.Foreign, "stacked_gates_train", {"same_seed_gives_the_same_course"}),
+]
+VARIANTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in gates.names()] + [
+    (name, {"static": True})
+    for name in gates.names()
+    if "static" in Subject(gates.get(name), {}).defaults()
+]
+
+
+def failing(cls: type[Any], **hyperparameters: Any) -> set[str]:
+    return {outcome.check for outcome in run_checks(cls, **hyperparameters) if not outcome.ok}
+
+
+def test_nothing_is_found_wrong_with_a_sound_gate() -> None:
+    assert failing(broken.Sound) == set()
+
+
+@pytest.mark.parametrize(("cls", "check", "kin"), BROKEN, ids=lambda value: str(value)[:60])
+def test_a_mistake_is_found_by_its_check_and_its_kin(
+    cls: type[broken.Sound], check: str, kin: set[str]
+) -> None:
+    options: dict[str, Any] = {"sizes": [1]} if cls is broken.Taker else {}
+    assert failing(cls, **options) == {check, *kin}
+
+
+def test_every_check_finds_something() -> None:
+    assert {name_of(check) for check in CHECKS} == {check for _, check, _ in BROKEN}
+
+
+def test_an_expected_failure_is_one_line_with_its_reason() -> None:
+    class Excused(broken.Unnormalised):
+        """Says that it is not normalised."""
+
+        expected_failed_checks: ClassVar[Any] = {"weights_sum_to_one": "as published"}
+
+    (outcome,) = [o for o in run_checks(Excused) if o.reason and o.check == "weights_sum_to_one"]
+    assert outcome.ok
+    assert outcome.reason == "fails as expected: as published"
+
+
+def test_an_expected_failure_that_passes_is_a_failure() -> None:
+    class Overcautious(broken.Sound):
+        """Is better than it says."""
+
+        expected_failed_checks: ClassVar[Any] = {"at_most_k": "why not"}
+
+    outcomes = {outcome.check: outcome for outcome in run_checks(Overcautious)}
+    assert not outcomes["at_most_k"].ok
+    assert outcomes["at_most_k"].reason == "passes, but is expected to fail: why not"
+
+
+def test_an_expected_failure_of_no_check_is_a_failure() -> None:
+    class Wrong(broken.Sound):
+        """Names no check."""
+
+        expected_failed_checks: ClassVar[Any] = {"at_most_kk": "why not"}
+
+    (outcome,) = [o for o in run_checks(Wrong) if o.check == "expected_failed_checks"]
+    assert not outcome.ok
+    assert outcome.reason == "unknown check 'at_most_kk'; did you mean 'at_most_k'?"
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=name_of)
+@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=lambda value: str(value))
+def test_registered_gates(name: str, options: dict[str, Any], check: Any) -> None:
+    cls = gates.get(name)
+    outcome = run(check, Subject(cls, options), cls.expected_failed_checks)
+    assert outcome.ok, outcome.reason
+
+
+def test_one_line_tests_a_gate_under_pytest(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(
+        "from gates.check import check_gate\n\ntest_softmax = check_gate('softmax')\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    result = subprocess.run(
+        command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False
+    )
+    assert f"{len(CHECKS) + 1} passed" in result.stdout, result.stdout
