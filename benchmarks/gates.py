@@ -1,4 +1,4 @@
-"""DSelect-k's forward and backward against softmax's: 8 targets at once."""
+"""Every gate's forward and backward against softmax's: 8 targets, and 8 members, at once."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from benchmarks.clock import medians, report
-from gates import DSelectKGate, SoftmaxGate, Stack, TopKGate
+from gates import DSelectKGate, SoftmaxGate, Stack, TopKGate, gates, make_gate
 from gates.gate import Gate
 
-BATCH, FEATURES, EXPERTS, TARGETS = 256, 64, 16, 8
+BATCH, FEATURES, EXPERTS, TARGETS, MEMBERS = 256, 64, 16, 8, 8
 
 
 def main() -> None:
@@ -30,10 +31,10 @@ def main() -> None:
         return run
 
     def transcribed() -> Callable[[], None]:
-        gates = [Transcription(2) for _ in range(TARGETS)]
+        modules = [Transcription(2) for _ in range(TARGETS)]
 
         def run() -> None:
-            for gate, c in zip(gates, cotangent, strict=True):
+            for gate, c in zip(modules, cotangent, strict=True):
                 weights, loss = gate(x)
                 ((weights * c).sum() + loss).backward()
 
@@ -49,6 +50,52 @@ def main() -> None:
     )
     figures = {name: f"{1e3 * seconds:.2f} ms" for name, seconds in times.items()}
     report("gates: dselect_k / softmax", times["dselect_k"] / times["softmax"], "<= 4", **figures)
+    _all_gates(x)
+
+
+def _all_gates(x: Tensor) -> None:
+    """Print each gate's ratio, for 8 members of 8 targets."""
+    cotangent = torch.randn(MEMBERS, TARGETS, BATCH, EXPERTS)
+    rivals = {name: _members(gates.get(name), x, cotangent) for name in gates.names()}
+    times = medians(rivals, rounds=9, calls=2)
+    for name in sorted(times, key=lambda name: times[name]):
+        ratio, seconds = times[name] / times["softmax"], times[name]
+        report(
+            f"gates: {MEMBERS} members of {name} / softmax",
+            ratio,
+            "<= 8",
+            ms=f"{1e3 * seconds:.1f}",
+        )
+
+
+def _members(cls: type[Gate], x: Tensor, cotangent: Tensor) -> Callable[[], None]:
+    """Return a forward and backward of all members of a gate."""
+    made = [
+        Stack([make_gate(cls, FEATURES, EXPERTS, target=t, num_targets=TARGETS) for t in range(8)])
+        for _ in range(MEMBERS)
+    ]
+    names = {name for name, _ in made[0].each.named_parameters()}
+    tensors = {
+        name: torch.stack([stack.tensors()[name].detach() for stack in made]).requires_grad_(
+            name in names
+        )
+        for name in made[0].tensors()
+    }
+
+    def call(tensors: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+        named = {f"each.{name}": tensor for name, tensor in tensors.items()}
+        routing = functional_call(made[0], named, (x,))
+        return routing.weights, routing.aux_loss
+
+    fused = torch.vmap(call, in_dims=(0, None), randomness="different")
+
+    def run() -> None:
+        weights, aux_loss = fused(tensors, x)
+        loss = (weights * cotangent).sum() + aux_loss.sum()
+        if loss.requires_grad:
+            loss.backward()
+
+    return run
 
 
 class Transcription(nn.Module):

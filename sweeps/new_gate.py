@@ -77,7 +77,7 @@ A gate for gatelab. It is in `$name.py`; `test_$name.py` checks it.
     python -m pytest                 # the same, a case a check
     pip install .                    # enters it as `$name` for every sweep
 
-In a spec: `gates: ["$name:$name"]` without an install, from this folder; `gates: [$name]` after one.
+In a spec it is `gates: [$name]`, or without an install, from this folder, `gates: ["$name:$name"]`.
 """)
 
 

@@ -105,7 +105,7 @@ class Training:
         train_losses = self._train().tolist()
         evaluations = evaluate(self.members, self.model, self._split("val"))
         for position in range(len(active)):
-            self._follow(position, train_losses[position], evaluations[position].loss)
+            self._follow(position, train_losses[position], evaluations[position])
         self._drop_ended()
         pairs = zip(train_losses, evaluations, strict=True)
         return dict(zip(active, pairs, strict=True))
@@ -162,9 +162,9 @@ class Training:
         loss = self.model.task_loss(self.model.target_losses(rows, mask))
         return loss + output.routing.aux_loss.sum(), loss.detach(), output.buffers
 
-    def _follow(self, position: int, train_loss: float, val_loss: float) -> None:
+    def _follow(self, position: int, train_loss: float, evaluation: Evaluation) -> None:
         """Note a member's epoch, keep its weights where they are its best, and end it if due."""
-        member = self.active[position]
+        member, val_loss = self.active[position], evaluation.loss
         course = self.courses[member]
         course.epochs += 1
         if val_loss < course.best_loss:
@@ -172,12 +172,21 @@ class Training:
             self.best[member] = self.members.state(position)
         waited, patience = course.epochs - course.best_epoch, self.recipe.patience
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
-            name, value = ("val", val_loss) if math.isfinite(train_loss) else ("train", train_loss)
-            course.end, course.reason = "failed", f"{name}/loss is {value} in epoch {course.epochs}"
+            course.end = "failed"
+            course.reason = self._why_not_finite(train_loss, evaluation, course.epochs)
         elif course.epochs >= self.recipe.max_epochs:
             course.end, course.reason = "finished", f"reached max_epochs ({course.epochs})"
         elif patience is not None and waited >= patience:
             course.end, course.reason = "finished", f"no lower val/loss for {waited} epochs"
+
+    def _why_not_finite(self, train_loss: float, evaluation: Evaluation, epoch: int) -> str:
+        finite = math.isfinite(train_loss)
+        name, value = ("val", evaluation.loss) if finite else ("train", train_loss)
+        reason = f"{name}/loss is {value} in epoch {epoch}"
+        if torch.isfinite(evaluation.weights).all():
+            return reason
+        gate = type(self.model.mixture.gates.each).__name__
+        return f"{reason}; weights must be finite, but those of {gate} are not"
 
     def _drop_ended(self) -> None:
         going = [i for i, member in enumerate(self.active) if self.courses[member].end is None]

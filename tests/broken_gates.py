@@ -309,6 +309,14 @@ class PythonNumber(Sound):
         return Routing(weights, weights.square().sum(-1).mean())
 
 
+class Shortcut(Sound):
+    """Brings a faster way for stacked gates, which forgets the scale."""
+
+    def forward_stacked(self, x: Tensor) -> Routing:
+        weights = (x @ self.kernel).square().softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean(-1))
+
+
 class Foreign(Sound):
     """Draws its noise from numpy: from no seed of torch's, and once for all that is stacked."""
 

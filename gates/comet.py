@@ -1,0 +1,208 @@
+"""The COMET gate: k soft trees whose leaves are the experts, and a search for the leaves' order."""
+
+from __future__ import annotations
+
+import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from torch import Tensor, nn
+
+from gates.binary_codes import entropy, smooth_step
+from gates.gate import (
+    Gate,
+    Routing,
+    check_k,
+    check_not_negative,
+    check_positive,
+    register_gate,
+)
+from gates.logits import Logits, for_each_row
+
+CHANCE_EPSILON = 1e-8
+"""Inside the logarithm of a leaf's chance, as published."""
+FIRST_EXPONENT, LAST_EXPONENT = -3.0, -7.0
+"""The order's temperature falls from 10**first to 10**last, as published."""
+SINKHORN_STEPS = 20
+"""Published, the number grows from 20 to 150: ours is fixed, since it may not depend on state."""
+
+
+@register_gate("comet")
+class CometGate(Gate):
+    """Mixes the leaves of k binary trees, each of which leads to one expert once it is saturated.
+
+    Source: Ibrahim et al., COMET: Learning Cardinality Constrained Mixture of Experts with Trees
+    and Local Search, KDD 2023, and its authors' code: g = softmax over trees t and leaves i of
+    a_ti + log(p_ti + 1e-8), added over the trees, where p_ti is the product of the smooth steps
+    S(z) and 1 - S(z) on the way to leaf i, and a leaf with p_ti = 0 has no weight.
+    """
+
+    search_space = {
+        "k": IntDistribution(1, 4),
+        "gamma": FloatDistribution(0.01, 10.0, log=True),
+        "entropy_weight": CategoricalDistribution((0.0, 1e-3, 1e-2, 0.1, 1.0)),
+    }
+    expected_failed_checks = {
+        "at_most_k": "splits are smooth: k is kept to once they have become 0 or 1"
+    }
+    k: int
+    gamma: Tensor
+    entropy_weight: Tensor
+    search_share: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        num_experts: int,
+        *,
+        k: int = 2,
+        gamma: float = 1.0,
+        entropy_weight: float = 0.0,
+        static: bool = False,
+        local_search: bool = False,
+        search_share: float = 0.1,
+    ) -> None:
+        """Make the gate.
+
+        Args:
+            in_features: Size of the gate's input.
+            num_experts: Number of experts.
+            k: Number of trees, in [1, num_experts].
+            gamma: Width of the smooth step, above 0.
+            entropy_weight: Factor of the trees' entropy, 0 or more: it drives splits to 0 or 1.
+            static: Weigh every example alike.
+            local_search: Learn which leaf is which expert, too (see :class:`LearntOrder`).
+            search_share: The share of the training in which it is learnt, in (0, 1].
+
+        Raises:
+            ValueError: If a value is out of its range.
+        """
+        super().__init__(in_features, num_experts)
+        check_k(k, num_experts)
+        check_positive(gamma=gamma)
+        check_not_negative(entropy_weight=entropy_weight)
+        if not 0 < search_share <= 1:
+            raise ValueError(f"`0 < search_share <= 1` must hold, but got ({search_share=}).")
+        self.register_hyperparameters(
+            gamma=gamma, entropy_weight=entropy_weight, search_share=search_share
+        )
+        self.k = k
+        # One map gives the splits in heap order and, after them, the leaves from left to right:
+        # k numbers each.
+        self.logits = Logits(in_features, k * (2 * num_experts - 1), static=static, bias=True)
+        self.order = LearntOrder(num_experts) if local_search else None
+        self._start(gamma)
+
+    def _start(self, gamma: float) -> None:
+        """Draw the parameters as published: splits from U(±gamma/100), leaves from U(±0.05)."""
+        splits = self.k * (self.num_experts - 1)
+        for parameter in self.logits.parameters():
+            nn.init.uniform_(parameter.data[..., :splits], -gamma / 100, gamma / 100)
+            nn.init.uniform_(parameter.data[..., splits:], -0.05, 0.05)
+
+    def forward(self, x: Tensor) -> Routing:
+        """Route ``(batch, in_features)``."""
+        n, k = self.num_experts, self.k
+        splits, leaves = self.logits.transposed(x).split((k * (n - 1), k * n))
+        chances = leaf_chances(smooth_step(splits.unflatten(0, (n - 1, k)), self.gamma))
+        log_chances = (chances + CHANCE_EPSILON).log().masked_fill(chances <= 0, -torch.inf)
+        weights = (leaves + log_chances.flatten(0, 1)).softmax(0).unflatten(0, (n, k)).sum(1)
+        if self.order is not None:
+            weights = self.order().mT @ weights
+        aux_loss = self.entropy_weight * entropy(chances).sum(0).mean()
+        diagnostics = {} if self.training else self._diagnose(splits, chances)
+        return Routing(for_each_row(weights.mT, x), aux_loss, diagnostics, (leaves.mT,))
+
+    def _diagnose(self, splits: Tensor, chances: Tensor) -> dict[str, Tensor]:
+        """Return the share of exact splits, and of trees whose leaf another one leads to too."""
+        open_splits = (splits.abs() < self.gamma / 2).to(splits.dtype).sum()
+        found = chances.argmax(0)
+        same = (found.unsqueeze(0) == found.unsqueeze(1)).sum(0) > 1
+        return {
+            "saturated_splits": 1 - open_splits / max(splits.numel(), 1),
+            "tree_duplication": same.to(splits.dtype).mean(),
+        }
+
+    @property
+    def updates(self) -> bool:
+        """Whether an order is learnt."""
+        return self.order is not None
+
+    def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        """Return the order's next state, if one is learnt."""
+        if self.order is None:
+            return {}
+        after = self.order.update(progress / self.search_share)
+        return {f"order.{name}": value for name, value in after.items()}
+
+
+def leaf_chances(steps: Tensor) -> Tensor:
+    """Return the chance of every leaf from left to right, ``(n, ...)``.
+
+    Args:
+        steps: The chance of turning left at every split, ``(n - 1, ...)``, in heap order.
+    """
+    chances = steps.new_ones((1, *steps.shape[1:]))
+    widths = [2**depth for depth in range((len(steps) + 1).bit_length() - 1)]
+    # The last level has as many splits as are left, all on its left side.
+    widths.append(len(steps) - sum(widths))
+    for level in steps.split([width for width in widths if width]):
+        split, leaves = chances[: len(level)], chances[len(level) :]
+        left = split * level
+        children = torch.stack((left, split - left), 1).flatten(0, 1)
+        chances = torch.cat((children, leaves)) if len(leaves) else children
+    return chances
+
+
+class LearntOrder(nn.Module):
+    """A permutation of the experts that is learnt softly, ever more sharply, and then kept.
+
+    Source: the local search of the same paper, by its authors' code: Sinkhorn's normalisation of
+    scores / temperature. There all tasks share one order, the hard one is the Hungarian method's
+    and a term of weight 1e-4 lowers the entropy. Ours is each gate's own, is found greedily, and
+    has no such term, since the falling temperature does the same.
+    """
+
+    scores: nn.Parameter
+    searched: Tensor
+    kept: Tensor
+
+    def __init__(self, size: int) -> None:
+        """Draw the scores as published, from U(±0.05)."""
+        super().__init__()
+        self.scores = nn.Parameter(torch.empty(size, size).uniform_(-0.05, 0.05))
+        self.register_buffer("searched", torch.tensor(0.0))
+        self.register_buffer("kept", nearest_permutation(self.soft().detach()))
+
+    def soft(self) -> Tensor:
+        """Return a matrix ``(size, size)`` of rows that sum to one, columns almost."""
+        exponent = FIRST_EXPONENT + (LAST_EXPONENT - FIRST_EXPONENT) * self.searched
+        logs = self.scores / 10**exponent
+        for _ in range(SINKHORN_STEPS):
+            logs = logs.log_softmax(0).log_softmax(1)
+        return logs.exp()
+
+    def forward(self) -> Tensor:
+        """Return the share ``(size, size)`` of each row's leaf that is each column's expert."""
+        return (
+            torch.where(self.searched < 1, self.soft(), self.kept) if self.training else self.kept
+        )
+
+    def update(self, searched: Tensor) -> dict[str, Tensor]:
+        """Return the next buffers; ``searched`` is the share of the search that is done, ``()``."""
+        nearest = nearest_permutation(self.soft().detach())
+        return {
+            "searched": searched.clamp(max=1.0).to(self.searched.dtype),
+            "kept": torch.where(self.searched < 1, nearest, self.kept),
+        }
+
+
+def nearest_permutation(matrix: Tensor) -> Tensor:
+    """Return a permutation matrix ``(n, n)``: again and again the largest entry that is free."""
+    n = len(matrix)
+    places = torch.arange(n * n, device=matrix.device).view(n, n)
+    chosen = torch.zeros_like(matrix)
+    for _ in range(n):
+        largest = places == matrix.flatten().argmax()
+        chosen = chosen + largest
+        taken = largest.any(0, keepdim=True) | largest.any(1, keepdim=True)
+        matrix = matrix.masked_fill(taken, -torch.inf)
+    return chosen
