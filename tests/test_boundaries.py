@@ -34,7 +34,7 @@ def files() -> list[Path]:
 
 
 def test_every_package_is_looked_at() -> None:
-    assert {path.parent.name for path in files()} == set(PACKAGES)
+    assert {path.relative_to(ROOT).parts[0] for path in files()} == set(PACKAGES)
 
 
 @pytest.mark.parametrize("leaf", ["gates", "tasks", "tracking"])
@@ -50,8 +50,10 @@ def test_frameworks_stay_at_home(framework: str) -> None:
     assert users == HOMES[framework]
 
 
-def test_registry_needs_the_standard_library_only() -> None:
+def test_registry_and_conformance_need_the_standard_library_only() -> None:
     assert imports(ROOT / "registry.py") <= set(sys.stdlib_module_names)
+    own = {"registry", "pytest"}  # pytest where a test is made, and only there
+    assert imports(ROOT / "conformance.py") - own <= set(sys.stdlib_module_names)
 
 
 @pytest.mark.parametrize("module", ["sweeps.training", "sweeps.work", "sweeps.sweep"])

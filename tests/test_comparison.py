@@ -139,6 +139,21 @@ def test_many_targets_show_means_only() -> None:
     assert len(comparison.to_frame()) == 22
 
 
+def test_many_gates_are_rows_with_the_best_first() -> None:
+    rng = np.random.default_rng(0)
+    losses = {f"gate{i}": list(0.5 - 0.05 * i + 0.01 * rng.standard_normal(5)) for i in range(8)}
+    comparison = compare_runs(record(losses))
+    lines = markdown(comparison).splitlines()
+    assert lines[0].startswith("| gate | test loss |")
+    named = [line.split("|")[1].strip() for line in lines[2:]]
+    assert named == [*(f"gate{i}" for i in reversed(range(8))), "dead"], "without a score last"
+    assert lines[2].split("|")[2].strip().startswith("**0.1")
+    assert all(len(line) <= 100 for line in render(comparison).splitlines())
+    said = sentences(comparison)[-2:]
+    assert any("significant from" in sentence and "gate0" in sentence for sentence in said)
+    assert len(said[0]) + len(said[1]) < 300
+
+
 def test_files(comparison: Comparison, tmp_path: Path) -> None:
     comparison.to_csv(tmp_path / "c.csv")
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "c.csv"), comparison.to_frame())

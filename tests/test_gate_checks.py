@@ -181,6 +181,7 @@ def test_registered_gates(name: str, options: dict[str, Any], check: Any) -> Non
     assert outcome.ok, outcome.reason
 
 
+@pytest.mark.slow
 def test_one_line_tests_a_gate_under_pytest(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(
         "from gates.check import check_gate\n\ntest_softmax = check_gate('softmax')\n"

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from sweeps.cli import main
 from sweeps.new_gate import write_gate
 
 ROOT = Path(__file__).parent.parent
@@ -35,6 +37,7 @@ def enter(folder: Path, package: str, entry: str, module: str) -> None:
     (info / "entry_points.txt").write_text(f"[gatelab.gates]\n{entry} = {entry}\n")
 
 
+@pytest.mark.slow
 def test_a_broken_plug_in_is_one_line_and_stops_nobody(tmp_path: Path) -> None:
     enter(tmp_path, "faulty", "wild", "raise RuntimeError('not\\ntoday')\n")
     taken = "from gates import Gate, register_gate\n"
@@ -61,11 +64,12 @@ def test_a_broken_plug_in_is_one_line_and_stops_nobody(tmp_path: Path) -> None:
     assert "cannot be loaded: RuntimeError: not today" in shown.stderr
 
 
-def test_what_a_key_raises_is_shown(tmp_path: Path) -> None:
-    (tmp_path / "bad.py").write_text("import nothing_of_this_name\n")
-    checked = gatelab(tmp_path, "check", "gate", "bad:bad")
-    assert checked.returncode == 2
-    assert "cannot import 'bad': ModuleNotFoundError: No module named" in checked.stderr
+def test_what_a_key_raises_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bad_module.py").write_text("import nothing_of_this_name\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    checked = CliRunner().invoke(main, ["check", "gate", "bad_module:bad"])
+    assert checked.exit_code == 2
+    assert "cannot import 'bad_module': ModuleNotFoundError: No module named" in checked.stderr
 
 
 @pytest.mark.parametrize(
@@ -78,14 +82,18 @@ def test_what_a_key_raises_is_shown(tmp_path: Path) -> None:
         ("there", "is there already; choose"),
     ],
 )
-def test_names_that_cannot_be(name: str, fragment: str, tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir()
-    result = gatelab(tmp_path, "new", "gate", name)
-    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+def test_names_that_cannot_be(
+    name: str, fragment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("there").mkdir()
+    result = CliRunner().invoke(main, ["new", "gate", name])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert fragment in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
+@pytest.mark.slow
 def test_a_failed_check_is_a_line_with_its_likely_cause(tmp_path: Path) -> None:
     write_gate("mine", tmp_path)
     module = tmp_path / "mine" / "mine.py"

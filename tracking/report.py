@@ -21,39 +21,58 @@ SHOWN = (
     "time/train_seconds",
 )
 """The gates' metrics in the table; all of them are in the CSV file."""
+MOST_COLUMNS = 6
+"""With more gates than this, they are the rows."""
+SHOWN_OF_MANY = ("test/loss", "gate/experts_per_example", "time/train_seconds")
+"""What the table shows of many gates, beside the means over targets."""
 
 
 def table(comparison: Comparison) -> Table:
-    """Return the table for a terminal: a row a metric, a column a gate."""
+    """Return the table for a terminal: a row a metric, a column a gate; turned for many gates."""
     found = Table(
         title=f"{comparison.sweep}: {comparison.task}",
         caption="mean ± half the 95% interval over seeds; bold: best; "
         f"*: differs from every other gate (paired t, Holm, p < {ALPHA})",
         caption_justify="left",
     )
-    found.add_column("metric", no_wrap=True)
-    for gate in comparison.gates:
-        found.add_column(gate, justify="right", no_wrap=True)
-    for metric in shown_metrics(comparison):
-        found.add_row(
-            _title(metric), *(_styled(comparison, gate, metric) for gate in comparison.gates)
-        )
-    found.add_section()
-    for title, cells in _budget_rows(comparison):
-        found.add_row(title, *cells)
+    columns, rows = _grid(comparison, "[bold green]{}[/]")
+    found.add_column(columns[0], no_wrap=True)
+    turned = len(comparison.gates) > MOST_COLUMNS
+    for column in columns[1:]:
+        found.add_column(column, justify="right", no_wrap=not turned)
+    for row in rows:
+        found.add_row(*row)
     return found
 
 
 def markdown(comparison: Comparison) -> str:
     """Return the same table in Markdown."""
-    lines = ["| metric | " + " | ".join(comparison.gates) + " |"]
-    lines.append("| --- |" + " ---: |" * len(comparison.gates))
-    for metric in shown_metrics(comparison):
-        cells = [_cell(comparison, gate, metric, "**{}**") for gate in comparison.gates]
-        lines.append(f"| {_title(metric)} | " + " | ".join(cells) + " |")
-    for title, cells in _budget_rows(comparison):
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    columns, rows = _grid(comparison, "**{}**")
+    lines = ["| " + " | ".join(columns) + " |", "| --- |" + " ---: |" * (len(columns) - 1)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _grid(comparison: Comparison, bold: str) -> tuple[list[str], list[list[str]]]:
+    """Return titles of columns and rows of cells."""
+    gates = comparison.gates
+    metrics = shown_metrics(comparison)
+    turned = len(gates) > MOST_COLUMNS
+    if turned:
+        metrics = [m for m in metrics if m in SHOWN_OF_MANY or m.startswith("test/mean/")]
+    cells = [[_cell(comparison, gate, metric, bold) for gate in gates] for metric in metrics]
+    rows = [[_title(metric), *row] for metric, row in zip(metrics, cells, strict=True)]
+    rows += [[title, *row] for title, row in _budget_rows(comparison)]
+    if not turned:
+        return ["metric", *gates], rows
+    columns = ["gate", *(row[0] for row in rows)]
+    order = sorted(range(len(gates)), key=lambda index: _loss(comparison, gates[index]))
+    return columns, [[gates[i], *(row[1 + i] for row in rows)] for i in order]
+
+
+def _loss(comparison: Comparison, gate: str) -> float:
+    score = comparison.score(gate, "test/loss")
+    return score.mean if score is not None and not math.isnan(score.mean) else math.inf
 
 
 def shown_metrics(comparison: Comparison) -> list[str]:
@@ -76,7 +95,10 @@ def sentences(comparison: Comparison, metric: str = "test/loss") -> list[str]:
     extreme = "lowest" if lower_is_better(metric) else "highest"
     first = f"{best} has the {extreme} {metric.replace('/', ' ')}, {_with_interval(score)}"
     said.append(f"{first}, over {score.n} seed{'s' if score.n > 1 else ''}.")
-    return said + [_verdict(test, best) for test in comparison.against(metric, best)]
+    tests = comparison.against(metric, best)
+    if len(tests) >= MOST_COLUMNS:
+        return said + _verdict_of_many(tests, best)
+    return said + [_verdict(test, best) for test in tests]
 
 
 def _missing(gate: str, note: str) -> str:
@@ -98,12 +120,20 @@ def _verdict(test: Test, best: str) -> str:
     return f"Its difference from {other} is {kind} ({p} after Holm's correction)."
 
 
+def _verdict_of_many(tests: Sequence[Test], best: str) -> list[str]:
+    """Return which differences from the best gate are significant, in two sentences."""
+    said = []
+    for significant, word in ((True, "significant"), (False, "not significant")):
+        others = [t.second if t.first == best else t.first for t in tests]
+        chosen = [o for o, t in zip(others, tests, strict=True) if t.significant == significant]
+        if chosen:
+            names = ", ".join(chosen)
+            said.append(f"After Holm's correction its difference is {word} from {names}.")
+    return said
+
+
 def _title(metric: str) -> str:
     return metric.replace("gate/", "gate ").replace("test/", "test ").replace("time/", "")
-
-
-def _styled(comparison: Comparison, gate: str, metric: str) -> str:
-    return _cell(comparison, gate, metric, "[bold green]{}[/]")
 
 
 def _cell(comparison: Comparison, gate: str, metric: str, bold: str) -> str:
