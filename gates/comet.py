@@ -32,7 +32,8 @@ class CometGate(Gate):
     Source: Ibrahim et al., COMET: Learning Cardinality Constrained Mixture of Experts with Trees
     and Local Search, KDD 2023, and its authors' code: g = softmax over trees t and leaves i of
     a_ti + log(p_ti + 1e-8), added over the trees, where p_ti is the product of the smooth steps
-    S(z) and 1 - S(z) on the way to leaf i, and a leaf with p_ti = 0 has no weight.
+    S(z) and 1 - S(z) on the way to leaf i, and a leaf with p_ti = 0 has no weight. Static, the
+    published gate has no 1e-8; ours is one formula.
     """
 
     search_space = {

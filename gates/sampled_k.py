@@ -68,12 +68,13 @@ class SampledKGate(Gate):
         """Route ``(batch, in_features)``."""
         logits = self.logits(x)
         chances = logits.softmax(-1)
+        likeliest = logits.topk(self.k, dim=-1).indices
+        lasso = chances.scatter(-1, likeliest, 0.0).sum(-1).mean()
         if self.training:
             weights = self._sample(for_each_row(logits, x), for_each_row(chances, x))
         else:
-            weights = self._likeliest(for_each_row(logits, x))
-        trimmed = chances.topk(self.num_experts - self.k, dim=-1, largest=False).values
-        lasso = trimmed.sum(-1).mean()
+            even = torch.zeros_like(logits).scatter(-1, likeliest, 1 / self.k)
+            weights = for_each_row(even, x)
         diagnostics = {} if self.training else {"trimmed_mass": lasso}
         return Routing(weights, self.trimmed_lasso_weight * lasso, diagnostics, (logits,))
 
@@ -86,10 +87,4 @@ class SampledKGate(Gate):
         one = torch.rand_like(drawn).argmax(-1, keepdim=True) == places
         parts = torch.where(one, drawn, 1 / (self.k - 1))
         parts = parts / parts.sum(-1, keepdim=True)
-        return torch.zeros_like(logits).scatter(-1, experts, parts)
-
-    def _likeliest(self, logits: Tensor) -> Tensor:
-        """Return the weights ``(batch, num_experts)`` of the k largest logits a row."""
-        experts = logits.topk(self.k, dim=-1).indices
-        parts = torch.full_like(logits[..., : self.k], 1 / self.k)
         return torch.zeros_like(logits).scatter(-1, experts, parts)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 from torch import Tensor, nn
 
@@ -76,6 +77,8 @@ class Task:
     the test split never has it in memory. The same options and seed give the same data anywhere.
     """
 
+    expected_failed_checks: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Why the task must fail a check of ``tasks.check``, by the check's name."""
     targets: tuple[Target, ...]
     truth: Truth | None = None
 
