@@ -15,6 +15,9 @@ from sweeps.exits import INTERRUPTED, UNDELIVERED, refuse, stop
 from sweeps.load import load_spec
 from sweeps.spec import Spec, SpecError
 
+LOG_WIDTH = 120
+"""Characters of a line in a file or a pipe."""
+
 folder_option = click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -80,7 +83,7 @@ def compare(sweep: str, form: str, folder: Path, tracking_uri: str | None) -> No
     except LookupError as error:
         refuse(error)
     if form == "table":
-        _show(Console(), comparison)
+        _show(_console(), comparison)
     elif form == "csv":
         click.echo(comparison.to_frame().to_csv(index=False), nl=False)
     else:
@@ -127,6 +130,11 @@ def validate(spec: Path) -> None:
     )
 
 
+def _console() -> Console:
+    """Return a console that leaves a table its width where no terminal limits it."""
+    return Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
+
+
 def _load(path: Path, name: str | None = None) -> Spec:
     try:
         return load_spec(path, name=name)
@@ -138,7 +146,7 @@ def _run(work: Any, source: object, folder: Path) -> None:
     """Run a sweep, and turn what stops it into one line and an exit code."""
     from sweeps.launching import Interrupted, Undelivered
 
-    console = Console()
+    console = _console()
     try:
         comparison = work(console)
     except SpecError as error:

@@ -21,7 +21,7 @@ SHOWN = (
     "time/train_seconds",
 )
 """The gates' metrics in the table; all of them are in the CSV file."""
-MOST_COLUMNS = 6
+MOST_COLUMNS = 5
 """With more gates than this, they are the rows."""
 SHOWN_OF_MANY = ("test/loss", "gate/experts_per_example", "time/train_seconds")
 """What the table shows of many gates, beside the means over targets."""
@@ -37,9 +37,8 @@ def table(comparison: Comparison) -> Table:
     )
     columns, rows = _grid(comparison, "[bold green]{}[/]")
     found.add_column(columns[0], no_wrap=True)
-    turned = len(comparison.gates) > MOST_COLUMNS
     for column in columns[1:]:
-        found.add_column(column, justify="right", no_wrap=not turned)
+        found.add_column(column, justify="right")  # which breaks a line rather than lose a digit
     for row in rows:
         found.add_row(*row)
     return found
@@ -96,7 +95,7 @@ def sentences(comparison: Comparison, metric: str = "test/loss") -> list[str]:
     first = f"{best} has the {extreme} {metric.replace('/', ' ')}, {_with_interval(score)}"
     said.append(f"{first}, over {score.n} seed{'s' if score.n > 1 else ''}.")
     tests = comparison.against(metric, best)
-    if len(tests) >= MOST_COLUMNS:
+    if len(tests) > MOST_COLUMNS:
         return said + _verdict_of_many(tests, best)
     return said + [_verdict(test, best) for test in tests]
 

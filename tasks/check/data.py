@@ -1,0 +1,113 @@
+"""Checks of a task's data: shapes, values, classes, and rows that are in two splits."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+from torch import Tensor
+
+from conformance import fail
+from tasks.check.subject import Subject, as_bytes
+from tasks.task import Split, SplitName
+
+LEARNT: tuple[SplitName, ...] = ("train", "val")
+PAIRS: tuple[tuple[SplitName, SplitName], ...] = (
+    ("val", "train"),
+    ("test", "train"),
+    ("test", "val"),
+)
+
+
+def check_splits_have_shapes(subject: Subject) -> None:
+    """Inputs, targets and mask have the same rows, and a column for every target."""
+    for name, split in subject.splits.items():
+        if not isinstance(split, Split):
+            fail(f"{name} is a {type(split).__name__}", "no Split returned")
+        inputs, targets, mask = split
+        shape = (len(inputs), len(subject.targets))
+        if not len(inputs) or inputs.dim() < 2:
+            fail(
+                f"{name} inputs are of shape {tuple(inputs.shape)}, not (rows, ...)",
+                "no rows, or a single feature without a dimension of its own",
+            )
+        if targets.shape != shape:
+            fail(
+                f"{name} targets are of shape {tuple(targets.shape)}, not (rows, targets) = "
+                f"{shape}",
+                "a column too few, or rows left out of one of them",
+            )
+        if mask is not None and (mask.shape, mask.dtype) != (shape, torch.bool):
+            fail(
+                f"{name} mask is {tuple(mask.shape)} {mask.dtype}, not {shape} torch.bool",
+                "a mask of rows or of 0 and 1",
+            )
+
+
+def check_values_are_finite(subject: Subject) -> None:
+    """No input and no known target is NaN or infinite."""
+    for name, split in subject.splits.items():
+        _check_finite(f"{name} inputs", split.inputs, "gaps in the source")
+        for target, values in subject.known(name):
+            _check_finite(f"{name} target {target.name!r}", values, "gaps that no mask marks")
+
+
+def _check_finite(what: str, values: Tensor, cause: str) -> None:
+    bad = int((~torch.isfinite(values)).sum())
+    if bad:
+        fail(f"{bad} values of {what} are NaN or inf", cause)
+
+
+def check_classes_are_in_range(subject: Subject) -> None:
+    """Known classes are whole numbers from 0 to one below their number."""
+    for name in subject.splits:
+        for target, values in subject.known(name):
+            classes = {"multiclass": target.num_classes, "binary": 2}.get(target.kind)
+            if classes is None:
+                continue
+            wrong = values[(values < 0) | (values >= classes) | (values != values.long())]
+            if len(wrong):
+                fail(
+                    f"{name} target {target.name!r} holds {wrong[0].item():g}, not one of the "
+                    f"{classes} classes",
+                    "classes counted from 1, or a class that the number leaves out",
+                )
+
+
+def check_every_target_is_known_somewhere(subject: Subject) -> None:
+    """Every target is known in train and val, and in train more than one value is."""
+    for name in LEARNT:
+        for target, values in subject.known(name):
+            if not len(values):
+                fail(f"{name} knows no value of {target.name!r}", "a mask the wrong way round")
+            if name == "train" and (values == values[0]).all():
+                fail(
+                    f"train knows no value of {target.name!r} but {values[0].item():g}",
+                    "rows sorted by class before they were split",
+                )
+
+
+def check_splits_differ(subject: Subject) -> None:
+    """What is learnt is judged on other rows, as far as there are others."""
+    for name, other in PAIRS:
+        rows, others = _rows(subject.splits[name]), _rows(subject.splits[other])
+        counts = Counter(others)
+        share = sum(row in counts for row in rows) / max(len(rows), 1)
+        # Rows that meet their like within a split tell how many meet one by chance.
+        by_chance = sum(counts[row] > 1 for row in others) / max(len(others), 1)
+        if share - by_chance > 0.5:
+            fail(f"{share:.0%} of the {name} inputs are in {other}", "one source for both splits")
+
+
+def _rows(split: Split) -> list[int]:
+    """Return a hash of each row, which takes less memory than its bytes."""
+    return [hash(row.tobytes()) for row in as_bytes(split.inputs).numpy()]
+
+
+CHECKS = (
+    check_splits_have_shapes,
+    check_values_are_finite,
+    check_classes_are_in_range,
+    check_every_target_is_known_somewhere,
+    check_splits_differ,
+)

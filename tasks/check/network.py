@@ -1,0 +1,160 @@
+"""Checks of a task's factories: modules that fit together, are fresh, and can be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+
+from conformance import fail
+from tasks.check.random_states import seeded
+from tasks.check.subject import BATCH, SHARED, Modules, Subject, outputs, walk
+from tasks.task import Network
+
+STEPS, TRIES, ROWS, LEARNING_RATE = 3, 3, 64, 0.05
+
+
+def check_network_fits(subject: Subject) -> None:
+    """Raw inputs go through every module, for one row and for eight, to shapes that fit."""
+    width = subject.make().network().gate_features
+    for rows in (1, BATCH):
+        expected: dict[str, tuple[int, ...]] = {"gate_input": (rows, width)}
+        for target in subject.targets:
+            expected[f"tower of {target.name!r}"] = (rows, target.out_features)
+        for name, output in _outputs_one_by_one(subject.modules(), subject.inputs(rows)):
+            _check_output(name, output, rows, expected.get(name))
+
+
+def _outputs_one_by_one(modules: Modules, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Yield every output; where a module raises, the finding names it."""
+    walked = walk(modules, inputs)
+    for name in modules:
+        try:
+            with seeded(0):
+                _, _, output = next(walked)
+        except Exception as error:  # whatever a stranger's module raises
+            why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            fail(
+                f"the {name} raises {why} for {len(inputs)} rows",
+                "sizes that do not fit those before it, or a statistic of the batch",
+            )
+        yield name, output
+
+
+def _check_output(name: str, output: Tensor, rows: int, expected: tuple[int, ...] | None) -> None:
+    shape = tuple(output.shape)
+    if expected is not None and shape != expected:
+        fail(f"the {name} gives {shape}, not {expected}", "a size that is not the one declared")
+    if shape[:1] != (rows,) or (name == "expert" and len(shape) != 2):
+        fail(f"the {name} gives {shape} for {rows} rows", "a dimension dropped or added")
+    if not output.is_floating_point() and name != "bottom":
+        fail(f"the {name} gives {output.dtype}", "integers that no module turns into floats")
+    if not torch.isfinite(output).all():
+        fail(f"the {name} gives NaN or inf", "a division by 0, or inputs that are not scaled")
+
+
+def check_gradient_reaches_experts_and_towers(subject: Subject) -> None:
+    """The loss has a gradient at every parameter of theirs that is learnt, not 0 all over."""
+    missing = _unreached(subject, 0)
+    for seed in range(1, TRIES):  # a unit may be dead at one start
+        missing = [name for name in _unreached(subject, seed) if name in missing] if missing else []
+    if missing:
+        fail(f"no gradient reaches {missing[0]}", "a detach, or a parameter that is not used")
+
+
+def _unreached(subject: Subject, seed: int) -> list[str]:
+    """Return the parameters that a loss does not reach after a few steps from a seed."""
+    modules, inputs = subject.modules(seed), subject.inputs(ROWS)
+    learnt = dict(_learnt(modules))
+    if not learnt or not subject.targets:
+        return []
+    for step in range(STEPS):  # a last layer may start at 0
+        loss = _loss(outputs(modules, inputs, seed=step))
+        if not loss.requires_grad:
+            return list(learnt)
+        gradients = torch.autograd.grad(loss, list(learnt.values()), allow_unused=True)
+        with torch.no_grad():
+            for parameter, gradient in zip(learnt.values(), gradients, strict=True):
+                if gradient is not None:
+                    parameter.sub_(gradient, alpha=LEARNING_RATE)
+    return [n for n, g in zip(learnt, gradients, strict=True) if g is None or not g.any()]
+
+
+def _learnt(modules: Modules) -> Iterator[tuple[str, nn.Parameter]]:
+    for part, module in modules.items():
+        if part == "expert" or part not in SHARED:
+            for name, parameter in module.named_parameters():
+                if parameter.requires_grad:
+                    yield f"{name!r} of the {part}", parameter
+
+
+def _loss(found: Mapping[str, Tensor]) -> Tensor:
+    parts = [(o - 1).square().mean() for name, o in found.items() if name not in SHARED]
+    return torch.stack(parts).sum()
+
+
+def check_factories_make_fresh_modules(subject: Subject) -> None:
+    """Two calls of a factory share nothing; two experts differ in values alone."""
+    network = subject.make().network()
+    with seeded(0):
+        for name, factory in _factories(network, subject):
+            first, second = factory(), factory()  # both kept: a freed tensor's place is used again
+            if _tensors(first) & _tensors(second):
+                fail(f"two calls of {name} share a tensor", "a module made outside the factory")
+        one, other = (dict(network.expert().named_parameters()) for _ in range(2))
+    if {n: t.shape for n, t in one.items()} != {n: t.shape for n, t in other.items()}:
+        fail("two experts differ in shapes", "a size that is drawn or counts up")
+    if one and all(torch.equal(one[name], other[name]) for name in one):
+        fail("two experts start from equal parameters", "a seed set, or constant values")
+
+
+def _factories(network: Network, subject: Subject) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
+    yield "bottom", network.bottom
+    yield "gate_input", network.gate_input
+    yield "expert", network.expert
+    if subject.targets:
+        yield "tower", lambda: network.tower(subject.targets[0])
+
+
+def _tensors(module: nn.Module) -> set[int]:
+    return {t.data_ptr() for t in chain(module.parameters(), module.buffers()) if t.numel()}
+
+
+def check_the_start_follows_torchs_seed(subject: Subject) -> None:
+    """The same seed of torch's gives the same parameters: a run can be repeated."""
+    first, second = (subject.modules(seed=0, world=world) for world in (1, 2))
+    for part, module in first.items():
+        again = second[part].state_dict()
+        for name, tensor in module.state_dict().items():
+            if not torch.equal(tensor, again[name]):
+                fail(
+                    f"{name!r} of the {part} differs between two starts from one seed",
+                    "numbers of numpy's, Python's or the system's",
+                )
+
+
+def check_network_keeps_no_running_statistics(subject: Subject) -> None:
+    """A pass in training changes no state: many models are trained in one such pass."""
+    modules = subject.modules()
+    for part, module in modules.items():
+        for child in module.modules():
+            if getattr(child, "track_running_stats", False):
+                kind = type(child).__name__
+                fail(f"a {kind} of the {part} keeps running statistics", "a LayerNorm is not used")
+    before = {p: {n: t.clone() for n, t in m.state_dict().items()} for p, m in modules.items()}
+    outputs(modules, subject.inputs())
+    for part, state in before.items():
+        for name, tensor in modules[part].state_dict().items():
+            if not torch.equal(tensor, state[name]):
+                fail(f"a pass changes {name!r} of the {part}", "a count or mean kept in forward")
+
+
+CHECKS = (
+    check_network_fits,
+    check_gradient_reaches_experts_and_towers,
+    check_factories_make_fresh_modules,
+    check_the_start_follows_torchs_seed,
+    check_network_keeps_no_running_statistics,
+)

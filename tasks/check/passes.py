@@ -1,0 +1,138 @@
+"""Checks of a pass through a task's networks: what it leaves alone, and what it does not need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state
+
+from conformance import fail
+from tasks.check.random_states import seeded
+from tasks.check.subject import (
+    BATCH,
+    Modules,
+    Subject,
+    alike,
+    equal,
+    identical,
+    outputs,
+    splits_of,
+    walk,
+)
+from tasks.task import Split
+
+
+def check_the_split_is_not_changed_by_a_pass(subject: Subject) -> None:
+    """A pass over part of a split leaves all of it as it is."""
+    modules, split = subject.modules(), splits_of(subject.make(), order=("train",))["train"]
+    mask = None if split.mask is None else split.mask.clone()
+    before = Split(split.inputs.clone(), split.targets.clone(), mask)
+    with seeded(0), torch.no_grad():
+        for _ in walk(modules, split.inputs[:BATCH], copies=False):
+            pass
+    if not identical(split, before):
+        fail("a pass changes the split", "an operation in place, such as `x -= x.mean()`")
+
+
+def check_features_are_not_changed_by_a_pass(subject: Subject) -> None:
+    """Every expert, and what the gates read, finds the bottom's output as it was."""
+    modules = subject.modules()
+    with seeded(0), torch.no_grad():
+        features = modules["bottom"](subject.inputs())
+        for name in ("gate_input", "expert"):
+            x = features.clone()
+            modules[name](x)
+            if not equal(x, features):
+                fail(f"the {name} changes its input", "`inplace=True` in its first layer")
+
+
+def check_evaluation_is_deterministic(subject: Subject) -> None:
+    """In evaluation the same rows give the same outputs, whatever the random states."""
+    modules, inputs = _evaluated(subject.modules()), subject.inputs()
+    first, second = (outputs(modules, inputs, seed) for seed in (0, 1))
+    for name, output in first.items():
+        if not equal(output, second[name]):
+            fail(f"two passes of the {name} differ", "noise without a look at `self.training`")
+
+
+def check_rows_are_independent(subject: Subject) -> None:
+    """In evaluation a row's outputs do not depend on the rows beside it."""
+    modules, inputs = _evaluated(subject.modules()), subject.inputs()
+    together = outputs(modules, inputs)
+    for index in range(BATCH):
+        alone = outputs(modules, inputs[index : index + 1])
+        for name, output in together.items():
+            if not alike(output[index : index + 1], alone[name]):
+                fail(f"the {name} gives a row something else alone", "a statistic of the batch")
+
+
+def check_networks_can_be_stacked(subject: Subject) -> None:
+    """Two models at once give what each gives alone: that is how models are trained."""
+    pair = [_evaluated(subject.modules(seed)) for seed in (0, 1)]
+    inputs = [subject.inputs(), subject.inputs().flip(0)]
+    walks = zip(*(_walked(*each) for each in zip(pair, inputs, strict=True)), strict=True)
+    for (name, x, one), (_, y, other) in walks:
+        together = _stacked(name, [modules[name] for modules in pair], torch.stack([x, y]))
+        if not (alike(together[0], one) and alike(together[1], other)):
+            fail(f"the {name} gives something else under torch.vmap", "a plain attribute as state")
+
+
+def _walked(modules: Modules, inputs: Tensor) -> list[tuple[str, Tensor, Tensor]]:
+    with seeded(0), torch.no_grad():
+        return list(walk(modules, inputs))
+
+
+def _stacked(name: str, modules: list[nn.Module], inputs: Tensor) -> Tensor:
+    """Run two modules in one vmapped call, in training too, where it must only work."""
+    tensors = stack_module_state(modules)
+    for training in (True, False):
+        modules[0].train(training)
+        try:
+            with seeded(0), torch.no_grad():
+                x = inputs.clone()
+                result = torch.vmap(_caller(modules[0]), randomness="different")(tensors, x)
+        except Exception as error:  # whatever a stranger's module raises
+            fail(
+                f"the {name} raises {type(error).__name__} under torch.vmap",
+                "an `if` or `.item()` on a tensor, or an operation in place",
+            )
+    return result
+
+
+def _caller(module: nn.Module) -> Callable[..., Tensor]:
+    def call(tensors: tuple[dict[str, Tensor], dict[str, Tensor]], x: Tensor) -> Tensor:
+        output: Tensor = functional_call(module, tensors, (x,))
+        return output
+
+    return call
+
+
+def check_network_follows_device(subject: Subject) -> None:
+    """All networks move with ``to``: tried on CUDA if there is any, else on meta tensors."""
+    device = "cuda" if torch.cuda.is_available() else "meta"
+    modules = {n: m.to(device) for n, m in _evaluated(subject.modules()).items()}
+    try:
+        found = outputs(modules, subject.inputs().to(device))
+    except RuntimeError as error:
+        if "device" not in str(error):
+            return  # no finding on devices, or an operation that meta tensors do not know
+        fail(f"on {device}: {str(error).splitlines()[0]}", "a tensor made on the CPU in forward")
+    for name, output in found.items():
+        if output.device.type != device:
+            fail(f"on {device} the {name} gives {output.device}", "a tensor made on the CPU")
+
+
+def _evaluated(modules: Modules) -> Modules:
+    return {name: module.eval() for name, module in modules.items()}
+
+
+CHECKS = (
+    check_the_split_is_not_changed_by_a_pass,
+    check_features_are_not_changed_by_a_pass,
+    check_evaluation_is_deterministic,
+    check_rows_are_independent,
+    check_networks_can_be_stacked,
+    check_network_follows_device,
+)

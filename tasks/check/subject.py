@@ -1,0 +1,166 @@
+"""What is checked: a task's class with its options, its data, and its networks."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from tasks.check.random_states import seeded
+from tasks.task import Split, SplitName, Target, Task
+
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+BATCH = 8
+SHARED = ("bottom", "gate_input", "expert")
+"""The modules that are no target's own."""
+Data = dict[SplitName, Split]
+Modules = dict[str, nn.Module]
+"""Those that are shared, and a tower for every target, by name."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A task's class and the options to check it with."""
+
+    cls: type[Task]
+    options: Mapping[str, Any]
+
+    def make(self, **changes: Any) -> Task:
+        """Make a task of its own for a check."""
+        options = copy.deepcopy({**self.options, **changes})
+        task: Task = cast(Any, self.cls)(**options)
+        return task
+
+    def data(self, *, order: Sequence[SplitName] = SPLITS, world: int = 0, **changes: Any) -> Data:
+        """Make splits of a task of their own.
+
+        Args:
+            order: In which the task is asked for them.
+            world: The seed of the global random states.
+            changes: To the options.
+        """
+        with seeded(world):
+            task = self.make(**changes)
+        return splits_of(task, order=order, world=world)
+
+    @cached_property
+    def splits(self) -> Data:
+        """The data, read once for all checks that change nothing."""
+        return self.data()
+
+    @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        """The task's targets, some of which depend on its options."""
+        return self.make().targets
+
+    def known(self, name: SplitName) -> list[tuple[Target, Tensor]]:
+        """Return every target with its known values; none of a split whose shapes do not fit.
+
+        That those do not is the finding of one check, and none of the others'.
+        """
+        _, values, mask = self.splits[name]
+        if any(
+            t.shape != (len(values), len(self.targets)) for t in (values, mask) if t is not None
+        ):
+            return []
+        where = torch.ones_like(values, dtype=torch.bool) if mask is None else mask.bool()
+        return [(t, values[:, i][where[:, i]]) for i, t in enumerate(self.targets)]
+
+    def inputs(self, rows: int = BATCH) -> Tensor:
+        """Return a copy of so many rows to train on, again from the first if there are fewer."""
+        inputs = self.splits["train"].inputs
+        return inputs[torch.arange(rows) % len(inputs)]
+
+    def modules(self, seed: int = 0, world: int | None = None) -> Modules:
+        """Make the networks from torch's seed; numpy's and Python's is ``world``, or the same."""
+        with seeded(seed if world is None else world):
+            torch.default_generator.manual_seed(seed)
+            network = self.make().network()
+            return {
+                "bottom": network.bottom(),
+                "gate_input": network.gate_input(),
+                "expert": network.expert(),
+                **{f"tower of {t.name!r}": network.tower(t) for t in self.targets},
+            }
+
+
+def splits_of(task: Task, *, order: Sequence[SplitName] = SPLITS, world: int = 0) -> Data:
+    """Ask a task for splits, each with the global random states set first."""
+    data: Data = {}
+    for name in order:
+        with seeded(world):
+            data[name] = task.split(name)
+    return data
+
+
+def walk(
+    modules: Modules, inputs: Tensor, *, copies: bool = True
+) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Yield the name, the input and the output of every module, from raw inputs on.
+
+    Args:
+        modules: What :meth:`Subject.modules` makes.
+        inputs: ``(batch, ...)``
+        copies: Whether each module reads a copy of its own, so that it can spoil no other's.
+    """
+
+    def call(name: str, x: Tensor) -> Tensor:
+        output: Tensor = modules[name](x.clone() if copies else x)
+        return output
+
+    features = call("bottom", inputs)
+    yield "bottom", inputs, features
+    yield "gate_input", features, call("gate_input", features)
+    mixed = call("expert", features)
+    yield "expert", features, mixed
+    for name in modules:
+        if name not in SHARED:
+            yield name, mixed, call(name, mixed)
+
+
+def outputs(modules: Modules, inputs: Tensor, seed: int = 0) -> dict[str, Tensor]:
+    """Return what every module gives, by its name; dropout and the like follow from the seed."""
+    with seeded(seed):
+        return {name: output for name, _, output in walk(modules, inputs)}
+
+
+def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Return what a function or class is called with."""
+    return list(inspect.signature(function).parameters.values())
+
+
+def alike(first: Tensor, second: Tensor) -> bool:
+    """Return whether two results are equal within rounding."""
+    return first.shape == second.shape and torch.allclose(
+        first.double(), second.double(), rtol=1e-4, atol=1e-4, equal_nan=True
+    )
+
+
+def equal(first: Tensor, second: Tensor) -> bool:
+    """Return whether two tensors are equal to the last byte, NaN included."""
+    same = (first.shape, first.dtype) == (second.shape, second.dtype)
+    return same and torch.equal(as_bytes(first), as_bytes(second))
+
+
+def identical(first: Split, second: Split) -> bool:
+    """Return whether two splits are equal to the last byte."""
+    for one, other in zip(first, second, strict=True):
+        if one is None or other is None:
+            if one is not other:
+                return False
+        elif not equal(one, other):
+            return False
+    return True
+
+
+def as_bytes(tensor: Tensor) -> Tensor:
+    """Return the bytes of each row, ``(rows, bytes)``."""
+    rows = tensor.detach().cpu().contiguous().view(len(tensor), math.prod(tensor.shape[1:]))
+    return rows.view(torch.uint8)

@@ -1,0 +1,252 @@
+"""The suite of tasks: each check finds its mistake, and every registered task passes them all."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import broken_tasks as broken
+import pytest
+import torch
+from torch import nn
+
+from conformance import name_of
+from tasks import tasks
+from tasks.check import CHECKS, run_checks
+
+ROOT = Path(__file__).parent.parent
+SMALL = {"train_rows": 60, "val_rows": 30, "test_rows": 30}
+PASSES = {
+    "gradient_reaches_experts_and_towers",
+    "network_keeps_no_running_statistics",
+    "the_split_is_not_changed_by_a_pass",
+    "evaluation_is_deterministic",
+    "rows_are_independent",
+    "networks_can_be_stacked",
+}
+"""The checks that need networks which run."""
+BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
+    (broken.Undocumented, "is_documented", set()),
+    (broken.Positional, "options_are_keyword_arguments_with_defaults", set()),
+    (broken.Demanding, "options_are_keyword_arguments_with_defaults", set()),
+    (broken.Open, "options_are_keyword_arguments_with_defaults", set()),
+    (broken.Aimless, "targets", set()),
+    (broken.Twins, "targets", set()),
+    (broken.Slash, "targets", set()),
+    (broken.Mean, "targets", set()),
+    (broken.Ordinal, "targets", set()),
+    (broken.Classy, "targets", set()),
+    (broken.Uncounted, "targets", set()),
+    (broken.Weightless, "targets", set()),
+    (broken.Heavy, "targets", set()),
+    (broken.PositionalNetwork, "network_hyperparameters_are_keyword_arguments", set()),
+    (broken.CountsExperts, "network_hyperparameters_are_keyword_arguments", set()),
+    (broken.ListOfWidths, "network_hyperparameters_are_keyword_arguments", set()),
+    (broken.Ungrouped, "truth_fits", set()),
+    (broken.Untaught, "truth_fits", set()),
+    (broken.Named, "truth_fits", set()),
+    (broken.Mixed, "truth_fits", set()),
+    (
+        broken.Bare,
+        "splits_have_shapes",
+        {
+            "values_are_finite",
+            "splits_differ",
+            "network_fits",
+            "features_are_not_changed_by_a_pass",
+            "network_follows_device",
+            *PASSES,
+        },
+    ),
+    (broken.ColumnShort, "splits_have_shapes", set()),
+    (broken.RowShort, "splits_have_shapes", set()),
+    (broken.Flat, "splits_have_shapes", set()),
+    (broken.FloatMask, "splits_have_shapes", set()),
+    (broken.Gaps, "values_are_finite", set()),
+    (broken.Unmarked, "values_are_finite", set()),
+    (broken.FromOne, "classes_are_in_range", set()),
+    (broken.Halves, "classes_are_in_range", set()),
+    (broken.Upended, "every_target_is_known_somewhere", set()),
+    (broken.Sorted, "every_target_is_known_somewhere", set()),
+    (broken.Leaky, "splits_differ", set()),
+    (
+        broken.Clocked,
+        "same_options_give_the_same_data",
+        {
+            "splits_do_not_depend_on_their_order",
+            "data_do_not_depend_on_global_seeds",
+            "pickles",
+        },
+    ),
+    (broken.OneStream, "splits_do_not_depend_on_their_order", {"pickles"}),
+    (broken.Global, "data_do_not_depend_on_global_seeds", {"random_states_are_left_alone"}),
+    (broken.Seeder, "random_states_are_left_alone", set()),
+    (broken.Deaf, "the_seed_matters", set()),
+    (broken.Taker, "options_are_not_changed", set()),
+    (broken.Unpicklable, "pickles", set()),
+    (broken.Forgetful, "pickles", set()),
+    (broken.NarrowGates, "network_fits", set()),
+    (broken.WideTowers, "network_fits", PASSES),
+    (broken.TwoOutputs, "network_fits", set()),
+    (broken.Overflowing, "network_fits", set()),
+    (broken.Detached, "gradient_reaches_experts_and_towers", set()),
+    (broken.Shared, "factories_make_fresh_modules", {"random_states_are_left_alone"}),
+    (broken.Constant, "factories_make_fresh_modules", set()),
+    (
+        broken.Growing,
+        "factories_make_fresh_modules",
+        {"the_start_follows_torchs_seed", "networks_can_be_stacked"},
+    ),
+    (broken.NumpyStart, "the_start_follows_torchs_seed", set()),
+    (
+        broken.Running,
+        "network_keeps_no_running_statistics",
+        {"network_fits", "networks_can_be_stacked"},
+    ),
+    (broken.Counting, "network_keeps_no_running_statistics", set()),
+    (broken.Greedy, "the_split_is_not_changed_by_a_pass", set()),
+    (broken.Rectified, "features_are_not_changed_by_a_pass", set()),
+    (
+        broken.Restless,
+        "evaluation_is_deterministic",
+        {"rows_are_independent", "networks_can_be_stacked"},
+    ),
+    (broken.Gregarious, "rows_are_independent", set()),
+    (broken.Branching, "networks_can_be_stacked", set()),
+    (broken.Attribute, "networks_can_be_stacked", set()),
+    (broken.Homebody, "network_follows_device", set()),
+]
+OPTIONS: dict[type[broken.Sound], dict[str, Any]] = {
+    broken.Demanding: {"rows": 24},
+    broken.Taker: {"sizes": [1]},
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """For networks as small as these, threads cost more than they save."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def failures(cls: type[Any], **options: Any) -> dict[str, str]:
+    return {o.check: o.reason for o in run_checks(cls, **options) if not o.ok}
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_registered_tasks(name: str) -> None:
+    assert failures(tasks.get(name), **SMALL) == {}
+
+
+@pytest.mark.parametrize("cls", [broken.Sound, broken.Single, broken.Coarse])
+def test_nothing_is_found_wrong_with_a_sound_task(cls: type[broken.Sound]) -> None:
+    assert failures(cls) == {}
+
+
+@pytest.mark.parametrize(("cls", "check", "kin"), BROKEN, ids=[cls.__name__ for cls, *_ in BROKEN])
+def test_a_mistake_is_found_by_its_check_and_its_kin(
+    cls: type[broken.Sound], check: str, kin: set[str]
+) -> None:
+    found = failures(cls, **OPTIONS.get(cls, {}))
+    assert set(found) == {check, *kin}
+    assert re.fullmatch(r"[^\n]+; likely cause: [^\n]+\.", found[check])
+
+
+def test_every_check_finds_something() -> None:
+    assert {name_of(check) for check in CHECKS} == {check for _, check, _ in BROKEN}
+
+
+def test_what_a_task_raises_is_the_finding() -> None:
+    class Lost(broken.Sound):
+        """Has lost its file."""
+
+        def split(self, name: Any) -> Any:
+            raise OSError("no such\nfile")
+
+    assert failures(Lost)["splits_have_shapes"] == "raised OSError: no such file"
+
+
+def test_a_last_layer_that_starts_at_zero_is_no_dead_end() -> None:
+    class Quiet(broken.Sound):
+        """Starts with towers that give nothing."""
+
+        def tower(self, width: int, target: Any) -> nn.Module:
+            linear = nn.Linear(width, target.out_features)
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+            return linear
+
+    assert set(failures(Quiet)) == {"pickles"}, "which is for it being a local class"
+
+
+def expecting(cls: type[broken.Sound], **expected: str) -> Any:
+    body = {"__doc__": "As it says.", "expected_failed_checks": expected}
+    return type("Expecting", (cls,), body)
+
+
+def test_an_expected_failure_is_ok_with_its_reason() -> None:
+    cls = expecting(broken.Leaky, splits_differ="as published", pickles="a local class")
+    outcomes = {outcome.check: outcome for outcome in run_checks(cls)}
+    assert all(outcome.ok for outcome in outcomes.values())
+    assert outcomes["splits_differ"].reason == "fails as expected: as published"
+
+
+def test_an_expected_failure_that_passes_is_a_failure() -> None:
+    found = failures(expecting(broken.Sound, targets="why not"))
+    assert found["targets"] == "passes, but is expected to fail: why not"
+
+
+def test_an_expected_failure_of_no_check_is_a_failure() -> None:
+    found = failures(expecting(broken.Sound, splits_difer="why not"))
+    expected = "unknown check 'splits_difer'; did you mean 'splits_differ'"
+    assert found["expected_failed_checks"].startswith(expected)
+
+
+PACKAGE = '''
+import broken_tasks
+from tasks import register_task
+
+
+@register_task("sound")
+class Mine(broken_tasks.Sound):
+    """Is sound."""
+
+
+@register_task("leaky")
+class Theirs(broken_tasks.Leaky):
+    """Tests on what it has learnt."""
+'''
+
+
+def test_one_line_tests_a_task_under_pytest(tmp_path: Path) -> None:
+    """One case a check, of which the one for the one mistake fails, with its finding."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "__init__.py").touch()
+    (tmp_path / "mine" / "own.py").write_text(PACKAGE)
+    (tmp_path / "test_mine.py").write_text(
+        "from tasks.check import check_task\n\n"
+        'test_mine = check_task("mine.own:sound", rows=30)\n'
+        'test_theirs = check_task("mine.own:leaky")\n'
+    )
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", tmp_path)))
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-c", os.devnull, "."],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for check in CHECKS:
+        assert f"test_mine.py::test_mine[{name_of(check)}] PASSED" in result.stdout, result.stdout
+    assert "test_theirs[splits_differ] FAILED" in result.stdout
+    assert "100% of the test inputs are in train; likely cause" in result.stdout
+    cases = len(CHECKS) + 1  # and one for expected_failed_checks
+    assert f"1 failed, {2 * cases - 1} passed" in result.stdout
