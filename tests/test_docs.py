@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
+from gates.check import run_checks
 from sweeps.cli import main
 from sweeps.load import load_spec
 
@@ -69,11 +71,35 @@ def test_the_readmes_tree_is_the_tree() -> None:
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
     folders = {path.partition("/")[0] for path in tracked if "/" in path}
-    assert told == {name for name in folders if not name.startswith(".")} | {"registry.py"}
+    assert told == {name for name in folders if not name.startswith(".")} | {
+        "conformance.py",
+        "registry.py",
+    }
+
+
+SNIPPETS = [(page, text) for page, text in blocks("python") if page == "gates.md"]
+
+
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+def test_gates_in_the_documentation_pass_every_check(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a module, as its reader would write it."""
+    name = f"documented_{number}"
+    (tmp_path / f"{name}.py").write_text(SNIPPETS[number][1])
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module(name)
+    classes = [c for c in vars(module).values() if getattr(c, "__module__", "") == name]
+    for cls in classes:
+        if isinstance(cls, type):
+            assert [outcome for outcome in run_checks(cls) if not outcome.ok] == []
+    assert classes or "check_gate" in SNIPPETS[number][1]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("page", "text"), blocks("python"))
+@pytest.mark.parametrize(
+    ("page", "text"), [block for block in blocks("python") if block not in SNIPPETS]
+)
 def test_python_runs(page: str, text: str, tmp_path: Path) -> None:
     """With the example's spec made smaller, which is all that is changed."""
     example = (ROOT / "examples" / "digits.yaml").read_text()
