@@ -34,7 +34,7 @@ def check_gradient_reaches_every_parameter(subject: Subject) -> None:
     gate = subject.make()
     if not list(gate.parameters()):
         return
-    _train(gate, steps=2)  # a kernel may start at zero
+    _train(gate, steps=2, of=STEPS)  # a kernel may start at zero, and what is annealed not late
     routing = route(gate, rows(64))
     (_planted_loss(routing) + routing.aux_loss).backward()
     for name, parameter in gate.named_parameters():
@@ -182,8 +182,8 @@ def _course(subject: Subject, changes: dict[str, Any]) -> Tensor:
     return torch.cat([part.detach().double().flatten() for part in parts])
 
 
-def _train(gate: Gate, steps: int) -> None:
-    """Take steps on the planted problem, with the gate's own updates."""
+def _train(gate: Gate, steps: int, of: int | None = None) -> None:
+    """Take steps, of so many in all, on the planted problem, with the gate's own updates."""
     gate.train()
     parameters = list(gate.parameters())
     optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE) if parameters else None
@@ -195,7 +195,7 @@ def _train(gate: Gate, steps: int) -> None:
             optimizer.step()
         with torch.no_grad():
             buffers = dict(gate.named_buffers())
-            after = gate.update(routing, torch.tensor((step + 1) / steps))
+            after = gate.update(routing, torch.tensor((step + 1) / (of or steps)))
             for name, value in after.items():
                 buffers[name].copy_(value)
 
