@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from multiprocessing.connection import Connection
 
 
 def medians(
@@ -21,6 +24,31 @@ def medians(
                 run()
             times[name].append((time.perf_counter() - started) / calls)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+class Elsewhere:
+    """Runs a function in a process of its own, whose settings and memory are not this one's."""
+
+    def __init__(self, make: Callable[[], Callable[[], object]]) -> None:
+        """Start the process, which makes the function; ``make`` is a module's own function."""
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(make, theirs), daemon=True)
+        self.process.start()
+
+    def __call__(self) -> None:
+        """Run the function once, and wait for it."""
+        self.pipe.send(None)
+        self.pipe.recv()
+
+
+def _serve(make: Callable[[], Callable[[], object]], pipe: Connection) -> None:
+    run = make()
+    with suppress(EOFError):  # which is how the other end says that it is done
+        while True:
+            pipe.recv()
+            run()
+            pipe.send(None)
 
 
 def report(title: str, ratio: float, target: str, **figures: str) -> None:

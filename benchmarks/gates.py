@@ -11,12 +11,14 @@ from torch.func import functional_call
 from benchmarks.clock import medians, report
 from gates import DSelectKGate, SoftmaxGate, Stack, TopKGate, gates, make_gate
 from gates.gate import Gate
+from sweeps.memory import keep_freed_memory
 
 BATCH, FEATURES, EXPERTS, TARGETS, MEMBERS = 256, 64, 16, 8, 8
 
 
 def main() -> None:
     """Print the ratios."""
+    keep_freed_memory()  # as a training does
     torch.manual_seed(0)
     x = torch.randn(BATCH, FEATURES, requires_grad=True)
     cotangent = torch.randn(TARGETS, BATCH, EXPERTS)

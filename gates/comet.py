@@ -103,7 +103,9 @@ class CometGate(Gate):
         n, k = self.num_experts, self.k
         splits, leaves = self.logits.transposed(x).split((k * (n - 1), k * n))
         chances = leaf_chances(smooth_step(splits.unflatten(0, (n - 1, k)), self.gamma))
-        log_chances = (chances + CHANCE_EPSILON).log().masked_fill(chances <= 0, -torch.inf)
+        # Added, not filled in, which would be a copy more in each direction.
+        out_of_reach = torch.where(chances > 0, 0.0, -torch.inf)
+        log_chances = (chances + CHANCE_EPSILON).log() + out_of_reach
         weights = (leaves + log_chances.flatten(0, 1)).softmax(0).unflatten(0, (n, k)).sum(1)
         if self.order is not None:
             weights = self.order().mT @ weights

@@ -15,6 +15,7 @@ from torch.func import functional_call
 from gates.gate import Gate
 from sweeps.evaluation import Evaluation, evaluate
 from sweeps.members import Members, Tensors
+from sweeps.memory import keep_freed_memory
 from sweeps.model import Model, Output
 from sweeps.optimizer import MemberAdam
 from sweeps.space import Configuration
@@ -74,6 +75,8 @@ class Training:
         """
         self.task, self.recipe = task, recipe
         self.device = torch.device(device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.seeds = [member.seed for member in members]
         _check_structure(members)
         models = [_build(task, gate, member) for member in members]
