@@ -30,6 +30,7 @@ def check_spec(spec: Spec) -> None:
     for label, gate in spec.gates.items():
         cls = _registered(f"gates.{label}.gate", gates.get, gate.gate)
         _check_names(f"gates.{label}", gate.hyperparameters, gate_defaults(cls))
+        _check_search_space(label, cls)
     for label in spec.gates:
         _check_values(task, label, space(spec, label, task), gates.get(spec.gates[label].gate))
 
@@ -61,6 +62,14 @@ def _check_names(path: str, given: Mapping[str, Any], valid: Any) -> None:
     for name in given:
         if name not in valid:
             raise SpecError("", path, f"unknown key {name!r}; {near_misses(name, valid)}")
+
+
+def _check_search_space(label: str, cls: type[Gate]) -> None:
+    defaults = gate_defaults(cls)
+    for name in cls.search_space:
+        if name not in defaults:
+            message = f"{cls.__name__} has {name!r} in its search space, but no such argument"
+            raise SpecError("", f"gates.{label}", f"{message}; {near_misses(name, defaults)}")
 
 
 def _check_metrics(spec: Spec, task: Task) -> None:

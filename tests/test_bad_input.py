@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from click.testing import CliRunner
+from optuna.distributions import CategoricalDistribution
 
+from gates import SoftmaxGate, register_gate
 from sweeps.check import check_data
 from sweeps.cli import main
 from tasks import Split, SplitName, SyntheticGroups, register_task
@@ -133,6 +136,12 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
     ("name with a slash", spec(name="../x"), ("name", "letters", "'../x'")),
     ("name of dots", spec(name=".."), ("name", "letters", "'..'")),
     ("negative gpus", spec(resources="{gpus: -1}"), ("resources.gpus", "gpus >= 0")),
+    ("z-loss without logits", spec(gates="{uniform: {z_weight: 0.1}}"), ("z_weight", "logits")),
+    (
+        "more targets than experts",
+        spec(gates="[one_each]", model="{num_experts: 1}"),
+        ("gates.one_each", "num_targets <= num_experts", "num_targets=2, num_experts=1"),
+    ),
     ("no resources", spec(resources="{cpus: 0}"), ("resources", "cpus + gpus > 0", "cpus=0")),
     ("a list at the top", "- a\n- b\n", ("must be a mapping",)),
     ("a text at the top", "hello\n", ("must be a mapping", "'hello'")),
@@ -170,6 +179,24 @@ def test_bad_spec(
 def test_the_good_spec_is_good(tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text(spec())
     assert run("validate", str(tmp_path / "good.yaml"))[0] == 0
+
+
+def test_a_search_space_of_what_a_gate_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @register_gate("misspelt")
+    class Misspelt(SoftmaxGate):
+        """Searches what it has not."""
+
+        search_space: ClassVar[Any] = {"statci": CategoricalDistribution([False, True])}
+
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text(spec(gates="[misspelt]"))
+    assert run("launch", "bad.yaml") == (
+        2,
+        "gatelab: bad.yaml: gates.misspelt: Misspelt has 'statci' in its search space, but no such "
+        "argument; did you mean 'static'?\n",
+    )
 
 
 def test_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,22 @@ def test_sparse_path_computes_needed_rows_only() -> None:
     assert nothing.shape == (1, used, 3)
 
 
+class Narrow(Gate):
+    """Forgets an expert."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = x[:, :1].expand(-1, self.num_experts - 1).softmax(-1)
+        return Routing(weights, weights.new_zeros(()))
+
+
+def test_weights_of_a_wrong_shape_are_refused_by_name() -> None:
+    with pytest.raises(ValueError) as caught:
+        Mixture([Narrow(6, 5), Narrow(6, 5)], experts())(X, X)
+    assert str(caught.value) == (
+        "Narrow: weights must be of shape (batch, num_experts) = (40, 5), but got (40, 4)."
+    )
+
+
 class Annealed(Gate):
     temperature: Tensor
 

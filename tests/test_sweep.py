@@ -50,6 +50,13 @@ class MeanGate(Gate):
         weights = x.new_full((x.shape[0], self.num_experts), 1 / self.num_experts)
         return Routing(weights, weights.new_zeros(()))
 
+@register_gate("narrow")
+class NarrowGate(MeanGate):
+    """Forgets an expert."""
+    def forward(self, x):
+        routing = super().forward(x)
+        return routing._replace(weights=routing.weights[:, 1:])
+
 @register_gate("raising")
 class RaisingGate(MeanGate):
     """Cannot work."""
@@ -230,19 +237,23 @@ def test_failing_gates_and_own_gates(tmp_path: Path) -> None:
     """Every trial of a gate fails: the others go on, and the table says so."""
     (tmp_path / "mine.py").write_text(MODULE)
     gates = (
-        "gates: {mean: {gate: 'mine:mean'}, raising: {gate: 'mine:raising'}, wild: {gate: top_k}}"
+        "gates: {mean: {gate: 'mine:mean'}, raising: {gate: 'mine:raising'}, "
+        "narrow: {gate: 'mine:narrow'}, wild: {gate: top_k}}"
     )
     text = SPEC.replace("gates: [dselect_k, top_k, softmax]", gates).replace("small", "failing")
     text += "optimizer: {learning_rate: [0.001, 1.0e+30]}\n"
     (tmp_path / "failing.yaml").write_text(text.replace("trials: 4", "trials: 6"))
     output = run(tmp_path, "launch", "failing.yaml")
     assert "raising has no score: no trial finished: RuntimeError: no way through" in output
+    assert "narrow has no score: no trial finished: ValueError: NarrowGate: weights must" in output
     record = read(tmp_path, "failing")
-    assert Counter(r.end for r in record.of("search", "raising")) == {"failed": 6}
+    for label in ("raising", "narrow"):
+        assert Counter(r.end for r in record.of("search", label)) == {"failed": 6}
     assert {r.status for r in record.of("search", "raising")} == {"FAILED"}
     assert record.of("gate", "raising")[0].status == "FAILED"
     assert len(record.of("evaluate", "mean")) == 3
-    diverged = [r for r in record.of("search") if r.gate != "raising" and r.end == "failed"]
+    working = ("mean", "wild")
+    diverged = [r for r in record.of("search") if r.gate in working and r.end == "failed"]
     assert diverged, "a learning rate of 1e30 diverges"
     for found in diverged:
         assert float(found.params["optimizer.learning_rate"]) == 1e30

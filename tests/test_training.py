@@ -265,6 +265,31 @@ def test_a_gate_that_updates_its_state() -> None:
     assert seen[-1] == pytest.approx(1 - 0.9 * last_step, rel=1e-5)
 
 
+def test_a_gate_that_gives_nan_is_named() -> None:
+    class Failing(SoftmaxGate):
+        """Works for a while."""
+
+        spoilt: Tensor
+
+        def __init__(self, in_features: int, num_experts: int) -> None:
+            super().__init__(in_features, num_experts)
+            self.register_buffer("spoilt", torch.tensor(1.0))
+
+        def forward(self, x: Tensor) -> Routing:
+            routing = super().forward(x)
+            return routing._replace(weights=routing.weights * self.spoilt)
+
+        def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+            return {"spoilt": torch.where(progress < 0.5, 1.0, torch.nan)}
+
+    training = Training(TASK, Failing, [member(0)], RECIPE)
+    course(training)
+    (ended,) = training.courses
+    assert ended.end == "failed"
+    assert ended.reason.startswith("train/loss is nan in epoch 3")
+    assert ended.reason.endswith("; weights must be finite, but those of Failing are not")
+
+
 def test_members_of_two_structures_are_refused() -> None:
     with pytest.raises(ValueError, match="one structure"):
         Training(TASK, TopKGate, [member(gate={"k": 1}), member(gate={"k": 2})], RECIPE)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from conformance import Outcome, as_test, run_all
-from gates.check import learning, outputs, state
+from gates.check import learning, outputs, stacking, state
 from gates.check.subject import Subject
 from gates.gate import Gate, gates
 
-CHECKS = (*outputs.CHECKS, *state.CHECKS, *learning.CHECKS)
+CHECKS = (*outputs.CHECKS, *state.CHECKS, *learning.CHECKS, *stacking.CHECKS)
 """In the order in which a mistake is best mended."""
 
 

@@ -1,4 +1,4 @@
-"""Checks of how a gate learns: alone, stacked, from a seed, and from every hyperparameter."""
+"""Checks of how a gate learns: something, from a seed, and from every hyperparameter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from torch import Tensor
-from torch.func import functional_call
 
 from conformance import fail
 from gates.check.subject import (
@@ -15,12 +14,10 @@ from gates.check.subject import (
     FEATURES,
     Subject,
     alike,
-    random_in_training,
     route,
     rows,
 )
 from gates.gate import Gate, Routing
-from gates.stack import Stack
 from registry import near_misses
 
 OUTPUTS, ROWS = 4, 128
@@ -102,77 +99,6 @@ def check_search_space_is_live(subject: Subject) -> None:
                 fail(f"{name!r} changes nothing", "a hyperparameter that is kept but not used")
 
 
-def check_stacking_equals_the_loop(subject: Subject) -> None:
-    """Gates of several targets and members at once give what each gives alone, gradients too."""
-    members = [[subject.make(seed=3 * m + t) for t in range(3)] for m in range(2)]
-    x = rows()
-    for training in (True, False):
-        if training and random_in_training(members[0][0]):
-            continue
-        together = _stacked(members, x, training)
-        alone = [[_one(gate.train(training), x) for gate in gates] for gates in members]
-        for m, gates in enumerate(alone):
-            for t, results in enumerate(gates):
-                _compare(results, [result[m][t] for result in together])
-
-
-def check_stacked_gates_train(subject: Subject) -> None:
-    """In training gates can be stacked whatever is random in them, each with its own numbers."""
-    stack = Stack([subject.make(seed=0) for _ in range(2)])
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
-        routing: Routing = stack(rows(64))
-    if random_in_training(subject.make()) and torch.equal(*routing.weights.unbind(0)):
-        fail("stacked gates draw the same numbers", "a generator of the gate's own")
-
-
-def _stacked(members: list[list[Gate]], x: Tensor, training: bool) -> list[Tensor]:
-    """Return weights, losses, next buffers and gradients, ``(members, targets, ...)`` each."""
-    stacks = [Stack(gates).train(training) for gates in members]
-    skeleton = stacks[0]
-    tensors = {
-        name: torch.stack([stack.tensors()[name].detach() for stack in stacks])
-        for name in skeleton.tensors()
-    }
-    learnt = [name for name, _ in skeleton.each.named_parameters()]
-    for name in learnt:
-        tensors[name].requires_grad_()
-
-    def call(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        named = {f"each.{name}": tensor for name, tensor in tensors.items()}
-        routing: Routing = functional_call(skeleton, named, (x,))
-        return routing.weights, routing.aux_loss
-
-    if tensors:
-        weights, losses = torch.vmap(call, randomness="different")(tensors)
-    else:
-        weights, losses = (
-            torch.stack(parts) for parts in zip(*(call({}) for _ in stacks), strict=True)
-        )
-    if learnt:
-        (weights.square().sum() + losses.sum()).backward()
-    gradients = [tensors[name].grad for name in learnt]
-    return [weights, losses, *(g for g in gradients if g is not None)]
-
-
-def _one(gate: Gate, x: Tensor) -> list[Tensor]:
-    gate.zero_grad()
-    routing = route(gate, x)
-    parameters = list(gate.parameters())
-    if parameters:
-        (routing.weights.square().sum() + routing.aux_loss).backward()
-    gradients = [p.grad for p in parameters]
-    return [routing.weights, routing.aux_loss, *(g for g in gradients if g is not None)]
-
-
-def _compare(alone: list[Tensor], together: list[Tensor]) -> None:
-    for index, (one, other) in enumerate(zip(alone, together, strict=True)):
-        if not alike(one, other, 1e-4):
-            what = ("weights", "aux_loss")[index] if index < 2 else "gradients"
-            cause = "a real hyperparameter as a Python number, not a buffer, or a fixed dimension"
-            fail(f"stacked gates give other {what} than each alone", cause)
-
-
 def _course(subject: Subject, changes: dict[str, Any]) -> Tensor:
     """Return all that a short training comes to, as one row of numbers."""
     gate = subject.make(**changes)
@@ -237,6 +163,4 @@ CHECKS = (
     check_search_space_names_arguments,
     check_defaults_lie_in_the_search_space,
     check_search_space_is_live,
-    check_stacking_equals_the_loop,
-    check_stacked_gates_train,
 )
