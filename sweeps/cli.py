@@ -11,12 +11,9 @@ import click
 from rich.console import Console
 
 from sweeps import cli_registry
-from sweeps.exits import INTERRUPTED, UNDELIVERED, refuse, stop
 from sweeps.load import load_spec
 from sweeps.spec import Spec, SpecError
-
-LOG_WIDTH = 120
-"""Characters of a line in a file or a pipe."""
+from sweeps.terminal import INTERRUPTED, UNDELIVERED, open_console, refuse, stop
 
 folder_option = click.option(
     "--folder",
@@ -83,7 +80,7 @@ def compare(sweep: str, form: str, folder: Path, tracking_uri: str | None) -> No
     except LookupError as error:
         refuse(error)
     if form == "table":
-        _show(_console(), comparison)
+        _show(open_console(), comparison)
     elif form == "csv":
         click.echo(comparison.to_frame().to_csv(index=False), nl=False)
     else:
@@ -130,11 +127,6 @@ def validate(spec: Path) -> None:
     )
 
 
-def _console() -> Console:
-    """Return a console that leaves a table its width where no terminal limits it."""
-    return Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
-
-
 def _load(path: Path, name: str | None = None) -> Spec:
     try:
         return load_spec(path, name=name)
@@ -146,7 +138,7 @@ def _run(work: Any, source: object, folder: Path) -> None:
     """Run a sweep, and turn what stops it into one line and an exit code."""
     from sweeps.launching import Interrupted, Undelivered
 
-    console = _console()
+    console = open_console()
     try:
         comparison = work(console)
     except SpecError as error:

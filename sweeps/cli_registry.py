@@ -16,14 +16,13 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from rich.console import Console
 from rich.table import Table
 
 from gates.gate import Gate, gates
 from registry import Registry
-from sweeps.exits import FAILED, refuse
 from sweeps.new_gate import write_gate
 from sweeps.space import gate_defaults, keyword_defaults
+from sweeps.terminal import FAILED, open_console, refuse
 from tasks.task import Task, tasks
 
 REGISTRIES: dict[str, Registry[Any]] = {"gates": gates, "tasks": tasks}
@@ -38,7 +37,7 @@ def list_(what: str) -> None:
     for name in registry.names():
         cls = registry.get(name)
         table.add_row(f"[bold]{name}[/]", _first_line(cls), _origin(cls))
-    Console().print(table)
+    open_console().print(table)
     for why in registry.broken.values():
         click.echo(f"gatelab: {why}", err=True)
 
@@ -53,7 +52,7 @@ def show() -> None:
 def show_gate(name: str) -> None:
     """Show gate NAME: its source, hyperparameters and search space."""
     cls: type[Gate] = _get(gates, name)
-    console = Console(highlight=False)
+    console = open_console()
     console.print(f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
     click.echo(inspect.getdoc(cls) or "")
     table = Table(title="hyperparameters", title_justify="left", box=None, pad_edge=False)
@@ -103,10 +102,15 @@ def new_gate(name: str) -> None:
         folder = write_gate(name, Path.cwd())
     except ValueError as error:
         refuse(error)
+    steps = {
+        f"cd {name}": "",
+        f"gatelab check gate {name}:{name}": f"it passes; change {name}.py, and check again",
+        "pip install .": f"from then on every spec can say {name}",
+    }
+    width = max(map(len, steps))
     click.echo(f"{folder.name}/ is written. Next:\n")
-    click.echo(f"  cd {folder.name}")
-    click.echo(f"  gatelab check gate {name}:{name}   # it passes; change {name}.py and go on")
-    click.echo(f"  pip install .                 # then its name alone does: {name}")
+    for step, why in steps.items():
+        click.echo(f"  {step:{width}}  # {why}" if why else f"  {step}")
 
 
 def _get(registry: Registry[Any], key: str) -> Any:

@@ -64,7 +64,9 @@ def _grid(comparison: Comparison, bold: str) -> tuple[list[str], list[list[str]]
     rows += [[title, *row] for title, row in _budget_rows(comparison)]
     if not turned:
         return ["metric", *gates], rows
-    columns = ["gate", *(row[0] for row in rows)]
+    # With spaces, so that a narrow column breaks its title instead of cutting it.
+    titles = [row[0].replace("_", " ").replace("/", " / ") for row in rows]
+    columns = ["gate", *titles]
     order = sorted(range(len(gates)), key=lambda index: _loss(comparison, gates[index]))
     return columns, [[gates[i], *(row[1 + i] for row in rows)] for i in order]
 

@@ -1,4 +1,4 @@
-"""How a command ends early: one line, and an exit code."""
+"""What commands have in common: their console, and how they end early."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ import sys
 from typing import NoReturn
 
 import click
+from rich.console import Console
 
+LOG_WIDTH = 120
+"""Characters of a line in a file or a pipe."""
 FAILED, BAD_INPUT, UNDELIVERED, INTERRUPTED = 1, 2, 3, 130
+
+
+def open_console() -> Console:
+    """Return a console that leaves a table its width where no terminal limits it."""
+    return Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
 
 
 def refuse(error: object) -> NoReturn:
