@@ -162,7 +162,7 @@ def _work(spec: Spec, home: Path, recorder: Recorder, console: Console) -> None:
         return
     record.start()
     with display:
-        run_jobs(sweep, _setting(spec, home), home / "tune", len(keys) * (plan.trials + 1))
+        run_jobs(sweep, _setting(spec, home), home / "tune")
     if not sweep.finished:
         raise Interrupted(f"Stopped. `gatelab resume {spec.name}` goes on where it was.")
 

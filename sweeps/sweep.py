@@ -68,6 +68,7 @@ class Sweep:
         """
         self.plan, self.gates, self.studies, self.listeners = plan, gates, studies, listeners
         self.running: set[str] = set()
+        self.returned: list[Job] = []
 
     @property
     def finished(self) -> bool:
@@ -76,7 +77,8 @@ class Sweep:
 
     def next_job(self) -> Job | None:
         """Return the next job; ``None`` while all that is left waits for running ones."""
-        job = self._next_evaluation() or self._next_trial()
+        returned = self.returned.pop(0) if self.returned else None
+        job = returned or self._next_evaluation() or self._next_trial()
         if job is not None:
             self.running.add(job.name)
             self._tell_all("started", job)
@@ -143,6 +145,12 @@ class Sweep:
             self._end(job, [Ending("pruned", reason, step.epoch, step.objective)])
             return True
         return False
+
+    def take_back(self, job: Job) -> None:
+        """Take in that a job was not begun; it is handed out again before any other."""
+        if job.name in self.running:
+            self.running.discard(job.name)
+            self.returned.append(job)
 
     def lose(self, job: Job, reason: str) -> None:
         """Take in that a job cannot be brought to its end."""

@@ -163,7 +163,11 @@ class _Results(FIFOScheduler):
         return {}
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
-        if not trial.should_recover():  # Tune tells of lost workers also where others go on
+        if trial.status == Trial.ERROR:
+            return  # Tune goes on with it elsewhere
+        if trial.should_recover():  # its worker was lost before it began, and Tune drops it
+            self.sweep.take_back(_job(trial))
+        else:
             self.sweep.lose(_job(trial), f"its worker was lost {trial.num_failures} times")
 
 
@@ -202,14 +206,13 @@ def _parse(text: str) -> Step:
     return step
 
 
-def run_jobs(sweep: Sweep, setting: Setting, folder: Path, most: int) -> None:
+def run_jobs(sweep: Sweep, setting: Setting, folder: Path) -> None:
     """Run jobs until the sweep is finished, or is interrupted.
 
     Args:
         sweep: Gives the jobs and takes their results.
         setting: What the jobs have in common.
         folder: Where Tune keeps its state; every node must reach it.
-        most: At most so many jobs in all.
     """
     _start_ray()
     trainable = tune.with_resources(
@@ -220,7 +223,7 @@ def run_jobs(sweep: Sweep, setting: Setting, folder: Path, most: int) -> None:
         tune_config=TuneConfig(
             search_alg=_Jobs(sweep, setting),
             scheduler=_Results(sweep),
-            num_samples=most,
+            num_samples=-1,
             reuse_actors=True,
         ),
         run_config=RunConfig(

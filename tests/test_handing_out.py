@@ -77,6 +77,25 @@ def test_what_is_reported_twice_is_taken_in_once(tmp_path: Path) -> None:
     assert course.studies["one"].ends() == {"finished": 1}
 
 
+def test_a_job_that_was_not_begun_is_handed_out_again_first(tmp_path: Path) -> None:
+    course = sweep(tmp_path, Heard())
+    first, second = course.next_job(), course.next_job()
+    assert first is not None
+    assert second is not None
+    for _ in range(2):  # taken back twice, it is there once
+        course.take_back(first)
+    assert course.next_job() == first
+    for job in (first, second):
+        course.progress(job, ended(job))
+    course.take_back(first)  # too late: it has ended
+    rest = []
+    while (job := course.next_job()) is not None:
+        course.progress(job, ended(job))
+        rest.append(job.name)
+    assert first.name not in rest
+    assert course.finished
+
+
 def test_a_gate_without_a_finished_trial_is_given_up(tmp_path: Path) -> None:
     heard = Heard()
     course = sweep(tmp_path, heard)

@@ -279,6 +279,7 @@ def test_short_trials_are_shared_between_workers(tmp_path: Path) -> None:
     os.kill(min(first), signal.SIGKILL)
     output, _ = process.communicate()
     assert process.returncode == 0, output
+    assert Counter(r.end for r in read(tmp_path, "short").of("search")) == {"finished": 100}
     assert len(first) == 2, "two from the start"
     later = {pid: count for pid, count in workers(tmp_path, process).items() if pid not in first}
     assert sum(later.values()) >= 4, f"and a new one, which does a trial at least: {later}"
