@@ -59,6 +59,7 @@ def _all_gates(x: Tensor) -> None:
     """Print each gate's ratio, for 8 members of 8 targets."""
     cotangent = torch.randn(MEMBERS, TARGETS, BATCH, EXPERTS)
     rivals = {name: _members(gates.get(name), x, cotangent) for name in gates.names()}
+    rivals["comet (k = 4)"] = _members(gates.get("comet"), x, cotangent, k=4)
     times = medians(rivals, rounds=9, calls=2)
     for name in sorted(times, key=lambda name: times[name]):
         ratio, seconds = times[name] / times["softmax"], times[name]
@@ -70,10 +71,13 @@ def _all_gates(x: Tensor) -> None:
         )
 
 
-def _members(cls: type[Gate], x: Tensor, cotangent: Tensor) -> Callable[[], None]:
+def _members(
+    cls: type[Gate], x: Tensor, cotangent: Tensor, **hyperparameters: int
+) -> Callable[[], None]:
     """Return a forward and backward of all members of a gate."""
+    place = {"num_targets": TARGETS, **hyperparameters}
     made = [
-        Stack([make_gate(cls, FEATURES, EXPERTS, target=t, num_targets=TARGETS) for t in range(8)])
+        Stack([make_gate(cls, FEATURES, EXPERTS, target=t, **place) for t in range(TARGETS)])
         for _ in range(MEMBERS)
     ]
     names = {name for name, _ in made[0].each.named_parameters()}
