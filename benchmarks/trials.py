@@ -24,7 +24,8 @@ from sweeps.load import parse_spec
 from sweeps.space import Configuration
 from sweeps.training import Member, Recipe, Training
 from tasks import SyntheticGroups
-from tracking.mlflow_store import default_uri, read_sweep
+from tracking.mlflow_read import read_sweep
+from tracking.mlflow_store import default_uri
 
 TRIALS, PLAIN_TRIALS, CORES, EPOCHS = (20, 80), (4, 12), 2, 3
 """Of a short and of a long sweep: their difference is free of what starts once."""
@@ -73,7 +74,7 @@ def _ours(folder: Path, trials: int) -> float:
     started = time.perf_counter()
     launch(spec, folder=folder)
     wall = time.perf_counter() - started
-    runs = read_sweep(default_uri(folder), name)
+    runs = read_sweep(default_uri(folder), name, trials=True)
     done = runs.of("search") + runs.of("evaluate")
     training = sum(run.metrics["time/train_seconds"] for run in done)
     return wall - training / CORES

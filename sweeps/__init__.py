@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweeps.launching import compare, launch, resume
+    from sweeps.comparing import compare
+    from sweeps.launching import launch, resume
     from sweeps.load import load_spec
 
 __all__ = ["compare", "launch", "load_spec", "resume"]
 
-_PLACES = {"load_spec": "sweeps.load"}
+_PLACES = {"compare": "sweeps.comparing", "load_spec": "sweeps.load"}
 
 
 def __getattr__(name: str) -> Any:

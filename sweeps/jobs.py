@@ -56,5 +56,5 @@ class Setting:
     metrics: tuple[str, ...] | None
     cpus: float
     gpus: float
-    models: str
-    """The folder for the evaluated models."""
+    storage: str
+    """The place of :class:`sweeps.storage.Storage` for states and models."""

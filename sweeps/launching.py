@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
-from registry import near_misses
 from sweeps.check import check_data, make_task
 from sweeps.display import Display
+from sweeps.home import Home, local_sweeps
 from sweeps.jobs import Setting
-from sweeps.load import load_spec
-from sweeps.record import Record
+from sweeps.provenance import provenance
+from sweeps.record import DESCRIPTION, Record
 from sweeps.space import space
 from sweeps.spec import Spec, SpecError
 from sweeps.studies import Study, open_studies
 from sweeps.sweep import Plan, Sweep, rungs
 from sweeps.training import Recipe
-from tracking.comparison import Comparison, compare_runs
-from tracking.mlflow_store import default_uri, read_sweep, sweep_names
+from tracking.comparison import Comparison
+from tracking.description import description
+from tracking.figures.album import file_name
+from tracking.mlflow_read import sweep_names
+from tracking.mlflow_store import default_uri
 from tracking.recorder import Recorder
+from tracking.report_files import write_report
+from tracking.review import read_review
+from tracking.store_errors import is_there
 
 FOLDER = Path("gatelab")
 """Beside the user's work: the store, and a folder for each sweep."""
@@ -42,6 +44,7 @@ def launch(
     *,
     folder: str | Path = FOLDER,
     uri: str | None = None,
+    storage: str | None = None,
     console: Console | None = None,
 ) -> Comparison:
     """Run a sweep to its end: search, evaluation, comparison.
@@ -50,6 +53,8 @@ def launch(
         spec: What to run.
         folder: For the store and the sweep's own files.
         uri: MLflow's tracking URI; by default a SQLite store in the folder.
+        storage: Where workers leave states and models (:class:`sweeps.storage.Storage`), if not
+            in the folder: every node must reach it.
         console: Where progress is shown; by default nowhere.
 
     Raises:
@@ -64,11 +69,8 @@ def launch(
         check_data(spec.task.name, make_task(spec))
     except ValueError as error:
         raise SpecError("spec", "task", str(error)) from error
-    home = folder / "sweeps" / spec.name
-    home.mkdir(parents=True)
-    (home / "spec.yaml").write_text(spec.to_yaml())
-    (home / "tracking.json").write_text(json.dumps({"uri": uri}) + "\n")
-    return _run(spec, folder, uri, console or Console(quiet=True))
+    home = Home.make(folder, spec, uri, storage)
+    return _run(spec, home, console or Console(quiet=True))
 
 
 def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = None) -> Comparison:
@@ -79,28 +81,12 @@ def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = 
         Interrupted: If it was stopped again.
         Undelivered: If MLflow could not be reached.
     """
-    folder = Path(folder)
-    home = folder / "sweeps" / name
-    if not (home / "tracking.json").is_file():
-        raise LookupError(f"no sweep {name!r} in {folder}; {near_misses(name, _local(folder))}")
-    uri = json.loads((home / "tracking.json").read_text())["uri"]
-    return _run(load_spec(home / "spec.yaml"), folder, uri, console or Console(quiet=True))
-
-
-def compare(name: str, *, folder: str | Path = FOLDER, uri: str | None = None) -> Comparison:
-    """Return the comparison of a sweep from MLflow's record alone.
-
-    Raises:
-        LookupError: If the store knows no such sweep.
-    """
-    uri = uri or default_uri(folder)
-    if not _exists(uri):
-        raise LookupError(f"no sweep {name!r}: there is no store {uri} yet.")
-    return compare_runs(read_sweep(uri, name))
+    home = Home(Path(folder), name)
+    return _run(home.spec, home, console or Console(quiet=True))
 
 
 def _check_name(name: str, folder: Path, uri: str) -> None:
-    taken = name in _local(folder) or (_exists(uri) and name in sweep_names(uri))
+    taken = name in local_sweeps(folder) or (is_there(uri) and name in sweep_names(uri))
     if taken:
         raise SpecError(
             "spec",
@@ -110,42 +96,30 @@ def _check_name(name: str, folder: Path, uri: str) -> None:
         )
 
 
-def _local(folder: Path) -> list[str]:
-    sweeps = folder / "sweeps"
-    return sorted(path.name for path in sweeps.iterdir()) if sweeps.is_dir() else []
-
-
-def _exists(uri: str) -> bool:
-    """Return whether a store can hold anything: to ask a missing SQLite file would make it."""
-    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
-
-
-def _run(spec: Spec, folder: Path, uri: str, console: Console) -> Comparison:
+def _run(spec: Spec, home: Home, console: Console) -> Comparison:
     """Run what is left of a sweep, then compare."""
-    home = folder / "sweeps" / spec.name
-    with _locked(home, spec.name):
-        artifacts = folder / "artifacts" if uri.startswith("sqlite:") else None
+    with home.locked():
         recorder = Recorder(
-            home / "journal.jsonl",
-            uri=uri,
+            home.path / "journal.jsonl",
+            uri=home.uri,
             experiment=spec.experiment,
             sweep=spec.name,
-            artifacts=artifacts,
+            artifacts=home.folder / "artifacts" if home.uri.startswith("sqlite:") else None,
         )
         try:
             _work(spec, home, recorder, console)
-            return _compare(spec, home, uri, recorder)
+            return _compare(spec, home, recorder)
         finally:
             recorder.close()
 
 
-def _work(spec: Spec, home: Path, recorder: Recorder, console: Console) -> None:
+def _work(spec: Spec, home: Home, recorder: Recorder, console: Console) -> None:
     """Search and evaluate."""
     from sweeps.tuning import run_jobs  # here: Ray takes a second to import
 
     task = make_task(spec)
     studies = _studies(spec, home)
-    record = Record(recorder, spec, [target.name for target in task.targets], home)
+    record = Record(recorder, spec, task, studies, home)
     halving = spec.search.early_stopping
     plan = Plan(
         spec.search.trials,
@@ -160,18 +134,18 @@ def _work(spec: Spec, home: Path, recorder: Recorder, console: Console) -> None:
     sweep = Sweep(plan, keys, studies, [record, display])
     if sweep.finished:
         return
-    record.start()
+    record.start(provenance(task))
     with display:
-        run_jobs(sweep, _setting(spec, home), home / "tune")
+        run_jobs(sweep, _setting(spec, home))
     if not sweep.finished:
         raise Interrupted(f"Stopped. `gatelab resume {spec.name}` goes on where it was.")
 
 
-def _studies(spec: Spec, home: Path) -> dict[str, Study]:
+def _studies(spec: Spec, home: Home) -> dict[str, Study]:
     task = make_task(spec)
     halving = spec.search.early_stopping
     return open_studies(
-        home / "studies.journal",
+        home.path / "studies.journal",
         {label: space(spec, label, task) for label in spec.gates},
         sampler=spec.search.sampler,
         seed=spec.search.seed,
@@ -179,7 +153,7 @@ def _studies(spec: Spec, home: Path) -> dict[str, Study]:
     )
 
 
-def _setting(spec: Spec, home: Path) -> Setting:
+def _setting(spec: Spec, home: Home) -> Setting:
     return Setting(
         task=spec.task.name,
         task_options=spec.task.options,
@@ -187,35 +161,31 @@ def _setting(spec: Spec, home: Path) -> Setting:
         metrics=spec.metrics,
         cpus=spec.resources.cpus,
         gpus=spec.resources.gpus,
-        models=str((home / "models").resolve()),
+        storage=home.storage.place,
     )
 
 
-def _compare(spec: Spec, home: Path, uri: str, recorder: Recorder) -> Comparison:
+def _compare(spec: Spec, home: Home, recorder: Recorder) -> Comparison:
     """Compare from the record, and put the comparison there too."""
-    from tracking import figures
+    _deliver(spec, home, recorder)
+    recorder.end_run(spec.name, "FINISHED", {"end": "finished"})
+    _deliver(spec, home, recorder)
+    review = read_review(home.uri, spec.name)
+    for path in write_report(review, home.path / "report"):
+        folder = path.parent.relative_to(home.path / "report")
+        recorder.log_artifact(spec.name, path, "" if folder == Path() else str(folder))
+    for label in review.comparison.gates:
+        heatmap = home.path / "report" / "figures" / f"weights-{file_name(label)}.png"
+        if heatmap.exists():
+            recorder.log_artifact(f"{spec.name}/{label}", heatmap)
+    recorder.set_tags(spec.name, {DESCRIPTION: description(review.comparison)})
+    return review.comparison
 
+
+def _deliver(spec: Spec, home: Home, recorder: Recorder) -> None:
+    """Wait until the record has everything."""
     if not recorder.flush():
         raise Undelivered(
-            f"All results of {spec.name!r} lie in {home}, but MLflow at {uri} cannot be reached "
-            f"({recorder.problem}); `gatelab resume {spec.name}` delivers them."
+            f"All results of {spec.name!r} lie in {home.path}, but MLflow at {home.uri} cannot be "
+            f"reached ({recorder.problem}); `gatelab resume {spec.name}` delivers them."
         )
-    comparison = compare_runs(read_sweep(uri, spec.name))
-    comparison.to_csv(home / "comparison.csv")
-    comparison.to_json(home / "comparison.json")
-    figures.save(figures.comparison_plot(comparison), home / "comparison.png")
-    for name in ("comparison.csv", "comparison.json", "comparison.png"):
-        recorder.log_artifact(spec.name, home / name)
-    recorder.end_run(spec.name, "FINISHED", {"end": "finished"})
-    return comparison
-
-
-@contextmanager
-def _locked(home: Path, name: str) -> Iterator[None]:
-    """Keep a second process out of a sweep that is running."""
-    with (home / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SpecError("", "", f"sweep {name!r} is running in another process.") from error
-        yield

@@ -1,16 +1,66 @@
-"""What commands have in common: their console, and how they end early."""
+"""What commands have in common: their options, their console, and how they end early."""
 
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 
+from tracking.store_errors import StoreUnavailable
+
 LOG_WIDTH = 120
 """Characters of a line in a file or a pipe."""
 FAILED, BAD_INPUT, UNDELIVERED, INTERRUPTED = 1, 2, 3, 130
+
+folder_option = click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("gatelab"),
+    envvar="GATELAB_FOLDER",
+    show_default=True,
+    help="Where the store and the sweeps' files lie.",
+)
+uri_option = click.option(
+    "--tracking-uri",
+    envvar="MLFLOW_TRACKING_URI",
+    help="MLflow's store; by default a SQLite file in the folder.",
+)
+
+
+class Commands(click.Group):
+    """Commands that are imported when they are called, since some need seconds for it.
+
+    One whose store cannot be used ends with one line.
+    """
+
+    def __init__(self, *args: Any, modules: Mapping[str, str], **options: Any) -> None:
+        """Make the group; ``modules`` says by command which module has it in ``COMMANDS``."""
+        super().__init__(*args, **options)
+        self.modules = modules
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands' names in the order of the help."""
+        return list(self.modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; ``None`` where there is none of this name."""
+        if cmd_name not in self.modules:
+            return None
+        commands = import_module(self.modules[cmd_name]).COMMANDS
+        found: click.Command = next(c for c in commands if c.name == cmd_name)
+        return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except StoreUnavailable as error:
+            refuse(error)
 
 
 def open_console() -> Console:

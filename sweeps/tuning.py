@@ -9,6 +9,7 @@ import warnings
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 # Ray reads these when it is imported. Its own files for each trial (JSON, CSV, TensorBoard) would
@@ -30,8 +31,9 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from sweeps.jobs import Job, Setting
+from sweeps.storage import Storage
 from sweeps.sweep import Sweep
-from sweeps.work import Ending, Step, Work
+from sweeps.work import Ending, Step, Work, read_state
 from tasks.task import Task, tasks
 
 LOST_WORKERS = 3
@@ -51,6 +53,7 @@ class Worker(tune.Trainable):
         """Take another job; it is begun in the first step, so that an error there is reported."""
         self.job = Job.from_plain(new_config["job"])
         self.state: str | None = new_config["state"]
+        self.saved: dict[str, Any] | None = None
         self.work: Work | None = None
         return True
 
@@ -60,7 +63,7 @@ class Worker(tune.Trainable):
             self.work = self.work or self._begin()
             step = self.work.step()
             if step.endings is not None and self.job.stage == "evaluate":
-                self.work.save_model(Path(self.setting.models) / f"{self.job.label}.pt")
+                self._leave_model(self.work)
         except Exception as error:  # whatever a gate or a task raises ends this job, not the sweep
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             failed = Ending("failed", reason, 0, float("inf"))
@@ -73,9 +76,18 @@ class Worker(tune.Trainable):
         task = _task(setting.task, json.dumps(dict(setting.task_options)))
         device = "cuda" if setting.gpus else "cpu"
         work = Work(task, self.job, setting.recipe, setting.metrics, device)
-        if self.state is not None:
-            work.load(Path(self.state))
+        if self.saved is None and self.state is not None:
+            with Checkpoint(self.state, Storage(setting.storage).files).as_directory() as folder:
+                self.saved = read_state(Path(folder))
+        if self.saved is not None:
+            work.restore(self.saved)
         return work
+
+    def _leave_model(self, work: Work) -> None:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "model.pt"
+            work.save_model(path)
+            Storage(self.setting.storage).put(path, f"models/{self.job.label}.pt")
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the work's state."""
@@ -84,7 +96,7 @@ class Worker(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Go on from a state, after a worker was lost."""
-        self.state, self.work = checkpoint, None
+        self.saved, self.work = read_state(Path(checkpoint)), None
 
 
 @lru_cache(maxsize=1)
@@ -206,15 +218,15 @@ def _parse(text: str) -> Step:
     return step
 
 
-def run_jobs(sweep: Sweep, setting: Setting, folder: Path) -> None:
+def run_jobs(sweep: Sweep, setting: Setting) -> None:
     """Run jobs until the sweep is finished, or is interrupted.
 
     Args:
         sweep: Gives the jobs and takes their results.
         setting: What the jobs have in common.
-        folder: Where Tune keeps its state; every node must reach it.
     """
     _start_ray()
+    storage = Storage(setting.storage)
     trainable = tune.with_resources(
         tune.with_parameters(Worker, setting=setting), {"cpu": setting.cpus, "gpu": setting.gpus}
     )
@@ -227,8 +239,9 @@ def run_jobs(sweep: Sweep, setting: Setting, folder: Path) -> None:
             reuse_actors=True,
         ),
         run_config=RunConfig(
-            name=folder.name,
-            storage_path=str(folder.parent.resolve()),
+            name="tune",
+            storage_path=storage.root,
+            storage_filesystem=storage.files,
             callbacks=[_States(sweep)],
             failure_config=FailureConfig(max_failures=LOST_WORKERS),
             # Two: while the newest is being noted, the one that is noted is still there.

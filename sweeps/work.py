@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gates.gate import gates
 from sweeps.evaluation import Evaluation
@@ -24,6 +24,7 @@ from sweeps.scores import (
 )
 from sweeps.training import Recipe, Training
 from tasks.task import SplitName, Task
+from tracking.selection import importance, load
 
 STEP_SECONDS = 5.0
 """After so long a step ends with the epoch at hand: news for the display, a place to go on from."""
@@ -44,6 +45,8 @@ class Ending:
     """The scores of each target, in the evaluation only."""
     weights: list[list[float]] = field(default_factory=list)
     """The mean weights (targets, num_experts), in the evaluation only."""
+    load: list[list[float]] = field(default_factory=list)
+    """The share of examples that use each expert, like ``weights``."""
 
 
 @dataclass
@@ -83,6 +86,11 @@ class Work:
         self.task, self.job, self.recipe, self.metrics = task, job, recipe, metrics
         self.training = Training(task, gates.get(job.gate), job.members, recipe, device)
         self.k: int | None = getattr(self.training.model.mixture.gates.each, "k", None)
+        model = self.training.model
+        self.sizes = {
+            "model/parameters": float(_count(model)),
+            "model/gate_parameters": float(_count(model.mixture.gates)),
+        }
         self.before: dict[int, Tensor] = {}
         self.settled: list[int | None] = [None] * len(job.members)
         self.seconds = 0.0
@@ -154,13 +162,16 @@ class Work:
             **predictive_scores(split, evaluation, by_target),
             **gate_scores(self.task, self.k, evaluation, names if few else None),
             "val/loss": course.best_loss,
+            "objective": course.best_loss,
             "time/train_seconds": self.seconds / len(self.training.courses),
+            **self.sizes,
         }
         if (settled := self.settled[member]) is not None:
             ending.metrics["gate/settled_epoch"] = settled
         if self.job.stage == "evaluate":
             ending.by_target = by_target
-            ending.weights = evaluation.weights.mean(1).tolist()
+            weights = evaluation.weights.numpy()
+            ending.weights, ending.load = importance(weights).tolist(), load(weights).tolist()
         return ending
 
     def save(self, folder: Path) -> None:
@@ -184,14 +195,21 @@ class Work:
             "seed": member.seed,
             "state": self.training.best[best],
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".draft")
-        torch.save(model, draft)
-        draft.replace(path)
+        torch.save(model, path)
 
-    def load(self, folder: Path) -> None:
-        """Go on from a state that :meth:`save` wrote; nothing in it is executed."""
-        state: dict[str, Any] = torch.load(folder / STATE, weights_only=True)
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that :func:`read_state` returned."""
         self.training.load_state_dict(state["training"])
         self.before, self.settled = state["before"], state["settled"]
         self.seconds = state["seconds"]
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """Return a state that :meth:`Work.save` wrote; nothing in it is executed."""
+    state: dict[str, Any] = torch.load(folder / STATE, weights_only=True)
+    return state
+
+
+def _count(module: nn.Module) -> int:
+    """Return how many numbers a module learns."""
+    return sum(parameter.numel() for parameter in module.parameters())

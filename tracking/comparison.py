@@ -1,22 +1,22 @@
-"""The comparison of a sweep's gates, from its record alone."""
+"""The comparison of gates, from the records of their sweeps alone."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from tracking.mlflow_store import RunRecord, SweepRecord
-from tracking.statistics import holm, mean_interval, paired_t
+from tracking.budgets import Budget, budget
+from tracking.conditions import Conditions, conditions, seed_of
+from tracking.merging import side_by_side, sweep_labels
+from tracking.plain import plain, to_json
+from tracking.runs import RunRecord, SweepRecord
+from tracking.statistics import ALPHA, RESOLUTION, holm, mean_interval, paired_t
 
-ALPHA = 0.05
 LOWER_IS_BETTER = ("loss", "mse", "mae", "rmse", "error")
 
 
@@ -31,11 +31,13 @@ class Score:
     low: float
     """Of the 95% interval, as ``high``; NaN with one seed."""
     high: float
+    values: Mapping[str, float]
+    """By seed."""
 
 
 @dataclass(frozen=True)
 class Test:
-    """A paired test between two gates on one metric."""
+    """A paired t-test between two gates on one metric."""
 
     __test__ = False  # no test class of pytest's
 
@@ -43,7 +45,7 @@ class Test:
     first: str
     second: str
     n: int
-    """Seeds that both have."""
+    """Seeds that both have; with none there is no test, and everything else is NaN."""
     difference: float
     """The mean of first - second."""
     low: float
@@ -57,37 +59,38 @@ class Test:
         """Whether the corrected p-value is under 0.05."""
         return self.p_holm < ALPHA
 
+    def other(self, gate: str) -> str:
+        """Return which gate this one is tested against."""
+        return self.second if gate == self.first else self.first
 
-@dataclass(frozen=True)
-class Budget:
-    """What became of one gate's search and evaluation."""
-
-    gate: str
-    finished: int
-    pruned: int
-    failed: int
-    evaluated: int
-    reasons: Mapping[str, int]
-    """Why trials failed."""
-    note: str
-    """Why there is no evaluation, if there is none."""
-
-    @property
-    def trials(self) -> int:
-        """All trials that ended."""
-        return self.finished + self.pruned + self.failed
+    def lead(self, gate: str) -> float:
+        """Return the mean difference as one of the gates sees it: its own minus the other's."""
+        return self.difference if gate == self.first else -self.difference
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Scores, tests and budgets of a sweep's gates."""
+    """Scores, tests and budgets of gates on one task, from one sweep or several."""
 
     sweep: str
+    """Its name; of several, their names with commas."""
     task: str
     gates: tuple[str, ...]
     scores: tuple[Score, ...]
     tests: tuple[Test, ...]
     budgets: tuple[Budget, ...]
+    conditions: tuple[Conditions, ...]
+    """Of each sweep."""
+
+    @property
+    def running(self) -> bool:
+        """Whether results are still to come."""
+        return any(sweep.running for sweep in self.conditions)
+
+    @property
+    def ignored(self) -> int:
+        """Runs of other programs in the sweeps' experiments."""
+        return sum(sweep.ignored for sweep in self.conditions)
 
     def score(self, gate: str, metric: str) -> Score | None:
         """Return one gate's score, if it has any."""
@@ -98,63 +101,86 @@ class Comparison:
         """Return every metric: losses first, then means over targets, targets, and gates."""
         return sorted({score.metric for score in self.scores}, key=_rank)
 
+    def leaders(self, metric: str) -> list[str]:
+        """Return the gates with the best mean: one, or several that are level.
+
+        None where the metric has no direction, or nobody has a score.
+        """
+        means = {s.gate: s.mean for s in self.scores if s.metric == metric}
+        means = {gate: mean for gate, mean in means.items() if not math.isnan(mean)}
+        if not means or not has_direction(metric):
+            return []
+        best = (min if lower_is_better(metric) else max)(means.values())
+        return [g for g, mean in means.items() if math.isclose(mean, best, rel_tol=RESOLUTION)]
+
     def best(self, metric: str) -> str | None:
         """Return the gate with the best mean, where the metric has a direction."""
-        scores = [s for s in self.scores if s.metric == metric and not math.isnan(s.mean)]
-        if not scores or not metric.startswith("test/"):
-            return None
-        pick = min if lower_is_better(metric) else max
-        return pick(scores, key=lambda score: score.mean).gate
+        return next(iter(self.leaders(metric)), None)
 
     def against(self, metric: str, gate: str) -> list[Test]:
         """Return the tests of one gate against the others on a metric."""
         return [t for t in self.tests if t.metric == metric and gate in (t.first, t.second)]
 
     def beats_all(self, metric: str, gate: str) -> bool:
-        """Return whether a gate's difference from every other one is significant."""
+        """Return whether a gate is significantly better than every other one that has a score."""
+        sign = -1 if lower_is_better(metric) else 1
         tests = self.against(metric, gate)
-        return bool(tests) and all(test.significant for test in tests)
+        return bool(tests) and all(t.significant and sign * t.lead(gate) > 0 for t in tests)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the scores, a row for each metric and gate."""
-        frame = pd.DataFrame([asdict(score) for score in self.scores])
-        if frame.empty:
-            return pd.DataFrame(columns=["metric", "gate", "n", "mean", "low", "high"])
-        frame["order"] = frame["metric"].map({m: i for i, m in enumerate(self.metrics())})
-        frame = frame.sort_values("order", kind="stable")
-        return frame[["metric", "gate", "n", "mean", "low", "high"]].reset_index(drop=True)
+        order = {metric: i for i, metric in enumerate(self.metrics())}
+        scores = sorted(self.scores, key=lambda score: order[score.metric])
+        rows = [(s.metric, s.gate, s.n, s.mean, s.low, s.high) for s in scores]
+        return pd.DataFrame(rows, columns=["metric", "gate", "n", "mean", "low", "high"])
 
     def to_csv(self, path: str | Path) -> None:
         """Write the scores, a line for each metric and gate."""
         self.to_frame().to_csv(path, index=False)
 
+    def to_dict(self) -> dict[str, object]:
+        """Return everything as JSON can hold it; what is not a number becomes null."""
+        return {**plain(self), "running": self.running, "ignored": self.ignored}
+
     def to_json(self, path: str | Path) -> None:
-        """Write everything; what is not a number becomes null."""
-        Path(path).write_text(json.dumps(_strict(asdict(self)), indent=2) + "\n")
+        """Write everything."""
+        Path(path).write_text(to_json(self.to_dict()))
 
 
-def compare_runs(record: SweepRecord) -> Comparison:
-    """Compare a sweep's gates: finished evaluation runs, paired by seed.
+def compare_runs(*records: SweepRecord) -> Comparison:
+    """Compare the gates of a sweep, or of several on one task: finished evaluation runs by seed.
 
-    Holm's correction is over the pairs of gates within one metric.
+    Gates are paired where their seeds are equal. Holm's correction is over the pairs of gates
+    within one metric.
     """
-    gates = list(dict.fromkeys(r.gate for r in record.runs if r.gate and r.stage == "gate"))
-    gates += [g for g in dict.fromkeys(r.gate for r in record.runs) if g and g not in gates]
-    order = _spec_order(record)
-    gates.sort(key=lambda gate: order.index(gate) if gate in order else len(order))
-    values = {gate: _values(record.of("evaluate", gate)) for gate in gates}
+    gates = side_by_side(records)
+    values = {
+        label: _values(record.of("evaluate", gate)) for label, (record, gate) in gates.items()
+    }
     metrics = sorted({metric for found in values.values() for metric in found}, key=_rank)
     scores = [
-        Score(gate, metric, len(found), *mean_interval(list(found.values())))
+        Score(gate, metric, len(found), *mean_interval(list(found.values())), found)
         for metric in metrics
         for gate in gates
         if (found := values[gate].get(metric))
     ]
-    tests = [test for metric in metrics for test in _tests(metric, gates, values)]
-    budgets = tuple(_budget(record, gate) for gate in gates)
-    tasks = [run.tags["task"] for run in record.runs if "task" in run.tags]
-    task = tasks[0] if tasks else ""
-    return Comparison(record.sweep, task, tuple(gates), tuple(scores), tuple(tests), budgets)
+    tests = [test for metric in metrics for test in _tests(metric, values)]
+    budgets = [budget(record, gate, label) for label, (record, gate) in gates.items()]
+    sweeps = [_conditions(record) for record in records]
+    return Comparison(
+        ", ".join(sweep_labels(records)),
+        next((sweep.task for sweep in sweeps if sweep.task), ""),
+        tuple(gates),
+        tuple(scores),
+        tuple(tests),
+        tuple(budgets),
+        tuple(sweeps),
+    )
+
+
+def has_direction(metric: str) -> bool:
+    """Return whether more of a metric is better or worse: not so for what gates do."""
+    return metric.startswith(("test/", "val/"))
 
 
 def lower_is_better(metric: str) -> bool:
@@ -162,34 +188,30 @@ def lower_is_better(metric: str) -> bool:
     return metric.rpartition("/")[2].endswith(LOWER_IS_BETTER)
 
 
-def _spec_order(record: SweepRecord) -> list[str]:
-    for run in record.of("sweep"):
-        return run.tags.get("gates", "").split(",")
-    return []
+def _conditions(record: SweepRecord) -> Conditions:
+    return conditions(record, sum(budget(record, gate, gate).trials for gate in record.gates))
 
 
 def _values(runs: Sequence[RunRecord]) -> dict[str, dict[str, float]]:
-    """Return metric to seed to value."""
+    """Return metric to seed to value, by seed."""
+    finished = {seed_of(run): run for run in runs if run.end == "finished"}
     values: dict[str, dict[str, float]] = {}
-    for run in (r for r in runs if r.end == "finished"):
-        for metric, value in run.metrics.items():
-            if metric.startswith(("test/", "gate/", "time/")):
-                values.setdefault(metric, {})[run.tags.get("seed", run.run_id)] = value
+    for seed in sorted(finished, key=lambda seed: (len(seed), seed)):  # as the numbers they are
+        for metric, value in finished[seed].metrics.items():
+            if metric.startswith(_PARTS):
+                values.setdefault(metric, {})[seed] = value
     return values
 
 
-def _tests(
-    metric: str, gates: Sequence[str], values: Mapping[str, Mapping[str, Mapping[str, float]]]
-) -> list[Test]:
+def _tests(metric: str, values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Test]:
     if not metric.startswith("test/"):
         return []
     found = []
-    for first, second in combinations(gates, 2):
-        ours, theirs = values[first].get(metric, {}), values[second].get(metric, {})
+    for first, second in combinations((g for g, metrics in values.items() if metric in metrics), 2):
+        ours, theirs = values[first][metric], values[second][metric]
         seeds = [seed for seed in ours if seed in theirs]
-        if seeds:
-            result = paired_t([ours[s] for s in seeds], [theirs[s] for s in seeds])
-            found.append((first, second, len(seeds), result))
+        result = paired_t([ours[s] for s in seeds], [theirs[s] for s in seeds])
+        found.append((first, second, len(seeds), result))
     corrected = holm([result.p for *_, result in found])
     return [
         Test(metric, first, second, n, *result, p_holm)
@@ -197,33 +219,9 @@ def _tests(
     ]
 
 
-def _budget(record: SweepRecord, gate: str) -> Budget:
-    trials = record.of("search", gate)
-    ends = Counter(run.end for run in trials)
-    reasons = Counter(r.tags.get("end.reason", "") for r in trials if r.end == "failed")
-    evaluated = sum(run.end == "finished" for run in record.of("evaluate", gate))
-    notes = [r.tags.get("end.reason", "") for r in record.of("gate", gate) if not evaluated]
-    failures = [
-        r.tags.get("end.reason", "") for r in record.of("evaluate", gate) if r.end == "failed"
-    ]
-    note = next((n for n in [*notes, *failures] if n), "" if evaluated else "not evaluated yet")
-    return Budget(
-        gate, ends["finished"], ends["pruned"], ends["failed"], evaluated, dict(reasons), note
-    )
-
-
-_PARTS = ("test/loss", "test/mean/", "test/", "gate/", "time/")
+_PARTS = ("test/loss", "test/mean/", "test/", "gate/", "time/", "model/")
 
 
 def _rank(metric: str) -> tuple[int, int, str]:
     part = next((i for i, start in enumerate(_PARTS) if metric.startswith(start)), len(_PARTS))
     return part, metric.count("/"), metric
-
-
-def _strict(value: Any) -> Any:
-    """Return the same with null for what JSON has no word for."""
-    if isinstance(value, dict):
-        return {key: _strict(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_strict(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

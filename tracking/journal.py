@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,12 @@ class Journal:
         self.end = self.path.stat().st_size
 
     def _cut_torn_line(self) -> None:
-        text = self.path.read_bytes()
-        whole = text.rfind(b"\n") + 1
-        if whole < len(text):
+        size = self.path.stat().st_size
+        if size == 0:  # which cannot be mapped
+            return
+        with open(self.path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
+            whole = text.rfind(b"\n") + 1
+        if whole < size:
             os.truncate(self.path, whole)
 
     def _read_position(self) -> int:

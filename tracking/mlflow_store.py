@@ -1,16 +1,22 @@
-"""MLflow: the only file that knows its API."""
+"""MLflow, written to: the runs of a sweep."""
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# A server that is away is known in seconds, not minutes: who writes here tries again by itself.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 for _name in ("alembic", "mlflow.store.db.utils"):  # a new database tells of each migration
     logging.getLogger(_name).setLevel(logging.WARNING)
 
@@ -23,52 +29,12 @@ from mlflow.protos.databricks_pb2 import (  # noqa: E402
     ErrorCode,
 )
 
-from registry import near_misses  # noqa: E402
+from tracking.mlflow_check import check_store  # noqa: E402
+from tracking.mlflow_errors import store_errors  # noqa: E402
 
 IDENTITY = "gatelab.identity"
 PARENT = "mlflow.parentRunId"
-METRICS_A_BATCH, OTHERS_A_BATCH = 1000, 100
 PAGE = 500
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """One run, as a comparison reads it."""
-
-    run_id: str
-    name: str
-    status: str
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    """The last value of each."""
-    tags: Mapping[str, str]
-
-    @property
-    def stage(self) -> str:
-        """``sweep``, ``gate``, ``search`` or ``evaluate``."""
-        return self.tags.get("stage", "")
-
-    @property
-    def gate(self) -> str:
-        """The gate's name in the spec."""
-        return self.tags.get("gate", "")
-
-    @property
-    def end(self) -> str:
-        """``finished``, ``pruned`` or ``failed``; empty while it runs."""
-        return self.tags.get("end", "")
-
-
-@dataclass(frozen=True)
-class SweepRecord:
-    """All runs of a sweep."""
-
-    sweep: str
-    runs: tuple[RunRecord, ...] = field(default=())
-
-    def of(self, stage: str, gate: str | None = None) -> list[RunRecord]:
-        """Return the runs of a stage, of one gate or of all."""
-        return [r for r in self.runs if r.stage == stage and gate in (None, r.gate)]
 
 
 class Rejected(Exception):
@@ -91,7 +57,7 @@ class Store:
             experiment: Its name.
             artifacts: The folder for artifacts; not for a server, which has its own place.
         """
-        self.client = _client(uri)
+        self.client = connect(uri)
         self.experiment_id = self._experiment(experiment, artifacts)
         self._run_ids: dict[str, str] = {}
 
@@ -109,7 +75,8 @@ class Store:
 
     def know_runs(self, sweep: str) -> None:
         """Find the runs that a sweep has already, so that a resume writes on in them."""
-        for run in _search(self.client, [self.experiment_id], f"tags.sweep = '{sweep}'"):
+        query = f"tags.sweep = '{sweep}'"
+        for run in search(self.client, [self.experiment_id], query):
             if IDENTITY in run.data.tags:
                 self._run_ids[run.data.tags[IDENTITY]] = run.info.run_id
 
@@ -143,7 +110,7 @@ class Store:
         tags: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> None:
-        """Write values of a run in as few requests as MLflow allows.
+        """Write values of a run in as few requests as MLflow allows, which is its client's work.
 
         Args:
             identity: Of the run.
@@ -152,14 +119,10 @@ class Store:
             params: By name; what is written already stays.
         """
         run_id = self._run_ids[identity]
-        values = [Metric(_key(key), value, time, step) for key, value, time, step in metrics]
-        labels = [RunTag(key, value[:5000]) for key, value in (tags or {}).items()]
-        settings = [Param(_key(key), value[:6000]) for key, value in (params or {}).items()]
-        for start in range(0, len(values), METRICS_A_BATCH):
-            self.client.log_batch(run_id, metrics=values[start : start + METRICS_A_BATCH])
-        for start in range(0, max(len(labels), len(settings)), OTHERS_A_BATCH):
-            part = slice(start, start + OTHERS_A_BATCH)
-            self.client.log_batch(run_id, tags=labels[part], params=settings[part])
+        values = [Metric(metric_key(key), value, time, step) for key, value, time, step in metrics]
+        labels = [RunTag(key, value[:8000]) for key, value in (tags or {}).items()]
+        settings = [Param(metric_key(key), value[:6000]) for key, value in (params or {}).items()]
+        self.client.log_batch(run_id, metrics=values, tags=labels, params=settings)
 
     def log_artifact(self, identity: str, path: str, folder: str) -> None:
         """Copy a file to a run's artifacts."""
@@ -167,9 +130,8 @@ class Store:
             raise Rejected(f"no such file: {path}")
         self.client.log_artifact(self._run_ids[identity], path, folder or None)
 
-    def end_run(self, identity: str, status: str, tags: Mapping[str, str], end_ms: int) -> None:
+    def end_run(self, identity: str, status: str, end_ms: int) -> None:
         """End a run as FINISHED, FAILED or KILLED."""
-        self.log(identity, tags=tags)
         self.client.set_terminated(self._run_ids[identity], status, end_ms)
 
 
@@ -182,58 +144,38 @@ def rejected(error: Exception) -> bool:
     )
 
 
-def read_sweep(uri: str, sweep: str) -> SweepRecord:
-    """Read every run of a sweep, without the metrics' histories.
+@functools.lru_cache(maxsize=8)
+def connect(uri: str) -> MlflowClient:
+    """Return a client; opening a database takes a second, so one process does it once.
 
     Raises:
-        LookupError: If the store knows no such sweep.
+        StoreUnavailable: If the store cannot be used.
     """
-    client = _client(uri)
-    found = _search(client, _experiments(client), f"tags.sweep = '{sweep}'")
-    runs = tuple(
-        RunRecord(
-            run.info.run_id,
-            run.info.run_name or "",
-            run.info.status,
-            dict(run.data.params),
-            dict(run.data.metrics),
-            dict(run.data.tags),
-        )
-        for run in found
-    )
-    if not runs:
-        raise LookupError(f"no sweep {sweep!r} in {uri}; {near_misses(sweep, sweep_names(uri))}")
-    return SweepRecord(sweep, runs)
+    with _alone(uri):
+        check_store(uri)
+        with store_errors(uri):
+            return MlflowClient(uri)
 
 
-def sweep_names(uri: str) -> list[str]:
-    """Return the sweeps that a store knows, sorted."""
-    client = _client(uri)
-    runs = _search(client, _experiments(client), "tags.stage = 'sweep'")
-    return sorted({run.data.tags["sweep"] for run in runs if "sweep" in run.data.tags})
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Let one process at a time open a SQLite store: two that make its tables at once spoil it."""
+    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    with ExitStack() as stack:
+        if uri.startswith("sqlite:///"):
+            with suppress(OSError):  # a folder that cannot be written gets no tables either
+                path.parent.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context(path.with_name(f"{path.name}.lock").open("a"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
-def history(uri: str, run_id: str, key: str) -> list[tuple[int, float]]:
-    """Return every step and value of a run's metric, by step."""
-    found = _client(uri).get_metric_history(run_id, _key(key))
-    return sorted((metric.step, metric.value) for metric in found)
-
-
-@functools.lru_cache(maxsize=8)
-def _client(uri: str) -> MlflowClient:
-    """Return a client; opening a database takes a second, so one process does it once."""
-    return MlflowClient(uri)
-
-
-def _experiments(client: MlflowClient) -> list[str]:
-    return [experiment.experiment_id for experiment in client.search_experiments()]
-
-
-def _search(client: MlflowClient, experiments: list[str], query: str) -> Iterator[Run]:
+def search(client: MlflowClient, experiments: Sequence[str], query: str) -> Iterator[Run]:
+    """Yield the runs of experiments that a query finds, a page at a time."""
     token = None
     while True:
         page = client.search_runs(
-            experiments, query, ViewType.ACTIVE_ONLY, max_results=PAGE, page_token=token
+            list(experiments), query, ViewType.ACTIVE_ONLY, max_results=PAGE, page_token=token
         )
         yield from page
         token = page.token
@@ -241,6 +183,6 @@ def _search(client: MlflowClient, experiments: list[str], query: str) -> Iterato
             return
 
 
-def _key(name: str) -> str:
+def metric_key(name: str) -> str:
     """Return a key of the characters that MLflow allows."""
     return re.sub(r"[^\w\-. :/]", "_", name)

@@ -1,0 +1,116 @@
+"""The commands that run a sweep: validate, launch, resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from sweeps.load import load_spec
+from sweeps.spec import Spec, SpecError
+from sweeps.terminal import (
+    INTERRUPTED,
+    UNDELIVERED,
+    folder_option,
+    open_console,
+    refuse,
+    stop,
+    uri_option,
+)
+
+if TYPE_CHECKING:
+    from tracking.comparison import Comparison
+
+storage_option = click.option(
+    "--storage",
+    envvar="GATELAB_STORAGE",
+    help="Where workers leave states and models, if not in the folder: a path or s3://...",
+)
+
+
+@click.command()
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("--name", help="Launch under this name instead of the spec's.")
+@folder_option
+@uri_option
+@storage_option
+def launch(
+    spec: Path, name: str | None, folder: Path, tracking_uri: str | None, storage: str | None
+) -> None:
+    """Run SPEC: search, evaluation, comparison."""
+    from sweeps.launching import launch as run  # here: MLflow takes a second to import
+
+    loaded = _load(spec, name)
+    _run(partial(run, loaded, folder=folder, uri=tracking_uri, storage=storage), spec, folder)
+
+
+@click.command()
+@click.argument("sweep")
+@folder_option
+def resume(sweep: str, folder: Path) -> None:
+    """Go on with SWEEP where it was stopped."""
+    from sweeps.launching import resume as run
+
+    _run(partial(run, sweep, folder=folder), sweep, folder)
+
+
+@click.command()
+@click.argument("spec", type=click.Path(path_type=Path))
+def validate(spec: Path) -> None:
+    """Check SPEC, and its data, without running anything."""
+    from sweeps.check import check_data, make_task
+
+    loaded = _load(spec)
+    try:
+        check_data(loaded.task.name, make_task(loaded))
+    except ValueError as error:
+        refuse(SpecError(str(spec), "task", str(error)))
+    count, trials = len(loaded.gates), loaded.search.trials
+    click.echo(
+        f"{spec}: valid. {count} gates on {loaded.task.name}: {trials} trials each, "
+        f"then {loaded.evaluation.seeds} seeds of the best."
+    )
+
+
+def _load(path: Path, name: str | None = None) -> Spec:
+    try:
+        return load_spec(path, name=name)
+    except SpecError as error:
+        refuse(error)
+
+
+def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
+    """Run a sweep, and turn what stops it into one line and an exit code."""
+    from sweeps.launching import Interrupted, Undelivered
+
+    console = open_console()
+    try:
+        comparison = work(console=console)
+    except SpecError as error:
+        refuse(SpecError(str(source), error.path, error.message))
+    except LookupError as error:
+        refuse(error)
+    except Interrupted as error:
+        stop(str(error), INTERRUPTED)
+    except Undelivered as error:
+        stop(str(error), UNDELIVERED)
+    _show(console, comparison)
+    option = "" if folder == Path("gatelab") else f" --folder {folder}"
+    console.print(f"\nDashboard: [bold]gatelab ui {comparison.sweep}{option}[/]", highlight=False)
+
+
+def _show(console: Console, comparison: Comparison) -> None:
+    from tracking.grids import score_grid
+    from tracking.tables import rich_table
+    from tracking.verdict import sentences
+
+    console.print(rich_table(score_grid(comparison)))
+    for sentence in sentences(comparison):
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+COMMANDS: tuple[click.Command, ...] = (validate, launch, resume)

@@ -1,0 +1,64 @@
+"""Storage: the folder that every node reaches, on a disk or in an object store."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from pyarrow import fs
+
+
+class Storage:
+    """Where workers leave saved states and models.
+
+    The driver's own files (studies, journal) stay on its disk; what a worker on another machine
+    writes or reads goes through here.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        """Open a folder.
+
+        Args:
+            place: A path, or a URI of pyarrow's file systems: ``s3://bucket/folder``, with
+                ``?endpoint_override=host:port&scheme=http`` for one that is not Amazon's. Its
+                secrets come from the environment, never from here.
+
+        Raises:
+            ValueError: If the URI is of no kind that pyarrow knows.
+        """
+        self.place = str(place)
+        if "://" in self.place:
+            self.files, self.root = fs.FileSystem.from_uri(self.place)
+        else:
+            self.files, self.root = fs.LocalFileSystem(), str(Path(place).resolve())
+
+    def put(self, path: Path, name: str) -> None:
+        """Copy a file here, whole or not at all, over one of the same name."""
+        target = f"{self.root}/{name}"
+        self.files.create_dir(target.rpartition("/")[0], recursive=True)
+        draft = target if self._atomic else f"{target}.draft"
+        with path.open("rb") as source, self.files.open_output_stream(draft) as stream:
+            shutil.copyfileobj(source, stream)
+        if draft != target:
+            self.files.move(draft, target)
+
+    @property
+    def _atomic(self) -> bool:
+        """Whether a file appears when it is whole, as in object stores."""
+        return not isinstance(self.files, fs.LocalFileSystem)
+
+    def get(self, name: str, path: Path) -> bool:
+        """Copy a file from here; return whether there is one."""
+        source = f"{self.root}/{name}"
+        if self.files.get_file_info(source).type != fs.FileType.File:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self.files.open_input_stream(source) as stream, path.open("wb") as file:
+            shutil.copyfileobj(stream, file)
+        return True
+
+
+def inside(place: str, name: str) -> str:
+    """Return the place of a folder inside a place; a URI's options stay at its end."""
+    path, mark, options = place.partition("?")
+    return f"{path.rstrip('/')}/{name}{mark}{options}"

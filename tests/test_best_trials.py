@@ -1,0 +1,96 @@
+"""The published summary: the best 5% of each gate's trials."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tracking.best_trials import best_trials
+from tracking.runs import RunRecord, SweepRecord
+from tracking.trial_report import trial_grid, trial_sentences
+
+
+def sweep(losses: dict[str, list[float]], pruned: int = 0) -> SweepRecord:
+    runs = []
+    for gate, values in losses.items():
+        runs += [_run("gate", gate, "finished", {})]
+        runs += [_run("search", gate, "finished", {"val/loss": v, "val/f1": 1 - v}) for v in values]
+        runs += [_run("search", gate, "pruned", {"val/loss": 0.0})] * pruned
+        runs += [_run("search", gate, "failed", {"val/loss": 0.0})]
+    return SweepRecord("s", tuple(runs))
+
+
+def _run(stage: str, gate: str, end: str, metrics: dict[str, float]) -> RunRecord:
+    tags = {"stage": stage, "gate": gate, "end": end, "task": "t"}
+    return RunRecord("id", "name", "FINISHED", {}, metrics, tags)
+
+
+RANDOM = np.random.default_rng(0)
+LOSSES = {
+    "a": RANDOM.uniform(0.30, 0.50, 59).tolist(),
+    "b": RANDOM.uniform(0.33, 0.60, 59).tolist(),
+}
+
+
+def test_mean_and_standard_error_of_the_best() -> None:
+    """Of 60 trials, the failed one counted: 3."""
+    found = best_trials([sweep(LOSSES)])
+    for gate, summary in zip(LOSSES, found.summaries, strict=True):
+        best = sorted(LOSSES[gate])[:3]
+        assert (summary.trials, summary.n, summary.values) == (60, 3, tuple(best))
+        assert summary.mean == pytest.approx(np.mean(best))
+        assert summary.error == pytest.approx(stats.sem(best))
+    (test,) = found.tests
+    first, second = (sorted(LOSSES[gate])[:3] for gate in "ab")
+    theirs = stats.ttest_ind(first, second, equal_var=False, alternative="less")
+    assert (test.first, test.second, test.p) == ("a", "b", pytest.approx(theirs.pvalue))
+    assert test.significant
+
+
+def test_the_share_is_of_all_trials_and_at_least_one() -> None:
+    few = {"a": [0.3, 0.2], "b": [0.4]}
+    assert [s.n for s in best_trials([sweep(few)]).summaries] == [1, 1]
+    assert [s.n for s in best_trials([sweep(few, pruned=100)]).summaries] == [2, 1]
+    assert [s.n for s in best_trials([sweep(LOSSES)], share=1.0).summaries] == [59, 59]
+    single = best_trials([sweep(few)])
+    assert single.summaries[0].mean == 0.2
+    assert math.isnan(single.summaries[0].error)
+    assert "A single trial has no standard error, and no test." in trial_sentences(single)
+
+
+def test_another_metric_of_the_same_trials() -> None:
+    found = best_trials([sweep(LOSSES)], metric="val/f1")
+    assert found.best()[0].gate == "a"
+    assert found.summaries[0].mean == pytest.approx(1 - np.mean(sorted(LOSSES["a"])[:3]))
+    assert found.tests[0].p == pytest.approx(best_trials([sweep(LOSSES)]).tests[0].p)
+    with pytest.raises(LookupError, match=r"no metric 'val/f2' .* did you mean 'val/f1'"):
+        best_trials([sweep(LOSSES)], metric="val/f2")
+
+
+def test_the_objective_is_the_loss_where_a_trial_has_one() -> None:
+    run = _run("search", "a", "finished", {"val/loss": 0.9, "objective": 0.1})
+    assert best_trials([SweepRecord("s", (run,))]).summaries[0].mean == 0.1
+
+
+def test_words_and_table() -> None:
+    found = best_trials([sweep({**LOSSES, "c": []})])
+    grid = trial_grid(found, "s: t")
+    assert grid.title == "s: t: the best 5% of trials"
+    assert [row[0] for row in grid.rows] == ["a", "b", "c"]
+    assert grid.rows[2][1:] == ["1", "0", "-", "-"]
+    said = trial_sentences(found)
+    assert said[0].startswith("a has the lowest val loss over its best 3 trials of 60, 0.30")
+    assert said[1].startswith("That it is better than b is significant (p < 0.001, ")
+    assert "flatters every gate" in said[-1]
+    assert trial_sentences(best_trials([sweep({"c": []})])) == [
+        "There is no finished trial to summarise."
+    ]
+
+
+def test_level_gates_are_not_tested() -> None:
+    found = best_trials([sweep({"a": [0.1], "b": [0.1]})])
+    assert found.tests == ()
+    assert trial_grid(found, "").rows[0][-1] == "-"

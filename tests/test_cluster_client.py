@@ -1,0 +1,456 @@
+"""Sweeps on a real cluster, through the commands, as from a laptop."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from sweeps.access import ClusterError, check_address, check_locked, check_token
+from tests.ray_heads import Head, clean_environment, free_ports, head
+from tracking.mlflow_read import history, read_sweep
+from tracking.mlflow_store import default_uri
+
+SPEC = """
+name: NAME
+task: {name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}
+model: {num_experts: 4}
+gates: [softmax, "remote_gate:remote"]
+training: {max_epochs: EPOCHS, batch_size: 32, patience: null}
+search: {trials: 3, early_stopping: false}
+evaluation: {seeds: 2}
+"""
+MODULE = '''
+import time
+from gates import SoftmaxGate, register_gate
+from remote_helper import PAUSE
+
+@register_gate("remote")
+class Remote(SoftmaxGate):
+    """A gate that only the laptop has, and which takes its time."""
+    def forward(self, x):
+        time.sleep(PAUSE)
+        return super().forward(x)
+'''
+SECRETS = {
+    "MLFLOW_TRACKING_PASSWORD": "hunter2-of-mlflow",
+    "AWS_SECRET_ACCESS_KEY": "hunter2-of-storage",
+}
+"""The head's, beside its token."""
+
+slow = [pytest.mark.slow, pytest.mark.timeout(290)]
+
+
+class Other(BaseHTTPRequestHandler):
+    """A server that is no dashboard of Ray, or one that wants no token."""
+
+    text = "hello"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.text.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def other() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Other)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8265", "ray://host:10001", "http://", "auto"])
+def test_addresses_that_cannot_be(address: str) -> None:
+    with pytest.raises(ClusterError, match=f"http://HOST:8265, but got '{address}'"):
+        check_address(address)
+
+
+def test_an_address_where_nobody_answers() -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(ClusterError, match="Connection refused; is the tunnel open"):
+        check_locked(f"http://127.0.0.1:{port}")
+
+
+def test_an_address_of_another_server(other: str) -> None:
+    with pytest.raises(ClusterError, match="answers, but not as Ray's dashboard does"):
+        check_locked(other)
+
+
+def test_a_cluster_that_is_open_to_anyone(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Other, "text", '{"ray_version": "2.60.0"}')
+    with pytest.raises(ClusterError, match="is open to anyone who reaches it: start Ray"):
+        check_locked(other)
+
+
+def test_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    path = tmp_path / "token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
+    with pytest.raises(ClusterError, match=f"there is no token in {path}"):
+        check_token()
+    path.write_text("secret")
+    for mode in (0o644, 0o640, 0o604):
+        path.chmod(mode)
+        with pytest.raises(ClusterError, match=f"mode {mode:o}.*chmod 600 {path}"):
+            check_token()
+    path.chmod(0o600)
+    assert check_token() == str(path)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    assert check_token() == "RAY_AUTH_TOKEN"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Head]:
+    with head(**SECRETS, MLFLOW_TRACKING_USERNAME="gatelab") as started:
+        yield started
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Path:
+    """A folder with a gate that no node has, and things that must stay there."""
+    folder = tmp_path / "laptop"
+    folder.mkdir()
+    (folder / "remote_gate.py").write_text(MODULE)
+    (folder / "remote_helper.py").write_text("PAUSE = 0.002\n")
+    (folder / ".env").write_text("PASSWORD=hunter2-of-laptop\n")
+    return folder
+
+
+def write_spec(folder: Path, name: str, epochs: int = 2, more: str = "") -> None:
+    text = SPEC.replace("NAME", name).replace("EPOCHS", str(epochs))
+    (folder / f"{name}.yaml").write_text(text + more)
+
+
+def start(
+    cluster: Head, folder: Path, *arguments: str, **environment: str
+) -> subprocess.Popen[str]:
+    settings = {**cluster.environment(), **environment}
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweeps", *arguments],
+        cwd=folder,
+        env=clean_environment(**settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(cluster: Head, folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Return exit code, output and errors of a command."""
+    process = start(cluster, folder, *arguments, **environment)
+    output, errors = process.communicate(timeout=200)
+    return process.returncode, output, errors
+
+
+def refused(cluster: Head, folder: Path, *arguments: str, **environment: str) -> str:
+    """Return the one line with which a command is refused."""
+    code, _, errors = run(cluster, folder, *arguments, **environment)
+    assert (code, errors.count("\n")) == (2, 1), errors
+    assert errors.startswith("gatelab: ")
+    return errors.strip()
+
+
+class TestRequests:
+    """What Ray itself refuses."""
+
+    pytestmark = slow
+
+    def test_without_its_token(self, cluster: Head) -> None:
+        job = {"entrypoint": "true"}
+        for token, code in ((None, 401), ("wrong", 403)):
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            jobs = f"{cluster.address}/api/jobs/"
+            assert requests.get(jobs, headers=headers).status_code == code
+            assert requests.post(jobs, headers=headers, json=job).status_code == code
+        assert requests.get(jobs, headers=token_header(cluster)).json() == []
+
+    def test_from_a_foreign_page(self, cluster: Head) -> None:
+        """Such a request has no token where a name was bound anew, and an Origin in any case."""
+        job, jobs = {"entrypoint": "true"}, f"{cluster.address}/api/jobs/"
+        foreign = {"Host": "evil.example:8265"}
+        assert requests.get(jobs, headers=foreign).status_code == 401
+        assert requests.post(jobs, headers=foreign, json=job).status_code == 401
+        origin = {"Origin": "http://evil.example", **token_header(cluster)}
+        assert requests.post(jobs, headers=origin, json=job).status_code == 405
+        assert requests.get(jobs, headers=token_header(cluster)).json() == []
+
+
+def token_header(cluster: Head) -> dict[str, str]:
+    return {"Authorization": f"Bearer {cluster.token}"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(290)
+def test_a_wrong_token_and_a_wrong_address(cluster: Head, laptop: Path) -> None:
+    line = refused(cluster, laptop, "status", RAY_AUTH_TOKEN="wrong")
+    assert line.endswith(
+        "refuses the token in RAY_AUTH_TOKEN: it must be the one that the head was started with."
+    )
+    (port,) = free_ports(1)
+    write_spec(laptop, "nowhere")
+    line = refused(
+        cluster, laptop, "launch", "nowhere.yaml", "--address", f"http://127.0.0.1:{port}"
+    )
+    assert "Connection refused; is the tunnel open" in line
+    assert {path.name for path in laptop.iterdir()} == {
+        *("remote_gate.py", "remote_helper.py", ".env", "nowhere.yaml"),
+    } | ({"__pycache__"} if (laptop / "__pycache__").exists() else set())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(290)
+def test_what_the_driver_refuses(cluster: Head, laptop: Path, tmp_path: Path) -> None:
+    """It comes back as one line with exit code 2, followed or not, and nothing is there of it."""
+    write_spec(laptop, "greedy", more="resources: {gpus: 1}\n")
+    line = refused(cluster, laptop, "launch", "greedy.yaml")
+    assert line.startswith("gatelab: greedy.yaml: resources.gpus: `gpus <= 0` must hold")
+    info = tmp_path / "site" / "optuna-4.0.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: optuna\nVersion: 4.0.0\n")
+    path = f"{info.parent}{os.pathsep}{clean_environment()['PYTHONPATH']}"
+    write_spec(laptop, "older")
+    line = refused(cluster, laptop, "launch", "older.yaml", "--follow", PYTHONPATH=path)
+    assert "4.0.0 on the machine that launches" in line
+    line = refused(cluster, laptop, "resume", "nothing")
+    assert "no sweep 'nothing' in" in line
+    for command in ("status", "logs", "stop"):
+        assert "no sweep 'nothing' on http" in refused(cluster, laptop, command, "nothing")
+    assert not (cluster.folder / "sweeps").exists()
+    code, output, _ = run(cluster, laptop, "status")
+    assert (code, output.count("\n")) == (0, 1)
+    assert output.startswith(f"No sweep was launched on {cluster.address} since")
+
+
+def wait_for_status(cluster: Head, folder: Path, name: str, text: str) -> str:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        _, output, errors = run(cluster, folder, "status", name)
+        if text in output:
+            return output
+        assert "finished" not in output, output + errors
+    raise TimeoutError(output + errors)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(290)
+def test_from_launch_to_the_end(cluster: Head, laptop: Path, tmp_path: Path) -> None:
+    """Launched, stopped, and resumed to its end from a machine that has nothing of it."""
+    write_spec(laptop, "far", epochs=150)
+    # What the variable names would win over the option, in Ray's own client.
+    code, output, errors = run(
+        cluster, laptop, "launch", "far.yaml", RAY_ADDRESS="http://127.0.0.1:9"
+    )
+    assert (code, errors) == (0, "")
+    assert [line for line in output.splitlines() if line.startswith("Ships ")] == [
+        f"Ships {name}, {(laptop / name).stat().st_size / 1000:.1f} kB" if "yaml" not in name
+        else output.splitlines()[0]
+        for name in ("far.yaml", "remote_gate.py", "remote_helper.py")
+    ]  # fmt: skip
+    assert f"far: under way on {cluster.address}.\n" in output
+    assert "  gatelab logs far --follow  # its lines" in output
+    assert {path.name for path in (cluster.folder / "sweeps" / "far" / "code").iterdir()} == {
+        "far.yaml", "remote_gate.py", "remote_helper.py",
+    }  # fmt: skip
+    assert "sweep 'far' is on the cluster already" in refused(cluster, laptop, "launch", "far.yaml")
+    assert "sweep 'far' is running: `gatelab logs far" in refused(cluster, laptop, "resume", "far")
+    wait_for_status(cluster, laptop, "far", "trial 1/3")
+    check_no_secret_in_processes(cluster)
+    code, output, errors = run(cluster, laptop, "stop", "far")
+    assert (code, output) == (0, "far: stopped; `gatelab resume far` goes on.\n"), errors
+    _, log, _ = run(cluster, laptop, "logs", "far")
+    assert log.endswith("Stopped. `gatelab resume far` goes on where it was.\n"), "it saved all"
+    assert "is not running on" in refused(cluster, laptop, "stop", "far")
+    _, output, _ = run(cluster, laptop, "status")
+    header, line = output.splitlines()
+    assert header.split() == ["sweep", "state", "started", "progress"]
+    assert re.fullmatch(r"far +stopped +[\d-]+ [\d:]+ +`gatelab resume far` goes on", line)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    code, output, errors = run(cluster, elsewhere, "resume", "far", "--follow")
+    assert (code, errors) == (0, "")
+    assert "remote: evaluating 2 seeds" in output
+    check_complete(cluster, "far")
+    assert "sweep 'far' is finished: `gatelab compare far`" in refused(
+        cluster, elsewhere, "resume", "far"
+    )
+    _, output, _ = run(cluster, elsewhere, "status", "far")
+    assert " finished " in output
+    check_no_secret_in_files(cluster)
+
+
+def check_complete(cluster: Head, name: str) -> None:
+    """Check that nothing was lost, and nothing done twice."""
+    uri = default_uri(cluster.folder)
+    record = read_sweep(uri, name, trials=True)
+    assert Counter((run.stage, run.status) for run in record.runs) == {
+        ("sweep", "FINISHED"): 1,
+        ("gate", "FINISHED"): 2,
+        ("search", "FINISHED"): 6,
+        ("evaluate", "FINISHED"): 4,
+    }
+    for found in record.of("search"):
+        steps = [step for step, _ in history(uri, found.run_id, "val/loss")]
+        assert steps == list(range(1, 152)), "150 epochs, then the weights that were kept"
+
+
+def secrets(cluster: Head) -> list[str]:
+    return [cluster.token, *SECRETS.values(), "hunter2"]
+
+
+def check_no_secret_in_processes(cluster: Head) -> None:
+    commands = [
+        " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])
+    ]
+    assert any("-m sweeps launch -- far.yaml" in command for command in commands)
+    for secret in secrets(cluster):
+        assert not [command for command in commands if secret in command]
+
+
+def check_no_secret_in_files(cluster: Head) -> None:
+    """Look at MLflow's store, the sweep's home, Ray's logs, and what the dashboard shows."""
+    jobs = requests.get(f"{cluster.address}/api/jobs/", headers=token_header(cluster))
+    assert "far-2" in jobs.text
+    files = [path for path in cluster.folder.rglob("*") if path.is_file()]
+    logs = [path for path in cluster.logs.rglob("*.log") if path.is_file()]
+    logs += [path for path in cluster.logs.rglob("*.out") if path.is_file()]
+    assert len(logs) > 10
+    assert {"mlflow.db", "places.json", "journal.jsonl"} <= {path.name for path in files}
+    for secret in secrets(cluster):
+        assert secret not in jobs.text
+        assert not [path for path in files + logs if secret.encode() in path.read_bytes()]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(290)
+def test_follow_shows_a_driver_that_is_lost(cluster: Head, laptop: Path) -> None:
+    """And what was lost can be resumed, also by who has only the head's disk to go by."""
+    write_spec(laptop, "lost", epochs=400)
+    follower = start(cluster, laptop, "launch", "lost.yaml", "--follow")
+    assert follower.stdout is not None
+    for line in follower.stdout:
+        if line.startswith("lost: under way"):
+            break
+    driver = int((cluster.folder / "sweeps" / "lost" / "lock").read_text())
+    os.kill(driver, signal.SIGKILL)
+    follower.communicate(timeout=60)
+    assert follower.returncode not in (0, 2, None)
+    _, output, _ = run(cluster, laptop, "status", "lost")
+    assert " failed " in output
+    assert "`gatelab resume lost` goes on" in output
+    code, output, errors = run(cluster, laptop, "resume", "lost")
+    assert (code, errors) == (0, "")
+    follower = start(cluster, laptop, "logs", "lost", "--follow")
+    time.sleep(8)
+    follower.send_signal(signal.SIGINT)
+    _, errors = follower.communicate(timeout=60)
+    assert follower.returncode == 130
+    assert "lost goes on without this command." in errors
+    assert " running " in run(cluster, laptop, "status", "lost")[1]
+    assert run(cluster, laptop, "stop", "lost")[0] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(290)
+def test_the_doctor_from_afar(cluster: Head, laptop: Path) -> None:
+    write_spec(laptop, "ill")
+    code, output, errors = run(cluster, laptop, "doctor", "ill.yaml")
+    assert (code, errors) == (0, ""), output
+    lines = [line for line in output.splitlines() if not line.startswith("Ships ")]
+    assert lines[0] == f"ok    address: {cluster.address} wants a token, and takes ours"
+    assert {line[:6] for line in lines} == {"ok    "}
+    assert [line[6:].partition(":")[0] for line in lines] == [
+        *("address", "token", "cluster", "folder", "versions", "gpus", "plug-ins", "resources"),
+        *("gates and task", "data", "storage", "mlflow"),
+    ]
+    code, output, _ = run(cluster, laptop, "doctor", RAY_AUTH_TOKEN="wrong")
+    assert (code, output.count("\n")) == (1, 1)
+    assert output.startswith("FAIL  address: the cluster at ")
+    assert "doctor" not in run(cluster, laptop, "status")[1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(290)
+def test_a_sweep_of_this_machine(tmp_path: Path, laptop: Path) -> None:
+    """Without an address the same commands are about the local driver."""
+    write_spec(laptop, "near", epochs=400)
+
+    def here(*arguments: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "sweeps", *arguments],
+            cwd=laptop,
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    assert here("status") == (0, "There is no sweep in gatelab yet.\n", "")
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "sweeps", "launch", "near.yaml"],
+        cwd=laptop,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # As a shell does for what it starts in the background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert driver.stdout is not None
+    for line in driver.stdout:
+        if "trial 1/3" in line:
+            break
+    code, output, _ = here("status")
+    assert re.search(r"near +running .*softmax \d/3; remote \d/3", output), output
+    code, _, errors = here("resume", "near")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "sweep 'near' is running" in errors
+    assert "said its lines where it was launched" in here("logs", "near")[2]
+    assert here("stop", "near") == (0, "near: stopped; `gatelab resume near` goes on.\n", "")
+    said, _ = driver.communicate(timeout=30)
+    assert driver.returncode == 130
+    assert said.endswith("Stopped. `gatelab resume near` goes on where it was.\n")
+    assert "is not running on this machine: it is stopped" in here("stop", "near")[2]
+    assert re.search(r"near +stopped .*; `gatelab resume near` goes on", here("status")[1])
+    assert here("status", "neer")[2] == (
+        "gatelab: no sweep 'neer' in gatelab; did you mean 'near'?\n"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(290)
+def test_sigterm_stops_as_ctrl_c_does(laptop: Path) -> None:
+    write_spec(laptop, "ended", epochs=400)
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "sweeps", "launch", "ended.yaml"],
+        cwd=laptop,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert driver.stdout is not None
+    for line in driver.stdout:
+        if "trial 1/3" in line:
+            break
+    driver.terminate()
+    said, _ = driver.communicate(timeout=60)
+    assert driver.returncode == 130
+    assert said.endswith("Stopped. `gatelab resume ended` goes on where it was.\n")

@@ -1,0 +1,508 @@
+"""Exported models: the same numbers in a process that knows nothing of gatelab."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import Tensor, nn
+
+from gates import Gate, Routing, TopKGate, gates
+from sweeps.cli_export import COMMANDS
+from sweeps.export import Exported, export, save_tried
+from sweeps.model import Model
+from sweeps.predictor import Predictor, columns
+from sweeps.selected import Selected, score_of
+from sweeps.terminal import Commands
+from tasks import DigitsPairs, SyntheticGroups
+from tasks.task import Network, Split, SplitName, Target, Task
+from tracking.mlflow_model import load, save, versions
+from tracking.mlflow_read import read_sweep
+from tracking.mlflow_store import Store, connect, default_uri
+from tracking.runs import RunRecord, SweepRecord
+
+# MLflow warns of its own type hints when its pyfunc is first imported.
+pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")
+ROOT = Path(__file__).parent.parent
+
+
+def made(task: Task, gate: type[Gate], *, num_experts: int = 4, **options: Any) -> Model:
+    torch.manual_seed(0)
+    return Model(task, gate, options, {"num_experts": num_experts}).eval()
+
+
+@torch.no_grad()
+def expected(model: Model, inputs: Tensor) -> Tensor:
+    """Return every target's outputs side by side, as the sweep's own evaluation computes them."""
+    return torch.cat(model.split_groups(model(inputs).groups), dim=1)
+
+
+def through_mlflow(model: Model, inputs: Tensor, folder: Path, *, dense: bool = False) -> nn.Module:
+    save(Predictor(model, dense=dense), inputs[:3], folder / "model", {})
+    return load(folder / "model")
+
+
+def close(ours: Tensor, theirs: Tensor) -> None:
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("name", gates.names())
+def test_the_predictor_is_the_model(name: str, dense: bool) -> None:
+    task = SyntheticGroups(num_targets=3, train_rows=8, val_rows=64)
+    model, inputs = made(task, gates.get(name)), task.split("val").inputs
+    outputs = expected(model, inputs)
+    close(Predictor(model, dense=dense)(inputs), outputs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("name", gates.names())
+def test_every_gate_is_exported_for_batches_of_every_size(
+    name: str, dense: bool, tmp_path: Path
+) -> None:
+    task = SyntheticGroups(num_targets=3, train_rows=8, val_rows=64)
+    model, inputs = made(task, gates.get(name)), task.split("val").inputs
+    outputs = expected(model, inputs)
+    loaded = through_mlflow(model, inputs, tmp_path, dense=dense)
+    for rows in (64, 1, 2, 17, 0):
+        close(loaded(inputs[:rows]), outputs[:rows])
+
+
+@pytest.mark.slow
+def test_large_experts_and_auxiliary_losses(tmp_path: Path) -> None:
+    """Layers that are convolutions on some machines, and a gate with a loss around it."""
+    task = DigitsPairs(train_rows=8, val_rows=16)
+    torch.manual_seed(0)
+    options = {"num_experts": 4, "expert_width": 700}
+    model = Model(task, TopKGate, {"k": 1, "balance_weight": 0.1}, options).eval()
+    inputs = task.split("val").inputs
+    outputs = expected(model, inputs)
+    loaded = through_mlflow(model, inputs, tmp_path)
+    for rows in (16, 1):
+        close(loaded(inputs[:rows]), outputs[:rows])
+
+
+class Mixed(Task):
+    """Targets of every kind, two of them alike but apart, on integer ids."""
+
+    targets = (
+        Target("price", "regression"),
+        Target("colour", "multiclass", 3),
+        Target("sold", "binary"),
+        Target("weight", "regression"),
+    )
+
+    def split(self, name: SplitName) -> Split:
+        inputs = torch.arange(40).reshape(20, 2) % 11
+        return Split(inputs, torch.zeros(20, 4))
+
+    def network(self) -> Network:
+        return Network(
+            bottom=lambda: nn.Sequential(nn.Embedding(11, 4), nn.Flatten()),
+            gate_input=nn.Identity,
+            gate_features=8,
+            expert=lambda: nn.Linear(8, 5),
+            tower=lambda target: nn.Linear(5, target.out_features),
+        )
+
+
+@pytest.mark.slow
+def test_columns_stand_in_the_targets_order(tmp_path: Path) -> None:
+    model, inputs = made(Mixed(), TopKGate), Mixed().split("val").inputs
+    with torch.no_grad():
+        parts = model.split_groups(model(inputs).groups)
+    loaded = through_mlflow(model, inputs, tmp_path)
+    outputs = loaded(inputs)
+    told = columns(Mixed.targets)
+    assert outputs.shape == (20, told[-1]["columns"][1]) == (20, 6)
+    for target, part in zip(told, parts, strict=True):
+        close(outputs[:, slice(*target["columns"])], part)
+    assert [target["activation"] for target in told] == [
+        "identity",
+        "softmax",
+        "sigmoid",
+        "identity",
+    ]
+    signature = mlflow.models.get_model_info(str(tmp_path / "model")).signature
+    (spec,) = signature.inputs.inputs
+    assert (spec.type, spec.shape) == (np.dtype("int64"), (-1, 2))
+
+
+class Positive(Gate):
+    """Uses expert 0 for rows whose first feature is positive, and none otherwise."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = torch.zeros(x.shape[0], self.num_experts)
+        weights[:, 0] = (x[:, 0] > 0).float()
+        return Routing(weights, weights.new_zeros(()))
+
+
+class Logarithm(nn.Module):
+    """Is NaN where the first feature is negative, and always where its scale is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x[:, :1] * self.scale).log()
+
+
+class Logarithms(SyntheticGroups):
+    def network(self, **_: Any) -> Network:
+        return Network(
+            bottom=nn.Identity,
+            gate_input=nn.Identity,
+            gate_features=self.in_features,
+            expert=Logarithm,
+            tower=lambda _: nn.Linear(1, 1),
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dense", [False, True])
+def test_only_selected_experts_are_computed(dense: bool, tmp_path: Path) -> None:
+    """Anything computed beside them would be NaN, and 0 times NaN is NaN."""
+    task = Logarithms(num_targets=2, train_rows=8, val_rows=32)
+    model, inputs = made(task, Positive), task.split("val").inputs
+    model.mixture.experts.tensors()["scale"].data[1:] = torch.nan
+    loaded = through_mlflow(model, inputs, tmp_path, dense=dense)
+    used = inputs[:, 0] > 0
+    assert 0 < used.sum() < len(used)
+    assert loaded(inputs).isfinite().all().item() is not dense
+    assert loaded(inputs[~used]).isfinite().all().item() is not dense
+
+
+class Crowded(nn.Module):
+    """Asks how many rows it gets, which a graph for every number of rows cannot answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(16, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.linear(x)
+        return outputs if len(x) > 4 else 2 * outputs
+
+
+class Crowds(SyntheticGroups):
+    def network(self, **_: Any) -> Network:
+        return replace(super().network(), expert=Crowded, tower=lambda _: nn.Linear(1, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dense", "told"), [(False, "(with `dense`, which computes every expert, it may)"), (True, "")]
+)
+def test_a_model_that_cannot_be_traced(
+    dense: bool, told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    task = Crowds(num_targets=2, train_rows=8, val_rows=20)
+    selected = Selected("top_k", "run", task, made(task, TopKGate), 1, 1.0)
+    with pytest.raises(ValueError, match="'top_k' does not go through torch.export") as caught:
+        save_tried(selected, dense, tmp_path / "model", {})
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def evaluated(*runs: tuple[str, float, float]) -> SweepRecord:
+    """Return the record of seeds, each with its losses on val and test."""
+    tags = {"sweep": "s", "gate": "top_k", "stage": "evaluate", "end": "finished"}
+    found = [
+        RunRecord(
+            seed, seed, "FINISHED", {}, {"val/loss": v, "test/loss": t}, {**tags, "seed": seed}
+        )
+        for seed, v, t in runs
+    ]
+    return SweepRecord("s", tuple(found))
+
+
+def test_the_score_is_of_the_seed_whose_model_was_kept() -> None:
+    record = evaluated(("11", 0.5, 0.7), ("22", 0.4, 0.9), ("33", 0.6, 0.8))
+    assert [score_of(record, "top_k", seed) for seed in (11, 22, 33)] == [0.7, 0.9, 0.8]
+    with pytest.raises(ValueError, match="no score of seed 44"):
+        score_of(record, "top_k", 44)
+    old = evaluated(("0", 0.5, 0.7), ("1", 0.4, 0.9), ("2", 0.6, 0.8))
+    assert score_of(old, "top_k", 44) == 0.9
+
+
+MODULE = '''
+import torch
+from gates import Gate, Routing, register_gate
+
+@register_gate("nearest")
+class NearestGate(Gate):
+    """A gate of the user's own."""
+    def __init__(self, in_features, num_experts):
+        super().__init__(in_features, num_experts)
+        self.centres = torch.nn.Parameter(torch.randn(num_experts, in_features))
+
+    def forward(self, x):
+        distances = (x.unsqueeze(1) - self.centres).square().mean(-1)
+        weights = (-distances).softmax(-1)
+        return Routing(weights, weights.new_zeros(()))
+
+@register_gate("raising")
+class RaisingGate(NearestGate):
+    """Cannot work."""
+    def forward(self, x):
+        raise RuntimeError("no way through")
+'''
+SPEC = """
+name: small
+task: {name: digits_pairs, train_rows: 400, val_rows: 200, test_rows: 200}
+model: {num_experts: 4, expert_width: 32}
+gates: {top_k: , softmax: , nearest: {gate: "mine:nearest"}, raising: {gate: "mine:raising"}}
+training: {max_epochs: 4, batch_size: 64}
+search: {trials: 2, early_stopping: false}
+evaluation: {seeds: 3}
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished sweep, in whose parent lies the user's module."""
+    place = tmp_path_factory.mktemp("export")
+    (place / "mine.py").write_text(MODULE)
+    (place / "small.yaml").write_text(SPEC)
+    code = "from sweeps import launch, load_spec; launch(load_spec('small.yaml'))"
+    paths = os.pathsep.join([str(ROOT), str(place)])
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    return place / "gatelab"
+
+
+FRESH = """
+import sys
+sys.modules.update(dict.fromkeys(("gates", "mine", "registry", "sweeps", "tasks", "tracking")))
+import json, mlflow, numpy, torch
+store, uri, data = sys.argv[1:]
+mlflow.set_tracking_uri(store)
+model = mlflow.pytorch.load_model(uri)
+test = numpy.load(data)
+outputs, digits = model(torch.from_numpy(test["inputs"])), torch.from_numpy(test["targets"]).long()
+losses = []
+for target in mlflow.models.get_model_info(uri).metadata["targets"]:
+    assert target["activation"] == "softmax"
+    logits = outputs[:, slice(*target["columns"])]
+    column = digits[:, ["left", "right"].index(target["target"])]
+    losses.append(torch.nn.functional.cross_entropy(logits, column).item())
+served = mlflow.pyfunc.load_model(uri)
+apart = float(abs(served.predict(test["inputs"][:9]) - outputs[:9].numpy()).max())
+print(json.dumps({"loss": sum(losses), "apart": apart}))
+"""
+
+
+def in_a_fresh_process(folder: Path, model: Exported) -> Mapping[str, float]:
+    """Load a model where gatelab cannot be imported and nothing may be unpickled."""
+    test = DigitsPairs(train_rows=400, val_rows=200, test_rows=200).split("test")
+    data = folder.parent / "test.npz"
+    np.savez(data, inputs=test.inputs.numpy(), targets=test.targets.numpy())
+    result = subprocess.run(
+        [sys.executable, "-c", FRESH, default_uri(folder), model.uri, str(data)],
+        cwd=Path(sys.prefix),
+        env={**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    found: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("gate", "dense"), [("top_k", False), ("softmax", True)])
+def test_a_fresh_process_gets_the_recorded_score(finished: Path, gate: str, dense: bool) -> None:
+    model = export("small", gate=gate, name=f"fresh-{gate}", dense=dense, folder=finished)
+    runs = read_sweep(default_uri(finished), "small").of("evaluate", gate)
+    (recorded,) = [run for run in runs if run.tags["seed"] == str(model.seed)]
+    assert model.test_loss == recorded.metrics["test/loss"]
+    assert recorded.metrics["val/loss"] == min(run.metrics["val/loss"] for run in runs)
+    found = in_a_fresh_process(finished, model)
+    assert found["loss"] == pytest.approx(model.test_loss, rel=1e-5)
+    assert found["apart"] < 1e-5
+
+
+@pytest.mark.slow
+def test_versions_rise_and_lead_to_the_gates_run(finished: Path) -> None:
+    first, second = (export("small", gate="top_k", folder=finished) for _ in range(2))
+    assert (first.name, first.version, second.version) == ("small-top_k", 1, 2)
+    assert second.uri == "models:/small-top_k/2"
+    uri = default_uri(finished)
+    found = versions(uri, "small-top_k")
+    assert [version.uri for version in found] == [first.uri, second.uri]
+    (run,) = read_sweep(uri, "small").of("gate", "top_k")
+    for version in found:
+        assert version.run_id == run.run_id
+        assert (version.tags["sweep"], version.tags["gate"]) == ("small", "top_k")
+        assert version.tags["seed"] == str(first.seed)
+        assert float(version.tags["test/loss"]) == first.test_loss
+    outputs = connect(uri).get_run(run.run_id).outputs
+    assert outputs is not None
+    assert len({model.model_id for model in outputs.model_outputs}) >= 2
+    assert versions(uri, "nothing") == []
+
+
+@pytest.mark.slow
+def test_the_command_takes_the_best_gate(finished: Path) -> None:
+    record = read_sweep(default_uri(finished), "small")
+    means = {
+        gate: np.mean([run.metrics["test/loss"] for run in record.of("evaluate", gate)])
+        for gate in ("top_k", "softmax", "nearest")
+    }
+    best = min(means, key=lambda gate: means[gate])
+    arguments = ["--gate", "softmax"] if best == "nearest" else []  # needs the user's module
+    result = run(finished, "small", "--name", "chosen", *arguments)
+    assert result.exit_code == 0, result.output
+    (version,) = versions(default_uri(finished), "chosen")
+    assert version.tags["gate"] == ("softmax" if arguments else best)
+    assert result.output.startswith(f"chosen, version 1: gate {version.tags['gate']}, seed ")
+    assert "models:/chosen/1" in result.output
+
+
+@pytest.mark.slow
+def test_signature_and_example(finished: Path) -> None:
+    model = export("small", gate="top_k", name="signed", folder=finished)
+    mlflow.set_tracking_uri(default_uri(finished))
+    try:
+        served = mlflow.pyfunc.load_model(model.uri)
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # as it was
+    (inputs,), (outputs,) = served.metadata.signature.inputs, served.metadata.signature.outputs
+    assert (inputs.type, inputs.shape) == (np.dtype("uint8"), (-1, 10, 10))
+    assert (outputs.type, outputs.shape) == (np.dtype("float32"), (-1, 20))
+    example = served.input_example
+    assert (example == DigitsPairs(val_rows=200).split("val").inputs[:5].numpy()).all()
+    assert served.predict(example).shape == (5, 20)
+    with pytest.raises(mlflow.MlflowException, match="schema"):
+        served.predict(example.astype(np.float32))
+    assert served.metadata.metadata["experts"] == "selected"
+    assert served.metadata.metadata["targets"] == columns(DigitsPairs.targets)
+
+
+@pytest.mark.slow
+def test_a_gate_of_the_users_own(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its module is needed to export it, and by nobody who loads the model."""
+    check_refused(finished, "small", "--gate", "nearest", told="cannot import 'mine'")
+    monkeypatch.syspath_prepend(finished.parent)
+    model = export("small", gate="nearest", folder=finished)
+    found = in_a_fresh_process(finished, model)
+    assert found["loss"] == pytest.approx(model.test_loss, rel=1e-5)
+
+
+def run(folder: Path, *arguments: str) -> Any:
+    main = Commands(commands=list(COMMANDS))
+    return CliRunner().invoke(main, ["export", *arguments, "--folder", str(folder)])
+
+
+def check_refused(folder: Path, *arguments: str, told: str) -> None:
+    """Check that a command ends with 2 and one line, and leaves the store as it was."""
+    before = written(folder)
+    result = run(folder, *arguments)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+    assert result.stderr.startswith("gatelab: ")
+    assert told in result.stderr
+    assert written(folder) == before
+
+
+def written(folder: Path) -> tuple[int, int, list[Path]]:
+    """Return how many models the store has registered and logged, and all files beside it."""
+    client = connect(default_uri(folder))
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    logged = client.search_logged_models(experiments)
+    files = sorted(path for path in (folder / "artifacts").rglob("*") if path.is_file())
+    return len(client.search_model_versions()), len(logged), files
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["smal"], "no sweep 'smal' in"),
+        (["smal"], "did you mean 'small'?"),
+        (["small", "--gate", "top-k"], "no gate 'top-k' in sweep 'small'; did you mean 'top_k'?"),
+        (["small", "--gate", "raising"], "has no model: no trial finished: RuntimeError: no way"),
+        (["small", "--gate", "top_k", "--name", "a/b"], "`name` must be letters"),
+        (["small", "--gate", "top_k", "--name", ""], "`name` must be letters"),
+    ],
+)
+def test_bad_input(finished: Path, arguments: list[str], told: str) -> None:
+    check_refused(finished, *arguments, told=told)
+
+
+def test_no_store(tmp_path: Path) -> None:
+    result = run(tmp_path / "none", "small")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "there is no store" in result.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def gone(content: bytes) -> None:
+    return None
+
+
+def cut_short(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def of_another_shape(content: bytes) -> bytes:
+    """Return a model as it would be had its gate, or the task's network, changed since."""
+    saved = torch.load(BytesIO(content), weights_only=True)
+    name = "mixture.gates.each.logits.kernel"
+    saved["state"][name] = saved["state"][name][:, :-1]
+    torch.save(saved, changed := BytesIO())
+    return changed.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (gone, "carries no softmax.pt (any more)"),
+        (cut_short, "is damaged"),
+        (of_another_shape, "mixture.gates.each.logits.kernel was of shape (2, 99, 4) when"),
+    ],
+)
+def test_an_artifact_that_cannot_be_used(
+    finished: Path, change: Callable[[bytes], bytes | None], told: str, tmp_path: Path
+) -> None:
+    (artifact,) = (finished / "artifacts").rglob("softmax.pt")
+    kept = artifact.rename(tmp_path / "softmax.pt")
+    try:
+        if (content := change(kept.read_bytes())) is not None:
+            artifact.write_bytes(content)
+        check_refused(finished, "small", "--gate", "softmax", told=told)
+    finally:
+        kept.rename(artifact)
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_not_evaluated_yet(tmp_path: Path) -> None:
+    store = Store(default_uri(tmp_path), "bare", tmp_path / "artifacts")
+    tags = {"sweep": "bare", "task": "digits_pairs"}
+    store.start_run("bare", None, "bare", {**tags, "stage": "sweep", "gates": "top_k"}, {}, 0)
+    gate = {**tags, "stage": "gate", "gate": "top_k"}
+    store.start_run("bare/top_k", "bare", "top_k", gate, {}, 0)
+    check_refused(tmp_path, "bare", told="no gate of sweep 'bare' has been evaluated")
+    told = "gate 'top_k' of sweep 'bare' has no model: not evaluated yet"
+    check_refused(tmp_path, "bare", "--gate", "top_k", told=told)

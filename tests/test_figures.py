@@ -1,0 +1,366 @@
+"""Figures: every shape of a review is drawn, a gate looks the same everywhere, data stay data."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_reviews import MADE, SHAPES, made, many_targets, small
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from tracking.comparison import compare_runs
+from tracking.figures import courses, scores, search, selection
+from tracking.figures.album import NO_WEIGHTS, NOT_EVALUATED, Plate, all_figures
+from tracking.figures.heat import BLUE, WHITE_ABOVE, heat
+from tracking.figures.inline import svg
+from tracking.figures.panels import MOST_TOGETHER
+from tracking.figures.slices import slices
+from tracking.figures.style import COLORS, axes_of, looks, save
+
+SEARCHED = {"search", "slices"}
+QUICK = ("small", "running", "empty")
+PARAMS = [pytest.param(shape, marks=() if shape in QUICK else pytest.mark.slow) for shape in SHAPES]
+
+
+@functools.cache
+def plates(shape: str) -> dict[str, Plate]:
+    return {plate.name: plate for plate in all_figures(SHAPES[shape]())}
+
+
+def figure(shape: str, name: str) -> Figure:
+    found = plates(shape)[name].figure
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("shape", PARAMS)
+def test_every_figure_draws_as_svg_and_png(shape: str, tmp_path: Path) -> None:
+    for name, plate in plates(shape).items():
+        assert plate.title and plate.caption.endswith("."), name
+        if plate.figure is not None:
+            element = svg(plate.figure, name, "a <label> & more")
+            root = ElementTree.fromstring(element)
+            assert (root.tag, root.get("role"), root.get("aria-label")) == (
+                "svg",
+                "img",
+                "a <label> & more",
+            )
+            assert "http" not in element and "#010203" not in element
+            save(plate.figure, tmp_path / "figure.png")
+            assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_which_figures_there_are() -> None:
+    shapes = [shape for shape in SHAPES if shape != "many_gates"]
+    drawn = {shape: {n for n, p in plates(shape).items() if p.figure} for shape in shapes}
+    assert drawn["small"] == drawn["many_targets"]
+    assert {f"weights-{gate}" for gate in MADE} < drawn["small"]
+    assert drawn["running"] == SEARCHED
+    assert drawn["one_dead"] == drawn["small"] - {"weights-top_k"}
+    assert drawn["empty"] == set()
+
+
+def test_an_absent_figure_says_why() -> None:
+    assert plates("running")["scores"].caption == NOT_EVALUATED
+    review = small()
+    without = all_figures(type(review)(**{**vars(review), "weights": review.weights.head(0)}))
+    assert {p.caption for p in without if p.name in ("weights", "overlap", "load")} == {NO_WEIGHTS}
+    alone = {plate.name: plate for plate in all_figures(made(["softmax"]))}
+    assert alone["differences"].caption == "It takes two evaluated gates to compare."
+
+
+def test_a_gate_named_by_its_module_is_a_file_too() -> None:
+    named = {plate.name for plate in all_figures(made(["my_gate:my_gate"], trials=2, seeds=1))}
+    assert "weights-my_gate_my_gate" in named
+
+
+def colours(drawn: Figure) -> dict[str, set[str]]:
+    """Return the colours of everything in a figure that bears a gate's name."""
+    found: dict[str, set[str]] = {}
+    for axes in drawn.axes:
+        named = [(line.get_label(), line) for line in axes.lines]
+        named += [(axes.get_title(loc="left"), line) for line in axes.lines]
+        for label, line in named:
+            if str(label) in MADE:
+                found.setdefault(str(label), set()).add(to_hex(line.get_color()))
+        if (gate := axes.get_title(loc="left")) in MADE:
+            found.setdefault(gate, set()).update(to_hex(p.get_facecolor()) for p in axes.patches)
+    return found
+
+
+def test_a_gate_has_one_colour_in_all_figures() -> None:
+    for name in ("curves", "experts_per_example", "weight_change", "load", "search", "importance"):
+        found = colours(figure("small", name))
+        assert found == {gate: {look.color} for gate, look in looks(MADE).items()}, name
+    for name in ("scores", "cost"):
+        axes = figure("small", name).axes[0]
+        rows = [label.get_text() for label in axes.get_yticklabels()]
+        for line in (line for line in axes.lines if line.get_marker() != "None"):
+            mark, row = line.get_marker(), round(float(np.mean(np.asarray(line.get_ydata()))))
+            look = looks(MADE)[rows[row]]
+            assert (line.get_color(), mark) in [(look.color, look.marker), (look.color, ".")]
+    for axes in figure("small", "slices").axes:
+        gate = axes.get_title(loc="left")
+        assert {line.get_markeredgecolor() for line in axes.lines} == {looks(MADE)[gate].color}
+
+
+def test_looks_follow_from_names_and_differ() -> None:
+    assert looks(["b", "a"]) == {gate: looks(["a", "b"])[gate] for gate in ("b", "a")}
+    assert looks(["softmax"])["softmax"] == looks(MADE)["softmax"]
+    many = looks([f"gate{i}" for i in range(16)])
+    assert len({(look.color, look.marker) for look in many.values()}) == 16
+    assert len({look.color for look in looks([f"g{i}" for i in range(len(COLORS))]).values()}) == 7
+
+
+# What a reader with full, without red, green and blue cones sees of linear RGB: Machado, Oliveira
+# and Fernandes, A Physiologically-based Model for Simulation of Color Vision Deficiency, 2009.
+SIGHTS = np.array(
+    [
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+        [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+        [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+    ]
+)
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def linear(colour: str | np.ndarray) -> np.ndarray:
+    hexadecimal = str(colour).lstrip("#")
+    rgb = (
+        colour
+        if isinstance(colour, np.ndarray)
+        else np.frombuffer(bytes.fromhex(hexadecimal), np.uint8) / 255
+    )
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    x, y, z = np.cbrt(XYZ @ np.clip(rgb, 0, 1) / [0.9505, 1, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def contrast(first: np.ndarray, second: np.ndarray) -> float:
+    low, high = sorted(0.05 + float(linear(colour) @ XYZ[1]) for colour in (first, second))
+    return high / low
+
+
+def rgb(colour: str) -> np.ndarray:
+    return np.frombuffer(bytes.fromhex(colour.lstrip("#")), np.uint8) / 255
+
+
+PAGES = {"#ffffff": "#1b1d21", "#16181c": "#e3e5e8"}
+"""The page's colours in the template, and the ink on them."""
+
+
+def test_colours_are_told_apart_by_every_reader() -> None:
+    for sight in SIGHTS:
+        seen = [lab(sight @ linear(colour)) for colour in COLORS]
+        apart = [float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)]
+        assert min(apart) > 15.9
+    for colour in COLORS:
+        assert contrast(rgb(colour), rgb("#ffffff")) > 2.2
+        assert contrast(rgb(colour), rgb("#16181c")) > 2.5
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_numbers_in_a_heatmap_can_be_read(page: str) -> None:
+    for share in np.linspace(0, 1, 101):
+        cell = share * np.array(BLUE) + (1 - share) * rgb(page)
+        ink = rgb("#ffffff") if share > WHITE_ABOVE else rgb(PAGES[page])
+        assert contrast(cell, ink) > 4, share
+
+
+def test_a_heatmap_says_zero_and_one_only_where_they_are() -> None:
+    _, axes = axes_of()
+    heat(axes, np.array([[0, 1e-4, 0.5, 0.999, 1]]), 1.0, numbers=True)
+    assert [text.get_text() for text in axes.texts] == ["0", ".00", ".50", "1.00", "1"]
+    assert [text.get_color() for text in axes.texts][-1] == "white"
+
+
+def curve(gate: str, seed: str, values: list[float], metric: str = "val/loss") -> pd.DataFrame:
+    rows = [(gate, seed, epoch, metric, value) for epoch, value in enumerate(values, 1)]
+    return pd.DataFrame(rows, columns=["gate", "seed", "epoch", "metric", "value"])
+
+
+def test_a_course_is_dotted_once_a_seed_has_stopped() -> None:
+    table = pd.concat([curve("a", "0", [4, 3, 2, 2]), curve("a", "1", [2, 1])])
+    drawn = courses.learning_curves(table, ["a"])
+    assert drawn is not None
+    whole, rest = drawn.axes[1].lines
+    assert (whole.get_linestyle(), rest.get_linestyle()) == ("-", ":")
+    np.testing.assert_array_equal(np.asarray(whole.get_xydata()), [[1, 3], [2, 2]])
+    np.testing.assert_array_equal(np.asarray(rest.get_xydata()), [[2, 2], [3, 2], [4, 2]])
+
+
+def test_a_gate_that_settles_falls_out_of_a_logarithmic_frame() -> None:
+    table = curve("a", "0", [1, 0.1, 1e-3, 1e-12, 0], "gate/weight_change")
+    drawn = courses.weight_change(table, ["a"])
+    assert drawn is not None
+    axes = drawn.axes[0]
+    assert axes.get_yscale() == "log"
+    assert 1e-5 < axes.get_ylim()[0] < 1e-4
+
+
+def trials(rows: list[tuple[str, float]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["end", "objective"])
+    return table.assign(gate="a", number=range(len(table)), epoch=1)
+
+
+def test_pruned_and_failed_trials_are_spent_but_never_best() -> None:
+    ends = [("pruned", 0.1), ("finished", 3), ("failed", np.nan), ("finished", 2), ("running", 0)]
+    drawn = search.best_so_far(trials(ends), ["a"])
+    assert drawn is not None
+    steps, marks = drawn.axes[0].lines
+    np.testing.assert_array_equal(np.asarray(steps.get_ydata()), [np.nan, 3, 3, 2])
+    np.testing.assert_array_equal(np.asarray(marks.get_ydata()), [np.nan, 3, np.nan, 2])
+    np.testing.assert_array_equal(np.asarray(steps.get_xdata()), [1, 2, 3, 4])
+    assert search.best_so_far(trials([("pruned", 0.1)]), ["a"]) is None
+
+
+def test_slices_are_logarithmic_categorical_and_hollow_where_pruned() -> None:
+    drawn = figure("small", "slices")
+    panels = {(a.get_title(loc="left"), a.get_xlabel()): a for a in drawn.axes}
+    assert panels["dselect_k", "gamma"].get_xscale() == "log"
+    assert panels["dselect_k", "k"].get_xscale() == "linear"
+    ticks = [label.get_text() for label in panels["top_k", "noise"].get_xticklabels()]
+    assert ticks == ["fixed", "learned", "none"]
+    hollow, filled = panels["softmax", "learning_rate"].lines
+    assert hollow.get_markerfacecolor() == "none" != filled.get_markerfacecolor()
+    table = small().trials
+    ended = table[table["gate"] == "softmax"]["end"]
+    assert len(np.asarray(hollow.get_xdata())) == (ended == "pruned").sum()
+    assert len(np.asarray(filled.get_xdata())) == (ended == "finished").sum()
+    assert ("softmax", "num_experts") not in panels, "which was not searched"
+
+
+def test_many_slices_go_on_in_another_figure() -> None:
+    review = made([f"gate{i}" for i in range(8)], trials=8)
+    assert [len(part.axes) for part in slices(review.trials, review.comparison.gates)] == [24, 8]
+
+
+def test_differences_are_by_seed() -> None:
+    review = small()
+    drawn = scores.differences(review.comparison)
+    assert drawn is not None
+    best, other = (review.comparison.score(gate, "test/loss") for gate in ("dselect_k", "top_k"))
+    assert best is not None and other is not None
+    axes = drawn.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["top_k", "softmax"]
+    expected = [other.values[seed] - best.values[seed] for seed in other.values]
+    np.testing.assert_allclose(np.asarray(axes.lines[0].get_xdata()), expected)
+
+
+def test_what_diverged_is_left_out_of_the_frame(tmp_path: Path) -> None:
+    review = small()
+    lost = {"test/loss": math.inf, "test/mean/accuracy": math.nan}
+    runs = [
+        replace(run, metrics={**run.metrics, **lost}) if run.tags.get("seed") == "0" else run
+        for run in review.record.runs
+    ]
+    trials = review.trials.assign(objective=review.trials["objective"].fillna(math.inf))
+    trials.loc[::3, "objective"] = math.inf
+    curves = review.curves.assign(value=review.curves["value"].where(review.curves.index % 7 > 0))
+    diverged = replace(
+        review,
+        comparison=compare_runs(replace(review.record, runs=tuple(runs))),
+        trials=trials,
+        curves=curves.fillna({"value": math.inf}),
+    )
+    for plate in all_figures(diverged):
+        assert plate.figure is not None
+        save(plate.figure, tmp_path / "figure.png")
+        assert all(np.isfinite(axes.get_ylim()).all() for axes in plate.figure.axes), plate.name
+
+
+def images(drawn: Figure) -> list[np.ndarray]:
+    found = [image for axes in drawn.axes for image in axes.images]
+    assert all(isinstance(image, AxesImage) for image in found)
+    return [np.asarray(image.get_array()) for image in found]
+
+
+def test_overlap_stands_beside_the_planted_truth_in_the_order_of_groups() -> None:
+    *_, truth = images(figure("many_targets", "overlap"))
+    np.testing.assert_array_equal(truth, np.kron(np.eye(16), np.ones((8, 8))))
+    sharp = images(figure("many_targets", "overlap"))[0]
+    assert sharp[truth == 1].mean() > 0.9 > 0.2 > sharp[truth == 0].mean()
+    np.testing.assert_allclose(sharp, sharp.T)
+    assert len(images(figure("small", "overlap"))) == 3, "no truth, no matrix of it"
+
+
+def test_experts_of_later_seeds_stand_where_they_match() -> None:
+    first = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
+    order = np.array([2, 0, 1])
+    found = selection.matched(first, first[:, order])
+    np.testing.assert_array_equal(first[:, order][:, found], first)
+    panels = images(figure("small", "weights-dselect_k"))
+    assert all(float(np.minimum(panels[0], panel).sum()) > 1.5 for panel in panels)
+
+
+def test_heatmaps_of_all_gates_have_one_scale() -> None:
+    limits = [
+        image.get_clim()
+        for gate in MADE
+        for axes in figure("small", f"weights-{gate}").axes
+        for image in axes.images
+    ]
+    assert len(limits) == 15 and set(limits) == {(0.0, small().weights["weight"].max())}
+
+
+def test_many_rows_are_named_by_their_groups_or_thinned() -> None:
+    named = figure("many_targets", "weights-softmax").axes[0].get_yticklabels()
+    assert [label.get_text() for label in named] == [f"group {i}" for i in range(16)]
+    table = many_targets().weights.assign(group=np.nan)
+    drawn = selection.weights_heatmap(table, "softmax")
+    assert drawn is not None
+    assert 20 < len(drawn.axes[0].get_yticklabels()) < 60
+
+
+def test_load_is_from_the_most_to_the_least_used() -> None:
+    review = small()
+    drawn = selection.load(review.weights, review.comparison.gates)
+    assert drawn is not None
+    for line in drawn.axes[0].lines:
+        shares = np.asarray(line.get_ydata(), dtype=float)
+        assert (np.diff(shares) <= 0).all() and 0 <= shares[-1] < shares[0] <= 1
+
+
+@pytest.mark.parametrize(("gates", "panels"), [(MOST_TOGETHER, 1), (MOST_TOGETHER + 1, 6)])
+def test_many_gates_have_a_panel_each_with_the_others_behind(gates: int, panels: int) -> None:
+    names = [f"g{i}" for i in range(gates)]
+    table = pd.concat(curve(g, "0", [2, 1], "gate/experts_per_example") for g in names)
+    drawn = courses.experts_per_example(table, names)
+    assert drawn is not None
+    assert len(drawn.axes) == panels
+    if panels > 1:
+        assert all(len(axes.lines) == gates + 2 for axes in drawn.axes)
+        assert len({axes.get_ylim() for axes in drawn.axes}) == 1
+
+
+def test_names_are_not_taken_for_formulas() -> None:
+    table = small().weights.replace({"target_0": "$x_{$", "target_1": "100% <&>"})
+    drawn = selection.weights_heatmap(table, "softmax")
+    assert drawn is not None
+    found = {
+        "".join(e.itertext()) for e in ElementTree.fromstring(svg(drawn, "w", "")).iter("text")
+    }
+    assert {"$x_{$", "100% <&>"} <= found
+
+
+def test_ids_of_two_figures_do_not_clash() -> None:
+    drawn = figure("small", "curves")
+    first, second = svg(drawn, "a", ""), svg(drawn, "b", "")
+    ids = [
+        {e.get("id") for e in ElementTree.fromstring(text).iter() if e.get("id")}
+        for text in (first, second)
+    ]
+    assert ids[0] and not ids[0] & ids[1]

@@ -1,0 +1,56 @@
+"""Importance: pruned trials count, at equal epochs; the hyperparameter that matters is found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from sweeps.importance import FEWEST, importance
+
+SPACE = {"gate.gamma": FloatDistribution(0, 1), "optimizer.learning_rate": FloatDistribution(0, 1)}
+
+
+def trials(count: int, pruned: int = 0) -> list[FrozenTrial]:
+    """Make trials whose loss after 5 epochs is gamma's square; two of three go on, and improve."""
+    rng = np.random.default_rng(0)
+    found = []
+    for number in range(count):
+        gamma, rate = rng.random(2)
+        stop = number < pruned
+        values = {5: gamma**2} if stop else {5: gamma**2, 10: rate - 100}
+        trial = create_trial(
+            params={"gate.gamma": gamma, "optimizer.learning_rate": rate},
+            distributions=SPACE,
+            value=None if stop else rate - 100,
+            state=TrialState.PRUNED if stop else TrialState.COMPLETE,
+            intermediate_values=values,
+        )
+        trial.number = number
+        found.append(trial)
+    return found
+
+
+def test_with_pruned_trials_losses_of_equal_epochs_are_compared() -> None:
+    found = importance(trials(40, pruned=25))
+    assert sum(found.values()) == pytest.approx(1)
+    assert found["gate.gamma"] > 0.9
+
+
+def test_without_pruned_trials_the_end_counts() -> None:
+    assert importance(trials(40))["optimizer.learning_rate"] > 0.9
+
+
+def test_few_trials_say_nothing() -> None:
+    assert importance(trials(FEWEST - 1)) == {}
+    assert importance(trials(FEWEST)) != {}
+
+
+def test_failed_trials_and_equal_losses() -> None:
+    failed = create_trial(params={}, distributions={}, state=TrialState.FAIL)
+    assert importance([failed] * 20) == {}
+    same = [create_trial(params={}, distributions={}, value=1.0) for _ in range(20)]
+    for number, trial in enumerate(same):
+        trial.number = number
+    assert importance(same) == {}

@@ -1,0 +1,291 @@
+"""The page of a report: it needs nothing else, says what the comparison says, and can be read."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from made_reviews import MADE, PROVENANCE, REASON, SHAPES, SPEC, made, many_gates, one_dead, small
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tracking.figures.album import all_figures
+from tracking.meanings import MEANINGS
+from tracking.page import render
+from tracking.report_files import write_report
+from tracking.report_grids import pairs, predictive, selection
+from tracking.selection import selection_metrics
+from tracking.verdict import sentences
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+MOST_BYTES = 1_500_000
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+class Reader(HTMLParser):
+    """Reads a page, and refuses tags that do not match."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs), f"an attribute of <{tag}> twice"
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append((self.open[-1] if self.open else "", data))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    def said(self, tag: str) -> list[str]:
+        return [text.strip() for name, text in self.texts if name == tag and text.strip()]
+
+
+@functools.cache
+def page(shape: str) -> str:
+    review = SHAPES[shape]()
+    return render(review, all_figures(review))
+
+
+PARAMS = [
+    pytest.param(shape, marks=() if shape in ("small", "running", "empty") else pytest.mark.slow)
+    for shape in SHAPES
+]
+
+
+@pytest.mark.parametrize("shape", PARAMS)
+def test_the_page_is_whole_and_alone(shape: str) -> None:
+    text = page(shape)
+    reader = Reader(text)
+    ids = Counter(str(a["id"]) for _, a in reader.tags if a.get("id"))
+    assert max(ids.values()) == 1, ids.most_common(3)
+    referred = re.findall(r'(?:href="|url\()#([^")]*)', text)
+    assert set(referred) <= set(ids)
+    links = [str(a["href"]) for _, a in reader.tags if "href" in a]
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in links)
+    names = {tag for tag, _ in reader.tags}
+    assert not names & {"script", "link", "iframe", "object", "embed", "img"}
+    assert not any(key == "src" or key.startswith("on") for _, a in reader.tags for key in a)
+    assert not re.search(r"https?:|@import|url\((?!#)", text)
+
+
+@pytest.mark.parametrize("shape", PARAMS)
+def test_the_page_can_be_read_aloud(shape: str) -> None:
+    reader = Reader(page(shape))
+    assert reader.all("html") == [{"lang": "en"}]
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in reader.all(
+        "meta"
+    )
+    assert reader.said("title") == ["made: gates on synthetic_groups"]
+    assert len(reader.all("caption")) == len(reader.all("table")) > 0
+    assert {cell["scope"] for cell in reader.all("th")} == {"col", "row"}
+    figures = reader.all("figure")
+    assert len(reader.all("figcaption")) == len(figures) == len(reader.all("svg"))
+    assert all(a["role"] == "img" and a["aria-label"] for a in reader.all("svg"))
+    headings = [tag for tag, _ in reader.tags if re.fullmatch("h[1-6]", tag)]
+    assert headings == ["h1"] + ["h2"] * 7
+
+
+@pytest.mark.parametrize("shape", ["small", pytest.param("many_targets", marks=pytest.mark.slow)])
+def test_the_page_is_small(shape: str) -> None:
+    assert len(page(shape).encode()) < MOST_BYTES
+
+
+def test_the_verdict_and_the_table_say_what_the_comparison_says() -> None:
+    review, reader = small(), Reader(page("small"))
+    assert reader.said("li") == sentences(review.comparison)
+    score = review.comparison.score("dselect_k", "test/loss")
+    assert score is not None
+    bold = f"{score.mean:.3f} ± {score.high - score.mean:.3f}"
+    assert bold in reader.said("strong")
+    assert "*" in reader.said("span"), "better than every other gate"
+    (grid,) = predictive(review.comparison)
+    assert [row[0] for row in grid.rows[:3]] == ["loss", "mean: accuracy", "target_0: accuracy"]
+    assert set(reader.said("th")) >= {*MADE, *(row[0] for row in grid.rows)}
+
+
+def test_minus_signs_are_minus_signs() -> None:
+    cells = Reader(page("small")).said("td")
+    assert any(cell.startswith("\N{MINUS SIGN}0.0") for cell in cells)
+    assert not any(re.search(r"(?:^|[ (])-\d", cell) for cell in cells)
+
+
+def test_many_gates_are_rows_and_metrics_stand_in_blocks() -> None:
+    review = many_gates()
+    blocks = predictive(review.comparison)
+    assert [len(block.columns) for block in blocks] == [7, 5]
+    orders = [[row[0] for row in block.rows] for block in blocks]
+    assert orders[0] == orders[1] == list(review.comparison.gates), "the best first"
+    chosen = selection(review.comparison, review.record)
+    assert all([row[0] for row in block.rows] == orders[0] for block in chosen)
+    for gate, cell, *_ in chosen[0].rows:
+        score = review.comparison.score(gate, "gate/experts_per_example")
+        assert score is not None and cell.startswith(f"{score.mean:.3f}")
+    (paired,) = pairs(review.comparison)
+    assert len(paired.rows) == 15
+    assert "120 pairs" in paired.caption and "pairs.csv" in paired.caption
+
+
+def test_a_reason_is_text_and_not_markup() -> None:
+    review = one_dead()
+    text = render(review, [])
+    assert "<b>" not in text
+    assert REASON in Reader(text).said("li")[0]
+    wrong = [cell for cell in Reader(text).said("td") if "RuntimeError" in cell]
+    assert wrong == [f"20 × {REASON}"]
+
+
+def test_partial_results_are_called_so() -> None:
+    assert "Partial." in Reader(page("running")).said("strong")
+    assert "Partial." not in Reader(page("small")).said("strong")
+
+
+def test_how_it_was_done() -> None:
+    reader = Reader(page("small"))
+    cells = " ".join(reader.said("td")).replace("\N{NO-BREAK SPACE}", " ")
+    assert all(value in cells for value in PROVENANCE.values())
+    assert "trials = 20, sampler = tpe, seed = 0" in cells
+    assert reader.said("pre") == ["gatelab launch spec.yaml --name made-again", SPEC.strip()]
+    assert "k = " in cells and "gamma = " in cells
+
+
+def test_without_a_record_of_it_the_page_says_so() -> None:
+    review = small()
+    bare = type(review)(**{**vars(review), "spec": ""})
+    text = render(bare, [])
+    assert "<details>" not in text and "no specification" in text
+
+
+def test_every_metric_of_selection_has_a_meaning() -> None:
+    weights = pd.DataFrame([[0.5, 0.5], [0.9, 0.1]]).to_numpy()[:, None, :]
+    truth = {"truth_groups": [0, 1], "truth_experts": [{0}, {1}]}
+    assert set(selection_metrics(weights, k=1, **truth)) <= set(MEANINGS)  # type: ignore[arg-type]
+    said = Reader(page("small")).said("dt")
+    assert {"entropy", "jaccard_gap", "seed_agreement"} <= set(said)
+    assert "at_most_k" not in said, "which this sweep does not have"
+
+
+def test_every_figure_and_table_is_a_file(tmp_path: Path) -> None:
+    review = small()
+    written = write_report(review, tmp_path)
+    assert sorted(written) == sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    names = {path.relative_to(tmp_path).as_posix() for path in written}
+    plates = [plate.name for plate in all_figures(review)]
+    assert {f"figures/{name}.png" for name in plates} == {n for n in names if n.endswith(".png")}
+    pictures = [path for path in written if path.suffix == ".png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    frame = pd.read_csv(tmp_path / "tables" / "scores.csv")
+    pd.testing.assert_frame_equal(frame, review.comparison.to_frame())
+    tables = {name: pd.read_csv(tmp_path / "tables" / f"{name}.csv") for name in TABLES}
+    assert {f"tables/{name}.csv" for name in TABLES} == {n for n in names if n.endswith(".csv")}
+    assert len(tables["pairs"]) == 3 and {"low", "p_t_holm", "smallest"} <= set(tables["pairs"])
+    assert tables["budgets"]["finished"].sum() == (review.trials["end"] == "finished").sum()
+    assert len(tables["costs"]) == 3 * 3 * 5
+    assert set(tables["selected"]["gate"]) == set(MADE)
+    assert (tmp_path / "report.html").read_text() == page("small")
+
+
+TABLES = "scores pairs budgets selected costs trials curves weights importance".split()
+
+
+def test_failures_are_a_table_and_what_is_missing_is_no_file(tmp_path: Path) -> None:
+    review = made(running=True, dead=["top_k"])
+    names = {path.name for path in write_report(review, tmp_path)}
+    assert names == {
+        "report.html",
+        "search.png",
+        "slices.png",
+        "budgets.csv",
+        "failures.csv",
+        "trials.csv",
+    }
+    failures = pd.read_csv(tmp_path / "tables" / "failures.csv")
+    assert failures.to_dict("records") == [{"gate": "top_k", "reason": REASON, "trials": 20}]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: pages are not looked at")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def shown(browser: Browser, folder: Path, shape: str, width: int, scheme: str) -> Page:
+    (folder / "report.html").write_text(page(shape))
+    opened = browser.new_page(
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if scheme == "dark" else "light",
+        java_script_enabled=True,
+    )
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto((folder / "report.html").as_uri())
+    assert [url for url in asked if not url.startswith("data:")] == [opened.url]
+    return opened
+
+
+CONTRAST = """selector => {
+  const channels = color => color.match(/[\\d.]+/g).slice(0, 3).map(Number).map(c => {
+    const s = c / 255; return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4; });
+  const light = color => { const [r, g, b] = channels(color);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05; };
+  const page = light(getComputedStyle(document.body).backgroundColor);
+  return [...document.querySelectorAll(selector)].map(element => {
+    const style = getComputedStyle(element);
+    const ink = light(element instanceof SVGElement ? style.fill : style.color);
+    return Math.max(page, ink) / Math.min(page, ink); });
+}"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 700, 390])
+@pytest.mark.parametrize("shape", ["small", "many_gates", "many_targets"])
+def test_in_a_browser_nothing_sticks_out_and_all_text_has_contrast(
+    browser: Browser, tmp_path: Path, shape: str, width: int, scheme: str
+) -> None:
+    opened = shown(browser, tmp_path, shape, width, scheme)
+    assert opened.evaluate("document.documentElement.scrollWidth") == width
+    ratios = opened.evaluate(CONTRAST, "p, li, td, th, caption, figcaption, dt, dd, a, pre")
+    ratios += opened.evaluate(CONTRAST, "svg text[style*='fill: currentColor']")
+    assert len(ratios) > 100 and min(ratios) > 4.5
+    wide = "[...document.querySelectorAll('svg')].filter(s => s.clientWidth > innerWidth).length"
+    assert opened.evaluate(wide) == 0
+    opened.close()
+
+
+@pytest.mark.slow
+def test_in_print_the_page_is_light_and_the_spec_open(browser: Browser, tmp_path: Path) -> None:
+    opened = shown(browser, tmp_path, "small", 700, "dark")
+    visible = "document.querySelector('details pre').checkVisibility()"
+    assert not opened.evaluate(visible)
+    opened.emulate_media(media="print", color_scheme="dark")
+    assert opened.evaluate(visible)
+    body = "getComputedStyle(document.body).backgroundColor"
+    assert opened.evaluate(body) == "rgb(255, 255, 255)"
+    assert opened.pdf(format="A4").startswith(b"%PDF")
+    opened.close()

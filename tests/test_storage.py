@@ -1,0 +1,67 @@
+"""Storage: the same on a disk and in an S3-compatible object store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
+
+from sweeps.storage import Storage, inside
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """Serve an object store, and yield the address of a bucket."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    place = f"?endpoint_override={host}:{port}&scheme=http"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        files, _ = fs.FileSystem.from_uri(f"s3://bucket{place}&allow_bucket_creation=true")
+        files.create_dir("bucket")
+        yield f"s3://bucket/sweeps{place}"
+    server.stop()
+
+
+@pytest.fixture(params=["disk", "object store"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "disk":
+        return Storage(tmp_path / "storage")
+    return Storage(inside(request.getfixturevalue("bucket"), tmp_path.name))
+
+
+def test_what_is_put_is_got_by_another(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(b"first")
+    storage.put(tmp_path / "model.pt", "models/gate.pt")
+    (tmp_path / "model.pt").write_bytes(b"second")
+    storage.put(tmp_path / "model.pt", "models/gate.pt")
+    again = Storage(storage.place)
+    assert again.get("models/gate.pt", tmp_path / "got" / "gate.pt")
+    assert (tmp_path / "got" / "gate.pt").read_bytes() == b"second"
+
+
+def test_what_is_not_there(storage: Storage, tmp_path: Path) -> None:
+    assert not storage.get("models/other.pt", tmp_path / "got.pt")
+    assert not (tmp_path / "got.pt").exists()
+
+
+def test_a_file_that_cannot_be_read_leaves_nothing(storage: Storage, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        storage.put(tmp_path / "missing.pt", "models/missing.pt")
+    assert not storage.get("models/missing.pt", tmp_path / "got.pt")
+
+
+def test_places_inside_places() -> None:
+    assert inside("s3://bucket/a/?scheme=http", "b") == "s3://bucket/a/b?scheme=http"
+    assert inside("/mnt/shared", "b") == "/mnt/shared/b"
+
+
+def test_an_unknown_kind_of_place() -> None:
+    with pytest.raises(ValueError, match="ftp"):
+        Storage("ftp://host/folder")

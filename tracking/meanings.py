@@ -1,0 +1,31 @@
+"""What the metrics of expert selection mean, in a line each."""
+
+MEANINGS = {
+    "experts_per_example": "experts that an example weighs above 1e-5",
+    "at_most_k": "share of examples that use at most k experts",
+    "exactly_k": "share of examples that use exactly k experts",
+    "settled_epoch": "epoch from which on every example used at most k experts",
+    "entropy": "of an example's weights, in nats",
+    "weight_sum": "sum of an example's weights",
+    "weight_sum_below_one": "share of examples whose weights add up to less than 1",
+    "importance_cv2": "squared coefficient of variation of the experts' weight: 0 is even",
+    "load_cv2": "squared coefficient of variation of the share of examples that use an expert",
+    "dead_experts": "experts that no example of any target uses",
+    "jaccard": "overlap of the experts that two targets rely on, from 0 to 1",
+    "jaccard_related": "that overlap between targets of one planted group",
+    "jaccard_unrelated": "that overlap between targets of different groups",
+    "jaccard_gap": "overlap within planted groups minus that between them",
+    "shared_experts": "experts that two targets both rely on",
+    "shared_experts_null": "how many two random choices of k experts would share",
+    "weight_change": "L1 change of an example's weights in an optimiser step",
+    "support_flips": "experts that an example takes up or drops in 1,000 steps",
+    "precision": "share of the chosen experts that are planted ones",
+    "recall": "share of the planted experts that are chosen",
+    "f1": "harmonic mean of precision and recall",
+    "exact_recovery": "share of targets that choose just the planted experts",
+    "group_agreement": "adjusted Rand index of clusters of targets with the planted groups",
+    "seed_agreement": "share of the weight that two seeds divide alike, after matching experts",
+    "saturated_bits": "DSelect-k: share of the selectors' bits that are exactly 0 or 1",
+    "selector_duplication": "DSelect-k: share of selectors whose expert another picks too",
+}
+"""What a metric under ``gate/`` is."""

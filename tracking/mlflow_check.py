@@ -1,0 +1,127 @@
+"""What must be refused before MLflow sees it: it would try for minutes, or write into it."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from pathlib import Path
+
+import mlflow
+import requests
+import sqlalchemy
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+from sqlalchemy.exc import SQLAlchemyError
+
+from tracking.mlflow_errors import DATABASES, reason, store_errors, why_no_login
+from tracking.store_errors import StoreUnavailable, is_server, is_there, masked
+
+CONNECT_SECONDS, ANSWER_SECONDS = 3.05, 10
+"""How long the first request waits for a connection, and for its answer."""
+TABLES = {"alembic_version", "experiments", "runs"}
+"""What every MLflow database has."""
+MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
+
+
+def check_store(uri: str) -> None:
+    """Refuse a store that cannot be used, within seconds and without writing into it.
+
+    Raises:
+        StoreUnavailable: If a server or a database cannot be used.
+    """
+    if is_server(uri):
+        _check_server(uri)
+    elif uri.partition(":")[0].partition("+")[0] in DATABASES and is_there(uri):
+        _check_database(uri)
+
+
+def _check_server(uri: str) -> None:
+    """Ask a server what only MLflow can answer."""
+    with store_errors(uri):
+        login = get_default_host_creds(uri)  # type: ignore[no-untyped-call]
+        answer = http_request(  # type: ignore[no-untyped-call]
+            login,
+            "/api/2.0/mlflow/experiments/search",
+            "POST",
+            json={"max_results": 1},
+            max_retries=0,
+            timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+            raise_on_status=False,
+        )
+    why = _why_no_answer(uri, answer)
+    if why:
+        raise StoreUnavailable(f"the MLflow server {masked(uri)} {why}")
+
+
+def _why_no_answer(uri: str, answer: requests.Response) -> str:
+    """Return what is wrong with a server's answer; empty where nothing is."""
+    code, text = answer.status_code, " ".join(answer.text.split())
+    status = f"{code} {answer.reason}"
+    if code == HTTPStatus.FORBIDDEN and "Host header" in text:
+        return f"knows itself by another name ({status}: {text}); see its --allowed-hosts."
+    if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return why_no_login(uri, status)
+    if code >= 500 and code != HTTPStatus.NOT_IMPLEMENTED:
+        return f"fails: {status}."
+    if not answer.ok or not _is_object(answer.text):
+        return f"answers, but not as MLflow does ({status}): is this the address of its first page?"
+    return ""
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def _check_database(uri: str) -> None:
+    """Look into a database without writing: MLflow adds what tables it misses, and migrates."""
+    engine = _engine(uri)
+    try:
+        with store_errors(uri), engine.connect() as connection:
+            tables = set(sqlalchemy.inspect(connection).get_table_names())
+            if not tables:
+                return  # a new one, which MLflow sets up
+            if not tables >= TABLES:
+                raise StoreUnavailable(
+                    f"{masked(uri)} is no MLflow store: it holds other tables "
+                    f"({', '.join(sorted(tables)[:3])}, ...)."
+                )
+            query = sqlalchemy.text("SELECT version_num FROM alembic_version")
+            _check_revision(uri, str(connection.execute(query).scalar()))
+    finally:
+        engine.dispose()
+
+
+def _engine(uri: str) -> sqlalchemy.Engine:
+    patient = uri.startswith(("sqlite", "mssql"))  # these drivers have no such argument
+    seconds = {} if patient else {"connect_timeout": round(CONNECT_SECONDS)}
+    try:
+        return sqlalchemy.create_engine(uri, connect_args=seconds)
+    except ModuleNotFoundError as error:
+        raise StoreUnavailable(
+            f"the store {masked(uri)} needs the Python package {error.name!r}, which is not there."
+        ) from error
+    except SQLAlchemyError as error:
+        raise StoreUnavailable(f"the store {masked(uri)}: {masked(reason(error))}.") from error
+
+
+def _check_revision(uri: str, found: str) -> None:
+    """Compare the migration that a database is at with the last one of this MLflow."""
+    ours, migrations = mlflow.__version__, ScriptDirectory(str(MIGRATIONS))
+    if found in migrations.get_heads():
+        return
+    try:
+        migrations.get_revision(found)
+    except CommandError as error:
+        raise StoreUnavailable(
+            f"the store {masked(uri)} was written by a newer MLflow than this one, {ours} "
+            f"(schema {found}): install that one, or launch into another --folder."
+        ) from error
+    raise StoreUnavailable(
+        f"the store {masked(uri)} was written by an older MLflow than this one, {ours} "
+        f"(schema {found}): copy it, then `mlflow db upgrade {masked(uri)}` brings it up to date."
+    )

@@ -1,0 +1,80 @@
+"""What MLflow raises, in one line."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Concatenate, ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+from mlflow.exceptions import MlflowException, RestException
+from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
+from mlflow.utils.credentials import read_mlflow_creds
+from sqlalchemy.exc import SQLAlchemyError
+
+from registry import near_misses
+from tracking.store_errors import StoreUnavailable, is_server, masked
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+SCHEMES = ("http", "https", *DATABASES)
+LOGIN = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+
+
+@contextmanager
+def store_errors(uri: str) -> Iterator[None]:
+    """Turn what MLflow raises on a store into one line.
+
+    Raises:
+        StoreUnavailable: If anything inside raises an error of MLflow, its database or its files.
+    """
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise StoreUnavailable(masked(_message(uri, error))) from error
+
+
+def reading(function: Callable[Concatenate[str, P], R]) -> Callable[Concatenate[str, P], R]:
+    """Decorate a function whose first argument is a tracking URI with :func:`store_errors`."""
+
+    @functools.wraps(function)
+    def read(uri: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with store_errors(uri):
+            return function(uri, *args, **kwargs)
+
+    return read
+
+
+def _message(uri: str, error: Exception) -> str:
+    """Return one line for an error of MLflow or its database."""
+    if isinstance(error, UnsupportedModelRegistryStoreURIException):
+        scheme = uri.partition(":")[0]
+        return f"the tracking URI {uri} is of no known kind; {near_misses(scheme, SCHEMES)}"
+    if not is_server(uri):
+        return f"the store {uri} cannot be used: {reason(error)}."
+    if getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+        return f"the MLflow server {uri} {why_no_login(uri, reason(error))}"
+    what = "answers" if isinstance(error, RestException) else "cannot be reached"
+    return f"the MLflow server {uri} {what}: {reason(error)}."
+
+
+def reason(error: BaseException) -> str:
+    """Return the first sentence of what lies at the bottom of an error."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, LookupError):
+        error, cause = cause, cause.__cause__ or cause.__context__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line.partition(". ")[0].rstrip(".")
+
+
+def why_no_login(uri: str, status: str) -> str:
+    """Return why a server lets nobody in, after the status that it answers with."""
+    user = read_mlflow_creds().username or urlsplit(uri).username
+    if user is None:
+        return f"wants a password ({status}): set {LOGIN}."
+    return f"refuses the user {user!r} ({status}): {LOGIN} must be those of a user that it knows."

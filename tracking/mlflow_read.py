@@ -1,0 +1,127 @@
+"""MLflow, read: the runs of a sweep, their curves and their files."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from registry import near_misses
+from tracking.mlflow_errors import reading
+from tracking.mlflow_store import connect, metric_key, search
+from tracking.runs import COUNTS, STAGES, RunRecord, SweepRecord
+from tracking.store_errors import masked
+
+
+@reading
+def read_sweep(uri: str, sweep: str, *, trials: bool = False) -> SweepRecord:
+    """Read the runs of a sweep, without the metrics' histories.
+
+    Args:
+        uri: MLflow's tracking URI.
+        sweep: Its name.
+        trials: Whether to read the trials too; else only where their gates do not count them.
+
+    Raises:
+        LookupError: If the store knows no such sweep.
+        StoreUnavailable: If the store cannot be used.
+    """
+    client = connect(uri)
+    query = f"tags.sweep = '{sweep}'"
+    found = _find(client, sweep, "tags.stage != 'search'")
+    if not found:
+        raise LookupError(_unknown(uri, sweep))
+    experiments = sorted({run.info.experiment_id for run in found})
+    counted = all(set(COUNTS.values()) & set(r.data.metrics) for r in found if _is_gate(r))
+    if trials or not counted:
+        found += search(client, experiments, f"{query} and tags.stage = 'search'")
+    runs = [_record(run) for run in found]
+    ours = tuple(run for run in runs if run.stage in STAGES)
+    foreign = sum(1 for _ in search(client, experiments, "tags.sweep IS NULL"))
+    return SweepRecord(sweep, ours, len(runs) - len(ours) + foreign, uri)
+
+
+@reading
+def sweep_names(uri: str) -> list[str]:
+    """Return the sweeps that a store knows, the newest first."""
+    client = connect(uri)
+    runs = search(client, _experiments(client), "tags.stage = 'sweep'")
+    named = [run for run in runs if "sweep" in run.data.tags]
+    named.sort(key=lambda run: run.info.start_time, reverse=True)
+    return list(dict.fromkeys(run.data.tags["sweep"] for run in named))
+
+
+@reading
+def history(uri: str, run_id: str, key: str) -> list[tuple[int, float]]:
+    """Return every step and value of a run's metric, by step."""
+    found = connect(uri).get_metric_history(run_id, metric_key(key))
+    return sorted((metric.step, metric.value) for metric in found)
+
+
+def read_artifact(uri: str, run_id: str, path: str) -> bytes | None:
+    """Return a file of a run; ``None`` where there is none."""
+    client = connect(uri)
+    try:
+        with TemporaryDirectory() as folder:
+            return Path(client.download_artifacts(run_id, path, folder)).read_bytes()
+    except (MlflowException, OSError):  # which of them depends on where the artifacts lie
+        return None
+
+
+@reading
+def sweep_page(uri: str, sweep: str) -> str:
+    """Return the part of an address after MLflow's own that shows a sweep's run.
+
+    Raises:
+        LookupError: If the store knows no such sweep.
+        StoreUnavailable: If the store cannot be used.
+    """
+    for run in _find(connect(uri), sweep, "tags.stage = 'sweep'"):
+        return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    raise LookupError(_unknown(uri, sweep))
+
+
+def _find(client: MlflowClient, sweep: str, query: str) -> list[Run]:
+    if "'" in sweep:  # no sweep's name has one, and MLflow's queries cannot quote it
+        return []
+    return list(search(client, _experiments(client), f"tags.sweep = '{sweep}' and {query}"))
+
+
+def _unknown(uri: str, sweep: str) -> str:
+    return f"no sweep {sweep!r} in {masked(uri)}; {near_misses(sweep, sweep_names(uri))}"
+
+
+def _is_gate(run: Run) -> bool:
+    return bool(run.data.tags.get("stage") == "gate")
+
+
+def _record(run: Run) -> RunRecord:
+    return RunRecord(
+        run.info.run_id,
+        run.info.run_name or "",
+        run.info.status,
+        dict(run.data.params),
+        {key: _finite(value) for key, value in run.data.metrics.items()},
+        dict(run.data.tags),
+    )
+
+
+def _finite(value: float) -> float:
+    """Return infinity where MLflow's databases hold the largest number in its place."""
+    return math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value
+
+
+def _experiments(client: MlflowClient) -> Sequence[str]:
+    found, token = [], None
+    while True:
+        page = client.search_experiments(page_token=token)
+        found += [experiment.experiment_id for experiment in page]
+        token = page.token
+        if not token:
+            return found
