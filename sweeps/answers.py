@@ -9,20 +9,20 @@ from pathlib import Path
 import pandas as pd
 
 from sweeps.comparing import FOLDER, read_sweeps
-from tracking.best_trials import LOSS, SHARE, BestTrials, best_trials
 from tracking.comparison import Comparison, compare_runs
-from tracking.conditions import Conditions
-from tracking.differing import differing, notes, progress
-from tracking.grids import pair_grid, score_grid
-from tracking.inference import Pair, check_metric, pairwise
-from tracking.merging import by_task, sweep_labels
-from tracking.plain import plain
-from tracking.rank_report import rank_grid, rank_sentences
-from tracking.ranking import Ranking, rank_gates
+from tracking.comparison.best_trials import LOSS, SHARE, BestTrials, best_trials
+from tracking.comparison.conditions import Conditions
+from tracking.comparison.differing import differing, notes, progress
+from tracking.comparison.grids import pair_grid, score_grid
+from tracking.comparison.inference import Pair, check_metric, pairwise
+from tracking.comparison.merging import by_task, sweep_labels
+from tracking.comparison.plain import plain
+from tracking.comparison.rank_report import rank_grid, rank_sentences
+from tracking.comparison.ranking import Ranking, rank_gates
+from tracking.comparison.tables import Grid
+from tracking.comparison.trial_report import trial_grid, trial_sentences
+from tracking.comparison.verdict import sentences
 from tracking.runs import SweepRecord
-from tracking.tables import Grid
-from tracking.trial_report import trial_grid, trial_sentences
-from tracking.verdict import sentences
 
 
 @dataclass(frozen=True)

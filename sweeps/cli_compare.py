@@ -103,11 +103,11 @@ def _print(answer: Answer, form: str) -> None:
     if form == "csv":
         click.echo(answer.frame().to_csv(index=False), nl=False)
     elif form == "json":
-        from tracking.plain import to_json
+        from tracking.comparison.plain import to_json
 
         click.echo(to_json(answer.content()), nl=False)
     elif form == "markdown":
-        from tracking.tables import markdown
+        from tracking.comparison.tables import markdown
 
         click.echo("\n".join(markdown(grid) for grid in answer.grids()), nl=False)
     else:
@@ -115,7 +115,7 @@ def _print(answer: Answer, form: str) -> None:
 
 
 def _print_tables(answer: Answer) -> None:
-    from tracking.tables import rich_table
+    from tracking.comparison.tables import rich_table
 
     console = open_console()
     for grid in answer.grids():

@@ -104,9 +104,9 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
 
 
 def _show(console: Console, comparison: Comparison) -> None:
-    from tracking.grids import score_grid
-    from tracking.tables import rich_table
-    from tracking.verdict import sentences
+    from tracking.comparison.grids import score_grid
+    from tracking.comparison.tables import rich_table
+    from tracking.comparison.verdict import sentences
 
     console.print(rich_table(score_grid(comparison)))
     for sentence in sentences(comparison):

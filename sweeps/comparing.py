@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tracking.comparison import Comparison, compare_runs
-from tracking.merging import by_task
+from tracking.comparison.merging import by_task
 from tracking.mlflow_read import read_sweep
 from tracking.mlflow_store import default_uri
 from tracking.runs import SweepRecord
@@ -52,8 +52,8 @@ def report(
         LookupError: If the store knows no such sweep.
         StoreUnavailable: If the store cannot be used.
     """
-    from tracking.report_files import write_report  # here: matplotlib takes a second to import
-    from tracking.review import read_review
+    from tracking.report.files import write_report  # here: matplotlib takes a second to import
+    from tracking.report.review import read_review
 
     name, store = _place(sweep, uri or default_uri(folder))
     check_there(store)

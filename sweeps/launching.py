@@ -18,13 +18,13 @@ from sweeps.studies import Study, open_studies
 from sweeps.sweep import Plan, Sweep, rungs
 from sweeps.training import Recipe
 from tracking.comparison import Comparison
-from tracking.description import description
 from tracking.figures.album import file_name
 from tracking.mlflow_read import sweep_names
 from tracking.mlflow_store import default_uri
 from tracking.recorder import Recorder
-from tracking.report_files import write_report
-from tracking.review import read_review
+from tracking.report.description import description
+from tracking.report.files import write_report
+from tracking.report.review import read_review
 from tracking.store_errors import is_there
 
 FOLDER = Path("gatelab")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tracking.best_trials import best_trials
+from tracking.comparison.best_trials import best_trials
+from tracking.comparison.trial_report import trial_grid, trial_sentences
 from tracking.runs import RunRecord, SweepRecord
-from tracking.trial_report import trial_grid, trial_sentences
 
 
 def sweep(losses: dict[str, list[float]], pruned: int = 0) -> SweepRecord:

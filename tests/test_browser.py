@@ -16,10 +16,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tracking.comparison import compare_runs
+from tracking.comparison.verdict import sentences
 from tracking.mlflow_read import read_sweep
 from tracking.mlflow_store import default_uri
 from tracking.runs import SweepRecord
-from tracking.verdict import sentences
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [

@@ -50,7 +50,7 @@ SECRETS = {
 }
 """The head's, beside its token."""
 
-slow = [pytest.mark.slow, pytest.mark.timeout(290)]
+pytestmark = pytest.mark.timeout(290)
 
 
 class Other(BaseHTTPRequestHandler):
@@ -167,29 +167,25 @@ def refused(cluster: Head, folder: Path, *arguments: str, **environment: str) ->
     return errors.strip()
 
 
-class TestRequests:
-    """What Ray itself refuses."""
+@pytest.mark.slow
+def test_ray_refuses_a_request_without_its_token(cluster: Head) -> None:
+    jobs, job = f"{cluster.address}/api/jobs/", {"entrypoint": "true"}
+    for headers, code in (({}, 401), ({"Authorization": "Bearer wrong"}, 403)):
+        assert requests.get(jobs, headers=headers).status_code == code
+        assert requests.post(jobs, headers=headers, json=job).status_code == code
+    assert requests.get(jobs, headers=token_header(cluster)).json() == []
 
-    pytestmark = slow
 
-    def test_without_its_token(self, cluster: Head) -> None:
-        job = {"entrypoint": "true"}
-        for token, code in ((None, 401), ("wrong", 403)):
-            headers = {"Authorization": f"Bearer {token}"} if token else {}
-            jobs = f"{cluster.address}/api/jobs/"
-            assert requests.get(jobs, headers=headers).status_code == code
-            assert requests.post(jobs, headers=headers, json=job).status_code == code
-        assert requests.get(jobs, headers=token_header(cluster)).json() == []
-
-    def test_from_a_foreign_page(self, cluster: Head) -> None:
-        """Such a request has no token where a name was bound anew, and an Origin in any case."""
-        job, jobs = {"entrypoint": "true"}, f"{cluster.address}/api/jobs/"
-        foreign = {"Host": "evil.example:8265"}
-        assert requests.get(jobs, headers=foreign).status_code == 401
-        assert requests.post(jobs, headers=foreign, json=job).status_code == 401
-        origin = {"Origin": "http://evil.example", **token_header(cluster)}
-        assert requests.post(jobs, headers=origin, json=job).status_code == 405
-        assert requests.get(jobs, headers=token_header(cluster)).json() == []
+@pytest.mark.slow
+def test_ray_refuses_a_request_of_a_foreign_page(cluster: Head) -> None:
+    """Such a page has no token where it has bound a name anew, and an Origin in any case."""
+    jobs, job = f"{cluster.address}/api/jobs/", {"entrypoint": "true"}
+    rebound = {"Host": "evil.example:8265"}
+    assert requests.get(jobs, headers=rebound).status_code == 401
+    assert requests.post(jobs, headers=rebound, json=job).status_code == 401
+    foreign = {"Origin": "http://evil.example", **token_header(cluster)}
+    assert requests.post(jobs, headers=foreign, json=job).status_code == 405
+    assert requests.get(jobs, headers=token_header(cluster)).json() == []
 
 
 def token_header(cluster: Head) -> dict[str, str]:
@@ -197,7 +193,6 @@ def token_header(cluster: Head) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(290)
 def test_a_wrong_token_and_a_wrong_address(cluster: Head, laptop: Path) -> None:
     line = refused(cluster, laptop, "status", RAY_AUTH_TOKEN="wrong")
     assert line.endswith(
@@ -215,7 +210,6 @@ def test_a_wrong_token_and_a_wrong_address(cluster: Head, laptop: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(290)
 def test_what_the_driver_refuses(cluster: Head, laptop: Path, tmp_path: Path) -> None:
     """It comes back as one line with exit code 2, followed or not, and nothing is there of it."""
     write_spec(laptop, "greedy", more="resources: {gpus: 1}\n")
@@ -249,7 +243,6 @@ def wait_for_status(cluster: Head, folder: Path, name: str, text: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(290)
 def test_from_launch_to_the_end(cluster: Head, laptop: Path, tmp_path: Path) -> None:
     """Launched, stopped, and resumed to its end from a machine that has nothing of it."""
     write_spec(laptop, "far", epochs=150)
@@ -338,7 +331,6 @@ def check_no_secret_in_files(cluster: Head) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(290)
 def test_follow_shows_a_driver_that_is_lost(cluster: Head, laptop: Path) -> None:
     """And what was lost can be resumed, also by who has only the head's disk to go by."""
     write_spec(laptop, "lost", epochs=400)
@@ -367,7 +359,6 @@ def test_follow_shows_a_driver_that_is_lost(cluster: Head, laptop: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(290)
 def test_the_doctor_from_afar(cluster: Head, laptop: Path) -> None:
     write_spec(laptop, "ill")
     code, output, errors = run(cluster, laptop, "doctor", "ill.yaml")
@@ -386,7 +377,6 @@ def test_the_doctor_from_afar(cluster: Head, laptop: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(290)
 def test_a_sweep_of_this_machine(tmp_path: Path, laptop: Path) -> None:
     """Without an address the same commands are about the local driver."""
     write_spec(laptop, "near", epochs=400)
@@ -435,7 +425,6 @@ def test_a_sweep_of_this_machine(tmp_path: Path, laptop: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(290)
 def test_sigterm_stops_as_ctrl_c_does(laptop: Path) -> None:
     write_spec(laptop, "ended", epochs=400)
     driver = subprocess.Popen(

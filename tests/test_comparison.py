@@ -15,14 +15,14 @@ from rich.console import Console
 from scipy import stats
 
 from tracking.comparison import Comparison, compare_runs, lower_is_better
-from tracking.differing import differing, notes, progress
-from tracking.grids import pair_grid, score_grid, shown_metrics
-from tracking.inference import pairwise, smallest_difference
-from tracking.merging import by_task
+from tracking.comparison.differing import differing, notes, progress
+from tracking.comparison.grids import pair_grid, score_grid, shown_metrics
+from tracking.comparison.inference import pairwise, smallest_difference
+from tracking.comparison.merging import by_task
+from tracking.comparison.statistics import holm, smallest_effect
+from tracking.comparison.tables import Grid, markdown, p_value, rich_table
+from tracking.comparison.verdict import sentences
 from tracking.runs import RunRecord, SweepRecord
-from tracking.statistics import holm, smallest_effect
-from tracking.tables import Grid, markdown, p_value, rich_table
-from tracking.verdict import sentences
 
 LOSSES = {
     "a": [0.10, 0.12, 0.11, 0.09],

@@ -20,7 +20,6 @@ from click.testing import CliRunner
 from torch import Tensor, nn
 
 from gates import Gate, Routing, TopKGate, gates
-from sweeps.cli_export import COMMANDS
 from sweeps.export import Exported, export, save_tried
 from sweeps.model import Model
 from sweeps.predictor import Predictor, columns
@@ -411,7 +410,7 @@ def test_a_gate_of_the_users_own(finished: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def run(folder: Path, *arguments: str) -> Any:
-    main = Commands(commands=list(COMMANDS))
+    main = Commands(modules={"export": "sweeps.cli_export"})
     return CliRunner().invoke(main, ["export", *arguments, "--folder", str(folder)])
 
 

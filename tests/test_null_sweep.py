@@ -13,8 +13,8 @@ import pytest
 from numpy.random import Generator
 
 from tracking.comparison import compare_runs
+from tracking.comparison.statistics import bca_interval, mean_interval, welch
 from tracking.runs import RunRecord, SweepRecord
-from tracking.statistics import bca_interval, mean_interval, welch
 
 Draw = Callable[[Generator, tuple[int, ...]], np.ndarray]
 DRAWS: dict[str, Draw] = {

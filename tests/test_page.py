@@ -15,13 +15,13 @@ import pytest
 from made_reviews import MADE, PROVENANCE, REASON, SHAPES, SPEC, made, many_gates, one_dead, small
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tracking.comparison.verdict import sentences
 from tracking.figures.album import all_figures
-from tracking.meanings import MEANINGS
-from tracking.page import render
-from tracking.report_files import write_report
-from tracking.report_grids import pairs, predictive, selection
+from tracking.report.files import write_report
+from tracking.report.grids import pairs, predictive, selection
+from tracking.report.meanings import MEANINGS
+from tracking.report.page import render
 from tracking.selection import selection_metrics
-from tracking.verdict import sentences
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 MOST_BYTES = 1_500_000

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tracking.comparison.rank_report import rank_grid, rank_sentences
+from tracking.comparison.ranking import Ranking, critical_difference, rank_gates
+from tracking.comparison.tables import markdown
 from tracking.figures.ranks import critical_differences
 from tracking.figures.style import save
-from tracking.rank_report import rank_grid, rank_sentences
-from tracking.ranking import Ranking, critical_difference, rank_gates
-from tracking.tables import markdown
 
 BY_TASK = {
     "t1": {"a": 0.1, "b": 0.2, "c": 0.3},

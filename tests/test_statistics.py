@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from tracking.statistics import (
+from tracking.comparison.statistics import (
     bca_interval,
     differences,
     holm,

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from tracking.figures import courses, scores, search, selection
 from tracking.figures.panels import MOST_TOGETHER
 from tracking.figures.slices import slices
-from tracking.review import Review
+from tracking.report.review import Review
 
 NOT_EVALUATED = "Nothing has been evaluated yet."
 NO_WEIGHTS = "The record of this sweep has no weights by target and expert."

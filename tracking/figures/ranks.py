@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tracking.comparison.ranking import LEAST_GATES, LEAST_TASKS, Ranking
 from tracking.figures.style import INK, WIDTH, looks, whole
-from tracking.ranking import LEAST_GATES, LEAST_TASKS, Ranking
 
 ROW = 0.28
 """Inches of height for a gate's name."""

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from tracking.comparison import Comparison
-from tracking.costs import COSTS, Values, costs
+from tracking.comparison.statistics import mean_interval
 from tracking.figures.style import INK, WIDTH, Look, fit, grid, looks
+from tracking.report.costs import COSTS, Values, costs
 from tracking.runs import SweepRecord
-from tracking.statistics import mean_interval
 
 LOSS = "test/loss"
 ROW = 0.3

@@ -10,13 +10,13 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from tracking import report_grids as grids
+from tracking.comparison.tables import BOLD, Grid
+from tracking.comparison.verdict import sentences
 from tracking.figures.album import Plate
 from tracking.figures.inline import svg
-from tracking.meanings import MEANINGS
-from tracking.review import Review
-from tracking.tables import BOLD, Grid
-from tracking.verdict import sentences
+from tracking.report import grids
+from tracking.report.meanings import MEANINGS
+from tracking.report.review import Review
 
 Block = Grid | Plate | Mapping[str, str]
 """A table, a figure, or metrics and what they mean."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from tracking.best_trials import LOSS, BestTrials, Summary
 from tracking.comparison import lower_is_better
-from tracking.tables import Grid, metric_title, number, p_value, p_words
+from tracking.comparison.best_trials import LOSS, BestTrials, Summary
+from tracking.comparison.tables import Grid, metric_title, number, p_value, p_words
 
 
 def trial_grid(found: BestTrials, title: str) -> Grid:

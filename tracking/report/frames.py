@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from tracking.costs import costs
-from tracking.inference import pairwise
-from tracking.report_grids import LOSS, configuration
-from tracking.review import Review
+from tracking.comparison.inference import pairwise
+from tracking.report.costs import costs
+from tracking.report.grids import LOSS, configuration
+from tracking.report.review import Review
 
 
 def frames(review: Review) -> dict[str, pd.DataFrame]:

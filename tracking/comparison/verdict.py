@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from tracking.budgets import WAITING, Budget
 from tracking.comparison import Comparison, Score, Test, has_direction, lower_is_better
-from tracking.inference import smallest_difference, testable
-from tracking.statistics import ALPHA, smallest_p
-from tracking.tables import listed, metric_title, p_words
+from tracking.comparison.budgets import WAITING, Budget
+from tracking.comparison.inference import smallest_difference, testable
+from tracking.comparison.statistics import ALPHA, smallest_p
+from tracking.comparison.tables import listed, metric_title, p_words
 
 MOST_SENTENCES = 5
 """Of more gates than this, each is named in a list instead of a sentence of its own."""

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from tracking.budgets import Budget, budget
-from tracking.conditions import Conditions, conditions, seed_of
-from tracking.merging import side_by_side, sweep_labels
-from tracking.plain import plain, to_json
+from tracking.comparison.budgets import Budget, budget
+from tracking.comparison.conditions import Conditions, conditions, seed_of
+from tracking.comparison.merging import side_by_side, sweep_labels
+from tracking.comparison.plain import plain, to_json
+from tracking.comparison.statistics import ALPHA, RESOLUTION, holm, mean_interval, paired_t
 from tracking.runs import RunRecord, SweepRecord
-from tracking.statistics import ALPHA, RESOLUTION, holm, mean_interval, paired_t
 
 LOWER_IS_BETTER = ("loss", "mse", "mae", "rmse", "error")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tracking.comparison import Comparison
-from tracking.grids import score_grid
-from tracking.tables import markdown
-from tracking.verdict import sentences
+from tracking.comparison.grids import score_grid
+from tracking.comparison.tables import markdown
+from tracking.comparison.verdict import sentences
 
 MOST_CHARACTERS = 7500
 """MLflow cuts a tag at 8,000, in the middle of a table."""

@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tracking.budgets import Budget
 from tracking.comparison import Comparison
-from tracking.costs import COSTS, costs
-from tracking.grids import MOST_COLUMNS, pair_grid, score_grid
-from tracking.inference import pairwise
-from tracking.meanings import MEANINGS
+from tracking.comparison.budgets import Budget
+from tracking.comparison.grids import MOST_COLUMNS, pair_grid, score_grid
+from tracking.comparison.inference import pairwise
+from tracking.comparison.statistics import mean_interval
+from tracking.comparison.tables import Grid, number
+from tracking.report.costs import COSTS, costs
+from tracking.report.meanings import MEANINGS
 from tracking.runs import SweepRecord
-from tracking.statistics import mean_interval
-from tracking.tables import Grid, number
 
 LOSS = "test/loss"
 A_BLOCK = 6

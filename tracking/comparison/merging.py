@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from tracking.conditions import data_of, options_of, task_of
+from tracking.comparison.conditions import data_of, options_of, task_of
 from tracking.runs import SweepRecord
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.markup import escape
 from rich.table import Table
 
-from tracking.statistics import ALPHA
+from tracking.comparison.statistics import ALPHA
 
 BOLD = re.compile(r"\*\*(.+?)\*\*")
 

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from registry import near_misses
-from tracking.budgets import budget
 from tracking.comparison import lower_is_better
-from tracking.merging import side_by_side
+from tracking.comparison.budgets import budget
+from tracking.comparison.merging import side_by_side
+from tracking.comparison.statistics import ALPHA, RESOLUTION, welch
 from tracking.runs import RunRecord, SweepRecord
-from tracking.statistics import ALPHA, RESOLUTION, welch
 
 SHARE = 0.05
 LOSS = "val/loss"

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from tracking.comparison import lower_is_better
-from tracking.statistics import ALPHA, Array
+from tracking.comparison.statistics import ALPHA, Array
 
 LEAST_TASKS, LEAST_GATES = 2, 3
 """Friedman's test needs at least so many."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tracking.figures.album import all_figures
 from tracking.figures.style import save
-from tracking.page import render
-from tracking.report_frames import frames
-from tracking.review import Review
+from tracking.report.frames import frames
+from tracking.report.page import render
+from tracking.report.review import Review
 
 
 def write_report(review: Review, folder: str | Path) -> list[Path]:

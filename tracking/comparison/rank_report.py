@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from tracking.ranking import LEAST_GATES, LEAST_TASKS, Apart, Ranking
-from tracking.statistics import ALPHA
-from tracking.tables import Grid, listed, metric_title, p_words
+from tracking.comparison.ranking import LEAST_GATES, LEAST_TASKS, Apart, Ranking
+from tracking.comparison.statistics import ALPHA
+from tracking.comparison.tables import Grid, listed, metric_title, p_words
 
 MOST_TASKS = 5
 """With more tasks than this, and than gates, they are the rows."""

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from tracking.comparison import Comparison, lower_is_better
-from tracking.inference import Pair
-from tracking.statistics import ALPHA
-from tracking.tables import Grid, metric_title, number, p_value
+from tracking.comparison.inference import Pair
+from tracking.comparison.statistics import ALPHA
+from tracking.comparison.tables import Grid, metric_title, number, p_value
 
 MOST_METRICS = 12
 SHOWN = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tracking.conditions import Conditions
+from tracking.comparison.conditions import Conditions
 
 
 def progress(sweep: Conditions) -> str:

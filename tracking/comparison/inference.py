@@ -9,7 +9,7 @@ from itertools import combinations
 
 from registry import near_misses
 from tracking.comparison import Comparison, has_direction, lower_is_better
-from tracking.statistics import (
+from tracking.comparison.statistics import (
     Array,
     bca_interval,
     differences,
