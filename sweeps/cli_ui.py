@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -62,11 +62,12 @@ def _serve(uri: str, host: str, port: int, log: Path, page: str) -> None:
     """Run MLflow's server until Ctrl-C, a signal or its own end."""
     try:
         with ExitStack() as running:
-            running.enter_context(_as_ctrl_c(signal.SIGTERM, signal.SIGHUP))
+            check = running.enter_context(_noting(signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
             with Console(stderr=True).status("MLflow's server starts"):
-                server = running.enter_context(serve(uri, host=host, port=port, log=log))
+                served = serve(uri, host=host, port=port, log=log, check=check)
+                server = running.enter_context(served)
             click.echo(f"Dashboard: {server.address}/{page}  (Ctrl-C ends it)")
-            server.wait()
+            server.wait(check)
     except KeyboardInterrupt:
         pass
     except ValueError as error:
@@ -76,11 +77,20 @@ def _serve(uri: str, host: str, port: int, log: Path, page: str) -> None:
 
 
 @contextmanager
-def _as_ctrl_c(*numbers: signal.Signals) -> Iterator[None]:
-    """Let signals end this process as Ctrl-C does, which ends what it started too."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+def _noting(*numbers: signal.Signals) -> Iterator[Callable[[], None]]:
+    """Note signals; yield what raises :class:`KeyboardInterrupt` after one has come.
+
+    Raised by the signal itself it could be lost: Python ignores what meets its garbage collector.
+    """
+    came: list[int] = []
+
+    def check() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in numbers}
     try:
-        yield
+        yield check
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -185,9 +185,10 @@ class Work:
         torch.save(state, folder / STATE)
 
     def save_model(self, path: Path) -> None:
-        """Write the member of lowest validation loss: how to make it, and its tensors."""
+        """Write the member of lowest validation loss that did not fail, and how to make it."""
         courses = self.training.courses
-        best = min(range(len(courses)), key=lambda member: courses[member].best_loss)
+        scored = [index for index, course in enumerate(courses) if course.end != "failed"]
+        best = min(scored or range(len(courses)), key=lambda member: courses[member].best_loss)
         member = self.job.members[best]
         model = {
             "gate": self.job.gate,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracking.comparison import compare_runs
-from tracking.review import IMPORTANCE_COLUMNS, TRIAL_COLUMNS, WEIGHT_COLUMNS, Review
+from tracking.report.review import IMPORTANCE_COLUMNS, TRIAL_COLUMNS, WEIGHT_COLUMNS, Review
 from tracking.runs import RunRecord, SweepRecord
 
 SPEC = "name: made\ntask: <planted & made>\ngates: [a, b]\n"

@@ -15,7 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it when it is imported
+
 import psutil
+import ray
 import requests
 
 ROOT = Path(__file__).parent.parent
@@ -154,6 +157,4 @@ def free_ports(count: int) -> list[int]:
 
 def _own_address() -> str:
     """Return the address by which Ray knows this machine."""
-    import ray
-
     return str(ray.util.get_node_ip_address())

@@ -173,7 +173,7 @@ def expand(page: Page, run_id: str) -> None:
 
 def test_the_address_leads_to_the_sweep_and_its_verdict(page: Page, shown: Shown) -> None:
     page.goto(shown.page)
-    expect(page.get_by_role("heading", name="shown")).to_be_visible()
+    expect(page.get_by_role("heading", name="shown", exact=True)).to_be_visible()
     expect(page.get_by_test_id("note-view-outer-container").first).to_contain_text(shown.verdict)
     for gate in GATES:
         expect(page.get_by_role("link", name=gate, exact=True).first).to_be_visible()

@@ -189,6 +189,19 @@ def test_no_server_outlives_the_command(folder: Path, number: signal.Signals) ->
 
 
 @pytest.mark.slow
+@linux
+def test_the_end_before_the_server_answers(folder: Path) -> None:
+    process = command(folder)
+    deadline = time.monotonic() + 120
+    while not (groups := servers(process)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60) == ("", None)
+    assert process.returncode == 0
+    assert groups and not left(groups, 0.0)
+
+
+@pytest.mark.slow
 def test_an_empty_store_on_another_address(tmp_path: Path) -> None:
     """MLflow lets in whom it is told to: here who asks for the address that was asked for."""
     Store(default_uri(tmp_path), "e")

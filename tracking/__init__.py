@@ -1,1 +1,15 @@
 """Tracking: what is recorded, read back, compared and drawn."""
+
+import logging
+import os
+
+# MLflow reads these when it is imported, by whichever module here comes first.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# A server that is away is known in seconds, not minutes: who writes here tries again by itself.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a trial
+for _name in ("alembic", "mlflow.store.db.utils"):  # a new database tells of each migration
+    logging.getLogger(_name).setLevel(logging.WARNING)

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tracking.store_errors import masked
 LOOPBACK = "127.0.0.1"
 LOCAL = {"0.0.0.0": LOOPBACK, "::": "::1"}
 """Where this machine reaches a server that listens everywhere."""
+Check = Callable[[], None]
 START_SECONDS, STOP_SECONDS = 120.0, 5.0
 POLL_SECONDS = 0.1
 OPTIONS = "--log-level warning --timeout-graceful-shutdown 1"
@@ -78,7 +79,7 @@ class Server:
         # The store comes last and not as an argument, which every user of the machine could read.
         return {**ours, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
 
-    def wait_until_it_answers(self) -> None:
+    def wait_until_it_answers(self, check: Check) -> None:
         """Return when pages can be had.
 
         Raises:
@@ -90,17 +91,20 @@ class Server:
             if time.monotonic() > deadline:
                 message = f"MLflow's server does not answer in {START_SECONDS:g} s; see {self.log}."
                 raise NotServing(message)
+            check()
             time.sleep(POLL_SECONDS)
         self._check_alive()  # or it was another's answer
 
-    def wait(self) -> None:
-        """Wait for its end, which it has none of by itself.
+    def wait(self, check: Check) -> None:
+        """Wait until the check raises an error.
 
         Raises:
-            NotServing: When it has ended.
+            NotServing: If the server ends by itself.
         """
-        self._process.wait()
-        self._check_alive()
+        while True:
+            check()
+            self._check_alive()
+            time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
         """End it and all that it started."""
@@ -136,7 +140,9 @@ class Server:
 
 
 @contextmanager
-def serve(uri: str, *, host: str = LOOPBACK, port: int = 0, log: Path) -> Iterator[Server]:
+def serve(
+    uri: str, *, host: str = LOOPBACK, port: int = 0, log: Path, check: Check = lambda: None
+) -> Iterator[Server]:
     """Run a server on a store until the end of the context, from when it answers.
 
     Args:
@@ -144,23 +150,24 @@ def serve(uri: str, *, host: str = LOOPBACK, port: int = 0, log: Path) -> Iterat
         host: The address to listen on.
         port: The port to listen on; 0 for a free one.
         log: The file for all that it says, written anew.
+        check: Called while it starts; what it raises ends the server.
 
     Raises:
         ValueError: If the host or the port cannot be had.
         NotServing: If it does not start.
     """
-    server = _start(uri, host, port, log)
+    server = _start(uri, host, port, log, check)
     try:
         yield server
     finally:
         server.stop()
 
 
-def _start(uri: str, host: str, port: int, log: Path) -> Server:
+def _start(uri: str, host: str, port: int, log: Path, check: Check) -> Server:
     while True:
         server = Server(uri, host, check_port(host, port), log)
         try:
-            server.wait_until_it_answers()
+            server.wait_until_it_answers(check)
             return server
         except NotServing:
             server.stop()

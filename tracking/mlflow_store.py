@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import functools
-import logging
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# A server that is away is known in seconds, not minutes: who writes here tries again by itself.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-for _name in ("alembic", "mlflow.store.db.utils"):  # a new database tells of each migration
-    logging.getLogger(_name).setLevel(logging.WARNING)
-
-from mlflow import MlflowClient  # noqa: E402 - after its environment
-from mlflow.entities import Metric, Param, Run, RunTag, ViewType  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
-from mlflow.protos.databricks_pb2 import (  # noqa: E402
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import (
     INVALID_PARAMETER_VALUE,
     RESOURCE_ALREADY_EXISTS,
     ErrorCode,
 )
 
-from tracking.mlflow_check import check_store  # noqa: E402
-from tracking.mlflow_errors import store_errors  # noqa: E402
+from tracking.mlflow_check import check_store
+from tracking.mlflow_errors import store_errors
 
 IDENTITY = "gatelab.identity"
 PARENT = "mlflow.parentRunId"
