@@ -11,21 +11,18 @@ from sweeps.display import Display
 from sweeps.home import Home, local_sweeps
 from sweeps.jobs import Setting
 from sweeps.provenance import provenance
-from sweeps.record import DESCRIPTION, Record
+from sweeps.record import Record
+from sweeps.reporting import record_report
 from sweeps.space import space
 from sweeps.spec import Spec, SpecError
 from sweeps.studies import Study, open_studies
 from sweeps.sweep import Plan, Sweep, rungs
 from sweeps.training import Recipe
 from tracking.comparison import Comparison
-from tracking.figures.album import file_name
 from tracking.mlflow_read import sweep_names
 from tracking.mlflow_store import default_uri
 from tracking.recorder import Recorder
-from tracking.report.description import description
-from tracking.report.files import write_report
-from tracking.report.review import read_review
-from tracking.store_errors import is_there
+from tracking.store_errors import is_there, masked
 
 FOLDER = Path("gatelab")
 """Beside the user's work: the store, and a folder for each sweep."""
@@ -170,22 +167,13 @@ def _compare(spec: Spec, home: Home, recorder: Recorder) -> Comparison:
     _deliver(spec, home, recorder)
     recorder.end_run(spec.name, "FINISHED", {"end": "finished"})
     _deliver(spec, home, recorder)
-    review = read_review(home.uri, spec.name)
-    for path in write_report(review, home.path / "report"):
-        folder = path.parent.relative_to(home.path / "report")
-        recorder.log_artifact(spec.name, path, "" if folder == Path() else str(folder))
-    for label in review.comparison.gates:
-        heatmap = home.path / "report" / "figures" / f"weights-{file_name(label)}.png"
-        if heatmap.exists():
-            recorder.log_artifact(f"{spec.name}/{label}", heatmap)
-    recorder.set_tags(spec.name, {DESCRIPTION: description(review.comparison)})
-    return review.comparison
+    return record_report(home, recorder)
 
 
 def _deliver(spec: Spec, home: Home, recorder: Recorder) -> None:
     """Wait until the record has everything."""
     if not recorder.flush():
         raise Undelivered(
-            f"All results of {spec.name!r} lie in {home.path}, but MLflow at {home.uri} cannot be "
-            f"reached ({recorder.problem}); `gatelab resume {spec.name}` delivers them."
+            f"All results of {spec.name!r} lie in {home.path}, but MLflow at {masked(home.uri)} "
+            f"cannot be reached ({recorder.problem}); `gatelab resume {spec.name}` delivers them."
         )
