@@ -14,9 +14,6 @@ from sweeps.terminal import FAILED, folder_option, refuse, stop, uri_option
 from tracking.dashboard import LOOPBACK, NotServing, serve
 from tracking.store_errors import check_there, is_server, masked, without_login, writing
 
-TRAINING = "workflowType=machine_learning"
-"""In an address: MLflow's side bar has what training leaves, not what language models do."""
-
 
 @click.command()
 @click.argument("sweep", required=False)
@@ -44,7 +41,7 @@ def ui(
 def _page(uri: str, sweep: str | None) -> str:
     """Return the page of a sweep, by default the newest; the first page where there is none."""
     from tracking.mlflow_errors import store_errors
-    from tracking.mlflow_read import sweep_names, sweep_page
+    from tracking.mlflow_read import TRAINING, sweep_names, sweep_page
 
     check_there(uri)
     try:

@@ -125,7 +125,7 @@ def test_output_ends_with_table_verdict_and_dashboard(finished: tuple[Path, str]
     _, output = finished
     for expected in ("test loss", "finished/pruned/failed", "has the lowest test loss"):
         assert expected in output
-    assert output.strip().endswith("Dashboard: gatelab ui")
+    assert output.strip().endswith("Dashboard: gatelab ui small")
     assert "Traceback" not in output
     assert "Warning" not in output
 
@@ -211,7 +211,7 @@ def test_artifacts(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     artifacts = {path.name: path for path in (folder / "gatelab" / "artifacts").rglob("*.*")}
     for label in ("dselect_k", "top_k", "softmax"):
-        assert artifacts[f"{label}-weights.png"].read_bytes().startswith(b"\x89PNG")
+        assert artifacts[f"weights-{label}.png"].read_bytes().startswith(b"\x89PNG")
         model = torch.load(artifacts[f"{label}.pt"], weights_only=True)
         assert model["gate"] == label
     scores = pd.read_csv(artifacts["comparison.csv"])
@@ -233,7 +233,7 @@ def test_compare_and_a_second_launch(finished: tuple[Path, str]) -> None:
     message, _ = again.communicate()
     assert again.returncode == 2
     assert "sweep 'small' is there already" in message
-    assert run(folder, "resume", "small").strip().endswith("Dashboard: gatelab ui")
+    assert run(folder, "resume", "small").strip().endswith("Dashboard: gatelab ui small")
     assert len(read(folder, "small").runs) == 25
 
 

@@ -19,8 +19,9 @@ from click.testing import CliRunner
 
 from sweeps.cli import main
 from tracking import dashboard
-from tracking.dashboard import check_port, serve
+from tracking.dashboard import serve
 from tracking.mlflow_store import Store, connect, default_uri
+from tracking.ports import check_port
 
 REPORT = "<!doctype html><html><body>the answer</body></html>"
 

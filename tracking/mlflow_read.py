@@ -18,6 +18,9 @@ from tracking.mlflow_store import connect, metric_key, search
 from tracking.runs import COUNTS, STAGES, RunRecord, SweepRecord
 from tracking.store_errors import masked
 
+TRAINING = "workflowType=machine_learning"
+"""In an address: MLflow's side bar has what training leaves, not what language models do."""
+
 
 @reading
 def read_sweep(uri: str, sweep: str, *, trials: bool = False) -> SweepRecord:
