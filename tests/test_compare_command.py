@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sweeps.answers import ask
+from sweeps.cli import main
 from sweeps.cli_compare import compare as command
 from sweeps.comparing import compare
 from tests.made_sweeps import MadeSweep
@@ -208,20 +209,12 @@ def test_bad_input_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(group(), ["compare", *words, "--folder", str(folder)])
+    result = CliRunner().invoke(main, ["compare", *words, "--folder", str(folder)])
     lines = [line for line in result.stderr.splitlines() if "are ignored" not in line]
     assert (result.exit_code, len(lines)) == (2, 1), result.output
     assert lines[0].startswith("gatelab: ") and message in lines[0]
     assert result.stdout == ""
     assert list(tmp_path.iterdir()) == []
-
-
-def group() -> object:
-    from sweeps.terminal import Commands
-
-    found = Commands()
-    found.add_command(command)
-    return found
 
 
 def test_no_sweep_at_all(folder: Path) -> None:
