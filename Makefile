@@ -6,16 +6,19 @@ READY := $(VENV)/.ready
 export RAY_AUTH_MODE ?= token
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: demo test test-fast check lint format benchmarks clean
+.PHONY: demo test test-cluster check lint format benchmarks clean
 
 demo: $(READY)  ## run the example sweep to its end and print the table
 	$(BIN)/gatelab launch examples/digits.yaml --name digits-$$(date +%Y%m%d-%H%M%S)
 
 test: check  ## static checks, then every test
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not cluster"
+
+test-cluster: $(READY)  ## three hosts on this machine, brought up over SSH
+	$(BIN)/python -m pytest tests/cluster
 
 check: lint  ## static checks and the fast tests
-	$(BIN)/python -m pytest -m "not slow" -n 2
+	$(BIN)/python -m pytest -m "not slow and not cluster" -n 2
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,0 +1,246 @@
+"""A cluster of hosts, brought up as docs/cluster.md says, with an object store beside it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.hosts import ROOT, Host, Process, wait
+from cluster.lan import Lan, lan
+
+ROLES = {
+    "node": r"node\.sh run",
+    "postgres": r"bin/postgres -D",
+    "mlflow": r"mlflow server",
+    "ray": r"bin/ray start",
+    "gcs": r"gcs_server ",
+    "raylet": r"raylet/raylet ",
+    "dashboard": r"dashboard/dashboard\.py",
+    "driver": r"python\S* (\S*/gatelab|-m sweeps)",
+    "trial": r"^ray::(ResourceTrainable|Worker)",
+}
+"""What runs on the hosts, and how its command line is known."""
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """Ports of this machine that lead to the head's loopback, as `ssh -L` makes them."""
+
+    dashboard: str
+    """The address of Ray's dashboard and job API."""
+    mlflow: str
+
+
+class Cluster:
+    """Hosts of a network, with what the scripts need to bring them up."""
+
+    def __init__(self, network: Lan, store: ObjectStore, settings: Mapping[str, str]) -> None:
+        """Write the user's files: hosts and settings.
+
+        Args:
+            network: Its hosts are the cluster's, the head first.
+            store: Where states, models and artifacts go.
+            settings: More lines of settings.env.
+        """
+        self.lan, self.store = network, store
+        self.file = network.folder / "hosts.txt"
+        self.settings = network.folder / "settings.env"
+        self.file.write_text("".join(f"root@{host.address} {OPTIONS}\n" for host in network.hosts))
+        lines = {**store.settings, "GATELAB_VENV": sys.prefix, **settings}
+        self.settings.write_text("".join(f"{key}='{value}'\n" for key, value in lines.items()))
+        self.settings.chmod(0o600)
+
+    @property
+    def hosts(self) -> list[Host]:
+        return self.lan.hosts
+
+    @property
+    def head(self) -> Host:
+        return self.hosts[0]
+
+    def script(self, command: str, *words: str, check: bool = True) -> str:
+        """Run `cluster/hosts.sh COMMAND hosts.txt WORDS` as the user does; return its output."""
+        result = subprocess.run(
+            [str(ROOT / "cluster" / "hosts.sh"), command, str(self.file), *words],
+            env={**os.environ, "GATELAB_SSH": " ".join(self.lan.ssh),
+                 "GATELAB_SETTINGS": str(self.settings)},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert not check or not result.returncode, result.stdout
+        return result.stdout
+
+    def up(self) -> str:
+        """Bring up what is not up."""
+        return self.script("up")
+
+    def down(self) -> str:
+        return self.script("down")
+
+    def add(self) -> Host:
+        """Switch on one more host and have it join."""
+        host = self.lan.add()
+        self.script("add", f"root@{host.address}", *OPTIONS.split())
+        return host
+
+    def remove(self, host: Host) -> None:
+        """Have a host leave, and switch it off for good; the last one that was added."""
+        self.script("remove", f"root@{host.address}")
+        host.remove()
+        self.hosts.remove(host)
+
+    def mend(self) -> None:
+        """Bring everything up again, whatever was switched off, cut, killed or taken down."""
+        for host in self.hosts:
+            if not host.running:
+                host.start()
+            host.restore()
+        whole = all(host.find(ROLES["raylet"]) for host in self.hosts)
+        if not (whole and self.head.find(ROLES["mlflow"])):
+            self.up()
+
+    def nodes(self) -> int:
+        """Return how many nodes the head's Ray has alive, 0 if it does not answer."""
+        text = self.head.ssh(". ~/.gatelab/env; timeout 20 ray status 2>&1", check=False).stdout
+        return text.count("\n 1 node_")
+
+    def wait_for_nodes(self, count: int, seconds: float = 120) -> None:
+        """Wait until Ray has so many nodes.
+
+        Raises:
+            TimeoutError: If it has not within so many seconds.
+        """
+        wait(lambda: self.nodes() == count, seconds, f"{count} nodes")
+
+    def kill(self, host: Host, role: str, sign: int = signal.SIGKILL) -> list[Process]:
+        """Send a signal to what has one of the ROLES on a host."""
+        return host.kill(ROLES[role], sign)
+
+    @property
+    def token(self) -> str:
+        """Ray's."""
+        return (self.head.home / ".gatelab" / "ray_token").read_text()
+
+    @property
+    def password(self) -> str:
+        """MLflow's."""
+        return self.head.ssh('. ~/.gatelab/env; printf %s "$MLFLOW_TRACKING_PASSWORD"').stdout
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client's environment needs beside the tunnel's addresses."""
+        return {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": self.token,
+            "MLFLOW_TRACKING_USERNAME": "gatelab",
+            "MLFLOW_TRACKING_PASSWORD": self.password,
+        }
+
+    @contextmanager
+    def tunnel(self) -> Iterator[Tunnel]:
+        """Hold SSH's tunnel to the head's loopback."""
+        dashboard, mlflow = free_port(), free_port()
+        command = [*self.lan.ssh, "-N", "-o", "ExitOnForwardFailure=yes",
+                   "-L", f"127.0.0.1:{dashboard}:127.0.0.1:8265",
+                   "-L", f"127.0.0.1:{mlflow}:127.0.0.1:5000", self.head.address]  # fmt: skip
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        try:
+            wait(lambda: answers(dashboard) and answers(mlflow), 15, "the tunnel")
+            yield Tunnel(f"http://127.0.0.1:{dashboard}", f"http://127.0.0.1:{mlflow}")
+        finally:
+            process.kill()
+            process.wait()
+
+
+OPTIONS = "--num-cpus=1 --object-store-memory=200000000"
+"""Of `ray start` on each host: three share this machine."""
+
+
+class ObjectStore:
+    """An S3-compatible store on the network, on no host of the cluster."""
+
+    def __init__(self, network: Lan) -> None:
+        """Start it, empty."""
+        self.address = f"{network.address}:9000"
+        self.secret = secrets.token_hex(20)
+        self.log = network.folder / "store.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The lines of settings.env for it."""
+        return {
+            "GATELAB_STORAGE": f"s3://gatelab/sweeps?endpoint_override={self.address}&scheme=http",
+            "AWS_ACCESS_KEY_ID": "key-of-the-store",
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def start(self) -> None:
+        """Start it; what it had is lost."""
+        host, _, port = self.address.partition(":")
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "moto.server", "-H", host, "-p", port],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        wait(lambda: answers(int(port), host), 30, "the object store")
+        import boto3
+
+        keys = self.settings
+        boto3.client(
+            "s3",
+            endpoint_url=f"http://{self.address}",
+            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+            region_name=keys["AWS_DEFAULT_REGION"],
+        ).create_bucket(Bucket="gatelab")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@contextmanager
+def cluster(
+    folder: Path, *, hosts: int = 3, settings: Mapping[str, str] | None = None
+) -> Iterator[Cluster]:
+    """Have hosts on a network with an object store; :meth:`Cluster.up` makes them a cluster.
+
+    Raises:
+        NoHosts: If this machine cannot make hosts.
+    """
+    with ExitStack() as stack:
+        network = stack.enter_context(lan(folder))
+        for _ in range(hosts):
+            network.add()
+        store = ObjectStore(network)
+        stack.callback(store.stop)
+        paths = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+        yield Cluster(network, store, {**paths, **(settings or {})})
+
+
+def free_port() -> int:
+    """Return a port of loopback that nothing listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def answers(port: int, host: str = "127.0.0.1") -> bool:
+    """Return whether something accepts a connection."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return not probe.connect_ex((host, port))
