@@ -148,6 +148,20 @@ def test_a_refused_record_does_not_hold_up_the_others(
     assert "gone.png" in caplog.text
 
 
+@pytest.mark.slow
+def test_flush_waits_as_long_as_something_arrives(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tracking.recorder.RECORDS_AT_ONCE", 1)
+    taken = recorder(tmp_path, uri)
+    start(taken, "s")
+    assert taken.flush()
+    for number in range(400):
+        start(taken, f"s/{number}", parent="s")
+    assert taken.flush(2.0)  # all of them take longer
+    taken.close()
+
+
 WRITER = """
 import sys, time
 from tracking.recorder import Recorder

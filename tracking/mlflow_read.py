@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from registry import near_misses
 from tracking.mlflow_errors import reading
-from tracking.mlflow_store import connect, metric_key, search
+from tracking.mlflow_store import PAGE, connect, metric_key, search
 from tracking.runs import COUNTS, STAGES, RunRecord, SweepRecord
 from tracking.store_errors import masked
 
@@ -46,7 +47,7 @@ def read_sweep(uri: str, sweep: str, *, trials: bool = False) -> SweepRecord:
         found += search(client, experiments, f"{query} and tags.stage = 'search'")
     runs = [_record(run) for run in found]
     ours = tuple(run for run in runs if run.stage in STAGES)
-    foreign = sum(1 for _ in search(client, experiments, "tags.sweep IS NULL"))
+    foreign = sum(1 for _ in islice(search(client, experiments, "tags.sweep IS NULL"), PAGE))
     return SweepRecord(sweep, ours, len(runs) - len(ours) + foreign, uri)
 
 

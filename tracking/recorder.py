@@ -100,14 +100,20 @@ class Recorder:
         self._take("end", identity, status=status, tags=dict(tags))
 
     def flush(self, timeout: float = 60.0) -> bool:
-        """Wait until everything is delivered; return whether it is."""
+        """Wait until everything is delivered, or nothing has been for so long; return whether."""
+        position = -1
+        while self.pending and self.journal.position > position:
+            position = self.journal.position
+            self._wait(timeout)
+        return not self.pending
+
+    def _wait(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         self._hurry.set()
         self._news.set()
         while self.pending and time.monotonic() < deadline and self._thread.is_alive():
             time.sleep(0.02)
         self._hurry.clear()
-        return not self.pending
 
     @property
     def pending(self) -> int:
@@ -116,7 +122,8 @@ class Recorder:
 
     def close(self, timeout: float = 60.0) -> bool:
         """Deliver what can be, and stop; return whether everything arrived."""
-        arrived = self.flush(timeout)
+        self._wait(timeout)
+        arrived = not self.pending
         self._closing.set()
         self._hurry.set()
         self._news.set()

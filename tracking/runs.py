@@ -45,7 +45,7 @@ class SweepRecord:
     sweep: str
     runs: tuple[RunRecord, ...] = ()
     ignored: int = 0
-    """Runs in its experiment that no sweep wrote."""
+    """Runs in its experiment that no sweep wrote; of very many not all are counted."""
     uri: str = ""
     """MLflow's tracking URI of the store it was read from."""
 
