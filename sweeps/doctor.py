@@ -1,0 +1,117 @@
+"""The doctor: what a cluster needs for a sweep, looked at before anything is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from sweeps.access import ClusterError, check_token
+from sweeps.node_checks import (
+    Check,
+    check_data,
+    check_gpus,
+    check_names,
+    check_plug_ins,
+    check_resources,
+    check_storage,
+    check_versions,
+)
+from sweeps.nodes import Node, join, nodes, on_cluster
+from sweeps.shipping import launched_from
+from sweeps.spec import Spec, SpecError
+from tracking.mlflow_check import check_store
+from tracking.store_errors import StoreUnavailable, masked
+
+
+def check_cluster(spec: Spec, storage: str, code: Path | None = None) -> None:
+    """Join the cluster, and check what must hold there for a sweep; nothing stays written.
+
+    Args:
+        spec: The sweep's.
+        storage: The place of :class:`sweeps.storage.Storage`.
+        code: The working directory of all workers, where a job has not set it.
+
+    Raises:
+        SpecError: With the first thing that does not hold.
+    """
+    try:
+        join(code)
+    except ClusterError as error:
+        raise SpecError("", "", str(error)) from error
+    for check in _needed(nodes(), spec, storage):
+        if not check.ok:
+            raise SpecError("", check.path, check.line)
+
+
+def _needed(found: Sequence[Node], spec: Spec, storage: str) -> Iterator[Check]:
+    yield check_folder()
+    yield check_versions(found, launched_from())
+    yield check_resources(found, spec.resources)
+    yield check_names(found, spec)
+    if len(found) > 1:  # the driver has read its own node's data
+        yield check_data(found, spec)
+    yield check_storage(found, storage)
+
+
+def examine(spec: Spec | None, storage: str, uri: str) -> Iterator[Check]:
+    """Yield every check as soon as it is done.
+
+    Args:
+        spec: What is to be launched, where that is known.
+        storage: As above.
+        uri: MLflow's tracking URI.
+    """
+    steps = [("token", check_token), ("cluster", _joined)]
+    for name, act in steps if on_cluster() else reversed(steps):  # Ray makes a token for itself
+        yield (check := _tried(name, act))
+        if not check.ok:
+            return
+    found = nodes()
+    if launched_from() is not None:
+        yield check_folder()
+    yield check_versions(found, launched_from())
+    yield check_gpus(found)
+    yield check_plug_ins(found)
+    if spec is not None:
+        yield check_resources(found, spec.resources)
+        yield check_names(found, spec)
+        yield check_data(found, spec)
+    yield check_storage(found, storage)
+    yield check_mlflow(uri)
+
+
+def _tried(name: str, act: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, act())
+    except ClusterError as error:
+        return Check(name, False, str(error))
+
+
+def _joined() -> str:
+    join()
+    found = nodes()
+    cpus, gpus = sum(node.cpus for node in found), sum(node.gpus for node in found)
+    return f"nodes: {len(found)}, CPUs: {cpus:g}, GPUs: {gpus:g}"
+
+
+def check_folder() -> Check:
+    """Check that a job's driver keeps its files where they outlive the job."""
+    folder = os.environ.get("GATELAB_FOLDER", "")
+    if launched_from() is None or Path(folder).is_absolute():
+        return Check("folder", True, folder)
+    return Check(
+        "folder",
+        False,
+        f"GATELAB_FOLDER must be an absolute path on the head, but there it is {folder!r}",
+        "set it in ~/.gatelab/env on the head, and start Ray there again",
+    )
+
+
+def check_mlflow(uri: str) -> Check:
+    """Check that MLflow can be reached from here, where the driver runs."""
+    try:
+        check_store(uri)
+    except StoreUnavailable as error:
+        return Check("mlflow", False, str(error))
+    return Check("mlflow", True, masked(uri))

@@ -1,0 +1,167 @@
+"""Ray started as on a host: a head with a token of its own, and nodes that join it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it when it is imported
+
+import psutil
+import ray
+import requests
+from ray._raylet import AuthenticationTokenLoader
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head that runs."""
+
+    address: str
+    """Of its dashboard."""
+    ray_address: str
+    """Which nodes and drivers join."""
+    token: str
+    token_path: Path
+    folder: Path
+    """What GATELAB_FOLDER names there; not made yet."""
+    logs: Path
+    """All that Ray has written."""
+
+    def environment(self) -> dict[str, str]:
+        """Return what a command of ours needs to reach it from elsewhere."""
+        return {"RAY_AUTH_TOKEN_PATH": str(self.token_path), "GATELAB_ADDRESS": self.address}
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """Return this process's environment without what a user may have set for a cluster."""
+    users = ("RAY_", "GATELAB_", "MLFLOW_TRACKING", "AWS_")
+    found = {name: value for name, value in os.environ.items() if not name.startswith(users)}
+    ours = {"PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "token", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return {**found, **ours, **more}
+
+
+@contextmanager
+def head(**environment: str) -> Iterator[Head]:
+    """Run a head with two CPUs; drivers and workers inherit the environment."""
+    folder = Path(tempfile.mkdtemp(prefix="gl", dir="/tmp"))  # sockets' paths must be short
+    token, path = secrets.token_hex(32), folder / "token"
+    path.touch(0o600)
+    path.write_text(token)
+    dashboard, gcs, client = free_ports(3)
+    started = Head(
+        f"http://127.0.0.1:{dashboard}",
+        f"{_own_address()}:{gcs}",
+        token,
+        path,
+        folder / "sweeps",
+        folder / "ray",
+    )
+    settings = {"RAY_AUTH_TOKEN_PATH": str(path), "GATELAB_FOLDER": str(started.folder)}
+    options = ["--head", f"--port={gcs}", f"--temp-dir={started.logs}", "--num-cpus=2"]
+    options += [f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
+    try:
+        with _started(options, folder, {**settings, **environment}):
+            _wait_for(started)
+            yield started
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def node(head: Head, folder: Path, *options: str, **environment: str) -> Iterator[psutil.Process]:
+    """Run one more node, which works in a folder; yield its raylet."""
+    settings = {"RAY_AUTH_TOKEN_PATH": str(head.token_path), **environment}
+    with _started([f"--address={head.ray_address}", *options], folder, settings) as process:
+        yield _raylet(process)
+
+
+@contextmanager
+def _started(options: list[str], folder: Path, environment: dict[str, str]) -> Iterator[int]:
+    settings = {"RAY_USAGE_STATS_ENABLED": "0", **environment}
+    # Ports of its own choice, not fixed ones: other tests start Ray at the same time.
+    ports = ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"]
+    with (folder / "console").open("wb") as console:
+        process = subprocess.Popen(
+            [BIN / "ray", "start", "--block", *options, *ports],
+            cwd=folder,
+            env=clean_environment(PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}", **settings),
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+        )
+    try:
+        yield process.pid
+    finally:
+        family = (
+            [*psutil.Process(process.pid).children(recursive=True)]
+            if process.poll() is None
+            else []
+        )
+        process.terminate()
+        psutil.wait_procs(family, timeout=10)
+        for member in family:
+            if member.is_running():
+                member.kill()
+        process.kill()
+        process.wait()
+
+
+def _raylet(pid: int) -> psutil.Process:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for child in psutil.Process(pid).children(recursive=True):
+            if child.name() == "raylet":
+                return child
+        time.sleep(0.2)
+    raise TimeoutError("no raylet was started in a minute")
+
+
+def _wait_for(head: Head) -> None:
+    deadline = time.monotonic() + 90
+    request = {"Authorization": f"Bearer {head.token}"}
+    while time.monotonic() < deadline:
+        try:
+            answer = requests.get(f"{head.address}/api/jobs/", headers=request, timeout=10)
+            if answer.ok:
+                return
+        except requests.RequestException:
+            pass
+        time.sleep(0.3)
+    raise TimeoutError(
+        "the head was not up in 90 s: " + (head.folder.parent / "console").read_text()
+    )
+
+
+def forget_token() -> None:
+    """Let Ray look for this process's token again."""
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that were free a moment ago."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [int(each.getsockname()[1]) for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _own_address() -> str:
+    """Return the address by which Ray knows this machine."""
+    return str(ray.util.get_node_ip_address())

@@ -1,0 +1,477 @@
+"""Sweeps on a real cluster, through the commands, as from a laptop."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+from click.testing import CliRunner
+
+from sweeps.access import ClusterError, check_address, check_locked, check_token
+from sweeps.cli import main
+from tests.ray_heads import Head, clean_environment, forget_token, free_ports, head
+from tracking.mlflow_read import history, read_sweep
+from tracking.mlflow_store import default_uri
+
+SPEC = """
+name: NAME
+task: {name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}
+model: {num_experts: 4}
+gates: [softmax, "remote_gate:remote"]
+training: {max_epochs: EPOCHS, batch_size: 32, patience: null}
+search: {trials: 3, early_stopping: false}
+evaluation: {seeds: 2}
+"""
+MODULE = '''
+import time
+from gates import SoftmaxGate, register_gate
+from remote_helper import PAUSE
+
+@register_gate("remote")
+class Remote(SoftmaxGate):
+    """A gate that only the laptop has, and which takes its time."""
+    def forward(self, x):
+        time.sleep(PAUSE)
+        return super().forward(x)
+'''
+SECRETS = {
+    "MLFLOW_TRACKING_PASSWORD": "hunter2-of-mlflow",
+    "AWS_SECRET_ACCESS_KEY": "hunter2-of-storage",
+}
+"""The head's, beside its token."""
+
+IGNORE_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+"""What a shell does with what it starts in the background."""
+
+# Until the command line has these commands: they are not wired yet.
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(290)]
+
+
+class Other(BaseHTTPRequestHandler):
+    """A server that is no dashboard of Ray, or one that wants no token."""
+
+    text = "hello"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.text.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def other() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Other)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8265", "ray://host:10001", "http://", "auto"])
+def test_addresses_that_cannot_be(address: str) -> None:
+    with pytest.raises(ClusterError, match=f"http://HOST:8265, but got '{address}'"):
+        check_address(address)
+
+
+def test_an_address_where_nobody_answers() -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(ClusterError, match="Connection refused; is the tunnel open"):
+        check_locked(f"http://127.0.0.1:{port}")
+
+
+def test_an_address_of_another_server(other: str) -> None:
+    with pytest.raises(ClusterError, match="answers, but not as Ray's dashboard does"):
+        check_locked(other)
+
+
+def test_a_cluster_that_is_open_to_anyone(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Other, "text", '{"ray_version": "2.60.0"}')
+    with pytest.raises(ClusterError, match="is open to anyone who reaches it: start Ray"):
+        check_locked(other)
+
+
+def test_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    path = tmp_path / "token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
+    with pytest.raises(ClusterError, match=f"there is no token in {path}"):
+        check_token()
+    path.write_text("secret")
+    for mode in (0o644, 0o640, 0o604):
+        path.chmod(mode)
+        with pytest.raises(ClusterError, match=f"mode {mode:o}.*chmod 600 {path}"):
+            check_token()
+    path.chmod(0o600)
+    assert check_token() == str(path)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    assert check_token() == "RAY_AUTH_TOKEN"
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(ClusterError, match="no token is sent while RAY_AUTH_MODE is 'disabled'"):
+        check_token()
+
+
+WAITING = """
+import time
+from sweeps.drivers import interrupt_on_term
+interrupt_on_term()
+try:
+    print("ready", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_driver_started_in_the_background_can_be_stopped(number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING],
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=IGNORE_CTRL_C,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    assert process.communicate(timeout=30)[0] == "interrupted\n"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Head]:
+    with head(**SECRETS, MLFLOW_TRACKING_USERNAME="gatelab") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a gate that no node has, and things that must stay there."""
+    folder = tmp_path_factory.mktemp("laptop")
+    (folder / "remote_gate.py").write_text(MODULE)
+    (folder / "remote_helper.py").write_text("PAUSE = 0.002\n")
+    (folder / ".env").write_text("PASSWORD=hunter2-of-laptop\n")
+    return folder
+
+
+def write_spec(folder: Path, name: str, epochs: int = 2, more: str = "") -> None:
+    text = SPEC.replace("NAME", name).replace("EPOCHS", str(epochs))
+    (folder / f"{name}.yaml").write_text(text + more)
+
+
+def start(
+    folder: Path, *arguments: str, cluster: Head | None = None, **more: Any
+) -> subprocess.Popen[str]:
+    """Start a command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweeps", *arguments],
+        cwd=folder,
+        env=clean_environment(**cluster.environment() if cluster else {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **more,
+    )
+
+
+def run(cluster: Head | None, folder: Path, *arguments: str, **more: str) -> tuple[int, str, str]:
+    """Return exit code, output and errors of a command, without an import of everything anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        environment = clean_environment(**{**(cluster.environment() if cluster else {}), **more})
+        for name in {*os.environ} - {*environment}:
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        forget_token()
+        result = CliRunner().invoke(main, arguments)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def refused(cluster: Head, folder: Path, *arguments: str, **environment: str) -> str:
+    """Return the one line with which a command is refused."""
+    code, _, errors = run(cluster, folder, *arguments, **environment)
+    assert (code, errors.count("\n")) == (2, 1), errors
+    assert errors.startswith("gatelab: ")
+    return errors.strip()
+
+
+@pytest.mark.slow
+def test_ray_refuses_a_request_without_its_token(cluster: Head) -> None:
+    jobs, job = f"{cluster.address}/api/jobs/", {"entrypoint": "true"}
+    for headers, code in (({}, 401), ({"Authorization": "Bearer wrong"}, 403)):
+        assert requests.get(jobs, headers=headers).status_code == code
+        assert requests.post(jobs, headers=headers, json=job).status_code == code
+    assert requests.get(jobs, headers=token_header(cluster)).json() == []
+
+
+@pytest.mark.slow
+def test_ray_refuses_a_request_of_a_foreign_page(cluster: Head) -> None:
+    """Such a page has no token where it has bound a name anew, and an Origin in any case."""
+    jobs, job = f"{cluster.address}/api/jobs/", {"entrypoint": "true"}
+    rebound = {"Host": "evil.example:8265"}
+    assert requests.get(jobs, headers=rebound).status_code == 401
+    assert requests.post(jobs, headers=rebound, json=job).status_code == 401
+    foreign = {"Origin": "http://evil.example", **token_header(cluster)}
+    assert requests.post(jobs, headers=foreign, json=job).status_code == 405
+    assert requests.get(jobs, headers=token_header(cluster)).json() == []
+
+
+def token_header(cluster: Head) -> dict[str, str]:
+    return {"Authorization": f"Bearer {cluster.token}"}
+
+
+@pytest.mark.slow
+def test_a_wrong_token_and_a_wrong_address(cluster: Head, laptop: Path) -> None:
+    line = refused(cluster, laptop, "status", RAY_AUTH_TOKEN="wrong")
+    assert line.endswith(
+        "refuses the token in RAY_AUTH_TOKEN: it must be the one that the head was started with."
+    )
+    (port,) = free_ports(1)
+    write_spec(laptop, "nowhere")
+    line = refused(
+        cluster, laptop, "launch", "nowhere.yaml", "--address", f"http://127.0.0.1:{port}"
+    )
+    assert "Connection refused; is the tunnel open" in line
+    assert not (laptop / "gatelab").exists()
+
+
+@pytest.mark.slow
+def test_a_driver_with_a_wrong_token(cluster: Head, laptop: Path) -> None:
+    """On a node, where a driver joins Ray itself, which prints a line a second on its own."""
+    settings = {"RAY_ADDRESS": cluster.ray_address, "RAY_AUTH_TOKEN": "wrong"}
+    write_spec(laptop, "unknown")
+    process = subprocess.run(
+        [sys.executable, "-m", "sweeps", "launch", "unknown.yaml"],
+        cwd=laptop,
+        env=clean_environment(**settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr == (
+        f"gatelab: unknown.yaml: the cluster at RAY_ADDRESS={cluster.ray_address} cannot be "
+        "joined: the token must be the one that its head was started with.\n"
+    )
+    assert not (laptop / "gatelab" / "sweeps" / "unknown").exists()
+
+
+@pytest.mark.slow
+def test_what_the_driver_refuses(cluster: Head, laptop: Path, tmp_path: Path) -> None:
+    """It comes back as one line with exit code 2, followed or not, and nothing is there of it."""
+    write_spec(laptop, "greedy", more="resources: {gpus: 1}\n")
+    line = refused(cluster, laptop, "launch", "greedy.yaml")
+    assert line.startswith("gatelab: greedy.yaml: resources.gpus: `gpus <= 0` must hold")
+    info = tmp_path / "site" / "optuna-4.0.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: optuna\nVersion: 4.0.0\n")
+    write_spec(laptop, "older")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(info.parent)
+        line = refused(cluster, laptop, "launch", "older.yaml", "--follow")
+    assert "4.0.0 on the machine that launches" in line
+    line = refused(cluster, laptop, "resume", "nothing")
+    assert "no sweep 'nothing' in" in line
+    for command in ("status", "logs", "stop"):
+        assert "no sweep 'nothing' on http" in refused(cluster, laptop, command, "nothing")
+    assert not (cluster.folder / "sweeps").exists()
+    code, output, _ = run(cluster, laptop, "status")
+    assert (code, output.count("\n")) == (0, 1)
+    assert output.startswith(f"No sweep was launched on {cluster.address} since")
+
+
+def wait_for_trial(cluster: Head, folder: Path, name: str) -> None:
+    deadline = time.monotonic() + 120
+    while "trial" not in (output := run(cluster, folder, "status", name)[1]):
+        assert time.monotonic() < deadline, output
+        time.sleep(0.5)
+
+
+@pytest.mark.slow
+def test_from_launch_to_the_end(cluster: Head, laptop: Path, tmp_path: Path) -> None:
+    """Launched, stopped, and resumed to its end from a machine that has nothing of it."""
+    write_spec(laptop, "far", epochs=150)
+    # What the variable names would win over the option, in Ray's own client.
+    code, output, errors = run(
+        cluster, laptop, "launch", "far.yaml", RAY_ADDRESS="http://127.0.0.1:9"
+    )
+    assert (code, errors) == (0, "")
+    shipped = [line.partition(",")[0] for line in output.splitlines() if "Ships" in line]
+    assert shipped == ["Ships far.yaml", "Ships remote_gate.py", "Ships remote_helper.py"]
+    assert f"far: under way on {cluster.address}.\n" in output
+    assert "  gatelab logs far --follow  # its lines" in output
+    assert {path.name for path in (cluster.folder / "sweeps" / "far" / "code").iterdir()} == {
+        "far.yaml", "remote_gate.py", "remote_helper.py",
+    }  # fmt: skip
+    assert "sweep 'far' is on the cluster already" in refused(cluster, laptop, "launch", "far.yaml")
+    assert "sweep 'far' is running: `gatelab logs far" in refused(cluster, laptop, "resume", "far")
+    wait_for_trial(cluster, laptop, "far")
+    check_no_secret_in_processes(cluster)
+    code, output, errors = run(cluster, laptop, "stop", "far")
+    assert (code, output) == (0, "far: stopped; `gatelab resume far` goes on.\n"), errors
+    _, log, _ = run(cluster, laptop, "logs", "far")
+    assert log.endswith("Stopped. `gatelab resume far` goes on where it was.\n"), "it saved all"
+    assert "is not running on" in refused(cluster, laptop, "stop", "far")
+    _, output, _ = run(cluster, laptop, "status")
+    assert output.split()[:4] == ["sweep", "state", "started", "progress"]
+    assert re.search(r"(?m)^far +stopped +[\d-]+ [\d:]+ +`gatelab resume far` goes on$", output)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    code, output, errors = run(cluster, elsewhere, "resume", "far", "--follow")
+    assert (code, errors) == (0, "")
+    assert "remote: evaluating 2 seeds" in output
+    check_complete(cluster, "far")
+    assert "sweep 'far' is finished: `gatelab compare far`" in refused(
+        cluster, elsewhere, "resume", "far"
+    )
+    _, output, _ = run(cluster, elsewhere, "status", "far")
+    assert " finished " in output
+    check_no_secret_in_files(cluster)
+
+
+def check_complete(cluster: Head, name: str) -> None:
+    """Check that nothing was lost, and nothing done twice."""
+    uri = default_uri(cluster.folder)
+    record = read_sweep(uri, name, trials=True)
+    assert Counter((run.stage, run.status) for run in record.runs) == {
+        ("sweep", "FINISHED"): 1,
+        ("gate", "FINISHED"): 2,
+        ("search", "FINISHED"): 6,
+        ("evaluate", "FINISHED"): 4,
+    }
+    for found in record.of("search"):
+        steps = [step for step, _ in history(uri, found.run_id, "val/loss")]
+        assert steps == list(range(1, 152)), "150 epochs, then the weights that were kept"
+
+
+def secrets(cluster: Head) -> list[str]:
+    return [cluster.token, *SECRETS.values(), "hunter2"]
+
+
+def check_no_secret_in_processes(cluster: Head) -> None:
+    commands = [
+        " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])
+    ]
+    assert any("-m sweeps launch -- far.yaml" in command for command in commands)
+    for secret in secrets(cluster):
+        assert not [command for command in commands if secret in command]
+
+
+def check_no_secret_in_files(cluster: Head) -> None:
+    """Look at MLflow's store, the sweep's home, Ray's logs, and what the dashboard shows."""
+    jobs = requests.get(f"{cluster.address}/api/jobs/", headers=token_header(cluster))
+    assert "far-2" in jobs.text
+    files = [path for path in cluster.folder.rglob("*") if path.is_file()]
+    logs = [path for path in cluster.logs.rglob("*.log") if path.is_file()]
+    logs += [path for path in cluster.logs.rglob("*.out") if path.is_file()]
+    assert len(logs) > 10
+    assert {"mlflow.db", "places.json", "journal.jsonl"} <= {path.name for path in files}
+    for secret in secrets(cluster):
+        assert secret not in jobs.text
+        assert not [path for path in files + logs if secret.encode() in path.read_bytes()]
+
+
+@pytest.mark.slow
+def test_follow_shows_a_driver_that_is_lost(cluster: Head, laptop: Path) -> None:
+    """And what was lost can be resumed, also by who has only the head's disk to go by."""
+    write_spec(laptop, "lost", epochs=400)
+    follower = start(laptop, "launch", "lost.yaml", "--follow", cluster=cluster)
+    assert follower.stdout is not None
+    for line in follower.stdout:
+        if line.startswith("lost: under way"):
+            break
+    driver = int((cluster.folder / "sweeps" / "lost" / "lock").read_text())
+    os.kill(driver, signal.SIGKILL)
+    follower.communicate(timeout=60)
+    assert follower.returncode not in (0, 2, None)
+    _, output, _ = run(cluster, laptop, "status", "lost")
+    assert " failed " in output
+    assert "`gatelab resume lost` goes on" in output
+    code, output, errors = run(cluster, laptop, "resume", "lost")
+    assert (code, errors) == (0, "")
+    follower = start(laptop, "logs", "lost", "--follow", cluster=cluster)
+    time.sleep(8)
+    follower.send_signal(signal.SIGINT)
+    _, errors = follower.communicate(timeout=60)
+    assert follower.returncode == 130
+    assert "lost goes on without this command." in errors
+    assert " running " in run(cluster, laptop, "status", "lost")[1]
+    assert run(cluster, laptop, "stop", "lost")[0] == 0
+
+
+@pytest.mark.slow
+def test_the_doctor_from_afar(cluster: Head, laptop: Path) -> None:
+    write_spec(laptop, "ill")
+    code, output, errors = run(cluster, laptop, "doctor", "ill.yaml")
+    assert (code, errors) == (0, ""), output
+    lines = [line for line in output.splitlines() if not line.startswith("Ships ")]
+    assert lines[0] == f"ok    address: {cluster.address} wants a token, and takes ours"
+    assert {line[:6] for line in lines} == {"ok    "}
+    assert [line[6:].partition(":")[0] for line in lines] == [
+        *("address", "token", "cluster", "folder", "versions", "gpus", "plug-ins", "resources"),
+        *("gates and task", "data", "storage", "mlflow"),
+    ]
+    code, output, _ = run(cluster, laptop, "doctor", RAY_AUTH_TOKEN="wrong")
+    assert (code, output.count("\n")) == (1, 1)
+    assert output.startswith("FAIL  address: the cluster at ")
+    assert "doctor" not in run(cluster, laptop, "status")[1]
+
+
+@pytest.mark.slow
+def test_a_sweep_of_this_machine(laptop: Path) -> None:
+    """Without an address the same commands are about the local driver."""
+    write_spec(laptop, "near", epochs=400)
+
+    here = partial(run, None, laptop)
+    assert here("status") == (0, "There is no sweep in gatelab yet.\n", "")
+    driver = start(laptop, "launch", "near.yaml", preexec_fn=IGNORE_CTRL_C)
+    assert driver.stdout is not None
+    for line in driver.stdout:
+        if "trial 1/3" in line:
+            break
+    code, output, _ = here("status")
+    assert re.search(r"near +running .*softmax \d/3; remote \d/3", output), output
+    code, _, errors = here("resume", "near")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "sweep 'near' is running" in errors
+    assert "said its lines where it was launched" in here("logs", "near")[2]
+    assert here("stop", "near") == (0, "near: stopped; `gatelab resume near` goes on.\n", "")
+    _, errors = driver.communicate(timeout=30)
+    assert driver.returncode == 130
+    assert errors.endswith("Stopped. `gatelab resume near` goes on where it was.\n")
+    assert "is not running on this machine: it is stopped" in here("stop", "near")[2]
+    assert re.search(r"near +stopped .*; `gatelab resume near` goes on", here("status")[1])
+    assert here("status", "neer")[2] == (
+        "gatelab: no sweep 'neer' in gatelab; did you mean 'near'?\n"
+    )
+
+
+@pytest.mark.slow
+def test_sigterm_stops_as_ctrl_c_does(laptop: Path) -> None:
+    write_spec(laptop, "ended", epochs=400)
+    driver = start(laptop, "launch", "ended.yaml")
+    assert driver.stdout is not None
+    for line in driver.stdout:
+        if "trial 1/3" in line:
+            break
+    driver.terminate()
+    _, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 130
+    assert errors.endswith("Stopped. `gatelab resume ended` goes on where it was.\n")
