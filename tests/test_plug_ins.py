@@ -95,10 +95,10 @@ def test_names_that_cannot_be(
 
 @pytest.mark.slow
 def test_a_failed_check_is_a_line_with_its_likely_cause(tmp_path: Path) -> None:
-    write_gate("mine", tmp_path)
-    module = tmp_path / "mine" / "mine.py"
+    write_gate("faulty", tmp_path)
+    module = tmp_path / "faulty" / "faulty.py"
     module.write_text(module.read_text().replace(".softmax(-1)", ".sigmoid()"))
-    checked = gatelab(tmp_path / "mine", "check", "gate", "mine:mine")
+    checked = gatelab(tmp_path / "faulty", "check", "gate", "faulty:faulty")
     assert checked.returncode == 1
     (failure,) = [line for line in checked.stdout.splitlines() if line.startswith("FAIL")]
     assert failure.startswith("FAIL  weights_sum_to_one: the weights of a row sum to ")
