@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sweeps.comparing import compare
     from sweeps.launching import launch, resume
     from sweeps.load import load_spec
+
+FOLDER = Path("gatelab")
+"""Beside the user's work: the store, and a folder for each sweep."""
 
 __all__ = ["compare", "launch", "load_spec", "resume"]
 

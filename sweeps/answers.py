@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from sweeps.comparing import FOLDER, read_sweeps
+from sweeps import FOLDER
+from sweeps.comparing import read_sweeps
 from tracking.comparison import Comparison, compare_runs
 from tracking.comparison.best_trials import LOSS, SHARE, BestTrials, best_trials
 from tracking.comparison.conditions import Conditions

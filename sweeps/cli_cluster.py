@@ -11,18 +11,19 @@ import click
 from sweeps.access import ClusterError
 from sweeps.cli_remote import address_option, connect, follow_option, one_line, option, tell
 from sweeps.drivers import UNDER_WAY
-from sweeps.terminal import FAILED, INTERRUPTED, folder_option, refuse, uri_option
+from sweeps.terminal import (
+    FAILED,
+    INTERRUPTED,
+    folder_option,
+    refuse,
+    storage_option,
+    uri_option,
+)
 from sweeps.terminal import stop as end
 
 if TYPE_CHECKING:
     from sweeps.cluster import Cluster, DriverJob
     from sweeps.spec import Spec
-
-storage_option = click.option(
-    "--storage",
-    envvar="GATELAB_STORAGE",
-    help="Where workers leave states and models: s3://... or a path; by default the folder.",
-)
 
 Row = tuple[str, str, str, str]
 """Name, state, start and progress of a sweep."""

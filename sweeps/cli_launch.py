@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from sweeps import FOLDER
+from sweeps.access import ClusterError
+from sweeps.cli_remote import address_option, follow_option, launch_remote, resume_remote
+from sweeps.drivers import interrupt_on_term
 from sweeps.load import load_spec
 from sweeps.spec import Spec, SpecError
 from sweeps.terminal import (
@@ -19,17 +23,12 @@ from sweeps.terminal import (
     open_console,
     refuse,
     stop,
+    storage_option,
     uri_option,
 )
 
 if TYPE_CHECKING:
     from tracking.comparison import Comparison
-
-storage_option = click.option(
-    "--storage",
-    envvar="GATELAB_STORAGE",
-    help="Where workers leave states and models, if not in the folder: a path or s3://...",
-)
 
 
 @click.command()
@@ -38,21 +37,35 @@ storage_option = click.option(
 @folder_option
 @uri_option
 @storage_option
+@address_option
+@follow_option
 def launch(
-    spec: Path, name: str | None, folder: Path, tracking_uri: str | None, storage: str | None
+    spec: Path,
+    name: str | None,
+    folder: Path,
+    tracking_uri: str | None,
+    storage: str | None,
+    address: str | None,
+    follow: bool,
 ) -> None:
     """Run SPEC: search, evaluation, comparison."""
+    loaded = _load(spec, name)
+    if address:
+        launch_remote(loaded, spec, address, folder, follow)
     from sweeps.launching import launch as run  # here: MLflow takes a second to import
 
-    loaded = _load(spec, name)
     _run(partial(run, loaded, folder=folder, uri=tracking_uri, storage=storage), spec, folder)
 
 
 @click.command()
 @click.argument("sweep")
 @folder_option
-def resume(sweep: str, folder: Path) -> None:
+@address_option
+@follow_option
+def resume(sweep: str, folder: Path, address: str | None, follow: bool) -> None:
     """Go on with SWEEP where it was stopped."""
+    if address:
+        resume_remote(sweep, address, follow)
     from sweeps.launching import resume as run
 
     _run(partial(run, sweep, folder=folder), sweep, folder)
@@ -87,19 +100,22 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     """Run a sweep, and turn what stops it into one line and an exit code."""
     from sweeps.launching import Interrupted, Undelivered
 
+    interrupt_on_term()
     console = open_console()
     try:
         comparison = work(console=console)
     except SpecError as error:
         refuse(SpecError(str(source), error.path, error.message))
-    except LookupError as error:
+    except (LookupError, ClusterError) as error:
         refuse(error)
+    except KeyboardInterrupt:
+        stop("Stopped.", INTERRUPTED)
     except Interrupted as error:
         stop(str(error), INTERRUPTED)
     except Undelivered as error:
         stop(str(error), UNDELIVERED)
     _show(console, comparison)
-    option = "" if folder == Path("gatelab") else f" --folder {folder}"
+    option = "" if folder == FOLDER else f" --folder {folder}"
     console.print(f"\nDashboard: [bold]gatelab ui {comparison.sweep}{option}[/]", highlight=False)
 
 

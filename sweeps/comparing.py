@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sweeps import FOLDER
 from tracking.comparison import Comparison, compare_runs
 from tracking.comparison.merging import by_task
 from tracking.mlflow_read import read_sweep
 from tracking.mlflow_store import default_uri
 from tracking.runs import SweepRecord
 from tracking.store_errors import check_there, masked
-
-FOLDER = Path("gatelab")
-"""Beside the user's work: the store, and a folder for each sweep."""
 
 
 def compare(*sweeps: str, folder: str | Path = FOLDER, uri: str | None = None) -> Comparison:

@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from sweeps.comparing import FOLDER, read_sweeps
+from sweeps import FOLDER
+from sweeps.comparing import read_sweeps
 from sweeps.predictor import Predictor, columns
 from sweeps.selected import Selected, best_gate, read_selected
 from sweeps.spec import NAME

@@ -6,13 +6,16 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sweeps import FOLDER
 from sweeps.check import check_data, make_task
 from sweeps.display import Display
+from sweeps.drivers import UNDER_WAY, state
 from sweeps.home import Home, local_sweeps
 from sweeps.jobs import Setting
 from sweeps.provenance import provenance
 from sweeps.record import Record
 from sweeps.reporting import record_report
+from sweeps.shipping import keep_code, use_code
 from sweeps.space import space
 from sweeps.spec import Spec, SpecError
 from sweeps.studies import Study, open_studies
@@ -23,9 +26,6 @@ from tracking.mlflow_read import sweep_names
 from tracking.mlflow_store import default_uri
 from tracking.recorder import Recorder
 from tracking.store_errors import is_there, masked
-
-FOLDER = Path("gatelab")
-"""Beside the user's work: the store, and a folder for each sweep."""
 
 
 class Interrupted(Exception):
@@ -66,7 +66,9 @@ def launch(
         check_data(spec.task.name, make_task(spec))
     except ValueError as error:
         raise SpecError("spec", "task", str(error)) from error
+    _check_cluster(spec, storage or str(folder.resolve()))
     home = Home.make(folder, spec, uri, storage)
+    keep_code(home.path)
     return _run(spec, home, console or Console(quiet=True))
 
 
@@ -79,7 +81,27 @@ def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = 
         Undelivered: If MLflow could not be reached.
     """
     home = Home(Path(folder), name)
-    return _run(home.spec, home, console or Console(quiet=True))
+    if state(home) == "running":
+        raise SpecError(
+            "",
+            "",
+            f"sweep {name!r} is running: `gatelab status {name}` shows how far it is, "
+            f"`gatelab stop {name}` stops it.",
+        )
+    code = use_code(home.path)
+    spec = home.spec
+    _check_cluster(spec, home.storage.place, code)
+    return _run(spec, home, console or Console(quiet=True))
+
+
+def _check_cluster(spec: Spec, storage: str, code: Path | None = None) -> None:
+    """Check what a cluster must have, where the sweep is to run on one."""
+    from sweeps.nodes import on_cluster  # here: Ray takes a second to import
+
+    if on_cluster():
+        from sweeps.doctor import check_cluster
+
+        check_cluster(spec, storage, code)
 
 
 def _check_name(name: str, folder: Path, uri: str) -> None:
@@ -96,6 +118,8 @@ def _check_name(name: str, folder: Path, uri: str) -> None:
 def _run(spec: Spec, home: Home, console: Console) -> Comparison:
     """Run what is left of a sweep, then compare."""
     with home.locked():
+        where = f"{spec.name}: {UNDER_WAY}, in {home.path}"
+        console.print(where, highlight=False, markup=False, soft_wrap=True)
         recorder = Recorder(
             home.path / "journal.jsonl",
             uri=home.uri,

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
+from sweeps import FOLDER
 from tracking.store_errors import StoreUnavailable
 
 LOG_WIDTH = 120
@@ -20,7 +21,7 @@ FAILED, BAD_INPUT, UNDELIVERED, INTERRUPTED = 1, 2, 3, 130
 folder_option = click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("gatelab"),
+    default=FOLDER,
     envvar="GATELAB_FOLDER",
     show_default=True,
     help="Where the store and the sweeps' files lie.",
@@ -29,6 +30,12 @@ uri_option = click.option(
     "--tracking-uri",
     envvar="MLFLOW_TRACKING_URI",
     help="MLflow's store; by default a SQLite file in the folder.",
+)
+
+storage_option = click.option(
+    "--storage",
+    envvar="GATELAB_STORAGE",
+    help="Where workers leave states and models, if not in the folder: a path or s3://...",
 )
 
 

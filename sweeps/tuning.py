@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-import warnings
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -25,17 +23,24 @@ os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "100000")
 import ray
 from ray import tune
 from ray.tune import Callback, Checkpoint, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from ray.tune.execution import class_cache
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from sweeps.jobs import Job, Setting
+from sweeps.nodes import join
 from sweeps.storage import Storage
 from sweeps.sweep import Sweep
 from sweeps.work import Ending, Step, Work, read_state
 from tasks.task import Task, tasks
 
+# Tune would give its workers the driver's keys by a description of their environment, which Ray
+# writes into its logs; every node has its own from where Ray was started.
+class_cache.ENV_VARS_TO_PROPAGATE -= {
+    name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")
+}
 LOST_WORKERS = 3
 """How often a job goes on elsewhere after its worker was lost."""
 
@@ -225,7 +230,7 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
         sweep: Gives the jobs and takes their results.
         setting: What the jobs have in common.
     """
-    _start_ray()
+    join()
     storage = Storage(setting.storage)
     trainable = tune.with_resources(
         tune.with_parameters(Worker, setting=setting), {"cpu": setting.cpus, "gpu": setting.gpus}
@@ -250,12 +255,3 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
         ),
     )
     tuner.fit()
-
-
-def _start_ray() -> None:
-    """Join the cluster that RAY_ADDRESS names, or start Ray on this machine alone."""
-    if ray.is_initialized():
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # Ray's, of its own changes to come
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)

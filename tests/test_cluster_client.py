@@ -57,8 +57,7 @@ SECRETS = {
 IGNORE_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
 """What a shell does with what it starts in the background."""
 
-# Until the command line has these commands: they are not wired yet.
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(290)]
+pytestmark = pytest.mark.timeout(290)
 
 
 class Other(BaseHTTPRequestHandler):

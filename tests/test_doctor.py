@@ -27,7 +27,7 @@ from sweeps.node_checks import (
 from sweeps.spec import ResourcesSpec, Spec, SpecError
 from tests.ray_heads import ROOT, forget_token, head, node
 
-pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
 TASK = '''
 import os

@@ -219,7 +219,6 @@ class Shipped(SyntheticGroups):
 
 
 @pytest.mark.slow
-@pytest.mark.cluster  # as those of test_cluster_client.py
 def test_what_was_packed_is_all_that_is_needed(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
