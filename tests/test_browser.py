@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.launched import SPEC, gatelab
 from tracking.comparison import compare_runs
 from tracking.comparison.verdict import sentences
 from tracking.mlflow_read import read_sweep
@@ -29,15 +28,6 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no `chromium` on this machine: apt install it"),
 ]
 
-SPEC = """
-name: shown
-task: {name: synthetic_groups, num_targets: 4, train_rows: 256, val_rows: 128, test_rows: 128}
-model: {num_experts: 4}
-gates: [dselect_k, top_k, softmax]
-training: {max_epochs: 6, batch_size: 64}
-search: {trials: 4, early_stopping: {grace_epochs: 2, reduction_factor: 2}}
-evaluation: {seeds: 3}
-"""
 GATES = ("dselect_k", "top_k", "softmax")
 TRAINING = "workflowType=machine_learning"
 PATIENCE = 20_000
@@ -88,23 +78,11 @@ class Shown:
         return next(line for line in said if "lowest test loss" in line)
 
 
-def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "sweeps", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a small sweep was launched."""
     folder = tmp_path_factory.mktemp("shown")
-    (folder / "shown.yaml").write_text(SPEC)
+    (folder / "shown.yaml").write_text(SPEC.replace("small", "shown"))
     process = gatelab(folder, "launch", "shown.yaml")
     try:
         output, _ = process.communicate()

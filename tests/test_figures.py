@@ -24,7 +24,7 @@ from tracking.figures.heat import BLUE, WHITE_ABOVE, heat
 from tracking.figures.inline import svg
 from tracking.figures.panels import MOST_TOGETHER
 from tracking.figures.slices import slices
-from tracking.figures.style import COLORS, axes_of, looks, save
+from tracking.figures.style import COLORS, WIDTH, grid, looks, save
 
 SEARCHED = {"search", "slices"}
 QUICK = ("small", "running", "empty")
@@ -181,7 +181,7 @@ def test_numbers_in_a_heatmap_can_be_read(page: str) -> None:
 
 
 def test_a_heatmap_says_zero_and_one_only_where_they_are() -> None:
-    _, axes = axes_of()
+    _, (axes,) = grid(1, 1, WIDTH, 3.0)
     heat(axes, np.array([[0, 1e-4, 0.5, 0.999, 1]]), 1.0, numbers=True)
     assert [text.get_text() for text in axes.texts] == ["0", ".00", ".50", "1.00", "1"]
     assert [text.get_color() for text in axes.texts][-1] == "white"

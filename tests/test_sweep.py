@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -21,21 +20,14 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from sweeps.load import load_spec
+from tests import launched
+from tests.launched import SPEC
 from tracking.mlflow_read import history, read_sweep
 from tracking.mlflow_store import default_uri
 from tracking.runs import SweepRecord
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
-SPEC = """
-name: small
-task: {name: synthetic_groups, num_targets: 4, train_rows: 256, val_rows: 128, test_rows: 128}
-model: {num_experts: 4}
-gates: [dselect_k, top_k, softmax]
-training: {max_epochs: 6, batch_size: 64}
-search: {trials: 4, early_stopping: {grace_epochs: 2, reduction_factor: 2}}
-evaluation: {seeds: 3}
-"""
 # A gate of the user's own, and one whose trials all fail, in a module beside the spec.
 MODULE = '''
 import os
@@ -83,15 +75,7 @@ def no_process_is_left() -> Iterator[None]:
 
 
 def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sweeps", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    process = launched.gatelab(folder, *arguments)
     PROCESSES.append(process)
     return process
 
@@ -271,7 +255,7 @@ def test_short_trials_are_shared_between_workers(tmp_path: Path) -> None:
     """Also where a trial takes less time than the start of a worker, as after one is lost."""
     (tmp_path / "mine.py").write_text(MODULE)
     text = SPEC.replace("[dselect_k, top_k, softmax]", "['mine:mean']").replace("small", "short")
-    text = text.replace("max_epochs: 6", "max_epochs: 1").replace("trials: 4", "trials: 100")
+    text = text.replace("max_epochs: 6", "max_epochs: 1").replace("trials: 4", "trials: 300")
     text = re.sub("early_stopping: {.*?}", "early_stopping: false", text)
     (tmp_path / "short.yaml").write_text(text)
     process = gatelab(tmp_path, "launch", "short.yaml")
@@ -281,7 +265,7 @@ def test_short_trials_are_shared_between_workers(tmp_path: Path) -> None:
     os.kill(min(first), signal.SIGKILL)
     output, _ = process.communicate()
     assert process.returncode == 0, output
-    assert Counter(r.end for r in read(tmp_path, "short").of("search")) == {"finished": 100}
+    assert Counter(r.end for r in read(tmp_path, "short").of("search")) == {"finished": 300}
     assert len(first) == 2, "two from the start"
     later = {pid: count for pid, count in workers(tmp_path, process).items() if pid not in first}
     assert sum(later.values()) >= 4, f"and a new one, which does a trial at least: {later}"

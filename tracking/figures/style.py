@@ -92,12 +92,6 @@ def looks(gates: Sequence[str]) -> dict[str, Look]:
     return {gate: found[gate] for gate in gates}
 
 
-def axes_of(width: float = WIDTH, height: float = 3.0) -> tuple[Figure, Axes]:
-    """Return a figure of so many inches with one panel."""
-    figure, panels = grid(1, 1, width, height)
-    return figure, panels[0]
-
-
 def grid(
     count: int, columns: int, width: float, height: float, **share: Any
 ) -> tuple[Figure, list[Axes]]:
