@@ -50,6 +50,8 @@ class Home:
         """
         path = folder / "sweeps" / spec.name
         path.mkdir(parents=True)
+        for suffix in ("jsonl", "position"):  # of a sweep whose folder was deleted
+            (folder / "spool" / f"{spec.name}.{suffix}").unlink(missing_ok=True)
         place = str(path.resolve()) if storage is None else inside(storage, spec.name)
         (path / "spec.yaml").write_text(spec.to_yaml())
         (path / "places.json").write_text(json.dumps({"uri": uri, "storage": place}) + "\n")
@@ -59,6 +61,11 @@ class Home:
     def spec(self) -> Spec:
         """The spec as it was launched."""
         return load_spec(self.path / "spec.yaml")
+
+    @property
+    def spool(self) -> Path:
+        """The journal of what is recorded; in a folder of its own, which may be another disk."""
+        return self.folder / "spool" / f"{self.name}.jsonl"
 
     @contextmanager
     def locked(self) -> Iterator[None]:

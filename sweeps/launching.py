@@ -121,7 +121,7 @@ def _run(spec: Spec, home: Home, console: Console) -> Comparison:
         where = f"{spec.name}: {UNDER_WAY}, in {home.path}"
         console.print(where, highlight=False, markup=False, soft_wrap=True)
         recorder = Recorder(
-            home.path / "journal.jsonl",
+            home.spool,
             uri=home.uri,
             experiment=spec.experiment,
             sweep=spec.name,

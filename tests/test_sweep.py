@@ -259,7 +259,7 @@ def test_short_trials_are_shared_between_workers(tmp_path: Path) -> None:
     text = re.sub("early_stopping: {.*?}", "early_stopping: false", text)
     (tmp_path / "short.yaml").write_text(text)
     process = gatelab(tmp_path, "launch", "short.yaml")
-    journal = tmp_path / "gatelab" / "sweeps" / "short" / "journal.jsonl"
+    journal = tmp_path / "gatelab" / "spool" / "short.jsonl"
     wait_for(journal, '"kind": "end"', 8, process)
     first = workers(tmp_path, process)
     os.kill(min(first), signal.SIGKILL)
@@ -318,7 +318,7 @@ def check_complete(folder: Path, name: str, trials: int) -> None:
 def test_kill_and_resume(tmp_path: Path) -> None:
     """After kill -9, resume brings every trial to its end, none lost and none twice."""
     (tmp_path / "killed.yaml").write_text(LONG.replace("small", "killed"))
-    journal = tmp_path / "gatelab" / "sweeps" / "killed" / "journal.jsonl"
+    journal = tmp_path / "gatelab" / "spool" / "killed.jsonl"
     process = gatelab(tmp_path, "launch", "killed.yaml")
     wait_for(journal, '"kind": "end"', 4, process)
     kill_session(process)
@@ -336,7 +336,7 @@ def test_a_lost_worker_loses_nothing(tmp_path: Path) -> None:
         "third: top_k", "top_k:"
     )
     (tmp_path / "lost.yaml").write_text(text.replace("small", "lost"))
-    journal = tmp_path / "gatelab" / "sweeps" / "lost" / "journal.jsonl"
+    journal = tmp_path / "gatelab" / "spool" / "lost.jsonl"
     process = gatelab(tmp_path, "launch", "lost.yaml")
     wait_for(journal, '"kind": "end"', 2, process)
     for trace in tmp_path.glob("process-*"):
@@ -352,7 +352,7 @@ def test_a_lost_worker_loses_nothing(tmp_path: Path) -> None:
 def test_interrupt_and_resume(tmp_path: Path) -> None:
     """Ctrl-C stops cleanly and says how to go on."""
     (tmp_path / "stopped.yaml").write_text(LONG.replace("small", "stopped"))
-    journal = tmp_path / "gatelab" / "sweeps" / "stopped" / "journal.jsonl"
+    journal = tmp_path / "gatelab" / "spool" / "stopped.jsonl"
     process = gatelab(tmp_path, "launch", "stopped.yaml")
     wait_for(journal, '"kind": "end"', 3, process)
     os.kill(process.pid, signal.SIGINT)

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +127,7 @@ class Recorder:
         self._hurry.set()
         self._news.set()
         self._thread.join(5.0)
+        self.journal.retry()
         self.journal.close()
         return arrived
 
@@ -160,6 +160,7 @@ class Recorder:
                 self._news.set()
 
     def _deliver(self) -> None:
+        self.journal.retry()
         if self._store is None:
             store = Store(*self._where)
             store.know_runs(self._sweep)
@@ -171,7 +172,7 @@ class Recorder:
 
     def _deliver_some(self, store: Store) -> bool:
         """Deliver the journal's next records; return whether there may be more."""
-        found = list(islice(self.journal.records(self.journal.position), RECORDS_AT_ONCE))
+        found = self.journal.read(RECORDS_AT_ONCE)
         for record in _coalesce(record for record, _ in found):
             try:
                 _write(store, record)
