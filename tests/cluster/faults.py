@@ -1,0 +1,113 @@
+"""What goes wrong on a cluster while a sweep runs; each is over when its function returns."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cluster.cluster import ROLES
+from cluster.hosts import Host, wait
+from cluster.sweeping import Sweeping
+
+CUT_SECONDS, AWAY_SECONDS, FULL_SECONDS = 30, 60, 20
+SPOOL_KIB = 256
+
+
+def kill_a_trial(sweep: Sweeping) -> None:
+    """Kill -9 a process that trains."""
+    hosts = list(sweep.cluster.hosts)
+    wait(lambda: any(host.find(ROLES["trial"]) for host in hosts), 60, "a trial")
+    host = next(host for host in hosts if host.find(ROLES["trial"]))
+    os.kill(host.find(ROLES["trial"])[0].pid, signal.SIGKILL)
+
+
+def kill_a_raylet(sweep: Sweeping) -> None:
+    """Kill -9 what makes a host a node; it is started again."""
+    sweep.cluster.kill(_worker(sweep), "raylet")
+
+
+def cut_a_link(sweep: Sweeping) -> None:
+    """Pull a worker's network cable for a while."""
+    host = _worker(sweep)
+    host.cut()
+    time.sleep(CUT_SECONDS)
+    host.restore()
+
+
+def kill_the_driver(sweep: Sweeping) -> None:
+    """Kill -9 the driver, then resume."""
+    sweep.cluster.kill(sweep.cluster.head, "driver")
+    sweep.resume()
+
+
+def stop_the_cluster(sweep: Sweeping) -> None:
+    """Stop everything on every host, start it, then resume."""
+    sweep.cluster.down()
+    sweep.cluster.up()
+    sweep.cluster.wait_for_nodes(len(sweep.cluster.hosts))
+    sweep.resume()
+
+
+def take_mlflow_away(sweep: Sweeping) -> None:
+    """Have no MLflow for a while."""
+    found = sweep.cluster.head.find(ROLES["mlflow"])
+    pids = {process.pid for process in found}
+    keeper = next(_parent(pid) for pid in pids if _parent(pid) not in pids)
+    os.kill(keeper, signal.SIGSTOP)  # which would start it again
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    time.sleep(AWAY_SECONDS)
+    os.kill(keeper, signal.SIGCONT)
+    wait(lambda: sweep.cluster.head.find(ROLES["mlflow"]), 30, "MLflow's return")
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def restart_postgresql(sweep: Sweeping) -> None:
+    """Have PostgreSQL end as `systemctl restart` does; it is started again."""
+    sweep.cluster.kill(sweep.cluster.head, "postgres", signal.SIGINT)
+
+
+def fill_the_spool(sweep: Sweeping) -> None:
+    """Leave no room on the spool's disk for a while; see :func:`small_spool`."""
+    head = sweep.cluster.head
+    head.ssh("cat /dev/zero >~/gatelab/spool/other", check=False)
+    wait(lambda: "no room on the disk" in sweep.log(), FULL_SECONDS, "the driver's warning")
+    time.sleep(FULL_SECONDS)
+    head.ssh("rm ~/gatelab/spool/other")
+
+
+def small_spool(head: Host) -> None:
+    """Give the spools a small disk of their own, until the head is switched off."""
+    disk = "mkdir -p ~/gatelab/spool; mountpoint -q ~/gatelab/spool || mount -t tmpfs"
+    head.ssh(f"{disk} -o size={SPOOL_KIB}k spool ~/gatelab/spool")
+
+
+def add_a_node(sweep: Sweeping) -> None:
+    """Have one more host join, which does its part."""
+    host = sweep.cluster.add()
+    wait(lambda: host.find(ROLES["trial"]), 60, "a trial on the new node")
+
+
+def _worker(sweep: Sweeping) -> Host:
+    return random.choice(sweep.cluster.hosts[1:])
+
+
+Fault = Callable[[Sweeping], None]
+FAULTS: tuple[Fault, ...] = (
+    kill_a_trial,
+    kill_a_raylet,
+    cut_a_link,
+    kill_the_driver,
+    stop_the_cluster,
+    take_mlflow_away,
+    restart_postgresql,
+    fill_the_spool,
+    add_a_node,
+)

@@ -1,0 +1,199 @@
+"""A sweep on the hosts, launched as a user does, and what MLflow holds of it in the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.cluster import ROLES, Cluster
+from cluster.hosts import wait
+
+GATES = '''
+import time
+from gates import SoftmaxGate, TopKGate, register_gate
+
+@register_gate("soft")
+class Soft(SoftmaxGate):
+    """A gate that takes its time, but no CPU's."""
+    def forward(self, x):
+        time.sleep(0.1)
+        return super().forward(x)
+
+@register_gate("top")
+class Top(TopKGate):
+    """As above."""
+    def forward(self, x):
+        time.sleep(0.1)
+        return super().forward(x)
+'''
+TRIALS, SEEDS = 12, 2
+"""Of each of the two gates."""
+SPEC = f"""
+name: NAME
+task: {{name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}}
+model: {{num_experts: 4}}
+gates: ["slow_gates:soft", "slow_gates:top"]
+optimizer: {{learning_rate: {{low: 1e-4, high: 1e-1, log: true}}}}
+training: {{max_epochs: 8, batch_size: 32, patience: null}}
+search: {{trials: {TRIALS}, sampler: random, seed: 7, early_stopping: false}}
+evaluation: {{seeds: {SEEDS}}}
+"""
+READ = """
+import json, os, sys
+from sqlalchemy import create_engine, text
+
+MINE = "(SELECT run_uuid FROM tags WHERE key = 'sweep' AND value = :sweep)"
+QUERIES = {
+    "runs": f"SELECT run_uuid, status FROM runs WHERE run_uuid IN {MINE}",
+    "tags": f"SELECT run_uuid, key, value FROM tags WHERE run_uuid IN {MINE}",
+    "params": f"SELECT run_uuid, key, value FROM params WHERE run_uuid IN {MINE}",
+    "rows": f"SELECT run_uuid, key, step, value FROM metrics WHERE run_uuid IN {MINE}",
+}
+socket = f"{os.environ['GATELAB_FOLDER']}/postgres"
+with create_engine(f"postgresql+psycopg://gatelab@/postgres?host={socket}").connect() as database:
+    asked = {name: database.execute(text(query), {"sweep": sys.argv[1]})
+             for name, query in QUERIES.items()}
+    json.dump({name: [list(row) for row in found] for name, found in asked.items()}, sys.stdout)
+"""
+SHOWN = 5
+"""So many of what is missing or too much are told."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What MLflow's database holds of a sweep, without what differs between equal ones."""
+
+    runs: Counter[tuple[str, str, str, str]]
+    """How often each is there: its identity after the sweep's name, status, end and reason."""
+    params: dict[str, dict[str, str]]
+    """By the same identity."""
+    rows: Counter[tuple[str, str, int]]
+    """How often each is there: identity, metric and step."""
+    values: dict[tuple[str, str, int], float]
+
+    @property
+    def failed(self) -> list[str]:
+        """The trials and seeds that ended as failed, with the reasons."""
+        return [f"{name}: {reason}" for name, _, end, reason in self.runs if end == "failed"]
+
+    def differences(self, undisturbed: Account) -> list[str]:
+        """Return what is not as in another sweep of the same spec: nothing, if all went well."""
+        found = [
+            *_differences("run", self.runs, undisturbed.runs),
+            *_differences("row", self.rows, undisturbed.rows),
+        ]
+        for what in ("params", "values"):
+            mine, theirs = getattr(self, what), getattr(undisturbed, what)
+            found += [
+                f"{what} of {key}: {mine[key]} instead of {theirs[key]}"
+                for key in mine.keys() & theirs.keys()
+                if mine[key] != theirs[key]
+            ]
+        return found
+
+
+def _differences(what: str, mine: Counter[Any], theirs: Counter[Any]) -> list[str]:
+    """Return what is missing or too much."""
+    lost, more = theirs - mine, mine - theirs
+    return [
+        f"{sum(counts.values())} {what}s {how}: {list(counts)[:SHOWN]}"
+        for how, counts in (("lost", lost), ("too much", more))
+        if counts
+    ]
+
+
+class Sweeping:
+    """A sweep of 24 trials on a cluster, driven from a folder of the user's machine."""
+
+    def __init__(self, cluster: Cluster, folder: Path, name: str) -> None:
+        """Write what is launched."""
+        self.cluster, self.folder, self.name = cluster, folder, name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "slow_gates.py").write_text(GATES)
+        (folder / f"{name}.yaml").write_text(SPEC.replace("NAME", name))
+
+    def gatelab(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command through a tunnel."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        with self.cluster.tunnel() as tunnel:
+            result = subprocess.run(
+                [sys.executable, "-m", "sweeps", *arguments, "--address", tunnel.dashboard],
+                env={**kept, **self.cluster.environment, "MLFLOW_TRACKING_URI": tunnel.mlflow},
+                cwd=self.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        assert not check or not result.returncode, result.stdout + result.stderr
+        return result
+
+    def launch(self) -> None:
+        """Launch, and leave it alone."""
+        self.gatelab("launch", f"{self.name}.yaml")
+
+    def resume(self) -> None:
+        """Resume, as soon as the cluster has seen that no driver runs."""
+        wait(lambda: "running" not in self.gatelab("status", check=False).stdout, 60, "its end")
+        self.gatelab("resume", self.name)
+
+    def ended(self) -> int:
+        """Return how many trials and seeds have ended."""
+        count = f"""grep -c '"kind": "end"' ~/gatelab/spool/{self.name}.jsonl"""
+        return int(self.cluster.head.ssh(count, check=False).stdout or 0)
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many trials have ended."""
+        wait(lambda: self.ended() >= count, 180, f"{count} ended trials of {self.name}")
+
+    def finish(self) -> None:
+        """Wait for the end, which must be a good one."""
+        self.gatelab("logs", self.name, "--follow")
+
+    def log(self) -> str:
+        """Return what the newest driver has said."""
+        return self.gatelab("logs", self.name).stdout
+
+    def account(self) -> Account:
+        """Read MLflow's database."""
+        command = f". ~/.gatelab/env; python - {self.name}"
+        found = json.loads(self.cluster.head.ssh(command, stdin=READ).stdout)
+        tags: dict[str, dict[str, str]] = {}
+        for run, key, value in found["tags"]:
+            tags.setdefault(run, {})[key] = value
+        names = {
+            run: tags[run]["gatelab.identity"].removeprefix(self.name) for run, _ in found["runs"]
+        }
+        params: dict[str, dict[str, str]] = {name: {} for name in names.values()}
+        for run, key, value in found["params"]:
+            params[names[run]][key] = value
+        rows = [(names[run], key, step) for run, key, step, _ in found["rows"]]
+        ends = [
+            (name, status, tags[run].get("end", ""), tags[run].get("end.reason", ""))
+            for (run, status), name in zip(found["runs"], names.values(), strict=True)
+        ]
+        return Account(
+            runs=Counter(ends),
+            params=params,
+            rows=Counter(rows),
+            values={
+                row: value
+                for row, (*_, value) in zip(rows, found["rows"], strict=True)
+                if not row[1].startswith(("time/", "std/time/"))
+            },
+        )
+
+    def left_behind(self) -> list[str]:
+        """Return what a sweep that has ended still occupies: processes, shares of CPUs."""
+        used = self.cluster.head.ssh(". ~/.gatelab/env; timeout 30 ray status").stdout
+        shares = [line.strip() for line in used.splitlines() if line.strip().endswith(" CPU")]
+        busy = [line for line in shares if not line.startswith("0.0/")]
+        roles = (ROLES["driver"], ROLES["trial"])
+        return busy + [
+            f"{host.name}: {process.command}"
+            for host in self.cluster.hosts
+            for role in roles
+            for process in host.find(role)
+        ]
