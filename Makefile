@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export RAY_AUTH_MODE ?= token
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: demo test test-cluster check lint format benchmarks clean
+.PHONY: demo test test-cluster chaos check lint format benchmarks clean
 
 demo: $(READY)  ## run the example sweep to its end and print the table
 	$(BIN)/gatelab launch examples/digits.yaml --name digits-$$(date +%Y%m%d-%H%M%S)
@@ -16,6 +16,11 @@ test: check  ## static checks, then every test
 
 test-cluster: $(READY)  ## three hosts on this machine, brought up over SSH
 	$(BIN)/python -m pytest tests/cluster
+
+chaos: MINUTES ?= 30
+chaos: SEED ?= 1
+chaos: $(READY)  ## let everything go wrong on these hosts for MINUTES, and print what was lost
+	PYTHONPATH=tests $(BIN)/python -m cluster.chaos $(MINUTES) $(SEED)
 
 check: lint  ## static checks and the fast tests
 	$(BIN)/python -m pytest -m "not slow and not cluster" -n 2

@@ -31,9 +31,31 @@ if TYPE_CHECKING:
     from tracking.comparison import Comparison
 
 
+def _shares(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> dict[str, float] | None:
+    """Read ``cpus=1,gpus=0.25``, either or both."""
+    if text is None:
+        return None
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        found = {kind.strip(): float(number) for kind, number in pairs}
+    except ValueError:
+        found = {}
+    if not found or not found.keys() <= {"cpus", "gpus"}:
+        refuse(f"--resources must be like cpus=1,gpus=0.25, but got {text!r}.")
+    return found
+
+
 @click.command()
 @click.argument("spec", type=click.Path(path_type=Path))
 @click.option("--name", help="Launch under this name instead of the spec's.")
+@click.option(
+    "--resources",
+    metavar="cpus=C,gpus=G",
+    callback=_shares,
+    help="What one job occupies, instead of the spec's; a fraction of a GPU shares it.",
+)
 @folder_option
 @uri_option
 @storage_option
@@ -42,6 +64,7 @@ if TYPE_CHECKING:
 def launch(
     spec: Path,
     name: str | None,
+    resources: dict[str, float] | None,
     folder: Path,
     tracking_uri: str | None,
     storage: str | None,
@@ -49,7 +72,7 @@ def launch(
     follow: bool,
 ) -> None:
     """Run SPEC: search, evaluation, comparison."""
-    loaded = _load(spec, name)
+    loaded = _load(spec, name, resources)
     if address:
         launch_remote(loaded, spec, address, folder, follow)
     from sweeps.launching import launch as run  # here: MLflow takes a second to import
@@ -89,9 +112,9 @@ def validate(spec: Path) -> None:
     )
 
 
-def _load(path: Path, name: str | None = None) -> Spec:
+def _load(path: Path, name: str | None = None, resources: dict[str, float] | None = None) -> Spec:
     try:
-        return load_spec(path, name=name)
+        return load_spec(path, name=name, resources=resources)
     except SpecError as error:
         refuse(error)
 

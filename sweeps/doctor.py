@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sweeps.access import ClusterError, check_token
+from sweeps.autoscaling import may_come
 from sweeps.node_checks import (
     Check,
     check_data,
@@ -19,6 +20,7 @@ from sweeps.node_checks import (
 )
 from sweeps.nodes import Node, join, nodes, on_cluster
 from sweeps.shipping import launched_from
+from sweeps.sizing import needs
 from sweeps.spec import Spec, SpecError
 from tracking.mlflow_check import check_store
 from tracking.store_errors import StoreUnavailable, masked
@@ -44,10 +46,22 @@ def check_cluster(spec: Spec, storage: str, code: Path | None = None) -> None:
             raise SpecError("", check.path, check.line)
 
 
+def check_machine(spec: Spec) -> None:
+    """Start Ray on this machine, and check that a job of a sweep fits.
+
+    Raises:
+        SpecError: If it does not.
+    """
+    join()
+    check = _fits(spec, nodes())
+    if not check.ok:
+        raise SpecError("", check.path, check.line)
+
+
 def _needed(found: Sequence[Node], spec: Spec, storage: str) -> Iterator[Check]:
     yield check_folder()
     yield check_versions(found, launched_from())
-    yield check_resources(found, spec.resources)
+    yield _fits(spec, found)
     yield check_names(found, spec)
     if len(found) > 1:  # the driver has read its own node's data
         yield check_data(found, spec)
@@ -74,11 +88,17 @@ def examine(spec: Spec | None, storage: str, uri: str) -> Iterator[Check]:
     yield check_gpus(found)
     yield check_plug_ins(found)
     if spec is not None:
-        yield check_resources(found, spec.resources)
+        yield _fits(spec, found)
         yield check_names(found, spec)
         yield check_data(found, spec)
     yield check_storage(found, storage)
     yield check_mlflow(uri)
+
+
+def _fits(spec: Spec, found: Sequence[Node]) -> Check:
+    """Check that a job of a sweep fits on a node, on one to come if on none yet."""
+    known = [*found, *may_come()]
+    return check_resources(known, needs(spec, known))
 
 
 def _tried(name: str, act: Callable[[], str]) -> Check:

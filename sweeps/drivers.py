@@ -103,7 +103,7 @@ def state(home: Home) -> str:
     """Return whether a sweep is ``running``, ``finished`` or ``stopped``."""
     if driver(home) is not None:
         return "running"
-    return "finished" if (home.path / "report").is_dir() else "stopped"
+    return "finished" if home.finished else "stopped"
 
 
 def started(home: Home) -> datetime:

@@ -63,6 +63,15 @@ class Home:
         return load_spec(self.path / "spec.yaml")
 
     @property
+    def finished(self) -> bool:
+        """Whether the sweep is, and MLflow has all of it."""
+        return (self.path / "finished").exists()
+
+    def finish(self) -> None:
+        """Note that nothing is left to do."""
+        (self.path / "finished").touch()
+
+    @property
     def spool(self) -> Path:
         """The journal of what is recorded; in a folder of its own, which may be another disk."""
         return self.folder / "spool" / f"{self.name}.jsonl"

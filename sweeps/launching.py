@@ -16,6 +16,7 @@ from sweeps.provenance import provenance
 from sweeps.record import Record
 from sweeps.reporting import record_report
 from sweeps.shipping import keep_code, use_code
+from sweeps.sizing import Needs, needs
 from sweeps.space import space
 from sweeps.spec import Spec, SpecError
 from sweeps.studies import Study, open_studies
@@ -26,6 +27,12 @@ from tracking.mlflow_read import sweep_names
 from tracking.mlflow_store import default_uri
 from tracking.recorder import Recorder
 from tracking.store_errors import is_there, masked
+
+NOTHING_TO_RESUME = {
+    "running": "`gatelab status {0}` shows how far it is, `gatelab stop {0}` stops it",
+    "finished": "`gatelab compare {0}` shows it",
+}
+"""What to do instead, by a sweep's state."""
 
 
 class Interrupted(Exception):
@@ -66,7 +73,7 @@ def launch(
         check_data(spec.task.name, make_task(spec))
     except ValueError as error:
         raise SpecError("spec", "task", str(error)) from error
-    _check_cluster(spec, storage or str(folder.resolve()))
+    _check_nodes(spec, storage or str(folder.resolve()))
     home = Home.make(folder, spec, uri, storage)
     keep_code(home.path)
     return _run(spec, home, console or Console(quiet=True))
@@ -77,31 +84,30 @@ def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = 
 
     Raises:
         LookupError: If there is no such sweep in the folder.
+        SpecError: If it is running or finished, or cannot run on the nodes that there are.
         Interrupted: If it was stopped again.
         Undelivered: If MLflow could not be reached.
     """
     home = Home(Path(folder), name)
-    if state(home) == "running":
-        raise SpecError(
-            "",
-            "",
-            f"sweep {name!r} is running: `gatelab status {name}` shows how far it is, "
-            f"`gatelab stop {name}` stops it.",
-        )
+    found = state(home)
+    if found in NOTHING_TO_RESUME:
+        instead = NOTHING_TO_RESUME[found].format(name)
+        raise SpecError("", "", f"sweep {name!r} is {found}: {instead}.")
     code = use_code(home.path)
     spec = home.spec
-    _check_cluster(spec, home.storage.place, code)
+    _check_nodes(spec, home.storage.place, code)
     return _run(spec, home, console or Console(quiet=True))
 
 
-def _check_cluster(spec: Spec, storage: str, code: Path | None = None) -> None:
-    """Check what a cluster must have, where the sweep is to run on one."""
-    from sweeps.nodes import on_cluster  # here: Ray takes a second to import
+def _check_nodes(spec: Spec, storage: str, code: Path | None = None) -> None:
+    """Check that the sweep can run where it is to run."""
+    from sweeps.doctor import check_cluster, check_machine  # here: Ray takes a second to import
+    from sweeps.nodes import on_cluster
 
     if on_cluster():
-        from sweeps.doctor import check_cluster
-
         check_cluster(spec, storage, code)
+    else:
+        check_machine(spec)
 
 
 def _check_name(name: str, folder: Path, uri: str) -> None:
@@ -136,7 +142,9 @@ def _run(spec: Spec, home: Home, console: Console) -> Comparison:
 
 def _work(spec: Spec, home: Home, recorder: Recorder, console: Console) -> None:
     """Search and evaluate."""
-    from sweeps.tuning import run_jobs  # here: Ray takes a second to import
+    from sweeps.autoscaling import may_come  # here: Ray takes a second to import
+    from sweeps.nodes import nodes
+    from sweeps.tuning import run_jobs
 
     task = make_task(spec)
     studies = _studies(spec, home)
@@ -157,7 +165,7 @@ def _work(spec: Spec, home: Home, recorder: Recorder, console: Console) -> None:
         return
     record.start(provenance(task))
     with display:
-        run_jobs(sweep, _setting(spec, home))
+        run_jobs(sweep, _setting(spec, home, needs(spec, [*nodes(), *may_come()])))
     if not sweep.finished:
         raise Interrupted(f"Stopped. `gatelab resume {spec.name}` goes on where it was.")
 
@@ -174,14 +182,14 @@ def _studies(spec: Spec, home: Home) -> dict[str, Study]:
     )
 
 
-def _setting(spec: Spec, home: Home) -> Setting:
+def _setting(spec: Spec, home: Home, job: Needs) -> Setting:
     return Setting(
         task=spec.task.name,
         task_options=spec.task.options,
         recipe=Recipe(**spec.training.model_dump()),
         metrics=spec.metrics,
-        cpus=spec.resources.cpus,
-        gpus=spec.resources.gpus,
+        cpus=job.cpus,
+        gpus=job.gpus,
         storage=home.storage.place,
     )
 
@@ -191,7 +199,10 @@ def _compare(spec: Spec, home: Home, recorder: Recorder) -> Comparison:
     _deliver(spec, home, recorder)
     recorder.end_run(spec.name, "FINISHED", {"end": "finished"})
     _deliver(spec, home, recorder)
-    return record_report(home, recorder)
+    comparison = record_report(home, recorder)
+    _deliver(spec, home, recorder)
+    home.finish()
+    return comparison
 
 
 def _deliver(spec: Spec, home: Home, recorder: Recorder) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,15 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load_spec(path: str | Path, *, name: str | None = None) -> Spec:
+def load_spec(
+    path: str | Path, *, name: str | None = None, resources: Mapping[str, float] | None = None
+) -> Spec:
     """Read and check a spec.
 
     Args:
         path: The YAML file.
         name: The sweep's name, instead of the file's.
+        resources: ``cpus`` or ``gpus`` of a job, instead of the file's.
 
     Raises:
         SpecError: If the file cannot be read, or anything in it cannot work.
@@ -59,6 +62,8 @@ def load_spec(path: str | Path, *, name: str | None = None) -> Spec:
     mapping = _read_yaml(text, source)
     if name is not None and isinstance(mapping, dict):
         mapping = {"experiment": mapping.get("name"), **mapping, "name": name}
+    if resources and isinstance(mapping, dict):
+        mapping = {**mapping, "resources": {**(mapping.get("resources") or {}), **resources}}
     return parse_spec(mapping, source)
 
 

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 from sweeps import probes
 from sweeps.nodes import Node, ask, ask_each
-from sweeps.spec import ResourcesSpec, Spec
+from sweeps.sizing import Needs
+from sweeps.spec import Spec
 from tracking.store_errors import masked
 
 SECONDS = 120
@@ -81,7 +82,7 @@ def check_gpus(found: Sequence[Node]) -> Check:
     return Check("gpus", True, _grouped({f"node {node.name}": f"{node.gpus:g}" for node in found}))
 
 
-def check_resources(found: Sequence[Node], needs: ResourcesSpec) -> Check:
+def check_resources(found: Sequence[Node], needs: Needs) -> Check:
     """Check that some node has what one trial occupies."""
     for kind in ("gpus", "cpus"):
         need, have = getattr(needs, kind), {f"node {n.name}": getattr(n, kind) for n in found}

@@ -134,16 +134,16 @@ class EvaluationSpec(Part):
 
 
 class ResourcesSpec(Part):
-    """What one trial occupies."""
+    """What one job occupies; null: what :func:`sweeps.sizing.needs` finds for the nodes."""
 
-    cpus: Annotated[float, Field(ge=0)] = 1
-    gpus: Annotated[float, Field(ge=0)] = 0
+    cpus: Annotated[float, Field(ge=0)] | None = None
+    gpus: Annotated[float, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
     def _something(self) -> ResourcesSpec:
-        if not self.cpus + self.gpus > 0:
+        if self.cpus == 0 and not self.gpus:
             raise ValueError(
-                f"`cpus + gpus > 0` must hold, but got (cpus={self.cpus:g}, gpus={self.gpus:g})."
+                f"`cpus + gpus > 0` must hold, but got (cpus=0, gpus={self.gpus or 0:g})."
             )
         return self
 

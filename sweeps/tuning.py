@@ -29,6 +29,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from sweeps.autoscaling import may_come
 from sweeps.jobs import Job, Setting
 from sweeps.nodes import join
 from sweeps.storage import Storage
@@ -142,10 +143,14 @@ class _Jobs(Searcher):
 
 
 def _slots(setting: Setting) -> int:
-    """Return how many jobs the cluster runs at once, as it is now."""
-    has = ray.cluster_resources()
+    """Return how many jobs run at once on the nodes that there are, or that may come if more."""
+    now, coming = ray.cluster_resources(), may_come()
+    has = {
+        "CPU": max(now.get("CPU", 0), sum(node.cpus for node in coming)),
+        "GPU": max(now.get("GPU", 0), sum(node.gpus for node in coming)),
+    }
     needs = {"CPU": setting.cpus, "GPU": setting.gpus}
-    return max(1, min(int(has.get(name, 0) / need) for name, need in needs.items() if need))
+    return max(1, min(int(has[name] / need) for name, need in needs.items() if need))
 
 
 class _Results(FIFOScheduler):

@@ -13,7 +13,9 @@ from optuna.distributions import CategoricalDistribution
 from gates import SoftmaxGate, register_gate
 from sweeps.check import check_data
 from sweeps.cli import main
+from sweeps.load import load_spec
 from tasks import Split, SplitName, SyntheticGroups, register_task
+from tests.launched import gatelab
 
 GOOD = {
     "name": "bad",
@@ -224,6 +226,34 @@ def test_unknown_sweep(command: str, said: str, tmp_path: Path) -> None:
     code, message = run(command, "nothing", "--folder", str(tmp_path / "none"))
     assert (code, message.count("\n"), said in message) == (2, 1, True)
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("text", ["cpus", "cpus=many", "gpu=1", "", "cpus=1;gpus=1"])
+def test_resources_that_cannot_be_read(text: str, tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(spec())
+    assert run("launch", str(tmp_path / "good.yaml"), "--resources", text) == (
+        2,
+        f"gatelab: --resources must be like cpus=1,gpus=0.25, but got {text!r}.\n",
+    )
+
+
+def test_resources_are_those_of_the_spec_or_the_option(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(spec(resources="{cpus: 2, gpus: 1}"))
+    code, message = run("launch", str(tmp_path / "good.yaml"), "--resources", "gpus=-1")
+    assert (code, "resources.gpus" in message) == (2, True)
+    loaded = load_spec(tmp_path / "good.yaml", resources={"gpus": 0.5})
+    assert (loaded.resources.cpus, loaded.resources.gpus) == (2, 0.5)
+
+
+@pytest.mark.slow
+def test_more_than_this_machine_has(tmp_path: Path) -> None:
+    """Nothing is left of it; Ray would wait for such a node for ever."""
+    (tmp_path / "good.yaml").write_text(spec())
+    process = gatelab(tmp_path, "launch", "good.yaml", "--resources", "cpus=999")
+    message, _ = process.communicate(timeout=120)
+    assert (process.returncode, message.count("\n")) == (2, 1)
+    assert message.startswith("gatelab: good.yaml: resources.cpus: `cpus <= ")
+    assert not (tmp_path / "gatelab" / "sweeps").exists()
 
 
 def test_name_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

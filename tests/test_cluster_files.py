@@ -18,6 +18,8 @@ import yaml
 from moto.server import ThreadedMotoServer
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from sweeps.autoscaling import NODE_TYPES
+
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted((ROOT / "cluster").glob("*.sh"))
 HOSTS = ROOT / "cluster" / "hosts.sh"
@@ -136,7 +138,15 @@ def test_the_kubernetes_manifest() -> None:
     (worker,) = workers["template"]["spec"]["containers"]
     names = [source["secretRef"]["name"] for source in worker["envFrom"]]
     assert names == ["gatelab-storage"], "MLflow's password is the head's"
-    assert worker["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    limits = worker["resources"]["limits"]
+    assert limits["nvidia.com/gpu"] == "1"
+    variables = {entry["name"]: entry["value"] for entry in head["containers"][0]["env"]}
+    assert yaml.safe_load(variables[NODE_TYPES]) == {
+        workers["groupName"]: {
+            "resources": {"CPU": int(limits["cpu"]), "GPU": int(limits["nvidia.com/gpu"])},
+            "max_workers": workers["maxReplicas"],
+        }
+    }
     ours = f"gatelab:{version('gatelab')}"
     assert {container["image"] for container in [*head["containers"], worker]} == {ours}
     base = (ROOT / "cluster" / "Dockerfile").read_text()

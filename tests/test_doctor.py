@@ -24,7 +24,8 @@ from sweeps.node_checks import (
     check_storage,
     check_versions,
 )
-from sweeps.spec import ResourcesSpec, Spec, SpecError
+from sweeps.sizing import Needs
+from sweeps.spec import Spec, SpecError
 from tests.ray_heads import ROOT, forget_token, head, node
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
@@ -220,7 +221,7 @@ def test_a_plug_in_that_a_node_cannot_load(cluster: Two) -> None:
 
 def test_more_than_a_node_has(cluster: Two) -> None:
     def told(**needs: float) -> str:
-        return refusal(check_resources(found(), ResourcesSpec(**needs)))
+        return refusal(check_resources(found(), Needs(**{"cpus": 1, "gpus": 0, **needs})))
 
     (first, second) = (entry.name for entry in found())
     assert told(gpus=2) == (
@@ -229,7 +230,7 @@ def test_more_than_a_node_has(cluster: Two) -> None:
     )
     assert told(cpus=3).startswith("`cpus <= 2` must hold")
     assert told(cpus=2, gpus=1) == "no node has (cpus=2, gpus=1); lower one."
-    assert check_resources(found(), ResourcesSpec(cpus=1, gpus=0.5)).ok
+    assert check_resources(found(), Needs(cpus=1, gpus=0.5)).ok
     with pytest.raises(SpecError, match="^resources.gpus: `gpus <= 1`"):
         check_cluster(spec(resources={"gpus": 2}), "/proc/never/looked/at")
 

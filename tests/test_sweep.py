@@ -217,7 +217,10 @@ def test_compare_and_a_second_launch(finished: tuple[Path, str]) -> None:
     message, _ = again.communicate()
     assert again.returncode == 2
     assert "sweep 'small' is there already" in message
-    assert run(folder, "resume", "small").strip().endswith("Dashboard: gatelab ui small")
+    again = gatelab(folder, "resume", "small")
+    message, _ = again.communicate()
+    assert again.returncode == 2
+    assert message.endswith("sweep 'small' is finished: `gatelab compare small` shows it.\n")
     assert len(read(folder, "small").runs) == 25
 
 

@@ -1,0 +1,72 @@
+"""What a job gets where its spec leaves it open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sweeps.load import parse_spec
+from sweeps.nodes import Node
+from sweeps.sizing import CONTEXT_BYTES, GPU_BYTES, Needs, gpu_share, job_bytes, needs
+from sweeps.spec import Spec
+
+ROWS, FEATURES = 64, 32
+
+
+def spec(**more: Any) -> Spec:
+    options = {"train_rows": ROWS, "val_rows": 32, "test_rows": 32, "num_targets": 2}
+    plain = {
+        "name": "s",
+        "task": {"name": "synthetic_groups", **options},
+        "model": {"num_experts": 4},
+        "gates": ["softmax"],
+        "evaluation": {"seeds": 1},
+        **more,
+    }
+    return parse_spec(plain)
+
+
+def node(cpus: float, gpus: float = 0) -> Node:
+    return Node(id="0", name="n", cpus=cpus, gpus=gpus, head=False)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        pytest.param([node(2)], Needs(1, 0), id="no GPU"),
+        pytest.param([node(0.5)], Needs(0.5, 0), id="half a CPU"),
+        pytest.param([node(16), node(8, 1)], Needs(1, 1 / 8), id="eight on a GPU"),
+        pytest.param([node(4, 1)], Needs(0.5, 1 / 8), id="fewer CPUs than jobs"),
+        pytest.param([node(96, 8), node(4, 1)], Needs(0.5, 1 / 8), id="the node with fewest"),
+        pytest.param([node(0, 1)], Needs(0, 1 / 8), id="no CPU"),
+    ],
+)
+def test_what_the_nodes_have_is_shared(nodes: list[Node], expected: Needs) -> None:
+    assert needs(spec(), nodes) == expected
+
+
+def test_what_a_spec_says_stays() -> None:
+    nodes = [node(4, 1)]
+    assert needs(spec(resources={"cpus": 3, "gpus": 1}), nodes) == Needs(3, 1)
+    assert needs(spec(resources={"gpus": 0}), nodes) == Needs(1, 0)
+    assert needs(spec(resources={"gpus": 0.5}), nodes) == Needs(1, 0.5)
+    assert needs(spec(resources={"cpus": 2}), nodes) == Needs(2, 1 / 8)
+
+
+def test_a_larger_job_gets_more_of_a_gpu() -> None:
+    sizes = (1, GPU_BYTES // 8, GPU_BYTES // 8 + 1, GPU_BYTES // 2, GPU_BYTES, 5 * GPU_BYTES)
+    assert [gpu_share(size) for size in sizes] == [1 / 8, 1 / 8, 1 / 4, 1 / 2, 1, 1]
+
+
+def own(**more: Any) -> int:
+    """Return a job's bytes without those that every process takes."""
+    return job_bytes(spec(**more)) - CONTEXT_BYTES
+
+
+def test_a_job_grows_with_what_it_holds() -> None:
+    """Seeds and experts multiply it, rows of a batch what is kept for the backward pass."""
+    assert own(evaluation={"seeds": 6}) > 4 * own()
+    assert own(model={"num_experts": 64}) > 4 * own()
+    assert own(model={"num_experts": [4, 64]}) == own(model={"num_experts": 64})
+    assert own(training={"batch_size": 64}) > own(training={"batch_size": 8})
