@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# MLflow's server, in the foreground: on loopback, with a password, over PostgreSQL and the
-# object store. Nothing secret is in its command line.
+# MLflow's server, in the foreground: on loopback behind proxy.py, with a password, over PostgreSQL
+# and the object store. Nothing secret is in its command line.
 set -euo pipefail
 . ~/.gatelab/env
 data=$GATELAB_FOLDER/postgres
@@ -34,6 +34,6 @@ unset MLFLOW_TRACKING_URI
 
 until [ -S "$data/.s.PGSQL.5432" ]; do sleep 0.2; done
 # One worker: with several, each answer takes 40 ms longer (uvicorn#3149).
-exec mlflow server --host 127.0.0.1 --port 5000 --workers 1 --app-name basic-auth \
+exec mlflow server --host 127.0.0.1 --port 5001 --workers 1 --app-name basic-auth \
   --allowed-hosts 'localhost:*,127.0.0.1:*' --backend-store-uri "$store" \
   --artifacts-destination "${artifacts%/}/mlflow"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # What a host of a cluster runs, kept running: after a crash, and after a reboot where there is cron.
-#   node.sh start head [OPTION...]            Ray's head, PostgreSQL, MLflow
+#   node.sh start head [OPTION...]            Ray's head, PostgreSQL, MLflow, the proxy before them
 #   node.sh start worker ADDRESS [OPTION...]  a worker of the head at that address
 #   node.sh run ...                           the same in the foreground (containers, systemd)
-#   node.sh run services                      PostgreSQL and MLflow alone
+#   node.sh run services                      the same without Ray
 #   node.sh ready                             wait until the head's services answer
 #   node.sh stop | status
 # Each OPTION is one of `ray start`. Logs lie in ~/.gatelab/logs.
@@ -43,7 +43,7 @@ run() {
   case $role in
     head)
       RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0 keep ray ray start --block --head --port=6379 \
-        --dashboard-host=127.0.0.1 "${ports[@]}" "$@" &
+        --dashboard-host=127.0.0.1 --dashboard-port=8266 "${ports[@]}" "$@" &
       ;;
     worker)
       # A node that is stopped tells Ray first, which moves what runs there.
@@ -54,6 +54,7 @@ run() {
   if [ "$role" != worker ]; then
     keep postgres "$here/postgres.sh" &
     keep mlflow "$here/mlflow.sh" &
+    keep proxy python "$here/proxy.py" 8265:8266 5000:5001 &
   fi
   trap : TERM
   wait || true
@@ -74,7 +75,7 @@ start() {
   [ "$1" = worker ] || answers 6379 ray
 }
 
-ready() { answers 8265 ray && answers 5000 mlflow; } # the head: all of it
+ready() { answers 8266 ray && answers 5001 mlflow && answers 8265 proxy && answers 5000 proxy; }
 
 answers() { # PORT NAME: wait for it
   for _ in {1..900}; do

@@ -12,7 +12,7 @@ from pathlib import Path
 from registry import near_misses
 from sweeps.load import load_spec
 from sweeps.spec import Spec, SpecError
-from sweeps.storage import Storage, inside
+from sweeps.storage import Storage, check_no_key, inside
 
 
 class Home:
@@ -49,12 +49,15 @@ class Home:
             storage: The place of :class:`Storage` for all sweeps; by default the home itself.
         """
         path = folder / "sweeps" / spec.name
+        place = str(path.resolve()) if storage is None else inside(storage, spec.name)
+        check_no_key(place)
         path.mkdir(parents=True)
         for suffix in ("jsonl", "position"):  # of a sweep whose folder was deleted
             (folder / "spool" / f"{spec.name}.{suffix}").unlink(missing_ok=True)
-        place = str(path.resolve()) if storage is None else inside(storage, spec.name)
         (path / "spec.yaml").write_text(spec.to_yaml())
-        (path / "places.json").write_text(json.dumps({"uri": uri, "storage": place}) + "\n")
+        places = path / "places.json"
+        places.touch(0o600)  # MLflow's address may have a password in it
+        places.write_text(json.dumps({"uri": uri, "storage": place}) + "\n")
         return cls(folder, spec.name)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pyarrow import fs
 
@@ -24,8 +25,9 @@ class Storage:
                 secrets come from the environment, never from here.
 
         Raises:
-            ValueError: If the URI is of no kind that pyarrow knows.
+            ValueError: If the URI is of no kind that pyarrow knows, or has a key in it.
         """
+        check_no_key(place)
         self.place = str(place)
         if "://" in self.place:
             self.files, self.root = fs.FileSystem.from_uri(self.place)
@@ -56,6 +58,19 @@ class Storage:
         with self.files.open_input_stream(source) as stream, path.open("wb") as file:
             shutil.copyfileobj(stream, file)
         return True
+
+
+def check_no_key(place: str | Path) -> None:
+    """Refuse ``s3://KEY:SECRET@bucket``: a place is told to all, in process lists, logs and files.
+
+    Raises:
+        ValueError: If there is a key in it.
+    """
+    if "@" in urlsplit(str(place)).netloc:
+        raise ValueError(
+            "the storage's address must have no key in it: AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY are where it is looked for."
+        )
 
 
 def inside(place: str, name: str) -> str:

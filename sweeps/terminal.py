@@ -32,9 +32,21 @@ uri_option = click.option(
     help="MLflow's store; by default a SQLite file in the folder.",
 )
 
+
+def _without_key(_: click.Context, __: click.Parameter, place: str | None) -> str | None:
+    from sweeps.storage import check_no_key  # here: pyarrow takes a while to import
+
+    try:
+        check_no_key(place or "")
+    except ValueError as error:
+        refuse(error)
+    return place
+
+
 storage_option = click.option(
     "--storage",
     envvar="GATELAB_STORAGE",
+    callback=_without_key,
     help="Where workers leave states and models, if not in the folder: a path or s3://...",
 )
 

@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
+from sweeps.cli import main
+from sweeps.home import Home
+from sweeps.load import load_spec
 from sweeps.storage import Storage, inside
+from tests.launched import SPEC
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +70,38 @@ def test_places_inside_places() -> None:
 def test_an_unknown_kind_of_place() -> None:
     with pytest.raises(ValueError, match="ftp"):
         Storage("ftp://host/folder")
+
+
+SECRET = "hunter2-of-storage"
+PLACE = f"s3://AKIAEXAMPLE:{SECRET}@bucket/folder"
+
+
+def test_a_key_in_the_address_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not repeated."""
+    with pytest.raises(ValueError, match="must have no key in it: AWS_ACCESS_KEY_ID") as caught:
+        Storage(PLACE)
+    assert SECRET not in str(caught.value)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(SPEC)
+    for command in (["launch", "small.yaml"], ["doctor"]):
+        result = CliRunner().invoke(main, [*command, "--storage", PLACE])
+        assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
+        assert "must have no key in it" in result.output and SECRET not in result.output
+    with pytest.raises(ValueError, match="must have no key"):
+        Home.make(tmp_path / "gatelab", load_spec(tmp_path / "small.yaml"), "sqlite://", PLACE)
+    assert not (tmp_path / "gatelab").exists()
+
+
+def test_the_file_with_mlflows_address_is_its_users_alone(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SPEC)
+    spec = load_spec(tmp_path / "small.yaml")
+    home = Home.make(tmp_path, spec, "http://me:hunter2@localhost:5000", None)
+    holders = [path for path in tmp_path.rglob("*") if path.is_file() and _holds(path)]
+    assert holders == [home.path / "places.json"]
+    assert holders[0].stat().st_mode & 0o777 == 0o600
+
+
+def _holds(path: Path) -> bool:
+    return b"hunter2" in path.read_bytes()

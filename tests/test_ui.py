@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 from click.testing import CliRunner
 
 from sweeps.cli import main
@@ -200,6 +201,27 @@ def test_the_end_before_the_server_answers(folder: Path) -> None:
     assert process.communicate(timeout=60) == ("", None)
     assert process.returncode == 0
     assert groups and not left(groups, 0.0)
+
+
+@pytest.mark.slow
+def test_on_loopback_it_answers_to_loopbacks_names_alone(folder: Path) -> None:
+    """It has no password: a stranger's page must not reach it by a name that leads here."""
+    with running(folder) as (_, shown):
+        address = shown.partition("/#")[0]
+        port = urlsplit(address).port
+        for name in ("127.0.0.1", "localhost", "[::1]"):
+            assert get(address, "/", Host=f"{name}:{port}")[0] == 200
+        for name in ("evil.example", "10.evil.example", "192.168.evil.example", "localhost.evil"):
+            assert get(address, "/", Host=f"{name}:{port}")[0] == 403
+        search = f"{address}/api/2.0/mlflow/experiments/search"
+        foreign = {"Origin": "http://evil.example"}
+        everything = {"max_results": 5}
+        assert requests.post(search, json=everything).status_code == 200
+        assert requests.post(search, json=everything, headers=foreign).status_code == 403
+        read = requests.get(
+            f"{address}/api/2.0/mlflow/experiments/get?experiment_id=0", headers=foreign
+        )
+        assert "Access-Control-Allow-Origin" not in read.headers, "no browser hands it on"
 
 
 @pytest.mark.slow

@@ -18,6 +18,8 @@ from tracking.store_errors import masked
 LOOPBACK = "127.0.0.1"
 LOCAL = {"0.0.0.0": LOOPBACK, "::": "::1"}
 """Where this machine reaches a server that listens everywhere."""
+OWN_NAMES = {LOOPBACK: LOOPBACK, "localhost": "localhost", "::1": "[[]::1]"}
+"""What loopback is called, each as a pattern of MLflow's."""
 Check = Callable[[], None]
 START_SECONDS, STOP_SECONDS = 120.0, 5.0
 POLL_SECONDS = 0.1
@@ -55,7 +57,7 @@ class Server:
         with log.open("wb") as file:
             self._process = subprocess.Popen(
                 command,
-                env=self._environment(uri),
+                env=self._environment(uri, host),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -67,12 +69,16 @@ class Server:
         """Where a browser on this machine finds it."""
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
-    def _environment(self, uri: str) -> dict[str, str]:
+    def _environment(self, uri: str, host: str) -> dict[str, str]:
         ours = {
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes that have no work
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
-        if not self.host.startswith(("127.0.0.1", "localhost", "::1")):  # whom MLflow lets in
+        if host in OWN_NAMES:
+            # MLflow by itself lets in 10.* besides, also where that is a name: 10.evil.example.
+            names = (f"{name}:*" for name in OWN_NAMES.values())
+            ours["MLFLOW_SERVER_ALLOWED_HOSTS"] = ",".join(names)
+        elif host not in LOCAL:
             ours["MLFLOW_SERVER_ALLOWED_HOSTS"] = self.address.removeprefix("http://")
             ours["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] = self.address
         # The store comes last and not as an argument, which every user of the machine could read.

@@ -20,6 +20,7 @@ ROLES = {
     "node": r"node\.sh run",
     "postgres": r"bin/postgres -D",
     "mlflow": r"mlflow server",
+    "proxy": r"cluster/proxy\.py",
     "ray": r"bin/ray start",
     "gcs": r"gcs_server ",
     "raylet": r"raylet/raylet ",
