@@ -79,13 +79,32 @@ def test_it_prunes_what_lags_behind(tmp_path: Path) -> None:
     assert study.report(number, 2, float("inf")) is False, "nothing finite to compare yet"
 
 
-def test_saved_states_outlive_a_stop_but_not_their_job(tmp_path: Path) -> None:
+def test_a_trials_saved_state_outlives_a_stop_but_not_the_trial(tmp_path: Path) -> None:
     study = opened(tmp_path)
-    study.keep_state("a", "folder/1")
-    study.keep_state("b", "folder/2")
-    study.forget_state("a")
-    study.keep_state("b", "folder/3")
-    assert opened(tmp_path).states == {"b": "folder/3"}
+    (first, _), (second, _) = study.ask(), study.ask()
+    study.keep_state(first, "folder/1")
+    study.keep_state(second, "folder/2")
+    study.tell(first, finished(0.5))
+    study.keep_state(first, "folder/3")  # noted by its worker after its end
+    study.keep_state(second, "folder/4")
+    again = opened(tmp_path)
+    assert again.trial_states == {second: "folder/4"}
+    assert again.ask()[0] == second
+    again.tell(second, finished(0.5))
+    assert again.trial_states == {}
+    assert opened(tmp_path).trial_states == {}
+
+
+def test_a_note_of_a_state_does_not_grow_with_the_trials_that_run(tmp_path: Path) -> None:
+    """It is written after every epoch or few of each of perhaps a thousand."""
+    study = opened(tmp_path)
+    written = []
+    for number in range(50):
+        assert study.ask()[0] == number
+        before = (tmp_path / "studies.journal").stat().st_size
+        study.keep_state(number, "folder")
+        written.append((tmp_path / "studies.journal").stat().st_size - before)
+    assert max(written) < 1.1 * min(written)
 
 
 def test_the_lock_of_a_killed_driver_blocks_nobody(
