@@ -159,7 +159,16 @@ class Meter:
         results, trials = max(used["results"], 1), max(used["trials"], 1)
         parts = ", ".join(
             f"{part} {1e3 * used.get(part, 0) / results:.2f}"
-            for part in ("thread", "loop", "search", "record", "display", "delivery", "ray", "process")
+            for part in (
+                "thread",
+                "loop",
+                "search",
+                "record",
+                "display",
+                "delivery",
+                "ray",
+                "process",
+            )
         )
         print(
             f"to {now['trials']:6.0f}: {results / trials:.2f} results a trial; ms a result: {parts};"
@@ -174,7 +183,11 @@ def spec(trials: int, gates: int, sampler: str) -> Any:
             "name": "scale",
             "task": {"name": "synthetic_groups", "train_rows": 64, "val_rows": 64, "test_rows": 64},
             "gates": {
-                f"gate_{i}": {"gate": "dselect_k", "k": 2, "gamma": {"low": 0.01, "high": 10, "log": True}}
+                f"gate_{i}": {
+                    "gate": "dselect_k",
+                    "k": 2,
+                    "gamma": {"low": 0.01, "high": 10, "log": True},
+                }
                 for i in range(gates)
             },
             "optimizer": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.pruners import NopPruner, SuccessiveHalvingPruner
+from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.halving import Halving
 from sweeps.space import Configuration, SearchSpace, configuration
 
 STATES = {
@@ -145,6 +146,21 @@ class Study:
             self.attributes[name] = value
 
 
+class _Storage(JournalStorage):
+    """Optuna's, without its search of all trials, at each question, for one that is enqueued."""
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """Return a study's trials, of which none is ever enqueued here."""
+        if states == (TrialState.WAITING,):
+            return []
+        return super().get_all_trials(study_id, deepcopy, states)
+
+
 def open_studies(
     path: Path,
     spaces: Mapping[str, SearchSpace],
@@ -168,10 +184,10 @@ def open_studies(
     # the path is relative. One driver a sweep has a lock of its own (sweeps/launching.py).
     path = path.resolve()
     Path(f"{path}.lock").unlink(missing_ok=True)
-    storage = JournalStorage(JournalFileBackend(str(path)))
-    pruner = NopPruner() if halving is None else SuccessiveHalvingPruner(*halving)
+    storage = _Storage(JournalFileBackend(str(path)))
     studies = {}
     for label, space in spaces.items():
+        pruner = NopPruner() if halving is None else Halving(*halving)
         study = optuna.create_study(
             storage=storage, study_name=label, pruner=pruner, load_if_exists=True
         )

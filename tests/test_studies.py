@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
+from typing import Any
 
+import optuna
 import pytest
 from optuna.distributions import FloatDistribution
+from optuna.pruners import SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
 from sweeps.space import SearchSpace
@@ -77,6 +81,54 @@ def test_it_prunes_what_lags_behind(tmp_path: Path) -> None:
     assert pruned == [False, True, True, True]
     number, _ = study.ask()
     assert study.report(number, 2, float("inf")) is False, "nothing finite to compare yet"
+
+
+def test_it_prunes_as_optunas_pruner_does_also_after_a_stop(tmp_path: Path) -> None:
+    """Trials side by side, with equal and infinite losses and leaps over rungs."""
+    draws = random.Random(0)
+    study, theirs = (
+        opened(tmp_path, "random", (2, 2)),
+        optuna.create_study(pruner=SuccessiveHalvingPruner(2, 2)),
+    )
+    live: dict[int, tuple[optuna.Trial, int]] = {}
+    decisions = []
+    for event in range(600):
+        if event == 300:  # the trials that a stop cut short come first
+            study = opened(tmp_path, "random", (2, 2))
+            assert {study.ask()[0] for _ in live} == set(live)
+        if len(live) < 8:
+            live[study.ask()[0]] = (theirs.ask(), 0)
+        number = draws.choice(sorted(live))
+        trial, epoch = live[number]
+        epoch += draws.choice((1, 1, 1, 5))
+        loss = draws.choice((draws.random(), 0.5, float("inf")))
+        live[number] = (trial, epoch)
+        if loss < float("inf"):
+            trial.report(loss, epoch)
+        decisions.append(trial.should_prune())
+        assert study.report(number, epoch, loss) == decisions[-1]
+        if decisions[-1] or epoch > 16:
+            study.tell(number, finished(0.5))
+            theirs.tell(trial, 0.5)
+            del live[number]
+    assert 50 < sum(decisions) < 500
+
+
+def test_a_rung_takes_no_longer_after_many_trials(tmp_path: Path) -> None:
+    """Optuna's own pruner reads all trials again at every rung of each."""
+    study = opened(tmp_path, "random", (2, 2))
+    read = 0
+
+    def get_trials(*_: Any, **__: Any) -> list[optuna.trial.FrozenTrial]:
+        nonlocal read
+        read += 1
+        return []
+
+    study.study.get_trials = get_trials  # type: ignore[method-assign]
+    for objective in (0.1, 0.2, 0.3, 0.4):
+        number, _ = study.ask()
+        study.report(number, 2, objective)
+    assert read == 1, "at the first rung, for what was there before a stop"
 
 
 def test_a_trials_saved_state_outlives_a_stop_but_not_the_trial(tmp_path: Path) -> None:
