@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.pruners import NopPruner, SuccessiveHalvingPruner
+from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.halving import Halving
 from sweeps.space import Configuration, SearchSpace, configuration
 
 STATES = {
@@ -24,6 +25,8 @@ STATES = {
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
+STATE = "state"
+"""The attribute of a trial that says where its newest saved state lies."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,15 @@ class Study:
         trials = study.get_trials(deepcopy=False)
         self.ended = sum(trial.state.is_finished() for trial in trials)
         self.unfinished = [trial for trial in trials if not trial.state.is_finished()]
-        self.states: dict[str, str] = dict(self.attributes.get("states", {}))
+        # Optuna copies all of them at each look, and Tune's loop looks at every event.
+        self.attributes: dict[str, Any] = study.user_attrs
+        """What :meth:`mark` has kept."""
+        self.trial_states: dict[int, str] = {
+            trial.number: trial.user_attrs[STATE]
+            for trial in self.unfinished
+            if STATE in trial.user_attrs
+        }
+        """Where the newest saved states of trials lie that have not ended."""
 
     def ask(self) -> tuple[int, Configuration]:
         """Return a new trial's number and configuration, or those of one that a stop cut short."""
@@ -87,6 +98,7 @@ class Study:
     def tell(self, number: int, outcome: Outcome) -> None:
         """End a trial."""
         trial = self.live.pop(number)
+        self.trial_states.pop(number, None)
         for name, value in asdict(outcome).items():
             finite = not isinstance(value, float) or math.isfinite(value)
             trial.set_user_attr(name, value if finite else None)
@@ -112,14 +124,14 @@ class Study:
         done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         return min((trial.value for trial in done if trial.value is not None), default=math.inf)
 
-    def keep_state(self, job: str, folder: str) -> None:
-        """Note where a job's newest saved state lies."""
-        self.states[job] = folder
-        self.mark(states=self.states)
+    def keep_state(self, number: int, folder: str) -> None:
+        """Note with a trial that has not ended where its newest saved state lies.
 
-    def forget_state(self, job: str) -> None:
-        """Note no longer, from the next note on, where the state of a job lies that has ended."""
-        self.states.pop(job, None)
+        Not with the study: a note of all states would grow with the trials that run at once.
+        """
+        if number in self.live:
+            self.live[number].set_user_attr(STATE, folder)
+            self.trial_states[number] = folder
 
     def ends(self) -> Counter[str]:
         """Return how many trials ended each way."""
@@ -131,11 +143,22 @@ class Study:
         """Keep what a resume must know beyond the trials."""
         for name, value in attributes.items():
             self.study.set_user_attr(name, value)
+            self.attributes[name] = value
 
-    @property
-    def attributes(self) -> Mapping[str, Any]:
-        """What :meth:`mark` has kept."""
-        return self.study.user_attrs
+
+class _Storage(JournalStorage):
+    """Optuna's, without its search of all trials, at each question, for one that is enqueued."""
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """Return a study's trials, of which none is ever enqueued here."""
+        if states == (TrialState.WAITING,):
+            return []
+        return super().get_all_trials(study_id, deepcopy, states)
 
 
 def open_studies(
@@ -161,10 +184,10 @@ def open_studies(
     # the path is relative. One driver a sweep has a lock of its own (sweeps/launching.py).
     path = path.resolve()
     Path(f"{path}.lock").unlink(missing_ok=True)
-    storage = JournalStorage(JournalFileBackend(str(path)))
-    pruner = NopPruner() if halving is None else SuccessiveHalvingPruner(*halving)
+    storage = _Storage(JournalFileBackend(str(path)))
     studies = {}
     for label, space in spaces.items():
+        pruner = NopPruner() if halving is None else Halving(*halving)
         study = optuna.create_study(
             storage=storage, study_name=label, pruner=pruner, load_if_exists=True
         )

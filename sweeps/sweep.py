@@ -10,7 +10,7 @@ import numpy as np
 
 from sweeps.jobs import Job
 from sweeps.space import Configuration
-from sweeps.studies import Outcome, Study
+from sweeps.studies import STATE, Outcome, Study
 from sweeps.training import Member
 from sweeps.work import Ending, Step
 
@@ -119,11 +119,19 @@ class Sweep:
 
     def saved_state(self, job: Job) -> str | None:
         """Return where the state of a job lies that a stop cut short."""
-        return self.studies[job.label].states.get(job.name)
+        study = self.studies[job.label]
+        if job.stage == "search":
+            return study.trial_states.get(job.number)
+        state: str | None = study.attributes.get(STATE)
+        return state
 
     def keep_state(self, job: Job, folder: str) -> None:
         """Take in where the newest saved state of a job lies."""
-        self.studies[job.label].keep_state(job.name, folder)
+        study = self.studies[job.label]
+        if job.stage == "search":
+            study.keep_state(job.number, folder)
+        else:
+            study.mark(**{STATE: folder})
 
     def progress(self, job: Job, step: Step) -> bool:
         """Take in a step.
@@ -162,7 +170,6 @@ class Sweep:
         self._tell_all("ended", job, endings)
         self.running.discard(job.name)
         study = self.studies[job.label]
-        study.forget_state(job.name)
         if job.stage == "search":
             ending = endings[0]
             outcome = Outcome(ending.end, ending.reason, ending.epoch, ending.objective)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -44,6 +45,9 @@ class_cache.ENV_VARS_TO_PROPAGATE -= {
 }
 LOST_WORKERS = 3
 """How often a job goes on elsewhere after its worker was lost."""
+SLOTS_SECONDS = 1.0
+"""How long the cluster's size is taken as known: Tune wants it at every event, and Ray asks its
+head, the longer the more nodes there are."""
 
 
 class Worker(tune.Trainable):
@@ -117,9 +121,12 @@ class _Jobs(Searcher):
     def __init__(self, sweep: Sweep, setting: Setting) -> None:
         super().__init__()
         self.sweep, self.setting = sweep, setting
+        self.slots, self.asked = 0, float("-inf")
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        full = len(self.sweep.running) > _slots(self.setting)
+        if time.monotonic() - self.asked > SLOTS_SECONDS:
+            self.slots, self.asked = _slots(self.setting), time.monotonic()
+        full = len(self.sweep.running) > self.slots
         job = None if full else self.sweep.next_job()
         if job is None:
             end: Any = Searcher.FINISHED  # a text, whatever the signature says
@@ -153,12 +160,28 @@ def _slots(setting: Setting) -> int:
     return max(1, min(int(has[name] / need) for name, need in needs.items() if need))
 
 
+def _write_nothing(**_: Any) -> None:
+    """Stand for what Tune does to write its state."""
+
+
 class _Results(FIFOScheduler):
     """Takes every result to the sweep, and stops the trials that it prunes."""
 
     def __init__(self, sweep: Sweep) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.sweep = sweep
+        self.begun = False
+
+    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
+        """Let Tune write its own state once, which it looks for at its end, and then no more.
+
+        It would write all trials so far again after every second state that a trial saves, and at
+        the end: a time that grows with their square. A resume goes by the studies alone.
+        """
+        if not self.begun:
+            self.begun = True
+            tune_controller.checkpoint(force=True, wait=True)
+            tune_controller._checkpoint_manager.sync_up_experiment_state = _write_nothing
 
     def on_trial_result(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
@@ -206,6 +229,13 @@ class _States(Callback):
         result.pop("step", None)
         if result.get("done"):
             result["should_checkpoint"] = False
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **_: Any
+    ) -> None:
+        """Drop a trial that has ended, in whose folder Tune would look for results at its end."""
+        if trial in trials:
+            trials.remove(trial)
 
     def on_checkpoint(
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **_: Any

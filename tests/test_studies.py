@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
+from typing import Any
 
+import optuna
 import pytest
 from optuna.distributions import FloatDistribution
+from optuna.pruners import SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
 from sweeps.space import SearchSpace
@@ -79,13 +83,80 @@ def test_it_prunes_what_lags_behind(tmp_path: Path) -> None:
     assert study.report(number, 2, float("inf")) is False, "nothing finite to compare yet"
 
 
-def test_saved_states_outlive_a_stop_but_not_their_job(tmp_path: Path) -> None:
+def test_it_prunes_as_optunas_pruner_does_also_after_a_stop(tmp_path: Path) -> None:
+    """Trials side by side, with equal and infinite losses and leaps over rungs."""
+    draws = random.Random(0)
+    study, theirs = (
+        opened(tmp_path, "random", (2, 2)),
+        optuna.create_study(pruner=SuccessiveHalvingPruner(2, 2)),
+    )
+    live: dict[int, tuple[optuna.Trial, int]] = {}
+    decisions = []
+    for event in range(600):
+        if event == 300:  # the trials that a stop cut short come first
+            study = opened(tmp_path, "random", (2, 2))
+            assert {study.ask()[0] for _ in live} == set(live)
+        if len(live) < 8:
+            live[study.ask()[0]] = (theirs.ask(), 0)
+        number = draws.choice(sorted(live))
+        trial, epoch = live[number]
+        epoch += draws.choice((1, 1, 1, 5))
+        loss = draws.choice((draws.random(), 0.5, float("inf")))
+        live[number] = (trial, epoch)
+        if loss < float("inf"):
+            trial.report(loss, epoch)
+        decisions.append(trial.should_prune())
+        assert study.report(number, epoch, loss) == decisions[-1]
+        if decisions[-1] or epoch > 16:
+            study.tell(number, finished(0.5))
+            theirs.tell(trial, 0.5)
+            del live[number]
+    assert 50 < sum(decisions) < 500
+
+
+def test_a_rung_takes_no_longer_after_many_trials(tmp_path: Path) -> None:
+    """Optuna's own pruner reads all trials again at every rung of each."""
+    study = opened(tmp_path, "random", (2, 2))
+    read = 0
+
+    def get_trials(*_: Any, **__: Any) -> list[optuna.trial.FrozenTrial]:
+        nonlocal read
+        read += 1
+        return []
+
+    study.study.get_trials = get_trials  # type: ignore[method-assign]
+    for objective in (0.1, 0.2, 0.3, 0.4):
+        number, _ = study.ask()
+        study.report(number, 2, objective)
+    assert read == 1, "at the first rung, for what was there before a stop"
+
+
+def test_a_trials_saved_state_outlives_a_stop_but_not_the_trial(tmp_path: Path) -> None:
     study = opened(tmp_path)
-    study.keep_state("a", "folder/1")
-    study.keep_state("b", "folder/2")
-    study.forget_state("a")
-    study.keep_state("b", "folder/3")
-    assert opened(tmp_path).states == {"b": "folder/3"}
+    (first, _), (second, _) = study.ask(), study.ask()
+    study.keep_state(first, "folder/1")
+    study.keep_state(second, "folder/2")
+    study.tell(first, finished(0.5))
+    study.keep_state(first, "folder/3")  # noted by its worker after its end
+    study.keep_state(second, "folder/4")
+    again = opened(tmp_path)
+    assert again.trial_states == {second: "folder/4"}
+    assert again.ask()[0] == second
+    again.tell(second, finished(0.5))
+    assert again.trial_states == {}
+    assert opened(tmp_path).trial_states == {}
+
+
+def test_a_note_of_a_state_does_not_grow_with_the_trials_that_run(tmp_path: Path) -> None:
+    """It is written after every epoch or few of each of perhaps a thousand."""
+    study = opened(tmp_path)
+    written = []
+    for number in range(50):
+        assert study.ask()[0] == number
+        before = (tmp_path / "studies.journal").stat().st_size
+        study.keep_state(number, "folder")
+        written.append((tmp_path / "studies.journal").stat().st_size - before)
+    assert max(written) < 1.1 * min(written)
 
 
 def test_the_lock_of_a_killed_driver_blocks_nobody(
