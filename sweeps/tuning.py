@@ -44,7 +44,7 @@ class_cache.ENV_VARS_TO_PROPAGATE -= {
     name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")
 }
 LOST_WORKERS = 3
-"""How often a job goes on elsewhere after its worker was lost."""
+"""How often a job is tried again elsewhere from the same state, after its worker was lost."""
 SLOTS_SECONDS = 1.0
 """How long the cluster's size is taken as known: Tune wants it at every event, and Ray asks its
 head, the longer the more nodes there are."""
@@ -241,6 +241,8 @@ class _States(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **_: Any
     ) -> None:
         self.sweep.keep_state(_job(trial), checkpoint.path)
+        # A job that gets on may lose any number of workers, as on machines that are taken away.
+        trial.run_metadata.num_failures = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing of the sweep, as above."""

@@ -20,6 +20,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from sweeps.load import load_spec
+from sweeps.tuning import LOST_WORKERS
 from tests import launched
 from tests.launched import SPEC
 from tracking.mlflow_read import history, read_sweep
@@ -350,6 +351,41 @@ def test_a_lost_worker_loses_nothing(tmp_path: Path) -> None:
     assert process.returncode == 0, output
     check_complete(tmp_path, "lost", 8)
     assert {run.end for run in read(tmp_path, "lost").of("search")} == {"finished", "pruned"}
+
+
+SLOW = '''
+import os, time
+from pathlib import Path
+from gates import SoftmaxGate, register_gate
+
+@register_gate("slow")
+class Slow(SoftmaxGate):
+    """Takes its time, and says in which process."""
+    def forward(self, x):
+        (Path(__file__).parent / "worker").write_text(str(os.getpid()))
+        time.sleep(0.1)
+        return super().forward(x)
+'''
+
+
+def test_a_job_that_gets_on_may_lose_any_number_of_workers(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(SLOW)
+    text = SPEC.replace("[dselect_k, top_k, softmax]", "['mine:slow']").replace("small", "hunted")
+    text = text.replace("max_epochs: 6", "max_epochs: 64").replace("trials: 4", "trials: 1")
+    text = text.replace("grace_epochs: 2", "grace_epochs: 1").replace("seeds: 3", "seeds: 1")
+    (tmp_path / "hunted.yaml").write_text(text.replace("batch_size: 64", "batch_size: 256"))
+    process = gatelab(tmp_path, "launch", "hunted.yaml")
+    home, kills, known = tmp_path / "gatelab" / "sweeps" / "hunted", 0, set[Path]()
+    while process.poll() is None and kills < LOST_WORKERS + 2:
+        time.sleep(0.02)
+        saved = set(home.rglob("checkpoint_*/*"))
+        if saved - known:
+            known |= saved
+            os.kill(int((tmp_path / "worker").read_text()), signal.SIGKILL)
+            kills += 1
+    output, _ = process.communicate()
+    assert (process.returncode, kills) == (0, LOST_WORKERS + 2), output
+    assert [run.end for run in read(tmp_path, "hunted").of("search")] == ["finished"]
 
 
 def test_interrupt_and_resume(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from cluster.hosts import Host, wait
 from cluster.sweeping import Sweeping
 
 CUT_SECONDS, AWAY_SECONDS, FULL_SECONDS = 30, 60, 20
-SPOOL_KIB = 256
+SPOOL_KIB = 512
 
 
 def kill_a_trial(sweep: Sweeping) -> None:
@@ -84,9 +84,11 @@ def fill_the_spool(sweep: Sweeping) -> None:
 
 
 def small_spool(head: Host) -> None:
-    """Give the spools a small disk of their own, until the head is switched off."""
-    disk = "mkdir -p ~/gatelab/spool; mountpoint -q ~/gatelab/spool || mount -t tmpfs"
-    head.ssh(f"{disk} -o size={SPOOL_KIB}k spool ~/gatelab/spool")
+    """Give the next sweep's spool a small disk of its own, until the head is switched off."""
+    head.ssh(
+        "mkdir -p ~/gatelab/spool; umount ~/gatelab/spool 2>/dev/null; "
+        f"mount -t tmpfs -o size={SPOOL_KIB}k spool ~/gatelab/spool"
+    )
 
 
 def add_a_node(sweep: Sweeping) -> None:
