@@ -69,6 +69,37 @@ def test_ray_itself_refuses_who_has_no_token(running: Cluster) -> None:
     assert "node_" in status(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=running.token).stdout
 
 
+CLIENT = """
+import ray, sys
+ray.init(sys.argv[1], logging_level="error")
+print("joined", len(ray.nodes()))
+"""
+
+
+def test_rays_client_server_refuses_who_has_no_token(running: Cluster) -> None:
+    """It can be switched off by no option, and gatelab has no use for it."""
+    words = [sys.executable, "-c", CLIENT, f"ray://{running.head.address}:10001"]
+
+    def join(**variables: str) -> str:
+        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables}
+        return subprocess.run(words, env=environment, capture_output=True, text=True).stdout
+
+    assert "joined" not in join(RAY_AUTH_MODE="disabled")
+    assert "joined" not in join(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="wrong")
+    assert "joined 3" in join(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=running.token)
+
+
+@pytest.mark.parametrize(
+    ("port", "path"),
+    [(6383, "/api/job_agent/jobs/"), (6383, "/logs"), (6382, "/get_or_create_runtime_env")],
+)
+def test_agents_of_nodes_refuse_who_has_no_token(running: Cluster, port: int, path: str) -> None:
+    for host in running.hosts:
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            url = f"http://{host.address}:{port}{path}"
+            assert requests.post(url, data=b"{}", headers=headers).status_code in (401, 403)
+
+
 JOB = {"entrypoint": "touch /tmp/was-here"}
 EXPERIMENTS = "/api/2.0/mlflow/experiments"
 REQUESTS = {
