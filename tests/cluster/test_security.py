@@ -80,13 +80,16 @@ def test_rays_client_server_refuses_who_has_no_token(running: Cluster) -> None:
     """It can be switched off by no option, and gatelab has no use for it."""
     words = [sys.executable, "-c", CLIENT, f"ray://{running.head.address}:10001"]
 
-    def join(**variables: str) -> str:
+    def join(**variables: str) -> subprocess.Popen[str]:
         environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables}
-        return subprocess.run(words, env=environment, capture_output=True, text=True).stdout
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(words, env=environment, text=True, **pipes)
 
-    assert "joined" not in join(RAY_AUTH_MODE="disabled")
-    assert "joined" not in join(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="wrong")
-    assert "joined 3" in join(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=running.token)
+    tokens = {"": "", "wrong": "", running.token: "joined 3\n"}
+    started = [
+        join(RAY_AUTH_MODE="token" if it else "disabled", RAY_AUTH_TOKEN=it) for it in tokens
+    ]
+    assert [process.communicate()[0] for process in started] == [*tokens.values()]
 
 
 @pytest.mark.parametrize(
