@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import inspect
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -75,11 +79,18 @@ class Registry(Generic[T]):
     def get(self, key: str) -> type[T]:
         """Return the class for a name, or for ``"package.module:name"`` after importing the module.
 
+        To import is to execute: it is done where the package registers something of this kind.
+
         Raises:
             ValueError: If there is no such name, or its module cannot be imported.
         """
         module, _, name = key.rpartition(":")
         if module:
+            if not self._registers(module):
+                raise ValueError(
+                    f"{self.kind} {key!r}: nothing in {module.partition('.')[0]!r} calls "
+                    f"register_{self.kind}, so it is not imported."
+                )
             try:
                 importlib.import_module(module)
             except Exception as error:  # an error in the module is what its author must see
@@ -90,6 +101,14 @@ class Registry(Generic[T]):
             raise ValueError(self._unknown(key, name))
         return self._classes[name]
 
+    def _registers(self, module: str) -> bool:
+        """Return whether a module may hold classes of this kind, without importing it."""
+        if module in sys.modules:
+            return True
+        word = f"register_{self.kind}".encode()
+        files = list(_files(module.partition(".")[0]))
+        return not files or any(word in file.read_bytes() for file in files)
+
     def _unknown(self, key: str, name: str) -> str:
         names = self.names()
         broken = [why for which, why in self.broken.items() if which.endswith(f": {name}")]
@@ -99,6 +118,20 @@ class Registry(Generic[T]):
         """Return every registered name, sorted."""
         _ = self.broken  # asking loads what can be loaded
         return sorted(self._classes)
+
+
+def _files(package: str) -> Iterator[Path]:
+    """Yield the Python files of a top-level module or package; none if there is no such."""
+    found = None
+    with suppress(ImportError, ValueError):  # e.g. of an empty name
+        found = importlib.util.find_spec(package)
+    if found is None:
+        return
+    if found.submodule_search_locations is not None:
+        for folder in found.submodule_search_locations:
+            yield from Path(folder).rglob("*.py")
+    elif found.has_location and found.origin:
+        yield Path(found.origin)
 
 
 def _place(cls: type) -> str:

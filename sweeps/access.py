@@ -50,6 +50,11 @@ def check_locked(address: str) -> None:
             f"the cluster at {address} is open to anyone who reaches it: start Ray on every node "
             "with RAY_AUTH_MODE=token and the same token."
         )
+    if answer.status_code == HTTPStatus.BAD_GATEWAY:
+        raise ClusterError(
+            f"{address} answers, but Ray behind it does not: it starts, or "
+            "`cluster/hosts.sh status hosts.txt` and ~/.gatelab/logs/ray.log of the head say more."
+        )
     if answer.status_code != HTTPStatus.UNAUTHORIZED or "token" not in answer.text:
         raise ClusterError(
             f"{address} answers, but not as Ray's dashboard does "

@@ -63,10 +63,10 @@ pytestmark = pytest.mark.timeout(290)
 class Other(BaseHTTPRequestHandler):
     """A server that is no dashboard of Ray, or one that wants no token."""
 
-    text = "hello"
+    text, status = "hello", 200
 
     def do_GET(self) -> None:
-        self.send_response(200)
+        self.send_response(self.status)
         self.end_headers()
         self.wfile.write(self.text.encode())
 
@@ -97,6 +97,12 @@ def test_an_address_where_nobody_answers() -> None:
 
 def test_an_address_of_another_server(other: str) -> None:
     with pytest.raises(ClusterError, match="answers, but not as Ray's dashboard does"):
+        check_locked(other)
+
+
+def test_a_head_whose_ray_is_away(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Other, "status", 502)
+    with pytest.raises(ClusterError, match="answers, but Ray behind it does not: it starts"):
         check_locked(other)
 
 

@@ -129,7 +129,8 @@ def test_the_kubernetes_manifest() -> None:
     assert (claim["kind"], network["kind"]) == ("PersistentVolumeClaim", "NetworkPolicy")
     spec = cluster["spec"]
     assert spec["rayVersion"] == version("ray") and spec["authOptions"] == {"mode": "token"}
-    assert spec["headGroupSpec"]["rayStartParams"]["dashboard-host"] == "127.0.0.1"
+    dashboard = spec["headGroupSpec"]["rayStartParams"]
+    assert (dashboard["dashboard-host"], dashboard["dashboard-port"]) == ("127.0.0.1", "8266")
     assert network["spec"]["podSelector"]["matchLabels"] == {
         "ray.io/cluster": cluster["metadata"]["name"]
     }
@@ -151,6 +152,14 @@ def test_the_kubernetes_manifest() -> None:
     assert {container["image"] for container in [*head["containers"], worker]} == {ours}
     base = (ROOT / "cluster" / "Dockerfile").read_text()
     assert f"FROM rayproject/ray:{version('ray')}-py3" in base
+
+
+def test_ray_and_mlflow_are_behind_the_proxy() -> None:
+    """The ports of loopback that it leads to are those where they listen."""
+    node, mlflow = ((ROOT / "cluster" / name).read_text() for name in ("node.sh", "mlflow.sh"))
+    assert 'python "$here/proxy.py" 8265:8266 5000:5001' in node
+    assert "--dashboard-host=127.0.0.1 --dashboard-port=8266" in node
+    assert "mlflow server --host 127.0.0.1 --port 5001" in mlflow
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

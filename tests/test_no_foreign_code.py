@@ -12,7 +12,6 @@ from click.testing import CliRunner
 
 from sweeps.cli import main
 from sweeps.load import _Loader
-from tests.test_bad_input import spec
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("gates", "tasks", "tracking", "sweeps", "cluster")
@@ -129,10 +128,17 @@ def test_what_is_let_pass() -> None:
     assert list(findings(harmless)) == []
 
 
+SPEC = """
+name: bad
+task: "{task}"
+gates: {{mine: {{gate: "{gate}"}}}}
+"""
 KEYS = [
     ("os:system", "unknown gate 'os:system'"),
     ("subprocess:run", "unknown gate 'subprocess:run'"),
     ("builtins:eval", "unknown gate 'builtins:eval'"),
+    ("evil:evil", "nothing in 'evil' calls register_gate, so it is not imported"),
+    ("evil.sub:evil", "nothing in 'evil' calls register_gate, so it is not imported"),
     ("FOLDER/evil.py", "unknown gate"),
     ("FOLDER/evil.py:evil", "cannot import"),
     ("FOLDER/evil:evil", "cannot import"),
@@ -148,14 +154,15 @@ KEYS = [
 def test_a_spec_names_registered_or_installed_classes_only(
     kind: str, key: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that lies about is no module, and a function no gate."""
+    """A function is no gate, a file no module, and a module without gates is not even imported."""
     ran = tmp_path / "ran"
     (tmp_path / "evil.py").write_text(f"open({str(ran)!r}, 'w')\nevil = print\n")
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.syspath_prepend(tmp_path)
     key = key.replace("FOLDER", str(tmp_path))
-    text = spec(gates=f'{{mine: {{gate: "{key}"}}}}') if kind == "gate" else spec(task=f'"{key}"')
-    Path("bad.yaml").write_text(text)
+    gate, task = (key, "digits_pairs") if kind == "gate" else ("softmax", key)
+    Path("bad.yaml").write_text(SPEC.format(gate=gate, task=task))
     result = CliRunner().invoke(main, ["launch", "bad.yaml"])
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
     assert said.replace("gate", kind) in result.stderr, result.stderr

@@ -65,7 +65,7 @@ def test_a_broken_plug_in_is_one_line_and_stops_nobody(tmp_path: Path) -> None:
 
 
 def test_what_a_key_raises_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "bad_module.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "bad_module.py").write_text("from nothing_here import register_gate\n")
     monkeypatch.syspath_prepend(tmp_path)
     checked = CliRunner().invoke(main, ["check", "gate", "bad_module:bad"])
     assert checked.exit_code == 2

@@ -32,7 +32,7 @@ def knows_experiment(running: Cluster, name: str) -> bool:
 
 def test_killed_services_come_back(running: Cluster) -> None:
     make_experiment(running, "before-the-crash")
-    for role in ("postgres", "mlflow", "gcs"):
+    for role in ("postgres", "mlflow", "proxy", "gcs"):
         running.kill(running.head, role)
     running.kill(running.hosts[1], "raylet")
     wait(lambda: knows_experiment(running, "before-the-crash"), 120, "MLflow with its database")

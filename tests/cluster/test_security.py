@@ -69,6 +69,40 @@ def test_ray_itself_refuses_who_has_no_token(running: Cluster) -> None:
     assert "node_" in status(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=running.token).stdout
 
 
+CLIENT = """
+import ray, sys
+ray.init(sys.argv[1], logging_level="error")
+print("joined", len(ray.nodes()))
+"""
+
+
+def test_rays_client_server_refuses_who_has_no_token(running: Cluster) -> None:
+    """It can be switched off by no option, and gatelab has no use for it."""
+    words = [sys.executable, "-c", CLIENT, f"ray://{running.head.address}:10001"]
+
+    def join(**variables: str) -> subprocess.Popen[str]:
+        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(words, env=environment, text=True, **pipes)
+
+    tokens = {"": "", "wrong": "", running.token: "joined 3\n"}
+    started = [
+        join(RAY_AUTH_MODE="token" if it else "disabled", RAY_AUTH_TOKEN=it) for it in tokens
+    ]
+    assert [process.communicate()[0] for process in started] == [*tokens.values()]
+
+
+@pytest.mark.parametrize(
+    ("port", "path"),
+    [(6383, "/api/job_agent/jobs/"), (6383, "/logs"), (6382, "/get_or_create_runtime_env")],
+)
+def test_agents_of_nodes_refuse_who_has_no_token(running: Cluster, port: int, path: str) -> None:
+    for host in running.hosts:
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            url = f"http://{host.address}:{port}{path}"
+            assert requests.post(url, data=b"{}", headers=headers).status_code in (401, 403)
+
+
 JOB = {"entrypoint": "touch /tmp/was-here"}
 EXPERIMENTS = "/api/2.0/mlflow/experiments"
 REQUESTS = {
