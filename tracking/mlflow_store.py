@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,6 +25,7 @@ from tracking.mlflow_errors import store_errors
 IDENTITY = "gatelab.identity"
 PARENT = "mlflow.parentRunId"
 PAGE = 500
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
 
 class Rejected(Exception):
@@ -86,9 +88,10 @@ class Store:
             self.client.update_run(self._run_ids[identity], status="RUNNING")
             self.log(identity, tags=tags)
         else:
-            run = self.client.create_run(
-                self.experiment_id, start_time=start_ms, tags=tags, run_name=name
-            )
+            with _asked_once():
+                run = self.client.create_run(
+                    self.experiment_id, start_time=start_ms, tags=tags, run_name=name
+                )
             self._run_ids[identity] = run.info.run_id
         self.log(identity, params=params)
 
@@ -131,6 +134,23 @@ def rejected(error: Exception) -> bool:
     return isinstance(error, MlflowException) and error.error_code == ErrorCode.Name(
         INVALID_PARAMETER_VALUE
     )
+
+
+@contextmanager
+def _asked_once() -> Iterator[None]:
+    """Keep MLflow's client from repeating a request whose answer is lost: both would make a run.
+
+    Whoever delivers finds out which runs there are before it tries again.
+    """
+    before = os.environ.get(RETRIES)
+    os.environ[RETRIES] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[RETRIES]
+        else:
+            os.environ[RETRIES] = before
 
 
 @functools.lru_cache(maxsize=8)
