@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
@@ -79,8 +80,9 @@ class Study:
             self.live[frozen.number] = optuna.Trial(self.study, frozen._trial_id)
             return frozen.number, configuration(self.space, frozen.params)
         # The sampler follows from the seed and the number, so that a resume repeats no draw.
-        self.study.sampler = _sampler(self.sampler, self.seed, self.ended + len(self.live))
-        trial = self.study.ask(dict(self.space.distributions))
+        drawn = dict(self.space.distributions)
+        self.study.sampler = _sampler(self.sampler, self.seed, self.ended + len(self.live), drawn)
+        trial = self.study.ask(drawn)
         self.live[trial.number] = trial
         return trial.number, configuration(self.space, trial.params)
 
@@ -195,6 +197,22 @@ def open_studies(
     return studies
 
 
-def _sampler(name: str, seed: int, number: int) -> BaseSampler:
+class _TPESampler(TPESampler):
+    """Optuna's, told what is searched; by itself it finds that out from all trials, at each ask."""
+
+    def __init__(self, seed: int, drawn: Mapping[str, BaseDistribution]) -> None:
+        super().__init__(seed=seed)
+        self._drawn = {name: d for name, d in sorted(drawn.items()) if not d.single()}
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return what is drawn together."""
+        return self._drawn
+
+
+def _sampler(
+    name: str, seed: int, number: int, drawn: Mapping[str, BaseDistribution]
+) -> BaseSampler:
     mixed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-    return RandomSampler(seed=mixed) if name == "random" else TPESampler(seed=mixed)
+    return RandomSampler(seed=mixed) if name == "random" else _TPESampler(mixed, drawn)
