@@ -35,7 +35,6 @@ from sweeps.spec import Spec
 from sweeps.studies import Study
 from sweeps.sweep import Sweep
 from sweeps.work import STATE, Ending, Step
-from tracking.recorder import Recorder
 
 TRIALS, GATES, SAMPLER = 10_000, 20, "tpe"
 """500 trials a gate, as in the protocol that DSelect-k was published with."""
@@ -48,7 +47,6 @@ EVENTS = ("started", "progressed", "ended", "gate_ended")
 PARTS: Mapping[str, Mapping[type, tuple[str, ...]]] = {
     "search": {Study: ("ask", "report", "tell", "keep_state", "mark", "selected")},
     "record": {Record: EVENTS, Display: EVENTS},
-    "delivery": {Recorder: ("_deliver",)},
 }
 """The methods of each part of the driver. Tune's loop is what else its own thread does."""
 COLUMNS = ("loop", "search", "record", "driver", "delivery", "ray")
@@ -154,18 +152,14 @@ class Meter:
     def _timed(self, part: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
         def timed(*arguments: Any, **named: Any) -> Any:
-            started, inside = time.thread_time(), self._inside()
+            started, others = time.thread_time(), sum(map(self.sums.__getitem__, PARTS))
             try:
                 return method(*arguments, **named)
             finally:
-                self.sums[part] += time.thread_time() - started - (self._inside() - inside)
+                others = sum(map(self.sums.__getitem__, PARTS)) - others
+                self.sums[part] += time.thread_time() - started - others
 
         return timed
-
-    def _inside(self) -> float:
-        """Return what is summed up of the driver's own thread, whose parts call each other."""
-        mine = threading.current_thread() is threading.main_thread()
-        return self.sums["search"] + self.sums["record"] if mine else 0.0
 
     def _count(self, cls: type, name: str, what: str, number: Callable[[Job], int]) -> None:
         method = getattr(cls, name)
@@ -182,7 +176,17 @@ class Meter:
 
     def _now(self) -> dict[str, float]:
         threads = {"driver": time.thread_time(), "process": time.process_time()}
-        return {**dict.fromkeys((*PARTS, "results", "trials"), 0.0), **self.sums, **threads}
+        for thread in threading.enumerate():
+            if thread.name == "recorder" and thread.ident is not None:
+                clock = time.pthread_getcpuclockid(thread.ident)
+                threads["delivery"] = time.clock_gettime(clock)
+        return {
+            **dict.fromkeys(COLUMNS, 0.0),
+            "results": 0.0,
+            "trials": 0.0,
+            **self.sums,
+            **threads,
+        }
 
     def report(self, title: str) -> None:
         """Print the means since the last report; at the end the sum, in seconds."""
@@ -207,6 +211,5 @@ def _mebibytes() -> float:
 
 
 if __name__ == "__main__":
-    defaults = (TRIALS, GATES, SAMPLER)
-    trials, gates, sampler = (*sys.argv[1:], *defaults[len(sys.argv) - 1 :])
-    main(int(trials), int(gates), str(sampler))
+    given = dict(enumerate(sys.argv[1:]))
+    main(int(given.get(0, TRIALS)), int(given.get(1, GATES)), given.get(2, SAMPLER))

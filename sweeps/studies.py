@@ -16,6 +16,7 @@ from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.halving import Halving
@@ -148,6 +149,21 @@ class Study:
             self.attributes[name] = value
 
 
+class _NoLock(BaseJournalFileLock):
+    """No lock of the file: one driver a sweep has one of its own (sweeps/launching.py).
+
+    Optuna's is made and removed at each note, a third of the note's time, and outlives a driver
+    that was killed with it: the next would wait.
+    """
+
+    def acquire(self) -> bool:
+        """Return that the file may be written."""
+        return True
+
+    def release(self) -> None:
+        """Nothing is to be released."""
+
+
 class _Storage(JournalStorage):
     """Optuna's, without its search of all trials, at each question, for one that is enqueued."""
 
@@ -182,11 +198,7 @@ def open_studies(
             ``None``: no trial is pruned.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the display says what it would
-    # Optuna's lock outlives a driver that was killed with it, and blocks the next: for ever where
-    # the path is relative. One driver a sweep has a lock of its own (sweeps/launching.py).
-    path = path.resolve()
-    Path(f"{path}.lock").unlink(missing_ok=True)
-    storage = _Storage(JournalFileBackend(str(path)))
+    storage = _Storage(JournalFileBackend(str(path.resolve()), lock_obj=_NoLock()))
     studies = {}
     for label, space in spaces.items():
         pruner = NopPruner() if halving is None else Halving(*halving)

@@ -294,7 +294,7 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
     trainable = tune.with_resources(
         tune.with_parameters(Worker, setting=setting), {"cpu": setting.cpus, "gpu": setting.gpus}
     )
-    deleting = ThreadPoolExecutor(4, thread_name_prefix="deleting")
+    deleting = ThreadPoolExecutor(16, thread_name_prefix="deleting")
     tuner = tune.Tuner(
         trainable,
         tune_config=TuneConfig(
