@@ -152,8 +152,8 @@ class Study:
 class _NoLock(BaseJournalFileLock):
     """No lock of the file: one driver a sweep has one of its own (sweeps/launching.py).
 
-    Optuna's is made and removed at each note, a third of the note's time, and outlives a driver
-    that was killed with it: the next would wait.
+    Optuna's is made and removed at each note, and outlives a driver that was killed with it: the
+    next would wait.
     """
 
     def acquire(self) -> bool:
