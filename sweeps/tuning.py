@@ -177,17 +177,21 @@ class _Results(FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]
         self.sweep = sweep
         self.begun = False
+        self.resources: tune.PlacementGroupFactory | None = None
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
         """Let Tune write its own state once, which it looks for at its end, and then no more.
 
-        It would write all trials so far again after every second state that a trial saves, and at
-        the end: a time that grows with their square. A resume goes by the studies alone.
+        By itself it would write all trials so far again after every second state that a trial
+        saves, and at the end: a time that grows with their square. A resume goes by the studies.
         """
         if not self.begun:
             self.begun = True
             tune_controller.checkpoint(force=True, wait=True)
             tune_controller._checkpoint_manager.sync_up_experiment_state = _write_nothing
+        # The same for all, but Tune compares each trial's own part by part, many times an event.
+        self.resources = self.resources or trial.placement_group_factory
+        trial.placement_group_factory = self.resources  # type: ignore[assignment]
 
     def on_trial_result(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
