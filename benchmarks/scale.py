@@ -1,27 +1,25 @@
 """What a result and a trial cost the driver: 10,000 trials that only report, 32 at once.
 
-All is real but the training: Ray's workers, Tune's loop, Optuna's studies, the record, MLflow on
-SQLite. Run it as ``python -m benchmarks.scale [TRIALS [GATES [SAMPLER]]]``; it takes half an hour.
+All but the training is real: Ray's workers, Tune's loop, Optuna's studies, the record, MLflow on
+SQLite. ``python -m benchmarks.scale [TRIALS [GATES [SAMPLER]]]`` runs it.
 """
 
 from __future__ import annotations
 
-import cProfile
 import functools
-import os
-import resource
 import logging
 import random
+import resource
 import sys
 import tempfile
+import threading
 import time
-import warnings
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import sweeps.tuning
+import sweeps.tuning  # sets Ray's environment, so before ray
 
 # isort: split
 import ray
@@ -33,163 +31,52 @@ from sweeps.display import Display
 from sweeps.jobs import Job
 from sweeps.load import parse_spec
 from sweeps.record import Record
+from sweeps.spec import Spec
 from sweeps.studies import Study
 from sweeps.sweep import Sweep
 from sweeps.work import STATE, Ending, Step
-from tracking.recorder import Recorder
 
-PROFILE = os.environ.get("PROFILE")
 TRIALS, GATES, SAMPLER = 10_000, 20, "tpe"
-SLICES = (100, 250, 500, 1000, 2500, 5000, 7500, 10_000)
+"""500 trials a gate, as in the protocol that DSelect-k was published with."""
+SLICES = (100, 1000, 2500, 5000, 7500, 10_000)
+"""After so many trials a line is printed; the first has the start of the workers in it."""
 CORES, AT_ONCE = 2, 32
 EPOCHS, RUNG = 6, 5
-"""One epoch a result; two of three trials are pruned at the rung, so that a trial has 5.3."""
+"""Every result is one epoch of 20 metrics. Two of three trials are pruned at the rung."""
+EVENTS = ("started", "progressed", "ended", "gate_ended")
 PARTS: Mapping[str, Mapping[type, tuple[str, ...]]] = {
     "search": {Study: ("ask", "report", "tell", "keep_state", "mark", "selected")},
-    "record": {Record: ("started", "progressed", "ended", "gate_ended")},
-    "display": {Display: ("started", "progressed", "ended", "gate_ended")},
-    "delivery": {Recorder: ("_deliver",)},
+    "record": {Record: EVENTS, Display: EVENTS},
 }
-"""Whose calls are timed; what is left of the driver's own thread is Ray Tune's loop."""
+"""The methods of each part of the driver. Tune's loop is what else its own thread does."""
+COLUMNS = ("loop", "search", "record", "driver", "delivery", "ray")
 
 
-class Reports:
-    """Stands for :class:`sweeps.work.Work`: each step reports an epoch at once."""
-
-    def __init__(self, job: Job) -> None:
-        self.job, self.epoch = job, 0
-        self.random = random.Random(job.members[0].seed)
-        rate = job.members[0].configuration.optimizer["learning_rate"]
-        self.loss = abs(rate - 0.003) + 0.01 * self.random.random()
-
-    def step(self) -> Step:
-        self.epoch += 1
-        loss = self.loss + 1 / self.epoch
-        members = range(len(self.job.members))
-        epochs = [(member, self.epoch, self._metrics(loss)) for member in members]
-        endings = [self._ending(loss) for _ in members] if self.epoch == EPOCHS else None
-        return Step(self.epoch, loss, epochs, endings)
-
-    def _metrics(self, loss: float) -> dict[str, float]:
-        return {key: self.random.random() for key in KEYS} | {"val/loss": loss}
-
-    def _ending(self, loss: float) -> Ending:
-        return Ending("finished", f"all {EPOCHS} epochs", EPOCHS, loss, self._metrics(loss))
-
-    def save(self, folder: Path) -> None:
-        torch.save({"epoch": self.epoch}, folder / STATE)
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.epoch = state["epoch"]
-
-    def save_model(self, path: Path) -> None:
-        torch.save({}, path)
-
-
-class Reporter(sweeps.tuning.Worker):
-    """A worker that reports only."""
-
-    def _begin(self) -> Any:
-        work = Reports(self.job)
-        if self.saved is not None:
-            work.restore(self.saved)
-        return work
-
-
-class Meter:
-    """Sums up what the driver computes, and prints it after so many trials."""
-
-    def __init__(self, slices: tuple[int, ...]) -> None:
-        self.slices = list(slices)
-        self.spent: Counter[str] = Counter()
-        self.counted: Counter[str] = Counter()
-        self.before: Counter[str] = Counter()
-        self.wall = time.perf_counter()
-
-    def measure(self, part: str, cls: type, name: str) -> None:
-        """Time a method, without what other timed methods take inside it."""
-        method: Callable[..., Any] = getattr(cls, name)
-
-        @functools.wraps(method)
-        def timed(*arguments: Any, **named: Any) -> Any:
-            started, others = time.thread_time(), self._own()
-            try:
-                return method(*arguments, **named)
-            finally:
-                nested = self._own() - others if part != "delivery" else 0.0
-                self.spent[part] += time.thread_time() - started - nested
-
-        setattr(cls, name, timed)
-
-    def _own(self) -> float:
-        return self.spent["search"] + self.spent["record"] + self.spent["display"]
-
-    def take(self) -> None:
-        """Start to count."""
-        progress, end = Sweep.progress, Sweep._end
-
-        @functools.wraps(progress)
-        def counted(sweep: Sweep, job: Job, step: Step) -> bool:
-            self.counted["results"] += 1
-            return progress(sweep, job, step)
-
-        @functools.wraps(end)
-        def ended(sweep: Sweep, job: Job, endings: Any) -> None:
-            end(sweep, job, endings)
-            self.counted["trials"] += job.stage == "search"
-            if self.slices and self.counted["trials"] >= self.slices[0]:
-                self.slices.pop(0)
-                self.print()
-
-        Sweep.progress, Sweep._end = counted, ended  # type: ignore[method-assign]
-        self.before = self._now()
-
-    def _now(self) -> Counter[str]:
-        now = self.spent + self.counted
-        now["process"], now["thread"] = time.process_time(), time.thread_time()
-        now["wall"] = time.perf_counter()
-        return now
-
-    def print(self) -> None:
-        now = self._now()
-        used = {key: now[key] - self.before[key] for key in now}
-        self.before = now
-        used["loop"] = used["thread"] - sum(used.get(p, 0) for p in ("search", "record", "display"))
-        used["ray"] = used["process"] - used["thread"] - used.get("delivery", 0)
-        results, trials = max(used["results"], 1), max(used["trials"], 1)
-        parts = ", ".join(
-            f"{part} {1e3 * used.get(part, 0) / results:.2f}"
-            for part in (
-                "thread",
-                "loop",
-                "search",
-                "record",
-                "display",
-                "delivery",
-                "ray",
-                "process",
-            )
+def main(trials: int = TRIALS, gates: int = GATES, sampler: str = SAMPLER) -> None:
+    """Print what a result and a trial cost, after more and more trials."""
+    meter = Meter()
+    meter.watch()
+    sweeps.tuning.Worker = Reporter  # type: ignore[misc]
+    with tempfile.TemporaryDirectory() as folder:
+        ray.init(
+            num_cpus=CORES,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
         )
-        print(
-            f"to {now['trials']:6.0f}: {results / trials:.2f} results a trial; ms a result: {parts};"
-            f" a trial {1e3 * used['process'] / trials:.1f}; {used['wall']:.0f} s; {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB",
-            flush=True,
-        )
+        print("ms a result:", *(f"{column:>8}" for column in COLUMNS), " results  ms a trial  MiB")
+        launch(_spec(trials, gates, sampler), folder=folder)
+        meter.report("the end")
+        ray.shutdown()
 
 
-def spec(trials: int, gates: int, sampler: str) -> Any:
+def _spec(trials: int, gates: int, sampler: str) -> Spec:
+    gate = {"gate": "dselect_k", "k": 2, "gamma": {"low": 0.01, "high": 10, "log": True}}
     return parse_spec(
         {
             "name": "scale",
-            "task": {"name": "synthetic_groups", "train_rows": 64, "val_rows": 64, "test_rows": 64},
-            "gates": {
-                f"gate_{i}": {
-                    "gate": "dselect_k",
-                    "k": 2,
-                    "gamma": {"low": 0.01, "high": 10, "log": True},
-                }
-                for i in range(gates)
-            },
+            "task": "synthetic_groups",  # which no worker makes
+            "gates": {f"gate_{number}": gate for number in range(gates)},
             "optimizer": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
             "training": {"max_epochs": EPOCHS, "patience": None},
             "search": {
@@ -203,34 +90,126 @@ def spec(trials: int, gates: int, sampler: str) -> Any:
     )
 
 
-def main(trials: int = TRIALS, gates: int = GATES, sampler: str = SAMPLER) -> None:
-    """Print what a result and a trial cost, after more and more trials."""
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    meter = Meter(SLICES)
-    for part, classes in PARTS.items():
-        for cls, names in classes.items():
-            for name in names:
-                meter.measure(part, cls, name)
-    sweeps.tuning.Worker = Reporter  # type: ignore[misc]
-    with tempfile.TemporaryDirectory() as folder:
-        ray.init(
-            num_cpus=CORES,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
+class Reports:
+    """Stands for :class:`sweeps.work.Work`: a step reports an epoch at once."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.epoch = job, 0
+        self.random = random.Random(job.members[0].seed)
+        rate = job.members[0].configuration.optimizer["learning_rate"]
+        self.loss = abs(rate - 0.003) + 0.01 * self.random.random()
+
+    def step(self) -> Step:
+        self.epoch += 1
+        members = range(len(self.job.members))
+        epochs = [(member, self.epoch, self._metrics()) for member in members]
+        endings = [self._ending() for _ in members] if self.epoch == EPOCHS else None
+        return Step(self.epoch, self.loss, epochs, endings)
+
+    def _metrics(self) -> dict[str, float]:
+        return {key: self.random.random() for key in KEYS} | {"val/loss": self.loss}
+
+    def _ending(self) -> Ending:
+        return Ending("finished", f"all {EPOCHS} epochs", EPOCHS, self.loss, self._metrics())
+
+    def save(self, folder: Path) -> None:
+        torch.save({"epoch": self.epoch}, folder / STATE)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.epoch = state["epoch"]
+
+    def save_model(self, path: Path) -> None:
+        torch.save({}, path)
+
+
+class Reporter(sweeps.tuning.Worker):
+    """A worker whose jobs only report."""
+
+    def _begin(self) -> Any:
+        work = Reports(self.job)
+        if self.saved is not None:
+            work.restore(self.saved)
+        return work
+
+
+class Meter:
+    """Sums up the CPU time of the driver's parts, and prints it from time to time."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = defaultdict(float)
+        self.reported = self._now()
+        self.slices = list(SLICES)
+
+    def watch(self) -> None:
+        """Measure every call of the parts' methods from now on."""
+        for part, classes in PARTS.items():
+            for cls, names in classes.items():
+                for name in names:
+                    setattr(cls, name, self._timed(part, getattr(cls, name)))
+        self._count(Sweep, "progress", "results", lambda job: 1)
+        self._count(Sweep, "_end", "trials", lambda job: job.stage == "search")
+
+    def _timed(self, part: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            started, others = time.thread_time(), sum(map(self.sums.__getitem__, PARTS))
+            try:
+                return method(*arguments, **named)
+            finally:
+                others = sum(map(self.sums.__getitem__, PARTS)) - others
+                self.sums[part] += time.thread_time() - started - others
+
+        return timed
+
+    def _count(self, cls: type, name: str, what: str, number: Callable[[Job], int]) -> None:
+        method = getattr(cls, name)
+
+        @functools.wraps(method)
+        def counted(owner: object, job: Job, *arguments: Any) -> Any:
+            answer = method(owner, job, *arguments)
+            self.sums[what] += number(job)
+            if self.slices and self.sums["trials"] >= self.slices[0]:
+                self.report(f"to {self.slices.pop(0):,}")
+            return answer
+
+        setattr(cls, name, counted)
+
+    def _now(self) -> dict[str, float]:
+        threads = {"driver": time.thread_time(), "process": time.process_time()}
+        for thread in threading.enumerate():
+            if thread.name == "recorder" and thread.ident is not None:
+                clock = time.pthread_getcpuclockid(thread.ident)
+                threads["delivery"] = time.clock_gettime(clock)
+        return {
+            **dict.fromkeys(COLUMNS, 0.0),
+            "results": 0.0,
+            "trials": 0.0,
+            **self.sums,
+            **threads,
+        }
+
+    def report(self, title: str) -> None:
+        """Print the means since the last report; at the end the sum, in seconds."""
+        now = self._now()
+        used = {key: now[key] - self.reported[key] for key in now}
+        self.reported = now
+        if not used["trials"]:
+            print(f"{title}: {used['process']:.1f} s, {_mebibytes():.0f} MiB")
+            return
+        used["loop"] = used["driver"] - used["search"] - used["record"]
+        used["ray"] = used["process"] - used["driver"] - used["delivery"]
+        each = (f"{1e3 * used[column] / used['results']:8.2f}" for column in COLUMNS)
+        trial, results = 1e3 * used["driver"] / used["trials"], used["results"] / used["trials"]
+        print(
+            f"{title:>11}:", *each, f"{results:8.2f} {trial:11.1f} {_mebibytes():4.0f}", flush=True
         )
-        meter.take()
-        if PROFILE:
-            profile = cProfile.Profile(time.thread_time)
-            profile.enable()
-        launch(spec(trials, gates, sampler), folder=folder)
-        if PROFILE:
-            profile.disable()
-            profile.dump_stats(PROFILE)
-        meter.print()
-        ray.shutdown()
+
+
+def _mebibytes() -> float:
+    """Return the most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    main(*map(int, given[:2]), *given[2:])
+    given = dict(enumerate(sys.argv[1:]))
+    main(int(given.get(0, TRIALS)), int(given.get(1, GATES)), given.get(2, SAMPLER))

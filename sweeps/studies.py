@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.halving import Halving
@@ -79,8 +81,9 @@ class Study:
             self.live[frozen.number] = optuna.Trial(self.study, frozen._trial_id)
             return frozen.number, configuration(self.space, frozen.params)
         # The sampler follows from the seed and the number, so that a resume repeats no draw.
-        self.study.sampler = _sampler(self.sampler, self.seed, self.ended + len(self.live))
-        trial = self.study.ask(dict(self.space.distributions))
+        drawn = dict(self.space.distributions)
+        self.study.sampler = _sampler(self.sampler, self.seed, self.ended + len(self.live), drawn)
+        trial = self.study.ask(drawn)
         self.live[trial.number] = trial
         return trial.number, configuration(self.space, trial.params)
 
@@ -146,6 +149,21 @@ class Study:
             self.attributes[name] = value
 
 
+class _NoLock(BaseJournalFileLock):
+    """No lock of the file: one driver a sweep has one of its own (sweeps/launching.py).
+
+    Optuna's is made and removed at each note, and outlives a driver that was killed with it: the
+    next would wait.
+    """
+
+    def acquire(self) -> bool:
+        """Return that the file may be written."""
+        return True
+
+    def release(self) -> None:
+        """Nothing is to be released."""
+
+
 class _Storage(JournalStorage):
     """Optuna's, without its search of all trials, at each question, for one that is enqueued."""
 
@@ -180,11 +198,7 @@ def open_studies(
             ``None``: no trial is pruned.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the display says what it would
-    # Optuna's lock outlives a driver that was killed with it, and blocks the next: for ever where
-    # the path is relative. One driver a sweep has a lock of its own (sweeps/launching.py).
-    path = path.resolve()
-    Path(f"{path}.lock").unlink(missing_ok=True)
-    storage = _Storage(JournalFileBackend(str(path)))
+    storage = _Storage(JournalFileBackend(str(path.resolve()), lock_obj=_NoLock()))
     studies = {}
     for label, space in spaces.items():
         pruner = NopPruner() if halving is None else Halving(*halving)
@@ -195,6 +209,22 @@ def open_studies(
     return studies
 
 
-def _sampler(name: str, seed: int, number: int) -> BaseSampler:
+class _TPESampler(TPESampler):
+    """Optuna's, told what is searched; by itself it finds that out from all trials, at each ask."""
+
+    def __init__(self, seed: int, drawn: Mapping[str, BaseDistribution]) -> None:
+        super().__init__(seed=seed)
+        self._drawn = {name: d for name, d in sorted(drawn.items()) if not d.single()}
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return what is drawn together."""
+        return self._drawn
+
+
+def _sampler(
+    name: str, seed: int, number: int, drawn: Mapping[str, BaseDistribution]
+) -> BaseSampler:
     mixed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-    return RandomSampler(seed=mixed) if name == "random" else TPESampler(seed=mixed)
+    return RandomSampler(seed=mixed) if name == "random" else _TPESampler(mixed, drawn)

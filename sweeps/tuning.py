@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +25,7 @@ os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "100000")
 
 import ray
 from ray import tune
-from ray.tune import Callback, Checkpoint, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from ray.tune import Callback, Checkpoint, FailureConfig, RunConfig, TuneConfig
 from ray.tune.execution import class_cache
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
@@ -35,7 +37,7 @@ from sweeps.jobs import Job, Setting
 from sweeps.nodes import join
 from sweeps.storage import Storage
 from sweeps.sweep import Sweep
-from sweeps.work import Ending, Step, Work, read_state
+from sweeps.work import STEP_SECONDS, Ending, Step, Work, read_state
 from tasks.task import Task, tasks
 
 # Tune would give its workers the driver's keys by a description of their environment, which Ray
@@ -48,6 +50,10 @@ LOST_WORKERS = 3
 SLOTS_SECONDS = 1.0
 """How long the cluster's size is taken as known: Tune wants it at every event, and Ray asks its
 head, the longer the more nodes there are."""
+STEPS_A_SECOND = 50.0
+"""Of all trials together that end because of the time: more of them at once take longer steps."""
+KEPT_STATES = 2
+"""Of a trial: while the newest is being noted, the one that is noted is still there."""
 
 
 class Worker(tune.Trainable):
@@ -62,6 +68,7 @@ class Worker(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take another job; it is begun in the first step, so that an error there is reported."""
         self.job = Job.from_plain(new_config["job"])
+        self.step_seconds: float = new_config["step_seconds"]
         self.state: str | None = new_config["state"]
         self.saved: dict[str, Any] | None = None
         self.work: Work | None = None
@@ -85,7 +92,7 @@ class Worker(tune.Trainable):
         setting = self.setting
         task = _task(setting.task, json.dumps(dict(setting.task_options)))
         device = "cuda" if setting.gpus else "cpu"
-        work = Work(task, self.job, setting.recipe, setting.metrics, device)
+        work = Work(task, self.job, setting.recipe, setting.metrics, device, self.step_seconds)
         if self.saved is None and self.state is not None:
             with Checkpoint(self.state, Storage(setting.storage).files).as_directory() as folder:
                 self.saved = read_state(Path(folder))
@@ -131,7 +138,11 @@ class _Jobs(Searcher):
         if job is None:
             end: Any = Searcher.FINISHED  # a text, whatever the signature says
             return end if self.sweep.finished else None
-        return {"job": job.to_plain(), "state": self.sweep.saved_state(job)}
+        return {
+            "job": job.to_plain(),
+            "state": self.sweep.saved_state(job),
+            "step_seconds": max(STEP_SECONDS, self.slots / STEPS_A_SECOND),
+        }
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -171,17 +182,21 @@ class _Results(FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]
         self.sweep = sweep
         self.begun = False
+        self.resources: tune.PlacementGroupFactory | None = None
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
         """Let Tune write its own state once, which it looks for at its end, and then no more.
 
-        It would write all trials so far again after every second state that a trial saves, and at
-        the end: a time that grows with their square. A resume goes by the studies alone.
+        By itself it would write all trials so far again after every second state that a trial
+        saves, and at the end: a time that grows with their square. A resume goes by the studies.
         """
         if not self.begun:
             self.begun = True
             tune_controller.checkpoint(force=True, wait=True)
             tune_controller._checkpoint_manager.sync_up_experiment_state = _write_nothing
+        # The same for all, but Tune compares each trial's own part by part, many times an event.
+        self.resources = self.resources or trial.placement_group_factory
+        trial.placement_group_factory = self.resources  # type: ignore[assignment]
 
     def on_trial_result(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
@@ -217,10 +232,14 @@ class _Results(FIFOScheduler):
 
 
 class _States(Callback):
-    """Tells the sweep where states are saved, and what Tune need not save."""
+    """Tells the sweep where states are saved, and deletes what nobody will read.
 
-    def __init__(self, sweep: Sweep) -> None:
-        self.sweep = sweep
+    Tune would delete in its loop, which then waits for the answers of an object store.
+    """
+
+    def __init__(self, sweep: Sweep, deleting: Executor) -> None:
+        self.sweep, self.deleting = sweep, deleting
+        self.kept: dict[str, list[Checkpoint]] = {}
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
@@ -236,6 +255,9 @@ class _States(Callback):
         """Drop a trial that has ended, in whose folder Tune would look for results at its end."""
         if trial in trials:
             trials.remove(trial)
+        if _job(trial).name not in self.sweep.running:
+            for checkpoint in self.kept.pop(trial.trial_id, []):
+                self.deleting.submit(_delete, checkpoint)
 
     def on_checkpoint(
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **_: Any
@@ -243,10 +265,21 @@ class _States(Callback):
         self.sweep.keep_state(_job(trial), checkpoint.path)
         # A job that gets on may lose any number of workers, as on machines that are taken away.
         trial.run_metadata.num_failures = 0
+        kept = self.kept.setdefault(trial.trial_id, [])
+        kept.append(checkpoint)
+        if len(kept) > KEPT_STATES:
+            self.deleting.submit(_delete, kept.pop(0))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing of the sweep, as above."""
         return {}
+
+
+def _delete(checkpoint: Checkpoint) -> None:
+    files = checkpoint.filesystem
+    assert files is not None
+    with suppress(OSError):  # what stays takes room, and nothing else
+        files.delete_dir(checkpoint.path)
 
 
 def _job(trial: Trial) -> Job:
@@ -272,6 +305,7 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
     trainable = tune.with_resources(
         tune.with_parameters(Worker, setting=setting), {"cpu": setting.cpus, "gpu": setting.gpus}
     )
+    deleting = ThreadPoolExecutor(16, thread_name_prefix="deleting")
     tuner = tune.Tuner(
         trainable,
         tune_config=TuneConfig(
@@ -284,11 +318,12 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
             name="tune",
             storage_path=storage.root,
             storage_filesystem=storage.files,
-            callbacks=[_States(sweep)],
+            callbacks=[_States(sweep, deleting)],
             failure_config=FailureConfig(max_failures=LOST_WORKERS),
-            # Two: while the newest is being noted, the one that is noted is still there.
-            checkpoint_config=CheckpointConfig(num_to_keep=2),
             verbose=0,
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    finally:
+        deleting.shutdown(cancel_futures=True)

@@ -73,6 +73,7 @@ class Work:
         recipe: Recipe,
         metrics: Sequence[str] | None = None,
         device: str = "cpu",
+        step_seconds: float = STEP_SECONDS,
     ) -> None:
         """Make the models.
 
@@ -82,8 +83,10 @@ class Work:
             recipe: How long they train.
             metrics: Names in ``tasks.metrics``; ``None``: the defaults of each target's kind.
             device: Where they train.
+            step_seconds: After which a step ends with the epoch at hand.
         """
         self.task, self.job, self.recipe, self.metrics = task, job, recipe, metrics
+        self.step_seconds = step_seconds
         self.training = Training(task, gates.get(job.gate), job.members, recipe, device)
         self.k: int | None = getattr(self.training.model.mixture.gates.each, "k", None)
         model = self.training.model
@@ -101,7 +104,7 @@ class Work:
         epochs: list[tuple[int, int, dict[str, float]]] = []
         while not self.training.done:
             epochs.extend(self._epoch())
-            late = time.monotonic() - started > STEP_SECONDS
+            late = time.monotonic() - started > self.step_seconds
             if late or self.training.epoch in self.job.rungs:
                 break
         endings = self._endings() if self.training.done else None

@@ -7,10 +7,17 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.pruners import SuccessiveHalvingPruner
+from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
 from sweeps.space import SearchSpace
@@ -68,6 +75,36 @@ def test_it_goes_on_after_a_stop_as_if_there_were_none(sampler: str, tmp_path: P
             study.tell(number, finished(abs(chosen.gate["gamma"] - 1)))
         courses.append(course)
     assert courses[0] == courses[1]
+
+
+def test_it_draws_what_optunas_tpe_draws(tmp_path: Path) -> None:
+    """With a choice, an integer, a value that cannot vary, and ends of every kind."""
+    drawn: dict[str, BaseDistribution] = {
+        "gate.z": FloatDistribution(0.01, 10.0, log=True),
+        "gate.k": IntDistribution(1, 4),
+        "gate.one": IntDistribution(3, 3),
+        "gate.a": CategoricalDistribution(["x", "y"]),
+    }
+    spaces = {"one": SearchSpace({}, drawn)}
+    study = open_studies(tmp_path / "j", spaces, sampler="tpe", seed=3)["one"]
+    theirs = optuna.create_study()
+    ends = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+    live = []
+    for ask in range(40):
+        number, chosen = study.ask()
+        seed = int(np.random.SeedSequence([3, ask]).generate_state(1)[0])
+        theirs.sampler = TPESampler(seed=seed)
+        trial = theirs.ask(drawn)
+        assert chosen.flat() == trial.params
+        live.append((number, trial))
+        if len(live) == 4:
+            number, trial = live.pop(0)
+            end = ("finished", "finished", "pruned", "failed")[ask % 4]
+            loss = abs(trial.params["gate.z"] - 1)
+            study.report(number, 1, loss)
+            trial.report(loss, 1)
+            study.tell(number, Outcome(end, "because", 1, loss))
+            theirs.tell(trial, loss if end == "finished" else None, ends[end])
 
 
 def test_it_prunes_what_lags_behind(tmp_path: Path) -> None:

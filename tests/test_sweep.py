@@ -192,6 +192,14 @@ def test_optuna_holds_every_trial_with_its_true_end(finished: tuple[Path, str]) 
                 assert trial.value == pytest.approx(runs[trial.number].metrics["val/loss"])
 
 
+def test_tune_keeps_nothing_of_what_ended(finished: tuple[Path, str]) -> None:
+    """Its own state, written once, holds no trial; the states of trials are gone."""
+    tune = finished[0] / "gatelab" / "sweeps" / "small" / "tune"
+    (state,) = tune.glob("experiment_state-*.json")
+    assert json.loads(state.read_text())["trial_data"] == []
+    assert list(tune.rglob("checkpoint_*")) == []
+
+
 def test_artifacts(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     artifacts = {path.name: path for path in (folder / "gatelab" / "artifacts").rglob("*.*")}

@@ -1,0 +1,126 @@
+"""What the driver does at every event costs no more after many trials, or with many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from optuna.distributions import FloatDistribution
+
+from sweeps import tuning
+from sweeps.jobs import Job, Setting
+from sweeps.space import Configuration, SearchSpace
+from sweeps.studies import open_studies
+from sweeps.sweep import Plan, Sweep
+from sweeps.training import Member, Recipe
+from sweeps.work import STEP_SECONDS, Ending, Step, Work
+from tasks import SyntheticGroups
+
+SPACE = SearchSpace({"optimizer.name": "adam"}, {"gate.gamma": FloatDistribution(0.1, 1.0)})
+SETTING = Setting("synthetic_groups", {}, Recipe(64, 4), None, 1, 0, "/nowhere")
+
+
+def sweep(folder: Path, trials: int = 9) -> Sweep:
+    studies = open_studies(folder / "journal", {"one": SPACE}, sampler="random", seed=0)
+    return Sweep(Plan(trials, (), 2, 0), {"one": "softmax"}, studies)
+
+
+def slots(number: int, asked: list[int]) -> Callable[[Setting], int]:
+    def answer(_: Setting) -> int:
+        asked.append(number)
+        return number
+
+    return answer
+
+
+def test_rays_head_is_not_asked_for_the_clusters_size_at_every_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(tuning, "_slots", slots(2, asked))
+    jobs = tuning._Jobs(sweep(tmp_path), SETTING)
+    given = [jobs.suggest(str(event)) for event in range(50)]
+    assert sum(job is not None for job in given) == 3, "as many as run, and one that waits"
+    assert len(asked) == 1
+    jobs.asked -= tuning.SLOTS_SECONDS + 1
+    jobs.suggest("later")
+    assert len(asked) == 2, "nodes may have come or gone"
+
+
+def test_optuna_is_not_read_at_every_event(tmp_path: Path) -> None:
+    course = sweep(tmp_path)
+    assert course.next_job() is not None
+    course.studies["one"].study = SimpleNamespace()  # type: ignore[assignment]
+    assert not course.finished
+
+
+@pytest.mark.parametrize(("number", "seconds"), [(1, STEP_SECONDS), (1000, 20.0)])
+def test_more_trials_at_once_take_longer_steps(
+    number: int, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "_slots", slots(number, []))
+    config = tuning._Jobs(sweep(tmp_path), SETTING).suggest("one")
+    assert config is not None
+    assert config["step_seconds"] == seconds
+
+
+class States:
+    """States of one trial's job, saved as Tune saves them."""
+
+    def __init__(self, folder: Path, course: Sweep) -> None:
+        self.folder, self.course = folder, course
+        self.job = course.next_job()
+        assert self.job is not None
+        self.trial: Any = SimpleNamespace(trial_id="a", config={"job": self.job.to_plain()})
+        self.executor = ThreadPoolExecutor(1)
+        self.callback = tuning._States(course, self.executor)
+
+    def save(self, *names: str) -> None:
+        for name in names:
+            (self.folder / name).mkdir()
+            checkpoint = tuning.Checkpoint.from_directory(self.folder / name)
+            self.callback.on_checkpoint(0, [], self.trial, checkpoint)
+
+    def complete(self) -> None:
+        trials = [self.trial]
+        self.callback.on_trial_complete(0, trials, self.trial)
+        assert trials == [], "or Tune would look for its results in the storage at the end"
+
+    def left(self) -> Sequence[str]:
+        self.executor.submit(lambda: None).result()  # after all that was asked before
+        return sorted(path.name for path in self.folder.iterdir())
+
+
+def test_states_that_nobody_will_read_are_deleted(tmp_path: Path) -> None:
+    (tmp_path / "states").mkdir()
+    states = States(tmp_path / "states", sweep(tmp_path))
+    assert states.job is not None
+    states.save("1", "2", "3", "4")
+    assert states.left() == ["3", "4"]
+    assert states.course.saved_state(states.job) == str(tmp_path / "states" / "4")
+    ending = Ending("finished", "because", 4, 0.5)
+    states.course.progress(states.job, Step(4, 0.5, [], [ending]))
+    states.complete()
+    assert states.left() == []
+
+
+def test_states_of_a_job_that_goes_on_stay(tmp_path: Path) -> None:
+    """As after Ctrl-C, whatever Tune calls its trial's end."""
+    (tmp_path / "states").mkdir()
+    states = States(tmp_path / "states", sweep(tmp_path))
+    states.save("1", "2")
+    states.complete()
+    assert states.left() == ["1", "2"]
+
+
+@pytest.mark.parametrize(("seconds", "epochs"), [(0.0, 1), (1000.0, 3)])
+def test_a_step_ends_after_its_seconds(seconds: float, epochs: int) -> None:
+    task = SyntheticGroups(num_targets=2, train_rows=64, val_rows=32, test_rows=32)
+    optimizer = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
+    member = Member(Configuration({}, {"num_experts": 4}, optimizer), 0)
+    job = Job("search", "one", "softmax", (member,))
+    assert Work(task, job, Recipe(64, 3), step_seconds=seconds).step().epoch == epochs
