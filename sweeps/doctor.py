@@ -42,18 +42,23 @@ def check_cluster(spec: Spec, storage: str, code: Path | None = None) -> None:
     except ClusterError as error:
         raise SpecError("", "", str(error)) from error
     for check in _needed(nodes(), spec, storage):
-        if not check.ok:
-            raise SpecError("", check.path, check.line)
+        _insist(check)
 
 
-def check_machine(spec: Spec) -> None:
-    """Start Ray on this machine, and check that a job of a sweep fits.
+def check_machine(spec: Spec, storage: str) -> None:
+    """Start Ray on this machine, and check that a job of a sweep fits, and finds the storage.
 
     Raises:
         SpecError: If it does not.
     """
     join()
-    check = _fits(spec, nodes())
+    found = nodes()
+    _insist(_fits(spec, found))
+    if "://" in storage:  # a folder of this machine is there, or made
+        _insist(check_storage(found, storage))
+
+
+def _insist(check: Check) -> None:
     if not check.ok:
         raise SpecError("", check.path, check.line)
 

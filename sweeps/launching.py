@@ -107,7 +107,7 @@ def _check_nodes(spec: Spec, storage: str, code: Path | None = None) -> None:
     if on_cluster():
         check_cluster(spec, storage, code)
     else:
-        check_machine(spec)
+        check_machine(spec, storage)
 
 
 def _check_name(name: str, folder: Path, uri: str) -> None:

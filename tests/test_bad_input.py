@@ -256,6 +256,17 @@ def test_more_than_this_machine_has(tmp_path: Path) -> None:
     assert not (tmp_path / "gatelab" / "sweeps").exists()
 
 
+@pytest.mark.slow
+def test_a_storage_that_nobody_reaches(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(spec())
+    place = "s3://bucket/folder?endpoint_override=127.0.0.1:9&scheme=http&region=x"
+    process = gatelab(tmp_path, "launch", "good.yaml", "--storage", place)
+    message, _ = process.communicate(timeout=200)
+    assert (process.returncode, message.count("\n")) == (2, 1), message
+    assert message.startswith(f"gatelab: good.yaml: {place} cannot be used: ")
+    assert not (tmp_path / "gatelab" / "sweeps").exists()
+
+
 def test_name_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("bad.yaml").write_text(spec())
