@@ -14,7 +14,7 @@ PACKAGES = ("gates", "tasks", "tracking", "sweeps")
 HOMES = {
     "mlflow": ("tracking/mlflow_*.py",),
     "matplotlib": ("tracking/figures/*.py",),
-    "ray": ("sweeps/tuning.py", "sweeps/cluster.py", "sweeps/nodes.py"),
+    "ray": ("sweeps/tuning.py", "sweeps/tune_loop.py", "sweeps/cluster.py", "sweeps/nodes.py"),
 }
 """Where alone a framework may be imported."""
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from optuna.distributions import FloatDistribution
 
-from sweeps import tuning
+import sweeps.tuning  # noqa: F401 - sets what Ray reads, before Ray is imported
+from sweeps import tune_loop
 from sweeps.jobs import Job, Setting
 from sweeps.space import Configuration, SearchSpace
 from sweeps.studies import open_studies
@@ -41,12 +42,12 @@ def test_rays_head_is_not_asked_for_the_clusters_size_at_every_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(tuning, "_slots", slots(2, asked))
-    jobs = tuning._Jobs(sweep(tmp_path), SETTING)
+    monkeypatch.setattr(tune_loop, "_slots", slots(2, asked))
+    jobs = tune_loop.Jobs(sweep(tmp_path), SETTING)
     given = [jobs.suggest(str(event)) for event in range(50)]
     assert sum(job is not None for job in given) == 3, "as many as run, and one that waits"
     assert len(asked) == 1
-    jobs.asked -= tuning.SLOTS_SECONDS + 1
+    jobs.asked -= tune_loop.SLOTS_SECONDS + 1
     jobs.suggest("later")
     assert len(asked) == 2, "nodes may have come or gone"
 
@@ -62,8 +63,8 @@ def test_optuna_is_not_read_at_every_event(tmp_path: Path) -> None:
 def test_more_trials_at_once_take_longer_steps(
     number: int, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "_slots", slots(number, []))
-    config = tuning._Jobs(sweep(tmp_path), SETTING).suggest("one")
+    monkeypatch.setattr(tune_loop, "_slots", slots(number, []))
+    config = tune_loop.Jobs(sweep(tmp_path), SETTING).suggest("one")
     assert config is not None
     assert config["step_seconds"] == seconds
 
@@ -77,12 +78,12 @@ class States:
         assert self.job is not None
         self.trial: Any = SimpleNamespace(trial_id="a", config={"job": self.job.to_plain()})
         self.executor = ThreadPoolExecutor(1)
-        self.callback = tuning._States(course, self.executor)
+        self.callback = tune_loop.States(course, self.executor)
 
     def save(self, *names: str) -> None:
         for name in names:
             (self.folder / name).mkdir()
-            checkpoint = tuning.Checkpoint.from_directory(self.folder / name)
+            checkpoint = tune_loop.Checkpoint.from_directory(self.folder / name)
             self.callback.on_checkpoint(0, [], self.trial, checkpoint)
 
     def complete(self) -> None:
