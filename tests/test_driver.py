@@ -76,7 +76,11 @@ class States:
         self.folder, self.course = folder, course
         self.job = course.next_job()
         assert self.job is not None
-        self.trial: Any = SimpleNamespace(trial_id="a", config={"job": self.job.to_plain()})
+        self.trial: Any = SimpleNamespace(
+            trial_id="a",
+            config={"job": self.job.to_plain()},
+            run_metadata=SimpleNamespace(num_failures=2),
+        )
         self.executor = ThreadPoolExecutor(1)
         self.callback = tune_loop.States(course, self.executor)
 
@@ -85,6 +89,7 @@ class States:
             (self.folder / name).mkdir()
             checkpoint = tune_loop.Checkpoint.from_directory(self.folder / name)
             self.callback.on_checkpoint(0, [], self.trial, checkpoint)
+        assert self.trial.run_metadata.num_failures == 0, "it has got on since"
 
     def complete(self) -> None:
         trials = [self.trial]
