@@ -21,6 +21,7 @@ from benchmarks.clock import report
 from gates.gate import gates
 from sweeps import launch
 from sweeps.load import parse_spec
+from sweeps.nodes import join
 from sweeps.space import Configuration
 from sweeps.training import Member, Recipe, Training
 from tasks import SyntheticGroups
@@ -35,7 +36,7 @@ TASK = {"num_targets": 4, "train_rows": 256, "val_rows": 128, "test_rows": 128}
 def main() -> None:
     """Print the ratio."""
     with tempfile.TemporaryDirectory() as folder:
-        sweeps.tuning._start_ray()
+        join()
         _ours(Path(folder), 2)
         ours, start = _marginal(lambda trials: _ours(Path(folder), trials), TRIALS)
         plain, _ = _marginal(lambda trials: _plain(Path(folder), trials), PLAIN_TRIALS)
