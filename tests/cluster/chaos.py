@@ -15,10 +15,12 @@ from cluster.cluster import Cluster, cluster
 from cluster.faults import FAULTS, add_a_node, small_spool
 from cluster.hosts import wait
 from cluster.lan import NoHosts
-from cluster.sweeping import TRIALS, Account, Sweeping
+from cluster.sweeping import Account, Sweeping
 
 HOSTS, MOST_HOSTS = 3, 4
-PAUSES = (3.0, 15.0)
+TRIALS = 40
+"""Of each of the two gates."""
+PAUSES = (1.0, 10.0)
 """Seconds between two faults, from and to."""
 
 
@@ -77,7 +79,7 @@ class Tally:
 
 def disturb(sweep: Sweeping, dice: random.Random, tally: Tally) -> None:
     """Have one thing after another go wrong until the search is nearly over."""
-    while sweep.ended() < 2 * TRIALS - 3:
+    while sweep.ended() < 2 * TRIALS - 6:
         fault = dice.choice(FAULTS)
         if fault is add_a_node and len(sweep.cluster.hosts) == MOST_HOSTS:
             continue
@@ -96,7 +98,7 @@ def one_sweep(
 ) -> None:  # fmt: skip
     """Launch a sweep, disturb it, and see what came of it."""
     small_spool(made.head)
-    sweep = Sweeping(made, folder / str(number), f"chaos-{number}")
+    sweep = Sweeping(made, folder / str(number), f"chaos-{number}", TRIALS)
     print(sweep.name, flush=True)
     sweep.launch()
     sweep.wait_for(1)
@@ -124,7 +126,7 @@ def main(minutes: float, seed: int) -> int:
     random.seed(seed)  # from which the faults take their hosts
     with TemporaryDirectory(dir="/tmp") as folder, cluster(Path(folder) / "lan") as made:
         made.up()
-        calm = Sweeping(made, Path(folder) / "calm", "calm")
+        calm = Sweeping(made, Path(folder) / "calm", "calm", TRIALS)
         calm.launch()
         calm.finish()
         undisturbed, end = calm.account(), time.monotonic() + 60 * minutes

@@ -33,16 +33,16 @@ class Top(TopKGate):
         return super().forward(x)
 '''
 TRIALS, SEEDS = 12, 2
-"""Of each of the two gates."""
-SPEC = f"""
-name: NAME
+"""Of each of the two gates, unless told otherwise."""
+SPEC = """
+name: {name}
 task: {{name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}}
 model: {{num_experts: 4}}
 gates: ["slow_gates:soft", "slow_gates:top"]
 optimizer: {{learning_rate: {{low: 1e-4, high: 1e-1, log: true}}}}
 training: {{max_epochs: 8, batch_size: 32, patience: null}}
-search: {{trials: {TRIALS}, sampler: random, seed: 7, early_stopping: false}}
-evaluation: {{seeds: {SEEDS}}}
+search: {{trials: {trials}, sampler: random, seed: 7, early_stopping: false}}
+evaluation: {{seeds: {seeds}}}
 """
 READ = """
 import json, os, sys
@@ -109,14 +109,14 @@ def _differences(what: str, mine: Counter[Any], theirs: Counter[Any]) -> list[st
 
 
 class Sweeping:
-    """A sweep of 24 trials on a cluster, driven from a folder of the user's machine."""
+    """A sweep of two gates on a cluster, driven from a folder of the user's machine."""
 
-    def __init__(self, cluster: Cluster, folder: Path, name: str) -> None:
+    def __init__(self, cluster: Cluster, folder: Path, name: str, trials: int = TRIALS) -> None:
         """Write what is launched."""
         self.cluster, self.folder, self.name = cluster, folder, name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "slow_gates.py").write_text(GATES)
-        (folder / f"{name}.yaml").write_text(SPEC.replace("NAME", name))
+        (folder / f"{name}.yaml").write_text(SPEC.format(name=name, trials=trials, seeds=SEEDS))
 
     def gatelab(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command through a tunnel."""
