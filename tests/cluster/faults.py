@@ -14,7 +14,7 @@ from cluster.hosts import Host, wait
 from cluster.sweeping import Sweeping
 
 CUT_SECONDS, AWAY_SECONDS, FULL_SECONDS = 30, 60, 20
-SPOOL_KIB = 512
+SPOOL_KIB = 4096
 
 
 def kill_a_trial(sweep: Sweeping) -> None:
