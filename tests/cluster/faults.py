@@ -54,15 +54,16 @@ def stop_the_cluster(sweep: Sweeping) -> None:
 
 def take_mlflow_away(sweep: Sweeping) -> None:
     """Have no MLflow for a while."""
-    found = sweep.cluster.head.find(ROLES["mlflow"])
-    pids = {process.pid for process in found}
-    keeper = next(_parent(pid) for pid in pids if _parent(pid) not in pids)
+    head = sweep.cluster.head
+    (server,) = head.find(ROLES["mlflow"])
+    keeper = _parent(server.pid)
     os.kill(keeper, signal.SIGSTOP)  # which would start it again
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    os.killpg(os.getpgid(server.pid), signal.SIGKILL)
+    time.sleep(1)
+    assert head.ssh("curl -s 127.0.0.1:5001/health", check=False).returncode, "it is away"
     time.sleep(AWAY_SECONDS)
     os.kill(keeper, signal.SIGCONT)
-    wait(lambda: sweep.cluster.head.find(ROLES["mlflow"]), 30, "MLflow's return")
+    wait(lambda: head.find(ROLES["mlflow"]), 30, "MLflow's return")
 
 
 def _parent(pid: int) -> int:

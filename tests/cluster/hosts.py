@@ -193,8 +193,10 @@ class Host:
         return result
 
     def remove(self) -> None:
+        """Switch it off for good, with its disk."""
         self.stop()
         subprocess.run(["ip", "netns", "del", self.namespace], capture_output=True)
+        shutil.rmtree(self.disk, ignore_errors=True)
 
 
 def wait(done: Callable[[], object], seconds: float, what: str) -> None:
