@@ -387,7 +387,7 @@ def check_no_secret_in_files(cluster: Head) -> None:
     logs = [path for path in cluster.logs.rglob("*.log") if path.is_file()]
     logs += [path for path in cluster.logs.rglob("*.out") if path.is_file()]
     assert len(logs) > 10
-    assert {"mlflow.db", "places.json", "far-2.jsonl"} <= {path.name for path in files}
+    assert {"mlflow.db", "places.json", "far.jsonl"} <= {path.name for path in files}
     for secret in secrets(cluster):
         assert secret not in jobs.text
         assert not [path for path in files + logs if secret.encode() in path.read_bytes()]
