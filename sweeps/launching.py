@@ -28,6 +28,8 @@ from tracking.mlflow_store import default_uri
 from tracking.recorder import Recorder
 from tracking.store_errors import is_there, masked
 
+DELIVERY_SECONDS = 300.0
+"""How long a sweep that is over waits for an MLflow that takes nothing; it may be restarting."""
 NOTHING_TO_RESUME = {
     "running": "`gatelab status {0}` shows how far it is, `gatelab stop {0}` stops it",
     "finished": "`gatelab compare {0}` shows it",
@@ -207,7 +209,7 @@ def _compare(spec: Spec, home: Home, recorder: Recorder) -> Comparison:
 
 def _deliver(spec: Spec, home: Home, recorder: Recorder) -> None:
     """Wait until the record has everything."""
-    if not recorder.flush():
+    if not recorder.flush(DELIVERY_SECONDS):
         raise Undelivered(
             f"All results of {spec.name!r} lie in {home.path}, but MLflow at {masked(home.uri)} "
             f"cannot be reached ({recorder.problem}); `gatelab resume {spec.name}` delivers them."
