@@ -7,8 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -106,7 +105,10 @@ class Registry(Generic[T]):
         if module in sys.modules:
             return True
         word = f"register_{self.kind}".encode()
-        files = list(_files(module.partition(".")[0]))
+        places = locate(module.partition(".")[0])
+        files = [
+            f for place in places for f in (place.rglob("*.py") if place.is_dir() else [place])
+        ]
         return not files or any(word in file.read_bytes() for file in files)
 
     def _unknown(self, key: str, name: str) -> str:
@@ -120,18 +122,17 @@ class Registry(Generic[T]):
         return sorted(self._classes)
 
 
-def _files(package: str) -> Iterator[Path]:
-    """Yield the Python files of a top-level module or package; none if there is no such."""
-    found = None
-    with suppress(ImportError, ValueError):  # e.g. of an empty name
-        found = importlib.util.find_spec(package)
+def locate(module: str) -> list[Path]:
+    """Return the file of a top-level module, or the folders of a package; none if unknown."""
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # e.g. what runs as __main__
+        return []
     if found is None:
-        return
+        return []
     if found.submodule_search_locations is not None:
-        for folder in found.submodule_search_locations:
-            yield from Path(folder).rglob("*.py")
-    elif found.has_location and found.origin:
-        yield Path(found.origin)
+        return [Path(folder) for folder in found.submodule_search_locations]
+    return [Path(found.origin)] if found.origin and Path(found.origin).is_file() else []
 
 
 def _place(cls: type) -> str:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from gates.gate import gates
-from registry import Registry
-from sweeps.sources import OURS, files_of, imported, is_secret, is_users, locate
+from registry import Registry, locate
+from sweeps.sources import OURS, files_of, imported, is_secret, is_users
 from sweeps.spec import Spec, SpecError
 from tasks.task import tasks
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -11,6 +10,8 @@ from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from registry import locate
 
 OURS = {"conformance", "gates", "registry", "sweeps", "tasks", "tracking"}
 """Modules that every node has from gatelab itself."""
@@ -22,19 +23,6 @@ SECRETS = (
 PRIVATE_KEY = b"PRIVATE KEY-----"
 LIST = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--")
 """What git would keep: everything that no .gitignore names."""
-
-
-def locate(module: str) -> list[Path]:
-    """Return the file of a top-level module, or the folders of a package; none if unknown."""
-    try:
-        found = importlib.util.find_spec(module)
-    except (ImportError, ValueError):  # e.g. what runs as __main__
-        return []
-    if found is None:
-        return []
-    if found.submodule_search_locations is not None:
-        return [Path(folder) for folder in found.submodule_search_locations]
-    return [Path(found.origin)] if found.origin and Path(found.origin).is_file() else []
 
 
 def is_users(module: str) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
+from tests.small_disk import fill, small_disk
 from tracking.journal import Journal
 from tracking.mlflow_read import history, read_sweep, sweep_names
 from tracking.mlflow_store import Store, default_uri
@@ -52,89 +53,15 @@ def start(
     recorder.start_run(identity, parent=parent, name=identity, tags=tags, params={"k": 2})
 
 
-def test_journal_keeps_order_position_and_whole_lines(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "j.jsonl")
-    for number in range(3):
-        journal.append({"n": number})
-    (_, second), (_, third) = list(journal.records())[:2]
-    journal.commit(second)
-    journal.close()
-    with open(tmp_path / "j.jsonl", "ab") as file:
-        file.write(b'{"n": 9')  # torn by a kill
-    again = Journal(tmp_path / "j.jsonl")
-    again.append({"n": 3})
-    assert [record["n"] for record, _ in again.records(again.position)] == [1, 2, 3]
-    assert [record["n"] for record, _ in again.records(third)] == [2, 3]
-    again.close()
-
-
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 16 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "spool", str(disk)]
-    made = subprocess.run(mount, capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"no disk can be mounted: {made.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path) as made:
+        yield made
 
 
-def fill(disk: Path) -> Path:
-    """Leave no room on a disk, except in the last page of each file; return what fills it."""
-    with (disk / "other").open("wb", buffering=0) as file, pytest.raises(OSError, match="space"):
-        while True:
-            file.write(bytes(4096))
-    return disk / "other"
-
-
-def numbers(journal: Journal, limit: int = 1000) -> list[int]:
-    return [record["n"] for record, _ in journal.read(limit)]
-
-
-def test_a_full_disk_loses_no_line(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
-    journal = Journal(small_disk / "j.jsonl")
-    for number in range(200):
-        journal.append({"n": number, "text": 100 * "x"})  # more than there is room for
-    assert 0 < (small_disk / "j.jsonl").stat().st_size < journal.end
-    assert numbers(journal) == list(range(200))
-    assert caplog.text.count("no room on the disk") == 1
-    positions = [position for _, position in journal.records()]
-    journal.commit(positions[149])  # of what waits in memory too
-    assert numbers(journal) == list(range(150, 200))
-    journal.commit(positions[-1])
-    assert not numbers(journal)
-    journal.close()
-    again = Journal(small_disk / "j.jsonl")
-    assert not numbers(again) and again.position == again.end, "whole lines, all delivered"
-    again.append({"n": 200})
-    assert numbers(again) == [200]
-    again.close()
-
-
-def test_lines_that_waited_follow_when_there_is_room(small_disk: Path) -> None:
-    journal = Journal(small_disk / "j.jsonl")
-    journal.append({"n": 0})
-    other = fill(small_disk)
-    for number in range(1, 100):
-        journal.append({"n": number, "text": 100 * "x"})
-    _, position = journal.read(50)[-1]
-    journal.commit(position)  # before they are on the disk
-    other.unlink()
-    journal.append({"n": 100})
-    assert (small_disk / "j.jsonl").stat().st_size == journal.end
-    assert numbers(journal) == list(range(50, 101))
-    journal.close()
-    again = Journal(small_disk / "j.jsonl")
-    assert [record["n"] for record, _ in again.records()] == list(range(101))
-    assert set(range(50, 101)) <= set(numbers(again))
-    again.close()
-
-
-def test_everything_arrives_though_the_disk_is_full(uri: str, small_disk: Path) -> None:
-    taken = Recorder(small_disk / "spool.jsonl", uri=uri, experiment="e", sweep="s")
-    other = fill(small_disk)
+def test_everything_arrives_though_the_disk_is_full(uri: str, disk: Path) -> None:
+    taken = Recorder(disk / "spool.jsonl", uri=uri, experiment="e", sweep="s")
+    other = fill(disk)
     start(taken, "s/a")
     for epoch in range(1, 50):
         taken.log_metrics("s/a", epoch, {"loss": 1 / epoch})
@@ -143,7 +70,7 @@ def test_everything_arrives_though_the_disk_is_full(uri: str, small_disk: Path) 
     assert history(uri, run.run_id, "loss") == [(e, 1 / e) for e in range(1, 50)]
     other.unlink()
     assert taken.close()
-    again = Recorder(small_disk / "spool.jsonl", uri=uri, experiment="e", sweep="s")
+    again = Recorder(disk / "spool.jsonl", uri=uri, experiment="e", sweep="s")
     again.log_metrics("s/a", 49, {"loss": 99.0})  # what was recorded stays
     assert again.close() and len(history(uri, run.run_id, "loss")) == 49
 

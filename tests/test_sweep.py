@@ -7,96 +7,30 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
 import pandas as pd
 import pytest
 import torch
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 
 from sweeps.load import load_spec
-from sweeps.tuning import LOST_WORKERS
-from tests import launched
-from tests.launched import SPEC
-from tracking.mlflow_read import history, read_sweep
+from tests.launched import (  # noqa: F401 - the fixture
+    MODULE,
+    SPEC,
+    gatelab,
+    kill_session,
+    no_process_is_left,
+    read,
+    run,
+    studies,
+    wait_for,
+)
+from tracking.mlflow_read import history
 from tracking.mlflow_store import default_uri
-from tracking.runs import SweepRecord
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
-
-# A gate of the user's own, and one whose trials all fail, in a module beside the spec.
-MODULE = '''
-import os
-from pathlib import Path
-from gates import Gate, Routing, register_gate
-
-@register_gate("mean")
-class MeanGate(Gate):
-    """Weighs all experts alike, and leaves a trace of the process that made it."""
-    def __init__(self, in_features, num_experts):
-        super().__init__(in_features, num_experts)
-        with (Path(__file__).parent / f"process-{os.getpid()}").open("a") as trace:
-            print("made", file=trace)
-
-    def forward(self, x):
-        weights = x.new_full((x.shape[0], self.num_experts), 1 / self.num_experts)
-        return Routing(weights, weights.new_zeros(()))
-
-@register_gate("narrow")
-class NarrowGate(MeanGate):
-    """Forgets an expert."""
-    def forward(self, x):
-        routing = super().forward(x)
-        return routing._replace(weights=routing.weights[:, 1:])
-
-@register_gate("raising")
-class RaisingGate(MeanGate):
-    """Cannot work."""
-    def forward(self, x):
-        raise RuntimeError("no way\\nthrough")
-'''
-
-
-PROCESSES: list[subprocess.Popen[str]] = []
-
-
-@pytest.fixture(autouse=True)
-def no_process_is_left() -> Iterator[None]:
-    """A test that fails must not leave a sweep running."""
-    yield
-    while PROCESSES:
-        process = PROCESSES.pop()
-        if process.poll() is None:
-            kill_session(process)
-
-
-def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    process = launched.gatelab(folder, *arguments)
-    PROCESSES.append(process)
-    return process
-
-
-def run(folder: Path, *arguments: str) -> str:
-    process = gatelab(folder, *arguments)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
-    return output
-
-
-def read(folder: Path, name: str) -> SweepRecord:
-    return read_sweep(default_uri(folder / "gatelab"), name, trials=True)
-
-
-def studies(folder: Path, name: str) -> dict[str, optuna.Study]:
-    path = folder / "gatelab" / "sweeps" / name / "studies.journal"
-    storage = JournalStorage(JournalFileBackend(str(path)))
-    names = optuna.get_all_study_names(storage)
-    return {name: optuna.load_study(study_name=name, storage=storage) for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -287,125 +221,3 @@ def workers(folder: Path, driver: subprocess.Popen[str]) -> dict[int, int]:
     """Return how many gates each worker has made; the driver makes some to check the spec."""
     traces = {int(p.name.removeprefix("process-")): p for p in folder.glob("process-*")}
     return {pid: p.read_text().count("made") for pid, p in traces.items() if pid != driver.pid}
-
-
-LONG = SPEC.replace("trials: 4", "trials: 8").replace("max_epochs: 6", "max_epochs: 40")
-
-
-def wait_for(path: Path, text: str, count: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 90
-    while not (path.exists() and path.read_text().count(text) >= count):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def kill_session(process: subprocess.Popen[str]) -> None:
-    """Kill the driver and all that it started, as a lost machine would."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-
-
-def check_complete(folder: Path, name: str, trials: int) -> None:
-    record = read(folder, name)
-    assert Counter(r.stage for r in record.runs) == {
-        "sweep": 1,
-        "gate": 3,
-        "search": 3 * trials,
-        "evaluate": 9,
-    }
-    assert {r.status for r in record.runs} == {"FINISHED"}
-    uri = default_uri(folder / "gatelab")
-    for found in record.of("search") + record.of("evaluate"):
-        steps = [step for step, _ in history(uri, found.run_id, "val/loss")]
-        assert steps == sorted(set(steps)), "an epoch was recorded twice"
-        assert steps[: int(found.tags["end.epoch"])] == list(
-            range(1, int(found.tags["end.epoch"]) + 1)
-        )
-    for study in studies(folder, name).values():
-        assert len(study.get_trials()) == trials
-        assert all(trial.state.is_finished() for trial in study.get_trials())
-
-
-def test_kill_and_resume(tmp_path: Path) -> None:
-    """After kill -9, resume brings every trial to its end, none lost and none twice."""
-    (tmp_path / "killed.yaml").write_text(LONG.replace("small", "killed"))
-    journal = tmp_path / "gatelab" / "spool" / "killed.jsonl"
-    process = gatelab(tmp_path, "launch", "killed.yaml")
-    wait_for(journal, '"kind": "end"', 4, process)
-    kill_session(process)
-    ended_before = journal.read_text().count('"kind": "end"')
-    run(tmp_path, "resume", "killed")
-    check_complete(tmp_path, "killed", 8)
-    assert 4 <= ended_before < 8 * 3
-
-
-def test_a_lost_worker_loses_nothing(tmp_path: Path) -> None:
-    """After kill -9 of each worker, their trials go on elsewhere, and end as if nothing were."""
-    (tmp_path / "mine.py").write_text(MODULE)
-    gates = "gates: {first: {gate: 'mine:mean'}, second: {gate: 'mine:mean'}, third: top_k}"
-    text = LONG.replace("gates: [dselect_k, top_k, softmax]", gates).replace(
-        "third: top_k", "top_k:"
-    )
-    (tmp_path / "lost.yaml").write_text(text.replace("small", "lost"))
-    journal = tmp_path / "gatelab" / "spool" / "lost.jsonl"
-    process = gatelab(tmp_path, "launch", "lost.yaml")
-    wait_for(journal, '"kind": "end"', 2, process)
-    for trace in tmp_path.glob("process-*"):
-        pid = int(trace.name.removeprefix("process-"))
-        if pid != process.pid:
-            os.kill(pid, signal.SIGKILL)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
-    check_complete(tmp_path, "lost", 8)
-    assert {run.end for run in read(tmp_path, "lost").of("search")} == {"finished", "pruned"}
-
-
-SLOW = '''
-import os, time
-from pathlib import Path
-from gates import SoftmaxGate, register_gate
-
-@register_gate("slow")
-class Slow(SoftmaxGate):
-    """Takes its time, and says in which process."""
-    def forward(self, x):
-        (Path(__file__).parent / "worker").write_text(str(os.getpid()))
-        time.sleep(0.1)
-        return super().forward(x)
-'''
-
-
-def test_a_job_that_gets_on_may_lose_any_number_of_workers(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(SLOW)
-    text = SPEC.replace("[dselect_k, top_k, softmax]", "['mine:slow']").replace("small", "hunted")
-    text = text.replace("max_epochs: 6", "max_epochs: 64").replace("trials: 4", "trials: 1")
-    text = text.replace("grace_epochs: 2", "grace_epochs: 1").replace("seeds: 3", "seeds: 1")
-    (tmp_path / "hunted.yaml").write_text(text.replace("batch_size: 64", "batch_size: 256"))
-    process = gatelab(tmp_path, "launch", "hunted.yaml")
-    home, kills, known = tmp_path / "gatelab" / "sweeps" / "hunted", 0, set[Path]()
-    while process.poll() is None and kills < LOST_WORKERS + 2:
-        time.sleep(0.02)
-        saved = set(home.rglob("checkpoint_*/*"))
-        if saved - known:
-            known |= saved
-            os.kill(int((tmp_path / "worker").read_text()), signal.SIGKILL)
-            kills += 1
-    output, _ = process.communicate()
-    assert (process.returncode, kills) == (0, LOST_WORKERS + 2), output
-    assert [run.end for run in read(tmp_path, "hunted").of("search")] == ["finished"]
-
-
-def test_interrupt_and_resume(tmp_path: Path) -> None:
-    """Ctrl-C stops cleanly and says how to go on."""
-    (tmp_path / "stopped.yaml").write_text(LONG.replace("small", "stopped"))
-    journal = tmp_path / "gatelab" / "spool" / "stopped.jsonl"
-    process = gatelab(tmp_path, "launch", "stopped.yaml")
-    wait_for(journal, '"kind": "end"', 3, process)
-    os.kill(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert output.strip().endswith("`gatelab resume stopped` goes on where it was.")
-    assert "Traceback" not in output
-    run(tmp_path, "resume", "stopped")
-    check_complete(tmp_path, "stopped", 8)

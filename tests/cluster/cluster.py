@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 import signal
@@ -230,6 +231,13 @@ def cluster(
         stack.callback(store.stop)
         paths = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
         yield Cluster(network, store, {**paths, **(settings or {})})
+
+
+def credentials(running: Cluster, service: str) -> tuple[str, str]:
+    """Return the header of who may ask a service."""
+    basic = base64.b64encode(f"gatelab:{running.password}".encode()).decode()
+    mine = {"dashboard": f"Bearer {running.token}", "mlflow": f"Basic {basic}"}
+    return "Authorization", mine[service]
 
 
 def free_port() -> int:

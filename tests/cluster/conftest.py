@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.cluster import Cluster, cluster
+from cluster.cluster import Cluster, Tunnel, cluster
 from cluster.lan import NoHosts, check_machine
 
 REASON = pytest.StashKey[str]()
@@ -35,6 +35,14 @@ def running(site: Cluster) -> Cluster:
     """Return the cluster, mended if the test before left something broken."""
     site.mend()
     return site
+
+
+@pytest.fixture(scope="module")
+def tunnel(site: Cluster) -> Iterator[Tunnel]:
+    """Hold a way to the head's loopback."""
+    site.mend()
+    with site.tunnel() as made:
+        yield made
 
 
 def pytest_terminal_summary(

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,13 +42,6 @@ stored = [name for name in nodes if storage.get(f"notes/{name}", Path("/tmp/got"
 mlflow.create_experiment("from a job")
 print("ANSWER", json.dumps({"know": know, "stored": sorted(stored)}))
 """
-
-
-@pytest.fixture(scope="module")
-def tunnel(site: Cluster) -> Iterator[Tunnel]:
-    site.mend()
-    with site.tunnel() as made:
-        yield made
 
 
 def test_every_host_is_a_node(running: Cluster) -> None:

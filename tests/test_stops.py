@@ -1,0 +1,135 @@
+"""Sweeps that are killed, robbed of workers, or stopped: nothing is lost and nothing twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from sweeps.tuning import LOST_WORKERS
+from tests.launched import (  # noqa: F401 - the fixture
+    MODULE,
+    SPEC,
+    gatelab,
+    kill_session,
+    no_process_is_left,
+    read,
+    run,
+    studies,
+    wait_for,
+)
+from tracking.mlflow_read import history
+from tracking.mlflow_store import default_uri
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+
+LONG = SPEC.replace("trials: 4", "trials: 8").replace("max_epochs: 6", "max_epochs: 40")
+
+
+def check_complete(folder: Path, name: str, trials: int) -> None:
+    record = read(folder, name)
+    assert Counter(r.stage for r in record.runs) == {
+        "sweep": 1,
+        "gate": 3,
+        "search": 3 * trials,
+        "evaluate": 9,
+    }
+    assert {r.status for r in record.runs} == {"FINISHED"}
+    uri = default_uri(folder / "gatelab")
+    for found in record.of("search") + record.of("evaluate"):
+        steps = [step for step, _ in history(uri, found.run_id, "val/loss")]
+        assert steps == sorted(set(steps)), "an epoch was recorded twice"
+        assert steps[: int(found.tags["end.epoch"])] == list(
+            range(1, int(found.tags["end.epoch"]) + 1)
+        )
+    for study in studies(folder, name).values():
+        assert len(study.get_trials()) == trials
+        assert all(trial.state.is_finished() for trial in study.get_trials())
+
+
+def test_kill_and_resume(tmp_path: Path) -> None:
+    """After kill -9, resume brings every trial to its end, none lost and none twice."""
+    (tmp_path / "killed.yaml").write_text(LONG.replace("small", "killed"))
+    journal = tmp_path / "gatelab" / "spool" / "killed.jsonl"
+    process = gatelab(tmp_path, "launch", "killed.yaml")
+    wait_for(journal, '"kind": "end"', 4, process)
+    kill_session(process)
+    ended_before = journal.read_text().count('"kind": "end"')
+    run(tmp_path, "resume", "killed")
+    check_complete(tmp_path, "killed", 8)
+    assert 4 <= ended_before < 8 * 3
+
+
+def test_a_lost_worker_loses_nothing(tmp_path: Path) -> None:
+    """After kill -9 of each worker, their trials go on elsewhere, and end as if nothing were."""
+    (tmp_path / "mine.py").write_text(MODULE)
+    gates = "gates: {first: {gate: 'mine:mean'}, second: {gate: 'mine:mean'}, third: top_k}"
+    text = LONG.replace("gates: [dselect_k, top_k, softmax]", gates).replace(
+        "third: top_k", "top_k:"
+    )
+    (tmp_path / "lost.yaml").write_text(text.replace("small", "lost"))
+    journal = tmp_path / "gatelab" / "spool" / "lost.jsonl"
+    process = gatelab(tmp_path, "launch", "lost.yaml")
+    wait_for(journal, '"kind": "end"', 2, process)
+    for trace in tmp_path.glob("process-*"):
+        pid = int(trace.name.removeprefix("process-"))
+        if pid != process.pid:
+            os.kill(pid, signal.SIGKILL)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    check_complete(tmp_path, "lost", 8)
+    assert {run.end for run in read(tmp_path, "lost").of("search")} == {"finished", "pruned"}
+
+
+SLOW = '''
+import os, time
+from pathlib import Path
+from gates import SoftmaxGate, register_gate
+
+@register_gate("slow")
+class Slow(SoftmaxGate):
+    """Takes its time, and says in which process."""
+    def forward(self, x):
+        (Path(__file__).parent / "worker").write_text(str(os.getpid()))
+        time.sleep(0.1)
+        return super().forward(x)
+'''
+
+
+def test_a_job_that_gets_on_may_lose_any_number_of_workers(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(SLOW)
+    text = SPEC.replace("[dselect_k, top_k, softmax]", "['mine:slow']").replace("small", "hunted")
+    text = text.replace("max_epochs: 6", "max_epochs: 64").replace("trials: 4", "trials: 1")
+    text = text.replace("grace_epochs: 2", "grace_epochs: 1").replace("seeds: 3", "seeds: 1")
+    (tmp_path / "hunted.yaml").write_text(text.replace("batch_size: 64", "batch_size: 256"))
+    process = gatelab(tmp_path, "launch", "hunted.yaml")
+    home, kills, known = tmp_path / "gatelab" / "sweeps" / "hunted", 0, set[Path]()
+    while process.poll() is None and kills < LOST_WORKERS + 2:
+        time.sleep(0.02)
+        saved = set(home.rglob("checkpoint_*/*"))
+        if saved - known:
+            known |= saved
+            os.kill(int((tmp_path / "worker").read_text()), signal.SIGKILL)
+            kills += 1
+    output, _ = process.communicate()
+    assert (process.returncode, kills) == (0, LOST_WORKERS + 2), output
+    assert [run.end for run in read(tmp_path, "hunted").of("search")] == ["finished"]
+
+
+def test_interrupt_and_resume(tmp_path: Path) -> None:
+    """Ctrl-C stops cleanly and says how to go on."""
+    (tmp_path / "stopped.yaml").write_text(LONG.replace("small", "stopped"))
+    journal = tmp_path / "gatelab" / "spool" / "stopped.jsonl"
+    process = gatelab(tmp_path, "launch", "stopped.yaml")
+    wait_for(journal, '"kind": "end"', 3, process)
+    os.kill(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output.strip().endswith("`gatelab resume stopped` goes on where it was.")
+    assert "Traceback" not in output
+    run(tmp_path, "resume", "stopped")
+    check_complete(tmp_path, "stopped", 8)
