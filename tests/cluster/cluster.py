@@ -89,12 +89,21 @@ class Cluster:
     def add(self) -> Host:
         """Switch on one more host and have it join."""
         host = self.lan.add()
-        self.script("add", f"root@{host.address}", *OPTIONS.split())
+        try:
+            self.script("add", f"root@{host.address}", *OPTIONS.split())
+        except AssertionError:  # or the tests that follow would look for it
+            self._switch_off(host)
+            raise
         return host
 
     def remove(self, host: Host) -> None:
         """Have a host leave, and switch it off for good; the last one that was added."""
-        self.script("remove", f"root@{host.address}")
+        try:
+            self.script("remove", f"root@{host.address}")
+        finally:
+            self._switch_off(host)
+
+    def _switch_off(self, host: Host) -> None:
         host.remove()
         self.hosts.remove(host)
 

@@ -32,7 +32,7 @@ class Top(TopKGate):
         time.sleep(0.1)
         return super().forward(x)
 '''
-TRIALS, SEEDS = 12, 2
+TRIALS, SEEDS = 20, 2
 """Of each of the two gates, unless told otherwise."""
 SPEC = """
 name: {name}
