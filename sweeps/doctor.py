@@ -20,19 +20,22 @@ from sweeps.node_checks import (
 )
 from sweeps.nodes import Node, join, nodes, on_cluster
 from sweeps.shipping import launched_from
-from sweeps.sizing import needs
+from sweeps.sizing import Needs, needs
 from sweeps.spec import Spec, SpecError
 from tracking.mlflow_check import check_store
 from tracking.store_errors import StoreUnavailable, masked
 
 
-def check_cluster(spec: Spec, storage: str, code: Path | None = None) -> None:
+def check_cluster(spec: Spec, storage: str, code: Path | None = None) -> Needs:
     """Join the cluster, and check what must hold there for a sweep; nothing stays written.
 
     Args:
         spec: The sweep's.
         storage: The place of :class:`sweeps.storage.Storage`.
         code: The working directory of all workers, where a job has not set it.
+
+    Returns:
+        What a job occupies there.
 
     Raises:
         SpecError: With the first thing that does not hold.
@@ -41,21 +44,29 @@ def check_cluster(spec: Spec, storage: str, code: Path | None = None) -> None:
         join(code)
     except ClusterError as error:
         raise SpecError("", "", str(error)) from error
-    for check in _needed(nodes(), spec, storage):
+    found = nodes()
+    job = needs(spec, _known(found))
+    for check in _needed(found, spec, job, storage):
         _insist(check)
+    return job
 
 
-def check_machine(spec: Spec, storage: str) -> None:
+def check_machine(spec: Spec, storage: str) -> Needs:
     """Start Ray on this machine, and check that a job of a sweep fits, and finds the storage.
+
+    Returns:
+        What a job occupies.
 
     Raises:
         SpecError: If it does not.
     """
     join()
     found = nodes()
-    _insist(_fits(spec, found))
+    job = needs(spec, found)
+    _insist(check_resources(found, job))
     if "://" in storage:  # a folder of this machine is there, or made
         _insist(check_storage(found, storage))
+    return job
 
 
 def _insist(check: Check) -> None:
@@ -63,10 +74,10 @@ def _insist(check: Check) -> None:
         raise SpecError("", check.path, check.line)
 
 
-def _needed(found: Sequence[Node], spec: Spec, storage: str) -> Iterator[Check]:
+def _needed(found: Sequence[Node], spec: Spec, job: Needs, storage: str) -> Iterator[Check]:
     yield check_folder()
     yield check_versions(found, launched_from())
-    yield _fits(spec, found)
+    yield check_resources(_known(found), job)
     yield check_names(found, spec)
     if len(found) > 1:  # the driver has read its own node's data
         yield check_data(found, spec)
@@ -93,17 +104,16 @@ def examine(spec: Spec | None, storage: str, uri: str) -> Iterator[Check]:
     yield check_gpus(found)
     yield check_plug_ins(found)
     if spec is not None:
-        yield _fits(spec, found)
+        yield check_resources(_known(found), needs(spec, _known(found)))
         yield check_names(found, spec)
         yield check_data(found, spec)
     yield check_storage(found, storage)
     yield check_mlflow(uri)
 
 
-def _fits(spec: Spec, found: Sequence[Node]) -> Check:
-    """Check that a job of a sweep fits on a node, on one to come if on none yet."""
-    known = [*found, *may_come()]
-    return check_resources(known, needs(spec, known))
+def _known(found: Sequence[Node]) -> list[Node]:
+    """Return the nodes that there are, and those that may come."""
+    return [*found, *may_come()]
 
 
 def _tried(name: str, act: Callable[[], str]) -> Check:

@@ -16,7 +16,7 @@ from sweeps.provenance import provenance
 from sweeps.record import Record
 from sweeps.reporting import record_report
 from sweeps.shipping import keep_code, use_code
-from sweeps.sizing import Needs, needs
+from sweeps.sizing import Needs
 from sweeps.space import space
 from sweeps.spec import Spec, SpecError
 from sweeps.studies import Study, open_studies
@@ -75,10 +75,10 @@ def launch(
         check_data(spec.task.name, make_task(spec))
     except ValueError as error:
         raise SpecError("spec", "task", str(error)) from error
-    _check_nodes(spec, storage or str(folder.resolve()))
+    job = _check_nodes(spec, storage or str(folder.resolve()))
     home = Home.make(folder, spec, uri, storage)
     keep_code(home.path)
-    return _run(spec, home, console or Console(quiet=True))
+    return _run(spec, home, job, console or Console(quiet=True))
 
 
 def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = None) -> Comparison:
@@ -97,19 +97,18 @@ def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = 
         raise SpecError("", "", f"sweep {name!r} is {found}: {instead}.")
     code = use_code(home.path)
     spec = home.spec
-    _check_nodes(spec, home.storage.place, code)
-    return _run(spec, home, console or Console(quiet=True))
+    job = _check_nodes(spec, home.storage.place, code)
+    return _run(spec, home, job, console or Console(quiet=True))
 
 
-def _check_nodes(spec: Spec, storage: str, code: Path | None = None) -> None:
-    """Check that the sweep can run where it is to run."""
+def _check_nodes(spec: Spec, storage: str, code: Path | None = None) -> Needs:
+    """Check that the sweep can run where it is to run; return what a job occupies there."""
     from sweeps.doctor import check_cluster, check_machine  # here: Ray takes a second to import
     from sweeps.nodes import on_cluster
 
     if on_cluster():
-        check_cluster(spec, storage, code)
-    else:
-        check_machine(spec, storage)
+        return check_cluster(spec, storage, code)
+    return check_machine(spec, storage)
 
 
 def _check_name(name: str, folder: Path, uri: str) -> None:
@@ -123,7 +122,7 @@ def _check_name(name: str, folder: Path, uri: str) -> None:
         )
 
 
-def _run(spec: Spec, home: Home, console: Console) -> Comparison:
+def _run(spec: Spec, home: Home, job: Needs, console: Console) -> Comparison:
     """Run what is left of a sweep, then compare."""
     with home.locked():
         where = f"{spec.name}: {UNDER_WAY}, in {home.path}"
@@ -136,17 +135,15 @@ def _run(spec: Spec, home: Home, console: Console) -> Comparison:
             artifacts=home.folder / "artifacts" if home.uri.startswith("sqlite:") else None,
         )
         try:
-            _work(spec, home, recorder, console)
+            _work(spec, home, job, recorder, console)
             return _compare(spec, home, recorder)
         finally:
             recorder.close()
 
 
-def _work(spec: Spec, home: Home, recorder: Recorder, console: Console) -> None:
+def _work(spec: Spec, home: Home, job: Needs, recorder: Recorder, console: Console) -> None:
     """Search and evaluate."""
-    from sweeps.autoscaling import may_come  # here: Ray takes a second to import
-    from sweeps.nodes import nodes
-    from sweeps.tuning import run_jobs
+    from sweeps.tuning import run_jobs  # here: Ray takes a second to import
 
     task = make_task(spec)
     studies = _studies(spec, home)
@@ -167,7 +164,7 @@ def _work(spec: Spec, home: Home, recorder: Recorder, console: Console) -> None:
         return
     record.start(provenance(task))
     with display:
-        run_jobs(sweep, _setting(spec, home, needs(spec, [*nodes(), *may_come()])))
+        run_jobs(sweep, _setting(spec, home, job))
     if not sweep.finished:
         raise Interrupted(f"Stopped. `gatelab resume {spec.name}` goes on where it was.")
 
