@@ -11,7 +11,7 @@ from torch.func import functional_call
 from benchmarks.clock import medians, report
 from gates import DSelectKGate, SoftmaxGate, Stack, TopKGate, gates, make_gate
 from gates.gate import Gate
-from sweeps.memory import keep_freed_memory
+from sweeps.training.memory import keep_freed_memory
 
 BATCH, FEATURES, EXPERTS, TARGETS, MEMBERS = 256, 64, 16, 8, 8
 

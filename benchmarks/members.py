@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.clock import medians, report
 from gates.gate import gates
-from sweeps.space import Configuration
-from sweeps.training import Member, Recipe, Training
+from sweeps.spec.space import Configuration
+from sweeps.training.train import Member, Recipe, Training
 from tasks import DigitsPairs, SyntheticGroups, Task
 
 MEMBERS = 8

@@ -28,13 +28,13 @@ import torch
 from benchmarks.store import KEYS
 from sweeps import launch
 from sweeps.display import Display
-from sweeps.jobs import Job
-from sweeps.load import parse_spec
 from sweeps.record import Record
-from sweeps.spec import Spec
-from sweeps.studies import Study
+from sweeps.search.studies import Study
+from sweeps.spec.load import parse_spec
+from sweeps.spec.spec import Spec
 from sweeps.sweep import Sweep
-from sweeps.work import STATE, Ending, Step
+from sweeps.training.jobs import Job
+from sweeps.training.work import STATE, Ending, Step
 
 TRIALS, GATES, SAMPLER = 10_000, 20, "tpe"
 """500 trials a gate, as in the protocol that DSelect-k was published with."""
@@ -91,7 +91,7 @@ def _spec(trials: int, gates: int, sampler: str) -> Spec:
 
 
 class Reports:
-    """Stands for :class:`sweeps.work.Work`: a step reports an epoch at once."""
+    """Stands for :class:`sweeps.training.work.Work`: a step reports an epoch at once."""
 
     def __init__(self, job: Job) -> None:
         self.job, self.epoch = job, 0

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from benchmarks.clock import Elsewhere, medians, report
 from gates import DSelectKGate
-from sweeps.space import Configuration
-from sweeps.training import Member, Recipe, Training
+from sweeps.spec.space import Configuration
+from sweeps.training.train import Member, Recipe, Training
 from tasks import Network, Split, SplitName, Target, Task
 from tasks.layers import mlp
 

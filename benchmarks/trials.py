@@ -20,10 +20,10 @@ from ray.tune.search.optuna import OptunaSearch
 from benchmarks.clock import report
 from gates.gate import gates
 from sweeps import launch
-from sweeps.load import parse_spec
-from sweeps.nodes import join
-from sweeps.space import Configuration
-from sweeps.training import Member, Recipe, Training
+from sweeps.cluster.nodes import join
+from sweeps.spec.load import parse_spec
+from sweeps.spec.space import Configuration
+from sweeps.training.train import Member, Recipe, Training
 from tasks import SyntheticGroups
 from tracking.mlflow_read import read_sweep
 from tracking.mlflow_store import default_uri

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweeps.comparing import compare
     from sweeps.launching import launch, resume
-    from sweeps.load import load_spec
+    from sweeps.results.comparing import compare
+    from sweeps.spec.load import load_spec
 
 FOLDER = Path("gatelab")
 """Beside the user's work: the store, and a folder for each sweep."""
 
 __all__ = ["compare", "launch", "load_spec", "resume"]
 
-_PLACES = {"compare": "sweeps.comparing", "load_spec": "sweeps.load"}
+_PLACES = {"compare": "sweeps.results.comparing", "load_spec": "sweeps.spec.load"}
 
 
 def __getattr__(name: str) -> Any:

@@ -10,9 +10,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sweeps.jobs import Job
-from sweeps.studies import Study
-from sweeps.work import Ending, Step
+from sweeps.search.studies import Study
+from sweeps.training.jobs import Job
+from sweeps.training.work import Ending, Step
 
 
 class Display:

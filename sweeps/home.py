@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from registry import near_misses
-from sweeps.load import load_spec
-from sweeps.spec import Spec, SpecError
+from sweeps.spec.load import load_spec
+from sweeps.spec.spec import Spec, SpecError
 from sweeps.storage import Storage, check_no_key, inside
 
 

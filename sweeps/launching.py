@@ -7,21 +7,21 @@ from pathlib import Path
 from rich.console import Console
 
 from sweeps import FOLDER
-from sweeps.check import check_data, make_task
+from sweeps.cluster.shipping import keep_code, use_code
+from sweeps.cluster.sizing import Needs
 from sweeps.display import Display
 from sweeps.drivers import UNDER_WAY, state
 from sweeps.home import Home, local_sweeps
-from sweeps.jobs import Setting
 from sweeps.provenance import provenance
 from sweeps.record import Record
-from sweeps.reporting import record_report
-from sweeps.shipping import keep_code, use_code
-from sweeps.sizing import Needs
-from sweeps.space import space
-from sweeps.spec import Spec, SpecError
-from sweeps.studies import Study, open_studies
+from sweeps.results.reporting import record_report
+from sweeps.search.studies import Study, open_studies
+from sweeps.spec.check import check_data, make_task
+from sweeps.spec.space import space
+from sweeps.spec.spec import Spec, SpecError
 from sweeps.sweep import Plan, Sweep, rungs
-from sweeps.training import Recipe
+from sweeps.training.jobs import Setting
+from sweeps.training.train import Recipe
 from tracking.comparison import Comparison
 from tracking.mlflow_read import sweep_names
 from tracking.mlflow_store import default_uri
@@ -103,8 +103,11 @@ def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = 
 
 def _check_nodes(spec: Spec, storage: str, code: Path | None = None) -> Needs:
     """Check that the sweep can run where it is to run; return what a job occupies there."""
-    from sweeps.doctor import check_cluster, check_machine  # here: Ray takes a second to import
-    from sweeps.nodes import on_cluster
+    from sweeps.cluster.doctor import (  # here: Ray takes a second to import
+        check_cluster,
+        check_machine,
+    )
+    from sweeps.cluster.nodes import on_cluster
 
     if on_cluster():
         return check_cluster(spec, storage, code)

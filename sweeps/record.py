@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from sweeps.home import Home
-from sweeps.importance import importance
-from sweeps.jobs import Job
-from sweeps.scores import MANY_TARGETS
-from sweeps.spec import Spec
-from sweeps.studies import Study
-from sweeps.work import Ending, Step
+from sweeps.results.importance import importance
+from sweeps.search.studies import Study
+from sweeps.spec.spec import Spec
+from sweeps.training.jobs import Job
+from sweeps.training.scores import MANY_TARGETS
+from sweeps.training.work import Ending, Step
 from tasks.task import Task
 from tracking.recorder import Recorder
 from tracking.runs import COUNTS

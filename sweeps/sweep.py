@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from sweeps.jobs import Job
-from sweeps.space import Configuration
-from sweeps.studies import STATE, Outcome, Study
-from sweeps.training import Member
-from sweeps.work import Ending, Step
+from sweeps.search.studies import STATE, Outcome, Study
+from sweeps.spec.space import Configuration
+from sweeps.training.jobs import Job
+from sweeps.training.train import Member
+from sweeps.training.work import Ending, Step
 
 
 class Listener(Protocol):

@@ -19,10 +19,10 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from sweeps.autoscaling import may_come
-from sweeps.jobs import Job, Setting
+from sweeps.cluster.autoscaling import may_come
 from sweeps.sweep import Sweep
-from sweeps.work import STEP_SECONDS, Ending, Step
+from sweeps.training.jobs import Job, Setting
+from sweeps.training.work import STEP_SECONDS, Ending, Step
 
 SLOTS_SECONDS = 1.0
 """How long the cluster's size is taken as known: Tune wants it at every event, and Ray asks its

@@ -25,12 +25,12 @@ from ray import tune
 from ray.tune import Checkpoint, FailureConfig, RunConfig, TuneConfig
 from ray.tune.execution import class_cache
 
-from sweeps.jobs import Job, Setting
-from sweeps.nodes import join
+from sweeps.cluster.nodes import join
 from sweeps.storage import Storage
 from sweeps.sweep import Sweep
+from sweeps.training.jobs import Job, Setting
+from sweeps.training.work import Ending, Step, Work, read_state
 from sweeps.tune_loop import Jobs, Results, States
-from sweeps.work import Ending, Step, Work, read_state
 from tasks.task import Task, tasks
 
 # Tune would give its workers the driver's keys by a description of their environment, which Ray

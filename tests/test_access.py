@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.access import ClusterError, check_address, check_locked, check_token
+from sweeps.cluster.access import ClusterError, check_address, check_locked, check_token
 from tests.ray_heads import free_ports
 
 

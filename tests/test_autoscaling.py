@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweeps import autoscaling
-from sweeps.autoscaling import NODE_TYPES, may_come
-from sweeps.node_checks import check_resources
-from sweeps.nodes import Node
-from sweeps.sizing import Needs
+from sweeps.cluster import autoscaling
+from sweeps.cluster.autoscaling import NODE_TYPES, may_come
+from sweeps.cluster.node_checks import check_resources
+from sweeps.cluster.nodes import Node
+from sweeps.cluster.sizing import Needs
 
 ROOT = Path(__file__).parent.parent
 HEAD = Node(id="0", name="10.0.0.1", cpus=0, gpus=0, head=True)

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from optuna.distributions import CategoricalDistribution
 
 from gates import SoftmaxGate, register_gate
-from sweeps.check import check_data
 from sweeps.cli import main
-from sweeps.load import load_spec
+from sweeps.spec.check import check_data
+from sweeps.spec.load import load_spec
 from tasks import Split, SplitName, SyntheticGroups, register_task
 from tests.launched import gatelab
 

@@ -18,7 +18,7 @@ import yaml
 from moto.server import ThreadedMotoServer
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from sweeps.autoscaling import NODE_TYPES
+from sweeps.cluster.autoscaling import NODE_TYPES
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted((ROOT / "cluster").glob("*.sh"))

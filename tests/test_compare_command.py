@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from sweeps.answers import ask
 from sweeps.cli import main
-from sweeps.cli_compare import compare as command
-from sweeps.comparing import compare
+from sweeps.cli.compare import compare as command
+from sweeps.results.answers import ask
+from sweeps.results.comparing import compare
 from tests.made_sweeps import MadeSweep
 
 ROOT = Path(__file__).parent.parent
@@ -226,7 +226,9 @@ def test_no_sweep_at_all(folder: Path) -> None:
 
 def test_what_is_slow_to_import_is_left_alone() -> None:
     slow = "{'torch', 'ray', 'optuna', 'matplotlib', 'scikit_posthocs', 'statsmodels'}"
-    code = f"import sys, sweeps.answers, sweeps.cli_compare; print({slow} & set(sys.modules))"
+    code = (
+        f"import sys, sweeps.results.answers, sweeps.cli.compare; print({slow} & set(sys.modules))"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

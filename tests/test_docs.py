@@ -15,7 +15,7 @@ import pytest
 
 from gates.check import run_checks
 from sweeps.cli import main
-from sweeps.load import load_spec
+from sweeps.spec.load import load_spec
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -66,7 +66,9 @@ def test_links_lead_somewhere() -> None:
 
 def test_the_readmes_tree_is_the_tree() -> None:
     ((_, text),) = [block for block in blocks("text") if block[0] == "README.md"]
-    told = {line.split()[0].rstrip("/") for line in text.splitlines()}
+    told, inside = set(), set()
+    for line in text.splitlines():
+        (inside if line.startswith(" ") else told).add(line.split()[0].rstrip("/"))
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
@@ -75,6 +77,7 @@ def test_the_readmes_tree_is_the_tree() -> None:
         "conformance.py",
         "registry.py",
     }
+    assert inside == {path.parent.name for path in (ROOT / "sweeps").glob("*/__init__.py")}
 
 
 SNIPPETS = [(page, text) for page, text in blocks("python") if page == "gates.md"]

@@ -13,12 +13,12 @@ from optuna.distributions import FloatDistribution
 
 import sweeps.tuning  # noqa: F401 - sets what Ray reads, before Ray is imported
 from sweeps import tune_loop
-from sweeps.jobs import Job, Setting
-from sweeps.space import Configuration, SearchSpace
-from sweeps.studies import open_studies
+from sweeps.search.studies import open_studies
+from sweeps.spec.space import Configuration, SearchSpace
 from sweeps.sweep import Plan, Sweep
-from sweeps.training import Member, Recipe
-from sweeps.work import STEP_SECONDS, Ending, Step, Work
+from sweeps.training.jobs import Job, Setting
+from sweeps.training.train import Member, Recipe
+from sweeps.training.work import STEP_SECONDS, Ending, Step, Work
 from tasks import SyntheticGroups
 
 SPACE = SearchSpace({"optimizer.name": "adam"}, {"gate.gamma": FloatDistribution(0.1, 1.0)})

@@ -20,11 +20,11 @@ from click.testing import CliRunner
 from torch import Tensor, nn
 
 from gates import Gate, Routing, TopKGate, gates
-from sweeps.export import Exported, export, save_tried
-from sweeps.model import Model
-from sweeps.predictor import Predictor, columns
-from sweeps.selected import Selected, score_of
-from sweeps.terminal import Commands
+from sweeps.cli.terminal import Commands
+from sweeps.results.export import Exported, export, save_tried
+from sweeps.results.predictor import Predictor, columns
+from sweeps.results.selected import Selected, score_of
+from sweeps.training.model import Model
 from tasks import DigitsPairs, SyntheticGroups
 from tasks.task import Network, Split, SplitName, Target, Task
 from tracking.mlflow_model import load, save, versions
@@ -410,7 +410,7 @@ def test_a_gate_of_the_users_own(finished: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def run(folder: Path, *arguments: str) -> Any:
-    main = Commands(modules={"export": "sweeps.cli_export"})
+    main = Commands(modules={"export": "sweeps.cli.export"})
     return CliRunner().invoke(main, ["export", *arguments, "--folder", str(folder)])
 
 

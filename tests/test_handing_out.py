@@ -8,11 +8,11 @@ from pathlib import Path
 
 from optuna.distributions import FloatDistribution
 
-from sweeps.jobs import Job
-from sweeps.space import SearchSpace
-from sweeps.studies import open_studies
+from sweeps.search.studies import open_studies
+from sweeps.spec.space import SearchSpace
 from sweeps.sweep import Plan, Sweep, rungs
-from sweeps.work import Ending, Step
+from sweeps.training.jobs import Job
+from sweeps.training.work import Ending, Step
 
 SPACE = SearchSpace({"optimizer.name": "adam"}, {"gate.gamma": FloatDistribution(0.1, 1.0)})
 

@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeps.importance import FEWEST, importance
+from sweeps.results.importance import FEWEST, importance
 
 SPACE = {"gate.gamma": FloatDistribution(0, 1), "optimizer.learning_rate": FloatDistribution(0, 1)}
 

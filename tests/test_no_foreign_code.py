@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner
 
 from sweeps.cli import main
-from sweeps.load import _Loader
+from sweeps.spec.load import _Loader
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("gates", "tasks", "tracking", "sweeps", "cluster")
@@ -38,9 +38,9 @@ EXCEPTIONS = {
     ("tasks/check/random_states.py", "pickle"): "pickles only, to compare",
     ("registry.py", "importlib.import_module"): "a gate's or a task's module, which must register "
     "it: the one place where a spec's key becomes code",
-    ("sweeps/terminal.py", "importlib.import_module"): OWN_MODULE,
+    ("sweeps/cli/terminal.py", "importlib.import_module"): OWN_MODULE,
     ("sweeps/__init__.py", "importlib.import_module"): OWN_MODULE,
-    ("sweeps/load.py", "yaml.load"): "with a SafeLoader that refuses a key twice",
+    ("sweeps/spec/load.py", "yaml.load"): "with a SafeLoader that refuses a key twice",
     ("tracking/mlflow_model.py", "mlflow.pytorch.load_model"): "what an export has just written, "
     "to compare it, in a format without pickles",
 }

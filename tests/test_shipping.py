@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from gates.gate import gates
-from sweeps.load import parse_spec
-from sweeps.shipping import Part, keep_code, launched_from, pack, use_code
-from sweeps.spec import Spec, SpecError
+from sweeps.cluster.shipping import Part, keep_code, launched_from, pack, use_code
+from sweeps.spec.load import parse_spec
+from sweeps.spec.spec import Spec, SpecError
 
 ROOT = Path(__file__).parent.parent
 GATE = """
@@ -163,7 +163,7 @@ def test_too_much_is_refused(work: Path, tmp_path: Path, monkeypatch: pytest.Mon
     package.mkdir()
     (package / "__init__.py").write_text(gate("shipped_h"))
     (package / "data.bin").write_bytes(bytes(3_000_000))
-    monkeypatch.setattr("sweeps.shipping.LIMIT", 2_000_000)
+    monkeypatch.setattr("sweeps.cluster.shipping.LIMIT", 2_000_000)
     with pytest.raises(SpecError, match="at most 2 MB are shipped, but shipped_h and the rest"):
         packed(spec("shipped_h:shipped_h"), tmp_path)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sweeps.load import parse_spec
-from sweeps.nodes import Node
-from sweeps.sizing import CONTEXT_BYTES, GPU_BYTES, Needs, gpu_share, job_bytes, needs
-from sweeps.spec import Spec
+from sweeps.cluster.nodes import Node
+from sweeps.cluster.sizing import CONTEXT_BYTES, GPU_BYTES, Needs, gpu_share, job_bytes, needs
+from sweeps.spec.load import parse_spec
+from sweeps.spec.spec import Spec
 
 ROWS, FEATURES = 64, 32
 

@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from sweeps.cli import main
 from sweeps.home import Home
-from sweeps.load import load_spec
+from sweeps.spec.load import load_spec
 from sweeps.storage import Storage, inside
 from tests.launched import SPEC
 

@@ -20,8 +20,8 @@ from optuna.pruners import SuccessiveHalvingPruner
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
-from sweeps.space import SearchSpace
-from sweeps.studies import Outcome, Study, open_studies
+from sweeps.search.studies import Outcome, Study, open_studies
+from sweeps.spec.space import SearchSpace
 
 SPACE = SearchSpace({"gate.k": 2}, {"gate.gamma": FloatDistribution(0.01, 10.0, log=True)})
 

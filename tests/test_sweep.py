@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
-from sweeps.load import load_spec
+from sweeps.spec.load import load_spec
 from tests.launched import (  # noqa: F401 - the fixture
     MODULE,
     SPEC,

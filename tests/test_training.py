@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from gates import DSelectKGate, SoftmaxGate, TopKGate
 from gates.gate import Gate, Routing
-from sweeps.model import Model
-from sweeps.space import Configuration
-from sweeps.training import Member, Recipe, Training, _order
+from sweeps.spec.space import Configuration
+from sweeps.training.model import Model
+from sweeps.training.train import Member, Recipe, Training, _order
 from tasks import DigitsPairs, Network, Split, SplitName, SyntheticGroups, Target, Task
 
 TASK = SyntheticGroups(num_targets=4, train_rows=200, val_rows=100, test_rows=100)

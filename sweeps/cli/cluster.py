@@ -1,0 +1,243 @@
+"""The commands about sweeps that run, here or on a cluster: status, logs, stop, doctor."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from sweeps.cli.remote import address_option, connect, follow_option, one_line, option, tell
+from sweeps.cli.terminal import (
+    FAILED,
+    INTERRUPTED,
+    folder_option,
+    refuse,
+    storage_option,
+    uri_option,
+)
+from sweeps.cli.terminal import stop as end
+from sweeps.cluster.access import ClusterError
+from sweeps.drivers import UNDER_WAY
+
+if TYPE_CHECKING:
+    from sweeps.cluster.client import Cluster, DriverJob
+    from sweeps.spec.spec import Spec
+
+Row = tuple[str, str, str, str]
+"""Name, state, start and progress of a sweep."""
+
+
+@click.command()
+@click.argument("sweep", required=False)
+@address_option
+@folder_option
+def status(sweep: str | None, address: str | None, folder: Path) -> None:
+    """Show how far SWEEP is, by default every sweep."""
+    with one_line():
+        rows = _jobs(address, sweep) if address else _homes(folder, sweep)
+    if not rows:
+        click.echo(_nothing(address, folder))
+        return
+    rows = [("sweep", "state", "started", "progress"), *rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _nothing(address: str | None, folder: Path) -> str:
+    if not address:
+        return f"There is no sweep in {folder} yet."
+    return (
+        f"No sweep was launched on {address} since Ray was started there; "
+        "`gatelab resume NAME` goes on with one from before."
+    )
+
+
+def _jobs(address: str, sweep: str | None) -> list[Row]:
+    """Return name, state, start and progress of a cluster's sweeps."""
+    from sweeps.cluster.watching import find, newest
+
+    cluster = connect(address)
+    jobs = [find(cluster, sweep)] if sweep else newest(cluster.jobs()).values()
+    return [
+        (
+            job.sweep,
+            job.state,
+            f"{job.started:%Y-%m-%d %H:%M}" if job.started else "",
+            _progress(cluster, job),
+        )
+        for job in jobs
+    ]
+
+
+def _progress(cluster: Cluster, job: DriverJob) -> str:
+    if job.state == "finished":
+        return f"`gatelab compare {job.sweep}` shows it"
+    if job.state in ("stopped", "undelivered"):
+        return f"`gatelab resume {job.sweep}{option(cluster)}` goes on"
+    text = cluster.log(job)
+    last = _last_line(text) or _last_line(job.message)
+    lost = job.state == "failed" and UNDER_WAY in text
+    return f"{last}; `gatelab resume {job.sweep}{option(cluster)}` goes on" if lost else last
+
+
+def _last_line(text: str) -> str:
+    return ([line.strip() for line in text.splitlines() if line.strip()] or [""])[-1]
+
+
+def _homes(folder: Path, sweep: str | None) -> list[Row]:
+    """Return the same of this machine's sweeps."""
+    from sweeps.drivers import progress, started, state
+    from sweeps.home import Home, local_sweeps
+
+    homes = [Home(folder, name) for name in ([sweep] if sweep else local_sweeps(folder))]
+    rows: list[Row] = []
+    for home in homes:
+        how = state(home)
+        done = "; ".join(map(str, progress(home)))
+        more = f"; `gatelab resume {home.name}` goes on" if how == "stopped" else ""
+        rows.append((home.name, how, f"{started(home):%Y-%m-%d %H:%M}", done + more))
+    return rows
+
+
+@click.command()
+@click.argument("sweep")
+@follow_option
+@address_option
+@folder_option
+def logs(sweep: str, follow: bool, address: str | None, folder: Path) -> None:
+    """Show what the driver of SWEEP has said, on a cluster."""
+    with one_line():
+        if not address:
+            from sweeps.home import Home
+
+            Home(folder, sweep)
+            refuse(
+                f"sweep {sweep!r} is of this machine, and said its lines where it was launched; "
+                f"`gatelab status {sweep}` shows how far it is, --address asks a cluster."
+            )
+        _show_log(connect(address), sweep, follow)
+
+
+def _show_log(cluster: Cluster, sweep: str, follow: bool) -> None:
+    from sweeps.cluster.watching import find
+    from sweeps.cluster.watching import follow as lines_of
+
+    job = find(cluster, sweep)
+    if not follow:
+        click.echo(cluster.log(job), nl=False)
+        return
+    try:
+        for line in lines_of(cluster, job):
+            click.echo(line)
+    except KeyboardInterrupt:
+        end(f"\n{sweep} goes on without this command.", INTERRUPTED)
+    sys.exit(cluster.now(job).exit_code or 0)
+
+
+@click.command()
+@click.argument("sweep")
+@address_option
+@folder_option
+def stop(sweep: str, address: str | None, folder: Path) -> None:
+    """Stop SWEEP as Ctrl-C does; `gatelab resume` goes on later."""
+    with one_line():
+        stopped, where = _stop_job(address, sweep) if address else _stop_driver(folder, sweep)
+    if stopped == "finished":
+        click.echo(f"{sweep}: finished; `gatelab compare {sweep}` shows it.")
+    else:
+        click.echo(f"{sweep}: {stopped}; `gatelab resume {sweep}{where}` goes on.")
+
+
+def _stop_job(address: str, sweep: str) -> tuple[str, str]:
+    from sweeps.cluster import watching
+
+    cluster = connect(address)
+    job = watching.find(cluster, sweep)
+    if not job.live:
+        raise ClusterError(
+            f"sweep {sweep!r} is not running on {cluster.address}: it is {job.state}."
+        )
+    return watching.stop(cluster, job).state, option(cluster)
+
+
+def _stop_driver(folder: Path, sweep: str) -> tuple[str, str]:
+    from sweeps.drivers import state, stop
+    from sweeps.home import Home
+
+    home = Home(folder, sweep)
+    if not stop(home):
+        raise ClusterError(f"sweep {sweep!r} is not running on this machine: it is {state(home)}.")
+    return state(home), ""
+
+
+@click.command()
+@click.argument("spec", type=click.Path(path_type=Path), required=False)
+@address_option
+@folder_option
+@uri_option
+@storage_option
+def doctor(
+    spec: Path | None,
+    address: str | None,
+    folder: Path,
+    tracking_uri: str | None,
+    storage: str | None,
+) -> None:
+    """Check Ray, its nodes, storage and MLflow, and what SPEC needs of them."""
+    loaded = _load(spec) if spec else None
+    if address:
+        _examine_remotely(address, loaded, spec)
+    from sweeps.cluster.doctor import examine
+    from tracking.mlflow_store import default_uri
+
+    failed = 0
+    place, uri = storage or str(folder.resolve()), tracking_uri or default_uri(folder)
+    for check in examine(loaded, place, uri):
+        _report(check.name, check.ok, check.line)
+        failed += not check.ok
+    sys.exit(FAILED if failed else 0)
+
+
+def _load(path: Path) -> Spec:
+    from sweeps.spec.load import load_spec
+    from sweeps.spec.spec import SpecError
+
+    try:
+        return load_spec(path)
+    except SpecError as error:
+        refuse(error)
+
+
+def _report(name: str, ok: bool, line: str) -> None:
+    click.echo(f"{'ok  ' if ok else 'FAIL'}  {name}: {line}")
+
+
+def _examine_remotely(address: str, spec: Spec | None, path: Path | None) -> NoReturn:
+    """Check what this machine needs, then let the head check the rest."""
+    from sweeps.cluster import submission
+    from sweeps.cluster.watching import follow
+    from sweeps.spec.spec import SpecError
+
+    try:
+        cluster = connect(address)
+    except ClusterError as error:
+        _report("address", False, str(error))
+        sys.exit(FAILED)
+    _report("address", True, f"{cluster.address} wants a token, and takes ours")
+    with one_line():
+        try:
+            job = submission.examine(cluster, spec, path.name if path else "", tell)
+        except SpecError as error:
+            refuse(SpecError(str(path), error.path, error.message))
+        for line in follow(cluster, job):
+            click.echo(line)
+        code = cluster.now(job).exit_code
+        cluster.forget(job)
+    sys.exit(FAILED if code is None else code)
+
+
+COMMANDS: tuple[click.Command, ...] = (status, logs, stop, doctor)

@@ -1,0 +1,127 @@
+"""The command that compares sweeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sweeps.cli.terminal import folder_option, open_console, refuse, uri_option
+
+if TYPE_CHECKING:
+    from sweeps.results.answers import Answer
+
+FORMATS = ("table", "csv", "json", "markdown")
+
+
+@click.command()
+@click.argument("sweeps", nargs=-1, required=True, metavar="SWEEP...")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="Show this metric alone, with its tests pair by pair; rank tasks by it. Repeatable.",
+)
+@click.option(
+    "--stage",
+    type=click.Choice(["evaluate", "search"]),
+    default="evaluate",
+    show_default=True,
+    help="Compare the seeds of the evaluation, or the best trials of the search.",
+)
+@click.option(
+    "--best",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.05,
+    show_default=True,
+    help="Which share of the trials, with --stage search.",
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--figure",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the critical-difference diagram of several tasks to this PNG file.",
+)
+@folder_option
+@uri_option
+def compare(
+    sweeps: tuple[str, ...],
+    metrics: tuple[str, ...],
+    stage: str,
+    best: float,
+    form: str,
+    figure: Path | None,
+    folder: Path,
+    tracking_uri: str | None,
+) -> None:
+    """Compare the gates of each SWEEP, from MLflow's record alone.
+
+    SWEEP is a name, or NAME@STORE for another store: a folder, or a tracking URI. Sweeps on one
+    task are put side by side; over several tasks the gates are ranked.
+    """
+    from sweeps.results.answers import ask  # here: MLflow and SciPy take seconds to import
+
+    try:
+        answer = ask(
+            *sweeps, metrics=metrics, stage=stage, share=best, folder=folder, uri=tracking_uri
+        )
+        if figure:
+            _draw(answer, figure)
+    except (LookupError, ValueError) as error:
+        refuse(error)
+    _print(answer, form)
+
+
+def _draw(answer: Answer, path: Path) -> None:
+    """Write the diagram of the first ranking.
+
+    Raises:
+        ValueError: If there is nothing to draw, or nowhere to.
+    """
+    from tracking.figures.ranks import critical_differences
+    from tracking.figures.style import save
+
+    if path.suffix != ".png":
+        raise ValueError(f"--figure must name a PNG file, but got {str(path)!r}.")
+    if not answer.rankings:
+        raise ValueError("--figure needs sweeps on several tasks, but all are on one.")
+    drawn = critical_differences(answer.rankings[0])
+    try:
+        save(drawn, path)
+    except OSError as error:
+        raise ValueError(f"--figure cannot be written to {path}: {error.strerror}.") from error
+
+
+def _print(answer: Answer, form: str) -> None:
+    """Print the answer; what a program would not want to read goes to the error stream."""
+    aside = form in ("csv", "json")
+    for line in answer.partial:
+        click.echo(line, err=aside)
+    for line in answer.warnings:
+        click.echo(f"gatelab: {line}", err=True)
+    if form == "csv":
+        click.echo(answer.frame().to_csv(index=False), nl=False)
+    elif form == "json":
+        from tracking.comparison.plain import to_json
+
+        click.echo(to_json(answer.content()), nl=False)
+    elif form == "markdown":
+        from tracking.comparison.tables import markdown
+
+        click.echo("\n".join(markdown(grid) for grid in answer.grids()), nl=False)
+    else:
+        _print_tables(answer)
+
+
+def _print_tables(answer: Answer) -> None:
+    from tracking.comparison.tables import rich_table
+
+    console = open_console()
+    for grid in answer.grids():
+        console.print(rich_table(grid))
+    for sentence in answer.sentences():
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+COMMANDS: tuple[click.Command, ...] = (compare,)

@@ -1,0 +1,155 @@
+"""The commands that run a sweep: validate, launch, resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from sweeps import FOLDER
+from sweeps.cli.remote import address_option, follow_option, launch_remote, resume_remote
+from sweeps.cli.terminal import (
+    INTERRUPTED,
+    UNDELIVERED,
+    folder_option,
+    open_console,
+    refuse,
+    stop,
+    storage_option,
+    uri_option,
+)
+from sweeps.cluster.access import ClusterError
+from sweeps.drivers import interrupt_on_term
+from sweeps.spec.load import load_spec
+from sweeps.spec.spec import Spec, SpecError
+
+if TYPE_CHECKING:
+    from tracking.comparison import Comparison
+
+
+def _shares(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> dict[str, float] | None:
+    """Read ``cpus=1,gpus=0.25``, either or both."""
+    if text is None:
+        return None
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        found = {kind.strip(): float(number) for kind, number in pairs}
+    except ValueError:
+        found = {}
+    if not found or not found.keys() <= {"cpus", "gpus"}:
+        refuse(f"--resources must be like cpus=1,gpus=0.25, but got {text!r}.")
+    return found
+
+
+@click.command()
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("--name", help="Launch under this name instead of the spec's.")
+@click.option(
+    "--resources",
+    metavar="cpus=C,gpus=G",
+    callback=_shares,
+    help="What one job occupies, instead of the spec's; a fraction of a GPU shares it.",
+)
+@folder_option
+@uri_option
+@storage_option
+@address_option
+@follow_option
+def launch(
+    spec: Path,
+    name: str | None,
+    resources: dict[str, float] | None,
+    folder: Path,
+    tracking_uri: str | None,
+    storage: str | None,
+    address: str | None,
+    follow: bool,
+) -> None:
+    """Run SPEC: search, evaluation, comparison."""
+    loaded = _load(spec, name, resources)
+    if address:
+        launch_remote(loaded, spec, address, folder, follow)
+    from sweeps.launching import launch as run  # here: MLflow takes a second to import
+
+    _run(partial(run, loaded, folder=folder, uri=tracking_uri, storage=storage), spec, folder)
+
+
+@click.command()
+@click.argument("sweep")
+@folder_option
+@address_option
+@follow_option
+def resume(sweep: str, folder: Path, address: str | None, follow: bool) -> None:
+    """Go on with SWEEP where it was stopped."""
+    if address:
+        resume_remote(sweep, address, follow)
+    from sweeps.launching import resume as run
+
+    _run(partial(run, sweep, folder=folder), sweep, folder)
+
+
+@click.command()
+@click.argument("spec", type=click.Path(path_type=Path))
+def validate(spec: Path) -> None:
+    """Check SPEC, and its data, without running anything."""
+    from sweeps.spec.check import check_data, make_task
+
+    loaded = _load(spec)
+    try:
+        check_data(loaded.task.name, make_task(loaded))
+    except ValueError as error:
+        refuse(SpecError(str(spec), "task", str(error)))
+    count, trials = len(loaded.gates), loaded.search.trials
+    click.echo(
+        f"{spec}: valid. {count} gates on {loaded.task.name}: {trials} trials each, "
+        f"then {loaded.evaluation.seeds} seeds of the best."
+    )
+
+
+def _load(path: Path, name: str | None = None, resources: dict[str, float] | None = None) -> Spec:
+    try:
+        return load_spec(path, name=name, resources=resources)
+    except SpecError as error:
+        refuse(error)
+
+
+def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
+    """Run a sweep, and turn what stops it into one line and an exit code."""
+    from sweeps.launching import Interrupted, Undelivered
+
+    interrupt_on_term()
+    console = open_console()
+    try:
+        comparison = work(console=console)
+    except SpecError as error:
+        refuse(SpecError(str(source), error.path, error.message))
+    except (LookupError, ClusterError) as error:
+        refuse(error)
+    except KeyboardInterrupt:
+        stop("Stopped.", INTERRUPTED)
+    except Interrupted as error:
+        stop(str(error), INTERRUPTED)
+    except Undelivered as error:
+        stop(str(error), UNDELIVERED)
+    _show(console, comparison)
+    option = "" if folder == FOLDER else f" --folder {folder}"
+    console.print(f"\nDashboard: [bold]gatelab ui {comparison.sweep}{option}[/]", highlight=False)
+
+
+def _show(console: Console, comparison: Comparison) -> None:
+    from tracking.comparison.grids import score_grid
+    from tracking.comparison.tables import rich_table
+    from tracking.comparison.verdict import sentences
+
+    console.print(rich_table(score_grid(comparison)))
+    for sentence in sentences(comparison):
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+COMMANDS: tuple[click.Command, ...] = (validate, launch, resume)

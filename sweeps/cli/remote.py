@@ -1,0 +1,127 @@
+"""Launch and resume on a cluster, as commands: what is shown, and with which code they end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from sweeps.cli.terminal import FAILED, INTERRUPTED, refuse, stop
+from sweeps.cluster.access import ClusterError
+from sweeps.drivers import UNDER_WAY
+
+if TYPE_CHECKING:
+    from sweeps.cluster.client import Cluster, DriverJob
+    from sweeps.spec.spec import Spec
+
+NO_PYTHON = "the `python` of the head's PATH must be that of gatelab: see ~/.gatelab/env there"
+
+address_option = click.option(
+    "--address",
+    envvar="GATELAB_ADDRESS",
+    help="The dashboard of a Ray cluster, http://HOST:8265; by default this machine.",
+)
+follow_option = click.option("--follow", is_flag=True, help="Show its lines until it ends.")
+
+
+def launch_remote(spec: Spec, path: Path, address: str, folder: Path, follow: bool) -> NoReturn:
+    """Launch a sweep on a cluster, and end with its driver's exit code if that is known."""
+    from sweeps.cluster import submission  # here: it takes seconds to import
+    from sweeps.spec.spec import SpecError
+
+    with one_line():
+        cluster = connect(address)
+        try:
+            job = submission.launch(cluster, spec, path.name, never=[folder], tell=tell)
+        except SpecError as error:
+            refuse(SpecError(str(path), error.path, error.message))
+        _watch(cluster, job, follow)
+
+
+def resume_remote(sweep: str, address: str, follow: bool) -> NoReturn:
+    """Resume a sweep on a cluster, and end as :func:`launch_remote` does."""
+    from sweeps.cluster import submission
+
+    with one_line():
+        cluster = connect(address)
+        _watch(cluster, submission.resume(cluster, sweep), follow)
+
+
+def tell(line: str) -> None:
+    """Say what is shipped."""
+    click.echo(f"Ships {line}")
+
+
+def connect(address: str) -> Cluster:
+    """Return the cluster of a dashboard."""
+    from sweeps.cluster.client import Cluster  # here: Ray takes a second to import
+
+    return Cluster(address)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn what is wrong with a cluster, or with what is asked of it, into one line and code 2."""
+    try:
+        yield
+    except (ClusterError, LookupError) as error:
+        refuse(error)
+
+
+def _watch(cluster: Cluster, job: DriverJob, follow: bool) -> NoReturn:
+    """Show a driver's lines to its end, or wait only until it is under way."""
+    from sweeps.cluster.watching import follow as lines_of
+
+    click.echo(f"{job.sweep}: submitted as job {job.id}; its driver checks the cluster.")
+    last = ""
+    try:
+        for line in lines_of(cluster, job):
+            last = line.strip() or last
+            if follow:
+                click.echo(line, err=line.startswith("gatelab: "))
+            elif line.startswith(f"{job.sweep}: {UNDER_WAY}"):
+                click.echo(f"{job.sweep}: {UNDER_WAY} on {cluster.address}.")
+                _tell_how(cluster, job.sweep)
+                sys.exit(0)
+    except KeyboardInterrupt:
+        click.echo(f"\n{job.sweep} goes on without this command.", err=True)
+        _tell_how(cluster, job.sweep)
+        sys.exit(INTERRUPTED)
+    _end_as(cluster, cluster.now(job), last, shown=follow)
+
+
+def _end_as(cluster: Cluster, job: DriverJob, last: str, shown: bool) -> NoReturn:
+    """End with a driver's exit code; say why it ended, unless its lines were shown."""
+    if job.exit_code == 0:
+        if not shown:
+            click.echo(f"{job.sweep}: finished; `gatelab compare {job.sweep}` shows it.")
+        sys.exit(0)
+    if job.exit_code in (126, 127) or "No module named sweeps" in last:
+        stop(f"gatelab: {last}; {NO_PYTHON}.", FAILED)
+    if not last:  # it never began
+        why = job.message.strip().splitlines() or [f"job {job.id} has {job.state}"]
+        stop(f"gatelab: {why[-1]}", FAILED)
+    if not shown:
+        click.echo(last, err=True)
+    sys.exit(job.exit_code or FAILED)
+
+
+def _tell_how(cluster: Cluster, sweep: str) -> None:
+    where = option(cluster)
+    for command, what in (
+        (f"status {sweep}{where}", "how far it is"),
+        (f"logs {sweep} --follow{where}", "its lines"),
+        (f"stop {sweep}{where}", "`gatelab resume` goes on later"),
+    ):
+        click.echo(f"  gatelab {command}  # {what}")
+
+
+def option(cluster: Cluster) -> str:
+    """Return the option that leads to a cluster, where no variable does."""
+    named = os.environ.get("GATELAB_ADDRESS", "").rstrip("/") == cluster.address
+    return "" if named else f" --address {cluster.address}"

@@ -1,0 +1,32 @@
+"""The command that writes a sweep's report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sweeps.cli.terminal import folder_option, refuse, uri_option
+
+
+@click.command()
+@click.argument("sweep")
+@click.option(
+    "--to",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder for it; by default SWEEP-report.",
+)
+@folder_option
+@uri_option
+def report(sweep: str, to: Path | None, folder: Path, tracking_uri: str | None) -> None:
+    """Write the report of SWEEP, finished or not, with all figures and tables."""
+    from sweeps.results.comparing import report as write  # here: MLflow and matplotlib take seconds
+
+    try:
+        page = write(sweep, to or Path(f"{sweep}-report"), folder=folder, uri=tracking_uri)
+    except LookupError as error:
+        refuse(error)
+    click.echo(f"{page}, with figures and tables beside it.")
+
+
+COMMANDS: tuple[click.Command, ...] = (report,)

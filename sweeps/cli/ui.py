@@ -1,0 +1,96 @@
+"""The command that shows the record in a browser."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from sweeps.cli.terminal import FAILED, folder_option, refuse, stop, uri_option
+from tracking.dashboard import LOOPBACK, NotServing, serve
+from tracking.store_errors import check_there, is_server, masked, without_login, writing
+
+
+@click.command()
+@click.argument("sweep", required=False)
+@click.option("--host", default=LOOPBACK, show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), help="By default a free one.")
+@folder_option
+@uri_option
+def ui(
+    sweep: str | None, host: str, port: int | None, folder: Path, tracking_uri: str | None
+) -> None:
+    """Open MLflow's dashboard on SWEEP, by default the newest."""
+    from tracking.mlflow_store import default_uri  # here: MLflow takes a second to import
+
+    uri = tracking_uri or default_uri(folder)
+    page = _page(uri, sweep)
+    if is_server(uri):
+        click.echo(f"Dashboard: {without_login(uri)}/{page}")
+        return
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (log := folder / "ui.log").touch()
+    _serve(uri, host, port or 0, log, page)
+
+
+def _page(uri: str, sweep: str | None) -> str:
+    """Return the page of a sweep, by default the newest; the first page where there is none."""
+    from tracking.mlflow_errors import store_errors
+    from tracking.mlflow_read import TRAINING, sweep_names, sweep_page
+
+    check_there(uri)
+    try:
+        with store_errors(uri):
+            sweep = sweep or next(iter(sweep_names(uri)), None)
+            if sweep is not None:
+                return f"{sweep_page(uri, sweep)}?{TRAINING}"
+    except LookupError as error:
+        refuse(error)
+    click.echo(f"There is no sweep in {masked(uri)} yet.")
+    return ""
+
+
+def _serve(uri: str, host: str, port: int, log: Path, page: str) -> None:
+    """Run MLflow's server until Ctrl-C, a signal or its own end."""
+    try:
+        with ExitStack() as running:
+            check = running.enter_context(_noting(signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+            with Console(stderr=True).status("MLflow's server starts"):
+                served = serve(uri, host=host, port=port, log=log, check=check)
+                server = running.enter_context(served)
+            click.echo(f"Dashboard: {server.address}/{page}  (Ctrl-C ends it)")
+            server.wait(check)
+    except KeyboardInterrupt:
+        pass
+    except ValueError as error:
+        refuse(error)
+    except NotServing as error:
+        stop(f"gatelab: {error}", FAILED)
+
+
+@contextmanager
+def _noting(*numbers: signal.Signals) -> Iterator[Callable[[], None]]:
+    """Note signals; yield what raises :class:`KeyboardInterrupt` after one has come.
+
+    Raised by the signal itself it could be lost: Python ignores what meets its garbage collector.
+    """
+    came: list[int] = []
+
+    def check() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in numbers}
+    try:
+        yield check
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+COMMANDS: tuple[click.Command, ...] = (ui,)

@@ -1,0 +1,113 @@
+"""How much of a node a job gets where its spec leaves that open: small jobs share a GPU."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from gates.gate import gates
+from sweeps.spec.check import make_task
+from sweeps.spec.space import configuration, space
+from sweeps.spec.spec import Spec
+from sweeps.training.model import Model
+from tasks.task import Task
+
+if TYPE_CHECKING:
+    from sweeps.cluster.nodes import Node
+
+GPU_BYTES = 16 * 2**30
+"""Of memory, as if every GPU had what the smallest ones for rent have."""
+SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Of a GPU, for one job."""
+CONTEXT_BYTES = 2**29
+"""Of a GPU's memory that each process takes before it computes anything."""
+BYTES_PER_PARAMETER = 4 * 4
+"""Weight, gradient and Adam's two moments, float32."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one job occupies."""
+
+    cpus: float
+    gpus: float
+    """A fraction shares a GPU."""
+
+
+def needs(spec: Spec, nodes: Sequence[Node]) -> Needs:
+    """Return what the spec gives a job; what it leaves open follows from the nodes that there are.
+
+    A job gets a CPU, and where there are GPUs the smallest share of one that holds it. Then as
+    many share a node's CPUs as share its GPUs, so that neither is left over.
+    """
+    cpus, gpus = spec.resources.cpus, spec.resources.gpus
+    with_gpus = [node for node in nodes if node.gpus]
+    if gpus is None:
+        gpus = gpu_share(job_bytes(spec)) if with_gpus else 0.0
+    if cpus is None:
+        cpus = _cpu_share(with_gpus if gpus else nodes, gpus)
+    return Needs(cpus, gpus)
+
+
+def gpu_share(size: int) -> float:
+    """Return the share of a GPU for a job of so many bytes."""
+    return next((share for share in SHARES if size <= share * GPU_BYTES), SHARES[-1])
+
+
+def _cpu_share(nodes: Sequence[Node], gpus: float) -> float:
+    """Return the CPUs of a job: one, or less where a node has fewer than jobs on its GPUs."""
+    if not gpus:
+        return min(1.0, max((node.cpus for node in nodes), default=1.0) or 1.0)
+    least = min((node.cpus * gpus / node.gpus for node in nodes), default=1.0)
+    return min(1.0, math.floor(100 * least) / 100)
+
+
+def job_bytes(spec: Spec) -> int:
+    """Return about how much memory of a GPU the largest job of a sweep takes, in bytes.
+
+    The largest is an evaluation, whose seeds train together. One forward pass on this machine's
+    CPU shows what it keeps for the backward pass; as much again is taken as passing.
+    """
+    task = make_task(spec)
+    data = sum(_nbytes(task.split("train"))) + sum(_nbytes(task.split("val")))
+    member = max(_member_bytes(spec, label, task) for label in spec.gates)
+    return CONTEXT_BYTES + data + max(1, spec.evaluation.seeds) * member
+
+
+def _nbytes(tensors: Sequence[Tensor | None]) -> list[int]:
+    return [tensor.nbytes for tensor in tensors if tensor is not None]
+
+
+def _member_bytes(spec: Spec, label: str, task: Task) -> int:
+    """Return the bytes of a gate's largest model and of one of its training steps."""
+    model = max(_models(spec, label, task), key=_parameters)
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    inputs = task.split("train")[0][: spec.training.batch_size]
+    with torch.random.fork_rng([]), saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = model(inputs)  # kept alive, so that no address is used twice
+    del output
+    return BYTES_PER_PARAMETER * _parameters(model) + 2 * sum(kept.values())
+
+
+def _models(spec: Spec, label: str, task: Task) -> list[Model]:
+    found, gate = space(spec, label, task), gates.get(spec.gates[label].gate)
+    chosen = [configuration(found, sampled) for sampled in found.extremes()]
+    sizes = {str(c.model): c for c in chosen}  # the gate's own values hardly matter
+    with torch.random.fork_rng([]):
+        return [Model(task, gate, c.gate, c.model) for c in sizes.values()]
+
+
+def _parameters(model: Model) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,98 @@
+"""Drivers sent to a cluster from any machine that reaches it: a launch, a resume, the doctor."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+from sweeps.cluster import probes
+from sweeps.cluster.access import ClusterError
+from sweeps.cluster.client import Cluster, DriverJob
+from sweeps.cluster.shipping import LAUNCHED_FROM, pack
+from sweeps.cluster.watching import newest
+from sweeps.spec.spec import Spec
+
+
+def launch(
+    cluster: Cluster,
+    spec: Spec,
+    name: str,
+    *,
+    never: Iterable[Path] = (),
+    tell: Callable[[str], None] = lambda line: None,
+) -> DriverJob:
+    """Start a sweep as a job.
+
+    Args:
+        cluster: Where.
+        spec: What.
+        name: Of the spec's file.
+        never: Folders that must not be shipped.
+        tell: Is given what is shipped, a line each, before any of it is.
+
+    Raises:
+        ClusterError: If the name is taken there.
+        SpecError: If a module cannot be shipped.
+    """
+    if any(job.state != "refused" for job in cluster.jobs(spec.name)):
+        raise ClusterError(
+            f"sweep {spec.name!r} is on the cluster already: `gatelab status {spec.name}` shows "
+            "how far it is, `--name` launches under another name."
+        )
+    with TemporaryDirectory() as folder:
+        for part in pack(spec, name, Path(folder), never):
+            tell(part.line)
+        command = f"launch -- {shlex.quote(name)}"
+        return _submit(cluster, command, cluster.next_id(spec.name), spec.name, Path(folder))
+
+
+def resume(cluster: Cluster, sweep: str) -> DriverJob:
+    """Go on with a sweep that has stopped, with the code that was shipped for its launch.
+
+    Raises:
+        ClusterError: If it is running or finished.
+    """
+    last = newest(cluster.jobs(sweep)).get(sweep)
+    if last is not None and last.live:
+        raise ClusterError(
+            f"sweep {sweep!r} is running: `gatelab logs {sweep} --follow` shows it, "
+            f"`gatelab stop {sweep}` stops it."
+        )
+    if last is not None and last.state == "finished":
+        raise ClusterError(f"sweep {sweep!r} is finished: `gatelab compare {sweep}` shows it.")
+    command = f"resume -- {shlex.quote(sweep)}"  # the head may know it from before it was rebooted
+    return _submit(cluster, command, cluster.next_id(sweep), sweep)
+
+
+def examine(
+    cluster: Cluster,
+    spec: Spec | None,
+    name: str,
+    tell: Callable[[str], None] = lambda line: None,
+) -> DriverJob:
+    """Start the doctor on the head; with a spec it looks at what that needs too."""
+    identity = f"doctor-{uuid4().hex[:8]}"
+    if spec is None:
+        return _submit(cluster, "doctor", identity, None)
+    with TemporaryDirectory() as folder:
+        for part in pack(spec, name, Path(folder)):
+            tell(part.line)
+        return _submit(cluster, f"doctor -- {shlex.quote(name)}", identity, None, Path(folder))
+
+
+def _submit(
+    cluster: Cluster, command: str, identity: str, sweep: str | None, folder: Path | None = None
+) -> DriverJob:
+    # No shell stays between Ray, which stops and counts its child, and the driver.
+    environment = {LAUNCHED_FROM: json.dumps(probes.versions()), "GATELAB_ADDRESS": ""}
+    return cluster.submit(
+        f"exec python -m sweeps {command}",
+        identity,
+        sweep=sweep,
+        folder=folder,
+        environment=environment,
+    )

@@ -1,0 +1,1 @@
+"""Results: sweeps read back, put side by side, written up and exported."""

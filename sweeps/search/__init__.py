@@ -1,0 +1,1 @@
+"""Search: the studies of Optuna, one for each gate."""

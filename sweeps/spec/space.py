@@ -1,0 +1,155 @@
+"""The search space of one gate: what is fixed, and what Optuna draws."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from gates.auxiliary import AUXILIARY_WEIGHTS
+from gates.gate import Gate, gates
+from sweeps.spec.hyperparameters import typed
+from sweeps.spec.spec import Spec, SpecError
+from tasks.task import Task
+
+NUM_EXPERTS = 8
+MOST_COMBINATIONS = 64
+"""Up to so many, every combination of extremes is tried before a sweep starts."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The hyperparameters of one model."""
+
+    gate: dict[str, Any]
+    model: dict[str, Any]
+    """``num_experts`` and the network's."""
+    optimizer: dict[str, Any]
+    """``name``, ``learning_rate``, ``weight_decay``."""
+
+    def flat(self) -> dict[str, Any]:
+        """Return all of them by dotted name: ``gate.k``, ``optimizer.learning_rate``."""
+        return {
+            f"{part}.{name}": value
+            for part in ("gate", "model", "optimizer")
+            for name, value in getattr(self, part).items()
+        }
+
+    def structure(self) -> Hashable:
+        """Return what two models must share to be stacked: all but a gate's real values."""
+        gate = {name: v for name, v in self.gate.items() if not isinstance(v, float)}
+        return repr((sorted(gate.items()), sorted(self.model.items())))
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """One gate's hyperparameters by dotted name."""
+
+    fixed: dict[str, Any]
+    distributions: dict[str, BaseDistribution]
+
+    def extremes(self) -> list[dict[str, Any]]:
+        """Return values for all that is drawn, which together meet every end and choice."""
+        ends = {name: _ends(d) for name, d in self.distributions.items()}
+        if not ends:
+            return [{}]
+        count = 1
+        for values in ends.values():
+            count *= len(values)
+        if count <= MOST_COMBINATIONS:
+            return [dict(zip(ends, values, strict=True)) for values in product(*ends.values())]
+        longest = max(map(len, ends.values()))
+        return [{name: v[min(i, len(v) - 1)] for name, v in ends.items()} for i in range(longest)]
+
+
+def space(spec: Spec, label: str, task: Task) -> SearchSpace:
+    """Return what a spec fixes and searches for one of its gates.
+
+    A gate for which the spec names no hyperparameter is searched in its own ``search_space``.
+
+    Raises:
+        SpecError: If a value has the wrong type.
+    """
+    gate = spec.gates[label]
+    cls = gates.get(gate.gate)
+    network = {"num_experts": NUM_EXPERTS, **keyword_defaults(type(task).network)}
+    model = {"num_experts": NUM_EXPERTS, **spec.model}
+    optimizer = {name: getattr(spec.optimizer, name) for name in ("learning_rate", "weight_decay")}
+    found = {
+        "optimizer.name": spec.optimizer.name,
+        **_typed("optimizer", "optimizer", optimizer, dict.fromkeys(optimizer, 0.0)),
+        **_typed("model", "model", model, network),
+    }
+    given, defaults = gate.hyperparameters, gate_defaults(cls)
+    if given:
+        found.update(_typed("gate", f"gates.{label}", given, defaults))
+    else:
+        most = _lowest(found["model.num_experts"])
+        found.update({f"gate.{n}": _cropped(n, d, most) for n, d in cls.search_space.items()})
+    drawn = {name: d for name, d in found.items() if isinstance(d, BaseDistribution)}
+    fixed = {name: value for name, value in found.items() if name not in drawn}
+    return SearchSpace(fixed, drawn)
+
+
+def gate_defaults(cls: type[Gate]) -> dict[str, Any]:
+    """Return the default of every hyperparameter that a spec may give a gate."""
+    return {**AUXILIARY_WEIGHTS, **keyword_defaults(cls)}
+
+
+def keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the default of every keyword-only argument; ``None`` where there is none."""
+    return {
+        parameter.name: None if parameter.default is parameter.empty else parameter.default
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind == parameter.KEYWORD_ONLY
+    }
+
+
+def _typed(
+    part: str, path: str, values: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    found = {}
+    for name, value in values.items():
+        try:
+            found[f"{part}.{name}"] = typed(value, defaults.get(name))
+        except ValueError as error:
+            raise SpecError("", f"{path}.{name}", str(error)) from error
+    return found
+
+
+def _lowest(value: Any) -> Any:
+    return min(_ends(value)) if isinstance(value, BaseDistribution) else value
+
+
+def _cropped(name: str, distribution: BaseDistribution, num_experts: int) -> BaseDistribution:
+    """Return a gate's own distribution of ``k`` without more experts than there are."""
+    if name != "k" or not isinstance(distribution, IntDistribution):
+        return distribution
+    return IntDistribution(
+        distribution.low, max(distribution.low, min(distribution.high, num_experts))
+    )
+
+
+def configuration(space: SearchSpace, sampled: Mapping[str, Any]) -> Configuration:
+    """Return the configuration with what was drawn, by dotted name, beside what is fixed."""
+    parts: dict[str, dict[str, Any]] = {"gate": {}, "model": {}, "optimizer": {}}
+    for name, value in {**space.fixed, **sampled}.items():
+        part, _, key = name.partition(".")
+        parts[part][key] = value
+    return Configuration(**parts)
+
+
+def _ends(distribution: BaseDistribution) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    return list(dict.fromkeys((distribution.low, distribution.high)))
