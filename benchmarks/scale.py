@@ -1,7 +1,8 @@
 """What a result and a trial cost the driver: 10,000 trials that only report, 32 at once.
 
 All but the training is real: Ray's workers, Tune's loop, Optuna's studies, the record, MLflow on
-SQLite. ``python -m benchmarks.scale [TRIALS [GATES [SAMPLER]]]`` runs it.
+SQLite. ``python -m benchmarks.scale [TRIALS [GATES [SAMPLER [EPOCHS]]]]`` runs it: from two numbers
+of epochs follows what of a trial's cost is its results'.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ TRIALS, GATES, SAMPLER = 10_000, 20, "tpe"
 SLICES = (100, 1000, 2500, 5000, 7500, 10_000)
 """After so many trials a line is printed; the first has the start of the workers in it."""
 CORES, AT_ONCE = 2, 32
-EPOCHS, RUNG = 6, 5
-"""Every result is one epoch of 20 metrics. Two of three trials are pruned at the rung."""
+EPOCHS = 6
+"""Every result is one epoch of 20 metrics. Two of three trials are pruned before the last one."""
 EVENTS = ("started", "progressed", "ended", "gate_ended")
 PARTS: Mapping[str, Mapping[type, tuple[str, ...]]] = {
     "search": {Study: ("ask", "report", "tell", "keep_state", "mark", "selected")},
@@ -52,7 +53,9 @@ PARTS: Mapping[str, Mapping[type, tuple[str, ...]]] = {
 COLUMNS = ("loop", "search", "record", "driver", "delivery", "ray")
 
 
-def main(trials: int = TRIALS, gates: int = GATES, sampler: str = SAMPLER) -> None:
+def main(
+    trials: int = TRIALS, gates: int = GATES, sampler: str = SAMPLER, epochs: int = EPOCHS
+) -> None:
     """Print what a result and a trial cost, after more and more trials."""
     meter = Meter()
     meter.watch()
@@ -65,12 +68,12 @@ def main(trials: int = TRIALS, gates: int = GATES, sampler: str = SAMPLER) -> No
             logging_level=logging.ERROR,
         )
         print("ms a result:", *(f"{column:>8}" for column in COLUMNS), " results  ms a trial  MiB")
-        launch(_spec(trials, gates, sampler), folder=folder)
+        launch(_spec(trials, gates, sampler, epochs), folder=folder)
         meter.report("the end")
         ray.shutdown()
 
 
-def _spec(trials: int, gates: int, sampler: str) -> Spec:
+def _spec(trials: int, gates: int, sampler: str, epochs: int) -> Spec:
     gate = {"gate": "dselect_k", "k": 2, "gamma": {"low": 0.01, "high": 10, "log": True}}
     return parse_spec(
         {
@@ -78,11 +81,11 @@ def _spec(trials: int, gates: int, sampler: str) -> Spec:
             "task": "synthetic_groups",  # which no worker makes
             "gates": {f"gate_{number}": gate for number in range(gates)},
             "optimizer": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
-            "training": {"max_epochs": EPOCHS, "patience": None},
+            "training": {"max_epochs": epochs, "patience": None},
             "search": {
                 "trials": trials // gates,
                 "sampler": sampler,
-                "early_stopping": {"grace_epochs": RUNG, "reduction_factor": 3},
+                "early_stopping": {"grace_epochs": epochs - 1, "reduction_factor": 3},
             },
             "evaluation": {"seeds": 2},
             "resources": {"cpus": CORES / AT_ONCE},
@@ -93,8 +96,8 @@ def _spec(trials: int, gates: int, sampler: str) -> Spec:
 class Reports:
     """Stands for :class:`sweeps.training.work.Work`: a step reports an epoch at once."""
 
-    def __init__(self, job: Job) -> None:
-        self.job, self.epoch = job, 0
+    def __init__(self, job: Job, epochs: int) -> None:
+        self.job, self.epochs, self.epoch = job, epochs, 0
         self.random = random.Random(job.members[0].seed)
         rate = job.members[0].configuration.optimizer["learning_rate"]
         self.loss = abs(rate - 0.003) + 0.01 * self.random.random()
@@ -103,14 +106,14 @@ class Reports:
         self.epoch += 1
         members = range(len(self.job.members))
         epochs = [(member, self.epoch, self._metrics()) for member in members]
-        endings = [self._ending() for _ in members] if self.epoch == EPOCHS else None
+        endings = [self._ending() for _ in members] if self.epoch == self.epochs else None
         return Step(self.epoch, self.loss, epochs, endings)
 
     def _metrics(self) -> dict[str, float]:
         return {key: self.random.random() for key in KEYS} | {"val/loss": self.loss}
 
     def _ending(self) -> Ending:
-        return Ending("finished", f"all {EPOCHS} epochs", EPOCHS, self.loss, self._metrics())
+        return Ending("finished", "reached max_epochs", self.epoch, self.loss, self._metrics())
 
     def save(self, folder: Path) -> None:
         torch.save({"epoch": self.epoch}, folder / STATE)
@@ -126,7 +129,7 @@ class Reporter(sweeps.tuning.Worker):
     """A worker whose jobs only report."""
 
     def _begin(self) -> Any:
-        work = Reports(self.job)
+        work = Reports(self.job, self.setting.recipe.max_epochs)
         if self.saved is not None:
             work.restore(self.saved)
         return work
@@ -212,4 +215,9 @@ def _mebibytes() -> float:
 
 if __name__ == "__main__":
     given = dict(enumerate(sys.argv[1:]))
-    main(int(given.get(0, TRIALS)), int(given.get(1, GATES)), given.get(2, SAMPLER))
+    main(
+        int(given.get(0, TRIALS)),
+        int(given.get(1, GATES)),
+        given.get(2, SAMPLER),
+        int(given.get(3, EPOCHS)),
+    )
