@@ -19,6 +19,7 @@ from sweeps.search.studies import Study, open_studies
 from sweeps.spec.check import check_data, make_task
 from sweeps.spec.space import space
 from sweeps.spec.spec import Spec, SpecError
+from sweeps.storage import STATES
 from sweeps.sweep import Plan, Sweep, rungs
 from sweeps.training.jobs import Setting
 from sweeps.training.train import Recipe
@@ -163,13 +164,13 @@ def _work(spec: Spec, home: Home, job: Needs, recorder: Recorder, console: Conso
     display = Display(console, studies, plan.trials, spec.training.max_epochs)
     keys = {label: gate.gate for label, gate in spec.gates.items()}
     sweep = Sweep(plan, keys, studies, [record, display])
-    if sweep.finished:
-        return
-    record.start(provenance(task))
-    with display:
-        run_jobs(sweep, _setting(spec, home, job))
+    if not sweep.finished:
+        record.start(provenance(task))
+        with display:
+            run_jobs(sweep, _setting(spec, home, job))
     if not sweep.finished:
         raise Interrupted(f"Stopped. `gatelab resume {spec.name}` goes on where it was.")
+    home.storage.remove(STATES)
 
 
 def _studies(spec: Spec, home: Home) -> dict[str, Study]:

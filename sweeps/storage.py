@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pyarrow import fs
+
+STATES = "states"
+"""The folder of a storage for what is needed only until its sweep has ended."""
 
 
 class Storage:
@@ -58,6 +62,11 @@ class Storage:
         with self.files.open_input_stream(source) as stream, path.open("wb") as file:
             shutil.copyfileobj(stream, file)
         return True
+
+    def remove(self, name: str) -> None:
+        """Remove a folder with all that is in it, if it is there and can be removed."""
+        with suppress(OSError):  # what stays takes room, and nothing else
+            self.files.delete_dir(f"{self.root}/{name}")
 
 
 def check_no_key(place: str | Path) -> None:

@@ -26,7 +26,7 @@ from ray.tune import Checkpoint, FailureConfig, RunConfig, TuneConfig
 from ray.tune.execution import class_cache
 
 from sweeps.cluster.nodes import join
-from sweeps.storage import Storage
+from sweeps.storage import STATES, Storage
 from sweeps.sweep import Sweep
 from sweeps.training.jobs import Job, Setting
 from sweeps.training.work import Ending, Step, Work, read_state
@@ -130,7 +130,7 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
             reuse_actors=True,
         ),
         run_config=RunConfig(
-            name="tune",
+            name=STATES,
             storage_path=storage.root,
             storage_filesystem=storage.files,
             callbacks=[States(sweep, deleting)],

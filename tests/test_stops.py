@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
+import optuna
 import pytest
 
+from sweeps.search.studies import STATE
+from sweeps.storage import STATES
 from sweeps.tuning import LOST_WORKERS
 from tests.launched import (  # noqa: F401 - the fixture
     MODULE,
@@ -131,5 +136,22 @@ def test_interrupt_and_resume(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert output.strip().endswith("`gatelab resume stopped` goes on where it was.")
     assert "Traceback" not in output
+    states = tmp_path / "gatelab" / "sweeps" / "stopped" / STATES
+    check_states(states, studies(tmp_path, "stopped"))
     run(tmp_path, "resume", "stopped")
     check_complete(tmp_path, "stopped", 8)
+    assert not states.exists()
+
+
+def check_states(folder: Path, found: Mapping[str, optuna.Study]) -> None:
+    """Check that Tune's own state, written once, has no trial, and no ended trial a state."""
+    (state,) = folder.glob("experiment_state-*.json")
+    assert json.loads(state.read_text())["trial_data"] == []
+    ended = {
+        Path(trial.user_attrs[STATE]).parent
+        for study in found.values()
+        for trial in study.get_trials()
+        if trial.state.is_finished() and STATE in trial.user_attrs
+    }
+    left = {path.parent for path in folder.rglob("checkpoint_*")}
+    assert ended and left and not ended & left

@@ -56,6 +56,17 @@ def test_what_is_not_there(storage: Storage, tmp_path: Path) -> None:
     assert not (tmp_path / "got.pt").exists()
 
 
+def test_a_folder_is_removed_and_nothing_beside_it(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "state").write_bytes(b"")
+    for name in ("states/one/state", "states/two/state", "states-of-others/state"):
+        storage.put(tmp_path / "state", name)
+    storage.remove("states")
+    storage.remove("never there")
+    left = storage.files.get_file_info(fs.FileSelector(storage.root, recursive=True))
+    files = [info.path for info in left if info.type == fs.FileType.File]
+    assert files == [f"{storage.root}/states-of-others/state"]
+
+
 def test_a_file_that_cannot_be_read_leaves_nothing(storage: Storage, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         storage.put(tmp_path / "missing.pt", "models/missing.pt")

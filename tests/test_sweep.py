@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from sweeps.spec.load import load_spec
+from sweeps.storage import STATES
 from tests.launched import (  # noqa: F401 - the fixture
     MODULE,
     SPEC,
@@ -126,12 +127,9 @@ def test_optuna_holds_every_trial_with_its_true_end(finished: tuple[Path, str]) 
                 assert trial.value == pytest.approx(runs[trial.number].metrics["val/loss"])
 
 
-def test_tune_keeps_nothing_of_what_ended(finished: tuple[Path, str]) -> None:
-    """Its own state, written once, holds no trial; the states of trials are gone."""
-    tune = finished[0] / "gatelab" / "sweeps" / "small" / "tune"
-    (state,) = tune.glob("experiment_state-*.json")
-    assert json.loads(state.read_text())["trial_data"] == []
-    assert list(tune.rglob("checkpoint_*")) == []
+def test_no_state_is_left(finished: tuple[Path, str]) -> None:
+    home = finished[0] / "gatelab" / "sweeps" / "small"
+    assert (home / "models").is_dir() and not (home / STATES).exists()
 
 
 def test_artifacts(finished: tuple[Path, str]) -> None:
