@@ -115,7 +115,8 @@ def test_a_job_that_gets_on_may_lose_any_number_of_workers(tmp_path: Path) -> No
     home, kills, known = tmp_path / "gatelab" / "sweeps" / "hunted", 0, set[Path]()
     while process.poll() is None and kills < LOST_WORKERS + 2:
         time.sleep(0.02)
-        saved = set(home.rglob("checkpoint_*/*"))
+        # os.walk: a folder may be gone before it is looked into.
+        saved = {Path(it) for it, *_ in os.walk(home) if Path(it).name.startswith("checkpoint_")}
         if saved - known:
             known |= saved
             os.kill(int((tmp_path / "worker").read_text()), signal.SIGKILL)
