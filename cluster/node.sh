@@ -20,7 +20,12 @@ keep() { # NAME COMMAND...: run it again whenever it ends, until a SIGTERM, whic
   local name=$1 child=
   shift
   trap 'kill "$child" 2>/dev/null || :; wait "$child" || :; leave; exit' TERM
-  leave() { kill -KILL -- "-$child" 2>/dev/null || true; } # what it has left behind
+  leave() { # what it has left behind is killed, which takes a moment, and gone
+    for _ in {1..50}; do
+      kill -KILL -- "-$child" 2>/dev/null || return 0
+      sleep 0.1 9>&-
+    done
+  }
   while :; do
     setsid "$@" >>"$logs/$name.log" 2>&1 9>&- &
     child=$!
