@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import pytest
@@ -254,6 +255,19 @@ def test_more_than_this_machine_has(tmp_path: Path) -> None:
     assert (process.returncode, message.count("\n")) == (2, 1)
     assert message.startswith("gatelab: good.yaml: resources.cpus: `cpus <= ")
     assert not (tmp_path / "gatelab" / "sweeps").exists()
+
+
+@pytest.mark.slow
+def test_a_dead_ray_of_this_machine_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray notes in a file which one was started, and one that was killed leaves it there."""
+    with TemporaryDirectory(dir="/tmp") as folder:  # a short name, for Ray's sockets
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        (Path(folder) / "ray").mkdir()
+        (Path(folder) / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
+        (Path(folder) / "good.yaml").write_text(spec())
+        process = gatelab(Path(folder), "launch", "good.yaml", "--resources", "cpus=999")
+        message, _ = process.communicate(timeout=60)
+    assert message.startswith("gatelab: good.yaml: resources.cpus: `cpus <= "), message
 
 
 @pytest.mark.slow

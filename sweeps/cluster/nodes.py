@@ -67,6 +67,7 @@ def join(code: Path | None = None) -> None:
         with warnings.catch_warnings(), _silent() if address else nullcontext():
             warnings.simplefilter("ignore", FutureWarning)  # Ray's, of its own changes to come
             ray.init(
+                address or "local",  # else Ray waits for any that was once started here, and killed
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
