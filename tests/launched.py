@@ -1,17 +1,10 @@
-"""A small sweep, the command line in a process of its own, and what it leaves."""
+"""A small sweep, and what it leaves."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
-import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -19,7 +12,6 @@ from tracking.mlflow_read import read_sweep
 from tracking.mlflow_store import default_uri
 from tracking.runs import SweepRecord
 
-ROOT = Path(__file__).parent.parent
 SPEC = """
 name: small
 task: {name: synthetic_groups, num_targets: 4, train_rows: 256, val_rows: 128, test_rows: 128}
@@ -61,40 +53,6 @@ class RaisingGate(MeanGate):
         raise RuntimeError("no way\\nthrough")
 '''
 
-PROCESSES: list[subprocess.Popen[str]] = []
-
-
-@pytest.fixture(autouse=True)
-def no_process_is_left() -> Iterator[None]:
-    """A test that fails must not leave a sweep running."""
-    yield
-    while PROCESSES:
-        process = PROCESSES.pop()
-        if process.poll() is None:
-            kill_session(process)
-
-
-def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start a command in a folder, in a session of its own, its two outputs as one."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sweeps", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    PROCESSES.append(process)
-    return process
-
-
-def run(folder: Path, *arguments: str) -> str:
-    process = gatelab(folder, *arguments)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
-    return output
-
 
 def read(folder: Path, name: str) -> SweepRecord:
     return read_sweep(default_uri(folder / "gatelab"), name, trials=True)
@@ -105,17 +63,3 @@ def studies(folder: Path, name: str) -> dict[str, optuna.Study]:
     storage = JournalStorage(JournalFileBackend(str(path)))
     names = optuna.get_all_study_names(storage)
     return {name: optuna.load_study(study_name=name, storage=storage) for name in names}
-
-
-def wait_for(path: Path, text: str, count: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 90
-    while not (path.exists() and path.read_text().count(text) >= count):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def kill_session(process: subprocess.Popen[str]) -> None:
-    """Kill the driver and all that it started, as a lost machine would."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()

@@ -16,7 +16,7 @@ from sweeps.cli import main
 from sweeps.spec.check import check_data
 from sweeps.spec.load import load_spec
 from tasks import Split, SplitName, SyntheticGroups, register_task
-from tests.launched import gatelab
+from tests.commands import gatelab
 
 GOOD = {
     "name": "bad",

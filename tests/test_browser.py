@@ -14,7 +14,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.launched import SPEC, gatelab
+from tests.commands import gatelab
+from tests.launched import SPEC
 from tracking.comparison import compare_runs
 from tracking.comparison.verdict import sentences
 from tracking.mlflow_read import read_sweep

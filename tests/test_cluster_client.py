@@ -20,6 +20,7 @@ import requests
 from click.testing import CliRunner
 
 from sweeps.cli import main
+from tests.commands import PROCESSES
 from tests.ray_heads import Head, clean_environment, forget_token, free_ports, head
 from tracking.mlflow_read import history, read_sweep
 from tracking.mlflow_store import default_uri
@@ -108,16 +109,19 @@ def write_spec(folder: Path, name: str, epochs: int = 2, more: str = "") -> None
 def start(
     folder: Path, *arguments: str, cluster: Head | None = None, **more: Any
 ) -> subprocess.Popen[str]:
-    """Start a command in a process of its own."""
-    return subprocess.Popen(
+    """Start a command in a process and session of its own."""
+    process = subprocess.Popen(
         [sys.executable, "-m", "sweeps", *arguments],
         cwd=folder,
         env=clean_environment(**cluster.environment() if cluster else {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
         **more,
     )
+    PROCESSES.append(process)
+    return process
 
 
 def run(cluster: Head | None, folder: Path, *arguments: str, **more: str) -> tuple[int, str, str]:
@@ -391,17 +395,3 @@ def test_a_sweep_of_this_machine(laptop: Path) -> None:
     assert here("status", "neer")[2] == (
         "gatelab: no sweep 'neer' in gatelab; did you mean 'near'?\n"
     )
-
-
-@pytest.mark.slow
-def test_sigterm_stops_as_ctrl_c_does(laptop: Path) -> None:
-    write_spec(laptop, "ended", epochs=400)
-    driver = start(laptop, "launch", "ended.yaml")
-    assert driver.stdout is not None
-    for line in driver.stdout:
-        if "trial 1/3" in line:
-            break
-    driver.terminate()
-    _, errors = driver.communicate(timeout=60)
-    assert driver.returncode == 130
-    assert errors.endswith("Stopped. `gatelab resume ended` goes on where it was.\n")

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,13 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from torch import Tensor, nn
 
-from gates import Gate, Routing, TopKGate, gates
 from sweeps.cli.terminal import Commands
-from sweeps.results.export import Exported, export, save_tried
-from sweeps.results.predictor import Predictor, columns
-from sweeps.results.selected import Selected, score_of
-from sweeps.training.model import Model
-from tasks import DigitsPairs, SyntheticGroups
-from tasks.task import Network, Split, SplitName, Target, Task
-from tracking.mlflow_model import load, save, versions
+from sweeps.results.export import Exported, export
+from sweeps.results.predictor import columns
+from sweeps.results.selected import score_of
+from tasks import DigitsPairs
+from tracking.mlflow_model import versions
 from tracking.mlflow_read import read_sweep
 from tracking.mlflow_store import Store, connect, default_uri
 from tracking.runs import RunRecord, SweepRecord
@@ -35,187 +30,6 @@ from tracking.runs import RunRecord, SweepRecord
 # MLflow warns of its own type hints when its pyfunc is first imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")
 ROOT = Path(__file__).parent.parent
-
-
-def made(task: Task, gate: type[Gate], *, num_experts: int = 4, **options: Any) -> Model:
-    torch.manual_seed(0)
-    return Model(task, gate, options, {"num_experts": num_experts}).eval()
-
-
-@torch.no_grad()
-def expected(model: Model, inputs: Tensor) -> Tensor:
-    """Return every target's outputs side by side, as the sweep's own evaluation computes them."""
-    return torch.cat(model.split_groups(model(inputs).groups), dim=1)
-
-
-def through_mlflow(model: Model, inputs: Tensor, folder: Path, *, dense: bool = False) -> nn.Module:
-    save(Predictor(model, dense=dense), inputs[:3], folder / "model", {})
-    return load(folder / "model")
-
-
-def close(ours: Tensor, theirs: Tensor) -> None:
-    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("dense", [False, True])
-@pytest.mark.parametrize("name", gates.names())
-def test_the_predictor_is_the_model(name: str, dense: bool) -> None:
-    task = SyntheticGroups(num_targets=3, train_rows=8, val_rows=64)
-    model, inputs = made(task, gates.get(name)), task.split("val").inputs
-    outputs = expected(model, inputs)
-    close(Predictor(model, dense=dense)(inputs), outputs)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("dense", [False, True])
-@pytest.mark.parametrize("name", gates.names())
-def test_every_gate_is_exported_for_batches_of_every_size(
-    name: str, dense: bool, tmp_path: Path
-) -> None:
-    task = SyntheticGroups(num_targets=3, train_rows=8, val_rows=64)
-    model, inputs = made(task, gates.get(name)), task.split("val").inputs
-    outputs = expected(model, inputs)
-    loaded = through_mlflow(model, inputs, tmp_path, dense=dense)
-    for rows in (64, 1, 2, 17, 0):
-        close(loaded(inputs[:rows]), outputs[:rows])
-
-
-@pytest.mark.slow
-def test_large_experts_and_auxiliary_losses(tmp_path: Path) -> None:
-    """Layers that are convolutions on some machines, and a gate with a loss around it."""
-    task = DigitsPairs(train_rows=8, val_rows=16)
-    torch.manual_seed(0)
-    options = {"num_experts": 4, "expert_width": 700}
-    model = Model(task, TopKGate, {"k": 1, "balance_weight": 0.1}, options).eval()
-    inputs = task.split("val").inputs
-    outputs = expected(model, inputs)
-    loaded = through_mlflow(model, inputs, tmp_path)
-    for rows in (16, 1):
-        close(loaded(inputs[:rows]), outputs[:rows])
-
-
-class Mixed(Task):
-    """Targets of every kind, two of them alike but apart, on integer ids."""
-
-    targets = (
-        Target("price", "regression"),
-        Target("colour", "multiclass", 3),
-        Target("sold", "binary"),
-        Target("weight", "regression"),
-    )
-
-    def split(self, name: SplitName) -> Split:
-        inputs = torch.arange(40).reshape(20, 2) % 11
-        return Split(inputs, torch.zeros(20, 4))
-
-    def network(self) -> Network:
-        return Network(
-            bottom=lambda: nn.Sequential(nn.Embedding(11, 4), nn.Flatten()),
-            gate_input=nn.Identity,
-            gate_features=8,
-            expert=lambda: nn.Linear(8, 5),
-            tower=lambda target: nn.Linear(5, target.out_features),
-        )
-
-
-@pytest.mark.slow
-def test_columns_stand_in_the_targets_order(tmp_path: Path) -> None:
-    model, inputs = made(Mixed(), TopKGate), Mixed().split("val").inputs
-    with torch.no_grad():
-        parts = model.split_groups(model(inputs).groups)
-    loaded = through_mlflow(model, inputs, tmp_path)
-    outputs = loaded(inputs)
-    told = columns(Mixed.targets)
-    assert outputs.shape == (20, told[-1]["columns"][1]) == (20, 6)
-    for target, part in zip(told, parts, strict=True):
-        close(outputs[:, slice(*target["columns"])], part)
-    assert [target["activation"] for target in told] == [
-        "identity",
-        "softmax",
-        "sigmoid",
-        "identity",
-    ]
-    signature = mlflow.models.get_model_info(str(tmp_path / "model")).signature
-    (spec,) = signature.inputs.inputs
-    assert (spec.type, spec.shape) == (np.dtype("int64"), (-1, 2))
-
-
-class Positive(Gate):
-    """Uses expert 0 for rows whose first feature is positive, and none otherwise."""
-
-    def forward(self, x: Tensor) -> Routing:
-        weights = torch.zeros(x.shape[0], self.num_experts)
-        weights[:, 0] = (x[:, 0] > 0).float()
-        return Routing(weights, weights.new_zeros(()))
-
-
-class Logarithm(nn.Module):
-    """Is NaN where the first feature is negative, and always where its scale is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return (x[:, :1] * self.scale).log()
-
-
-class Logarithms(SyntheticGroups):
-    def network(self, **_: Any) -> Network:
-        return Network(
-            bottom=nn.Identity,
-            gate_input=nn.Identity,
-            gate_features=self.in_features,
-            expert=Logarithm,
-            tower=lambda _: nn.Linear(1, 1),
-        )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("dense", [False, True])
-def test_only_selected_experts_are_computed(dense: bool, tmp_path: Path) -> None:
-    """Anything computed beside them would be NaN, and 0 times NaN is NaN."""
-    task = Logarithms(num_targets=2, train_rows=8, val_rows=32)
-    model, inputs = made(task, Positive), task.split("val").inputs
-    model.mixture.experts.tensors()["scale"].data[1:] = torch.nan
-    loaded = through_mlflow(model, inputs, tmp_path, dense=dense)
-    used = inputs[:, 0] > 0
-    assert 0 < used.sum() < len(used)
-    assert loaded(inputs).isfinite().all().item() is not dense
-    assert loaded(inputs[~used]).isfinite().all().item() is not dense
-
-
-class Crowded(nn.Module):
-    """Asks how many rows it gets, which a graph for every number of rows cannot answer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = nn.Linear(16, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        outputs: Tensor = self.linear(x)
-        return outputs if len(x) > 4 else 2 * outputs
-
-
-class Crowds(SyntheticGroups):
-    def network(self, **_: Any) -> Network:
-        return replace(super().network(), expert=Crowded, tower=lambda _: nn.Linear(1, 1))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("dense", "told"), [(False, "(with `dense`, which computes every expert, it may)"), (True, "")]
-)
-def test_a_model_that_cannot_be_traced(
-    dense: bool, told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    task = Crowds(num_targets=2, train_rows=8, val_rows=20)
-    selected = Selected("top_k", "run", task, made(task, TopKGate), 1, 1.0)
-    with pytest.raises(ValueError, match="'top_k' does not go through torch.export") as caught:
-        save_tried(selected, dense, tmp_path / "model", {})
-    assert told in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert capfd.readouterr() == ("", "")
 
 
 def evaluated(*runs: tuple[str, float, float]) -> SweepRecord:

@@ -16,17 +16,8 @@ import pytest
 from sweeps.search.studies import STATE
 from sweeps.storage import STATES
 from sweeps.tuning import LOST_WORKERS
-from tests.launched import (  # noqa: F401 - the fixture
-    MODULE,
-    SPEC,
-    gatelab,
-    kill_session,
-    no_process_is_left,
-    read,
-    run,
-    studies,
-    wait_for,
-)
+from tests.commands import gatelab, kill_session, run, wait_for
+from tests.launched import MODULE, SPEC, read, studies
 from tracking.mlflow_read import history
 from tracking.mlflow_store import default_uri
 
@@ -126,13 +117,14 @@ def test_a_job_that_gets_on_may_lose_any_number_of_workers(tmp_path: Path) -> No
     assert [run.end for run in read(tmp_path, "hunted").of("search")] == ["finished"]
 
 
-def test_interrupt_and_resume(tmp_path: Path) -> None:
-    """Ctrl-C stops cleanly and says how to go on."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_and_resume(number: signal.Signals, tmp_path: Path) -> None:
+    """Ctrl-C and SIGTERM stop cleanly, and it is said how to go on."""
     (tmp_path / "stopped.yaml").write_text(LONG.replace("small", "stopped"))
     journal = tmp_path / "gatelab" / "spool" / "stopped.jsonl"
     process = gatelab(tmp_path, "launch", "stopped.yaml")
     wait_for(journal, '"kind": "end"', 3, process)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert output.strip().endswith("`gatelab resume stopped` goes on where it was.")

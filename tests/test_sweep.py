@@ -17,17 +17,8 @@ import torch
 
 from sweeps.spec.load import load_spec
 from sweeps.storage import STATES
-from tests.launched import (  # noqa: F401 - the fixture
-    MODULE,
-    SPEC,
-    gatelab,
-    kill_session,
-    no_process_is_left,
-    read,
-    run,
-    studies,
-    wait_for,
-)
+from tests.commands import gatelab, run, wait_for
+from tests.launched import MODULE, SPEC, read, studies
 from tracking.mlflow_read import history
 from tracking.mlflow_store import default_uri
 
