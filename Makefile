@@ -6,6 +6,13 @@ READY := $(VENV)/.ready
 export RAY_AUTH_MODE ?= token
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
+# mypy looks for gatelab's packages inside the folder gatelab: one of links is made for it.
+define LINK_PACKAGES
+rm -rf build/links && mkdir -p build/links/gatelab
+ln -s $(CURDIR)/gatelab/* $(addprefix $(CURDIR)/,gates results sweeps tasks tracking training) \
+	build/links/gatelab
+endef
+
 .PHONY: demo test test-cluster chaos check lint format benchmarks clean
 
 demo: $(READY)  ## run the example sweep to its end and print the table
@@ -28,7 +35,8 @@ check: lint  ## static checks and the fast tests
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(LINK_PACKAGES)
+	cd build/links && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml
 
 format: $(READY)
 	$(BIN)/ruff format .

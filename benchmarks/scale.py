@@ -20,22 +20,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import sweeps.tuning  # sets Ray's environment, so before ray
+import gatelab.sweeps.driver.tuning  # sets Ray's environment, so before ray
 
 # isort: split
 import ray
 import torch
+from gatelab.sweeps.driver.display import Display
+from gatelab.sweeps.driver.record import Record
+from gatelab.sweeps.driver.sweep import Sweep
+from gatelab.sweeps.search.studies import Study
+from gatelab.sweeps.spec.load import parse_spec
+from gatelab.sweeps.spec.spec import Spec
+from gatelab.training.jobs import Job
+from gatelab.training.work import STATE, Ending, Step
 
 from benchmarks.store import KEYS
-from sweeps import launch
-from sweeps.display import Display
-from sweeps.record import Record
-from sweeps.search.studies import Study
-from sweeps.spec.load import parse_spec
-from sweeps.spec.spec import Spec
-from sweeps.sweep import Sweep
-from sweeps.training.jobs import Job
-from sweeps.training.work import STATE, Ending, Step
+from gatelab import launch
 
 TRIALS, GATES, SAMPLER = 10_000, 20, "tpe"
 """500 trials a gate, as in the protocol that DSelect-k was published with."""
@@ -59,7 +59,7 @@ def main(
     """Print what a result and a trial cost, after more and more trials."""
     meter = Meter()
     meter.watch()
-    sweeps.tuning.Worker = Reporter  # type: ignore[misc]
+    gatelab.sweeps.driver.tuning.Worker = Reporter  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         ray.init(
             num_cpus=CORES,
@@ -94,7 +94,7 @@ def _spec(trials: int, gates: int, sampler: str, epochs: int) -> Spec:
 
 
 class Reports:
-    """Stands for :class:`sweeps.training.work.Work`: a step reports an epoch at once."""
+    """Stands for :class:`gatelab.training.work.Work`: a step reports an epoch at once."""
 
     def __init__(self, job: Job, epochs: int) -> None:
         self.job, self.epochs, self.epoch = job, epochs, 0
@@ -125,7 +125,7 @@ class Reports:
         torch.save({}, path)
 
 
-class Reporter(sweeps.tuning.Worker):
+class Reporter(gatelab.sweeps.driver.tuning.Worker):
     """A worker whose jobs only report."""
 
     def _begin(self) -> Any:

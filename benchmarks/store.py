@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from gatelab.tracking.mlflow_store import default_uri
+from gatelab.tracking.recorder import Recorder
+
 from benchmarks.clock import report
-from tracking.mlflow_store import default_uri
-from tracking.recorder import Recorder
 
 TRIALS, EPOCHS, SEEDS = 10_000, 50, 5
 SWEEP, GATES = "large", ("dselect_k", "softmax", "top_k")
@@ -67,7 +68,7 @@ def make_store(folder: Path, trials: int = TRIALS) -> None:
 
 
 def _record(recorder: Recorder, trials: int) -> None:
-    """Record what a sweep records, under the tags and keys of ``sweeps/record.py``."""
+    """Record what a sweep records, under the tags and keys of ``sweeps/driver/record.py``."""
     tags = {"sweep": SWEEP, "task": "census", "stage": "sweep", "gates": ",".join(GATES)}
     recorder.start_run(SWEEP, parent=None, name=SWEEP, tags=tags, params={"task": "census"})
     for index, gate in enumerate(GATES):
@@ -171,7 +172,7 @@ def _copy(database: sqlite3.Connection, table: str, **changes: str) -> None:
 
 def _compare(folder: Path) -> tuple[float, float]:
     """Return the seconds and the peak memory in MiB of the command."""
-    command = [sys.executable, "-m", "sweeps", "compare", SWEEP, "--folder", str(folder)]
+    command = [sys.executable, "-m", "gatelab", "compare", SWEEP, "--folder", str(folder)]
     measured = [sys.executable, "-c", MEASURED, *command]
     result = subprocess.run(measured, capture_output=True, text=True, check=False)
     if result.returncode or str(TRIALS // len(GATES)) not in result.stdout:

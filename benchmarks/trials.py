@@ -9,24 +9,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import sweeps.tuning  # noqa: F401 - sets Ray's environment, so before ray
+import gatelab.sweeps.driver.tuning  # noqa: F401 - sets Ray's environment, so before ray
 
 # isort: split
 import ray
+from gatelab.gates.gate import gates
+from gatelab.sweeps.cluster.nodes import join
+from gatelab.sweeps.spec.load import parse_spec
+from gatelab.tasks import SyntheticGroups
+from gatelab.tracking.mlflow_read import read_sweep
+from gatelab.tracking.mlflow_store import default_uri
+from gatelab.training.configuration import Configuration
+from gatelab.training.train import Member, Recipe, Training
 from ray import tune
 from ray.air.integrations.mlflow import MLflowLoggerCallback
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.clock import report
-from gates.gate import gates
-from sweeps import launch
-from sweeps.cluster.nodes import join
-from sweeps.spec.load import parse_spec
-from sweeps.spec.space import Configuration
-from sweeps.training.train import Member, Recipe, Training
-from tasks import SyntheticGroups
-from tracking.mlflow_read import read_sweep
-from tracking.mlflow_store import default_uri
+from gatelab import launch
 
 TRIALS, PLAIN_TRIALS, CORES, EPOCHS = (20, 80), (4, 12), 2, 3
 """Of a short and of a long sweep: their difference is free of what starts once."""

@@ -1,12 +1,12 @@
 """Gates: how an input is routed to experts."""
 
-from gates.auxiliary import AUXILIARY_WEIGHTS, make_gate
-from gates.bias_balanced_top_k import BiasBalancedTopKGate
-from gates.comet import CometGate
-from gates.dselect_k import DSelectKGate
-from gates.entmax15 import Entmax15Gate
-from gates.fixed import OneEachGate, RandomKGate, SingleGate, UniformGate
-from gates.gate import (
+from gatelab.gates.auxiliary import AUXILIARY_WEIGHTS, make_gate
+from gatelab.gates.bias_balanced_top_k import BiasBalancedTopKGate
+from gatelab.gates.comet import CometGate
+from gatelab.gates.dselect_k import DSelectKGate
+from gatelab.gates.entmax15 import Entmax15Gate
+from gatelab.gates.fixed import OneEachGate, RandomKGate, SingleGate, UniformGate
+from gatelab.gates.gate import (
     Gate,
     Routing,
     check_k,
@@ -15,17 +15,17 @@ from gates.gate import (
     gates,
     register_gate,
 )
-from gates.gumbel_softmax import GumbelSoftmaxGate
-from gates.lapsum import LapSumGate
-from gates.logits import Logits, for_each_row
-from gates.mixture import Mixture
-from gates.noisy_top_k import NoisyTopKGate
-from gates.relu import ReLUGate
-from gates.sampled_k import SampledKGate
-from gates.softmax import SoftmaxGate
-from gates.sparsemax import SparsemaxGate
-from gates.stack import Stack
-from gates.top_k import TopKGate
+from gatelab.gates.gumbel_softmax import GumbelSoftmaxGate
+from gatelab.gates.lapsum import LapSumGate
+from gatelab.gates.logits import Logits, for_each_row
+from gatelab.gates.mixture import Mixture
+from gatelab.gates.noisy_top_k import NoisyTopKGate
+from gatelab.gates.relu import ReLUGate
+from gatelab.gates.sampled_k import SampledKGate
+from gatelab.gates.softmax import SoftmaxGate
+from gatelab.gates.sparsemax import SparsemaxGate
+from gatelab.gates.stack import Stack
+from gatelab.gates.top_k import TopKGate
 
 __all__ = [
     "BiasBalancedTopKGate",

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import torch
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from torch import Tensor, nn
-
-from gates.binary_codes import entropy, smooth_step
-from gates.gate import (
+from gatelab.gates.binary_codes import entropy, smooth_step
+from gatelab.gates.gate import (
     Gate,
     Routing,
     check_k,
@@ -15,8 +12,10 @@ from gates.gate import (
     check_positive,
     register_gate,
 )
-from gates.learnt_order import LearntOrder
-from gates.logits import Logits, for_each_row
+from gatelab.gates.learnt_order import LearntOrder
+from gatelab.gates.logits import Logits, for_each_row
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from torch import Tensor, nn
 
 CHANCE_EPSILON = 1e-8
 """Inside the logarithm of a leaf's chance, as published."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import torch
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from torch import Tensor
-
-from gates.binary_codes import bits_entropy, code_weights, entropy, fold, inverse, smooth_step
-from gates.gate import (
+from gatelab.gates.binary_codes import (
+    bits_entropy,
+    code_weights,
+    entropy,
+    fold,
+    inverse,
+    smooth_step,
+)
+from gatelab.gates.gate import (
     Gate,
     Routing,
     check_k,
@@ -17,7 +21,9 @@ from gates.gate import (
     check_positive,
     register_gate,
 )
-from gates.logits import Logits, for_each_row
+from gatelab.gates.logits import Logits, for_each_row
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from torch import Tensor
 
 
 class Selection(NamedTuple):

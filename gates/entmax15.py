@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from gatelab.gates.gate import Gate, Routing, register_gate
+from gatelab.gates.logits import Logits, for_each_row
+from gatelab.gates.rowwise import entmax15
 from torch import Tensor
-
-from gates.gate import Gate, Routing, register_gate
-from gates.logits import Logits, for_each_row
-from gates.rowwise import entmax15
 
 
 @register_gate("entmax15")

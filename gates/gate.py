@@ -10,7 +10,7 @@ import torch
 from optuna.distributions import BaseDistribution
 from torch import Tensor, nn
 
-from registry import Registry
+from gatelab.registry import Registry
 
 G = TypeVar("G", bound="type[Gate]")
 

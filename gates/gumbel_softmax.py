@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
+from gatelab.gates.gate import Gate, Routing, check_positive, register_gate
+from gatelab.gates.logits import Logits, for_each_row
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor
-
-from gates.gate import Gate, Routing, check_positive, register_gate
-from gates.logits import Logits, for_each_row
 
 
 @register_gate("gumbel_softmax")

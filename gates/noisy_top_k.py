@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import torch
+from gatelab.gates.gate import Gate, Routing, check_k, check_not_negative, register_gate
+from gatelab.gates.logits import Logits
 from optuna.distributions import FloatDistribution, IntDistribution
 from torch import Tensor
 from torch.nn.functional import softplus
-
-from gates.gate import Gate, Routing, check_k, check_not_negative, register_gate
-from gates.logits import Logits
 
 LEAST_DEVIATION = 1e-2
 """Of the noise, as in the authors' code: below it the load is no longer smooth."""

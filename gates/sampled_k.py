@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import torch
+from gatelab.gates.gate import Gate, Routing, check_k, check_not_negative, register_gate
+from gatelab.gates.gumbel_softmax import gumbel_like
+from gatelab.gates.logits import Logits, for_each_row
 from optuna.distributions import FloatDistribution, IntDistribution
 from torch import Tensor
-
-from gates.gate import Gate, Routing, check_k, check_not_negative, register_gate
-from gates.gumbel_softmax import gumbel_like
-from gates.logits import Logits, for_each_row
 
 
 @register_gate("sampled_k")

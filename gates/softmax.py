@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from gatelab.gates.gate import Gate, Routing, register_gate
+from gatelab.gates.logits import Logits, for_each_row
 from torch import Tensor
-
-from gates.gate import Gate, Routing, register_gate
-from gates.logits import Logits, for_each_row
 
 
 @register_gate("softmax")

@@ -1,8 +1,18 @@
 """Tasks: what is learned."""
 
-from tasks.digits_pairs import DigitsPairs
-from tasks.synthetic_groups import SyntheticGroups
-from tasks.task import Kind, Network, Split, SplitName, Target, Task, Truth, register_task, tasks
+from gatelab.tasks.digits_pairs import DigitsPairs
+from gatelab.tasks.synthetic_groups import SyntheticGroups
+from gatelab.tasks.task import (
+    Kind,
+    Network,
+    Split,
+    SplitName,
+    Target,
+    Task,
+    Truth,
+    register_task,
+    tasks,
+)
 
 __all__ = [
     "DigitsPairs",

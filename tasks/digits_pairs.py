@@ -7,10 +7,9 @@ from functools import cache
 
 import numpy as np
 import torch
+from gatelab.tasks.layers import mlp_network, require_positive
+from gatelab.tasks.task import Network, Split, SplitName, Target, Task, register_task
 from torch import Tensor, nn
-
-from tasks.layers import mlp_network, require_positive
-from tasks.task import Network, Split, SplitName, Target, Task, register_task
 
 OFFSET = 2
 """How far the right image lies below and to the right of the left one, in pixels."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from gatelab.tasks.task import Network, Target
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from tasks.task import Network, Target
 
 LARGE = 2**16
 """Weights of a linear layer from which a convolution is faster (docs/benchmarks.md)."""

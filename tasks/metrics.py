@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from gatelab.tasks.task import Kind
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional import classification as classify
 from torchmetrics.functional import regression as regress
-
-from tasks.task import Kind
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from gatelab.tasks.layers import mlp_network, require_positive
+from gatelab.tasks.task import Network, Split, SplitName, Target, Task, Truth, register_task
 from torch import nn
-
-from tasks.layers import mlp_network, require_positive
-from tasks.task import Network, Split, SplitName, Target, Task, Truth, register_task
 
 Array = npt.NDArray[np.float64]
 

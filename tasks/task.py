@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 from torch import Tensor, nn
 
-from registry import Registry
+from gatelab.registry import Registry
 
 K = TypeVar("K", bound="type[Task]")
 Kind = Literal["regression", "binary", "multiclass"]
@@ -78,7 +78,7 @@ class Task:
     """
 
     expected_failed_checks: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """Why the task must fail a check of ``tasks.check``, by the check's name."""
+    """Why the task must fail a check of ``gatelab.tasks.check``, by the check's name."""
     targets: tuple[Target, ...]
     truth: Truth | None = None
 

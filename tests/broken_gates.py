@@ -6,10 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from gatelab.gates.gate import Gate, Routing
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
-
-from gates.gate import Gate, Routing
 
 
 class Sound(Gate):

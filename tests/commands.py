@@ -17,7 +17,7 @@ PROCESSES: list[subprocess.Popen[str]] = []
 def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start a command in a folder, in a session of its own, its two outputs as one."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "sweeps", *arguments],
+        [sys.executable, "-m", "gatelab", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import optuna
+from gatelab.tracking.mlflow_read import read_sweep
+from gatelab.tracking.mlflow_store import default_uri
+from gatelab.tracking.runs import SweepRecord
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-
-from tracking.mlflow_read import read_sweep
-from tracking.mlflow_store import default_uri
-from tracking.runs import SweepRecord
 
 SPEC = """
 name: small
@@ -25,7 +24,7 @@ evaluation: {seeds: 3}
 MODULE = '''
 import os
 from pathlib import Path
-from gates import Gate, Routing, register_gate
+from gatelab.gates import Gate, Routing, register_gate
 
 @register_gate("mean")
 class MeanGate(Gate):

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-
-from tracking.comparison import compare_runs
-from tracking.report.review import IMPORTANCE_COLUMNS, TRIAL_COLUMNS, WEIGHT_COLUMNS, Review
-from tracking.runs import RunRecord, SweepRecord
+from gatelab.results.comparison import compare_runs
+from gatelab.results.report.review import IMPORTANCE_COLUMNS, TRIAL_COLUMNS, WEIGHT_COLUMNS, Review
+from gatelab.tracking.runs import RunRecord, SweepRecord
 
 SPEC = "name: made\ntask: <planted & made>\ngates: [a, b]\n"
 REASON = "RuntimeError: <b>mat1</b> & mat2 shapes cannot be multiplied (256x64 and 32x8)"

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from gatelab.tracking.mlflow_store import default_uri
+from gatelab.tracking.recorder import Recorder
 from mlflow import MlflowClient
-
-from tracking.mlflow_store import default_uri
-from tracking.recorder import Recorder
 
 SETTINGS = {"search.seed": "0", "training.max_epochs": "20"}
 GATES = ("dselect_k", "top_k", "softmax")

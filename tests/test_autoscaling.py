@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from sweeps.cluster import autoscaling
-from sweeps.cluster.autoscaling import NODE_TYPES, may_come
-from sweeps.cluster.node_checks import check_resources
-from sweeps.cluster.nodes import Node
-from sweeps.cluster.sizing import Needs
+from gatelab.sweeps.cluster import autoscaling
+from gatelab.sweeps.cluster.autoscaling import NODE_TYPES, may_come
+from gatelab.sweeps.cluster.node_checks import check_resources
+from gatelab.sweeps.cluster.nodes import Node
+from gatelab.sweeps.cluster.sizing import Needs
 
 ROOT = Path(__file__).parent.parent
 HEAD = Node(id="0", name="10.0.0.1", cpus=0, gpus=0, head=True)

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from click.testing import CliRunner
+from gatelab.gates import SoftmaxGate, register_gate
+from gatelab.sweeps.cli import main
+from gatelab.sweeps.spec.check import check_data
+from gatelab.sweeps.spec.load import load_spec
+from gatelab.tasks import Split, SplitName, SyntheticGroups, register_task
 from optuna.distributions import CategoricalDistribution
 
-from gates import SoftmaxGate, register_gate
-from sweeps.cli import main
-from sweeps.spec.check import check_data
-from sweeps.spec.load import load_spec
-from tasks import Split, SplitName, SyntheticGroups, register_task
 from tests.commands import gatelab
 
 GOOD = {

@@ -12,15 +12,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from gatelab.results.comparison import compare_runs
+from gatelab.results.comparison.verdict import sentences
+from gatelab.tracking.mlflow_read import read_sweep
+from gatelab.tracking.mlflow_store import default_uri
+from gatelab.tracking.runs import SweepRecord
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.commands import gatelab
 from tests.launched import SPEC
-from tracking.comparison import compare_runs
-from tracking.comparison.verdict import sentences
-from tracking.mlflow_read import read_sweep
-from tracking.mlflow_store import default_uri
-from tracking.runs import SweepRecord
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [

@@ -18,12 +18,12 @@ import psutil
 import pytest
 import requests
 from click.testing import CliRunner
+from gatelab.sweeps.cli import main
+from gatelab.tracking.mlflow_read import history, read_sweep
+from gatelab.tracking.mlflow_store import default_uri
 
-from sweeps.cli import main
 from tests.commands import PROCESSES
 from tests.ray_heads import Head, clean_environment, forget_token, free_ports, head
-from tracking.mlflow_read import history, read_sweep
-from tracking.mlflow_store import default_uri
 
 SPEC = """
 name: NAME
@@ -36,7 +36,7 @@ evaluation: {seeds: 2}
 """
 MODULE = '''
 import time
-from gates import SoftmaxGate, register_gate
+from gatelab.gates import SoftmaxGate, register_gate
 from remote_helper import PAUSE
 
 @register_gate("remote")
@@ -60,7 +60,7 @@ pytestmark = pytest.mark.timeout(290)
 
 WAITING = """
 import time
-from sweeps.drivers import interrupt_on_term
+from gatelab.sweeps.driver.drivers import interrupt_on_term
 interrupt_on_term()
 try:
     print("ready", flush=True)
@@ -111,7 +111,7 @@ def start(
 ) -> subprocess.Popen[str]:
     """Start a command in a process and session of its own."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "sweeps", *arguments],
+        [sys.executable, "-m", "gatelab", *arguments],
         cwd=folder,
         env=clean_environment(**cluster.environment() if cluster else {}),
         stdout=subprocess.PIPE,
@@ -192,7 +192,7 @@ def test_a_driver_with_a_wrong_token(cluster: Head, laptop: Path) -> None:
     settings = {"RAY_ADDRESS": cluster.ray_address, "RAY_AUTH_TOKEN": "wrong"}
     write_spec(laptop, "unknown")
     process = subprocess.run(
-        [sys.executable, "-m", "sweeps", "launch", "unknown.yaml"],
+        [sys.executable, "-m", "gatelab", "launch", "unknown.yaml"],
         cwd=laptop,
         env=clean_environment(**settings),
         capture_output=True,
@@ -303,7 +303,7 @@ def check_no_secret_in_processes(cluster: Head) -> None:
     commands = [
         " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])
     ]
-    assert any("-m sweeps launch -- far.yaml" in command for command in commands)
+    assert any("-m gatelab launch -- far.yaml" in command for command in commands)
     for secret in secrets(cluster):
         assert not [command for command in commands if secret in command]
 

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
-from gates.comet import CometGate
-from gates.logits import Logits
+from gatelab.gates.comet import CometGate
+from gatelab.gates.logits import Logits
 
 FILE = os.environ.get("GATELAB_REFERENCE_COMET", str(Path(__file__).parent / "data" / "comet.npz"))
 VECTORS = np.load(FILE)

@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from gatelab.results.answers import ask
+from gatelab.results.comparing import compare
+from gatelab.sweeps.cli import main
+from gatelab.sweeps.cli.compare import compare as command
 
-from sweeps.cli import main
-from sweeps.cli.compare import compare as command
-from sweeps.results.answers import ask
-from sweeps.results.comparing import compare
 from tests.made_sweeps import MadeSweep
 
 ROOT = Path(__file__).parent.parent
@@ -226,9 +226,8 @@ def test_no_sweep_at_all(folder: Path) -> None:
 
 def test_what_is_slow_to_import_is_left_alone() -> None:
     slow = "{'torch', 'ray', 'optuna', 'matplotlib', 'scikit_posthocs', 'statsmodels'}"
-    code = (
-        f"import sys, sweeps.results.answers, sweeps.cli.compare; print({slow} & set(sys.modules))"
-    )
+    modules = "gatelab.results.answers, gatelab.sweeps.cli.compare"
+    code = f"import sys, {modules}; print({slow} & set(sys.modules))"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -11,18 +11,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from gatelab.results.comparison import Comparison, compare_runs, lower_is_better
+from gatelab.results.comparison.differing import differing, notes, progress
+from gatelab.results.comparison.grids import pair_grid, score_grid, shown_metrics
+from gatelab.results.comparison.inference import pairwise, smallest_difference
+from gatelab.results.comparison.merging import by_task
+from gatelab.results.comparison.statistics import holm, smallest_effect
+from gatelab.results.comparison.tables import Grid, markdown, p_value, rich_table
+from gatelab.results.comparison.verdict import sentences
+from gatelab.tracking.runs import RunRecord, SweepRecord
 from rich.console import Console
 from scipy import stats
-
-from tracking.comparison import Comparison, compare_runs, lower_is_better
-from tracking.comparison.differing import differing, notes, progress
-from tracking.comparison.grids import pair_grid, score_grid, shown_metrics
-from tracking.comparison.inference import pairwise, smallest_difference
-from tracking.comparison.merging import by_task
-from tracking.comparison.statistics import holm, smallest_effect
-from tracking.comparison.tables import Grid, markdown, p_value, rich_table
-from tracking.comparison.verdict import sentences
-from tracking.runs import RunRecord, SweepRecord
 
 LOSSES = {
     "a": [0.10, 0.12, 0.11, 0.09],

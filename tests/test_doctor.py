@@ -11,10 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-from sweeps.cluster.access import ClusterError
-from sweeps.cluster.doctor import check_cluster, check_folder, check_mlflow, examine
-from sweeps.cluster.node_checks import (
+from gatelab.sweeps.cluster.access import ClusterError
+from gatelab.sweeps.cluster.doctor import check_cluster, check_folder, check_mlflow, examine
+from gatelab.sweeps.cluster.node_checks import (
     Check,
     check_data,
     check_names,
@@ -23,9 +22,10 @@ from sweeps.cluster.node_checks import (
     check_storage,
     check_versions,
 )
-from sweeps.cluster.sizing import Needs
-from sweeps.spec.load import parse_spec
-from sweeps.spec.spec import Spec, SpecError
+from gatelab.sweeps.cluster.sizing import Needs
+from gatelab.sweeps.spec.load import parse_spec
+from gatelab.sweeps.spec.spec import Spec, SpecError
+
 from tests.ray_heads import ROOT, forget_token, head, node
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 TASK = '''
 import os
 from pathlib import Path
-from tasks import SyntheticGroups, register_task
+from gatelab.tasks import SyntheticGroups, register_task
 
 DATA = Path(os.environ["DOCTORS_DATA"])
 
@@ -52,7 +52,7 @@ class Read(SyntheticGroups):
 '''
 GATE = '''
 import os
-from gates import SoftmaxGate, register_gate
+from gatelab.gates import SoftmaxGate, register_gate
 if "odd" in os.environ["DOCTORS_DATA"]:
     import no_such_library
 
@@ -84,7 +84,7 @@ class Two:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     """Run the nodes, and join them from this process."""
-    from sweeps.cluster import nodes
+    from gatelab.sweeps.cluster import nodes
 
     folder = tmp_path_factory.mktemp("doctor")
     even, odd = folder / "even", folder / "odd"
@@ -131,7 +131,7 @@ def spec(**more: object) -> Spec:
 
 
 def found() -> list:
-    from sweeps.cluster.nodes import nodes
+    from gatelab.sweeps.cluster.nodes import nodes
 
     return nodes()
 
@@ -173,7 +173,7 @@ def test_versions_that_differ(cluster: Two, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_versions_of_the_machine_that_launches(cluster: Two) -> None:
-    from sweeps.cluster import probes
+    from gatelab.sweeps.cluster import probes
 
     ours = probes.versions()
     built_otherwise = {**ours, "torch": ours["torch"].partition("+")[0] + "+cu130"}
@@ -210,7 +210,7 @@ def test_a_gate_that_a_node_cannot_import(cluster: Two) -> None:
 
 
 def test_a_plug_in_that_a_node_cannot_load(cluster: Two) -> None:
-    from sweeps.cluster import nodes
+    from gatelab.sweeps.cluster import nodes
 
     cluster.fake("sick", "1.0", "[gatelab.gates]\nsick = no_such_module\n")
     nodes.ray.shutdown()  # workers that have looked do not look again; the next driver has new ones
@@ -254,7 +254,7 @@ def test_storage_that_cannot_be_written(cluster: Two, tmp_path: Path) -> None:
 
 
 def test_a_node_that_does_not_answer(cluster: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.cluster.node_checks.SECONDS", 5)
+    monkeypatch.setattr("gatelab.sweeps.cluster.node_checks.SECONDS", 5)
     cluster.raylet.send_signal(signal.SIGSTOP)
     try:
         line = refusal(check_plug_ins(found()))
@@ -279,7 +279,7 @@ def test_mlflow_that_cannot_be_reached() -> None:
 def test_a_cluster_that_cannot_be_joined(
     address: str, fragment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sweeps.cluster import nodes
+    from gatelab.sweeps.cluster import nodes
 
     monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.setattr(nodes.ray, "is_initialized", lambda: False)

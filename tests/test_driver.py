@@ -8,18 +8,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gatelab.sweeps.driver.tuning  # noqa: F401 - sets what Ray reads, before Ray is imported
 import pytest
+from gatelab.sweeps.driver import tune_loop
+from gatelab.sweeps.driver.sweep import Plan, Sweep
+from gatelab.sweeps.search.studies import open_studies
+from gatelab.sweeps.spec.space import SearchSpace
+from gatelab.tasks import SyntheticGroups
+from gatelab.training.configuration import Configuration
+from gatelab.training.jobs import Job, Setting
+from gatelab.training.train import Member, Recipe
+from gatelab.training.work import STEP_SECONDS, Ending, Step, Work
 from optuna.distributions import FloatDistribution
-
-import sweeps.tuning  # noqa: F401 - sets what Ray reads, before Ray is imported
-from sweeps import tune_loop
-from sweeps.search.studies import open_studies
-from sweeps.spec.space import Configuration, SearchSpace
-from sweeps.sweep import Plan, Sweep
-from sweeps.training.jobs import Job, Setting
-from sweeps.training.train import Member, Recipe
-from sweeps.training.work import STEP_SECONDS, Ending, Step, Work
-from tasks import SyntheticGroups
 
 SPACE = SearchSpace({"optimizer.name": "adam"}, {"gate.gamma": FloatDistribution(0.1, 1.0)})
 SETTING = Setting("synthetic_groups", {}, Recipe(64, 4), None, 1, 0, "/nowhere")

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
-from gates import DSelectKGate
-from gates.logits import Logits
+from gatelab.gates import DSelectKGate
+from gatelab.gates.logits import Logits
 
 FILE = os.environ.get(
     "GATELAB_REFERENCE_DSELECT_K", str(Path(__file__).parent / "data" / "dselect_k.npz")

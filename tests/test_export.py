@@ -16,16 +16,15 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-
-from sweeps.cli.terminal import Commands
-from sweeps.results.export import Exported, export
-from sweeps.results.predictor import columns
-from sweeps.results.selected import score_of
-from tasks import DigitsPairs
-from tracking.mlflow_model import versions
-from tracking.mlflow_read import read_sweep
-from tracking.mlflow_store import Store, connect, default_uri
-from tracking.runs import RunRecord, SweepRecord
+from gatelab.sweeps.cli.terminal import Commands
+from gatelab.sweeps.export.export import Exported, export
+from gatelab.sweeps.export.predictor import columns
+from gatelab.sweeps.export.selected import score_of
+from gatelab.tasks import DigitsPairs
+from gatelab.tracking.mlflow_model import versions
+from gatelab.tracking.mlflow_read import read_sweep
+from gatelab.tracking.mlflow_store import Store, connect, default_uri
+from gatelab.tracking.runs import RunRecord, SweepRecord
 
 # MLflow warns of its own type hints when its pyfunc is first imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")
@@ -55,7 +54,7 @@ def test_the_score_is_of_the_seed_whose_model_was_kept() -> None:
 
 MODULE = '''
 import torch
-from gates import Gate, Routing, register_gate
+from gatelab.gates import Gate, Routing, register_gate
 
 @register_gate("nearest")
 class NearestGate(Gate):
@@ -92,7 +91,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("export")
     (place / "mine.py").write_text(MODULE)
     (place / "small.yaml").write_text(SPEC)
-    code = "from sweeps import launch, load_spec; launch(load_spec('small.yaml'))"
+    code = "from gatelab import launch, load_spec; launch(load_spec('small.yaml'))"
     paths = os.pathsep.join([str(ROOT), str(place)])
     result = subprocess.run(
         [sys.executable, "-c", code],
@@ -224,7 +223,7 @@ def test_a_gate_of_the_users_own(finished: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def run(folder: Path, *arguments: str) -> Any:
-    main = Commands(modules={"export": "sweeps.cli.export"})
+    main = Commands(modules={"export": "gatelab.sweeps.cli.export"})
     return CliRunner().invoke(main, ["export", *arguments, "--folder", str(folder)])
 
 

@@ -12,19 +12,18 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from gatelab.results.comparison import compare_runs
+from gatelab.results.figures import courses, scores, search, selection
+from gatelab.results.figures.album import NO_WEIGHTS, NOT_EVALUATED, Plate, all_figures
+from gatelab.results.figures.heat import BLUE, WHITE_ABOVE, heat
+from gatelab.results.figures.inline import svg
+from gatelab.results.figures.panels import MOST_TOGETHER
+from gatelab.results.figures.slices import slices
+from gatelab.results.figures.style import COLORS, WIDTH, grid, looks, save
 from made_reviews import MADE, SHAPES, made, many_targets, small
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-
-from tracking.comparison import compare_runs
-from tracking.figures import courses, scores, search, selection
-from tracking.figures.album import NO_WEIGHTS, NOT_EVALUATED, Plate, all_figures
-from tracking.figures.heat import BLUE, WHITE_ABOVE, heat
-from tracking.figures.inline import svg
-from tracking.figures.panels import MOST_TOGETHER
-from tracking.figures.slices import slices
-from tracking.figures.style import COLORS, WIDTH, grid, looks, save
 
 SEARCHED = {"search", "slices"}
 QUICK = ("small", "running", "empty")

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import broken_gates as broken
 import pytest
+from gatelab.gates import Routing, gates
+from gatelab.gates.check import CHECKS, run_checks
+from gatelab.gates.check.subject import Subject
 from torch import Tensor
 
-from conformance import name_of, run
-from gates import Routing, gates
-from gates.check import CHECKS, run_checks
-from gates.check.subject import Subject
+from gatelab.conformance import name_of, run
 
 COURSE = {
     "gradient_reaches_every_parameter",
@@ -184,7 +184,7 @@ def test_registered_gates(name: str, options: dict[str, Any], check: Any) -> Non
 @pytest.mark.slow
 def test_one_line_tests_a_gate_under_pytest(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(
-        "from gates.check import check_gate\n\ntest_softmax = check_gate('softmax')\n"
+        "from gatelab.gates.check import check_gate\n\ntest_softmax = check_gate('softmax')\n"
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     result = subprocess.run(

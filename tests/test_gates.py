@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from gatelab.gates import DSelectKGate, SoftmaxGate, TopKGate, gates
+from gatelab.gates.binary_codes import fold
+from gatelab.gates.gate import Gate
 from torch.nn.functional import softplus
-
-from gates import DSelectKGate, SoftmaxGate, TopKGate, gates
-from gates.binary_codes import fold
-from gates.gate import Gate
 
 X = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from gates.auxiliary import make_gate
-from gates.fixed import OneEachGate, RandomKGate, SingleGate, UniformGate
-from gates.gate import Gate
-from gates.mixture import Mixture
-from gates.stack import Stack
+from gatelab.gates.auxiliary import make_gate
+from gatelab.gates.fixed import OneEachGate, RandomKGate, SingleGate, UniformGate
+from gatelab.gates.gate import Gate
+from gatelab.gates.mixture import Mixture
+from gatelab.gates.stack import Stack
 
 X = torch.randn(5, 6)
 FIXED: list[type[Gate]] = [UniformGate, RandomKGate, SingleGate, OneEachGate]

@@ -7,20 +7,19 @@ from typing import Any
 import entmax
 import pytest
 import torch
+from gatelab.gates.bias_balanced_top_k import BiasBalancedTopKGate
+from gatelab.gates.entmax15 import Entmax15Gate
+from gatelab.gates.gate import Gate, Routing
+from gatelab.gates.gumbel_softmax import GumbelSoftmaxGate, gumbel_like
+from gatelab.gates.mixture import Mixture
+from gatelab.gates.noisy_top_k import LEAST_DEVIATION, NoisyTopKGate, selected, squared_variation
+from gatelab.gates.relu import FALLBACK, LEAST, MOST, ReLUGate
+from gatelab.gates.rowwise import entmax15, sparsemax
+from gatelab.gates.sparsemax import SparsemaxGate
+from gatelab.gates.stack import Stack
 from scipy.special import expit, softmax
 from scipy.stats import norm
 from torch import Tensor, nn
-
-from gates.bias_balanced_top_k import BiasBalancedTopKGate
-from gates.entmax15 import Entmax15Gate
-from gates.gate import Gate, Routing
-from gates.gumbel_softmax import GumbelSoftmaxGate, gumbel_like
-from gates.mixture import Mixture
-from gates.noisy_top_k import LEAST_DEVIATION, NoisyTopKGate, selected, squared_variation
-from gates.relu import FALLBACK, LEAST, MOST, ReLUGate
-from gates.rowwise import entmax15, sparsemax
-from gates.sparsemax import SparsemaxGate
-from gates.stack import Stack
 
 X = torch.randn(32, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 VARIANTS: list[tuple[type[Gate], dict[str, Any]]] = [

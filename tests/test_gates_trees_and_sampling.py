@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from gatelab.gates.comet import CometGate, leaf_chances
+from gatelab.gates.gate import Gate, Routing
+from gatelab.gates.lapsum import LapSumGate, decaying_sums, soft_top_k
+from gatelab.gates.learnt_order import nearest_permutation
+from gatelab.gates.sampled_k import SampledKGate
+from gatelab.gates.stack import Stack
 from torch import Tensor
 from torch.func import functional_call
-
-from gates.comet import CometGate, leaf_chances
-from gates.gate import Gate, Routing
-from gates.lapsum import LapSumGate, decaying_sums, soft_top_k
-from gates.learnt_order import nearest_permutation
-from gates.sampled_k import SampledKGate
-from gates.stack import Stack
 
 X = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gatelab.tracking.journal import Journal
 
 from tests.small_disk import fill, small_disk
-from tracking.journal import Journal
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from gatelab.tasks import Target
+from gatelab.tasks.layers import LARGE, Dropout, Linear, mlp, mlp_network, require_positive
 from torch import nn
-
-from tasks import Target
-from tasks.layers import LARGE, Dropout, Linear, mlp, mlp_network, require_positive
 
 # Multiples of 1/256 and others: eight or four elements share a draw.
 SHARES = [1 / 256, 0.25, 0.5, 255 / 256, 0.1, 0.3, 0.999]

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 import requests
-
-from tracking.dashboard import serve
-from tracking.mlflow_read import history, read_sweep
-from tracking.mlflow_store import default_uri
-from tracking.recorder import Recorder
+from gatelab.tracking.dashboard import serve
+from gatelab.tracking.mlflow_read import history, read_sweep
+from gatelab.tracking.mlflow_store import default_uri
+from gatelab.tracking.recorder import Recorder
 
 CHANGES = ("/runs/create", "/runs/log-batch", "/runs/update")
 

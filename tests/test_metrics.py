@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import sklearn.metrics as sk
 import torch
+from gatelab.tasks.metrics import METRICS, default_metrics, loss
+from gatelab.tasks.task import Kind
 from torch.nn import functional as F
-
-from tasks.metrics import METRICS, default_metrics, loss
-from tasks.task import Kind
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(500, 10, generator=GENERATOR)

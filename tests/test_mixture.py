@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from gatelab.gates import DSelectKGate, Mixture, Routing, SoftmaxGate, Stack, TopKGate
+from gatelab.gates.gate import Gate
 from torch import Tensor, nn
-
-from gates import DSelectKGate, Mixture, Routing, SoftmaxGate, Stack, TopKGate
-from gates.gate import Gate
 
 X = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
 GATES: list[tuple[type[Gate], dict[str, Any]]] = [

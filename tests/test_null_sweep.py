@@ -10,11 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from gatelab.results.comparison import compare_runs
+from gatelab.results.comparison.statistics import bca_interval, mean_interval, welch
+from gatelab.tracking.runs import RunRecord, SweepRecord
 from numpy.random import Generator
-
-from tracking.comparison import compare_runs
-from tracking.comparison.statistics import bca_interval, mean_interval, welch
-from tracking.runs import RunRecord, SweepRecord
 
 Draw = Callable[[Generator, tuple[int, ...]], np.ndarray]
 DRAWS: dict[str, Draw] = {

@@ -12,16 +12,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from gatelab.gates.metrics import selection_metrics
+from gatelab.results.comparison.verdict import sentences
+from gatelab.results.figures.album import all_figures
+from gatelab.results.report.files import write_report
+from gatelab.results.report.grids import pairs, predictive, selection
+from gatelab.results.report.meanings import MEANINGS
+from gatelab.results.report.page import render
 from made_reviews import MADE, PROVENANCE, REASON, SHAPES, SPEC, made, many_gates, one_dead, small
 from playwright.sync_api import Browser, Page, sync_playwright
-
-from tracking.comparison.verdict import sentences
-from tracking.figures.album import all_figures
-from tracking.report.files import write_report
-from tracking.report.grids import pairs, predictive, selection
-from tracking.report.meanings import MEANINGS
-from tracking.report.page import render
-from tracking.selection import selection_metrics
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 MOST_BYTES = 1_500_000

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-
-from sweeps.cli import main
-from sweeps.new_gate import write_gate
+from gatelab.sweeps.cli import main
+from gatelab.sweeps.cli.new_gate import write_gate
 
 ROOT = Path(__file__).parent.parent
 
 
 def gatelab(folder: Path, *arguments: str, path: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "sweeps", *arguments],
+        [sys.executable, "-m", "gatelab", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{path}", "COLUMNS": "120"},
         capture_output=True,
@@ -40,10 +39,10 @@ def enter(folder: Path, package: str, entry: str, module: str) -> None:
 @pytest.mark.slow
 def test_a_broken_plug_in_is_one_line_and_stops_nobody(tmp_path: Path) -> None:
     enter(tmp_path, "faulty", "wild", "raise RuntimeError('not\\ntoday')\n")
-    taken = "from gates import Gate, register_gate\n"
+    taken = "from gatelab.gates import Gate, register_gate\n"
     enter(tmp_path, "greedy", "taken", taken + "@register_gate('softmax')\nclass S(Gate): pass\n")
     sound = (
-        "from gates import register_gate, SoftmaxGate\n@register_gate('fine')\n"
+        "from gatelab.gates import register_gate, SoftmaxGate\n@register_gate('fine')\n"
         'class Fine(SoftmaxGate):\n    """Is fine."""\n'
     )
     enter(tmp_path, "sound-gates", "fine", sound)

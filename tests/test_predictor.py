@@ -10,16 +10,15 @@ import mlflow
 import numpy as np
 import pytest
 import torch
+from gatelab.gates import Gate, Routing, TopKGate, gates
+from gatelab.sweeps.export.export import save_tried
+from gatelab.sweeps.export.predictor import Predictor, columns
+from gatelab.sweeps.export.selected import Selected
+from gatelab.tasks import DigitsPairs, SyntheticGroups
+from gatelab.tasks.task import Network, Split, SplitName, Target, Task
+from gatelab.tracking.mlflow_model import load, save
+from gatelab.training.model import Model
 from torch import Tensor, nn
-
-from gates import Gate, Routing, TopKGate, gates
-from sweeps.results.export import save_tried
-from sweeps.results.predictor import Predictor, columns
-from sweeps.results.selected import Selected
-from sweeps.training.model import Model
-from tasks import DigitsPairs, SyntheticGroups
-from tasks.task import Network, Split, SplitName, Target, Task
-from tracking.mlflow_model import load, save
 
 # MLflow warns of its own type hints when its pyfunc is first imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")

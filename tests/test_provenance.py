@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-
-from sweeps.provenance import commit, fingerprint, machine, provenance
-from tasks import SyntheticGroups
-from tasks.task import Split, SplitName
+from gatelab.sweeps.cluster.provenance import commit, fingerprint, machine, provenance
+from gatelab.tasks import SyntheticGroups
+from gatelab.tasks.task import Split, SplitName
 
 SMALL = {"num_targets": 2, "train_rows": 32, "val_rows": 16, "test_rows": 16}
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gatelab.results.comparison.rank_report import rank_grid, rank_sentences
+from gatelab.results.comparison.ranking import Ranking, critical_difference, rank_gates
+from gatelab.results.comparison.tables import markdown
+from gatelab.results.figures.ranks import critical_differences
+from gatelab.results.figures.style import save
 from scipy import stats
-
-from tracking.comparison.rank_report import rank_grid, rank_sentences
-from tracking.comparison.ranking import Ranking, critical_difference, rank_gates
-from tracking.comparison.tables import markdown
-from tracking.figures.ranks import critical_differences
-from tracking.figures.style import save
 
 BY_TASK = {
     "t1": {"a": 0.1, "b": 0.2, "c": 0.3},

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+from gatelab.tracking.journal import Journal
+from gatelab.tracking.mlflow_read import history, read_sweep, sweep_names
+from gatelab.tracking.mlflow_store import Store, default_uri
+from gatelab.tracking.recorder import Recorder
 
 from tests.small_disk import fill, small_disk
-from tracking.journal import Journal
-from tracking.mlflow_read import history, read_sweep, sweep_names
-from tracking.mlflow_store import Store, default_uri
-from tracking.recorder import Recorder
 
 ROOT = Path(__file__).parent.parent
 
@@ -79,7 +79,7 @@ def test_everything_arrives_though_the_disk_is_full(uri: str, disk: Path) -> Non
 def test_everything_arrives(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr("tracking.recorder.RECORDS_AT_ONCE", at_once)
+    monkeypatch.setattr("gatelab.tracking.recorder.RECORDS_AT_ONCE", at_once)
     (tmp_path / "note.txt").write_text("hello")
     taken = recorder(tmp_path, uri)
     start(taken, "s", stage="sweep")
@@ -159,7 +159,7 @@ def test_a_refused_record_does_not_hold_up_the_others(
 def test_flush_waits_as_long_as_something_arrives(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tracking.recorder.RECORDS_AT_ONCE", 1)
+    monkeypatch.setattr("gatelab.tracking.recorder.RECORDS_AT_ONCE", 1)
     taken = recorder(tmp_path, uri)
     start(taken, "s")
     assert taken.flush()
@@ -171,7 +171,7 @@ def test_flush_waits_as_long_as_something_arrives(
 
 WRITER = """
 import sys, time
-from tracking.recorder import Recorder
+from gatelab.tracking.recorder import Recorder
 journal, uri, sweep, runs, pause = sys.argv[1:]
 recorder = Recorder(journal, uri=uri, experiment="e", sweep=sweep)
 for run in range(int(runs)):

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from gatelab.gates import Gate, gates, register_gate
 
-from gates import Gate, gates, register_gate
-from registry import Registry
+from gatelab.registry import Registry
 
 
 def test_names_and_near_misses() -> None:
@@ -41,10 +41,10 @@ def test_only_gates_are_gates() -> None:
 
 def test_a_key_names_its_module_in_any_process(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
-        "from gates import Gate, register_gate\n"
+        "from gatelab.gates import Gate, register_gate\n"
         '@register_gate("own")\nclass Own(Gate):\n    """Does nothing."""\n'
     )
-    code = "from gates import gates; print(gates.get('mine:own').__name__)"
+    code = "from gatelab.gates import gates; print(gates.get('mine:own').__name__)"
     root = Path(__file__).parent.parent
     found = subprocess.run(
         [sys.executable, "-c", code],

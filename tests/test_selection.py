@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 import pytest
-
-from tracking.selection import (
+from gatelab.gates.metrics import (
     group_agreement,
     overlap_metrics,
     recovery_metrics,

@@ -9,15 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from gates.gate import gates
-from sweeps.cluster.shipping import Part, keep_code, launched_from, pack, use_code
-from sweeps.spec.load import parse_spec
-from sweeps.spec.spec import Spec, SpecError
+from gatelab.gates.gate import gates
+from gatelab.sweeps.cluster.shipping import Part, keep_code, launched_from, pack, use_code
+from gatelab.sweeps.spec.load import parse_spec
+from gatelab.sweeps.spec.spec import Spec, SpecError
 
 ROOT = Path(__file__).parent.parent
 GATE = """
-from gates import SoftmaxGate, register_gate
+from gatelab.gates import SoftmaxGate, register_gate
 {imports}
 
 @register_gate("{name}")
@@ -54,7 +53,7 @@ def names(folder: Path) -> set[str]:
 
 
 def test_gates_that_every_node_has_need_a_spec_alone(tmp_path: Path) -> None:
-    parts, folder = packed(spec("softmax", "gates.top_k:top_k"), tmp_path)
+    parts, folder = packed(spec("softmax", "gatelab.gates.top_k:top_k"), tmp_path)
     assert names(folder) == {"mine.yaml"}
     size = (folder / "mine.yaml").stat().st_size
     assert [part.line for part in parts] == [f"mine.yaml, {size / 1000:.1f} kB"]
@@ -163,7 +162,7 @@ def test_too_much_is_refused(work: Path, tmp_path: Path, monkeypatch: pytest.Mon
     package.mkdir()
     (package / "__init__.py").write_text(gate("shipped_h"))
     (package / "data.bin").write_bytes(bytes(3_000_000))
-    monkeypatch.setattr("sweeps.cluster.shipping.LIMIT", 2_000_000)
+    monkeypatch.setattr("gatelab.sweeps.cluster.shipping.LIMIT", 2_000_000)
     with pytest.raises(SpecError, match="at most 2 MB are shipped, but shipped_h and the rest"):
         packed(spec("shipped_h:shipped_h"), tmp_path)
 
@@ -210,7 +209,7 @@ def test_an_installed_plug_in_goes_under_a_key_that_needs_no_install(
 
 
 TASK = """
-from tasks import SyntheticGroups, register_task
+from gatelab.tasks import SyntheticGroups, register_task
 
 @register_task("shipped_task")
 class Shipped(SyntheticGroups):
@@ -228,7 +227,7 @@ def test_what_was_packed_is_all_that_is_needed(
     importlib.import_module("shipped_l")
     _, folder = packed(spec("shipped_k:shipped_k", task="shipped_task"), tmp_path)
     valid = subprocess.run(
-        [sys.executable, "-m", "sweeps", "validate", "mine.yaml"],
+        [sys.executable, "-m", "gatelab", "validate", "mine.yaml"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from sweeps.cluster.nodes import Node
-from sweeps.cluster.sizing import CONTEXT_BYTES, GPU_BYTES, Needs, gpu_share, job_bytes, needs
-from sweeps.spec.load import parse_spec
-from sweeps.spec.spec import Spec
+from gatelab.sweeps.cluster.nodes import Node
+from gatelab.sweeps.cluster.sizing import (
+    CONTEXT_BYTES,
+    GPU_BYTES,
+    Needs,
+    gpu_share,
+    job_bytes,
+    needs,
+)
+from gatelab.sweeps.spec.load import parse_spec
+from gatelab.sweeps.spec.spec import Spec
 
 ROWS, FEATURES = 64, 32
 

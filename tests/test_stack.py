@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from gatelab.gates import DSelectKGate, SoftmaxGate, Stack, TopKGate
+from gatelab.gates.stack import LARGE
+from gatelab.tasks.layers import Dropout
 from torch import Tensor, nn
-
-from gates import DSelectKGate, SoftmaxGate, Stack, TopKGate
-from gates.stack import LARGE
-from tasks.layers import Dropout
 
 
 def small() -> tuple[nn.Module, tuple[int, ...]]:

@@ -7,10 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy import stats
-from statsmodels.stats.power import TTestPower
-
-from tracking.comparison.statistics import (
+from gatelab.results.comparison.statistics import (
     bca_interval,
     differences,
     holm,
@@ -22,6 +19,8 @@ from tracking.comparison.statistics import (
     welch,
     wilcoxon,
 )
+from scipy import stats
+from statsmodels.stats.power import TTestPower
 
 RANDOM = np.random.default_rng(0)
 PAIRS = [(RANDOM.normal(size=n), RANDOM.normal(0.5, 2, size=n)) for n in (2, 5, 30)]

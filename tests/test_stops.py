@@ -12,14 +12,14 @@ from pathlib import Path
 
 import optuna
 import pytest
+from gatelab.sweeps.cluster.storage import STATES
+from gatelab.sweeps.driver.tuning import LOST_WORKERS
+from gatelab.sweeps.search.studies import STATE
+from gatelab.tracking.mlflow_read import history
+from gatelab.tracking.mlflow_store import default_uri
 
-from sweeps.search.studies import STATE
-from sweeps.storage import STATES
-from sweeps.tuning import LOST_WORKERS
 from tests.commands import gatelab, kill_session, run, wait_for
 from tests.launched import MODULE, SPEC, read, studies
-from tracking.mlflow_read import history
-from tracking.mlflow_store import default_uri
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
@@ -84,7 +84,7 @@ def test_a_lost_worker_loses_nothing(tmp_path: Path) -> None:
 SLOW = '''
 import os, time
 from pathlib import Path
-from gates import SoftmaxGate, register_gate
+from gatelab.gates import SoftmaxGate, register_gate
 
 @register_gate("slow")
 class Slow(SoftmaxGate):

@@ -21,12 +21,11 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from click.testing import CliRunner
+from gatelab.sweeps.cli import main
+from gatelab.tracking.mlflow_check import MIGRATIONS
+from gatelab.tracking.mlflow_store import Store, connect, default_uri
+from gatelab.tracking.store_errors import StoreUnavailable, masked, without_login, writing
 from mlflow.store.tracking.dbmodels.initial_models import Base
-
-from sweeps.cli import main
-from tracking.mlflow_check import MIGRATIONS
-from tracking.mlflow_store import Store, connect, default_uri
-from tracking.store_errors import StoreUnavailable, masked, without_login, writing
 
 SECRET = "open-sesame"
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from gatelab.sweeps.search.studies import Outcome, Study, open_studies
+from gatelab.sweeps.spec.space import SearchSpace
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -19,9 +21,6 @@ from optuna.distributions import (
 from optuna.pruners import SuccessiveHalvingPruner
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
-
-from sweeps.search.studies import Outcome, Study, open_studies
-from sweeps.spec.space import SearchSpace
 
 SPACE = SearchSpace({"gate.k": 2}, {"gate.gamma": FloatDistribution(0.01, 10.0, log=True)})
 

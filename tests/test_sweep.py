@@ -14,13 +14,13 @@ import optuna
 import pandas as pd
 import pytest
 import torch
+from gatelab.sweeps.cluster.storage import STATES
+from gatelab.sweeps.spec.load import load_spec
+from gatelab.tracking.mlflow_read import history
+from gatelab.tracking.mlflow_store import default_uri
 
-from sweeps.spec.load import load_spec
-from sweeps.storage import STATES
 from tests.commands import gatelab, run, wait_for
 from tests.launched import MODULE, SPEC, read, studies
-from tracking.mlflow_read import history
-from tracking.mlflow_store import default_uri
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 

@@ -13,11 +13,11 @@ from typing import Any
 import broken_tasks as broken
 import pytest
 import torch
+from gatelab.tasks import tasks
+from gatelab.tasks.check import CHECKS, run_checks
 from torch import nn
 
-from conformance import name_of
-from tasks import tasks
-from tasks.check import CHECKS, run_checks
+from gatelab.conformance import name_of
 
 ROOT = Path(__file__).parent.parent
 SMALL = {"train_rows": 60, "val_rows": 30, "test_rows": 30}
@@ -141,7 +141,7 @@ def failures(cls: type[Any], **options: Any) -> dict[str, str]:
 
 
 # Other tests may have registered tasks that are none of ours.
-OURS = [name for name in tasks.names() if tasks.get(name).__module__.startswith("tasks.")]
+OURS = [name for name in tasks.names() if tasks.get(name).__module__.startswith("gatelab.tasks.")]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -215,7 +215,7 @@ def test_an_expected_failure_of_no_check_is_a_failure() -> None:
 
 PACKAGE = '''
 import broken_tasks
-from tasks import register_task
+from gatelab.tasks import register_task
 
 
 @register_task("sound")
@@ -235,7 +235,7 @@ def test_one_line_tests_a_task_under_pytest(tmp_path: Path) -> None:
     (tmp_path / "mine" / "__init__.py").touch()
     (tmp_path / "mine" / "own.py").write_text(PACKAGE)
     (tmp_path / "test_mine.py").write_text(
-        "from tasks.check import check_task\n\n"
+        "from gatelab.tasks.check import check_task\n\n"
         'test_mine = check_task("mine.own:sound", rows=30)\n'
         'test_theirs = check_task("mine.own:leaky")\n'
     )

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
-from tasks import DigitsPairs, SplitName, SyntheticGroups, Task, tasks
-from tasks.digits_pairs import overlay
-from tasks.layers import Dropout
+from gatelab.tasks import DigitsPairs, SplitName, SyntheticGroups, Task, tasks
+from gatelab.tasks.digits_pairs import overlay
+from gatelab.tasks.layers import Dropout
 
 ROOT = Path(__file__).parent.parent
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")

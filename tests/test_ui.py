@@ -17,12 +17,11 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from click.testing import CliRunner
-
-from sweeps.cli import main
-from tracking import dashboard
-from tracking.dashboard import serve
-from tracking.mlflow_store import Store, connect, default_uri
-from tracking.ports import check_port
+from gatelab.sweeps.cli import main
+from gatelab.tracking import dashboard
+from gatelab.tracking.dashboard import serve
+from gatelab.tracking.mlflow_store import Store, connect, default_uri
+from gatelab.tracking.ports import check_port
 
 REPORT = "<!doctype html><html><body>the answer</body></html>"
 
@@ -88,7 +87,7 @@ def test_a_free_port_is_free_and_the_one_asked_for_is_kept() -> None:
 
 def command(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "sweeps", "ui", "--folder", str(folder), *arguments],
+        [sys.executable, "-m", "gatelab", "ui", "--folder", str(folder), *arguments],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

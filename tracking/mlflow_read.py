@@ -9,15 +9,15 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gatelab.tracking.mlflow_errors import reading
+from gatelab.tracking.mlflow_store import PAGE, connect, metric_key, search
+from gatelab.tracking.runs import COUNTS, STAGES, RunRecord, SweepRecord
+from gatelab.tracking.store_errors import masked
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from registry import near_misses
-from tracking.mlflow_errors import reading
-from tracking.mlflow_store import PAGE, connect, metric_key, search
-from tracking.runs import COUNTS, STAGES, RunRecord, SweepRecord
-from tracking.store_errors import masked
+from gatelab.registry import near_misses
 
 TRAINING = "workflowType=machine_learning"
 """In an address: MLflow's side bar has what training leaves, not what language models do."""

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from gatelab.tracking.mlflow_check import check_store
+from gatelab.tracking.mlflow_errors import store_errors
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
@@ -18,9 +20,6 @@ from mlflow.protos.databricks_pb2 import (
     RESOURCE_ALREADY_EXISTS,
     ErrorCode,
 )
-
-from tracking.mlflow_check import check_store
-from tracking.mlflow_errors import store_errors
 
 IDENTITY = "gatelab.identity"
 PARENT = "mlflow.parentRunId"

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tracking.journal import Journal, Record
-from tracking.mlflow_store import Store, rejected
+from gatelab.tracking.journal import Journal, Record
+from gatelab.tracking.mlflow_store import Store, rejected
 
 LOG = logging.getLogger(__name__)
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0

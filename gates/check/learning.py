@@ -5,11 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from optuna.distributions import BaseDistribution, CategoricalDistribution
-from torch import Tensor
-
-from conformance import fail
-from gates.check.subject import (
+from gatelab.gates.check.subject import (
     EXPERTS,
     FEATURES,
     Subject,
@@ -17,8 +13,12 @@ from gates.check.subject import (
     route,
     rows,
 )
-from gates.gate import Gate, Routing
-from registry import near_misses
+from gatelab.gates.gate import Gate, Routing
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from torch import Tensor
+
+from gatelab.conformance import fail
+from gatelab.registry import near_misses
 
 OUTPUTS, ROWS = 4, 128
 STEPS, FEW_STEPS, LEARNING_RATE = 150, 6, 0.05

@@ -5,10 +5,18 @@ from __future__ import annotations
 import copy
 
 import torch
+from gatelab.gates.check.subject import (
+    BATCH,
+    EXPERTS,
+    Subject,
+    alike,
+    random_in_training,
+    route,
+    rows,
+)
+from gatelab.gates.gate import Gate, Routing
 
-from conformance import fail
-from gates.check.subject import BATCH, EXPERTS, Subject, alike, random_in_training, route, rows
-from gates.gate import Gate, Routing
+from gatelab.conformance import fail
 
 SIZES = (1, 2, 3, 5, 16, 64)
 

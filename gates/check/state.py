@@ -7,12 +7,12 @@ import io
 import pickle
 
 import torch
+from gatelab.gates.auxiliary import make_gate
+from gatelab.gates.check.subject import EXPERTS, FEATURES, Subject, alike, route, rows
+from gatelab.gates.gate import Gate
 from torch import Tensor
 
-from conformance import fail
-from gates.auxiliary import make_gate
-from gates.check.subject import EXPERTS, FEATURES, Subject, alike, route, rows
-from gates.gate import Gate
+from gatelab.conformance import fail
 
 
 def check_forward_changes_nothing(subject: Subject) -> None:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from gatelab.gates.auxiliary import make_gate
+from gatelab.gates.gate import Gate, Routing
 from torch import Tensor
-
-from gates.auxiliary import make_gate
-from gates.gate import Gate, Routing
 
 FEATURES, EXPERTS, BATCH = 6, 8, 8
 

@@ -6,25 +6,24 @@ import os
 import sys
 
 import click
-
-from sweeps.cli.terminal import Commands
+from gatelab.sweeps.cli.terminal import Commands
 
 MODULES = {
-    "validate": "sweeps.cli.launch",
-    "launch": "sweeps.cli.launch",
-    "resume": "sweeps.cli.launch",
-    "status": "sweeps.cli.cluster",
-    "logs": "sweeps.cli.cluster",
-    "stop": "sweeps.cli.cluster",
-    "doctor": "sweeps.cli.cluster",
-    "compare": "sweeps.cli.compare",
-    "report": "sweeps.cli.report",
-    "ui": "sweeps.cli.ui",
-    "export": "sweeps.cli.export",
-    "list": "sweeps.cli.registry",
-    "show": "sweeps.cli.registry",
-    "check": "sweeps.cli.registry",
-    "new": "sweeps.cli.registry",
+    "validate": "gatelab.sweeps.cli.launch",
+    "launch": "gatelab.sweeps.cli.launch",
+    "resume": "gatelab.sweeps.cli.launch",
+    "status": "gatelab.sweeps.cli.cluster",
+    "logs": "gatelab.sweeps.cli.cluster",
+    "stop": "gatelab.sweeps.cli.cluster",
+    "doctor": "gatelab.sweeps.cli.cluster",
+    "compare": "gatelab.sweeps.cli.compare",
+    "report": "gatelab.sweeps.cli.report",
+    "ui": "gatelab.sweeps.cli.ui",
+    "export": "gatelab.sweeps.cli.export",
+    "list": "gatelab.sweeps.cli.registry",
+    "show": "gatelab.sweeps.cli.registry",
+    "check": "gatelab.sweeps.cli.registry",
+    "new": "gatelab.sweeps.cli.registry",
 }
 """The module of each command, in the order of the help."""
 

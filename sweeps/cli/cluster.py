@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-
-from sweeps.cli.remote import address_option, connect, follow_option, one_line, option, tell
-from sweeps.cli.terminal import (
+from gatelab.sweeps.cli.remote import address_option, connect, follow_option, one_line, option, tell
+from gatelab.sweeps.cli.terminal import (
     FAILED,
     INTERRUPTED,
     folder_option,
@@ -17,13 +16,13 @@ from sweeps.cli.terminal import (
     storage_option,
     uri_option,
 )
-from sweeps.cli.terminal import stop as end
-from sweeps.cluster.access import ClusterError
-from sweeps.drivers import UNDER_WAY
+from gatelab.sweeps.cli.terminal import stop as end
+from gatelab.sweeps.cluster.access import ClusterError
+from gatelab.sweeps.driver.drivers import UNDER_WAY
 
 if TYPE_CHECKING:
-    from sweeps.cluster.client import Cluster, DriverJob
-    from sweeps.spec.spec import Spec
+    from gatelab.sweeps.cluster.client import Cluster, DriverJob
+    from gatelab.sweeps.spec.spec import Spec
 
 Row = tuple[str, str, str, str]
 """Name, state, start and progress of a sweep."""
@@ -58,7 +57,7 @@ def _nothing(address: str | None, folder: Path) -> str:
 
 def _jobs(address: str, sweep: str | None) -> list[Row]:
     """Return name, state, start and progress of a cluster's sweeps."""
-    from sweeps.cluster.watching import find, newest
+    from gatelab.sweeps.cluster.watching import find, newest
 
     cluster = connect(address)
     jobs = [find(cluster, sweep)] if sweep else newest(cluster.jobs()).values()
@@ -90,8 +89,8 @@ def _last_line(text: str) -> str:
 
 def _homes(folder: Path, sweep: str | None) -> list[Row]:
     """Return the same of this machine's sweeps."""
-    from sweeps.drivers import progress, started, state
-    from sweeps.home import Home, local_sweeps
+    from gatelab.sweeps.driver.drivers import progress, started, state
+    from gatelab.sweeps.driver.home import Home, local_sweeps
 
     homes = [Home(folder, name) for name in ([sweep] if sweep else local_sweeps(folder))]
     rows: list[Row] = []
@@ -112,7 +111,7 @@ def logs(sweep: str, follow: bool, address: str | None, folder: Path) -> None:
     """Show what the driver of SWEEP has said, on a cluster."""
     with one_line():
         if not address:
-            from sweeps.home import Home
+            from gatelab.sweeps.driver.home import Home
 
             Home(folder, sweep)
             refuse(
@@ -123,8 +122,8 @@ def logs(sweep: str, follow: bool, address: str | None, folder: Path) -> None:
 
 
 def _show_log(cluster: Cluster, sweep: str, follow: bool) -> None:
-    from sweeps.cluster.watching import find
-    from sweeps.cluster.watching import follow as lines_of
+    from gatelab.sweeps.cluster.watching import find
+    from gatelab.sweeps.cluster.watching import follow as lines_of
 
     job = find(cluster, sweep)
     if not follow:
@@ -153,7 +152,7 @@ def stop(sweep: str, address: str | None, folder: Path) -> None:
 
 
 def _stop_job(address: str, sweep: str) -> tuple[str, str]:
-    from sweeps.cluster import watching
+    from gatelab.sweeps.cluster import watching
 
     cluster = connect(address)
     job = watching.find(cluster, sweep)
@@ -165,8 +164,8 @@ def _stop_job(address: str, sweep: str) -> tuple[str, str]:
 
 
 def _stop_driver(folder: Path, sweep: str) -> tuple[str, str]:
-    from sweeps.drivers import state, stop
-    from sweeps.home import Home
+    from gatelab.sweeps.driver.drivers import state, stop
+    from gatelab.sweeps.driver.home import Home
 
     home = Home(folder, sweep)
     if not stop(home):
@@ -191,8 +190,8 @@ def doctor(
     loaded = _load(spec) if spec else None
     if address:
         _examine_remotely(address, loaded, spec)
-    from sweeps.cluster.doctor import examine
-    from tracking.mlflow_store import default_uri
+    from gatelab.sweeps.cluster.doctor import examine
+    from gatelab.tracking.mlflow_store import default_uri
 
     failed = 0
     place, uri = storage or str(folder.resolve()), tracking_uri or default_uri(folder)
@@ -203,8 +202,8 @@ def doctor(
 
 
 def _load(path: Path) -> Spec:
-    from sweeps.spec.load import load_spec
-    from sweeps.spec.spec import SpecError
+    from gatelab.sweeps.spec.load import load_spec
+    from gatelab.sweeps.spec.spec import SpecError
 
     try:
         return load_spec(path)
@@ -218,9 +217,9 @@ def _report(name: str, ok: bool, line: str) -> None:
 
 def _examine_remotely(address: str, spec: Spec | None, path: Path | None) -> NoReturn:
     """Check what this machine needs, then let the head check the rest."""
-    from sweeps.cluster import submission
-    from sweeps.cluster.watching import follow
-    from sweeps.spec.spec import SpecError
+    from gatelab.sweeps.cluster import submission
+    from gatelab.sweeps.cluster.watching import follow
+    from gatelab.sweeps.spec.spec import SpecError
 
     try:
         cluster = connect(address)

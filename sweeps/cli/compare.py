@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-
-from sweeps.cli.terminal import folder_option, open_console, refuse, uri_option
+from gatelab.sweeps.cli.terminal import folder_option, open_console, refuse, uri_option
 
 if TYPE_CHECKING:
-    from sweeps.results.answers import Answer
+    from gatelab.results.answers import Answer
 
 FORMATS = ("table", "csv", "json", "markdown")
 
@@ -60,7 +59,7 @@ def compare(
     SWEEP is a name, or NAME@STORE for another store: a folder, or a tracking URI. Sweeps on one
     task are put side by side; over several tasks the gates are ranked.
     """
-    from sweeps.results.answers import ask  # here: MLflow and SciPy take seconds to import
+    from gatelab.results.answers import ask  # here: MLflow and SciPy take seconds to import
 
     try:
         answer = ask(
@@ -79,8 +78,8 @@ def _draw(answer: Answer, path: Path) -> None:
     Raises:
         ValueError: If there is nothing to draw, or nowhere to.
     """
-    from tracking.figures.ranks import critical_differences
-    from tracking.figures.style import save
+    from gatelab.results.figures.ranks import critical_differences
+    from gatelab.results.figures.style import save
 
     if path.suffix != ".png":
         raise ValueError(f"--figure must name a PNG file, but got {str(path)!r}.")
@@ -103,11 +102,11 @@ def _print(answer: Answer, form: str) -> None:
     if form == "csv":
         click.echo(answer.frame().to_csv(index=False), nl=False)
     elif form == "json":
-        from tracking.comparison.plain import to_json
+        from gatelab.results.comparison.plain import to_json
 
         click.echo(to_json(answer.content()), nl=False)
     elif form == "markdown":
-        from tracking.comparison.tables import markdown
+        from gatelab.results.comparison.tables import markdown
 
         click.echo("\n".join(markdown(grid) for grid in answer.grids()), nl=False)
     else:
@@ -115,7 +114,7 @@ def _print(answer: Answer, form: str) -> None:
 
 
 def _print_tables(answer: Answer) -> None:
-    from tracking.comparison.tables import rich_table
+    from gatelab.results.comparison.tables import rich_table
 
     console = open_console()
     for grid in answer.grids():

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-
-from sweeps.cli.terminal import folder_option, refuse, uri_option
+from gatelab.sweeps.cli.terminal import folder_option, refuse, uri_option
 
 
 @click.command()
@@ -25,7 +24,9 @@ def export(
     tracking_uri: str | None,
 ) -> None:
     """Put the selected model of a gate of SWEEP in MLflow's registry."""
-    from sweeps.results.export import export as run  # here: torch and MLflow take seconds to import
+    from gatelab.sweeps.export.export import (
+        export as run,  # here: torch and MLflow take seconds to import
+    )
 
     try:
         made = run(sweep, gate=gate, name=name, dense=dense, folder=folder, uri=tracking_uri)

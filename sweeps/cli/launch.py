@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-
-from sweeps import FOLDER
-from sweeps.cli.remote import address_option, follow_option, launch_remote, resume_remote
-from sweeps.cli.terminal import (
+from gatelab.sweeps.cli.remote import address_option, follow_option, launch_remote, resume_remote
+from gatelab.sweeps.cli.terminal import (
     INTERRUPTED,
     UNDELIVERED,
     folder_option,
@@ -22,13 +19,15 @@ from sweeps.cli.terminal import (
     storage_option,
     uri_option,
 )
-from sweeps.cluster.access import ClusterError
-from sweeps.drivers import interrupt_on_term
-from sweeps.spec.load import load_spec
-from sweeps.spec.spec import Spec, SpecError
+from gatelab.sweeps.cluster.access import ClusterError
+from gatelab.sweeps.driver.drivers import interrupt_on_term
+from gatelab.sweeps.spec.load import load_spec
+from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tracking.schema import FOLDER
+from rich.console import Console
 
 if TYPE_CHECKING:
-    from tracking.comparison import Comparison
+    from gatelab.results.comparison import Comparison
 
 
 def _shares(
@@ -75,7 +74,9 @@ def launch(
     loaded = _load(spec, name, resources)
     if address:
         launch_remote(loaded, spec, address, folder, follow)
-    from sweeps.launching import launch as run  # here: MLflow takes a second to import
+    from gatelab.sweeps.driver.launching import (
+        launch as run,  # here: MLflow takes a second to import
+    )
 
     _run(partial(run, loaded, folder=folder, uri=tracking_uri, storage=storage), spec, folder)
 
@@ -89,7 +90,7 @@ def resume(sweep: str, folder: Path, address: str | None, follow: bool) -> None:
     """Go on with SWEEP where it was stopped."""
     if address:
         resume_remote(sweep, address, follow)
-    from sweeps.launching import resume as run
+    from gatelab.sweeps.driver.launching import resume as run
 
     _run(partial(run, sweep, folder=folder), sweep, folder)
 
@@ -98,7 +99,7 @@ def resume(sweep: str, folder: Path, address: str | None, follow: bool) -> None:
 @click.argument("spec", type=click.Path(path_type=Path))
 def validate(spec: Path) -> None:
     """Check SPEC, and its data, without running anything."""
-    from sweeps.spec.check import check_data, make_task
+    from gatelab.sweeps.spec.check import check_data, make_task
 
     loaded = _load(spec)
     try:
@@ -121,7 +122,7 @@ def _load(path: Path, name: str | None = None, resources: dict[str, float] | Non
 
 def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     """Run a sweep, and turn what stops it into one line and an exit code."""
-    from sweeps.launching import Interrupted, Undelivered
+    from gatelab.sweeps.driver.launching import Interrupted, Undelivered
 
     interrupt_on_term()
     console = open_console()
@@ -143,9 +144,9 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
 
 
 def _show(console: Console, comparison: Comparison) -> None:
-    from tracking.comparison.grids import score_grid
-    from tracking.comparison.tables import rich_table
-    from tracking.comparison.verdict import sentences
+    from gatelab.results.comparison.grids import score_grid
+    from gatelab.results.comparison.tables import rich_table
+    from gatelab.results.comparison.verdict import sentences
 
     console.print(rich_table(score_grid(comparison)))
     for sentence in sentences(comparison):

@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from gatelab.gates.gate import Gate, gates
+from gatelab.sweeps.cli.new_gate import write_gate
+from gatelab.sweeps.cli.terminal import FAILED, open_console, refuse
+from gatelab.sweeps.spec.space import gate_defaults, keyword_defaults
+from gatelab.tasks.task import Task, tasks
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -18,12 +23,7 @@ from optuna.distributions import (
 )
 from rich.table import Table
 
-from gates.gate import Gate, gates
-from registry import Registry
-from sweeps.cli.terminal import FAILED, open_console, refuse
-from sweeps.new_gate import write_gate
-from sweeps.spec.space import gate_defaults, keyword_defaults
-from tasks.task import Task, tasks
+from gatelab.registry import Registry
 
 REGISTRIES: dict[str, Registry[Any]] = {"gates": gates, "tasks": tasks}
 
@@ -75,7 +75,7 @@ def check() -> None:
 @click.argument("key")
 def check_gate(key: str) -> None:
     """Check gate KEY: a registered name, or "package.module:name"."""
-    from gates.check import run_checks
+    from gatelab.gates.check import run_checks
 
     _report(key, lambda: run_checks(_get(gates, key)))
 
@@ -84,7 +84,7 @@ def check_gate(key: str) -> None:
 @click.argument("key")
 def check_task(key: str) -> None:
     """Check task KEY: a registered name, or "package.module:name"."""
-    from tasks.check import run_checks
+    from gatelab.tasks.check import run_checks
 
     _report(key, lambda: run_checks(_get(tasks, key)))
 

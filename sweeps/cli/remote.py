@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-
-from sweeps.cli.terminal import FAILED, INTERRUPTED, refuse, stop
-from sweeps.cluster.access import ClusterError
-from sweeps.drivers import UNDER_WAY
+from gatelab.sweeps.cli.terminal import FAILED, INTERRUPTED, refuse, stop
+from gatelab.sweeps.cluster.access import ClusterError
+from gatelab.sweeps.driver.drivers import UNDER_WAY
 
 if TYPE_CHECKING:
-    from sweeps.cluster.client import Cluster, DriverJob
-    from sweeps.spec.spec import Spec
+    from gatelab.sweeps.cluster.client import Cluster, DriverJob
+    from gatelab.sweeps.spec.spec import Spec
 
 NO_PYTHON = "the `python` of the head's PATH must be that of gatelab: see ~/.gatelab/env there"
 
@@ -31,8 +30,8 @@ follow_option = click.option("--follow", is_flag=True, help="Show its lines unti
 
 def launch_remote(spec: Spec, path: Path, address: str, folder: Path, follow: bool) -> NoReturn:
     """Launch a sweep on a cluster, and end with its driver's exit code if that is known."""
-    from sweeps.cluster import submission  # here: it takes seconds to import
-    from sweeps.spec.spec import SpecError
+    from gatelab.sweeps.cluster import submission  # here: it takes seconds to import
+    from gatelab.sweeps.spec.spec import SpecError
 
     with one_line():
         cluster = connect(address)
@@ -45,7 +44,7 @@ def launch_remote(spec: Spec, path: Path, address: str, folder: Path, follow: bo
 
 def resume_remote(sweep: str, address: str, follow: bool) -> NoReturn:
     """Resume a sweep on a cluster, and end as :func:`launch_remote` does."""
-    from sweeps.cluster import submission
+    from gatelab.sweeps.cluster import submission
 
     with one_line():
         cluster = connect(address)
@@ -59,7 +58,7 @@ def tell(line: str) -> None:
 
 def connect(address: str) -> Cluster:
     """Return the cluster of a dashboard."""
-    from sweeps.cluster.client import Cluster  # here: Ray takes a second to import
+    from gatelab.sweeps.cluster.client import Cluster  # here: Ray takes a second to import
 
     return Cluster(address)
 
@@ -75,7 +74,7 @@ def one_line() -> Iterator[None]:
 
 def _watch(cluster: Cluster, job: DriverJob, follow: bool) -> NoReturn:
     """Show a driver's lines to its end, or wait only until it is under way."""
-    from sweeps.cluster.watching import follow as lines_of
+    from gatelab.sweeps.cluster.watching import follow as lines_of
 
     click.echo(f"{job.sweep}: submitted as job {job.id}; its driver checks the cluster.")
     last = ""

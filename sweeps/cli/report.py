@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-
-from sweeps.cli.terminal import folder_option, refuse, uri_option
+from gatelab.sweeps.cli.terminal import folder_option, refuse, uri_option
 
 
 @click.command()
@@ -20,7 +19,9 @@ from sweeps.cli.terminal import folder_option, refuse, uri_option
 @uri_option
 def report(sweep: str, to: Path | None, folder: Path, tracking_uri: str | None) -> None:
     """Write the report of SWEEP, finished or not, with all figures and tables."""
-    from sweeps.results.comparing import report as write  # here: MLflow and matplotlib take seconds
+    from gatelab.results.comparing import (
+        report as write,  # here: MLflow and matplotlib take seconds
+    )
 
     try:
         page = write(sweep, to or Path(f"{sweep}-report"), folder=folder, uri=tracking_uri)

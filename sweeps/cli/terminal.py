@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.store_errors import StoreUnavailable
 from rich.console import Console
-
-from sweeps import FOLDER
-from tracking.store_errors import StoreUnavailable
 
 LOG_WIDTH = 120
 """Characters of a line in a file or a pipe."""
@@ -34,7 +33,7 @@ uri_option = click.option(
 
 
 def _without_key(_: click.Context, __: click.Parameter, place: str | None) -> str | None:
-    from sweeps.storage import check_no_key  # here: pyarrow takes a while to import
+    from gatelab.sweeps.cluster.storage import check_no_key  # here: pyarrow takes a while to import
 
     try:
         check_no_key(place or "")

@@ -8,11 +8,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
+from gatelab.sweeps.cli.terminal import FAILED, folder_option, refuse, stop, uri_option
+from gatelab.tracking.dashboard import LOOPBACK, NotServing, serve
+from gatelab.tracking.store_errors import check_there, is_server, masked, without_login, writing
 from rich.console import Console
-
-from sweeps.cli.terminal import FAILED, folder_option, refuse, stop, uri_option
-from tracking.dashboard import LOOPBACK, NotServing, serve
-from tracking.store_errors import check_there, is_server, masked, without_login, writing
 
 
 @click.command()
@@ -25,7 +24,7 @@ def ui(
     sweep: str | None, host: str, port: int | None, folder: Path, tracking_uri: str | None
 ) -> None:
     """Open MLflow's dashboard on SWEEP, by default the newest."""
-    from tracking.mlflow_store import default_uri  # here: MLflow takes a second to import
+    from gatelab.tracking.mlflow_store import default_uri  # here: MLflow takes a second to import
 
     uri = tracking_uri or default_uri(folder)
     page = _page(uri, sweep)
@@ -40,8 +39,8 @@ def ui(
 
 def _page(uri: str, sweep: str | None) -> str:
     """Return the page of a sweep, by default the newest; the first page where there is none."""
-    from tracking.mlflow_errors import store_errors
-    from tracking.mlflow_read import TRAINING, sweep_names, sweep_page
+    from gatelab.tracking.mlflow_errors import store_errors
+    from gatelab.tracking.mlflow_read import TRAINING, sweep_names, sweep_page
 
     check_there(uri)
     try:

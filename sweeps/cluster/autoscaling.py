@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
-from sweeps.cluster.nodes import Node
+from gatelab.sweeps.cluster.nodes import Node
 
 CONFIGURATION = Path("~/ray_bootstrap_config.yaml")
 """Where `ray up` leaves the cluster file on the head."""

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from sweeps.cluster.access import ClusterError, check_token
-from sweeps.cluster.autoscaling import may_come
-from sweeps.cluster.node_checks import (
+from gatelab.sweeps.cluster.access import ClusterError, check_token
+from gatelab.sweeps.cluster.autoscaling import may_come
+from gatelab.sweeps.cluster.node_checks import (
     Check,
     check_data,
     check_gpus,
@@ -18,12 +18,12 @@ from sweeps.cluster.node_checks import (
     check_storage,
     check_versions,
 )
-from sweeps.cluster.nodes import Node, join, nodes, on_cluster
-from sweeps.cluster.shipping import launched_from
-from sweeps.cluster.sizing import Needs, needs
-from sweeps.spec.spec import Spec, SpecError
-from tracking.mlflow_check import check_store
-from tracking.store_errors import StoreUnavailable, masked
+from gatelab.sweeps.cluster.nodes import Node, join, nodes, on_cluster
+from gatelab.sweeps.cluster.shipping import launched_from
+from gatelab.sweeps.cluster.sizing import Needs, needs
+from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tracking.mlflow_check import check_store
+from gatelab.tracking.store_errors import StoreUnavailable, masked
 
 
 def check_cluster(spec: Spec, storage: str, code: Path | None = None) -> Needs:
@@ -31,7 +31,7 @@ def check_cluster(spec: Spec, storage: str, code: Path | None = None) -> Needs:
 
     Args:
         spec: The sweep's.
-        storage: The place of :class:`sweeps.storage.Storage`.
+        storage: The place of :class:`gatelab.sweeps.cluster.storage.Storage`.
         code: The working directory of all workers, where a job has not set it.
 
     Returns:

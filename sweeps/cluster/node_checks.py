@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from sweeps.cluster import probes
-from sweeps.cluster.nodes import Node, ask, ask_each
-from sweeps.cluster.sizing import Needs
-from sweeps.spec.spec import Spec
-from tracking.store_errors import masked
+from gatelab.sweeps.cluster import probes
+from gatelab.sweeps.cluster.nodes import Node, ask, ask_each
+from gatelab.sweeps.cluster.sizing import Needs
+from gatelab.sweeps.spec.spec import Spec
+from gatelab.tracking.store_errors import masked
 
 SECONDS = 120
 """For the answer to most questions; a node's first one starts a process there."""

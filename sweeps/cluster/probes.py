@@ -12,12 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from gatelab.gates.gate import gates
+from gatelab.sweeps.cluster.provenance import PACKAGES, fingerprint
+from gatelab.sweeps.cluster.storage import Storage
+from gatelab.tasks.task import tasks
 from pyarrow import fs
-
-from gates.gate import gates
-from sweeps.provenance import PACKAGES, fingerprint
-from sweeps.storage import Storage
-from tasks.task import tasks
 
 
 def versions() -> dict[str, str]:

@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from gatelab.gates.gate import gates
+from gatelab.sweeps.spec.check import make_task
+from gatelab.sweeps.spec.space import configuration, space
+from gatelab.sweeps.spec.spec import Spec
+from gatelab.tasks.task import Task
+from gatelab.training.model import Model
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from gates.gate import gates
-from sweeps.spec.check import make_task
-from sweeps.spec.space import configuration, space
-from sweeps.spec.spec import Spec
-from sweeps.training.model import Model
-from tasks.task import Task
-
 if TYPE_CHECKING:
-    from sweeps.cluster.nodes import Node
+    from gatelab.sweeps.cluster.nodes import Node
 
 GPU_BYTES = 16 * 2**30
 """Of memory, as if every GPU had what the smallest ones for rent have."""

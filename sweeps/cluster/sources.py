@@ -11,9 +11,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from registry import locate
+from gatelab.registry import locate
 
-OURS = {"conformance", "gates", "registry", "sweeps", "tasks", "tracking"}
+OURS = {"gatelab"}
 """Modules that every node has from gatelab itself."""
 SECRETS = (
     *("*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.kdbx", "*.env", "_netrc", "auth_token*"),

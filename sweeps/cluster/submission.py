@@ -9,12 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
-from sweeps.cluster import probes
-from sweeps.cluster.access import ClusterError
-from sweeps.cluster.client import Cluster, DriverJob
-from sweeps.cluster.shipping import LAUNCHED_FROM, pack
-from sweeps.cluster.watching import newest
-from sweeps.spec.spec import Spec
+from gatelab.sweeps.cluster import probes
+from gatelab.sweeps.cluster.access import ClusterError
+from gatelab.sweeps.cluster.client import Cluster, DriverJob
+from gatelab.sweeps.cluster.shipping import LAUNCHED_FROM, pack
+from gatelab.sweeps.cluster.watching import newest
+from gatelab.sweeps.spec.spec import Spec
 
 
 def launch(
@@ -90,7 +90,7 @@ def _submit(
     # No shell stays between Ray, which stops and counts its child, and the driver.
     environment = {LAUNCHED_FROM: json.dumps(probes.versions()), "GATELAB_ADDRESS": ""}
     return cluster.submit(
-        f"exec python -m sweeps {command}",
+        f"exec python -m gatelab {command}",
         identity,
         sweep=sweep,
         folder=folder,

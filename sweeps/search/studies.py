@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 import optuna
+from gatelab.sweeps.search.halving import Halving
+from gatelab.sweeps.spec.space import SearchSpace, configuration
+from gatelab.training.configuration import Configuration
 from optuna.distributions import BaseDistribution
 from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
@@ -18,9 +21,6 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial, TrialState
-
-from sweeps.search.halving import Halving
-from sweeps.spec.space import Configuration, SearchSpace, configuration
 
 STATES = {
     "finished": TrialState.COMPLETE,

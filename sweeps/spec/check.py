@@ -7,14 +7,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from gatelab.gates.auxiliary import make_gate
+from gatelab.gates.gate import Gate, gates
+from gatelab.sweeps.spec.space import (
+    SearchSpace,
+    configuration,
+    gate_defaults,
+    keyword_defaults,
+    space,
+)
+from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tasks.metrics import METRICS
+from gatelab.tasks.task import SplitName, Task, tasks
 
-from gates.auxiliary import make_gate
-from gates.gate import Gate, gates
-from registry import near_misses
-from sweeps.spec.space import SearchSpace, configuration, gate_defaults, keyword_defaults, space
-from sweeps.spec.spec import Spec, SpecError
-from tasks.metrics import METRICS
-from tasks.task import SplitName, Task, tasks
+from gatelab.registry import near_misses
 
 
 def check_spec(spec: Spec) -> None:

@@ -12,7 +12,7 @@ from optuna.distributions import (
 )
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from registry import near_misses
+from gatelab.registry import near_misses
 
 Scalar = bool | int | float | str | None
 

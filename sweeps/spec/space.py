@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from gatelab.gates.auxiliary import AUXILIARY_WEIGHTS
+from gatelab.gates.gate import Gate, gates
+from gatelab.sweeps.spec.hyperparameters import typed
+from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tasks.task import Task
+from gatelab.training.configuration import Configuration
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -15,39 +21,9 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from gates.auxiliary import AUXILIARY_WEIGHTS
-from gates.gate import Gate, gates
-from sweeps.spec.hyperparameters import typed
-from sweeps.spec.spec import Spec, SpecError
-from tasks.task import Task
-
 NUM_EXPERTS = 8
 MOST_COMBINATIONS = 64
 """Up to so many, every combination of extremes is tried before a sweep starts."""
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """The hyperparameters of one model."""
-
-    gate: dict[str, Any]
-    model: dict[str, Any]
-    """``num_experts`` and the network's."""
-    optimizer: dict[str, Any]
-    """``name``, ``learning_rate``, ``weight_decay``."""
-
-    def flat(self) -> dict[str, Any]:
-        """Return all of them by dotted name: ``gate.k``, ``optimizer.learning_rate``."""
-        return {
-            f"{part}.{name}": value
-            for part in ("gate", "model", "optimizer")
-            for name, value in getattr(self, part).items()
-        }
-
-    def structure(self) -> Hashable:
-        """Return what two models must share to be stacked: all but a gate's real values."""
-        gate = {name: v for name, v in self.gate.items() if not isinstance(v, float)}
-        return repr((sorted(gate.items()), sorted(self.model.items())))
 
 
 @dataclass(frozen=True)

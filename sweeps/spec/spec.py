@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import yaml
+from gatelab.sweeps.spec.hyperparameters import Hyperparameter, Range
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -14,8 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from registry import near_misses
-from sweeps.spec.hyperparameters import Hyperparameter, Range
+from gatelab.registry import near_misses
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -134,7 +134,7 @@ class EvaluationSpec(Part):
 
 
 class ResourcesSpec(Part):
-    """What one job occupies; null: what :func:`sweeps.cluster.sizing.needs` finds for the nodes."""
+    """What one job occupies; null: what :mod:`.cluster.sizing` finds for the nodes."""
 
     cpus: Annotated[float, Field(ge=0)] | None = None
     gpus: Annotated[float, Field(ge=0)] | None = None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import torch
+from gatelab.tasks.check.subject import Subject, as_bytes
+from gatelab.tasks.task import Split, SplitName
 from torch import Tensor
 
-from conformance import fail
-from tasks.check.subject import Subject, as_bytes
-from tasks.task import Split, SplitName
+from gatelab.conformance import fail
 
 LEARNT: tuple[SplitName, ...] = ("train", "val")
 PAIRS: tuple[tuple[SplitName, SplitName], ...] = (

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state
-
-from conformance import fail
-from tasks.check.random_states import seeded
-from tasks.check.subject import (
+from gatelab.tasks.check.random_states import seeded
+from gatelab.tasks.check.subject import (
     BATCH,
     Modules,
     Subject,
@@ -21,7 +17,11 @@ from tasks.check.subject import (
     splits_of,
     walk,
 )
-from tasks.task import Split
+from gatelab.tasks.task import Split
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state
+
+from gatelab.conformance import fail
 
 
 def check_the_split_is_not_changed_by_a_pass(subject: Subject) -> None:

@@ -6,10 +6,11 @@ import copy
 import pickle
 from typing import Any, cast
 
-from conformance import fail
-from tasks.check.random_states import random_states, seeded
-from tasks.check.subject import SPLITS, Data, Subject, identical, parameters, splits_of
-from tasks.task import Task
+from gatelab.tasks.check.random_states import random_states, seeded
+from gatelab.tasks.check.subject import SPLITS, Data, Subject, identical, parameters, splits_of
+from gatelab.tasks.task import Task
+
+from gatelab.conformance import fail
 
 
 def check_same_options_give_the_same_data(subject: Subject) -> None:

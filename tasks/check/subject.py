@@ -11,10 +11,9 @@ from functools import cached_property
 from typing import Any, cast
 
 import torch
+from gatelab.tasks.check.random_states import seeded
+from gatelab.tasks.task import Split, SplitName, Target, Task
 from torch import Tensor, nn
-
-from tasks.check.random_states import seeded
-from tasks.task import Split, SplitName, Target, Task
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 BATCH = 8

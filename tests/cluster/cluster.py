@@ -26,7 +26,7 @@ ROLES = {
     "gcs": r"gcs_server ",
     "raylet": r"raylet/raylet ",
     "dashboard": r"dashboard/dashboard\.py",
-    "driver": r"python\S* (\S*/gatelab|-m sweeps)",
+    "driver": r"python\S* (\S*/gatelab|-m gatelab)",
     "trial": r"^ray::(ResourceTrainable|Worker)",
 }
 """What runs on the hosts, and how its command line is known."""

@@ -16,7 +16,7 @@ from cluster.hosts import wait
 
 GATES = '''
 import time
-from gates import SoftmaxGate, TopKGate, register_gate
+from gatelab.gates import SoftmaxGate, TopKGate, register_gate
 
 @register_gate("soft")
 class Soft(SoftmaxGate):
@@ -123,7 +123,7 @@ class Sweeping:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         with self.cluster.tunnel() as tunnel:
             result = subprocess.run(
-                [sys.executable, "-m", "sweeps", *arguments, "--address", tunnel.dashboard],
+                [sys.executable, "-m", "gatelab", *arguments, "--address", tunnel.dashboard],
                 env={**kept, **self.cluster.environment, "MLFLOW_TRACKING_URI": tunnel.mlflow},
                 cwd=self.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL,
             )  # fmt: skip

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
 JOB = """
 import json, os, ray, mlflow
-from sweeps.storage import Storage
+from gatelab.sweeps.cluster.storage import Storage
 
 @ray.remote(num_cpus=1)
 def look(name):

@@ -81,7 +81,7 @@ def swept(site: Cluster, tunnel: Tunnel, tmp_path_factory: pytest.TempPathFactor
     words = ["launch", "secure.yaml", "--follow", "--address", tunnel.dashboard]
     with watched_commands() as commands:
         result = subprocess.run(
-            [sys.executable, "-m", "sweeps", *words],
+            [sys.executable, "-m", "gatelab", *words],
             cwd=folder, capture_output=True, text=True,
             env={**os.environ, **site.environment, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip

@@ -1,0 +1,5 @@
+"""``python -m gatelab`` is ``gatelab``."""
+
+from gatelab.sweeps.cli import main
+
+main()

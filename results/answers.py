@@ -1,0 +1,175 @@
+"""Answers: all that is known of sweeps, in the forms in which it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+from gatelab.results.comparing import read_sweeps
+from gatelab.results.comparison import Comparison, compare_runs
+from gatelab.results.comparison.best_trials import LOSS, SHARE, BestTrials, best_trials
+from gatelab.results.comparison.conditions import Conditions
+from gatelab.results.comparison.differing import differing, notes, progress
+from gatelab.results.comparison.grids import pair_grid, score_grid
+from gatelab.results.comparison.inference import Pair, check_metric, pairwise
+from gatelab.results.comparison.merging import by_task, sweep_labels
+from gatelab.results.comparison.plain import plain
+from gatelab.results.comparison.rank_report import rank_grid, rank_sentences
+from gatelab.results.comparison.ranking import Ranking, rank_gates
+from gatelab.results.comparison.tables import Grid
+from gatelab.results.comparison.trial_report import trial_grid, trial_sentences
+from gatelab.results.comparison.verdict import sentences
+from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.schema import FOLDER
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What sweeps show: gates side by side on one task, or their ranks over several."""
+
+    stage: str
+    """``evaluate``, or ``search`` for the best trials."""
+    metrics: tuple[str, ...]
+    """Those asked for; none: what the table shows by itself."""
+    comparisons: Mapping[str, Comparison]
+    """By task."""
+    partial: tuple[str, ...]
+    """A line for each sweep that still runs."""
+    warnings: tuple[str, ...]
+    """A line for everything that makes the comparison less than fair, or that was left out."""
+    pairs: Mapping[str, Sequence[Pair]] = field(default_factory=dict)
+    """By metric, where metrics are asked for on one task."""
+    trials: tuple[BestTrials, ...] = ()
+    """By metric, of the search on one task."""
+    rankings: tuple[Ranking, ...] = ()
+    """By metric, over several tasks."""
+
+    @property
+    def comparison(self) -> Comparison:
+        """The first task's comparison, which is the only one where there are no ranks."""
+        return next(iter(self.comparisons.values()))
+
+    def grids(self) -> list[Grid]:
+        """Return the tables."""
+        if self.rankings:
+            return [rank_grid(ranking) for ranking in self.rankings]
+        if self.trials:
+            title = f"{self.comparison.sweep}: {self.comparison.task}"
+            return [trial_grid(found, title) for found in self.trials]
+        scores = score_grid(self.comparison, self.metrics)
+        return [scores, *(pair_grid(self.comparison, m, found) for m, found in self.pairs.items())]
+
+    def sentences(self) -> list[str]:
+        """Return what they say in words."""
+        if self.rankings:
+            return [line for ranking in self.rankings for line in rank_sentences(ranking)]
+        if self.trials:
+            return [line for found in self.trials for line in trial_sentences(found)]
+        metrics = self.metrics or ("test/loss",)
+        said = [line for metric in metrics for line in sentences(self.comparison, metric)]
+        return list(dict.fromkeys(said))
+
+    def frame(self) -> pd.DataFrame:
+        """Return the scores: a row for each metric and gate, or task and gate."""
+        if self.rankings or self.trials:
+            frames = [ranking.to_frame() for ranking in self.rankings]
+            frames += [found.to_frame() for found in self.trials]
+            return pd.concat(frames, ignore_index=True)
+        frame = self.comparison.to_frame()
+        return frame.loc[frame["metric"].isin(self.metrics)] if self.metrics else frame
+
+    def content(self) -> dict[str, object]:
+        """Return everything as JSON can hold it."""
+        return {
+            "stage": self.stage,
+            "partial": bool(self.partial),
+            "warnings": [*self.partial, *self.warnings],
+            "comparisons": {task: c.to_dict() for task, c in self.comparisons.items()},
+            "pairs": plain(self.pairs),
+            "best_trials": plain(self.trials),
+            "rankings": plain(self.rankings),
+        }
+
+
+def ask(
+    *sweeps: str,
+    metrics: Sequence[str] = (),
+    stage: str = "evaluate",
+    share: float = SHARE,
+    folder: str | Path = FOLDER,
+    uri: str | None = None,
+) -> Answer:
+    """Return all that is known of sweeps; those on one task are put side by side.
+
+    Args:
+        sweeps: As of :func:`gatelab.results.comparing.compare`.
+        metrics: To show alone and test pair by pair, or to rank by; by default the loss.
+        stage: ``evaluate``, or ``search``: the best trials, as published.
+        share: Of the trials: above 0, at most 1.
+        folder: Of the store.
+        uri: MLflow's tracking URI; by default of the SQLite store in the folder.
+
+    Raises:
+        LookupError: If there is no such sweep, or no gate has a metric.
+        StoreUnavailable: If a store cannot be used.
+        ValueError: If a sweep is named twice.
+    """
+    search = stage == "search"
+    tasks = by_task(read_sweeps(*sweeps, folder=folder, uri=uri, trials=search))
+    comparisons = {task: compare_runs(*records) for task, records in tasks.items()}
+    keys = tuple(metrics) or ((LOSS,) if search else ("test/loss",))
+    conditions = [found for c in comparisons.values() for found in c.conditions]
+    partial = tuple(progress(sweep) for sweep in conditions if sweep.running)
+    answer = Answer(stage, tuple(metrics), comparisons, partial, _warnings(tasks, conditions))
+    if len(tasks) > 1:
+        means = _trial_means(tasks, keys, share) if search else _means(comparisons, keys)
+        return replace(answer, rankings=tuple(rank_gates(m, key) for key, m in means.items()))
+    if search:
+        (records,) = tasks.values()
+        return replace(answer, trials=tuple(best_trials(records, share, key) for key in keys))
+    return replace(answer, pairs={key: pairwise(answer.comparison, key) for key in metrics})
+
+
+def _warnings(
+    tasks: Mapping[str, Sequence[SweepRecord]], conditions: Sequence[Conditions]
+) -> tuple[str, ...]:
+    """Return what makes the sweeps differ, and what was left out."""
+    labels = sweep_labels([record for records in tasks.values() for record in records])
+    differences = differing(dict(zip(labels, conditions, strict=True)))
+    return (*differences, *notes(conditions))
+
+
+Means = dict[str, dict[str, dict[str, float]]]
+"""By metric, task and gate."""
+
+
+def _means(comparisons: Mapping[str, Comparison], metrics: Sequence[str]) -> Means:
+    """Return the means over seeds.
+
+    Raises:
+        LookupError: If no gate has a metric on any task.
+    """
+    found: Means = {}
+    for metric in metrics:
+        found[metric] = {
+            task: {score.gate: score.mean for score in c.scores if score.metric == metric}
+            for task, c in comparisons.items()
+        }
+        if not any(found[metric].values()):
+            check_metric(next(iter(comparisons.values())), metric)
+    return found
+
+
+def _trial_means(
+    tasks: Mapping[str, Sequence[SweepRecord]], metrics: Sequence[str], share: float
+) -> Means:
+    """Return the means over the best trials."""
+    return {
+        metric: {
+            task: {s.gate: s.mean for s in best_trials(records, share, metric).summaries}
+            for task, records in tasks.items()
+        }
+        for metric in metrics
+    }

@@ -1,0 +1,90 @@
+"""Comparing: sweeps of one store or several, read and put side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gatelab.results.comparison import Comparison, compare_runs
+from gatelab.results.comparison.merging import by_task
+from gatelab.tracking.mlflow_read import read_sweep
+from gatelab.tracking.mlflow_store import default_uri
+from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.store_errors import check_there, masked
+
+
+def compare(*sweeps: str, folder: str | Path = FOLDER, uri: str | None = None) -> Comparison:
+    """Return the comparison of a sweep from MLflow's record alone, or of several on one task.
+
+    Args:
+        sweeps: ``NAME``, or ``NAME@STORE`` for one in another store: a tracking URI, or a folder
+            as below.
+        folder: Of the store.
+        uri: MLflow's tracking URI; by default of the SQLite store in the folder.
+
+    Raises:
+        LookupError: If the store knows no such sweep.
+        StoreUnavailable: If a store cannot be used.
+        ValueError: If a sweep is named twice, or if they are on several tasks, which
+            :func:`gatelab.results.answers.ask` takes.
+    """
+    records = read_sweeps(*sweeps, folder=folder, uri=uri)
+    tasks = by_task(records)
+    if len(tasks) > 1:
+        raise ValueError(f"Sweeps must be on one task, but got {', '.join(tasks)}.")
+    return compare_runs(*records)
+
+
+def report(
+    sweep: str, to: str | Path, *, folder: str | Path = FOLDER, uri: str | None = None
+) -> Path:
+    """Write a sweep's report, with its figures and tables, into a folder; return its page.
+
+    Args:
+        sweep: As :func:`compare` takes it; it may be running.
+        to: The folder, made if missing.
+        folder: Of the store.
+        uri: MLflow's tracking URI; by default of the SQLite store in the folder.
+
+    Raises:
+        LookupError: If the store knows no such sweep.
+        StoreUnavailable: If the store cannot be used.
+    """
+    from gatelab.results.report.files import (
+        write_report,  # here: matplotlib takes a second to import
+    )
+    from gatelab.results.report.review import read_review
+
+    name, store = _place(sweep, uri or default_uri(folder))
+    check_there(store)
+    return write_report(read_review(store, name), to)[0]
+
+
+def read_sweeps(
+    *sweeps: str, folder: str | Path = FOLDER, uri: str | None = None, trials: bool = False
+) -> list[SweepRecord]:
+    """Return the records of sweeps, each named as :func:`compare` takes it.
+
+    Raises:
+        LookupError: If the store knows no such sweep.
+        StoreUnavailable: If a store cannot be used.
+        ValueError: If there is no sweep, or one is named twice.
+    """
+    if not sweeps:
+        raise ValueError("At least one sweep must be named, but got none.")
+    places = [_place(sweep, uri or default_uri(folder)) for sweep in sweeps]
+    for index, (name, store) in enumerate(places):
+        if (name, store) in places[:index]:
+            raise ValueError(f"sweep {name!r} is named twice, but it has one record.")
+        check_there(store)
+        if not name or "'" in name:  # which MLflow's queries do not take, and no spec either
+            raise LookupError(f"no sweep {name!r} in {masked(store)}.")
+    return [read_sweep(store, name, trials=trials) for name, store in places]
+
+
+def _place(sweep: str, default: str) -> tuple[str, str]:
+    """Return a sweep's name, and the URI of its store."""
+    name, _, store = sweep.partition("@")
+    if not store:
+        return name, default
+    return name, store if "://" in store else default_uri(store)

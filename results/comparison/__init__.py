@@ -1,0 +1,12 @@
+"""How gates compare: scores, tests, ranks, and how they are told in tables and words."""
+
+from gatelab.results.comparison.comparison import (
+    Comparison,
+    Score,
+    Test,
+    compare_runs,
+    has_direction,
+    lower_is_better,
+)
+
+__all__ = ["Comparison", "Score", "Test", "compare_runs", "has_direction", "lower_is_better"]

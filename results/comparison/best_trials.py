@@ -1,0 +1,146 @@
+"""The published summary of a search: the best 5% of each gate's trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from gatelab.results.comparison import lower_is_better
+from gatelab.results.comparison.budgets import budget
+from gatelab.results.comparison.merging import side_by_side
+from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, welch
+from gatelab.tracking.runs import RunRecord, SweepRecord
+
+from gatelab.registry import near_misses
+
+SHARE = 0.05
+LOSS = "val/loss"
+"""By which trials are chosen: the loss that a trial reports as its objective."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A metric over the best trials of one gate."""
+
+    gate: str
+    trials: int
+    """All that ended."""
+    n: int
+    """Those that are summarised."""
+    mean: float
+    """NaN if no trial finished."""
+    error: float
+    """The mean's standard error; NaN for one trial."""
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Better:
+    """Welch's one-sided test that one gate's best trials are better than another's."""
+
+    first: str
+    """The better gate."""
+    second: str
+    p: float
+    """Not corrected."""
+
+    @property
+    def significant(self) -> bool:
+        """Whether p is under 0.05."""
+        return self.p < ALPHA
+
+
+@dataclass(frozen=True)
+class BestTrials:
+    """The published summary of gates on one task."""
+
+    metric: str
+    share: float
+    summaries: tuple[Summary, ...]
+    """In the gates' order."""
+    tests: tuple[Better, ...]
+
+    def best(self) -> list[Summary]:
+        """Return the summaries with a mean, the best first."""
+        sign = 1 if lower_is_better(self.metric) else -1
+        found = [summary for summary in self.summaries if not math.isnan(summary.mean)]
+        return sorted(found, key=lambda summary: sign * summary.mean)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each gate."""
+        rows = [(self.metric, s.gate, s.trials, s.n, s.mean, s.error) for s in self.summaries]
+        columns = ["metric", "gate", "trials", "n", "mean", "standard_error"]
+        return pd.DataFrame(rows, columns=columns)
+
+
+def best_trials(
+    records: Sequence[SweepRecord], share: float = SHARE, metric: str = LOSS
+) -> BestTrials:
+    """Summarise the best trials of every gate, those with the lowest validation loss.
+
+    Their number is this share of all trials that ended, rounded, and at least one: the same for
+    gates with the same budget. They are chosen among those that finished.
+
+    Args:
+        records: Of sweeps on one task, with their trials.
+        share: Above 0, at most 1.
+        metric: Of the trials; by default the loss that they are chosen by.
+
+    Raises:
+        LookupError: If no finished trial has the metric.
+
+    Source: the protocol of COMET's experiments (Ibrahim et al. 2023), which reports the test
+    loss of these trials.
+    """
+    gates = side_by_side(records)
+    _check_metric(records, metric)
+    summaries = [_summary(*gates[label], label, share, metric) for label in gates]
+    return BestTrials(metric, share, tuple(summaries), tuple(_tests(summaries, metric)))
+
+
+def objective(run: RunRecord) -> float:
+    """Return what a trial is chosen by; NaN where it has none."""
+    return run.metrics.get("objective", run.metrics.get(LOSS, math.nan))
+
+
+def _value(run: RunRecord, metric: str) -> float:
+    return objective(run) if metric == LOSS else run.metrics.get(metric, math.nan)
+
+
+def _finished(record: SweepRecord, gate: str | None = None) -> list[RunRecord]:
+    """Return the trials that finished, the best first."""
+    trials = [run for run in record.of("search", gate) if run.end == "finished"]
+    return sorted((r for r in trials if math.isfinite(objective(r))), key=objective)
+
+
+def _check_metric(records: Sequence[SweepRecord], metric: str) -> None:
+    runs = [run for record in records for run in _finished(record)]
+    known = {key for run in runs for key in run.metrics if key.startswith("val/")} | {LOSS}
+    if metric not in known:
+        raise LookupError(f"no metric {metric!r} of finished trials; {near_misses(metric, known)}")
+
+
+def _summary(record: SweepRecord, gate: str, label: str, share: float, metric: str) -> Summary:
+    trials = budget(record, gate, label).trials
+    chosen = _finished(record, gate)[: max(1, round(share * trials))]
+    values = np.array([_value(run, metric) for run in chosen])
+    values = values[np.isfinite(values)]
+    n = len(values)
+    mean = float(values.mean()) if n else math.nan
+    error = float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    return Summary(label, trials, n, mean, error, tuple(values.tolist()))
+
+
+def _tests(summaries: Sequence[Summary], metric: str) -> list[Better]:
+    found = []
+    for pair in combinations((s for s in summaries if s.n), 2):
+        low, high = sorted(pair, key=lambda summary: summary.mean)
+        if math.isclose(low.mean, high.mean, rel_tol=RESOLUTION):
+            continue
+        first, second = (low, high) if lower_is_better(metric) else (high, low)
+        found.append(Better(first.gate, second.gate, welch(low.values, high.values)))
+    return found

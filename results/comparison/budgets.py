@@ -1,0 +1,82 @@
+"""Budgets: what became of a gate's search and evaluation."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gatelab.tracking.runs import COUNTS, RunRecord, SweepRecord
+
+REASONS = "search.reasons"
+"""The tag of a gate's run that says in JSON why its trials failed, with counts."""
+
+WAITING = "not evaluated yet"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What became of one gate's search and evaluation."""
+
+    gate: str
+    finished: int
+    pruned: int
+    failed: int
+    evaluated: int
+    """Seeds that finished."""
+    lost: int
+    """Seeds that failed."""
+    reasons: Mapping[str, int]
+    """Why trials failed."""
+    note: str
+    """Why there is no evaluation, or why seeds of it failed."""
+
+    @property
+    def trials(self) -> int:
+        """All trials that ended."""
+        return self.finished + self.pruned + self.failed
+
+
+def budget(record: SweepRecord, gate: str, label: str) -> Budget:
+    """Return a gate's budget under its label in a comparison."""
+    ends, reasons = _search(record, gate)
+    seeds = record.of("evaluate", gate)
+    evaluated = sum(run.end == "finished" for run in seeds)
+    failures = [run for run in seeds if run.end == "failed"]
+    ended = [] if evaluated else record.of("gate", gate)
+    note = _first_reason([*ended, *failures])
+    return Budget(
+        label,
+        ends["finished"],
+        ends["pruned"],
+        ends["failed"],
+        evaluated,
+        len(failures),
+        reasons,
+        note if note or evaluated else WAITING,
+    )
+
+
+def _search(record: SweepRecord, gate: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Return ends and reasons of failures: as the gate's run counts them, or by its trials."""
+    for run in record.of("gate", gate):
+        if all(key in run.metrics for key in COUNTS.values()):
+            ends = {end: int(run.metrics[key]) for end, key in COUNTS.items()}
+            return ends, _reasons(run)
+    trials = record.of("search", gate)
+    failed = [run.tags.get("end.reason", "") for run in trials if run.end == "failed"]
+    return Counter(run.end for run in trials), dict(Counter(failed))
+
+
+def _reasons(run: RunRecord) -> Mapping[str, int]:
+    """Return why trials failed; nothing where the tag was cut off, as MLflow cuts long ones."""
+    try:
+        return {str(why): int(n) for why, n in json.loads(run.tags.get(REASONS, "{}")).items()}
+    except (ValueError, AttributeError):
+        return {}
+
+
+def _first_reason(runs: Sequence[RunRecord]) -> str:
+    reasons = (run.tags.get("end.reason", "") for run in runs)
+    return next((reason for reason in reasons if reason), "")

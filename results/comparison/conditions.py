@@ -1,0 +1,102 @@
+"""Conditions: what a sweep was run on and under."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.tracking.store_errors import masked
+
+SETTINGS = ("search.", "training.", "evaluation.", "optimizer.")
+"""How the params of a sweep's run begin that make its budget."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What must be the same in two sweeps for their gates to be compared fairly."""
+
+    sweep: str
+    uri: str
+    """Of its store, without password."""
+    task: str
+    options: Mapping[str, str]
+    """Of the task."""
+    data: str
+    """The fingerprint of the task's data; empty where none is recorded."""
+    gates: Mapping[str, str]
+    """Keys in the registry, by the gates' names in the sweep."""
+    model: Mapping[str, str]
+    """What all gates have in common of it."""
+    settings: Mapping[str, str]
+    """Of search, training and evaluation, by the spec's names."""
+    seeds: tuple[str, ...]
+    """Those that any gate was evaluated on."""
+    trials: int
+    """How many have ended."""
+    evaluated: int
+    """How many gates have a finished evaluation run."""
+    running: bool
+    """Whether results are still to come."""
+    ignored: int
+    """Runs in its experiment that no sweep wrote."""
+
+
+def conditions(record: SweepRecord, trials: int) -> Conditions:
+    """Return the conditions of a sweep of which so many trials have ended."""
+    params = record.run.params if record.run else {}
+    finished = [run for run in record.of("evaluate") if run.end == "finished"]
+    return Conditions(
+        record.sweep,
+        masked(record.uri),
+        task_of(record),
+        options_of(record),
+        data_of(record),
+        {run.gate: run.params.get("gate", run.gate) for run in record.of("gate")},
+        _model(record),
+        {key: value for key, value in params.items() if key.startswith(SETTINGS)},
+        tuple(sorted({seed_of(run) for run in finished}, key=lambda seed: (len(seed), seed))),
+        trials,
+        len({run.gate for run in finished}),
+        record.running and not _complete(record),
+        record.ignored,
+    )
+
+
+def seed_of(run: RunRecord) -> str:
+    """Return the seed of an evaluation run; of one without a tag its id, which no other has."""
+    return run.tags.get("seed", run.run_id)
+
+
+def task_of(record: SweepRecord) -> str:
+    """Return the name of a sweep's task."""
+    return next((run.tags["task"] for run in record.runs if "task" in run.tags), "")
+
+
+def options_of(record: SweepRecord) -> dict[str, str]:
+    """Return the options of a sweep's task, as far as they are recorded."""
+    params = record.run.params if record.run else {}
+    named = {k.removeprefix("task."): v for k, v in params.items() if k.startswith("task.")}
+    return dict(sorted(named.items()))
+
+
+def data_of(record: SweepRecord) -> str:
+    """Return the fingerprint of a sweep's data; empty where none is recorded."""
+    return record.run.tags.get("data", "") if record.run else ""
+
+
+def _model(record: SweepRecord) -> dict[str, str]:
+    """Return the model's hyperparameters that are the same for all gates: not searched."""
+    runs = [run.params for run in record.of("gate")]
+    runs = [{k: v for k, v in p.items() if k.startswith("model.")} for p in runs]
+    runs = [params for params in runs if params]  # a gate has them once it is evaluated
+    if not runs:
+        return {}
+    return {k: v for k, v in runs[0].items() if all(p.get(k) == v for p in runs)}
+
+
+def _complete(record: SweepRecord) -> bool:
+    """Return whether every gate has come to its end, even if the sweep's run has not."""
+    ended = {run.gate for run in record.of("gate") if run.end}
+    planned = record.run.tags.get("gates", "").split(",") if record.run else []
+    return bool(ended) and ended >= {gate for gate in [*planned, *record.gates] if gate}

@@ -1,0 +1,85 @@
+"""What a reader must know beside the numbers: sweeps that differ, that still run, runs ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gatelab.results.comparison.conditions import Conditions
+
+
+def progress(sweep: Conditions) -> str:
+    """Return how far a sweep has come that is still running."""
+    planned = sweep.settings.get("search.trials", "")
+    total = f" of {int(planned) * len(sweep.gates)}" if planned.isdecimal() else ""
+    return (
+        f"PARTIAL: {sweep.sweep} is still running, or was stopped: {sweep.trials}{total} trials "
+        f"have ended, {sweep.evaluated} of {len(sweep.gates)} gates are evaluated."
+    )
+
+
+def differing(sweeps: Mapping[str, Conditions]) -> list[str]:
+    """Return a line for everything in which sweeps, by their labels, differ and should not."""
+    said = [
+        f"{label} is {sweep.sweep} in {sweep.uri}."
+        for label, sweep in sweeps.items()
+        if label != sweep.sweep
+    ]
+    said += [*_by_key(sweeps, "settings"), *_by_key(sweeps, "model"), *_by_key(sweeps, "gates")]
+    return [*said, *_seeds(sweeps), *_data(sweeps)]
+
+
+def _by_key(sweeps: Mapping[str, Conditions], part: str) -> list[str]:
+    """Return a line for each key of a part that has several values."""
+    parts: dict[str, Mapping[str, str]] = {k: getattr(s, part) for k, s in sweeps.items()}
+    said = []
+    for key in dict.fromkeys(key for values in parts.values() for key in values):
+        found = {label: values[key] for label, values in parts.items() if key in values}
+        if part == "settings":
+            found = {label: values.get(key, "not recorded") for label, values in parts.items()}
+        if len(set(found.values())) > 1:
+            name = f"gate {key!r}" if part == "gates" else key
+            said.append(f"{name} differs: {_who(found)}.")
+    return said
+
+
+def _seeds(sweeps: Mapping[str, Conditions]) -> list[str]:
+    sets = {label: set(sweep.seeds) for label, sweep in sweeps.items() if sweep.seeds}
+    if len({frozenset(seeds) for seeds in sets.values()}) < 2:
+        return []
+    common = len(set.intersection(*sets.values()))
+    counts = _who({label: str(len(seeds)) for label, seeds in sets.items()})
+    return [f"evaluation seeds differ: {counts}; {common or 'none'} in common."]
+
+
+def _data(sweeps: Mapping[str, Conditions]) -> list[str]:
+    """Return what is amiss with the data of sweeps on what should be one task."""
+    tasks: dict[str, dict[str, str]] = {}
+    for label, sweep in sweeps.items():
+        key = f"{sweep.task} {dict(sweep.options) or ''}".strip()
+        tasks.setdefault(key, {})[label] = sweep.data or "not recorded"
+    said = []
+    for task, found in tasks.items():
+        if len(found) > 1 and (len(set(found.values())) > 1 or "not recorded" in found.values()):
+            said.append(f"data of {task} may differ: fingerprint {_who(found)}.")
+    return said
+
+
+def _who(values: Mapping[str, str]) -> str:
+    """Return each value with those who have it."""
+    by_value: dict[str, list[str]] = {}
+    for label, value in values.items():
+        by_value.setdefault(value, []).append(label)
+    return ", ".join(f"{value} ({', '.join(who)})" for value, who in by_value.items())
+
+
+def notes(sweeps: Sequence[Conditions]) -> list[str]:
+    """Return a line for each sweep with runs of others in its experiment."""
+    said = []
+    for sweep in (sweep for sweep in sweeps if sweep.ignored):
+        runs = "run" if sweep.ignored == 1 else "runs"
+        verb = "is" if sweep.ignored == 1 else "are"
+        said.append(
+            f"{sweep.ignored} {runs} of another program in the experiment of {sweep.sweep} "
+            f"{verb} ignored."
+        )
+    return said

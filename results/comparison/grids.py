@@ -1,0 +1,121 @@
+"""Grids of a comparison: its scores and budgets, and the pairs of gates on a metric."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from gatelab.results.comparison import Comparison, lower_is_better
+from gatelab.results.comparison.inference import Pair
+from gatelab.results.comparison.statistics import ALPHA
+from gatelab.results.comparison.tables import Grid, metric_title, number, p_value
+
+MOST_METRICS = 12
+SHOWN = (
+    "gate/experts_per_example",
+    "gate/at_most_k",
+    "gate/entropy",
+    "gate/load_cv2",
+    "gate/dead_experts",
+    "gate/jaccard",
+    "gate/f1",
+    "time/train_seconds",
+)
+"""The gates' metrics in the table; all of them are in the CSV file."""
+MOST_COLUMNS = 5
+"""With more gates than this, they are the rows."""
+SHOWN_OF_MANY = ("test/loss", "gate/experts_per_example", "time/train_seconds")
+"""What the table shows of many gates, beside the means over targets."""
+
+
+def score_grid(comparison: Comparison, metrics: Sequence[str] = ()) -> Grid:
+    """Return scores and budgets: a row a metric, a column a gate; turned for many gates.
+
+    Args:
+        comparison: What to show.
+        metrics: Which; by default those that matter most.
+    """
+    turned = len(comparison.gates) > MOST_COLUMNS
+    gates = _ordered(comparison, [*metrics, "test/loss"][0]) if turned else comparison.gates
+    shown = metrics or shown_metrics(comparison)
+    if turned and not metrics:
+        shown = [m for m in shown if m in SHOWN_OF_MANY or m.startswith("test/mean/")]
+    rows = [[metric_title(m), *(_cell(comparison, gate, m) for gate in gates)] for m in shown]
+    rows += _budget_rows(comparison, gates)
+    if turned:  # with spaces a narrow column breaks its title instead of cutting it
+        rows = [[row[0].replace("_", " ").replace("/", " / "), *row[1:]] for row in rows]
+    grid = Grid(
+        f"{comparison.sweep}: {comparison.task}",
+        ("metric", *gates),
+        rows,
+        "mean ± half the 95% interval over seeds; bold: best; "
+        f"*: better than every other gate (paired t, Holm, p < {ALPHA})",
+    )
+    return grid.turned("gate") if turned else grid
+
+
+def shown_metrics(comparison: Comparison) -> list[str]:
+    """Return what the table shows: losses, then a few targets or means, then the gates'."""
+    metrics = comparison.metrics()
+    tests = [metric for metric in metrics if metric.startswith("test/")]
+    if len(tests) > MOST_METRICS:
+        tests = [m for m in tests if m == "test/loss" or m.startswith("test/mean/")]
+    return tests + [metric for metric in SHOWN if metric in metrics]
+
+
+def pair_grid(comparison: Comparison, metric: str, pairs: Sequence[Pair]) -> Grid:
+    """Return the pairs of gates on a metric; of many gates, those of the best one."""
+    best, shown = comparison.best(metric), pairs
+    if best is not None and len(comparison.gates) > MOST_COLUMNS:
+        shown = [pair for pair in pairs if best in (pair.first, pair.second)]
+    only = "" if len(shown) == len(pairs) else f"; the other pairs than {best}'s: --format json"
+    return Grid(
+        f"{metric_title(metric)}: pairs",
+        ("pair", "difference (BCa 95%)", "t", "Wilcoxon", "flips", "Welch", "smallest"),
+        [_pair_row(pair) for pair in shown],
+        f"p of the paired t, Wilcoxon's and sign-flip tests, Holm's correction for {len(pairs)} "
+        "pairs; of Welch's test one-sided, not paired, not corrected; smallest: the true "
+        "difference that t would find in 4 of 5 repetitions; BCa intervals of few seeds are too "
+        f"narrow{only}",
+    )
+
+
+def _pair_row(pair: Pair) -> list[str]:
+    tests = (pair.p_t_holm, pair.p_wilcoxon_holm, pair.p_permutation_holm, pair.p_welch)
+    return [
+        f"{pair.first} - {pair.second}",
+        _short(pair.difference)
+        + ("" if math.isnan(pair.low) else f" ({pair.low:.3g} to {pair.high:.3g})"),
+        *map(p_value, tests),
+        _short(pair.smallest),
+    ]
+
+
+def _short(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
+def _ordered(comparison: Comparison, metric: str) -> list[str]:
+    """Return the gates by their means, the best first, those without a score last."""
+    sign = 1 if lower_is_better(metric) else -1
+    means = {s.gate: sign * s.mean for s in comparison.scores if s.metric == metric}
+    means = {gate: mean for gate, mean in means.items() if not math.isnan(mean)}
+    return sorted(comparison.gates, key=lambda gate: means.get(gate, math.inf))
+
+
+def _cell(comparison: Comparison, gate: str, metric: str) -> str:
+    score = comparison.score(gate, metric)
+    if score is None:
+        return "-"
+    text = number(score.mean, score.high - score.mean)
+    if gate not in comparison.leaders(metric):
+        return text
+    return f"**{text}**" + ("*" if comparison.beats_all(metric, gate) else "")
+
+
+def _budget_rows(comparison: Comparison, gates: Sequence[str]) -> list[list[str]]:
+    budgets = {budget.gate: budget for budget in comparison.budgets}
+    shown = [budgets[gate] for gate in gates]
+    ends = [f"{b.finished}/{b.pruned}/{b.failed}" for b in shown]
+    seeds = [str(b.evaluated) if b.evaluated else "none" for b in shown]
+    return [["finished/pruned/failed", *ends], ["seeds evaluated", *seeds]]

@@ -1,0 +1,70 @@
+"""The best trials of a search as a grid and in words."""
+
+from __future__ import annotations
+
+import math
+
+from gatelab.results.comparison import lower_is_better
+from gatelab.results.comparison.best_trials import LOSS, BestTrials, Summary
+from gatelab.results.comparison.tables import Grid, metric_title, number, p_value, p_words
+
+
+def trial_grid(found: BestTrials, title: str) -> Grid:
+    """Return a row a gate, the best first."""
+    ranked = found.best()
+    without = [summary for summary in found.summaries if math.isnan(summary.mean)]
+    p = {test.second: test.p for test in found.tests if ranked and test.first == ranked[0].gate}
+    rows = [
+        [
+            summary.gate,
+            str(summary.trials),
+            str(summary.n),
+            "-" if math.isnan(summary.mean) else number(summary.mean, summary.error),
+            p_value(p.get(summary.gate, math.nan)),
+        ]
+        for summary in [*ranked, *without]
+    ]
+    return Grid(
+        f"{title}: the best {100 * found.share:.3g}% of trials",
+        ("gate", "trials", "summarised", metric_title(found.metric), "p"),
+        rows,
+        "mean ± standard error; p: Welch's one-sided t-test that the first gate is better, "
+        "not corrected",
+    )
+
+
+def trial_sentences(found: BestTrials) -> list[str]:
+    """Return in words which gate's best trials are best, and what that does not say."""
+    ranked = found.best()
+    if not ranked:
+        return ["There is no finished trial to summarise."]
+    said = [_best(found, ranked)] if len(ranked) > 1 else []
+    tests = [test for test in found.tests if test.first == ranked[0].gate]
+    said += [
+        f"That it is better than {test.second} "
+        + ("is" if test.significant else "is not")
+        + f" significant ({p_words(test.p)}, Welch's one-sided t-test)."
+        for test in tests
+        if not math.isnan(test.p)
+    ]
+    if any(summary.n == 1 for summary in ranked):
+        said.append("A single trial has no standard error, and no test.")
+    return [*said, _caveat(found)]
+
+
+def _best(found: BestTrials, ranked: list[Summary]) -> str:
+    extreme = "lowest" if lower_is_better(found.metric) else "highest"
+    first = ranked[0]
+    trials = "its best trial" if first.n == 1 else f"its best {first.n} trials"
+    return (
+        f"{first.gate} has the {extreme} {metric_title(found.metric)} over {trials} of "
+        f"{first.trials}, {first.mean:.4g}."
+    )
+
+
+def _caveat(found: BestTrials) -> str:
+    what = "the loss" if found.metric == LOSS else "from the validation split, as the loss"
+    return (
+        f"This is {what} that chose these trials, so it flatters every gate; the published "
+        "protocol reports their test loss, which a search here never reads."
+    )

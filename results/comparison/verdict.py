@@ -1,0 +1,154 @@
+"""The verdict: a comparison in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from gatelab.results.comparison import Comparison, Score, Test, has_direction, lower_is_better
+from gatelab.results.comparison.budgets import WAITING, Budget
+from gatelab.results.comparison.inference import smallest_difference, testable
+from gatelab.results.comparison.statistics import ALPHA, smallest_p
+from gatelab.results.comparison.tables import listed, metric_title, p_words
+
+MOST_SENTENCES = 5
+"""Of more gates than this, each is named in a list instead of a sentence of its own."""
+
+
+def sentences(comparison: Comparison, metric: str = "test/loss") -> list[str]:
+    """Return in words which gate is best, which differences are real, and which could be hidden."""
+    if not comparison.scores and all(b.note == WAITING for b in comparison.budgets):
+        return ["No gate has been evaluated yet, so there is nothing to compare but the budgets."]
+    said = [_missing(budget) for budget in comparison.budgets if budget.note or budget.lost]
+    leaders = comparison.leaders(metric)
+    if not leaders:
+        return [*said, _no_best(comparison, metric)]
+    said.append(_best(comparison, metric, leaders))
+    best = leaders[0]
+    tests = [t for t in comparison.against(metric, best) if t.other(best) not in leaders]
+    if len(tests) > MOST_SENTENCES:
+        said += _verdict_of_many(tests, best)
+    else:
+        said += [_verdict(comparison, test, best) for test in tests]
+    return said + _limits(comparison, metric, best)
+
+
+def _missing(budget: Budget) -> str:
+    if not budget.evaluated:
+        return f"{budget.gate} has no score: {budget.note}."
+    why = f" ({budget.note})" if budget.note else ""
+    return (
+        f"{budget.gate} is scored on the {budget.evaluated} of {budget.evaluated + budget.lost} "
+        f"seeds that did not fail{why}."
+    )
+
+
+def _no_best(comparison: Comparison, metric: str) -> str:
+    title = metric_title(metric)
+    if not has_direction(metric):
+        return f"{title} has no better and worse, so no gate is best."
+    return f"No gate has a {title}, so there is nothing to compare by it."
+
+
+def _best(comparison: Comparison, metric: str, leaders: Sequence[str]) -> str:
+    """Return which gate is best, or which ones are."""
+    title = metric_title(metric)
+    extreme = "lowest" if lower_is_better(metric) else "highest"
+    score = comparison.score(leaders[0], metric)
+    assert score is not None
+    value = f"{_with_interval(score)}, over {_seeds(score.n)}"
+    if sum(s.metric == metric for s in comparison.scores) == 1:
+        return f"{score.gate} is the only gate with a {title}: {value}."
+    if len(leaders) > 1:
+        return f"{listed(leaders)} are level with the {extreme} {title}, {score.mean:.4g}."
+    return f"{score.gate} has the {extreme} {title}, {value}."
+
+
+def _with_interval(score: Score) -> str:
+    if math.isnan(score.low):
+        return f"{score.mean:.4g}"
+    return f"{score.mean:.4g} (95% interval {score.low:.4g} to {score.high:.4g})"
+
+
+def _verdict(comparison: Comparison, test: Test, best: str) -> str:
+    """Return how far another gate is from the best one, and whether that is more than chance."""
+    other, gap = test.other(best), -test.lead(best)
+    if test.n == 0:
+        return f"{other} has no seed in common with {best}, so their difference is not tested."
+    side = f"{'higher' if gap > 0 else 'lower'} by {abs(gap):.3g}" if gap else "level on average"
+    if test.n == 1:
+        return f"{other}'s is {side}; one seed cannot tell that from chance."
+    if math.isnan(test.p_holm):
+        return f"{other}'s cannot be tested: it is not finite on every seed."
+    half = (test.high - test.low) / 2
+    bounds = sorted((abs(gap) - half, abs(gap) + half))
+    where = f" (95% interval {bounds[0]:.3g} to {bounds[1]:.3g}{_shared(comparison, test)})"
+    sign = "" if test.significant else "not "
+    verdict = f"{sign}significant, {p_words(test.p_holm)} after Holm's correction"
+    return f"{other}'s is {side}{where}: {verdict}."
+
+
+def _shared(comparison: Comparison, test: Test) -> str:
+    """Return the number of seeds of a pair where it is not all that both have."""
+    scores = (comparison.score(gate, test.metric) for gate in (test.first, test.second))
+    if all(score is not None and score.n == test.n for score in scores):
+        return ""
+    return f", over the {test.n} seeds that both have"
+
+
+def _verdict_of_many(tests: Sequence[Test], best: str) -> list[str]:
+    """Return which differences from the best gate are significant, in two sentences or three."""
+    kinds: dict[str, Callable[[Test], bool]] = {
+        "is significant": lambda test: test.significant,
+        "is not significant": lambda t: not t.significant and not math.isnan(t.p_holm),
+        "cannot be tested": lambda test: math.isnan(test.p_holm),
+    }
+    said = []
+    for words, holds in kinds.items():
+        names = [test.other(best) for test in tests if holds(test)]
+        if names:
+            whom = "every other gate" if len(names) == len(tests) else listed(names)
+            said.append(f"After Holm's correction its difference from {whom} {words}.")
+    return said
+
+
+def _limits(comparison: Comparison, metric: str, best: str) -> list[str]:
+    """Return what so few seeds cannot show."""
+    tests = [test for test in comparison.against(metric, best) if test.n > 1]
+    if not tests:
+        return []
+    seeds, pairs = max(test.n for test in tests), testable(comparison, metric)
+    hidden = {}
+    for test in (test for test in tests if not test.significant):
+        least = smallest_difference(comparison, metric, test.first, test.second)
+        if not math.isnan(least):
+            hidden[test.other(best)] = least
+    return [*([_hidden(hidden, seeds)] if hidden else []), *_powerless(seeds, pairs)]
+
+
+def _powerless(seeds: int, pairs: int) -> list[str]:
+    """Return that ranks and signs cannot decide, where they cannot."""
+    least = smallest_p(seeds)
+    if least * pairs < ALPHA:
+        return []
+    corrected = f", {min(1, least * pairs):.2g} corrected for {pairs} pairs" if pairs > 1 else ""
+    return [
+        f"With {_seeds(seeds)} the paired t-test decides: tests by ranks and by sign flips can "
+        f"never be significant (their smallest p is {least:.3g}{corrected})."
+    ]
+
+
+def _hidden(smallest: dict[str, float], seeds: int) -> str:
+    """Return how large a true difference must be to be found with 80% power."""
+    sizes = listed([f"{size:.2g} from {gate}" for gate, size in smallest.items()])
+    if len(smallest) > MOST_SENTENCES:
+        low, high = (pick(smallest, key=smallest.__getitem__) for pick in (min, max))
+        sizes = f"{smallest[low]:.2g} (from {low}) to {smallest[high]:.2g} (from {high})"
+    return (
+        f"With {_seeds(seeds)} a true difference must be {sizes} to be found significant in 4 of "
+        "5 repetitions; a smaller one stays hidden more often."
+    )
+
+
+def _seeds(n: int) -> str:
+    return f"{n} seed{'s' if n > 1 else ''}"

@@ -1,0 +1,46 @@
+"""A figure as an element of a page."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+
+from gatelab.results.figures.style import INK
+from matplotlib.figure import Figure
+
+JOINS = "stroke-linejoin: round; stroke-linecap: butt"
+
+
+def svg(figure: Figure, name: str, label: str) -> str:
+    """Return a figure as an SVG element that takes on the page's text colour.
+
+    Args:
+        figure: What to write.
+        name: Unique in the page; the element's ids begin with it.
+        label: What a reader who does not see is told.
+    """
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = _lean(text[text.index("<svg") :])
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
+    told = f'<svg role="img" aria-label="{html.escape(label)}" style="{JOINS}"'
+    text = text.replace("<svg", told, 1)
+    return re.sub(re.escape(INK), "currentColor", text, flags=re.IGNORECASE)
+
+
+def _lean(text: str) -> str:
+    """Return matplotlib's SVG without what a page does not need, half as long."""
+    text = re.sub(r"<(metadata|style).*?</\1>", "", text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text).replace("xlink:href", "href")
+    text = re.sub(r'(<(?:g|image)\b[^>]*?) id="[^"]*"', r"\1", text)  # to which nothing refers
+    text = re.sub(r"\n\s*", "", text)
+    return re.sub(r' (?:d|x|y|transform)="[^"]*"', _rounded, text)
+
+
+def _rounded(attribute: re.Match[str]) -> str:
+    """Return coordinates to a hundredth of a point."""
+    return re.sub(
+        r"\d+\.\d{3,}", lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), attribute[0]
+    )

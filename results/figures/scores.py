@@ -1,0 +1,107 @@
+"""Scores by gate: every seed as a point, the mean and its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from gatelab.results.comparison import Comparison
+from gatelab.results.comparison.statistics import mean_interval
+from gatelab.results.figures.style import INK, WIDTH, Look, fit, grid, looks
+from gatelab.results.report.costs import COSTS, Values, costs
+from gatelab.tracking.runs import SweepRecord
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+LOSS = "test/loss"
+ROW = 0.3
+"""Inches of height for a gate."""
+MOST_PANELS = 3
+
+
+def scores(comparison: Comparison) -> Figure | None:
+    """Draw the test loss and the first means over targets, the gate of the lowest loss on top."""
+    metrics = [m for m in comparison.metrics() if m == LOSS or m.startswith("test/mean/")]
+    if not metrics:
+        return None
+    values = {metric: _values(comparison, metric) for metric in metrics[:MOST_PANELS]}
+    gates = _order(comparison, metrics[0])
+    titles = {metric: metric.replace("/", " ") for metric in values}
+    return _panels(values, titles, gates, looks(comparison.gates))
+
+
+def differences(comparison: Comparison) -> Figure | None:
+    """Draw how much higher every gate's test loss is than the best gate's, seed by seed."""
+    best, values = comparison.best(LOSS), _values(comparison, LOSS)
+    gates = [gate for gate in _order(comparison, LOSS) if gate != best]
+    if best is None or not gates:
+        return None
+    apart = {gate: _minus(values[gate], values[best]) for gate in gates}
+    title = f"test loss, minus that of {best} with the same seed"
+    figure = _panels({LOSS: apart}, {LOSS: title}, gates, looks(comparison.gates))
+    figure.axes[0].axvline(0, color=INK, linewidth=0.8)
+    return figure
+
+
+def cost(record: SweepRecord) -> Figure | None:
+    """Draw what a gate costs: seconds of training, and parameters."""
+    values = costs(record)
+    gates = [gate for gate in record.gates if any(gate in found for found in values.values())]
+    if not gates:
+        return None
+    figure = _panels(values, COSTS, gates, looks(record.gates))
+    for axes, metric in zip(figure.axes, values, strict=True):
+        if axes.get_xscale() == "linear":
+            highest = max(v for seeds in values[metric].values() for v in seeds.values())
+            axes.set_xlim(0, 1.08 * highest)  # from 0, so that lengths compare
+        if metric.startswith("model/"):
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    return figure
+
+
+def _values(comparison: Comparison, metric: str) -> Values:
+    return {s.gate: s.values for s in comparison.scores if s.metric == metric}
+
+
+def _order(comparison: Comparison, metric: str) -> list[str]:
+    """Return the gates that have a score, the lowest mean first."""
+    means = {s.gate: s.mean for s in comparison.scores if s.metric == metric}
+    return sorted(means, key=lambda gate: (np.isnan(means[gate]), means[gate]))
+
+
+def _minus(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+    return {seed: first[seed] - second[seed] for seed in first if seed in second}
+
+
+def _panels(
+    values: Mapping[str, Values],
+    titles: Mapping[str, str],
+    gates: Sequence[str],
+    look: Mapping[str, Look],
+) -> Figure:
+    """Draw a panel a metric, a row a gate."""
+    count, height = len(values), 0.6 + ROW * len(gates)
+    figure, panels = grid(count, count, WIDTH / count, height, sharey=True)
+    for axes, (metric, by_gate) in zip(panels, values.items(), strict=True):
+        for row, gate in enumerate(gates):
+            _row(axes, row, list(by_gate.get(gate, {}).values()), look[gate])
+        drawn = [v for gate in gates for v in by_gate.get(gate, {}).values()]
+        fit(axes, "x", drawn, 4 if count > 1 else 7)
+        axes.set_xlabel(titles[metric])
+        axes.grid(axis="x")
+    panels[0].set_yticks(range(len(gates)), gates)
+    panels[0].set_ylim(len(gates) - 0.5, -0.5)
+    return figure
+
+
+def _row(axes: Axes, row: int, values: Sequence[float], look: Look) -> None:
+    """Draw a gate's seeds below each other, always in the same order, and their mean on top."""
+    if not values:
+        return
+    mean, low, high = mean_interval(values)
+    if len(set(values)) > 1:
+        heights = row + np.linspace(-0.24, 0.24, len(values))
+        axes.plot(values, heights, ".", color=look.color, alpha=0.7, markersize=6, mew=0)
+        axes.plot([low, high], [row, row], color=INK, linewidth=1)
+    axes.plot(mean, row, look.marker, color=look.color, markersize=6, mec=INK, mew=0.6)

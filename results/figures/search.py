@@ -1,0 +1,81 @@
+"""The search of each gate: best so far, the hyperparameters' importance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from gatelab.results.figures.panels import BEHIND, by_gate
+from gatelab.results.figures.style import WIDTH, Look, fit, grid, looks, whole
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+
+def best_so_far(trials: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
+    """Draw the lowest objective among the finished trials by how many trials had ended."""
+    courses = {gate: _lowest(trials[trials["gate"] == gate]) for gate in gates}
+    drawn = [gate for gate in gates if courses[gate]["lowest"].notna().any()]
+    if not drawn:
+        return None
+    look = looks(gates)
+    figure, panels = by_gate(
+        drawn,
+        lambda axes, gate: _steps(axes, courses[gate], look[gate], gate),
+        lambda axes, gate: axes.step(
+            courses[gate].index, courses[gate]["lowest"], where="post", **BEHIND
+        ),
+        "trials spent",
+        "validation loss",
+    )
+    for axes in panels:
+        fit(axes, "y", np.concatenate([courses[gate]["objective"] for gate in drawn]))
+        whole(axes.xaxis)
+    return figure
+
+
+def _lowest(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return finished objectives and their lowest so far by the count of trials that ended."""
+    ended = trials[trials["end"].isin(["finished", "pruned", "failed"])].sort_values("number")
+    ended.index = pd.RangeIndex(1, len(ended) + 1)
+    objective = ended["objective"].where(ended["end"] == "finished").replace(math.inf, math.nan)
+    return pd.DataFrame({"objective": objective, "lowest": objective.cummin().ffill()})
+
+
+def _steps(axes: Axes, course: pd.DataFrame, look: Look, gate: str) -> None:
+    axes.step(course.index, course["lowest"], where="post", color=look.color, label=gate)
+    axes.plot(
+        course.index,
+        course["objective"],
+        look.marker,
+        color=look.color,
+        alpha=0.6,
+        markersize=4.5,
+        markeredgewidth=0,
+    )
+
+
+def importance(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
+    """Draw how much of the objective's variation each hyperparameter accounts for, by gate."""
+    found = {gate: table[table["gate"] == gate] for gate in gates}
+    found = {gate: rows.sort_values("importance") for gate, rows in found.items() if len(rows)}
+    if not found:
+        return None
+    columns = min(3, len(found))
+    most = max(len(rows) for rows in found.values())
+    height = 0.6 + 0.22 * most
+    figure, panels = grid(len(found), columns, WIDTH / columns, height, sharex=True)
+    for axes, (gate, rows) in zip(panels, found.items(), strict=True):
+        bars = axes.barh(range(len(rows)), rows["importance"], color=looks(gates)[gate].color)
+        axes.bar_label(bars, [f"{value:.2f}" for value in rows["importance"]], padding=3, size=8)
+        axes.set_yticks(range(len(rows)), [short(name) for name in rows["hyperparameter"]])
+        axes.set(xlim=(0, 1.18), ylim=(len(rows) - most - 0.7, len(rows) - 0.3), xticks=[0, 0.5, 1])
+        axes.set_title(gate, loc="left")
+    figure.supxlabel("importance", fontsize=9)
+    return figure
+
+
+def short(name: str) -> str:
+    """Return a hyperparameter's name without its part of the spec."""
+    return name.rpartition(".")[2]

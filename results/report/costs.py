@@ -1,0 +1,26 @@
+"""What a gate costs: training time and parameters, from the runs of the evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gatelab.tracking.runs import SweepRecord
+
+COSTS = {
+    "time/train_seconds": "training seconds a seed",
+    "model/gate_parameters": "parameters of the gates",
+    "model/parameters": "parameters in all",
+}
+
+Values = Mapping[str, Mapping[str, float]]
+"""Gate to seed to value."""
+
+
+def costs(record: SweepRecord) -> dict[str, Values]:
+    """Return what is recorded of ``COSTS``, over the seeds that finished."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for run in (run for run in record.of("evaluate") if run.end == "finished"):
+        for metric in (metric for metric in COSTS if metric in run.metrics):
+            seeds = found.setdefault(metric, {}).setdefault(run.gate, {})
+            seeds[run.tags.get("seed", run.run_id)] = run.metrics[metric]
+    return {metric: found[metric] for metric in COSTS if metric in found}

@@ -1,0 +1,35 @@
+"""A report as files: a page, every figure and every table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gatelab.results.figures.album import all_figures
+from gatelab.results.figures.style import save
+from gatelab.results.report.frames import frames
+from gatelab.results.report.page import render
+from gatelab.results.report.review import Review
+
+
+def write_report(review: Review, folder: str | Path) -> list[Path]:
+    """Write ``report.html``, ``figures/*.png`` and ``tables/*.csv``; return what was written.
+
+    Figures and tables that have nothing to show are not written; the page says why. What another
+    call left in the folder is overwritten, or stays.
+    """
+    folder = Path(folder)
+    for part in ("figures", "tables"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    plates = all_figures(review)
+    page = folder / "report.html"
+    page.write_text(render(review, plates), encoding="utf-8")
+    written = [page]
+    for plate in plates:
+        if plate.figure is not None:
+            plate.figure.set_layout_engine("none")  # it is laid out, as the page has it
+            written.append(folder / "figures" / f"{plate.name}.png")
+            save(plate.figure, written[-1])
+    for name, frame in frames(review).items():
+        written.append(folder / "tables" / f"{name}.csv")
+        frame.to_csv(written[-1], index=False)
+    return written

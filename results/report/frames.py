@@ -1,0 +1,66 @@
+"""The tables of a report as numbers, for files that other programs read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pandas as pd
+from gatelab.results.comparison.inference import pairwise
+from gatelab.results.report.costs import costs
+from gatelab.results.report.grids import LOSS, configuration
+from gatelab.results.report.review import Review
+
+
+def frames(review: Review) -> dict[str, pd.DataFrame]:
+    """Return every table by the name of its file.
+
+    ``scores`` holds all metrics by gate, ``pairs`` what can be said of pairs on the test loss,
+    ``budgets`` and ``failures`` the search, ``selected`` the evaluated configurations, ``costs``
+    time and parameters; the rest is what the figures are drawn from.
+    """
+    comparison = review.comparison
+    known = LOSS in comparison.metrics()
+    found = {
+        "scores": comparison.to_frame(),
+        "pairs": pd.DataFrame(map(asdict, pairwise(comparison, LOSS) if known else ())),
+        "budgets": _budgets(review),
+        "failures": _failures(review),
+        "selected": _selected(review),
+        "costs": _costs(review),
+        "trials": review.trials,
+        "curves": review.curves,
+        "weights": review.weights,
+        "importance": review.importance,
+    }
+    return {name: frame for name, frame in found.items() if len(frame)}
+
+
+def _budgets(review: Review) -> pd.DataFrame:
+    columns = ["gate", "finished", "pruned", "failed", "evaluated", "lost", "note"]
+    rows = [[getattr(b, column) for column in columns] for b in review.comparison.budgets]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _failures(review: Review) -> pd.DataFrame:
+    budgets = review.comparison.budgets
+    rows = [(b.gate, why, count) for b in budgets for why, count in b.reasons.items()]
+    return pd.DataFrame(rows, columns=["gate", "reason", "trials"])
+
+
+def _costs(review: Review) -> pd.DataFrame:
+    rows = [
+        (gate, metric, seed, value)
+        for metric, by_gate in costs(review.record).items()
+        for gate, seeds in by_gate.items()
+        for seed, value in seeds.items()
+    ]
+    return pd.DataFrame(rows, columns=["gate", "metric", "seed", "value"])
+
+
+def _selected(review: Review) -> pd.DataFrame:
+    rows = [
+        (gate, name, value)
+        for gate in review.record.gates
+        for name, value in configuration(review.record, gate).items()
+    ]
+    return pd.DataFrame(rows, columns=["gate", "hyperparameter", "value"])

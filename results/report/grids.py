@@ -1,0 +1,218 @@
+"""The tables of a report's page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from gatelab.results.comparison import Comparison
+from gatelab.results.comparison.budgets import Budget
+from gatelab.results.comparison.grids import MOST_COLUMNS, pair_grid, score_grid
+from gatelab.results.comparison.inference import pairwise
+from gatelab.results.comparison.statistics import mean_interval
+from gatelab.results.comparison.tables import Grid, number
+from gatelab.results.report.costs import COSTS, costs
+from gatelab.results.report.meanings import MEANINGS
+from gatelab.tracking.runs import SweepRecord
+
+LOSS = "test/loss"
+A_BLOCK = 6
+"""Of many gates' metrics, so many stand side by side."""
+EQUALS = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
+PARTS = {"gate.": "of the gate", "optimizer.": "of the optimiser", "model.": "of the model"}
+
+
+def predictive(comparison: Comparison) -> list[Grid]:
+    """Return the test metrics by gate: loss, means over targets, and targets."""
+    names = {m: m.split("/", 1)[1] for m in comparison.metrics() if m.startswith("test/")}
+    names = {metric: name.replace("/", ": ") for metric, name in names.items()}
+    grid = Grid(
+        "Test metrics",
+        _gates(comparison),
+        _scores(comparison, names),
+        "Mean over the evaluation's seeds ± half its 95% interval (Student's t). Bold: the best "
+        "mean. *: better than every other gate (paired t-tests by seed, Holm's correction for "
+        "the pairs of gates within a metric, p < 0.05).",
+    )
+    return _blocks(grid)
+
+
+def selection(comparison: Comparison, record: SweepRecord) -> list[Grid]:
+    """Return how gates select experts, over all targets."""
+    names = {m: m.split("/", 1)[1] for m in comparison.metrics() if m.startswith("gate/")}
+    order = {name: index for index, name in enumerate(MEANINGS)}
+    names = {metric: name for metric, name in names.items() if "/" not in name}
+    names = dict(sorted(names.items(), key=lambda item: order.get(item[1], len(order))))
+    grid = Grid(
+        "Expert selection",
+        _gates(comparison),
+        [*_scores(comparison, names), *_agreement(comparison, record)],
+        "Mean over the evaluation's seeds ± half its 95% interval, on the test split. No value is "
+        "better as such, so none is bold.",
+    )
+    return _blocks(grid)
+
+
+def _gates(comparison: Comparison) -> Sequence[str]:
+    """Return the columns of scores: the gates, many of them from the best to the worst."""
+    return _by_metric(score_grid(comparison)).columns
+
+
+def _scores(comparison: Comparison, names: Mapping[str, str]) -> list[list[str]]:
+    """Return a row for each of the metrics, which have other names here.
+
+    The budgets are left out: they have a table of their own.
+    """
+    grid = _by_metric(score_grid(comparison, list(names)))
+    found = [dict(zip(grid.columns, row, strict=True)) for row in grid.rows]
+    gates = _gates(comparison)[1:]
+    return [
+        [name, *(row[gate] for gate in gates)]
+        for name, row in zip(names.values(), found, strict=False)
+    ]
+
+
+def _by_metric(grid: Grid) -> Grid:
+    return grid if grid.columns[0] == "metric" else grid.turned("metric")
+
+
+def _agreement(comparison: Comparison, record: SweepRecord) -> list[list[str]]:
+    """Return the row of the one metric that is not a seed's but of all of them."""
+    found = {run.gate: run.metrics.get("gate/seed_agreement") for run in record.of("gate")}
+    if all(value is None for value in found.values()):
+        return []
+    values = [found.get(gate) for gate in _gates(comparison)[1:]]
+    return [["seed_agreement", *("-" if value is None else f"{value:.3f}" for value in values)]]
+
+
+def _blocks(grid: Grid) -> list[Grid]:
+    """Return a table, or where gates are many several with gates as rows and few columns each."""
+    if not grid.rows or len(grid.columns) - 1 <= MOST_COLUMNS:
+        return [grid] if grid.rows else []
+    parts = [grid.rows[start : start + A_BLOCK] for start in range(0, len(grid.rows), A_BLOCK)]
+    first, *others = (replace(grid, rows=part).turned("gate") for part in parts)
+    title = f"{grid.title}, continued"
+    return [first, *(replace(part, title=title, caption="") for part in others)]
+
+
+def pairs(comparison: Comparison) -> list[Grid]:
+    """Return the pairs of gates on the test loss: of many gates, those of the best one."""
+    if LOSS not in comparison.metrics():
+        return []
+    found = pairwise(comparison, LOSS)
+    if not found:
+        return []
+    grid = pair_grid(comparison, LOSS, found)
+    best = comparison.best(LOSS)
+    others = "" if len(grid.rows) == len(found) else f" Only pairs with {best}; all: pairs.csv."
+    caption = (
+        "Difference: mean of first - second over the seeds that both have, with its 95% interval "
+        "(BCa bootstrap). t, Wilcoxon, flips: p-values of the paired t-test, which decides, of "
+        "Wilcoxon's signed-rank test and of the sign-flip permutation test, after Holm's "
+        f"correction for {len(found)} pairs. Welch: one-sided, not paired, not corrected. "
+        "Smallest: the true difference that the t-test would find in 4 of 5 repetitions." + others
+    )
+    return [replace(grid, title="Test loss, pair by pair", caption=caption)]
+
+
+def budgets(comparison: Comparison) -> Grid:
+    """Return what became of every gate's search and evaluation, and why trials failed."""
+    rows = [
+        [
+            budget.gate,
+            *map(str, (budget.trials, budget.finished, budget.pruned, budget.failed)),
+            str(budget.evaluated),
+            _wrong(budget),
+        ]
+        for budget in comparison.budgets
+    ]
+    return Grid(
+        "Budget of the search",
+        ("gate", "trials", "finished", "pruned", "failed", "seeds", "what went wrong"),
+        rows,
+        "Every gate has the same budget; pruned and failed trials count against it. Seeds: those "
+        "of the evaluation that finished.",
+    )
+
+
+def _wrong(budget: Budget) -> str:
+    """Return why trials failed, the most frequent reason first, and why seeds are missing."""
+    reasons = sorted(budget.reasons.items(), key=lambda item: -item[1])
+    said = [f"{count} × {why or 'unknown'}" for why, count in reasons]
+    if budget.note and not any(why and why in budget.note for why in budget.reasons):
+        said.append(budget.note)
+    return "; ".join(said) or "nothing"
+
+
+def selected(record: SweepRecord) -> list[Grid]:
+    """Return the configuration of every gate that was evaluated."""
+    chosen = {gate: configuration(record, gate) for gate in record.gates}
+    if not any(chosen.values()):
+        return []
+    rows = [[gate, *(_settings(values, part) for part in PARTS)] for gate, values in chosen.items()]
+    caption = "What the search selected, or the spec fixed, and the evaluation trained afresh."
+    return [Grid("Selected configurations", ("gate", *PARTS.values()), rows, caption)]
+
+
+def configuration(record: SweepRecord, gate: str) -> dict[str, str]:
+    """Return the hyperparameters with which a gate was evaluated, by the spec's names."""
+    runs = record.of("gate", gate)
+    return {name: value for run in runs for name, value in run.params.items() if "." in name}
+
+
+def _settings(values: Mapping[str, str], part: str) -> str:
+    found = {n.removeprefix(part): v for n, v in values.items() if n.startswith(part)}
+    return ", ".join(f"{name}{EQUALS}{_short(value)}" for name, value in found.items()) or "-"
+
+
+def _short(value: str) -> str:
+    """Return a real number with four digits, anything else as it is."""
+    try:
+        return value if value.lstrip("-").isdigit() else f"{float(value):.4g}"
+    except ValueError:
+        return value
+
+
+def cost(record: SweepRecord) -> list[Grid]:
+    """Return time and parameters by gate, as far as they are recorded."""
+    found = costs(record)
+    rows = [
+        [gate, *(_mean(values.get(gate, {})) for values in found.values())]
+        for gate in record.gates
+        if any(gate in values for values in found.values())
+    ]
+    caption = (
+        "Mean over the seeds ± half its 95% interval. Training time is a seed's share of the time "
+        "that all seeds of a gate trained together; parameters are those that are learned."
+    )
+    columns = ["gate", *(COSTS[metric] for metric in found)]
+    return [Grid("Time and parameters", columns, rows, caption)] if rows else []
+
+
+def _mean(values: Mapping[str, float]) -> str:
+    mean, _, high = mean_interval(list(values.values()))
+    if math.isnan(mean):
+        return "-"
+    return f"{mean:,.0f}" if mean.is_integer() else number(mean, high - mean)
+
+
+def how(record: SweepRecord, comparison: Comparison) -> Grid:
+    """Return what the result depends on beside the spec."""
+    run = record.run
+    params, tags = (run.params, run.tags) if run else ({}, {})
+    (under,) = comparison.conditions
+    rows = [
+        ("task", " ".join([under.task, *(f"{k}={v}" for k, v in under.options.items())])),
+        ("data", f"{under.data} (fingerprint)" if under.data else ""),
+        *((part, _settings(params, f"{part}.")) for part in ("search", "training", "evaluation")),
+        ("seeds evaluated", ", ".join(under.seeds)),
+        ("versions", _settings(tags, "version.")),
+        ("git commit", tags.get("git.commit", "")),
+        ("machine", _settings(tags, "machine.")),
+        ("record", under.uri),
+    ]
+    if comparison.ignored:
+        rows.append(("left out", f"{comparison.ignored} runs of other programs in its experiment"))
+    said = [[key, value if value not in ("", "-") else "not recorded"] for key, value in rows]
+    return Grid("Conditions", ("what", "value"), said)

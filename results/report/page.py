@@ -1,0 +1,118 @@
+"""The page of a report: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gatelab.results.comparison.tables import BOLD, Grid
+from gatelab.results.comparison.verdict import sentences
+from gatelab.results.figures.album import Plate
+from gatelab.results.figures.inline import svg
+from gatelab.results.report import grids
+from gatelab.results.report.meanings import MEANINGS
+from gatelab.results.report.review import Review
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
+
+Block = Grid | Plate | Mapping[str, str]
+"""A table, a figure, or metrics and what they mean."""
+NUMBER = re.compile(r"(?:[-\d\s.,+<±()*e]|to)+|nan|none")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page."""
+
+    key: str
+    title: str
+    blocks: Sequence[Block]
+
+
+def render(review: Review, plates: Sequence[Plate]) -> str:
+    """Return the page of a review with its figures."""
+    comparison = review.comparison
+    return _template().render(
+        sweep=comparison.sweep,
+        task=comparison.task,
+        running=comparison.running,
+        verdict=sentences(comparison),
+        sections=_sections(review, plates),
+        how=grids.how(review.record, comparison),
+        spec=review.spec,
+    )
+
+
+def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
+    comparison, record = review.comparison, review.record
+    selection = grids.selection(comparison, record)
+    named = {name for grid in selection for name in (*grid.columns, *(r[0] for r in grid.rows))}
+    meanings = {metric: meaning for metric, meaning in MEANINGS.items() if metric in named}
+    blocks: dict[str, Sequence[Block]] = {
+        "Predictive performance": [
+            *grids.predictive(comparison),
+            *_of(plates, "scores", "differences"),
+            *grids.pairs(comparison),
+        ],
+        "Expert selection": [
+            *selection,
+            *([meanings] if meanings else []),
+            *_of(plates, "weights", "overlap", "load"),
+        ],
+        "Training": _of(plates, "curves", "experts_per_example", "weight_change"),
+        "Search": [
+            grids.budgets(comparison),
+            *_of(plates, "search"),
+            *grids.selected(record),
+            *_of(plates, "importance", "slices"),
+        ],
+        "Cost": [*grids.cost(record), *_of(plates, "cost")],
+    }
+    return [Section(_key(title), title, found) for title, found in blocks.items()]
+
+
+def _key(title: str) -> str:
+    return title.lower().replace(" ", "-") + "-section"
+
+
+def _of(plates: Sequence[Plate], *subjects: str) -> list[Plate]:
+    """Return the plates of a few subjects; those that are absent for one reason become one."""
+    chosen = [plate for plate in plates if plate.name.partition("-")[0] in subjects]
+    absent: dict[str, list[str]] = {}
+    for plate in (plate for plate in chosen if plate.figure is None):
+        absent.setdefault(plate.caption, []).append(plate.title)
+    joined = [Plate("", "; ".join(titles), why, None) for why, titles in absent.items()]
+    return [plate for plate in chosen if plate.figure] + joined
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"cell": _cell, "sides": _sides, "svg": _svg}
+    return environment.get_template("page.html.j2")
+
+
+def _sides(grid: Grid) -> list[str]:
+    """Return where each column is aligned: numbers to the right, words to the left."""
+    columns = list(zip(*grid.rows, strict=True))[1:]
+    numbers = [all(NUMBER.fullmatch(cell) for cell in column) for column in columns]
+    return ["left", *("right" if number else "left" for number in numbers)]
+
+
+def _cell(text: str) -> Markup:
+    """Return a cell with bold, a star that hangs, and minus signs."""
+    found = re.sub(r"(?<![^\s(])-(?=[\d.])", "\N{MINUS SIGN}", str(escape(text)))
+    found = BOLD.sub(r"<strong>\1</strong>", found)
+    return Markup(re.sub(r"\*$", '<span class="star">*</span>', found))
+
+
+def _svg(plate: Plate) -> Markup:
+    assert plate.figure is not None
+    return Markup(svg(plate.figure, plate.name, plate.title))

@@ -1,0 +1,125 @@
+"""A review: all that a report on a sweep is made of, read from its record alone."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import pandas as pd
+from gatelab.results.comparison import Comparison, compare_runs
+from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep
+from gatelab.tracking.runs import RunRecord, SweepRecord
+
+CURVES = ("train/loss", "val/loss", "gate/experts_per_example", "gate/weight_change")
+"""Metrics of which a report shows the course over the epochs."""
+WEIGHTS = "weights.csv"
+"""A gate's artifact: the columns are those of :attr:`Review.weights`, without the gate."""
+TRIAL_COLUMNS = ["gate", "number", "end", "epoch", "objective"]
+CURVE_COLUMNS = ["gate", "seed", "epoch", "metric", "value"]
+WEIGHT_COLUMNS = ["gate", "seed", "target", "group", "expert", "weight", "load"]
+IMPORTANCE_COLUMNS = ["gate", "hyperparameter", "importance"]
+
+
+@dataclass(frozen=True)
+class Review:
+    """A sweep's comparison, and tables of what lies behind it."""
+
+    comparison: Comparison
+    record: SweepRecord
+    """With all trials."""
+    spec: str
+    """As YAML, every default written out; empty where the store has none."""
+    trials: pd.DataFrame
+    """Search: ``gate, number, end, epoch, objective``, and a column for each hyperparameter.
+
+    ``objective`` is the lowest validation loss, of a pruned trial until then. Hyperparameters are
+    named as in the spec (``gate.gamma``, ``optimizer.learning_rate``); numbers are numbers.
+    """
+    curves: pd.DataFrame
+    """Evaluation: ``gate, seed, epoch, metric, value`` for the metrics of ``CURVES``."""
+    weights: pd.DataFrame
+    """Evaluation: ``gate, seed, target, group, expert, weight, load``.
+
+    ``weight`` is the mean over the test split, ``load`` the share of its examples that use the
+    expert, ``group`` the target's planted group, or NaN.
+    """
+    importance: pd.DataFrame
+    """Search: ``gate, hyperparameter, importance``, which add up to 1 in a gate."""
+
+
+def read_review(uri: str, sweep: str) -> Review:
+    """Read a sweep from its record.
+
+    Raises:
+        LookupError: If the store knows no such sweep.
+    """
+    record = read_sweep(uri, sweep, trials=True)
+    spec = read_artifact(uri, record.run.run_id, "spec.yaml") if record.run else None
+    return Review(
+        compare_runs(record),
+        record,
+        (spec or b"").decode(),
+        _trials(record),
+        _curves(uri, record),
+        _weights(uri, record),
+        _importance(record),
+    )
+
+
+def _trials(record: SweepRecord) -> pd.DataFrame:
+    rows = [
+        {
+            "gate": run.gate,
+            "number": int(run.tags.get("trial", -1)),
+            "end": run.end or "running",
+            "epoch": int(run.tags.get("end.epoch", 0)),
+            "objective": run.metrics.get("objective", run.metrics.get("val/loss", float("nan"))),
+            **{name: _value(text) for name, text in run.params.items() if "." in name},
+        }
+        for run in record.of("search")
+    ]
+    frame = pd.DataFrame(rows, columns=None if rows else TRIAL_COLUMNS)
+    return frame.sort_values(["gate", "number"], ignore_index=True)
+
+
+def _curves(uri: str, record: SweepRecord) -> pd.DataFrame:
+    rows = []
+    for run in record.of("evaluate"):
+        last = int(run.tags.get("end.epoch", 10**9))  # after it stands what the best weights gave
+        for metric in (metric for metric in CURVES if metric in run.metrics):
+            points = history(uri, run.run_id, metric)
+            rows += [(run.gate, _seed(run), e, metric, v) for e, v in points if e <= last]
+    return pd.DataFrame(rows, columns=CURVE_COLUMNS)
+
+
+def _weights(uri: str, record: SweepRecord) -> pd.DataFrame:
+    tables = []
+    for run in record.of("gate"):
+        content = read_artifact(uri, run.run_id, WEIGHTS)
+        if content is not None:
+            tables.append(pd.read_csv(io.BytesIO(content), dtype={"seed": str, "target": str}))
+            tables[-1].insert(0, "gate", run.gate)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=WEIGHT_COLUMNS)
+
+
+def _importance(record: SweepRecord) -> pd.DataFrame:
+    start = "importance/"
+    rows = [
+        (run.gate, metric.removeprefix(start), value)
+        for run in record.of("gate")
+        for metric, value in run.metrics.items()
+        if metric.startswith(start)
+    ]
+    return pd.DataFrame(rows, columns=IMPORTANCE_COLUMNS)
+
+
+def _seed(run: RunRecord) -> str:
+    return run.tags.get("seed", run.run_id)
+
+
+def _value(text: str) -> float | str:
+    """Return a param as the number that it is, or as it stands."""
+    try:
+        return float(text)
+    except ValueError:
+        return text

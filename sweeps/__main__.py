@@ -1,5 +1,0 @@
-"""``python -m sweeps`` is ``gatelab``."""
-
-from sweeps.cli import main
-
-main()

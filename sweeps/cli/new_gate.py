@@ -1,0 +1,114 @@
+"""A package of a user's own gate, which passes every check before a line is changed."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from string import Template
+
+from gatelab.gates.gate import gates
+
+GATE = Template('''"""The gate $name."""
+
+from __future__ import annotations
+
+from optuna.distributions import FloatDistribution
+from torch import Tensor
+
+from gatelab.gates import Gate, Logits, Routing, check_positive, register_gate
+
+
+@register_gate("$name")
+class ${cls}(Gate):
+    """Weighs experts by a softmax of linear logits, sharper at a lower temperature.
+
+    Source: where the gate is from, with its equation.
+    """
+
+    search_space = {"temperature": FloatDistribution(0.1, 10.0, log=True)}
+    temperature: Tensor
+
+    def __init__(self, in_features: int, num_experts: int, *, temperature: float = 1.0) -> None:
+        """Make the gate; ``temperature`` is above 0."""
+        super().__init__(in_features, num_experts)
+        check_positive(temperature=temperature)
+        self.register_hyperparameters(temperature=temperature)
+        self.logits = Logits(in_features, num_experts, static=False, bias=True)
+
+    def forward(self, x: Tensor) -> Routing:
+        """Route ``(batch, in_features)``, for one target."""
+        logits = self.logits(x) / self.temperature
+        weights = logits.softmax(-1)
+        return Routing(weights, weights.new_zeros(()), logits=(logits,))
+''')
+
+TEST = Template('''"""The conformance suite of gates, one case a check."""
+
+from gatelab.gates.check import check_gate
+
+test_$name = check_gate("$name:$name")
+''')
+
+PYPROJECT = Template("""[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "$name"
+version = "0.1.0"
+description = "The gate $name for gatelab."
+readme = "README.md"
+requires-python = ">=3.11"
+dependencies = ["gatelab"]
+
+[project.entry-points."gatelab.gates"]
+$name = "$name:$cls"
+
+[tool.setuptools]
+py-modules = ["$name"]
+""")
+
+README = Template("""# $name
+
+A gate for gatelab. It is in `$name.py`; `test_$name.py` checks it.
+
+    gatelab check gate $name:$name   # a line a check, with the likely cause of each failure
+    python -m pytest                 # the same, a case a check
+    pip install .                    # enters it as `$name` for every sweep
+
+In a spec it is `gates: [$name]`, or without an install, from this folder, `gates: ["$name:$name"]`.
+""")
+
+
+def write_gate(name: str, where: Path) -> Path:
+    """Write the package into a new folder of its name.
+
+    Args:
+        name: The gate's, its module's and its package's name.
+        where: The folder that gets the new one.
+
+    Raises:
+        ValueError: If the name cannot be all that, or is taken.
+    """
+    _check_name(name, where)
+    folder = where / name
+    folder.mkdir()
+    words = {"name": name, "cls": "".join(part.title() for part in name.split("_")) + "Gate"}
+    files = {f"{name}.py": GATE, f"test_{name}.py": TEST}
+    for file, template in {**files, "pyproject.toml": PYPROJECT, "README.md": README}.items():
+        (folder / file).write_text(template.substitute(words))
+    return folder
+
+
+def _check_name(name: str, where: Path) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(
+            f"a gate's name must be lower-case letters, digits and `_`, but got {name!r}."
+        )
+    if name in gates.names():
+        raise ValueError(f"gate {name!r} is there already: `gatelab show gate {name}` shows it.")
+    if (where / name).exists():
+        raise ValueError(f"{where / name} is there already; choose another name or folder.")
+    if importlib.util.find_spec(name) is not None:
+        raise ValueError(f"{name!r} is the name of an installed module; choose another name.")

@@ -1,0 +1,61 @@
+"""Provenance: what a result depends on beside its spec."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+
+import torch
+from gatelab.tasks.task import Task
+
+PACKAGES = ("gatelab", "torch", "optuna", "ray", "mlflow")
+
+
+def provenance(task: Task) -> dict[str, str]:
+    """Return versions, commit, machine and data as tags."""
+    return {**versions(), **commit(), **machine(), "data": fingerprint(task)}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes, searches and records."""
+    found = {f"version.{name}": version(name) for name in PACKAGES}
+    return {**found, "version.python": platform.python_version()}
+
+
+def commit() -> dict[str, str]:
+    """Return the git commit of the working directory, where it is a repository's."""
+    git = ["git", "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(git, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    return {"git.commit": found.stdout.strip()} if found.returncode == 0 else {}
+
+
+def machine() -> dict[str, str]:
+    """Return what the driver's machine is."""
+    found = {
+        "machine.system": f"{platform.system()} {platform.machine()}",
+        "machine.cpus": str(os.cpu_count()),
+    }
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        found["machine.gpus"] = f"{count} x {torch.cuda.get_device_name(0)}"
+    return found
+
+
+def fingerprint(task: Task) -> str:
+    """Return what tells a task's training and validation data from others.
+
+    The test split is left alone until the evaluation: it is made here or nowhere.
+    """
+    digest = hashlib.sha256()
+    for name in ("train", "val"):
+        for tensor in task.split(name):
+            if tensor is not None:
+                digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+                digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()[:16]

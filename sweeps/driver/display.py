@@ -1,0 +1,101 @@
+"""The live display of a sweep in a terminal, and its plain lines in a log."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+
+from gatelab.sweeps.search.studies import Study
+from gatelab.training.jobs import Job
+from gatelab.training.work import Ending, Step
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+class Display:
+    """Shows each gate's search and evaluation: bars in a terminal, else a line for each end."""
+
+    def __init__(
+        self, console: Console, studies: Mapping[str, Study], trials: int, max_epochs: int
+    ) -> None:
+        """Show so many trials a gate, from what the studies hold already."""
+        self.console, self.trials, self.max_epochs = console, trials, max_epochs
+        self.ends: dict[str, Counter[str]] = {label: s.ends() for label, s in studies.items()}
+        self.best = {label: study.best() for label, study in studies.items()}
+        self.progress = Progress(
+            TextColumn("{task.fields[label]:<14}", style="bold"),
+            TextColumn("{task.description:<8}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.bars = {
+            label: self.progress.add_task(
+                "search", total=trials, completed=ends.total(), label=label, note=self._note(label)
+            )
+            for label, ends in self.ends.items()
+        }
+
+    def __enter__(self) -> Display:
+        """Start to draw."""
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop to draw."""
+        self.progress.stop()
+
+    def started(self, job: Job) -> None:
+        """Turn a gate's bar to its evaluation."""
+        if job.stage == "evaluate":
+            bar = self.bars[job.label]
+            self.progress.reset(bar, description="evaluate", total=self.max_epochs)
+            self._line(f"{job.label}: evaluating {len(job.members)} seeds")
+
+    def progressed(self, job: Job, step: Step) -> None:
+        """Move the bar of an evaluation."""
+        if job.stage == "evaluate":
+            self.progress.update(self.bars[job.label], completed=step.epoch)
+
+    def ended(self, job: Job, endings: Sequence[Ending]) -> None:
+        """Count a trial, or fill the bar of an evaluation."""
+        ending = endings[0]
+        if job.stage == "evaluate":
+            self.progress.update(self.bars[job.label], completed=self.max_epochs)
+            return
+        self.ends[job.label][ending.end] += 1
+        if ending.end == "finished":
+            self.best[job.label] = min(self.best[job.label], ending.objective)
+        done = self.ends[job.label].total()
+        self.progress.update(self.bars[job.label], completed=done, note=self._note(job.label))
+        self._line(
+            f"{job.label}: trial {done}/{self.trials} {ending.end}, "
+            f"val/loss {ending.objective:.4g}, epoch {ending.epoch}"
+            + (f": {ending.reason}" if ending.end == "failed" else "")
+        )
+
+    def gate_ended(self, label: str, reason: str) -> None:
+        """Say that a gate is done with."""
+        note = reason or self._note(label)
+        self.progress.update(self.bars[label], description="done", note=note)
+        self._line(f"{label}: done" + (f": {reason}" if reason else ""))
+
+    def _note(self, label: str) -> str:
+        ends, best = self.ends[label], self.best[label]
+        parts = [f"best val/loss {best:.4g}"] if math.isfinite(best) else []
+        parts += [f"{ends[end]} {end}" for end in ("pruned", "failed") if ends[end]]
+        return ", ".join(parts)
+
+    def _line(self, text: str) -> None:
+        if not self.console.is_terminal:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,111 @@
+"""Drivers on this machine: which sweeps run, how far they are, and how one is stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import yaml
+
+if TYPE_CHECKING:
+    from gatelab.sweeps.driver.home import Home
+
+POLL_SECONDS = 0.2
+UNDER_WAY = "under way"
+"""In a driver's line once it has passed all checks and its sweep has a home."""
+
+
+@dataclass(frozen=True)
+class GateProgress:
+    """How far a gate is."""
+
+    label: str
+    ended: int
+    """Trials of its search."""
+    trials: int
+    """That it gets."""
+    done: bool
+    """Whether it has been evaluated, or given up."""
+
+    def __str__(self) -> str:
+        """Return it as a few words."""
+        return f"{self.label} {self.ended}/{self.trials}" + (", evaluated" if self.done else "")
+
+
+def interrupt_on_term() -> None:
+    """Let SIGTERM do what Ctrl-C does, and Ctrl-C also where it was ignored at the start.
+
+    A shell that starts a command in the background ignores Ctrl-C for it, and all that it starts.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    handler = signal.getsignal(signal.SIGINT)  # Tune's, while it runs
+    if not callable(handler):
+        raise KeyboardInterrupt
+    handler(signal.SIGINT, frame)
+
+
+def driver(home: Home) -> int | None:
+    """Return the process that runs a sweep; ``None`` if none does."""
+    lock = home.path / "lock"
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        number = lock.read_text()  # written as soon as the lock is held
+        return int(number) if number else driver(home)
+    return None
+
+
+def stop(home: Home) -> bool:
+    """Stop a sweep's driver as Ctrl-C does, and wait until it has saved all; return if one ran."""
+    number = driver(home)
+    if number is None:
+        return False
+    os.kill(number, signal.SIGINT)
+    while driver(home) == number:
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def progress(home: Home) -> list[GateProgress]:
+    """Return how far every gate of a sweep is."""
+    import optuna  # here: it takes a second to import
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    path = (home.path / "studies.journal").resolve()
+    if not path.exists():
+        return []
+    trials = yaml.safe_load((home.path / "spec.yaml").read_text())["search"]["trials"]
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    found = []
+    for name in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=name, storage=storage)
+        ended = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+        found.append(GateProgress(name, ended, trials, "done" in study.user_attrs))
+    return found
+
+
+def state(home: Home) -> str:
+    """Return whether a sweep is ``running``, ``finished`` or ``stopped``."""
+    if driver(home) is not None:
+        return "running"
+    return "finished" if home.finished else "stopped"
+
+
+def started(home: Home) -> datetime:
+    """Return when a sweep was launched."""
+    return datetime.fromtimestamp((home.path / "places.json").stat().st_mtime)

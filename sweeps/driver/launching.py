@@ -1,0 +1,216 @@
+"""Launching: a spec to a comparison, and on from where a stop left it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gatelab.results.comparison import Comparison
+from gatelab.sweeps.cluster.provenance import provenance
+from gatelab.sweeps.cluster.shipping import keep_code, use_code
+from gatelab.sweeps.cluster.sizing import Needs
+from gatelab.sweeps.cluster.storage import STATES
+from gatelab.sweeps.driver.display import Display
+from gatelab.sweeps.driver.drivers import UNDER_WAY, state
+from gatelab.sweeps.driver.home import Home, local_sweeps
+from gatelab.sweeps.driver.record import Record
+from gatelab.sweeps.driver.reporting import record_report
+from gatelab.sweeps.driver.sweep import Plan, Sweep, rungs
+from gatelab.sweeps.search.studies import Study, open_studies
+from gatelab.sweeps.spec.check import check_data, make_task
+from gatelab.sweeps.spec.space import space
+from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tracking.mlflow_read import sweep_names
+from gatelab.tracking.mlflow_store import default_uri
+from gatelab.tracking.recorder import Recorder
+from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.store_errors import is_there, masked
+from gatelab.training.jobs import Setting
+from gatelab.training.train import Recipe
+from rich.console import Console
+
+DELIVERY_SECONDS = 300.0
+"""How long a sweep that is over waits for an MLflow that takes nothing; it may be restarting."""
+NOTHING_TO_RESUME = {
+    "running": "`gatelab status {0}` shows how far it is, `gatelab stop {0}` stops it",
+    "finished": "`gatelab compare {0}` shows it",
+}
+"""What to do instead, by a sweep's state."""
+
+
+class Interrupted(Exception):
+    """A sweep was stopped before its end; it can be resumed."""
+
+
+class Undelivered(Exception):
+    """The results are complete but spooled, because MLflow cannot be reached."""
+
+
+def launch(
+    spec: Spec,
+    *,
+    folder: str | Path = FOLDER,
+    uri: str | None = None,
+    storage: str | None = None,
+    console: Console | None = None,
+) -> Comparison:
+    """Run a sweep to its end: search, evaluation, comparison.
+
+    Args:
+        spec: What to run.
+        folder: For the store and the sweep's own files.
+        uri: MLflow's tracking URI; by default a SQLite store in the folder.
+        storage: Where workers leave states and models (:class:`.Storage`), if not in the
+            folder: every node must reach it.
+        console: Where progress is shown; by default nowhere.
+
+    Raises:
+        SpecError: If the name is taken or the data cannot be trained on; nothing is written then.
+        Interrupted: If it was stopped; :func:`resume` goes on.
+        Undelivered: If MLflow could not be reached; :func:`resume` delivers.
+    """
+    folder = Path(folder)
+    uri = uri or default_uri(folder)
+    _check_name(spec.name, folder, uri)
+    try:
+        check_data(spec.task.name, make_task(spec))
+    except ValueError as error:
+        raise SpecError("spec", "task", str(error)) from error
+    job = _check_nodes(spec, storage or str(folder.resolve()))
+    home = Home.make(folder, spec, uri, storage)
+    keep_code(home.path)
+    return _run(spec, home, job, console or Console(quiet=True))
+
+
+def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = None) -> Comparison:
+    """Go on with a sweep where a stop left it: nothing is lost, nothing done twice.
+
+    Raises:
+        LookupError: If there is no such sweep in the folder.
+        SpecError: If it is running or finished, or cannot run on the nodes that there are.
+        Interrupted: If it was stopped again.
+        Undelivered: If MLflow could not be reached.
+    """
+    home = Home(Path(folder), name)
+    found = state(home)
+    if found in NOTHING_TO_RESUME:
+        instead = NOTHING_TO_RESUME[found].format(name)
+        raise SpecError("", "", f"sweep {name!r} is {found}: {instead}.")
+    code = use_code(home.path)
+    spec = home.spec
+    job = _check_nodes(spec, home.storage.place, code)
+    return _run(spec, home, job, console or Console(quiet=True))
+
+
+def _check_nodes(spec: Spec, storage: str, code: Path | None = None) -> Needs:
+    """Check that the sweep can run where it is to run; return what a job occupies there."""
+    from gatelab.sweeps.cluster.doctor import (  # here: Ray takes a second to import
+        check_cluster,
+        check_machine,
+    )
+    from gatelab.sweeps.cluster.nodes import on_cluster
+
+    if on_cluster():
+        return check_cluster(spec, storage, code)
+    return check_machine(spec, storage)
+
+
+def _check_name(name: str, folder: Path, uri: str) -> None:
+    taken = name in local_sweeps(folder) or (is_there(uri) and name in sweep_names(uri))
+    if taken:
+        raise SpecError(
+            "spec",
+            "name",
+            f"sweep {name!r} is there already: `gatelab resume {name}` goes on with it, "
+            f"`gatelab compare {name}` shows it, `--name` launches under another name.",
+        )
+
+
+def _run(spec: Spec, home: Home, job: Needs, console: Console) -> Comparison:
+    """Run what is left of a sweep, then compare."""
+    with home.locked():
+        where = f"{spec.name}: {UNDER_WAY}, in {home.path}"
+        console.print(where, highlight=False, markup=False, soft_wrap=True)
+        recorder = Recorder(
+            home.spool,
+            uri=home.uri,
+            experiment=spec.experiment,
+            sweep=spec.name,
+            artifacts=home.folder / "artifacts" if home.uri.startswith("sqlite:") else None,
+        )
+        try:
+            _work(spec, home, job, recorder, console)
+            return _compare(spec, home, recorder)
+        finally:
+            recorder.close()
+
+
+def _work(spec: Spec, home: Home, job: Needs, recorder: Recorder, console: Console) -> None:
+    """Search and evaluate."""
+    from gatelab.sweeps.driver.tuning import run_jobs  # here: Ray takes a second to import
+
+    task = make_task(spec)
+    studies = _studies(spec, home)
+    record = Record(recorder, spec, task, studies, home)
+    halving = spec.search.early_stopping
+    plan = Plan(
+        spec.search.trials,
+        rungs(halving.grace_epochs, halving.reduction_factor, spec.training.max_epochs)
+        if halving
+        else (),
+        spec.evaluation.seeds,
+        spec.search.seed,
+    )
+    display = Display(console, studies, plan.trials, spec.training.max_epochs)
+    keys = {label: gate.gate for label, gate in spec.gates.items()}
+    sweep = Sweep(plan, keys, studies, [record, display])
+    if not sweep.finished:
+        record.start(provenance(task))
+        with display:
+            run_jobs(sweep, _setting(spec, home, job))
+    if not sweep.finished:
+        raise Interrupted(f"Stopped. `gatelab resume {spec.name}` goes on where it was.")
+    home.storage.remove(STATES)
+
+
+def _studies(spec: Spec, home: Home) -> dict[str, Study]:
+    task = make_task(spec)
+    halving = spec.search.early_stopping
+    return open_studies(
+        home.path / "studies.journal",
+        {label: space(spec, label, task) for label in spec.gates},
+        sampler=spec.search.sampler,
+        seed=spec.search.seed,
+        halving=(halving.grace_epochs, halving.reduction_factor) if halving else None,
+    )
+
+
+def _setting(spec: Spec, home: Home, job: Needs) -> Setting:
+    return Setting(
+        task=spec.task.name,
+        task_options=spec.task.options,
+        recipe=Recipe(**spec.training.model_dump()),
+        metrics=spec.metrics,
+        cpus=job.cpus,
+        gpus=job.gpus,
+        storage=home.storage.place,
+    )
+
+
+def _compare(spec: Spec, home: Home, recorder: Recorder) -> Comparison:
+    """Compare from the record, and put the comparison there too."""
+    _deliver(spec, home, recorder)
+    recorder.end_run(spec.name, "FINISHED", {"end": "finished"})
+    _deliver(spec, home, recorder)
+    comparison = record_report(home, recorder)
+    _deliver(spec, home, recorder)
+    home.finish()
+    return comparison
+
+
+def _deliver(spec: Spec, home: Home, recorder: Recorder) -> None:
+    """Wait until the record has everything."""
+    if not recorder.flush(DELIVERY_SECONDS):
+        raise Undelivered(
+            f"All results of {spec.name!r} lie in {home.path}, but MLflow at {masked(home.uri)} "
+            f"cannot be reached ({recorder.problem}); `gatelab resume {spec.name}` delivers them."
+        )

@@ -1,0 +1,218 @@
+"""The record: a sweep's events as MLflow's runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from gatelab.gates.metrics import seed_agreement
+from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.search.importance import importance
+from gatelab.sweeps.search.studies import Study
+from gatelab.sweeps.spec.spec import Spec
+from gatelab.tasks.task import Task
+from gatelab.tracking.recorder import Recorder
+from gatelab.tracking.runs import COUNTS
+from gatelab.training.jobs import Job
+from gatelab.training.scores import MANY_TARGETS
+from gatelab.training.work import Ending, Step
+
+DESCRIPTION = "mlflow.note.content"
+"""The tag whose Markdown MLflow shows above a run."""
+MOST_REASONS = 10
+"""So many different ones are told with a gate; a tag does not hold them all."""
+STATUS = {"finished": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
+
+
+class Record:
+    """Writes runs nested as sweep > gate > trials and evaluation seeds.
+
+    The values of the weights that a member keeps stand one step after its last epoch, where
+    MLflow, which shows the last value, shows them.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        spec: Spec,
+        task: Task,
+        studies: Mapping[str, Study],
+        home: Home,
+    ) -> None:
+        """Write through a recorder.
+
+        Args:
+            recorder: Delivers.
+            spec: Names the sweep and what its runs are of.
+            task: Names the targets, and their planted groups.
+            studies: Every gate's search, by its name in the spec.
+            home: Of the sweep, for files that go into the record.
+        """
+        self.recorder, self.spec, self.task = recorder, spec, task
+        self.studies, self.home = studies, home
+        self.ends = {label: study.ends() for label, study in studies.items()}
+        self.reasons = {label: study.reasons() for label, study in studies.items()}
+
+    def start(self, provenance: Mapping[str, str]) -> None:
+        """Start the runs of the sweep and of its gates."""
+        name = self.spec.name
+        tags = {**self._tags("sweep"), **provenance, "gates": ",".join(self.spec.gates)}
+        tags[DESCRIPTION] = (
+            f"`{name}` is under way: `gatelab compare {name}` shows what there is so far."
+        )
+        self.recorder.start_run(name, parent=None, name=name, tags=tags, params=self._params())
+        self.recorder.log_artifact(name, self.home.path / "spec.yaml")
+        for label, gate in self.spec.gates.items():
+            tags = {**self._tags("gate", label), **provenance}
+            self.recorder.start_run(
+                f"{name}/{label}", parent=name, name=label, tags=tags, params={"gate": gate.gate}
+            )
+
+    def _params(self) -> dict[str, object]:
+        """Return what all gates have in common, by the spec's names."""
+        task = {f"task.{key}": value for key, value in self.spec.task.options.items()}
+        parts = {
+            f"{part}.{key}": value
+            for part in ("training", "search", "evaluation")
+            for key, value in getattr(self.spec, part).model_dump().items()
+        }
+        model = {f"model.{key}": value for key, value in self.spec.model.items()}
+        optimizer = {f"optimizer.{key}": value for key, value in self.spec.optimizer}
+        return {"task": self.spec.task.name, **task, **model, **optimizer, **parts}
+
+    def _tags(self, stage: str, label: str | None = None) -> dict[str, str]:
+        tags = {"sweep": self.spec.name, "task": self.spec.task.name, "stage": stage}
+        return tags if label is None else {**tags, "gate": label}
+
+    def _identity(self, job: Job, member: int) -> str:
+        return f"{self.spec.name}/{job.label}/{job.stage}/{job.number + member}"
+
+    def started(self, job: Job) -> None:
+        """Start a run for each member."""
+        for index, member in enumerate(job.members):
+            number = job.number + index
+            what = "trial" if job.stage == "search" else "seed"
+            tags = {**self._tags(job.stage, job.label), "seed": str(member.seed)}
+            if job.stage == "search":
+                tags["trial"] = str(number)
+            self.recorder.start_run(
+                self._identity(job, index),
+                parent=f"{self.spec.name}/{job.label}",
+                name=f"{job.label}-{what}-{number:03}",
+                tags=tags,
+                params={"gate": job.gate, **member.configuration.flat()},
+            )
+
+    def progressed(self, job: Job, step: Step) -> None:
+        """Record every epoch's metrics."""
+        for member, epoch, metrics in step.epochs:
+            self.recorder.log_metrics(self._identity(job, member), epoch, metrics)
+
+    def ended(self, job: Job, endings: Sequence[Ending]) -> None:
+        """End the members' runs with the scores of the weights that they keep."""
+        for member, ending in enumerate(endings):
+            identity = self._identity(job, member)
+            if ending.metrics:
+                self.recorder.log_metrics(identity, ending.epoch + 1, ending.metrics)
+            if len(ending.by_target) > MANY_TARGETS:
+                name = f"{job.label}-{member}-targets.csv"
+                self.recorder.log_artifact(identity, self._table(name, ending.by_target))
+            self.recorder.end_run(identity, STATUS[ending.end], end_tags(ending))
+        if job.stage == "search":
+            self._count(job.label, endings[0])
+        else:
+            self._selected(job, endings)
+
+    def _count(self, label: str, ending: Ending) -> None:
+        """Record with the gate how its trials ended, so that nobody need read them all."""
+        ends, reasons = self.ends[label], self.reasons[label]
+        ends[ending.end] += 1
+        counts = {key: float(ends[end]) for end, key in COUNTS.items()}
+        identity = f"{self.spec.name}/{label}"
+        self.recorder.log_metrics(identity, ends.total(), counts)
+        if ending.end == "failed":
+            reasons[ending.reason[:500]] += 1
+            common = dict(reasons.most_common(MOST_REASONS))
+            self.recorder.set_tags(identity, {"search.reasons": json.dumps(common)})
+
+    def _selected(self, job: Job, endings: Sequence[Ending]) -> None:
+        """Record with the gate what was evaluated: hyperparameters, means over seeds, the model."""
+        identity = f"{self.spec.name}/{job.label}"
+        self.recorder.log_params(identity, job.members[0].configuration.flat())
+        seeds = [m.seed for m, e in zip(job.members, endings, strict=True) if e.weights]
+        endings = [ending for ending in endings if ending.weights]
+        if not endings:
+            return
+        weights = [np.array(ending.weights) for ending in endings]
+        metrics = over_seeds([ending.metrics for ending in endings])
+        if len(weights) > 1:
+            metrics["gate/seed_agreement"] = seed_agreement(weights)
+        trials = self.studies[job.label].study.get_trials(deepcopy=False)
+        metrics |= {f"importance/{name}": value for name, value in importance(trials).items()}
+        self.recorder.log_metrics(identity, self.ends[job.label].total() + 1, metrics)
+        self.recorder.log_artifact(identity, self._weights(job.label, seeds, endings))
+        model = self.home.path / "files" / job.label / f"{job.label}.pt"
+        if self.home.storage.get(f"models/{job.label}.pt", model):
+            self.recorder.log_artifact(identity, model)
+
+    def _weights(self, label: str, seeds: Sequence[int], endings: Sequence[Ending]) -> Path:
+        """Write the mean weight and the load of every expert, by seed and target."""
+        names = [target.name for target in self.task.targets]
+        truth = self.task.truth
+        groups: Sequence[object] = truth.groups if truth else [""] * len(names)
+        rows = (
+            (seed, name, group, expert, weight, load)
+            for seed, ending in zip(seeds, endings, strict=True)
+            for name, group, weights, loads in zip(
+                names, groups, ending.weights, ending.load, strict=True
+            )
+            for expert, (weight, load) in enumerate(zip(weights, loads, strict=True))
+        )
+        header = ["seed", "target", "group", "expert", "weight", "load"]
+        return self._write(f"{label}/weights.csv", header, rows)
+
+    def _table(self, name: str, by_target: Mapping[str, Mapping[str, float]]) -> Path:
+        columns = list(dict.fromkeys(key for scores in by_target.values() for key in scores))
+        rows = (
+            (target, *(scores.get(column, "") for column in columns))
+            for target, scores in by_target.items()
+        )
+        return self._write(name, ["target", *columns], rows)
+
+    def _write(self, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
+        path = self.home.path / "files" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows(rows)
+        return path
+
+    def gate_ended(self, label: str, reason: str) -> None:
+        """End a gate's run."""
+        end = "failed" if reason else "finished"
+        tags = {"end": end, "end.reason": reason or "evaluated"}
+        self.recorder.end_run(f"{self.spec.name}/{label}", STATUS[end], tags)
+
+
+def over_seeds(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return means over seeds under the metrics' own keys, so that gates line up in MLflow.
+
+    Beside them the standard deviation of the test metrics, which MLflow cannot compute.
+    """
+    keys = [key for key in metrics[0] if all(key in scores for scores in metrics)]
+    values = {key: np.array([scores[key] for scores in metrics]) for key in keys}
+    found = {key: float(array.mean()) for key, array in values.items()}
+    if len(metrics) > 1:
+        tests = (key for key in keys if key.startswith("test/"))
+        found |= {f"std/{key}": float(values[key].std(ddof=1)) for key in tests}
+    return found
+
+
+def end_tags(ending: Ending) -> dict[str, str]:
+    """Return how, why and when a run ended."""
+    reason, epoch = ending.reason, str(ending.epoch)
+    return {"end": ending.end, "end.reason": reason, "end.epoch": epoch}

@@ -1,0 +1,206 @@
+"""A sweep under way: which job comes next, and what a result means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from gatelab.sweeps.search.studies import STATE, Outcome, Study
+from gatelab.training.configuration import Configuration
+from gatelab.training.jobs import Job
+from gatelab.training.train import Member
+from gatelab.training.work import Ending, Step
+
+
+class Listener(Protocol):
+    """Hears of everything that happens, in order: the record and the display do."""
+
+    def started(self, job: Job) -> None:
+        """Hear that a job was handed out."""
+
+    def progressed(self, job: Job, step: Step) -> None:
+        """Hear of more epochs."""
+
+    def ended(self, job: Job, endings: Sequence[Ending]) -> None:
+        """Hear how each member of a job ended."""
+
+    def gate_ended(self, label: str, reason: str) -> None:
+        """Hear that a gate is done with; ``reason`` says why it has no evaluation, if so."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every gate gets, the same for each."""
+
+    trials: int
+    """Of its search."""
+    rungs: tuple[int, ...]
+    """Epochs at which a trial may be pruned; none: never."""
+    seeds: int
+    """Of its evaluation."""
+    seed: int
+    """From which all seeds of training follow."""
+
+
+class Sweep:
+    """Hands out every gate's trials in turn, then its evaluation, and takes in the results.
+
+    It runs nothing itself. What it must know after a stop is in the studies.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        gates: Mapping[str, str],
+        studies: Mapping[str, Study],
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        """Make a sweep, or one that goes on with studies from before a stop.
+
+        Args:
+            plan: What every gate gets.
+            gates: The registry's key of each gate, by its name in the spec.
+            studies: The search of each, by the same.
+            listeners: Who is told.
+        """
+        self.plan, self.gates, self.studies, self.listeners = plan, gates, studies, listeners
+        self.running: set[str] = set()
+        self.returned: list[Job] = []
+
+    @property
+    def finished(self) -> bool:
+        """Whether every gate is done with."""
+        return all("done" in study.attributes for study in self.studies.values())
+
+    def next_job(self) -> Job | None:
+        """Return the next job; ``None`` while all that is left waits for running ones."""
+        returned = self.returned.pop(0) if self.returned else None
+        job = returned or self._next_evaluation() or self._next_trial()
+        if job is not None:
+            self.running.add(job.name)
+            self._tell_all("started", job)
+        return job
+
+    def _next_evaluation(self) -> Job | None:
+        for label, study in self.studies.items():
+            ready = study.ended >= self.plan.trials and "done" not in study.attributes
+            if not ready or f"{label}/evaluate/0" in self.running:
+                continue
+            selected = study.selected()
+            if selected is None:
+                self._give_up(label)
+                continue
+            study.mark(selected=selected[0])
+            return self._evaluation(label, selected[1])
+        return None
+
+    def _evaluation(self, label: str, configuration: Configuration) -> Job:
+        seeds = [_seed(self.plan.seed, 1, index) for index in range(self.plan.seeds)]
+        members = tuple(Member(configuration, seed) for seed in seeds)
+        return Job("evaluate", label, self.gates[label], members)
+
+    def _next_trial(self) -> Job | None:
+        """Ask the study that has handed out the fewest trials, so that all advance together."""
+        waiting = [
+            (len(study.live) + study.ended, label)
+            for label, study in self.studies.items()
+            if len(study.live) + study.ended < self.plan.trials
+        ]
+        if not waiting:
+            return None
+        label = min(waiting, key=lambda entry: entry[0])[1]
+        number, configuration = self.studies[label].ask()
+        # The same number has the same seed with every gate.
+        member = Member(configuration, _seed(self.plan.seed, 0, number))
+        return Job("search", label, self.gates[label], (member,), self.plan.rungs, number)
+
+    def saved_state(self, job: Job) -> str | None:
+        """Return where the state of a job lies that a stop cut short."""
+        study = self.studies[job.label]
+        if job.stage == "search":
+            return study.trial_states.get(job.number)
+        state: str | None = study.attributes.get(STATE)
+        return state
+
+    def keep_state(self, job: Job, folder: str) -> None:
+        """Take in where the newest saved state of a job lies."""
+        study = self.studies[job.label]
+        if job.stage == "search":
+            study.keep_state(job.number, folder)
+        else:
+            study.mark(**{STATE: folder})
+
+    def progress(self, job: Job, step: Step) -> bool:
+        """Take in a step.
+
+        Returns:
+            Whether the job is over, because its members have ended or the search prunes it.
+        """
+        if job.name not in self.running:
+            return True  # a worker that is lost after its last step makes Tune do the job again
+        self._tell_all("progressed", job, step)
+        study = self.studies[job.label]
+        if step.endings is not None:
+            self._end(job, step.endings)
+            return True
+        if job.stage == "search" and study.report(job.number, step.epoch, step.objective):
+            reason = (
+                f"val/loss {step.objective:.4g} was not among the best after epoch {step.epoch}"
+            )
+            self._end(job, [Ending("pruned", reason, step.epoch, step.objective)])
+            return True
+        return False
+
+    def take_back(self, job: Job) -> None:
+        """Take in that a job was not begun; it is handed out again before any other."""
+        if job.name in self.running:
+            self.running.discard(job.name)
+            self.returned.append(job)
+
+    def lose(self, job: Job, reason: str) -> None:
+        """Take in that a job cannot be brought to its end."""
+        if job.name in self.running:
+            failed = Ending("failed", reason, 0, float("inf"))
+            self._end(job, [failed] * len(job.members))
+
+    def _end(self, job: Job, endings: Sequence[Ending]) -> None:
+        self._tell_all("ended", job, endings)
+        self.running.discard(job.name)
+        study = self.studies[job.label]
+        if job.stage == "search":
+            ending = endings[0]
+            outcome = Outcome(ending.end, ending.reason, ending.epoch, ending.objective)
+            study.tell(job.number, outcome)
+            if study.ended >= self.plan.trials and study.selected() is None:
+                self._give_up(job.label)
+        else:
+            self._finish(job.label, "")
+
+    def _give_up(self, label: str) -> None:
+        reasons = self.studies[label].reasons()
+        self._finish(label, f"no trial finished: {'; '.join(reasons)}")
+
+    def _finish(self, label: str, reason: str) -> None:
+        if "done" not in self.studies[label].attributes:
+            self._tell_all("gate_ended", label, reason)
+            self.studies[label].mark(done=True)
+
+    def _tell_all(self, event: str, *what: object) -> None:
+        for listener in self.listeners:
+            getattr(listener, event)(*what)
+
+
+def rungs(grace_epochs: int, reduction_factor: int, max_epochs: int) -> tuple[int, ...]:
+    """Return the epochs at which successive halving compares, all before the last epoch."""
+    found = []
+    epoch = grace_epochs
+    while epoch < max_epochs:
+        found.append(epoch)
+        epoch *= reduction_factor
+    return tuple(found)
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -1,0 +1,210 @@
+"""What Tune's loop asks of a sweep, and what it tells it: jobs, results, saved states.
+
+To be imported after :mod:`.tuning`, which sets what Ray reads when it is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import Executor
+from contextlib import suppress
+from typing import Any
+
+import ray
+from gatelab.sweeps.cluster.autoscaling import may_come
+from gatelab.sweeps.driver.sweep import Sweep
+from gatelab.training.jobs import Job, Setting
+from gatelab.training.work import STEP_SECONDS, Ending, Step
+from ray import tune
+from ray.tune import Callback, Checkpoint
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+SLOTS_SECONDS = 1.0
+"""How long the cluster's size is taken as known: Tune wants it at every event, and Ray asks its
+head, the longer the more nodes there are."""
+STEPS_A_SECOND = 50.0
+"""Of all trials together that end because of the time: more of them at once take longer steps."""
+KEPT_STATES = 2
+"""Of a trial: while the newest is being noted, the one that is noted is still there."""
+
+
+class Jobs(Searcher):
+    """Hands the sweep's jobs to Tune: as many as can run, and one that waits."""
+
+    def __init__(self, sweep: Sweep, setting: Setting) -> None:
+        """Hand out the jobs of a sweep, which have a setting in common."""
+        super().__init__()
+        self.sweep, self.setting = sweep, setting
+        self.slots, self.asked = 0, float("-inf")
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """Return the next job as a trial's configuration; ``None`` while there is none."""
+        if time.monotonic() - self.asked > SLOTS_SECONDS:
+            self.slots, self.asked = _slots(self.setting), time.monotonic()
+        full = len(self.sweep.running) > self.slots
+        job = None if full else self.sweep.next_job()
+        if job is None:
+            end: Any = Searcher.FINISHED  # a text, whatever the signature says
+            return end if self.sweep.finished else None
+        return {
+            "job": job.to_plain(),
+            "state": self.sweep.saved_state(job),
+            "step_seconds": max(STEP_SECONDS, self.slots / STEPS_A_SECOND),
+        }
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Nothing: the sweep hears of it from the scheduler."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing of the sweep, which Tune would write beside its own state."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: what a resume needs is in the studies."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, as for saving."""
+
+
+def _slots(setting: Setting) -> int:
+    """Return how many jobs run at once on the nodes that there are, or that may come if more."""
+    now, coming = ray.cluster_resources(), may_come()
+    has = {
+        "CPU": max(now.get("CPU", 0), sum(node.cpus for node in coming)),
+        "GPU": max(now.get("GPU", 0), sum(node.gpus for node in coming)),
+    }
+    needs = {"CPU": setting.cpus, "GPU": setting.gpus}
+    return max(1, min(int(has[name] / need) for name, need in needs.items() if need))
+
+
+def _write_nothing(**_: Any) -> None:
+    """Stand for what Tune does to write its state."""
+
+
+class Results(FIFOScheduler):
+    """Takes every result to the sweep, and stops the trials that it prunes."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        """Take results to a sweep."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.sweep = sweep
+        self.begun = False
+        self.resources: tune.PlacementGroupFactory | None = None
+
+    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
+        """Let Tune write its own state once, which it looks for at its end, and then no more.
+
+        By itself it would write all trials so far again after every second state that a trial
+        saves, and at the end: a time that grows with their square. A resume goes by the studies.
+        """
+        if not self.begun:
+            self.begun = True
+            tune_controller.checkpoint(force=True, wait=True)
+            tune_controller._checkpoint_manager.sync_up_experiment_state = _write_nothing
+        # The same for all, but Tune compares each trial's own part by part, many times an event.
+        self.resources = self.resources or trial.placement_group_factory
+        trial.placement_group_factory = self.resources  # type: ignore[assignment]
+
+    def on_trial_result(
+        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
+    ) -> str:
+        """Return whether the trial goes on."""
+        over = self.sweep.progress(_job(trial), _parse(result["step"]))
+        return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
+
+    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
+        """Return the first trial that waits and has no worker of its own on the way.
+
+        Tune gives the first that waits whichever worker is free, and ends the one on its way to
+        it: where jobs take less time than a worker's start, one worker would do them all.
+        """
+        actors, manager = tune_controller._trial_to_actor, tune_controller._actor_manager
+        live: set[Trial] = tune_controller.get_live_trials()
+        for trial in sorted(live, key=lambda trial: trial.trial_id):
+            coming = trial in actors and manager.is_actor_started(actors[trial])
+            if trial.status == Trial.PENDING and not coming:
+                return trial
+        return None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing of the sweep, as above."""
+        return {}
+
+    def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
+        """Take in that a trial's worker was lost."""
+        if trial.status == Trial.ERROR:
+            return  # Tune goes on with it elsewhere
+        if trial.should_recover():  # its worker was lost before it began, and Tune drops it
+            self.sweep.take_back(_job(trial))
+        else:
+            self.sweep.lose(_job(trial), f"its worker was lost {trial.num_failures} times")
+
+
+class States(Callback):
+    """Tells the sweep where states are saved, and deletes what nobody will read.
+
+    Tune would delete in its loop, which then waits for the answers of an object store.
+    """
+
+    def __init__(self, sweep: Sweep, deleting: Executor) -> None:
+        """Tell a sweep, and delete by an executor of its own."""
+        self.sweep, self.deleting = sweep, deleting
+        self.kept: dict[str, list[Checkpoint]] = {}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
+    ) -> None:
+        """Drop a result once it is taken in, which Tune's own state would keep."""
+        result.pop("step", None)
+        if result.get("done"):
+            result["should_checkpoint"] = False
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **_: Any
+    ) -> None:
+        """Drop a trial that has ended, in whose folder Tune would look for results at its end."""
+        if trial in trials:
+            trials.remove(trial)
+        if _job(trial).name not in self.sweep.running:
+            for checkpoint in self.kept.pop(trial.trial_id, []):
+                self.deleting.submit(_delete, checkpoint)
+
+    def on_checkpoint(
+        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **_: Any
+    ) -> None:
+        """Take in that a state is saved, which makes an older one useless."""
+        self.sweep.keep_state(_job(trial), checkpoint.path)
+        # A job that gets on may lose any number of workers, as on machines that are taken away.
+        trial.run_metadata.num_failures = 0
+        kept = self.kept.setdefault(trial.trial_id, [])
+        kept.append(checkpoint)
+        if len(kept) > KEPT_STATES:
+            self.deleting.submit(_delete, kept.pop(0))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing of the sweep, as above."""
+        return {}
+
+
+def _delete(checkpoint: Checkpoint) -> None:
+    files = checkpoint.filesystem
+    assert files is not None
+    with suppress(OSError):  # what stays takes room, and nothing else
+        files.delete_dir(checkpoint.path)
+
+
+def _job(trial: Trial) -> Job:
+    return Job.from_plain(trial.config["job"])
+
+
+def _parse(text: str) -> Step:
+    step = Step(**json.loads(text))
+    if step.endings is not None:
+        step.endings = [Ending(**ending) for ending in step.endings]  # type: ignore[arg-type]
+    return step

@@ -1,0 +1,143 @@
+"""Ray: a sweep's jobs as the trials of one Tune experiment."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+# Ray reads these when it is imported. Its own files for each trial (JSON, CSV, TensorBoard) would
+# cost more than a short training, and without a token anyone on the machine may run code.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a task's relative paths are the user's
+# Tune asks a searcher for one trial ahead; ours says itself how many there may be.
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "100000")
+
+from gatelab.sweeps.cluster.nodes import join
+from gatelab.sweeps.cluster.storage import STATES, Storage
+from gatelab.sweeps.driver.sweep import Sweep
+from gatelab.sweeps.driver.tune_loop import Jobs, Results, States
+from gatelab.tasks.task import Task, tasks
+from gatelab.training.jobs import Job, Setting
+from gatelab.training.work import Ending, Step, Work, read_state
+from ray import tune
+from ray.tune import Checkpoint, FailureConfig, RunConfig, TuneConfig
+from ray.tune.execution import class_cache
+
+# Tune would give its workers the driver's keys by a description of their environment, which Ray
+# writes into its logs; every node has its own from where Ray was started.
+class_cache.ENV_VARS_TO_PROPAGATE -= {
+    name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")
+}
+LOST_WORKERS = 3
+"""How often a job is tried again elsewhere from the same state, after its worker was lost."""
+
+
+class Worker(tune.Trainable):
+    """Does one job after another in one process: starting a process costs more than most jobs."""
+
+    def setup(self, config: dict[str, Any], setting: Setting | None = None) -> None:
+        """Take the first job."""
+        assert setting is not None
+        self.setting = setting
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take another job; it is begun in the first step, so that an error there is reported."""
+        self.job = Job.from_plain(new_config["job"])
+        self.step_seconds: float = new_config["step_seconds"]
+        self.state: str | None = new_config["state"]
+        self.saved: dict[str, Any] | None = None
+        self.work: Work | None = None
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Work for a while, and report it as one JSON text, which Tune leaves as it is."""
+        try:
+            self.work = self.work or self._begin()
+            step = self.work.step()
+            if step.endings is not None and self.job.stage == "evaluate":
+                self._leave_model(self.work)
+        except Exception as error:  # whatever a gate or a task raises ends this job, not the sweep
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            failed = Ending("failed", reason, 0, float("inf"))
+            step = Step(0, float("inf"), [], [failed] * len(self.job.members))
+        # Not `done`: Tune then asks no scheduler. The sweep's answer to the result ends the trial.
+        return {"step": json.dumps(asdict(step)), "should_checkpoint": step.endings is None}
+
+    def _begin(self) -> Work:
+        setting = self.setting
+        task = _task(setting.task, json.dumps(dict(setting.task_options)))
+        device = "cuda" if setting.gpus else "cpu"
+        work = Work(task, self.job, setting.recipe, setting.metrics, device, self.step_seconds)
+        if self.saved is None and self.state is not None:
+            with Checkpoint(self.state, Storage(setting.storage).files).as_directory() as folder:
+                self.saved = read_state(Path(folder))
+        if self.saved is not None:
+            work.restore(self.saved)
+        return work
+
+    def _leave_model(self, work: Work) -> None:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "model.pt"
+            work.save_model(path)
+            Storage(self.setting.storage).put(path, f"models/{self.job.label}.pt")
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the work's state."""
+        assert self.work is not None
+        self.work.save(Path(checkpoint_dir))
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Go on from a state, after a worker was lost."""
+        self.saved, self.work = read_state(Path(checkpoint)), None
+
+
+@lru_cache(maxsize=1)
+def _task(name: str, options: str) -> Task:
+    """Return a task, whose data one process makes once for all its jobs."""
+    return tasks.get(name)(**json.loads(options))
+
+
+def run_jobs(sweep: Sweep, setting: Setting) -> None:
+    """Run jobs until the sweep is finished, or is interrupted.
+
+    Args:
+        sweep: Gives the jobs and takes their results.
+        setting: What the jobs have in common.
+    """
+    join()
+    storage = Storage(setting.storage)
+    trainable = tune.with_resources(
+        tune.with_parameters(Worker, setting=setting), {"cpu": setting.cpus, "gpu": setting.gpus}
+    )
+    deleting = ThreadPoolExecutor(16, thread_name_prefix="deleting")
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=TuneConfig(
+            search_alg=Jobs(sweep, setting),
+            scheduler=Results(sweep),
+            num_samples=-1,
+            reuse_actors=True,
+        ),
+        run_config=RunConfig(
+            name=STATES,
+            storage_path=storage.root,
+            storage_filesystem=storage.files,
+            callbacks=[States(sweep, deleting)],
+            failure_config=FailureConfig(max_failures=LOST_WORKERS),
+            verbose=0,
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        deleting.shutdown(cancel_futures=True)

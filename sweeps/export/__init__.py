@@ -1,0 +1,1 @@
+"""Export: the selected model of a gate, made again from the record, as a registry serves it."""

@@ -1,0 +1,126 @@
+"""Export: the selected model of a sweep's gate, into MLflow's model registry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from gatelab.results.comparing import read_sweeps
+from gatelab.sweeps.export.predictor import Predictor, columns
+from gatelab.sweeps.export.selected import Selected, best_gate, read_selected
+from gatelab.sweeps.spec.spec import NAME
+from gatelab.tracking import mlflow_model
+from gatelab.tracking.schema import FOLDER
+from torch import Tensor
+
+EXAMPLE_ROWS, CHECKED_ROWS = 5, 64
+"""Of the val split: how many stand beside the model, and on how many it is tried."""
+TOLERANCE = 1e-4
+"""Between the outputs of the model as trained and as exported, relative and absolute."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model in the registry, and the score that it was recorded with."""
+
+    name: str
+    version: int
+    uri: str
+    """``models:/<name>/<version>``, by which MLflow loads and serves it."""
+    gate: str
+    """The gate's name in the spec."""
+    seed: int
+    """Of the evaluation's seeds, the one with the lowest validation loss."""
+    test_loss: float
+    """What was recorded of that seed as ``test/loss``."""
+
+
+def export(
+    sweep: str,
+    *,
+    gate: str | None = None,
+    name: str | None = None,
+    dense: bool = False,
+    folder: str | Path = FOLDER,
+    uri: str | None = None,
+) -> Exported:
+    """Put the selected model of a gate in the registry; each time it is a new version.
+
+    Args:
+        sweep: Its name.
+        gate: The gate's name in the spec; by default of the one with the lowest ``test/loss``.
+        name: Of the registered model; by default ``<sweep>-<gate>``.
+        dense: Let the model compute every expert for every example, not only the selected ones.
+        folder: Of the store.
+        uri: MLflow's tracking URI; by default of the SQLite store in the folder.
+
+    Raises:
+        LookupError: If there is no such sweep, or no such gate in it.
+        ValueError: If there is no model, or it cannot be made or exported here, or the name is bad.
+        StoreUnavailable: If the store cannot be used.
+    """
+    (record,) = read_sweeps(sweep, folder=folder, uri=uri)
+    label = best_gate(record) if gate is None else gate
+    name = f"{record.sweep}-{label}" if name is None else name
+    if not re.fullmatch(NAME, name):
+        raise ValueError(
+            f"`name` must be letters, digits and `_.-`, the first no sign, but got {name!r}."
+        )
+    selected = read_selected(record, label)
+    tags = {"sweep": record.sweep, "gate": label, "seed": str(selected.seed)}
+    tags["test/loss"] = repr(selected.test_loss)
+    with TemporaryDirectory() as place:
+        made = Path(place) / "model"
+        save_tried(selected, dense, made, tags)
+        version = mlflow_model.register(record.uri, selected.run_id, made, name, tags)
+    return Exported(name, version.version, version.uri, label, selected.seed, selected.test_loss)
+
+
+def save_tried(selected: Selected, dense: bool, folder: Path, tags: Mapping[str, str]) -> None:
+    """Save a model for MLflow, and try what was saved on rows of the val split.
+
+    Args:
+        selected: Has the model, and the task whose rows it reads.
+        dense: As for :func:`export`.
+        folder: Where it is made.
+        tags: What stands in its description, beside its columns.
+
+    Raises:
+        ValueError: If the model cannot be traced, or gives other outputs then.
+    """
+    rows = selected.task.split("val").inputs[:CHECKED_ROWS]
+    model = selected.model.eval()
+    with torch.no_grad():
+        expected = torch.cat(model.split_groups(model(rows).groups), dim=1)
+    metadata = {
+        **tags,
+        "experts": "all" if dense else "selected",
+        "targets": columns(model.targets),
+    }
+    try:
+        with redirect_stderr(StringIO()):  # torch prints the graph that it came to
+            mlflow_model.save(Predictor(model, dense=dense), rows[:EXAMPLE_ROWS], folder, metadata)
+            exported = mlflow_model.load(folder)
+            found = [exported(rows), exported(rows[:1])]
+    except Exception as error:  # which one depends on what torch.export stumbles over
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        other = "" if dense else " (with `dense`, which computes every expert, it may)"
+        message = f"gate {selected.gate!r} does not go through torch.export{other}: {why}"
+        raise ValueError(message) from error
+    for outputs in found:
+        _check_close(selected.gate, outputs, expected[: len(outputs)])
+
+
+def _check_close(gate: str, found: Tensor, expected: Tensor) -> None:
+    if not torch.allclose(found, expected, TOLERANCE, TOLERANCE):
+        apart = (found - expected).abs().max().item()
+        raise ValueError(
+            f"gate {gate!r} gives other outputs through torch.export: on {len(found)} rows of the "
+            f"val split they are up to {apart:.2g} apart."
+        )

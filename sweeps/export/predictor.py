@@ -1,0 +1,99 @@
+"""The predictor: a trained model with one table of outputs, as a registry serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from gatelab.gates.stack import Stack
+from gatelab.tasks.layers import Linear
+from gatelab.tasks.task import Kind, Target
+from gatelab.training.model import Model
+from torch import Tensor, nn
+
+ACTIVATIONS: Mapping[Kind, str] = {
+    "regression": "identity",
+    "binary": "sigmoid",
+    "multiclass": "softmax",
+}
+"""What turns a target's columns into a prediction: the value, the chance of 1, the classes'."""
+
+
+class Predictor(nn.Module):
+    """Runs a model in a form that ``torch.export`` traces for batches of every size.
+
+    Gates and towers are called one by one: vmapped, a scatter fixes the size of the batch. So are
+    experts, each for the examples that some target weighs it above 0 for.
+    """
+
+    def __init__(self, model: Model, *, dense: bool = False) -> None:
+        """Take a model over, for inference.
+
+        Args:
+            model: A trained one.
+            dense: Compute every expert for every example.
+        """
+        super().__init__()
+        self.model = model.eval().requires_grad_(False)
+        self.dense = dense
+        for module in model.modules():
+            if isinstance(module, Linear):
+                # As convolutions they suit this machine, not any, and refuse a batch of no rows.
+                module.convolves = False
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the targets' outputs side by side, ``(batch, columns)``.
+
+        Args:
+            inputs: ``(batch, ...)``, as the task's splits hold them.
+        """
+        features = self.model.bottom(inputs)
+        weights = self._weights(self.model.gate_input(features))
+        mix = self._mix_all if self.dense else self._mix_selected
+        return self._outputs(mix(features, weights))
+
+    def _weights(self, gate_input: Tensor) -> Tensor:
+        gates = self.model.mixture.gates
+        each = [gates.call_one(target, gate_input).weights for target in range(gates.size)]
+        return torch.stack(each)
+
+    def _mix_all(self, features: Tensor, weights: Tensor) -> Tensor:
+        experts = self.model.mixture.experts
+        parts = [experts.call_one(expert, features) for expert in range(experts.size)]
+        return torch.einsum("tbn,nbd->tbd", weights, torch.stack(parts))
+
+    def _mix_selected(self, features: Tensor, weights: Tensor) -> Tensor:
+        """Do as ``Mixture.forward_sparse``, without a branch that the data decide."""
+        mixed: Tensor | None = None
+        for expert, used in enumerate((weights > 0).any(0).unbind(-1)):
+            rows = used.nonzero().squeeze(-1)
+            part = self.model.mixture.experts.call_one(expert, features[rows])
+            if mixed is None:
+                mixed = part.new_zeros((*weights.shape[:2], part.shape[-1]))
+            mixed.index_add_(1, rows, weights[:, rows, expert, None] * part)
+        assert mixed is not None  # there is an expert
+        return mixed
+
+    def _outputs(self, mixed: Tensor) -> Tensor:
+        parts = {
+            target: cast(Stack, tower).call_one(index, mixed[target])
+            for tower, group in zip(self.model.towers, self.model.groups, strict=True)
+            for index, target in enumerate(group)
+        }
+        return torch.cat([parts[target] for target in range(len(parts))], dim=1)
+
+
+def columns(targets: Sequence[Target]) -> list[dict[str, Any]]:
+    """Return what the columns of a :class:`Predictor` are, target by target, as plain values.
+
+    ``columns`` are the first one and the one after the last.
+    """
+    found: list[dict[str, Any]] = []
+    first = 0
+    for target in targets:
+        end = first + target.out_features
+        what = {"kind": target.kind, "activation": ACTIVATIONS[target.kind]}
+        found.append({"target": target.name, "columns": [first, end], **what})
+        first = end
+    return found

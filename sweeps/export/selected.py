@@ -1,0 +1,161 @@
+"""The selected model of a gate, made again from a sweep's record alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import chain
+from typing import Any
+
+import torch
+import yaml
+from gatelab.gates.gate import gates
+from gatelab.results.comparison import compare_runs
+from gatelab.sweeps.spec.spec import TaskSpec
+from gatelab.tasks.task import Task, tasks
+from gatelab.tracking.mlflow_read import read_artifact
+from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.training.model import Model
+from torch import Tensor
+
+from gatelab.registry import near_misses
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The model that a gate's evaluation kept."""
+
+    gate: str
+    """The gate's name in the spec."""
+    run_id: str
+    """Of the gate's run."""
+    task: Task
+    model: Model
+    seed: int
+    """Of the evaluation's seeds, the one with the lowest validation loss."""
+    test_loss: float
+    """What was recorded of that seed as ``test/loss``."""
+
+
+def best_gate(record: SweepRecord) -> str:
+    """Return the gate with the lowest ``test/loss``.
+
+    Raises:
+        ValueError: If no gate has been evaluated.
+    """
+    best = compare_runs(record).best("test/loss")
+    if best is None:
+        raise ValueError(f"no gate of sweep {record.sweep!r} has been evaluated.")
+    return best
+
+
+def read_selected(record: SweepRecord, gate: str) -> Selected:
+    """Make a gate's selected model, with the tensors that it was trained to.
+
+    Args:
+        record: Of a sweep.
+        gate: The gate's name in the spec.
+
+    Raises:
+        LookupError: If the sweep has no such gate.
+        ValueError: If the gate has no model, or what is installed here cannot make it.
+    """
+    if gate not in record.gates:
+        known = near_misses(gate, record.gates)
+        raise LookupError(f"no gate {gate!r} in sweep {record.sweep!r}; {known}")
+    _check_evaluated(record, gate)
+    run = record.of("gate", gate)[0]
+    saved = _read_saved(record, run.run_id, gate)
+    test_loss = score_of(record, gate, saved["seed"])
+    task = _task(record)
+    model = _restored(_where(record, gate), task, saved)
+    return Selected(gate, run.run_id, task, model, saved["seed"], test_loss)
+
+
+def _check_evaluated(record: SweepRecord, gate: str) -> None:
+    if not _evaluated(record, gate):
+        note = next(b.note for b in compare_runs(record).budgets if b.gate == gate)
+        raise ValueError(f"{_where(record, gate)} has no model: {note}")
+
+
+def _evaluated(record: SweepRecord, gate: str) -> dict[str, RunRecord]:
+    """Return the finished evaluation runs of a gate by seed."""
+    runs = (run for run in record.of("evaluate", gate) if run.end == "finished")
+    return {run.tags.get("seed", ""): run for run in runs}
+
+
+def score_of(record: SweepRecord, gate: str, seed: int) -> float:
+    """Return the recorded ``test/loss`` of the seed whose model was kept.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    runs = _evaluated(record, gate)
+    found = runs.get(str(seed))
+    if found is None and set(runs) == {str(number) for number in range(len(runs))}:
+        # Old records number the seeds; the model that was kept has the lowest loss of them.
+        found = min(runs.values(), key=lambda run: run.metrics["val/loss"])
+    if found is None:
+        raise ValueError(f"{_where(record, gate)}: no score of seed {seed}, its model's, is there.")
+    return found.metrics["test/loss"]
+
+
+def _read_saved(record: SweepRecord, run_id: str, gate: str) -> dict[str, Any]:
+    """Return what the evaluation saved, which is read without executing anything."""
+    content = read_artifact(record.uri, run_id, f"{gate}.pt")
+    if content is None:
+        raise ValueError(
+            f"{_where(record, gate)}: its run {run_id} carries no {gate}.pt (any more)."
+        )
+    try:
+        saved: dict[str, Any] = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file raises whatever its damage leads to
+        raise ValueError(
+            f"{_where(record, gate)}: {gate}.pt of its run {run_id} is damaged."
+        ) from error
+    return saved
+
+
+def _task(record: SweepRecord) -> Task:
+    """Return the sweep's task, by the spec that its run carries."""
+    content = read_artifact(record.uri, record.run.run_id, "spec.yaml") if record.run else None
+    if content is None:
+        raise ValueError(f"sweep {record.sweep!r}: its run carries no spec.yaml (any more).")
+    spec = TaskSpec.model_validate(yaml.safe_load(content)["task"])
+    try:
+        task: Task = tasks.get(spec.name)(**spec.options)
+        return task
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"sweep {record.sweep!r}: {error}") from error
+
+
+def _restored(where: str, task: Task, saved: Mapping[str, Any]) -> Model:
+    """Make a model as its configuration says, and fill in its tensors."""
+    chosen = saved["configuration"]
+    try:
+        with torch.random.fork_rng([]):
+            torch.manual_seed(saved["seed"])
+            model = Model(task, gates.get(saved["gate"]), chosen["gate"], chosen["model"])
+        _fill(model, saved["state"])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{where} cannot be made here: {error}") from error
+    return model
+
+
+@torch.no_grad()
+def _fill(model: Model, state: Mapping[str, Tensor]) -> None:
+    tensors = dict(chain(model.named_parameters(), model.named_buffers()))
+    ours, theirs = ({n: tuple(t.shape) for n, t in side.items()} for side in (tensors, state))
+    for name in ours | theirs:
+        if ours.get(name) != theirs.get(name):
+            raise ValueError(
+                f"{name} was of shape {theirs.get(name)} when it was trained, but is of "
+                f"{ours.get(name)} now: its gate or task has changed."
+            )
+    for name, tensor in tensors.items():
+        tensor.copy_(state[name])
+
+
+def _where(record: SweepRecord, gate: str) -> str:
+    return f"gate {gate!r} of sweep {record.sweep!r}"

@@ -1,1 +1,0 @@
-"""Results: sweeps read back, put side by side, written up and exported."""

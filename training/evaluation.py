@@ -1,0 +1,81 @@
+"""A pass over a split without gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from gatelab.tasks.task import Split
+from gatelab.training.members import Members, Tensors
+from gatelab.training.model import Model
+from torch import Tensor
+from torch.func import functional_call
+
+ROWS = 4096
+"""How many rows are computed at once."""
+
+Pass = tuple[tuple[Tensor, ...], Tensor, dict[str, Tensor]]
+"""Outputs by group ``(members, targets, rows, out_features)``, weights ``(members, targets, rows,
+num_experts)`` and diagnostics ``(members, targets)``."""
+
+
+class Evaluation(NamedTuple):
+    """What one member gave for a split, on the CPU."""
+
+    outputs: tuple[Tensor, ...]
+    """Every target's, ``(rows, out_features)``."""
+    weights: Tensor
+    """``(targets, rows, num_experts)``"""
+    losses: Tensor
+    """Every target's mean loss over its known rows, ``(targets,)``."""
+    loss: float
+    """Their weighted sum, without aux losses."""
+    diagnostics: dict[str, Tensor]
+    """What the gates say of themselves, ``(targets,)`` by name."""
+
+
+@torch.no_grad()
+def evaluate(members: Members, model: Model, split: Split) -> list[Evaluation]:
+    """Return what every member gives for a split that lies on its device."""
+    model.eval()
+    groups, weights, diagnostics = _all_rows(members, model, split.inputs)
+    losses = torch.stack(
+        [
+            model.target_losses(model.row_losses(outputs, split.targets), split.mask)
+            for outputs in zip(*groups, strict=True)
+        ]
+    ).cpu()
+    return [
+        Evaluation(
+            model.split_groups([group[member].cpu() for group in groups]),
+            weights[member].cpu(),
+            losses[member],
+            float(model.task_loss(losses[member])),
+            {name: values[member].cpu() for name, values in diagnostics.items()},
+        )
+        for member in range(len(members))
+    ]
+
+
+def _all_rows(members: Members, model: Model, inputs: Tensor) -> Pass:
+    """Compute in parts, so that memory does not grow with hidden layers times rows."""
+
+    def outputs(tensors: Tensors, part: Tensor) -> Pass:
+        result = functional_call(model, tensors, (part,))
+        return result.groups, result.routing.weights, dict(result.routing.diagnostics)
+
+    parts: list[Pass] = [members.call(outputs, (), (part,)) for part in inputs.split(ROWS)]
+    groups = tuple(torch.cat(group, dim=2) for group in zip(*(p[0] for p in parts), strict=True))
+    weights = torch.cat([p[1] for p in parts], dim=2)
+    return groups, weights, _mean([p[2] for p in parts], [p[1].shape[2] for p in parts])
+
+
+def _mean(parts: Sequence[dict[str, Tensor]], rows: Sequence[int]) -> dict[str, Tensor]:
+    """Return the mean of diagnostics over parts of so many rows."""
+    means = {}
+    for name in parts[0]:
+        stacked = torch.stack([part[name] for part in parts])
+        shares = torch.tensor(rows, dtype=stacked.dtype, device=stacked.device) / sum(rows)
+        means[name] = torch.einsum("p,p...->...", shares, stacked)
+    return means

@@ -1,0 +1,60 @@
+"""Jobs: what is handed to a worker, as plain values that any process can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from gatelab.training.configuration import Configuration
+from gatelab.training.train import Member, Recipe
+
+Stage = Literal["search", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Members of one gate to train together: one trial of its search, or its evaluation."""
+
+    stage: Stage
+    label: str
+    """The gate's name in the spec."""
+    gate: str
+    """Its key in the registry."""
+    members: tuple[Member, ...]
+    rungs: tuple[int, ...] = ()
+    """Epochs after which the search may prune it."""
+    number: int = 0
+    """Of the trial in its study."""
+
+    @property
+    def name(self) -> str:
+        """The same in every process and after every resume."""
+        return f"{self.label}/{self.stage}/{self.number}"
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return dicts, lists, strings and numbers only."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Job:
+        """Return the job that :meth:`to_plain` was called on."""
+        members = tuple(
+            Member(Configuration(**member["configuration"]), member["seed"])
+            for member in plain["members"]
+        )
+        return cls(**{**plain, "members": members, "rungs": tuple(plain["rungs"])})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every job of a sweep has in common, as plain values."""
+
+    task: str
+    task_options: Mapping[str, Any]
+    recipe: Recipe
+    metrics: tuple[str, ...] | None
+    cpus: float
+    gpus: float
+    storage: str
+    """The place of :class:`gatelab.sweeps.cluster.storage.Storage` for states and models."""

@@ -1,0 +1,166 @@
+"""Models of one structure as one: their tensors stacked, their calls fused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from gatelab.gates.stack import convolves
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+Tensors = dict[str, Tensor]
+
+
+class Members:
+    """The tensors of M models of one structure, and the way to call a function on all of them.
+
+    Every dense parameter of a member lies in one row of ``flat``, ``(M, parameters)``: a step of
+    the optimiser, a copy of the best weights and a member's removal are then one operation each.
+    Tables of ``nn.Embedding(sparse=True)`` stay apart, so that a step touches only looked-up rows.
+    """
+
+    def __init__(self, models: Sequence[nn.Module], device: torch.device | str = "cpu") -> None:
+        """Stack the models.
+
+        Raises:
+            ValueError: If there is none, they differ in structure, or one changes its own state.
+        """
+        _check_alike(models)
+        self.device = torch.device(device)
+        self.skeleton = models[0].to(self.device)
+        tables = set(_sparse_tables(models[0]))
+        parameters = dict(models[0].named_parameters())
+        self.shapes = {n: p.shape for n, p in parameters.items() if n not in tables}
+        self._sizes = [shape.numel() for shape in self.shapes.values()]
+        rows = [_flatten([dict(m.named_parameters())[n] for n in self.shapes]) for m in models]
+        self.flat = torch.stack(rows).to(self.device).requires_grad_()
+        self.buffers = {
+            name: torch.stack([dict(m.named_buffers())[name] for m in models]).to(self.device)
+            for name, _ in models[0].named_buffers()
+        }
+        self.tables = [
+            {
+                n: nn.Parameter(dict(m.named_parameters())[n].detach().to(self.device))
+                for n in tables
+            }
+            for m in models
+        ]
+        self._convolves = convolves(models[0])
+
+    def __len__(self) -> int:
+        """Return the number of members."""
+        return len(self.flat)
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether members are called in turn: where fusing is slower, or cannot be.
+
+        One member has nothing to fuse, convolutions are slower fused on a CPU, and the gradient
+        of a sparse table cannot be fused.
+        """
+        slower = self._convolves and self.device.type == "cpu"
+        return len(self) == 1 or slower or bool(self.tables[0])
+
+    def call(
+        self,
+        function: Callable[..., Any],
+        own: Sequence[Tensor | None] = (),
+        shared: Sequence[Tensor | None] = (),
+    ) -> Any:
+        """Call ``function(tensors, *own, *shared)`` for every member.
+
+        Args:
+            function: Takes a member's tensors by name, and returns tensors in tuples or dicts.
+            own: Arguments whose first dimension is the member's.
+            shared: Arguments that all members have in common.
+
+        Returns:
+            What the function returns, every tensor with a new first dimension ``M``.
+        """
+        if self.one_by_one:
+            return self._call_in_turn(function, own, shared)
+
+        def fused(row: Tensor, buffers: Tensors, *arguments: Tensor | None) -> Any:
+            return function({**self.unflatten(row), **buffers}, *arguments)
+
+        dims = (0, 0, *(None if a is None else 0 for a in own), *(None for _ in shared))
+        call = torch.vmap(fused, dims, randomness="different")
+        return call(self.flat, self.buffers, *own, *shared)
+
+    def _call_in_turn(
+        self,
+        function: Callable[..., Any],
+        own: Sequence[Tensor | None],
+        shared: Sequence[Tensor | None],
+    ) -> Any:
+        results = []
+        for member, row in enumerate(self.flat.unbind(0)):
+            tensors = self._tensors(member, row)
+            mine = [a if a is None else a[member] for a in own]
+            results.append(function(tensors, *mine, *shared))
+        if len(results) == 1:
+            return tree_map(lambda tensor: tensor.unsqueeze(0), results[0])
+        return tree_map(lambda *tensors: torch.stack(tensors), *results)
+
+    def unflatten(self, row: Tensor) -> Tensors:
+        """Return the dense parameters by name, as views of one row ``(parameters,)``."""
+        parts = torch.split(row, self._sizes)
+        shapes = self.shapes.items()
+        return {name: part.view(shape) for (name, shape), part in zip(shapes, parts, strict=True)}
+
+    def _tensors(self, member: int, row: Tensor) -> Tensors:
+        buffers = {name: tensor[member] for name, tensor in self.buffers.items()}
+        return {**self.unflatten(row), **self.tables[member], **buffers}
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Go on with some of the members only, in the order given."""
+        index = torch.tensor(members, device=self.device)
+        self.flat = self.flat.detach()[index].requires_grad_()
+        self.buffers = {name: tensor[index] for name, tensor in self.buffers.items()}
+        self.tables = [
+            {n: nn.Parameter(table.detach().clone()) for n, table in self.tables[m].items()}
+            for m in members
+        ]
+
+    def state(self, member: int) -> Tensors:
+        """Return a copy of all of one member's tensors by name."""
+        tensors = self._tensors(member, self.flat[member])
+        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+    @torch.no_grad()
+    def load(self, member: int, state: Tensors) -> None:
+        """Put what :meth:`state` returned into a member."""
+        self.flat[member] = _flatten([state[name] for name in self.shapes])
+        for name, tensor in self.buffers.items():
+            tensor[member] = state[name]
+        for name, table in self.tables[member].items():
+            table.copy_(state[name])
+
+
+def _flatten(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([tensor.detach().flatten() for tensor in tensors])
+
+
+def _sparse_tables(model: nn.Module) -> list[str]:
+    return [
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding) and module.sparse
+    ]
+
+
+def _check_alike(models: Sequence[nn.Module]) -> None:
+    if not models:
+        raise ValueError("`members >= 1` must hold, but got no member.")
+    first = {name: tensor.shape for name, tensor in models[0].state_dict().items()}
+    for model in models[1:]:
+        if {name: tensor.shape for name, tensor in model.state_dict().items()} != first:
+            raise ValueError("Members must have one structure, but two of them differ in shapes.")
+    for name, module in models[0].named_modules():
+        if getattr(module, "track_running_stats", False):
+            raise ValueError(
+                f"A network must not change its own state in a forward pass, but {name!r} "
+                f"({type(module).__name__}) keeps running statistics; use a LayerNorm."
+            )

@@ -1,0 +1,142 @@
+"""The model that is trained: a task's networks around a mixture with one gate a target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from gatelab.gates import Mixture, Routing, Stack, make_gate
+from gatelab.gates.gate import Gate
+from gatelab.tasks.metrics import loss
+from gatelab.tasks.task import Target, Task
+from torch import Tensor, nn
+
+
+class Output(NamedTuple):
+    """What a model returns for a batch."""
+
+    groups: tuple[Tensor, ...]
+    """For each group of like targets their outputs, ``(targets, batch, out_features)``."""
+    routing: Routing
+    """Every target's: weights ``(targets, batch, num_experts)``, the rest ``(targets,)``."""
+    buffers: dict[str, Tensor]
+    """The gates' buffers after this step, by name, where a gate updates any."""
+
+
+class Model(nn.Module):
+    """A bottom, experts, gates and towers, in the order in which a seed initialises them.
+
+    Gates come last, so that models with different gates and one seed start from equal networks.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        gate: type[Gate],
+        gate_options: Mapping[str, Any],
+        model_options: Mapping[str, Any],
+    ) -> None:
+        """Make the model from torch's global random state.
+
+        Args:
+            task: Gives the factories and the targets.
+            gate: The class of every target's gate.
+            gate_options: Its hyperparameters.
+            model_options: ``num_experts``, and keyword arguments of the task's ``network``.
+
+        Raises:
+            ValueError: If an option is out of its range.
+        """
+        super().__init__()
+        options = dict(model_options)
+        num_experts = options.pop("num_experts")
+        network = task.network(**options)
+        self.bottom = network.bottom()
+        experts = [network.expert() for _ in range(num_experts)]
+        towers = [network.tower(target) for target in task.targets]
+        self.gate_input = network.gate_input()
+        features = network.gate_features
+        count = len(task.targets)
+        gates = [
+            make_gate(gate, features, num_experts, target=i, num_targets=count, **gate_options)
+            for i in range(count)
+        ]
+        self.mixture = Mixture(gates, experts)
+        self.targets = task.targets
+        self.groups = _like_targets(task.targets, towers)
+        self.towers = nn.ModuleList(Stack([towers[i] for i in group]) for group in self.groups)
+
+    def forward(self, inputs: Tensor, progress: Tensor | None = None) -> Output:
+        """Compute every target's output.
+
+        Args:
+            inputs: ``(batch, ...)``, as the task's splits hold them.
+            progress: In training, the share of it that is done, ``()``, in [0, 1].
+        """
+        features = self.bottom(inputs)
+        mixed, routing = self.mixture(features, self.gate_input(features))
+        buffers = {}
+        if progress is not None:
+            after = self.mixture.next_buffers(routing, progress)
+            buffers = {f"mixture.{name}": tensor for name, tensor in after.items()}
+        return Output(self._towers(mixed), routing, buffers)
+
+    def forward_sparse(self, inputs: Tensor) -> Output:
+        """Compute the same, running each expert only for the examples that need it."""
+        features = self.bottom(inputs)
+        mixed, routing = self.mixture.forward_sparse(features, self.gate_input(features))
+        return Output(self._towers(mixed), routing, {})
+
+    def _towers(self, mixed: Tensor) -> tuple[Tensor, ...]:
+        if len(self.groups) == 1:
+            return (self.towers[0](mixed, own=True),)
+        parts = mixed.unbind(0)
+        pairs = zip(self.towers, self.groups, strict=True)
+        return tuple(tower(torch.stack([parts[i] for i in g]), own=True) for tower, g in pairs)
+
+    def row_losses(self, groups: Sequence[Tensor], targets: Tensor) -> Tensor:
+        """Return the loss of every row, ``(targets, batch)``.
+
+        Args:
+            groups: The outputs by group, as :meth:`forward` returns them.
+            targets: ``(batch, targets)``.
+        """
+        parts = []
+        for outputs, group in zip(groups, self.groups, strict=True):
+            target = targets[:, group].mT.flatten()
+            rows = loss(self.targets[group[0]].kind, outputs.flatten(0, 1), target)
+            parts.append(rows.unflatten(0, outputs.shape[:2]))
+        return parts[0] if len(parts) == 1 else torch.stack(self.split_groups(parts))
+
+    def split_groups(self, groups: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return each target's part of what the groups hold, ``(targets of the group, ...)``."""
+        parts: dict[int, Tensor] = {}
+        for group, tensor in zip(self.groups, groups, strict=True):
+            parts.update(zip(group, tensor.unbind(0), strict=True))
+        return tuple(parts[target] for target in range(len(self.targets)))
+
+    def target_losses(self, row_losses: Tensor, mask: Tensor | None) -> Tensor:
+        """Return every target's mean loss over its known rows, ``(targets,)``; 0 without any.
+
+        Args:
+            row_losses: ``(targets, batch)``.
+            mask: ``(batch, targets)``, true where a target is known.
+        """
+        if mask is None:
+            return row_losses.mean(1)
+        total = (row_losses * mask.mT).sum(1)
+        return total / mask.sum(0).clamp_min(1)
+
+    def task_loss(self, target_losses: Tensor) -> Tensor:
+        """Return the task's loss ``()``: the targets' ``(targets,)``, weighted and added."""
+        weights = [target.weight for target in self.targets]
+        return target_losses @ target_losses.new_tensor(weights)
+
+
+def _like_targets(targets: Sequence[Target], towers: Sequence[nn.Module]) -> list[list[int]]:
+    """Group the targets whose towers and losses have one structure, so that they run at once."""
+    groups: dict[object, list[int]] = {}
+    for index, (target, tower) in enumerate(zip(targets, towers, strict=True)):
+        groups.setdefault((target.kind, target.out_features, repr(tower)), []).append(index)
+    return list(groups.values())

@@ -1,0 +1,91 @@
+"""Scores: an evaluation as numbers under the keys of the record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+from gatelab.gates.metrics import selection_metrics, support_flips, weight_change
+from gatelab.tasks.metrics import METRICS, default_metrics
+from gatelab.tasks.task import Split, SplitName, Target, Task
+from gatelab.training.evaluation import Evaluation
+
+Weights = npt.NDArray[np.floating]
+MANY_TARGETS = 16
+"""With more targets than this, only means over the targets are recorded each epoch."""
+
+
+def metric_names(target: Target, chosen: Sequence[str] | None) -> list[str]:
+    """Return which of the chosen metrics fit a target; without a choice its kind's own."""
+    if chosen is None:
+        return list(default_metrics(target.kind))
+    return [name for name in chosen if target.kind in METRICS[name].kinds]
+
+
+def target_scores(
+    task: Task, chosen: Sequence[str] | None, evaluation: Evaluation, split: Split
+) -> dict[str, dict[str, float]]:
+    """Return loss and metrics of every target, by its name, over its known rows."""
+    scores: dict[str, dict[str, float]] = {}
+    for index, target in enumerate(task.targets):
+        outputs, values = evaluation.outputs[index], split.targets[:, index]
+        if split.mask is not None:
+            known = split.mask[:, index]
+            outputs, values = outputs[known], values[known]
+        names = metric_names(target, chosen)
+        metrics = {name: float(METRICS[name].compute(outputs, values)) for name in names}
+        scores[target.name] = {"loss": float(evaluation.losses[index]), **metrics}
+    return scores
+
+
+def predictive_scores(
+    name: SplitName, evaluation: Evaluation, by_target: dict[str, dict[str, float]]
+) -> dict[str, float]:
+    """Return ``<split>/loss``, means over targets, and with few targets those of each."""
+    scores = {f"{name}/loss": evaluation.loss}
+    metrics = dict.fromkeys(chain.from_iterable(by_target.values()))
+    for metric in (m for m in metrics if m != "loss"):
+        values = [target[metric] for target in by_target.values() if metric in target]
+        scores[f"{name}/mean/{metric}"] = float(np.mean(values))
+    if len(by_target) <= MANY_TARGETS:
+        for target, values_of in by_target.items():
+            scores.update({f"{name}/{target}/{key}": value for key, value in values_of.items()})
+    return scores
+
+
+def gate_scores(
+    task: Task, k: int | None, evaluation: Evaluation, names: Sequence[str] | None = None
+) -> dict[str, float]:
+    """Return the expert-selection metrics under ``gate/``, by target for those named.
+
+    Args:
+        task: Gives the planted truth, where there is one.
+        k: How many experts the gate is meant to select, where it says so.
+        evaluation: What a member gave for a split.
+        names: The targets' names, for values by target.
+    """
+    truth = task.truth
+    scores = selection_metrics(
+        evaluation.weights.numpy(),
+        k=k,
+        truth_groups=truth.groups if truth else None,
+        truth_experts=truth.experts if truth else None,
+        targets=names,
+    )
+    for key, values in evaluation.diagnostics.items():
+        scores[key] = float(values.mean())
+        scores.update({f"{n}/{key}": float(v) for n, v in zip(names or (), values, strict=False)})
+    return {f"gate/{key}": value for key, value in scores.items()}
+
+
+def stability_scores(before: Weights, after: Weights, steps: int) -> dict[str, float]:
+    """Return how much the weights of the same rows moved in so many optimiser steps.
+
+    Both are lower bounds: what moves and comes back between two looks is not seen.
+    """
+    return {
+        "gate/weight_change": weight_change(before, after) / steps,
+        "gate/support_flips": support_flips(before, after) * 1000 / steps,
+    }

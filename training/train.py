@@ -1,0 +1,286 @@
+"""Training: M models of one structure in one loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from gatelab.gates.gate import Gate
+from gatelab.tasks.task import Split, SplitName, Task
+from gatelab.training.configuration import Configuration
+from gatelab.training.evaluation import Evaluation, evaluate
+from gatelab.training.members import Members, Tensors
+from gatelab.training.memory import keep_freed_memory
+from gatelab.training.model import Model, Output
+from gatelab.training.optimizer import MemberAdam
+from torch import Tensor
+from torch.func import functional_call
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model to train: its hyperparameters, and the seed of its start and data order."""
+
+    configuration: Configuration
+    seed: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long all members train, and on how many rows a step."""
+
+    batch_size: int
+    max_epochs: int
+    patience: int | None = None
+    """Epochs without a lower validation loss before a member stops; ``None``: never."""
+
+
+@dataclass
+class Course:
+    """What has become of a member so far."""
+
+    epochs: int = 0
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    """Counted from 1; 0 before any epoch."""
+    end: str | None = None
+    """``finished`` or ``failed``, once it has ended."""
+    reason: str = ""
+
+
+class Training:
+    """Trains members of one structure together, each as if it were alone.
+
+    Without random layers a member's course does not depend on the others beside it; with them it
+    follows from all their seeds. Members that stop early leave the loop.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        gate: type[Gate],
+        members: Sequence[Member],
+        recipe: Recipe,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Make the models, each from its own seed.
+
+        Raises:
+            ValueError: If a hyperparameter is out of its range, or members differ in structure.
+        """
+        self.task, self.recipe = task, recipe
+        self.device = torch.device(device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.seeds = [member.seed for member in members]
+        _check_structure(members)
+        models = [_build(task, gate, member) for member in members]
+        self.model = models[0]
+        self.members = Members(models, self.device)
+        self.optimizer = _optimizer(self.members, [m.configuration.optimizer for m in members])
+        self.courses = [Course() for _ in members]
+        self.best = [self.members.state(position) for position in range(len(members))]
+        self.active = list(range(len(members)))
+        self._splits: dict[SplitName, Split] = {}
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are done."""
+        return max(course.epochs for course in self.courses)
+
+    @property
+    def done(self) -> bool:
+        """Whether every member has ended."""
+        return not self.active
+
+    def run_epoch(self) -> dict[int, tuple[float, Evaluation]]:
+        """Train the active members for one epoch.
+
+        Returns:
+            By member its mean training loss, without aux losses, and its pass over the val split.
+        """
+        active = list(self.active)
+        train_losses = self._train().tolist()
+        evaluations = evaluate(self.members, self.model, self._split("val"))
+        for position in range(len(active)):
+            self._follow(position, train_losses[position], evaluations[position])
+        self._drop_ended()
+        pairs = zip(train_losses, evaluations, strict=True)
+        return dict(zip(active, pairs, strict=True))
+
+    def _train(self) -> Tensor:
+        """Make one pass over the train split; return the mean losses ``(active,)``."""
+        self.model.train()
+        split = self._split("train")
+        rows, size = len(split.inputs), self.recipe.batch_size
+        orders = [_order(self.seeds[member], self.epoch, rows) for member in self.active]
+        order = torch.stack(orders).to(self.device)
+        total = torch.zeros(len(self.active), device=self.device)
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            # Dropout and noise follow from the seeds and the epoch, whatever went before.
+            torch.manual_seed(_mix(*(self.seeds[member] for member in self.active), self.epoch))
+            for start in range(0, rows, size):
+                batch = order[:, start : start + size]
+                total += self._step(split, batch, start / rows) * batch.shape[1]
+        mean: Tensor = total / rows
+        return mean
+
+    def _step(self, split: Split, rows: Tensor, passed: float) -> Tensor:
+        """Take one optimiser step on ``(active, batch)`` rows; return task losses ``(active,)``."""
+        mask = None if split.mask is None else split.mask[rows]
+        losses: Tensor
+        objectives, losses, buffers = self.members.call(
+            self._losses,
+            (split.inputs[rows], split.targets[rows], mask),
+            (self._progress(passed),),
+        )
+        objectives.sum().backward()
+        self.optimizer.step()
+        self.members.buffers.update(buffers)
+        return losses
+
+    def _progress(self, passed: float) -> Tensor | None:
+        """Return the share of the training that is done, if a gate asks for it."""
+        if not self.model.mixture.updates:
+            return None
+        done = (self.epoch + passed) / self.recipe.max_epochs
+        return torch.tensor(done, device=self.device)
+
+    def _losses(
+        self,
+        tensors: Tensors,
+        inputs: Tensor,
+        targets: Tensor,
+        mask: Tensor | None,
+        progress: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensors]:
+        """Return what a member minimises, the task's part of it, and its gates' next buffers."""
+        output: Output = functional_call(self.model, tensors, (inputs, progress))
+        rows = self.model.row_losses(output.groups, targets)
+        loss = self.model.task_loss(self.model.target_losses(rows, mask))
+        return loss + output.routing.aux_loss.sum(), loss.detach(), output.buffers
+
+    def _follow(self, position: int, train_loss: float, evaluation: Evaluation) -> None:
+        """Note a member's epoch, keep its weights where they are its best, and end it if due."""
+        member, val_loss = self.active[position], evaluation.loss
+        course = self.courses[member]
+        course.epochs += 1
+        if val_loss < course.best_loss:
+            course.best_loss, course.best_epoch = val_loss, course.epochs
+            self.best[member] = self.members.state(position)
+        waited, patience = course.epochs - course.best_epoch, self.recipe.patience
+        if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
+            course.end = "failed"
+            course.reason = self._why_not_finite(train_loss, evaluation, course.epochs)
+        elif course.epochs >= self.recipe.max_epochs:
+            course.end, course.reason = "finished", f"reached max_epochs ({course.epochs})"
+        elif patience is not None and waited >= patience:
+            course.end, course.reason = "finished", f"no lower val/loss for {waited} epochs"
+
+    def _why_not_finite(self, train_loss: float, evaluation: Evaluation, epoch: int) -> str:
+        finite = math.isfinite(train_loss)
+        name, value = ("val", evaluation.loss) if finite else ("train", train_loss)
+        reason = f"{name}/loss is {value} in epoch {epoch}"
+        if torch.isfinite(evaluation.weights).all():
+            return reason
+        gate = type(self.model.mixture.gates.each).__name__
+        return f"{reason}; weights must be finite, but those of {gate} are not"
+
+    def _drop_ended(self) -> None:
+        going = [i for i, member in enumerate(self.active) if self.courses[member].end is None]
+        if 0 < len(going) < len(self.active):
+            self._keep(going)
+        self.active = [self.active[position] for position in going]
+
+    def _keep(self, positions: Sequence[int]) -> None:
+        self.members.keep(positions)
+        self.optimizer.keep(positions)
+
+    def evaluate_best(self, name: SplitName) -> list[Evaluation]:
+        """Pass every member over a split with its best weights; the training ends with this."""
+        self.active = []
+        self.members.keep([0] * len(self.courses))
+        for member, state in enumerate(self.best):
+            self.members.load(member, state)
+        return evaluate(self.members, self.model, self._split(name))
+
+    def _split(self, name: SplitName) -> Split:
+        """Return a split on the device, made when it is first asked for."""
+        if name not in self._splits:
+            inputs, targets, mask = self.task.split(name)
+            if mask is not None:
+                # NaN marks what is unknown in many data sets: it is no class, and its gradient
+                # would stay NaN when multiplied by 0.
+                targets = torch.where(mask, targets, torch.zeros_like(targets))
+                mask = mask.to(self.device)
+            self._splits[name] = Split(inputs.to(self.device), targets.to(self.device), mask)
+        return self._splits[name]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state, from which the training goes on exactly: tensors and plain values."""
+        return {
+            "courses": [asdict(course) for course in self.courses],
+            "active": self.active,
+            "best": self.best,
+            "members": [self.members.state(position) for position in range(len(self.active))],
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned, in a training made with the same arguments.
+
+        Raises:
+            ValueError: If this training has begun, or has another number of members.
+        """
+        if self.epoch or len(state["courses"]) != len(self.courses):
+            raise ValueError(
+                "A state is loaded into a fresh training of as many members, but got "
+                f"(epoch={self.epoch}, members={len(self.courses)}, {len(state['courses'])=})."
+            )
+        self.courses = [Course(**course) for course in state["courses"]]
+        self.best, self.active = list(state["best"]), list(state["active"])
+        if not self.active:
+            return
+        self._keep(self.active)
+        for position, tensors in enumerate(state["members"]):
+            self.members.load(position, tensors)
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _check_structure(members: Sequence[Member]) -> None:
+    """Check that all members can share one skeleton, whose plain attributes are the first's."""
+    structures = {(m.configuration.structure(), m.configuration.optimizer["name"]) for m in members}
+    if len(structures) != 1:
+        raise ValueError(
+            f"Members must have one structure, but got {sorted(map(str, structures))}."
+        )
+
+
+def _build(task: Task, gate: type[Gate], member: Member) -> Model:
+    """Make a model from a member's own seed, without a trace in torch's random state."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(member.seed)
+        return Model(task, gate, member.configuration.gate, member.configuration.model)
+
+
+def _optimizer(members: Members, options: Sequence[dict[str, Any]]) -> MemberAdam:
+    return MemberAdam(
+        members,
+        name=options[0]["name"],
+        learning_rates=[option["learning_rate"] for option in options],
+        weight_decays=[option["weight_decay"] for option in options],
+    )
+
+
+def _mix(*numbers: int) -> int:
+    """Return one seed that follows from several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+
+
+def _order(seed: int, epoch: int, rows: int) -> Tensor:
+    """Return the order in which a member sees the rows, ``(rows,)``, drawn on the CPU."""
+    return torch.randperm(rows, generator=torch.Generator().manual_seed(_mix(seed, epoch)))

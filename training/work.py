@@ -1,0 +1,218 @@
+"""Work: one job's training and scores, in steps that can be stopped and gone on with."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from gatelab.gates.gate import gates
+from gatelab.gates.metrics import importance, load
+from gatelab.tasks.task import SplitName, Task
+from gatelab.training.evaluation import Evaluation
+from gatelab.training.jobs import Job
+from gatelab.training.scores import (
+    MANY_TARGETS,
+    gate_scores,
+    predictive_scores,
+    stability_scores,
+    target_scores,
+)
+from gatelab.training.train import Recipe, Training
+from torch import Tensor, nn
+
+STEP_SECONDS = 5.0
+"""After so long a step ends with the epoch at hand: news for the display, a place to go on from."""
+STATE = "state.pt"
+
+
+@dataclass
+class Ending:
+    """What became of a member, at the weights that it keeps."""
+
+    end: str
+    reason: str
+    epoch: int
+    objective: float
+    """The lowest validation loss."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    by_target: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The scores of each target, in the evaluation only."""
+    weights: list[list[float]] = field(default_factory=list)
+    """The mean weights (targets, num_experts), in the evaluation only."""
+    load: list[list[float]] = field(default_factory=list)
+    """The share of examples that use each expert, like ``weights``."""
+
+
+@dataclass
+class Step:
+    """What a step of work reports: plain values, which any process can read."""
+
+    epoch: int
+    """Epochs done."""
+    objective: float
+    """The lowest validation loss of the first member so far; inf before any."""
+    epochs: list[tuple[int, int, dict[str, float]]]
+    """Member, epoch and metrics of each epoch in this step."""
+    endings: list[Ending] | None
+    """One a member, when all have ended."""
+
+
+class Work:
+    """Trains a job's members and scores them: each epoch on val, in an evaluation once on test."""
+
+    def __init__(
+        self,
+        task: Task,
+        job: Job,
+        recipe: Recipe,
+        metrics: Sequence[str] | None = None,
+        device: str = "cpu",
+        step_seconds: float = STEP_SECONDS,
+    ) -> None:
+        """Make the models.
+
+        Args:
+            task: What they learn.
+            job: Which they are.
+            recipe: How long they train.
+            metrics: Names in ``tasks.metrics``; ``None``: the defaults of each target's kind.
+            device: Where they train.
+            step_seconds: After which a step ends with the epoch at hand.
+        """
+        self.task, self.job, self.recipe, self.metrics = task, job, recipe, metrics
+        self.step_seconds = step_seconds
+        self.training = Training(task, gates.get(job.gate), job.members, recipe, device)
+        self.k: int | None = getattr(self.training.model.mixture.gates.each, "k", None)
+        model = self.training.model
+        self.sizes = {
+            "model/parameters": float(_count(model)),
+            "model/gate_parameters": float(_count(model.mixture.gates)),
+        }
+        self.before: dict[int, Tensor] = {}
+        self.settled: list[int | None] = [None] * len(job.members)
+        self.seconds = 0.0
+
+    def step(self) -> Step:
+        """Train until the next rung, the end, or a few seconds have passed."""
+        started = time.monotonic()
+        epochs: list[tuple[int, int, dict[str, float]]] = []
+        while not self.training.done:
+            epochs.extend(self._epoch())
+            late = time.monotonic() - started > self.step_seconds
+            if late or self.training.epoch in self.job.rungs:
+                break
+        endings = self._endings() if self.training.done else None
+        objective = self.training.courses[0].best_loss
+        return Step(self.training.epoch, objective, epochs, endings)
+
+    def _epoch(self) -> list[tuple[int, int, dict[str, float]]]:
+        started = time.monotonic()
+        losses = self.training.run_epoch()
+        self.seconds += time.monotonic() - started
+        epoch = self.training.epoch
+        return [
+            (member, epoch, {"train/loss": loss, **self._epoch_scores(member, evaluation)})
+            for member, (loss, evaluation) in losses.items()
+        ]
+
+    def _epoch_scores(self, member: int, evaluation: Evaluation) -> dict[str, float]:
+        if not math.isfinite(evaluation.loss):  # it has diverged: nothing else has a meaning
+            return {"val/loss": evaluation.loss}
+        by_target = self._target_scores(evaluation, "val")
+        scores = predictive_scores("val", evaluation, by_target)
+        scores |= gate_scores(self.task, self.k, evaluation)
+        before = self.before.get(member)
+        if before is not None:
+            steps = -(-len(self.task.split("train").inputs) // self.recipe.batch_size)
+            scores |= stability_scores(before.numpy(), evaluation.weights.numpy(), steps)
+        self.before[member] = evaluation.weights
+        self._settle(member, scores.get("gate/at_most_k"))
+        return scores
+
+    def _settle(self, member: int, at_most_k: float | None) -> None:
+        """Keep the first epoch from which on every example has used at most k experts."""
+        if at_most_k is None or at_most_k < 1:
+            self.settled[member] = None
+        elif self.settled[member] is None:
+            self.settled[member] = self.training.epoch
+
+    def _target_scores(
+        self, evaluation: Evaluation, name: SplitName
+    ) -> dict[str, dict[str, float]]:
+        return target_scores(self.task, self.metrics, evaluation, self.task.split(name))
+
+    def _endings(self) -> list[Ending]:
+        """Score every member at its best weights; the test split is made here or never."""
+        split: SplitName = "test" if self.job.stage == "evaluate" else "val"
+        evaluations = self.training.evaluate_best(split)
+        return [self._ending(i, split, e) for i, e in enumerate(evaluations)]
+
+    def _ending(self, member: int, split: SplitName, evaluation: Evaluation) -> Ending:
+        course = self.training.courses[member]
+        ending = Ending(course.end or "", course.reason, course.epochs, course.best_loss)
+        if course.end == "failed":
+            return ending
+        by_target = self._target_scores(evaluation, split)
+        names = [target.name for target in self.task.targets]
+        few = len(names) <= MANY_TARGETS
+        ending.metrics = {
+            **predictive_scores(split, evaluation, by_target),
+            **gate_scores(self.task, self.k, evaluation, names if few else None),
+            "val/loss": course.best_loss,
+            "objective": course.best_loss,
+            "time/train_seconds": self.seconds / len(self.training.courses),
+            **self.sizes,
+        }
+        if (settled := self.settled[member]) is not None:
+            ending.metrics["gate/settled_epoch"] = settled
+        if self.job.stage == "evaluate":
+            ending.by_target = by_target
+            weights = evaluation.weights.numpy()
+            ending.weights, ending.load = importance(weights).tolist(), load(weights).tolist()
+        return ending
+
+    def save(self, folder: Path) -> None:
+        """Write the state into a folder."""
+        state = {
+            "training": self.training.state_dict(),
+            "before": self.before,
+            "settled": self.settled,
+            "seconds": self.seconds,
+        }
+        torch.save(state, folder / STATE)
+
+    def save_model(self, path: Path) -> None:
+        """Write the member of lowest validation loss that did not fail, and how to make it."""
+        courses = self.training.courses
+        scored = [index for index, course in enumerate(courses) if course.end != "failed"]
+        best = min(scored or range(len(courses)), key=lambda member: courses[member].best_loss)
+        member = self.job.members[best]
+        model = {
+            "gate": self.job.gate,
+            "configuration": asdict(member.configuration),
+            "seed": member.seed,
+            "state": self.training.best[best],
+        }
+        torch.save(model, path)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that :func:`read_state` returned."""
+        self.training.load_state_dict(state["training"])
+        self.before, self.settled = state["before"], state["settled"]
+        self.seconds = state["seconds"]
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """Return a state that :meth:`Work.save` wrote; nothing in it is executed."""
+    state: dict[str, Any] = torch.load(folder / STATE, weights_only=True)
+    return state
+
+
+def _count(module: nn.Module) -> int:
+    """Return how many numbers a module learns."""
+    return sum(parameter.numel() for parameter in module.parameters())
