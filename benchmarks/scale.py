@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import gatelab.sweeps.driver.tuning  # sets Ray's environment, so before ray
+import gatelab.sweeps.driver.ray_jobs  # sets Ray's environment, so before ray
 
 # isort: split
 import ray
@@ -29,7 +29,7 @@ from gatelab.sweeps.driver.display import Display
 from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.search.studies import Study
-from gatelab.sweeps.spec.load import parse_spec
+from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.training.jobs import Job
 from gatelab.training.work import STATE, Ending, Step
@@ -59,7 +59,7 @@ def main(
     """Print what a result and a trial cost, after more and more trials."""
     meter = Meter()
     meter.watch()
-    gatelab.sweeps.driver.tuning.Worker = Reporter  # type: ignore[misc]
+    gatelab.sweeps.driver.ray_jobs.Worker = Reporter  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         ray.init(
             num_cpus=CORES,
@@ -125,7 +125,7 @@ class Reports:
         torch.save({}, path)
 
 
-class Reporter(gatelab.sweeps.driver.tuning.Worker):
+class Reporter(gatelab.sweeps.driver.ray_jobs.Worker):
     """A worker whose jobs only report."""
 
     def _begin(self) -> Any:

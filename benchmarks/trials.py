@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gatelab.sweeps.driver.tuning  # noqa: F401 - sets Ray's environment, so before ray
+import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets Ray's environment, so before ray
 
 # isort: split
 import ray
 from gatelab.gates.gate import gates
 from gatelab.sweeps.cluster.nodes import join
-from gatelab.sweeps.spec.load import parse_spec
+from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.tasks import SyntheticGroups
 from gatelab.tracking.mlflow_read import read_sweep
 from gatelab.tracking.mlflow_store import default_uri

@@ -26,7 +26,7 @@ def compare(*sweeps: str, folder: str | Path = FOLDER, uri: str | None = None) -
         LookupError: If the store knows no such sweep.
         StoreUnavailable: If a store cannot be used.
         ValueError: If a sweep is named twice, or if they are on several tasks, which
-            :func:`gatelab.results.answers.ask` takes.
+            :func:`gatelab.results.overview.ask` takes.
     """
     records = read_sweeps(*sweeps, folder=folder, uri=uri)
     tasks = by_task(records)
@@ -53,7 +53,7 @@ def report(
     from gatelab.results.report.files import (
         write_report,  # here: matplotlib takes a second to import
     )
-    from gatelab.results.report.review import read_review
+    from gatelab.results.review import read_review
 
     name, store = _place(sweep, uri or default_uri(folder))
     check_there(store)

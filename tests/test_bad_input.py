@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from gatelab.gates import SoftmaxGate, register_gate
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.spec.check import check_data
-from gatelab.sweeps.spec.load import load_spec
+from gatelab.sweeps.spec.reading import load_spec
 from gatelab.tasks import Split, SplitName, SyntheticGroups, register_task
 from optuna.distributions import CategoricalDistribution
 

@@ -25,8 +25,8 @@ HOMES = {
     "mlflow": ("tracking/mlflow_*.py",),
     "matplotlib": ("results/figures/*.py",),
     "ray": (
-        "sweeps/driver/tuning.py",
-        "sweeps/driver/tune_loop.py",
+        "sweeps/driver/ray_jobs.py",
+        "sweeps/driver/ray_hooks.py",
         "sweeps/cluster/client.py",
         "sweeps/cluster/nodes.py",
     ),

@@ -60,7 +60,7 @@ pytestmark = pytest.mark.timeout(290)
 
 WAITING = """
 import time
-from gatelab.sweeps.driver.drivers import interrupt_on_term
+from gatelab.sweeps.driver.processes import interrupt_on_term
 interrupt_on_term()
 try:
     print("ready", flush=True)

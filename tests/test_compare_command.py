@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from gatelab.results.answers import ask
+from gatelab.results.overview import ask
 from gatelab.results.comparing import compare
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cli.compare import compare as command
@@ -226,7 +226,7 @@ def test_no_sweep_at_all(folder: Path) -> None:
 
 def test_what_is_slow_to_import_is_left_alone() -> None:
     slow = "{'torch', 'ray', 'optuna', 'matplotlib', 'scikit_posthocs', 'statsmodels'}"
-    modules = "gatelab.results.answers, gatelab.sweeps.cli.compare"
+    modules = "gatelab.results.overview, gatelab.sweeps.cli.compare"
     code = f"import sys, {modules}; print({slow} & set(sys.modules))"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

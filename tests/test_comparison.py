@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from gatelab.results.comparison import Comparison, compare_runs, lower_is_better
-from gatelab.results.comparison.differing import differing, notes, progress
-from gatelab.results.comparison.grids import pair_grid, score_grid, shown_metrics
+from gatelab.results.comparison.caveats import differing, notes, progress
+from gatelab.results.comparison.score_grids import pair_grid, score_grid, shown_metrics
 from gatelab.results.comparison.inference import pairwise, smallest_difference
 from gatelab.results.comparison.merging import by_task
 from gatelab.results.comparison.statistics import holm, smallest_effect

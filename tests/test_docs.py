@@ -14,7 +14,7 @@ import click
 import pytest
 from gatelab.gates.check import run_checks
 from gatelab.sweeps.cli import main
-from gatelab.sweeps.spec.load import load_spec
+from gatelab.sweeps.spec.reading import load_spec
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

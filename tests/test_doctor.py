@@ -23,7 +23,7 @@ from gatelab.sweeps.cluster.node_checks import (
     check_versions,
 )
 from gatelab.sweeps.cluster.sizing import Needs
-from gatelab.sweeps.spec.load import parse_spec
+from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 
 from tests.ray_heads import ROOT, forget_token, head, node

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import gatelab.sweeps.driver.tuning  # noqa: F401 - sets what Ray reads, before Ray is imported
+import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
 import pytest
-from gatelab.sweeps.driver import tune_loop
+from gatelab.sweeps.driver import ray_hooks
 from gatelab.sweeps.driver.sweep import Plan, Sweep
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.spec.space import SearchSpace
@@ -42,12 +42,12 @@ def test_rays_head_is_not_asked_for_the_clusters_size_at_every_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(tune_loop, "_slots", slots(2, asked))
-    jobs = tune_loop.Jobs(sweep(tmp_path), SETTING)
+    monkeypatch.setattr(ray_hooks, "_slots", slots(2, asked))
+    jobs = ray_hooks.Jobs(sweep(tmp_path), SETTING)
     given = [jobs.suggest(str(event)) for event in range(50)]
     assert sum(job is not None for job in given) == 3, "as many as run, and one that waits"
     assert len(asked) == 1
-    jobs.asked -= tune_loop.SLOTS_SECONDS + 1
+    jobs.asked -= ray_hooks.SLOTS_SECONDS + 1
     jobs.suggest("later")
     assert len(asked) == 2, "nodes may have come or gone"
 
@@ -63,8 +63,8 @@ def test_optuna_is_not_read_at_every_event(tmp_path: Path) -> None:
 def test_more_trials_at_once_take_longer_steps(
     number: int, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tune_loop, "_slots", slots(number, []))
-    config = tune_loop.Jobs(sweep(tmp_path), SETTING).suggest("one")
+    monkeypatch.setattr(ray_hooks, "_slots", slots(number, []))
+    config = ray_hooks.Jobs(sweep(tmp_path), SETTING).suggest("one")
     assert config is not None
     assert config["step_seconds"] == seconds
 
@@ -82,12 +82,12 @@ class States:
             run_metadata=SimpleNamespace(num_failures=2),
         )
         self.executor = ThreadPoolExecutor(1)
-        self.callback = tune_loop.States(course, self.executor)
+        self.callback = ray_hooks.States(course, self.executor)
 
     def save(self, *names: str) -> None:
         for name in names:
             (self.folder / name).mkdir()
-            checkpoint = tune_loop.Checkpoint.from_directory(self.folder / name)
+            checkpoint = ray_hooks.Checkpoint.from_directory(self.folder / name)
             self.callback.on_checkpoint(0, [], self.trial, checkpoint)
         assert self.trial.run_metadata.num_failures == 0, "it has got on since"
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from gatelab.results.comparison import compare_runs
 from gatelab.results.figures import courses, scores, search, selection
-from gatelab.results.figures.album import NO_WEIGHTS, NOT_EVALUATED, Plate, all_figures
+from gatelab.results.figures.catalogue import NO_WEIGHTS, NOT_EVALUATED, Plate, all_figures
 from gatelab.results.figures.heat import BLUE, WHITE_ABOVE, heat
 from gatelab.results.figures.inline import svg
 from gatelab.results.figures.panels import MOST_TOGETHER

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from gatelab.gates.metrics import selection_metrics
 from gatelab.results.comparison.verdict import sentences
-from gatelab.results.figures.album import all_figures
+from gatelab.results.figures.catalogue import all_figures
 from gatelab.results.report.files import write_report
-from gatelab.results.report.grids import pairs, predictive, selection
+from gatelab.results.report.page_grids import pairs, predictive, selection
 from gatelab.results.report.meanings import MEANINGS
 from gatelab.results.report.page import render
 from made_reviews import MADE, PROVENANCE, REASON, SHAPES, SPEC, made, many_gates, one_dead, small

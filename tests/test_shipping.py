@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from gatelab.gates.gate import gates
 from gatelab.sweeps.cluster.shipping import Part, keep_code, launched_from, pack, use_code
-from gatelab.sweeps.spec.load import parse_spec
+from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 
 ROOT = Path(__file__).parent.parent

@@ -14,7 +14,7 @@ from gatelab.sweeps.cluster.sizing import (
     job_bytes,
     needs,
 )
-from gatelab.sweeps.spec.load import parse_spec
+from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec
 
 ROWS, FEATURES = 64, 32

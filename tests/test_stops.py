@@ -13,7 +13,7 @@ from pathlib import Path
 import optuna
 import pytest
 from gatelab.sweeps.cluster.storage import STATES
-from gatelab.sweeps.driver.tuning import LOST_WORKERS
+from gatelab.sweeps.driver.ray_jobs import LOST_WORKERS
 from gatelab.sweeps.search.studies import STATE
 from gatelab.tracking.mlflow_read import history
 from gatelab.tracking.mlflow_store import default_uri

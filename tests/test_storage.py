@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cluster.storage import Storage, inside
 from gatelab.sweeps.driver.home import Home
-from gatelab.sweeps.spec.load import load_spec
+from gatelab.sweeps.spec.reading import load_spec
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from gatelab.sweeps.cluster.storage import STATES
-from gatelab.sweeps.spec.load import load_spec
+from gatelab.sweeps.spec.reading import load_spec
 from gatelab.tracking.mlflow_read import history
 from gatelab.tracking.mlflow_store import default_uri
 

@@ -8,7 +8,7 @@ import numpy as np
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.figures.style import INK, WIDTH, Look, fit, grid, looks
-from gatelab.results.report.costs import COSTS, Values, costs
+from gatelab.results.costs import COSTS, Values, costs
 from gatelab.tracking.runs import SweepRecord
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

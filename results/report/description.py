@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from gatelab.results.comparison import Comparison
-from gatelab.results.comparison.grids import score_grid
+from gatelab.results.comparison.score_grids import score_grid
 from gatelab.results.comparison.tables import markdown
 from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.mlflow_read import TRAINING

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gatelab.results.figures.album import all_figures
+from gatelab.results.figures.catalogue import all_figures
 from gatelab.results.figures.style import save
-from gatelab.results.report.frames import frames
+from gatelab.results.report.data_tables import frames
 from gatelab.results.report.page import render
-from gatelab.results.report.review import Review
+from gatelab.results.review import Review
 
 
 def write_report(review: Review, folder: str | Path) -> list[Path]:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from gatelab.results.comparison.tables import BOLD, Grid
 from gatelab.results.comparison.verdict import sentences
-from gatelab.results.figures.album import Plate
+from gatelab.results.figures.catalogue import Plate
 from gatelab.results.figures.inline import svg
-from gatelab.results.report import grids
+from gatelab.results.report import page_grids
 from gatelab.results.report.meanings import MEANINGS
-from gatelab.results.report.review import Review
+from gatelab.results.review import Review
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
@@ -40,21 +40,21 @@ def render(review: Review, plates: Sequence[Plate]) -> str:
         running=comparison.running,
         verdict=sentences(comparison),
         sections=_sections(review, plates),
-        how=grids.how(review.record, comparison),
+        how=page_grids.how(review.record, comparison),
         spec=review.spec,
     )
 
 
 def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
     comparison, record = review.comparison, review.record
-    selection = grids.selection(comparison, record)
+    selection = page_grids.selection(comparison, record)
     named = {name for grid in selection for name in (*grid.columns, *(r[0] for r in grid.rows))}
     meanings = {metric: meaning for metric, meaning in MEANINGS.items() if metric in named}
     blocks: dict[str, Sequence[Block]] = {
         "Predictive performance": [
-            *grids.predictive(comparison),
+            *page_grids.predictive(comparison),
             *_of(plates, "scores", "differences"),
-            *grids.pairs(comparison),
+            *page_grids.pairs(comparison),
         ],
         "Expert selection": [
             *selection,
@@ -63,12 +63,12 @@ def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
         ],
         "Training": _of(plates, "curves", "experts_per_example", "weight_change"),
         "Search": [
-            grids.budgets(comparison),
+            page_grids.budgets(comparison),
             *_of(plates, "search"),
-            *grids.selected(record),
+            *page_grids.selected(record),
             *_of(plates, "importance", "slices"),
         ],
-        "Cost": [*grids.cost(record), *_of(plates, "cost")],
+        "Cost": [*page_grids.cost(record), *_of(plates, "cost")],
     }
     return [Section(_key(title), title, found) for title, found in blocks.items()]
 

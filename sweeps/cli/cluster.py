@@ -18,7 +18,7 @@ from gatelab.sweeps.cli.terminal import (
 )
 from gatelab.sweeps.cli.terminal import stop as end
 from gatelab.sweeps.cluster.access import ClusterError
-from gatelab.sweeps.driver.drivers import UNDER_WAY
+from gatelab.sweeps.driver.processes import UNDER_WAY
 
 if TYPE_CHECKING:
     from gatelab.sweeps.cluster.client import Cluster, DriverJob
@@ -89,7 +89,7 @@ def _last_line(text: str) -> str:
 
 def _homes(folder: Path, sweep: str | None) -> list[Row]:
     """Return the same of this machine's sweeps."""
-    from gatelab.sweeps.driver.drivers import progress, started, state
+    from gatelab.sweeps.driver.processes import progress, started, state
     from gatelab.sweeps.driver.home import Home, local_sweeps
 
     homes = [Home(folder, name) for name in ([sweep] if sweep else local_sweeps(folder))]
@@ -164,7 +164,7 @@ def _stop_job(address: str, sweep: str) -> tuple[str, str]:
 
 
 def _stop_driver(folder: Path, sweep: str) -> tuple[str, str]:
-    from gatelab.sweeps.driver.drivers import state, stop
+    from gatelab.sweeps.driver.processes import state, stop
     from gatelab.sweeps.driver.home import Home
 
     home = Home(folder, sweep)
@@ -202,7 +202,7 @@ def doctor(
 
 
 def _load(path: Path) -> Spec:
-    from gatelab.sweeps.spec.load import load_spec
+    from gatelab.sweeps.spec.reading import load_spec
     from gatelab.sweeps.spec.spec import SpecError
 
     try:

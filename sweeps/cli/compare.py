@@ -9,7 +9,7 @@ import click
 from gatelab.sweeps.cli.terminal import folder_option, open_console, refuse, uri_option
 
 if TYPE_CHECKING:
-    from gatelab.results.answers import Answer
+    from gatelab.results.overview import Answer
 
 FORMATS = ("table", "csv", "json", "markdown")
 
@@ -59,7 +59,7 @@ def compare(
     SWEEP is a name, or NAME@STORE for another store: a folder, or a tracking URI. Sweeps on one
     task are put side by side; over several tasks the gates are ranked.
     """
-    from gatelab.results.answers import ask  # here: MLflow and SciPy take seconds to import
+    from gatelab.results.overview import ask  # here: MLflow and SciPy take seconds to import
 
     try:
         answer = ask(

@@ -20,8 +20,8 @@ from gatelab.sweeps.cli.terminal import (
     uri_option,
 )
 from gatelab.sweeps.cluster.access import ClusterError
-from gatelab.sweeps.driver.drivers import interrupt_on_term
-from gatelab.sweeps.spec.load import load_spec
+from gatelab.sweeps.driver.processes import interrupt_on_term
+from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.schema import FOLDER
 from rich.console import Console
@@ -144,7 +144,7 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
 
 
 def _show(console: Console, comparison: Comparison) -> None:
-    from gatelab.results.comparison.grids import score_grid
+    from gatelab.results.comparison.score_grids import score_grid
     from gatelab.results.comparison.tables import rich_table
     from gatelab.results.comparison.verdict import sentences
 

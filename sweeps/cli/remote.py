@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 from gatelab.sweeps.cli.terminal import FAILED, INTERRUPTED, refuse, stop
 from gatelab.sweeps.cluster.access import ClusterError
-from gatelab.sweeps.driver.drivers import UNDER_WAY
+from gatelab.sweeps.driver.processes import UNDER_WAY
 
 if TYPE_CHECKING:
     from gatelab.sweeps.cluster.client import Cluster, DriverJob

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gatelab.sweeps.cluster.storage import Storage, check_no_key, inside
-from gatelab.sweeps.spec.load import load_spec
+from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 
 from gatelab.registry import near_misses

@@ -10,7 +10,7 @@ from gatelab.sweeps.cluster.shipping import keep_code, use_code
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.cluster.storage import STATES
 from gatelab.sweeps.driver.display import Display
-from gatelab.sweeps.driver.drivers import UNDER_WAY, state
+from gatelab.sweeps.driver.processes import UNDER_WAY, state
 from gatelab.sweeps.driver.home import Home, local_sweeps
 from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.reporting import record_report
@@ -146,7 +146,7 @@ def _run(spec: Spec, home: Home, job: Needs, console: Console) -> Comparison:
 
 def _work(spec: Spec, home: Home, job: Needs, recorder: Recorder, console: Console) -> None:
     """Search and evaluate."""
-    from gatelab.sweeps.driver.tuning import run_jobs  # here: Ray takes a second to import
+    from gatelab.sweeps.driver.ray_jobs import run_jobs  # here: Ray takes a second to import
 
     task = make_task(spec)
     studies = _studies(spec, home)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gatelab.results.comparison import Comparison
 from gatelab.results.report.description import description
-from gatelab.results.report.review import Review, read_review
+from gatelab.results.review import Review, read_review
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.record import DESCRIPTION
 from gatelab.tracking.mlflow_read import sweep_page
@@ -15,7 +15,7 @@ from gatelab.tracking.recorder import Recorder
 
 def record_report(home: Home, recorder: Recorder) -> Comparison:
     """Compare from the record, and add the report with all its files to it."""
-    from gatelab.results.figures.album import file_name  # here: matplotlib takes a second to import
+    from gatelab.results.figures.catalogue import file_name  # here: matplotlib takes a second to import
 
     review = read_review(home.uri, home.name)
     report = home.path / "report"

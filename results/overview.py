@@ -11,8 +11,8 @@ from gatelab.results.comparing import read_sweeps
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.best_trials import LOSS, SHARE, BestTrials, best_trials
 from gatelab.results.comparison.conditions import Conditions
-from gatelab.results.comparison.differing import differing, notes, progress
-from gatelab.results.comparison.grids import pair_grid, score_grid
+from gatelab.results.comparison.caveats import differing, notes, progress
+from gatelab.results.comparison.score_grids import pair_grid, score_grid
 from gatelab.results.comparison.inference import Pair, check_metric, pairwise
 from gatelab.results.comparison.merging import by_task, sweep_labels
 from gatelab.results.comparison.plain import plain

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import pandas as pd
 from gatelab.results.comparison.inference import pairwise
-from gatelab.results.report.costs import costs
-from gatelab.results.report.grids import LOSS, configuration
-from gatelab.results.report.review import Review
+from gatelab.results.costs import costs
+from gatelab.results.report.page_grids import LOSS, configuration
+from gatelab.results.review import Review
 
 
 def frames(review: Review) -> dict[str, pd.DataFrame]:

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.budgets import Budget
-from gatelab.results.comparison.grids import MOST_COLUMNS, pair_grid, score_grid
+from gatelab.results.comparison.score_grids import MOST_COLUMNS, pair_grid, score_grid
 from gatelab.results.comparison.inference import pairwise
 from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.comparison.tables import Grid, number
-from gatelab.results.report.costs import COSTS, costs
+from gatelab.results.costs import COSTS, costs
 from gatelab.results.report.meanings import MEANINGS
 from gatelab.tracking.runs import SweepRecord
 

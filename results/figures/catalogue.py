@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gatelab.results.figures import courses, scores, search, selection
 from gatelab.results.figures.panels import MOST_TOGETHER
 from gatelab.results.figures.slices import slices
-from gatelab.results.report.review import Review
+from gatelab.results.review import Review
 from matplotlib.figure import Figure
 
 NOT_EVALUATED = "Nothing has been evaluated yet."
