@@ -32,7 +32,7 @@ from gatelab.sweeps.search.studies import Study
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.training.jobs import Job
-from gatelab.training.work import STATE, Ending, Step
+from gatelab.training.work import STATE_FILE, Ending, Step
 
 from benchmarks.store import KEYS
 from gatelab import launch
@@ -116,7 +116,7 @@ class Reports:
         return Ending("finished", "reached max_epochs", self.epoch, self.loss, self._metrics())
 
     def save(self, folder: Path) -> None:
-        torch.save({"epoch": self.epoch}, folder / STATE)
+        torch.save({"epoch": self.epoch}, folder / STATE_FILE)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.epoch = state["epoch"]

@@ -47,7 +47,7 @@ def fold(codes: Tensor, num_experts: int) -> Tensor:
     return torch.cat([first, both + codes[num_experts:], codes[half:num_experts]])
 
 
-def entropy(weights: Tensor) -> Tensor:
+def code_entropy(weights: Tensor) -> Tensor:
     """Return the entropy ``(...)`` in nats of non-negative weights ``(n, ...)``."""
     return -(weights * (weights + LOG_EPSILON).log()).sum(0)
 
@@ -57,7 +57,7 @@ def bits_entropy(bits: Tensor) -> Tensor:
 
     Equal to ``entropy(code_weights(bits))`` but for the epsilon, in O(m) where that takes O(2**m).
     """
-    return entropy(bits) + entropy(1 - bits)
+    return code_entropy(bits) + code_entropy(1 - bits)
 
 
 def inverse(mass: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from gatelab.gates.binary_codes import entropy, smooth_step
+from gatelab.gates.binary_codes import code_entropy, smooth_step
 from gatelab.gates.gate import (
     Gate,
     Routing,
@@ -108,7 +108,7 @@ class CometGate(Gate):
         weights = (leaves + log_chances.flatten(0, 1)).softmax(0).unflatten(0, (n, k)).sum(1)
         if self.order is not None:
             weights = self.order().mT @ weights
-        aux_loss = self.entropy_weight * entropy(chances).sum(0).mean()
+        aux_loss = self.entropy_weight * code_entropy(chances).sum(0).mean()
         diagnostics = {} if self.training else self._diagnose(splits, chances)
         return Routing(for_each_row(weights.mT, x), aux_loss, diagnostics, (leaves.mT,))
 

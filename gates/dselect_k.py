@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 import torch
 from gatelab.gates.binary_codes import (
     bits_entropy,
+    code_entropy,
     code_weights,
-    entropy,
     fold,
     inverse,
     smooth_step,
@@ -143,7 +143,7 @@ class DSelectKGate(Gate):
     def _aux_loss(self, selection: Selection) -> Tensor:
         """Return the weighted regularisers, summed over the selectors."""
         by_bits = self.complete and self.reduction == "mean"
-        spread = bits_entropy(selection.bits) if by_bits else entropy(selection.picks)
+        spread = bits_entropy(selection.bits) if by_bits else code_entropy(selection.picks)
         loss = self.entropy_weight * spread
         if not (self.complete or self.folded):
             loss = loss + self.penalty_weight * inverse(selection.picks.sum(0))

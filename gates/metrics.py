@@ -41,7 +41,7 @@ def selection_metrics(
     """
     by_target = _by_target(weights, k)
     scores = {name: float(values.mean()) for name, values in by_target.items()}
-    scores["dead_experts"] = float((load(weights).max(0) == 0).sum())
+    scores["dead_experts"] = float((expert_load(weights).max(0) == 0).sum())
     supports = regular_supports(weights)
     if len(supports) > 1:
         scores |= overlap_metrics(supports, k, truth_groups)
@@ -64,21 +64,21 @@ def _by_target(weights: Array, k: int | None) -> dict[str, Array]:
         "entropy": entropy(weights).mean(1),
         "weight_sum": total.mean(1),
         "weight_sum_below_one": (total < 1 - SUPPORT).mean(1),
-        "importance_cv2": _cv2(importance(weights)),
-        "load_cv2": _cv2(load(weights)),
+        "importance_cv2": _cv2(mean_weights(weights)),
+        "load_cv2": _cv2(expert_load(weights)),
     }
     if k is not None:
         found |= {"at_most_k": (used <= k).mean(1), "exactly_k": (used == k).mean(1)}
     return found
 
 
-def importance(weights: Array) -> Array:
+def mean_weights(weights: Array) -> Array:
     """Return the mean weight of every expert, ``(targets, num_experts)``."""
     mean: Array = weights.mean(1)
     return mean
 
 
-def load(weights: Array) -> Array:
+def expert_load(weights: Array) -> Array:
     """Return the share of examples that use every expert, ``(targets, num_experts)``."""
     share: Array = (weights > SUPPORT).mean(1)
     return share
@@ -100,7 +100,7 @@ def _cv2(values: Array) -> Array:
 
 def regular_supports(weights: Array) -> npt.NDArray[np.bool_]:
     """Return which experts carry more than ``REGULAR`` of a target's weight."""
-    mean = importance(weights)
+    mean = mean_weights(weights)
     total = mean.sum(1, keepdims=True)
     return mean > REGULAR * np.where(total > 0, total, 1)
 
@@ -141,7 +141,7 @@ def recovery_metrics(weights: Array, truth: Sequence[Collection[int]]) -> dict[s
     planted = np.zeros((len(truth), max(max(experts) for experts in truth) + 1), dtype=bool)
     for target, experts in enumerate(truth):
         planted[target, list(experts)] = True
-    learnt, wanted = linear_sum_assignment(-(importance(weights).T @ planted))
+    learnt, wanted = linear_sum_assignment(-(mean_weights(weights).T @ planted))
     found = np.zeros_like(planted)
     found[:, wanted] = supports[:, learnt]
     hits, chosen = (found & planted).sum(), supports.sum()
@@ -163,7 +163,7 @@ def group_agreement(weights: Array, groups: Sequence[int]) -> float:
     """
     from sklearn.metrics import adjusted_rand_score  # here: the import takes most of a second
 
-    mean = importance(weights) + 1e-12  # a target without weight has no direction
+    mean = mean_weights(weights) + 1e-12  # a target without weight has no direction
     tree = linkage(mean, method="average", metric="cosine")
     clusters = fcluster(tree, len(set(groups)), criterion="maxclust")
     return float(adjusted_rand_score(groups, clusters))

@@ -83,10 +83,10 @@ class NoisyTopKGate(Gate):
         """Return every expert's expected share of the batch, ``(num_experts,)``."""
         if self.k == self.num_experts:
             return torch.ones_like(logits[0])
-        return selected(logits, noisy, deviation, largest).mean(0)
+        return chance_selected(logits, noisy, deviation, largest).mean(0)
 
 
-def selected(logits: Tensor, noisy: Tensor, deviation: Tensor, largest: Tensor) -> Tensor:
+def chance_selected(logits: Tensor, noisy: Tensor, deviation: Tensor, largest: Tensor) -> Tensor:
     """Return the chance P that an expert is among the k were its noise alone drawn again.
 
     It is Phi((logit - threshold) / deviation), with the k-th largest noisy logit of the other

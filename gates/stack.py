@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._pytree import tree_map
 
-LARGE = 2**14
+ONE_BY_ONE_FROM = 2**14
 """Numbers in a module from which a CPU runs modules one by one (docs/benchmarks.md)."""
 
 
@@ -38,7 +38,7 @@ class Stack(nn.Module):
             owner, _, leaf = name.rpartition(".")
             _replace(self.each.get_submodule(owner), leaf, tensor)
         numbers = sum(tensor[0].numel() for tensor in self.tensors().values())
-        self.large = convolves(self.each) or numbers >= LARGE
+        self.large = convolves(self.each) or numbers >= ONE_BY_ONE_FROM
 
     def forward(self, x: Tensor, *, own: bool = False) -> Any:
         """Return every module's result with a new first dimension ``n``.

@@ -12,11 +12,11 @@ COSTS = {
     "model/parameters": "parameters in all",
 }
 
-Values = Mapping[str, Mapping[str, float]]
+GateValues = Mapping[str, Mapping[str, float]]
 """Gate to seed to value."""
 
 
-def costs(record: SweepRecord) -> dict[str, Values]:
+def costs(record: SweepRecord) -> dict[str, GateValues]:
     """Return what is recorded of ``COSTS``, over the seeds that finished."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for run in (run for run in record.of("evaluate") if run.end == "finished"):

@@ -10,14 +10,14 @@ import pandas as pd
 from gatelab.results.comparing import read_sweeps
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.best_trials import LOSS, SHARE, BestTrials, best_trials
+from gatelab.results.comparison.caveats import differing, notes, partial_line
 from gatelab.results.comparison.conditions import Conditions
-from gatelab.results.comparison.caveats import differing, notes, progress
-from gatelab.results.comparison.score_grids import pair_grid, score_grid
 from gatelab.results.comparison.inference import Pair, check_metric, pairwise
-from gatelab.results.comparison.merging import by_task, sweep_labels
+from gatelab.results.comparison.merging import by_task, sweep_titles
 from gatelab.results.comparison.plain import plain
 from gatelab.results.comparison.rank_report import rank_grid, rank_sentences
 from gatelab.results.comparison.ranking import Ranking, rank_gates
+from gatelab.results.comparison.score_grids import pair_grid, score_grid
 from gatelab.results.comparison.tables import Grid
 from gatelab.results.comparison.trial_report import trial_grid, trial_sentences
 from gatelab.results.comparison.verdict import sentences
@@ -26,7 +26,7 @@ from gatelab.tracking.schema import FOLDER
 
 
 @dataclass(frozen=True)
-class Answer:
+class Overview:
     """What sweeps show: gates side by side on one task, or their ranks over several."""
 
     stage: str
@@ -93,14 +93,14 @@ class Answer:
         }
 
 
-def ask(
+def overview(
     *sweeps: str,
     metrics: Sequence[str] = (),
     stage: str = "evaluate",
     share: float = SHARE,
     folder: str | Path = FOLDER,
     uri: str | None = None,
-) -> Answer:
+) -> Overview:
     """Return all that is known of sweeps; those on one task are put side by side.
 
     Args:
@@ -121,8 +121,8 @@ def ask(
     comparisons = {task: compare_runs(*records) for task, records in tasks.items()}
     keys = tuple(metrics) or ((LOSS,) if search else ("test/loss",))
     conditions = [found for c in comparisons.values() for found in c.conditions]
-    partial = tuple(progress(sweep) for sweep in conditions if sweep.running)
-    answer = Answer(stage, tuple(metrics), comparisons, partial, _warnings(tasks, conditions))
+    partial = tuple(partial_line(sweep) for sweep in conditions if sweep.running)
+    answer = Overview(stage, tuple(metrics), comparisons, partial, _warnings(tasks, conditions))
     if len(tasks) > 1:
         means = _trial_means(tasks, keys, share) if search else _means(comparisons, keys)
         return replace(answer, rankings=tuple(rank_gates(m, key) for key, m in means.items()))
@@ -136,7 +136,7 @@ def _warnings(
     tasks: Mapping[str, Sequence[SweepRecord]], conditions: Sequence[Conditions]
 ) -> tuple[str, ...]:
     """Return what makes the sweeps differ, and what was left out."""
-    labels = sweep_labels([record for records in tasks.values() for record in records])
+    labels = sweep_titles([record for records in tasks.values() for record in records])
     differences = differing(dict(zip(labels, conditions, strict=True)))
     return (*differences, *notes(conditions))
 

@@ -9,7 +9,7 @@ from gatelab.tasks.task import Network, Target
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LARGE = 2**16
+CONVOLVED_FROM = 2**16
 """Weights of a linear layer from which a convolution is faster (docs/benchmarks.md)."""
 
 
@@ -35,7 +35,7 @@ class Linear(nn.Linear):
         """Draw weights and bias as ``nn.Linear`` does."""
         super().__init__(in_features, out_features)
         wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
-        self.convolves = wide and in_features * out_features >= LARGE
+        self.convolves = wide and in_features * out_features >= CONVOLVED_FROM
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(batch, in_features)`` to ``(batch, out_features)``."""

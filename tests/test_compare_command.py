@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from gatelab.results.overview import ask
 from gatelab.results.comparing import compare
+from gatelab.results.overview import overview
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cli.compare import compare as command
 
@@ -137,7 +137,7 @@ def test_the_best_trials(folder: Path) -> None:
     result = run(folder, "one", "--stage", "search")
     assert "one: digits: the best 5% of trials" in result.stdout
     assert "dselect_k has the lowest val loss over its best trial of 20, 0.4" in result.stdout
-    half = ask("one", stage="search", share=0.1, folder=folder).trials[0]
+    half = overview("one", stage="search", share=0.1, folder=folder).trials[0]
     assert [s.n for s in half.summaries] == [2, 2, 2]
     frame = pd.read_csv(
         io.StringIO(run(folder, "one", "--stage", "search", "--format", "csv").stdout)

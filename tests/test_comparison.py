@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from gatelab.results.comparison import Comparison, compare_runs, lower_is_better
-from gatelab.results.comparison.caveats import differing, notes, progress
-from gatelab.results.comparison.score_grids import pair_grid, score_grid, shown_metrics
+from gatelab.results.comparison.caveats import differing, notes, partial_line
 from gatelab.results.comparison.inference import pairwise, smallest_difference
 from gatelab.results.comparison.merging import by_task
+from gatelab.results.comparison.score_grids import pair_grid, score_grid, shown_metrics
 from gatelab.results.comparison.statistics import holm, smallest_effect
 from gatelab.results.comparison.tables import Grid, markdown, p_value, rich_table
 from gatelab.results.comparison.verdict import sentences
@@ -461,7 +461,7 @@ def test_a_running_sweep_is_partial_until_every_gate_has_ended() -> None:
     runs = [run("sweep", end="", gates="a,b", params=params), run("gate", "a", metrics=COUNTED)]
     half = compare_runs(SweepRecord("s", (*runs, run("gate", "b", end=""))))
     assert half.running
-    assert progress(half.conditions[0]) == (
+    assert partial_line(half.conditions[0]) == (
         "PARTIAL: s is still running, or was stopped: 10 of 20 trials have ended, "
         "0 of 2 gates are evaluated."
     )

@@ -14,11 +14,11 @@ import pytest
 from gatelab.sweeps.cluster.access import ClusterError
 from gatelab.sweeps.cluster.doctor import check_cluster, check_folder, check_mlflow, examine
 from gatelab.sweeps.cluster.node_checks import (
-    Check,
-    check_data,
+    NodeCheck,
     check_names,
     check_plug_ins,
     check_resources,
+    check_same_data,
     check_storage,
     check_versions,
 )
@@ -157,7 +157,7 @@ def test_a_cluster_that_is_well(cluster: Two, tmp_path: Path) -> None:
     assert storage.is_dir(), "what was there stays"
 
 
-def refusal(check: Check) -> str:
+def refusal(check: NodeCheck) -> str:
     assert not check.ok, check
     return check.line
 
@@ -185,7 +185,7 @@ def test_versions_of_the_machine_that_launches(cluster: Two) -> None:
 
 def test_data_that_a_node_lacks(cluster: Two, tmp_path: Path) -> None:
     (cluster.odd / "rows").unlink()
-    assert refusal(check_data(found(), spec())) == (
+    assert refusal(check_same_data(found(), spec())) == (
         f"node {cluster.odd_name}: FileNotFoundError: no file {cluster.odd / 'rows'}; "
         "put the same files in the same place on every node."
     )
@@ -196,7 +196,7 @@ def test_data_that_a_node_lacks(cluster: Two, tmp_path: Path) -> None:
 
 def test_data_that_differ(cluster: Two) -> None:
     (cluster.odd / "rows").write_text("48")
-    line = refusal(check_data(found(), spec()))
+    line = refusal(check_same_data(found(), spec()))
     assert line.startswith("the data are not the same: fingerprint ")
     assert f" on node {cluster.odd_name}" in line
 

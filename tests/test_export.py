@@ -23,7 +23,7 @@ from gatelab.sweeps.export.selected import score_of
 from gatelab.tasks import DigitsPairs
 from gatelab.tracking.mlflow_model import versions
 from gatelab.tracking.mlflow_read import read_sweep
-from gatelab.tracking.mlflow_store import Store, connect, default_uri
+from gatelab.tracking.mlflow_store import Store, default_uri, open_client
 from gatelab.tracking.runs import RunRecord, SweepRecord
 
 # MLflow warns of its own type hints when its pyfunc is first imported.
@@ -169,7 +169,7 @@ def test_versions_rise_and_lead_to_the_gates_run(finished: Path) -> None:
         assert (version.tags["sweep"], version.tags["gate"]) == ("small", "top_k")
         assert version.tags["seed"] == str(first.seed)
         assert float(version.tags["test/loss"]) == first.test_loss
-    outputs = connect(uri).get_run(run.run_id).outputs
+    outputs = open_client(uri).get_run(run.run_id).outputs
     assert outputs is not None
     assert len({model.model_id for model in outputs.model_outputs}) >= 2
     assert versions(uri, "nothing") == []
@@ -239,7 +239,7 @@ def check_refused(folder: Path, *arguments: str, told: str) -> None:
 
 def written(folder: Path) -> tuple[int, int, list[Path]]:
     """Return how many models the store has registered and logged, and all files beside it."""
-    client = connect(default_uri(folder))
+    client = open_client(default_uri(folder))
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     logged = client.search_logged_models(experiments)
     files = sorted(path for path in (folder / "artifacts").rglob("*") if path.is_file())

@@ -19,7 +19,7 @@ from gatelab.results.figures.heat import BLUE, WHITE_ABOVE, heat
 from gatelab.results.figures.inline import svg
 from gatelab.results.figures.panels import MOST_TOGETHER
 from gatelab.results.figures.slices import slices
-from gatelab.results.figures.style import COLORS, WIDTH, grid, looks, save
+from gatelab.results.figures.style import COLORS, WIDTH, grid, looks, save_figure
 from made_reviews import MADE, SHAPES, made, many_targets, small
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -54,7 +54,7 @@ def test_every_figure_draws_as_svg_and_png(shape: str, tmp_path: Path) -> None:
                 "a <label> & more",
             )
             assert "http" not in element and "#010203" not in element
-            save(plate.figure, tmp_path / "figure.png")
+            save_figure(plate.figure, tmp_path / "figure.png")
             assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -203,7 +203,7 @@ def test_a_course_is_dotted_once_a_seed_has_stopped() -> None:
 
 def test_a_gate_that_settles_falls_out_of_a_logarithmic_frame() -> None:
     table = curve("a", "0", [1, 0.1, 1e-3, 1e-12, 0], "gate/weight_change")
-    drawn = courses.weight_change(table, ["a"])
+    drawn = courses.weight_change_curves(table, ["a"])
     assert drawn is not None
     axes = drawn.axes[0]
     assert axes.get_yscale() == "log"
@@ -249,7 +249,7 @@ def test_many_slices_go_on_in_another_figure() -> None:
 
 def test_differences_are_by_seed() -> None:
     review = small()
-    drawn = scores.differences(review.comparison)
+    drawn = scores.difference_panels(review.comparison)
     assert drawn is not None
     best, other = (review.comparison.score(gate, "test/loss") for gate in ("dselect_k", "top_k"))
     assert best is not None and other is not None
@@ -277,7 +277,7 @@ def test_what_diverged_is_left_out_of_the_frame(tmp_path: Path) -> None:
     )
     for plate in all_figures(diverged):
         assert plate.figure is not None
-        save(plate.figure, tmp_path / "figure.png")
+        save_figure(plate.figure, tmp_path / "figure.png")
         assert all(np.isfinite(axes.get_ylim()).all() for axes in plate.figure.axes), plate.name
 
 
@@ -326,7 +326,7 @@ def test_many_rows_are_named_by_their_groups_or_thinned() -> None:
 
 def test_load_is_from_the_most_to_the_least_used() -> None:
     review = small()
-    drawn = selection.load(review.weights, review.comparison.gates)
+    drawn = selection.load_curves(review.weights, review.comparison.gates)
     assert drawn is not None
     for line in drawn.axes[0].lines:
         shares = np.asarray(line.get_ydata(), dtype=float)
@@ -337,7 +337,7 @@ def test_load_is_from_the_most_to_the_least_used() -> None:
 def test_many_gates_have_a_panel_each_with_the_others_behind(gates: int, panels: int) -> None:
     names = [f"g{i}" for i in range(gates)]
     table = pd.concat(curve(g, "0", [2, 1], "gate/experts_per_example") for g in names)
-    drawn = courses.experts_per_example(table, names)
+    drawn = courses.experts_per_example_curves(table, names)
     assert drawn is not None
     assert len(drawn.axes) == panels
     if panels > 1:

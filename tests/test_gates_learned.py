@@ -12,7 +12,12 @@ from gatelab.gates.entmax15 import Entmax15Gate
 from gatelab.gates.gate import Gate, Routing
 from gatelab.gates.gumbel_softmax import GumbelSoftmaxGate, gumbel_like
 from gatelab.gates.mixture import Mixture
-from gatelab.gates.noisy_top_k import LEAST_DEVIATION, NoisyTopKGate, selected, squared_variation
+from gatelab.gates.noisy_top_k import (
+    LEAST_DEVIATION,
+    NoisyTopKGate,
+    chance_selected,
+    squared_variation,
+)
 from gatelab.gates.relu import FALLBACK, LEAST, MOST, ReLUGate
 from gatelab.gates.rowwise import entmax15, sparsemax
 from gatelab.gates.sparsemax import SparsemaxGate
@@ -141,7 +146,7 @@ def noisy_case(k: int, num_experts: int) -> tuple[Tensor, Tensor, Tensor, Tensor
     logits, noise = torch.randn(2, 4, num_experts).double()
     deviation = torch.rand(4, num_experts).double() + 0.3
     noisy = logits + noise * deviation
-    chances = selected(logits, noisy, deviation, noisy.topk(k + 1).values)
+    chances = chance_selected(logits, noisy, deviation, noisy.topk(k + 1).values)
     return logits, noisy, deviation, chances
 
 
@@ -176,7 +181,7 @@ def test_noisy_top_k_losses_are_squared_variations(k: int) -> None:
     if k < 8:
         logits = gate.logits(X).detach()
         deviation = torch.full_like(logits, 0.6931471805599453 + LEAST_DEVIATION)
-        load = selected(logits, logits, deviation, logits.topk(k + 1).values).sum(0)
+        load = chance_selected(logits, logits, deviation, logits.topk(k + 1).values).sum(0)
         expected += 0.7 * float(load.var(correction=0) / load.mean() ** 2)
     assert float(routing.aux_loss.detach()) == pytest.approx(expected)
     assert squared_variation(torch.full((5,), 3.0)) == 0

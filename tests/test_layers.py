@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from gatelab.tasks import Target
-from gatelab.tasks.layers import LARGE, Dropout, Linear, mlp, mlp_network, require_positive
+from gatelab.tasks.layers import CONVOLVED_FROM, Dropout, Linear, mlp, mlp_network, require_positive
 from torch import nn
 
 # Multiples of 1/256 and others: eight or four elements share a draw.
@@ -90,12 +90,12 @@ def test_dropout_range(p: float) -> None:
     assert str(caught.value) == f"`0 <= p < 1` must hold, but got (p={p})."
 
 
-@pytest.mark.parametrize("in_features", [8, LARGE // 256 - 1, LARGE // 256])
+@pytest.mark.parametrize("in_features", [8, CONVOLVED_FROM // 256 - 1, CONVOLVED_FROM // 256])
 def test_linear_is_torchs_with_its_gradients(in_features: int) -> None:
     torch.manual_seed(0)
     layer = Linear(in_features, 256)
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
-    assert layer.convolves == (wide and in_features * 256 >= LARGE)
+    assert layer.convolves == (wide and in_features * 256 >= CONVOLVED_FROM)
     plain = nn.Linear(in_features, 256)
     plain.load_state_dict(layer.state_dict())
     x = torch.randn(10, in_features, requires_grad=True)

@@ -16,9 +16,9 @@ from gatelab.gates.metrics import selection_metrics
 from gatelab.results.comparison.verdict import sentences
 from gatelab.results.figures.catalogue import all_figures
 from gatelab.results.report.files import write_report
-from gatelab.results.report.page_grids import pairs, predictive, selection
 from gatelab.results.report.meanings import MEANINGS
 from gatelab.results.report.page import render
+from gatelab.results.report.page_grids import pair_grids, predictive_grids, selection_grids
 from made_reviews import MADE, PROVENANCE, REASON, SHAPES, SPEC, made, many_gates, one_dead, small
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -119,7 +119,7 @@ def test_the_verdict_and_the_table_say_what_the_comparison_says() -> None:
     bold = f"{score.mean:.3f} ± {score.high - score.mean:.3f}"
     assert bold in reader.said("strong")
     assert "*" in reader.said("span"), "better than every other gate"
-    (grid,) = predictive(review.comparison)
+    (grid,) = predictive_grids(review.comparison)
     assert [row[0] for row in grid.rows[:3]] == ["loss", "mean: accuracy", "target_0: accuracy"]
     assert set(reader.said("th")) >= {*MADE, *(row[0] for row in grid.rows)}
 
@@ -132,16 +132,16 @@ def test_minus_signs_are_minus_signs() -> None:
 
 def test_many_gates_are_rows_and_metrics_stand_in_blocks() -> None:
     review = many_gates()
-    blocks = predictive(review.comparison)
+    blocks = predictive_grids(review.comparison)
     assert [len(block.columns) for block in blocks] == [7, 5]
     orders = [[row[0] for row in block.rows] for block in blocks]
     assert orders[0] == orders[1] == list(review.comparison.gates), "the best first"
-    chosen = selection(review.comparison, review.record)
+    chosen = selection_grids(review.comparison, review.record)
     assert all([row[0] for row in block.rows] == orders[0] for block in chosen)
     for gate, cell, *_ in chosen[0].rows:
         score = review.comparison.score(gate, "gate/experts_per_example")
         assert score is not None and cell.startswith(f"{score.mean:.3f}")
-    (paired,) = pairs(review.comparison)
+    (paired,) = pair_grids(review.comparison)
     assert len(paired.rows) == 15
     assert "120 pairs" in paired.caption and "pairs.csv" in paired.caption
 

@@ -16,7 +16,7 @@ from gatelab.sweeps.export.predictor import Predictor, columns
 from gatelab.sweeps.export.selected import Selected
 from gatelab.tasks import DigitsPairs, SyntheticGroups
 from gatelab.tasks.task import Network, Split, SplitName, Target, Task
-from gatelab.tracking.mlflow_model import load, save
+from gatelab.tracking.mlflow_model import load_model, save_model
 from gatelab.training.model import Model
 from torch import Tensor, nn
 
@@ -36,8 +36,8 @@ def expected(model: Model, inputs: Tensor) -> Tensor:
 
 
 def through_mlflow(model: Model, inputs: Tensor, folder: Path, *, dense: bool = False) -> nn.Module:
-    save(Predictor(model, dense=dense), inputs[:3], folder / "model", {})
-    return load(folder / "model")
+    save_model(Predictor(model, dense=dense), inputs[:3], folder / "model", {})
+    return load_model(folder / "model")
 
 
 def close(ours: Tensor, theirs: Tensor) -> None:

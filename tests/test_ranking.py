@@ -11,7 +11,7 @@ from gatelab.results.comparison.rank_report import rank_grid, rank_sentences
 from gatelab.results.comparison.ranking import Ranking, critical_difference, rank_gates
 from gatelab.results.comparison.tables import markdown
 from gatelab.results.figures.ranks import critical_differences
-from gatelab.results.figures.style import save
+from gatelab.results.figures.style import save_figure
 from scipy import stats
 
 BY_TASK = {
@@ -156,7 +156,7 @@ def test_diagram(gates: int, tmp_path: Path) -> None:
     texts = {text.get_text() for text in figure.axes[0].texts}
     assert any(text.startswith("g0 (") for text in texts), "the best is on the left"
     assert len(texts) == gates
-    save(figure, tmp_path / "ranks.png")
+    save_figure(figure, tmp_path / "ranks.png")
     assert (tmp_path / "ranks.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from gatelab.gates.gate import gates
-from gatelab.sweeps.cluster.shipping import Part, keep_code, launched_from, pack, use_code
+from gatelab.sweeps.cluster.shipping import Shipped, keep_code, launched_from, pack, use_code
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 
@@ -42,7 +42,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def packed(found: Spec, tmp_path: Path, never: tuple[Path, ...] = ()) -> tuple[list[Part], Path]:
+def packed(found: Spec, tmp_path: Path, never: tuple[Path, ...] = ()) -> tuple[list[Shipped], Path]:
     folder = tmp_path / "packed"
     folder.mkdir()
     return pack(found, "mine.yaml", folder, never), folder

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from gatelab.gates import DSelectKGate, SoftmaxGate, Stack, TopKGate
-from gatelab.gates.stack import LARGE
+from gatelab.gates.stack import ONE_BY_ONE_FROM
 from gatelab.tasks.layers import Dropout
 from torch import Tensor, nn
 
@@ -18,7 +18,7 @@ def small() -> tuple[nn.Module, tuple[int, ...]]:
 
 
 def large() -> tuple[nn.Module, tuple[int, ...]]:
-    return nn.Sequential(nn.Linear(6, LARGE // 6 + 1), nn.ReLU()), (6,)
+    return nn.Sequential(nn.Linear(6, ONE_BY_ONE_FROM // 6 + 1), nn.ReLU()), (6,)
 
 
 def convolution() -> tuple[nn.Module, tuple[int, ...]]:

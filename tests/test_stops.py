@@ -14,7 +14,7 @@ import optuna
 import pytest
 from gatelab.sweeps.cluster.storage import STATES
 from gatelab.sweeps.driver.ray_jobs import LOST_WORKERS
-from gatelab.sweeps.search.studies import STATE
+from gatelab.sweeps.search.studies import STATE_ATTRIBUTE
 from gatelab.tracking.mlflow_read import history
 from gatelab.tracking.mlflow_store import default_uri
 
@@ -141,10 +141,10 @@ def check_states(folder: Path, found: Mapping[str, optuna.Study]) -> None:
     (state,) = folder.glob("experiment_state-*.json")
     assert json.loads(state.read_text())["trial_data"] == []
     ended = {
-        Path(trial.user_attrs[STATE]).parent
+        Path(trial.user_attrs[STATE_ATTRIBUTE]).parent
         for study in found.values()
         for trial in study.get_trials()
-        if trial.state.is_finished() and STATE in trial.user_attrs
+        if trial.state.is_finished() and STATE_ATTRIBUTE in trial.user_attrs
     }
     left = {path.parent for path in folder.rglob("checkpoint_*")}
     assert ended and left and not ended & left

@@ -23,7 +23,7 @@ from alembic.config import Config
 from click.testing import CliRunner
 from gatelab.sweeps.cli import main
 from gatelab.tracking.mlflow_check import MIGRATIONS
-from gatelab.tracking.mlflow_store import Store, connect, default_uri
+from gatelab.tracking.mlflow_store import Store, default_uri, open_client
 from gatelab.tracking.store_errors import StoreUnavailable, masked, without_login, writing
 from mlflow.store.tracking.dbmodels.initial_models import Base
 
@@ -34,7 +34,7 @@ def refusal(uri: str, seconds: float = 10.0) -> str:
     """Return why a store is refused, which must be one line, soon and without the password."""
     begin = time.monotonic()
     with pytest.raises(StoreUnavailable) as caught:
-        connect(uri)
+        open_client(uri)
     message = str(caught.value)
     assert time.monotonic() - begin < seconds
     assert "\n" not in message and SECRET not in message, message
@@ -172,7 +172,7 @@ def test_a_store_of_an_older_mlflow(tmp_path: Path) -> None:
 
 
 def test_a_store_of_this_mlflow_and_one_to_be_made(current: Path, tmp_path: Path) -> None:
-    assert connect(f"sqlite:///{current}").get_experiment_by_name("e") is not None
+    assert open_client(f"sqlite:///{current}").get_experiment_by_name("e") is not None
     (tmp_path / "empty.db").touch()
     Store(f"sqlite:///{tmp_path / 'empty.db'}", "e")
 
@@ -250,7 +250,7 @@ def test_a_real_server_with_passwords(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
         assert "refuses the user 'chief' (401 Unauthorized)" in refusal(address)
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
-        assert connect(address).search_experiments()
+        assert open_client(address).search_experiments()
     finally:
         process.terminate()
         process.wait(30)
@@ -275,5 +275,5 @@ def test_a_real_postgresql(tmp_path: Path) -> None:
         missing = uri.replace("/postgres?", "/nothing?")
         assert "nothing" in refusal(missing)
         Store(uri, "e")
-        connect.cache_clear()
-        assert connect(uri).get_experiment_by_name("e") is not None
+        open_client.cache_clear()
+        assert open_client(uri).get_experiment_by_name("e") is not None

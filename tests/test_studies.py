@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from gatelab.sweeps.search.studies import Outcome, Study, open_studies
+from gatelab.sweeps.search.studies import Study, TrialEnd, open_studies
 from gatelab.sweeps.spec.space import SearchSpace
 from optuna.distributions import (
     BaseDistribution,
@@ -30,8 +30,8 @@ def opened(folder: Path, sampler: str = "tpe", halving: tuple[int, int] | None =
     return open_studies(path, {"one": SPACE}, sampler=sampler, seed=3, halving=halving)["one"]
 
 
-def finished(objective: float) -> Outcome:
-    return Outcome("finished", "reached max_epochs (4)", 4, objective)
+def finished(objective: float) -> TrialEnd:
+    return TrialEnd("finished", "reached max_epochs (4)", 4, objective)
 
 
 def test_every_end_is_told_as_it_was(tmp_path: Path) -> None:
@@ -39,8 +39,8 @@ def test_every_end_is_told_as_it_was(tmp_path: Path) -> None:
     inf = float("inf")
     outcomes = [
         finished(0.5),
-        Outcome("pruned", "was not among the best", 2, 0.1),
-        Outcome("failed", "val/loss is nan", 1, inf),
+        TrialEnd("pruned", "was not among the best", 2, 0.1),
+        TrialEnd("failed", "val/loss is nan", 1, inf),
     ]
     for outcome in outcomes:
         number, chosen = study.ask()
@@ -102,7 +102,7 @@ def test_it_draws_what_optunas_tpe_draws(tmp_path: Path) -> None:
             loss = abs(trial.params["gate.z"] - 1)
             study.report(number, 1, loss)
             trial.report(loss, 1)
-            study.tell(number, Outcome(end, "because", 1, loss))
+            study.tell(number, TrialEnd(end, "because", 1, loss))
             theirs.tell(trial, loss if end == "finished" else None, ends[end])
 
 

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from gatelab.sweeps.cli import main
 from gatelab.tracking import dashboard
 from gatelab.tracking.dashboard import serve
-from gatelab.tracking.mlflow_store import Store, connect, default_uri
+from gatelab.tracking.mlflow_store import Store, default_uri, open_client
 from gatelab.tracking.ports import check_port
 
 REPORT = "<!doctype html><html><body>the answer</body></html>"
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def page(folder: Path, sweep: str) -> str:
-    client = connect(default_uri(folder))
+    client = open_client(default_uri(folder))
     (run,) = client.search_runs(["1"], f"tags.sweep = '{sweep}'")
     return f"/#/experiments/1/runs/{run.info.run_id}?workflowType=machine_learning"
 

@@ -20,7 +20,7 @@ LOCAL = {"0.0.0.0": LOOPBACK, "::": "::1"}
 """Where this machine reaches a server that listens everywhere."""
 OWN_NAMES = {LOOPBACK: LOOPBACK, "localhost": "localhost", "::1": "[[]::1]"}
 """What loopback is called, each as a pattern of MLflow's."""
-Check = Callable[[], None]
+HealthCheck = Callable[[], None]
 START_SECONDS, STOP_SECONDS = 120.0, 5.0
 POLL_SECONDS = 0.1
 OPTIONS = "--log-level warning --timeout-graceful-shutdown 1"
@@ -84,7 +84,7 @@ class Server:
         # The store comes last and not as an argument, which every user of the machine could read.
         return {**ours, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
 
-    def wait_until_it_answers(self, check: Check) -> None:
+    def wait_until_it_answers(self, check: HealthCheck) -> None:
         """Return when pages can be had.
 
         Raises:
@@ -100,7 +100,7 @@ class Server:
             time.sleep(POLL_SECONDS)
         self._check_alive()  # or it was another's answer
 
-    def wait(self, check: Check) -> None:
+    def wait(self, check: HealthCheck) -> None:
         """Wait until the check raises an error.
 
         Raises:
@@ -146,7 +146,7 @@ class Server:
 
 @contextmanager
 def serve(
-    uri: str, *, host: str = LOOPBACK, port: int = 0, log: Path, check: Check = lambda: None
+    uri: str, *, host: str = LOOPBACK, port: int = 0, log: Path, check: HealthCheck = lambda: None
 ) -> Iterator[Server]:
     """Run a server on a store until the end of the context, from when it answers.
 
@@ -168,7 +168,7 @@ def serve(
         server.stop()
 
 
-def _start(uri: str, host: str, port: int, log: Path, check: Check) -> Server:
+def _start(uri: str, host: str, port: int, log: Path, check: HealthCheck) -> Server:
     while True:
         server = Server(uri, host, check_port(host, port), log)
         try:

@@ -14,7 +14,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
-Record = dict[str, Any]
+Entry = dict[str, Any]
 
 LOG = logging.getLogger(__name__)
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -55,7 +55,7 @@ class Journal:
         if whole < size:
             os.ftruncate(self._file, whole)
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Entry) -> None:
         """Write a record; it survives the death of this process, unless the disk is full."""
         line = json.dumps(record).encode() + b"\n"
         with self._lock:
@@ -89,7 +89,7 @@ class Journal:
             os.ftruncate(self._file, self._size)
         return whole
 
-    def records(self, start: int = 0) -> Iterator[tuple[Record, int]]:
+    def records(self, start: int = 0) -> Iterator[tuple[Entry, int]]:
         """Yield every record from a position on, with the position after it."""
         position = start
         for line in self._lines(start):
@@ -110,7 +110,7 @@ class Journal:
                 yield line
             position += len(line)
 
-    def read(self, limit: int) -> list[tuple[Record, int]]:
+    def read(self, limit: int) -> list[tuple[Entry, int]]:
         """Return the first records that are not delivered, so many at most."""
         return list(islice(self.records(self.position), limit))
 

@@ -12,7 +12,7 @@ import mlflow.pytorch
 import numpy as np
 import torch
 from gatelab.tracking.mlflow_errors import store_errors
-from gatelab.tracking.mlflow_store import connect
+from gatelab.tracking.mlflow_store import open_client
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.exceptions import MlflowException
@@ -22,7 +22,7 @@ from mlflow.types import Schema, TensorSpec
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from torch import Tensor, nn
 
-DESCRIPTION = "MLmodel"
+MODEL_FILE = "MLmodel"
 """The file that says what a saved model is."""
 
 
@@ -42,7 +42,9 @@ class Version:
         return f"models:/{self.name}/{self.version}"
 
 
-def save(module: nn.Module, example: Tensor, folder: Path, metadata: Mapping[str, Any]) -> None:
+def save_model(
+    module: nn.Module, example: Tensor, folder: Path, metadata: Mapping[str, Any]
+) -> None:
     """Save a module as MLflow's model, in a format without code or pickles (``torch.export``).
 
     Args:
@@ -72,12 +74,14 @@ def save(module: nn.Module, example: Tensor, folder: Path, metadata: Mapping[str
     )
 
 
-def load(source: str | Path) -> nn.Module:
+def load_model(source: str | Path) -> nn.Module:
     """Return a model that :func:`save` saved, from its folder or from MLflow's URI."""
     return cast(nn.Module, mlflow.pytorch.load_model(str(source)))
 
 
-def register(uri: str, run_id: str, folder: Path, name: str, tags: Mapping[str, str]) -> Version:
+def register_model(
+    uri: str, run_id: str, folder: Path, name: str, tags: Mapping[str, str]
+) -> Version:
     """Put a saved model in the registry, under the next version of a name.
 
     Args:
@@ -90,7 +94,7 @@ def register(uri: str, run_id: str, folder: Path, name: str, tags: Mapping[str, 
     Raises:
         StoreUnavailable: If the store does not take it.
     """
-    client = connect(uri)
+    client = open_client(uri)
     with store_errors(uri):
         logged = _log(client, run_id, folder, name, tags)
         _make_sure_of(client, name)
@@ -114,7 +118,7 @@ def versions(uri: str, name: str) -> list[Version]:
     Raises:
         StoreUnavailable: If the store cannot be used.
     """
-    client = connect(uri)
+    client = open_client(uri)
     with store_errors(uri):
         found = client.search_model_versions(f"name = '{name}'")
         made = [Version(v.name, int(v.version), v.run_id or "", dict(v.tags)) for v in found]
@@ -127,10 +131,10 @@ def _log(
     """Copy a saved model to its run's experiment, where MLflow shows it with the run."""
     experiment = client.get_run(run_id).info.experiment_id
     logged = client.create_logged_model(experiment, name, run_id, dict(tags))
-    description = Model.load(str(folder / DESCRIPTION))
+    description = Model.load(str(folder / MODEL_FILE))
     description.run_id, description.model_id = run_id, logged.model_id
     description.model_uuid, description.artifact_path = logged.model_id, logged.artifact_location
-    description.save(str(folder / DESCRIPTION))
+    description.save(str(folder / MODEL_FILE))
     client.log_model_artifacts(logged.model_id, str(folder))
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     return client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gatelab.tracking.mlflow_errors import reading
-from gatelab.tracking.mlflow_store import PAGE, connect, metric_key, search
+from gatelab.tracking.mlflow_store import PAGE, metric_key, open_client, search
 from gatelab.tracking.runs import COUNTS, STAGES, RunRecord, SweepRecord
 from gatelab.tracking.store_errors import masked
 from mlflow import MlflowClient
@@ -36,7 +36,7 @@ def read_sweep(uri: str, sweep: str, *, trials: bool = False) -> SweepRecord:
         LookupError: If the store knows no such sweep.
         StoreUnavailable: If the store cannot be used.
     """
-    client = connect(uri)
+    client = open_client(uri)
     query = f"tags.sweep = '{sweep}'"
     found = _find(client, sweep, "tags.stage != 'search'")
     if not found:
@@ -54,7 +54,7 @@ def read_sweep(uri: str, sweep: str, *, trials: bool = False) -> SweepRecord:
 @reading
 def sweep_names(uri: str) -> list[str]:
     """Return the sweeps that a store knows, the newest first."""
-    client = connect(uri)
+    client = open_client(uri)
     runs = search(client, _experiments(client), "tags.stage = 'sweep'")
     named = [run for run in runs if "sweep" in run.data.tags]
     named.sort(key=lambda run: run.info.start_time, reverse=True)
@@ -64,13 +64,13 @@ def sweep_names(uri: str) -> list[str]:
 @reading
 def history(uri: str, run_id: str, key: str) -> list[tuple[int, float]]:
     """Return every step and value of a run's metric, by step."""
-    found = connect(uri).get_metric_history(run_id, metric_key(key))
+    found = open_client(uri).get_metric_history(run_id, metric_key(key))
     return sorted((metric.step, metric.value) for metric in found)
 
 
 def read_artifact(uri: str, run_id: str, path: str) -> bytes | None:
     """Return a file of a run; ``None`` where there is none."""
-    client = connect(uri)
+    client = open_client(uri)
     try:
         with TemporaryDirectory() as folder:
             return Path(client.download_artifacts(run_id, path, folder)).read_bytes()
@@ -86,7 +86,7 @@ def sweep_page(uri: str, sweep: str) -> str:
         LookupError: If the store knows no such sweep.
         StoreUnavailable: If the store cannot be used.
     """
-    for run in _find(connect(uri), sweep, "tags.stage = 'sweep'"):
+    for run in _find(open_client(uri), sweep, "tags.stage = 'sweep'"):
         return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     raise LookupError(_unknown(uri, sweep))
 

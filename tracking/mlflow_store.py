@@ -47,7 +47,7 @@ class Store:
             experiment: Its name.
             artifacts: The folder for artifacts; not for a server, which has its own place.
         """
-        self.client = connect(uri)
+        self.client = open_client(uri)
         self.experiment_id = self._experiment(experiment, artifacts)
         self._run_ids: dict[str, str] = {}
 
@@ -153,7 +153,7 @@ def _asked_once() -> Iterator[None]:
 
 
 @functools.lru_cache(maxsize=8)
-def connect(uri: str) -> MlflowClient:
+def open_client(uri: str) -> MlflowClient:
     """Return a client; opening a database takes a second, so one process does it once.
 
     Raises:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gatelab.tracking.journal import Journal, Record
+from gatelab.tracking.journal import Entry, Journal
 from gatelab.tracking.mlflow_store import Store, rejected
 
 LOG = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class Recorder:
         self.journal.append(record)
         self._news.set()
 
-    def _note_step(self, record: Record) -> None:
+    def _note_step(self, record: Entry) -> None:
         if record["kind"] == "metrics":
             identity, step = record["identity"], record["step"]
             self._steps[identity] = max(step, self._steps.get(identity, -1))
@@ -201,10 +201,10 @@ def _what_is_there_left_alone() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _coalesce(records: Iterable[Record]) -> list[Record]:
+def _coalesce(records: Iterable[Entry]) -> list[Entry]:
     """Join the metrics and tags of each run, up to its next start, into one record."""
-    joined: list[Record] = []
-    values: dict[str, Record] = {}
+    joined: list[Entry] = []
+    values: dict[str, Entry] = {}
     for record in records:
         identity, kind = record["identity"], record["kind"]
         if kind == "start":
@@ -220,12 +220,12 @@ def _coalesce(records: Iterable[Record]) -> list[Record]:
     return joined
 
 
-def _rows(record: Record) -> list[tuple[str, float, int, int]]:
+def _rows(record: Entry) -> list[tuple[str, float, int, int]]:
     values = record.get("values", {})
     return [(key, value, record["time"], record["step"]) for key, value in values.items()]
 
 
-def _write(store: Store, record: Record) -> None:
+def _write(store: Store, record: Entry) -> None:
     identity, kind = record["identity"], record["kind"]
     if kind == "start":
         store.start_run(

@@ -12,7 +12,7 @@ from gatelab.training.model import Model
 from torch import Tensor
 from torch.func import functional_call
 
-ROWS = 4096
+ROWS_AT_ONCE = 4096
 """How many rows are computed at once."""
 
 Pass = tuple[tuple[Tensor, ...], Tensor, dict[str, Tensor]]
@@ -65,7 +65,7 @@ def _all_rows(members: Members, model: Model, inputs: Tensor) -> Pass:
         result = functional_call(model, tensors, (part,))
         return result.groups, result.routing.weights, dict(result.routing.diagnostics)
 
-    parts: list[Pass] = [members.call(outputs, (), (part,)) for part in inputs.split(ROWS)]
+    parts: list[Pass] = [members.call(outputs, (), (part,)) for part in inputs.split(ROWS_AT_ONCE)]
     groups = tuple(torch.cat(group, dim=2) for group in zip(*(p[0] for p in parts), strict=True))
     weights = torch.cat([p[1] for p in parts], dim=2)
     return groups, weights, _mean([p[2] for p in parts], [p[1].shape[2] for p in parts])

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from gatelab.gates.gate import gates
-from gatelab.gates.metrics import importance, load
+from gatelab.gates.metrics import expert_load, mean_weights
 from gatelab.tasks.task import SplitName, Task
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.jobs import Job
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 STEP_SECONDS = 5.0
 """After so long a step ends with the epoch at hand: news for the display, a place to go on from."""
-STATE = "state.pt"
+STATE_FILE = "state.pt"
 
 
 @dataclass
@@ -173,7 +173,10 @@ class Work:
         if self.job.stage == "evaluate":
             ending.by_target = by_target
             weights = evaluation.weights.numpy()
-            ending.weights, ending.load = importance(weights).tolist(), load(weights).tolist()
+            ending.weights, ending.load = (
+                mean_weights(weights).tolist(),
+                expert_load(weights).tolist(),
+            )
         return ending
 
     def save(self, folder: Path) -> None:
@@ -184,7 +187,7 @@ class Work:
             "settled": self.settled,
             "seconds": self.seconds,
         }
-        torch.save(state, folder / STATE)
+        torch.save(state, folder / STATE_FILE)
 
     def save_model(self, path: Path) -> None:
         """Write the member of lowest validation loss that did not fail, and how to make it."""
@@ -209,7 +212,7 @@ class Work:
 
 def read_state(folder: Path) -> dict[str, Any]:
     """Return a state that :meth:`Work.save` wrote; nothing in it is executed."""
-    state: dict[str, Any] = torch.load(folder / STATE, weights_only=True)
+    state: dict[str, Any] = torch.load(folder / STATE_FILE, weights_only=True)
     return state
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from gatelab.results.comparison.conditions import Conditions
 
 
-def progress(sweep: Conditions) -> str:
+def partial_line(sweep: Conditions) -> str:
     """Return how far a sweep has come that is still running."""
     planned = sweep.settings.get("search.trials", "")
     total = f" of {int(planned) * len(sweep.gates)}" if planned.isdecimal() else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from gatelab.results.comparison.budgets import Budget, budget
 from gatelab.results.comparison.conditions import Conditions, conditions, seed_of
-from gatelab.results.comparison.merging import side_by_side, sweep_labels
+from gatelab.results.comparison.merging import side_by_side, sweep_titles
 from gatelab.results.comparison.plain import plain, to_json
 from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, holm, mean_interval, paired_t
 from gatelab.tracking.runs import RunRecord, SweepRecord
@@ -167,7 +167,7 @@ def compare_runs(*records: SweepRecord) -> Comparison:
     budgets = [budget(record, gate, label) for label, (record, gate) in gates.items()]
     sweeps = [_conditions(record) for record in records]
     return Comparison(
-        ", ".join(sweep_labels(records)),
+        ", ".join(sweep_titles(records)),
         next((sweep.task for sweep in sweeps if sweep.task), ""),
         tuple(gates),
         tuple(scores),

@@ -23,7 +23,7 @@ from gatelab.results.comparison.statistics import (
 
 from gatelab.registry import near_misses
 
-Values = Mapping[str, float]
+SeedValues = Mapping[str, float]
 """By seed."""
 
 
@@ -98,11 +98,13 @@ def smallest_difference(comparison: Comparison, metric: str, first: str, second:
     return _smallest(_apart(values[first], values[second]), testable(comparison, metric))
 
 
-def _by_gate(comparison: Comparison, metric: str) -> dict[str, Values]:
+def _by_gate(comparison: Comparison, metric: str) -> dict[str, SeedValues]:
     return {score.gate: score.values for score in comparison.scores if score.metric == metric}
 
 
-def _pair(metric: str, first: tuple[str, Values], second: tuple[str, Values], tests: int) -> Pair:
+def _pair(
+    metric: str, first: tuple[str, SeedValues], second: tuple[str, SeedValues], tests: int
+) -> Pair:
     ours, theirs = _common(first[1], second[1])
     apart = differences(ours, theirs)
     better, p_welch = _welch(metric, first, second)
@@ -136,12 +138,12 @@ def _corrected(pairs: Sequence[Pair]) -> list[Pair]:
     ]
 
 
-def _common(first: Values, second: Values) -> tuple[list[float], list[float]]:
+def _common(first: SeedValues, second: SeedValues) -> tuple[list[float], list[float]]:
     seeds = [seed for seed in first if seed in second]
     return [first[seed] for seed in seeds], [second[seed] for seed in seeds]
 
 
-def _apart(first: Values, second: Values) -> Array:
+def _apart(first: SeedValues, second: SeedValues) -> Array:
     return differences(*_common(first, second))
 
 
@@ -151,7 +153,9 @@ def _smallest(apart: Array, tests: int) -> float:
     return spread * smallest_effect(len(apart), max(1, tests))
 
 
-def _welch(metric: str, first: tuple[str, Values], second: tuple[str, Values]) -> tuple[str, float]:
+def _welch(
+    metric: str, first: tuple[str, SeedValues], second: tuple[str, SeedValues]
+) -> tuple[str, float]:
     """Return the better gate, and Welch's p that it is."""
     samples = {gate: list(values.values()) for gate, values in (first, second)}
     means = {gate: mean_interval(values).mean for gate, values in samples.items()}

@@ -9,7 +9,7 @@ from gatelab.results.comparison.conditions import data_of, options_of, task_of
 from gatelab.tracking.runs import SweepRecord
 
 
-def sweep_labels(records: Sequence[SweepRecord]) -> list[str]:
+def sweep_titles(records: Sequence[SweepRecord]) -> list[str]:
     """Return the sweeps' names, numbered where two stores have the same one."""
     names = [record.sweep for record in records]
     return [
@@ -23,7 +23,7 @@ def side_by_side(records: Sequence[SweepRecord]) -> dict[str, tuple[SweepRecord,
     times = Counter(gate for record in records for gate in record.gates)
     return {
         gate if times[gate] == 1 else f"{gate} ({label})": (record, gate)
-        for label, record in zip(sweep_labels(records), records, strict=True)
+        for label, record in zip(sweep_titles(records), records, strict=True)
         for gate in record.gates
     }
 

@@ -11,7 +11,7 @@ from gatelab.results.comparison.statistics import ALPHA
 from gatelab.results.comparison.tables import Grid, metric_title, number, p_value
 
 MOST_METRICS = 12
-SHOWN = (
+SHOWN_METRICS = (
     "gate/experts_per_example",
     "gate/at_most_k",
     "gate/entropy",
@@ -60,7 +60,7 @@ def shown_metrics(comparison: Comparison) -> list[str]:
     tests = [metric for metric in metrics if metric.startswith("test/")]
     if len(tests) > MOST_METRICS:
         tests = [m for m in tests if m == "test/loss" or m.startswith("test/mean/")]
-    return tests + [metric for metric in SHOWN if metric in metrics]
+    return tests + [metric for metric in SHOWN_METRICS if metric in metrics]
 
 
 def pair_grid(comparison: Comparison, metric: str, pairs: Sequence[Pair]) -> Grid:

@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 
 NOT_EVALUATED = "Nothing has been evaluated yet."
 NO_WEIGHTS = "The record of this sweep has no weights by target and expert."
-WEIGHTS = (
+WEIGHTS_CAPTION = (
     "Cell: the mean weight over the test split that a target (row) gives an expert (column). All "
     "gates have the same scale. Experts have no order of their own: those of later seeds stand "
     "where they match the first seed's best, under their own numbers. Lines part planted groups of "
     "targets, where there are any. Panels: seeds, of many the first."
 )
-BAND = (
+BAND_CAPTION = (
     "Line: mean over the seeds; band: from the lowest seed to the highest; dotted from the epoch "
     "after which a seed had stopped early, over those that went on."
 )
@@ -57,7 +57,7 @@ def _scores(review: Review) -> Iterator[Plate]:
     yield _plate(
         "scores",
         "Test scores by gate",
-        scores.scores(comparison),
+        scores.score_panels(comparison),
         "Dots: the seeds, one below the other in the same order for each gate; large marker: "
         "their mean; line: its 95% interval (Student's t). The gate with the lowest test loss is "
         "on top.",
@@ -66,7 +66,7 @@ def _scores(review: Review) -> Iterator[Plate]:
     yield _plate(
         "differences",
         "Differences from the best gate",
-        scores.differences(comparison),
+        scores.difference_panels(comparison),
         "The same seed means the same starting network and data order, so gates are compared seed "
         "by seed. Dots: differences of single seeds; large marker: their mean; line: its 95% "
         "interval, not corrected for several gates. An interval that reaches 0 leaves open which "
@@ -83,7 +83,7 @@ def _selection(review: Review) -> Iterator[Plate]:
         yield Plate(
             f"weights-{file_name(gate)}",
             f"Weights of {gate}",
-            WEIGHTS if gate == drawn[0] else f"As for {drawn[0]}, on the same scale.",
+            WEIGHTS_CAPTION if gate == drawn[0] else f"As for {drawn[0]}, on the same scale.",
             selection.weights_heatmap(weights, gate, tallest),
         )
     if not drawn:
@@ -101,7 +101,7 @@ def _selection(review: Review) -> Iterator[Plate]:
     yield _plate(
         "load",
         "Load of the experts",
-        selection.load(weights, gates),
+        selection.load_curves(weights, gates),
         "The share of test examples that use an expert (weight above 1e-5), the mean over targets, "
         "from a seed's most used expert to its least. A flat line spreads examples evenly; experts "
         "at 0 are dead. Line: mean over the seeds; band: from the lowest seed to the highest."
@@ -124,19 +124,21 @@ def _training(review: Review) -> Iterator[Plate]:
         (
             "experts_per_example",
             "Experts per example during training",
-            courses.experts_per_example,
+            courses.experts_per_example_curves,
             "How many experts an example of the validation split gives a weight above 1e-5.",
         ),
         (
             "weight_change",
             "Change of the weights during training",
-            courses.weight_change,
+            courses.weight_change_curves,
             "How far an example's weights move in an optimiser step (L1), from the change between "
             "two epochs: a lower bound. A gate that settles falls towards 0, and out of the frame.",
         ),
     )
     for name, title, draw, caption in drawings:
-        yield _plate(name, title, draw(table, gates), f"{caption} {BAND}{_grey(review)}", absent)
+        yield _plate(
+            name, title, draw(table, gates), f"{caption} {BAND_CAPTION}{_grey(review)}", absent
+        )
 
 
 def _search(review: Review) -> Iterator[Plate]:
@@ -153,7 +155,7 @@ def _search(review: Review) -> Iterator[Plate]:
     yield _plate(
         "importance",
         "Importance of the hyperparameters",
-        search.importance(review.importance, gates),
+        search.importance_bars(review.importance, gates),
         "The share of the validation loss's variation over a gate's trials that a hyperparameter "
         "accounts for (fANOVA, as Optuna has it); the bars of a gate add up to 1. With few trials "
         "it is a hint.",
@@ -176,7 +178,7 @@ def _cost(review: Review) -> Plate:
     return _plate(
         "cost",
         "What a gate costs",
-        scores.cost(review.record),
+        scores.cost_panels(review.record),
         "The numbers of the table above. Dots: seeds; large marker: their mean; line: its 95% "
         "interval.",
         NOT_EVALUATED,

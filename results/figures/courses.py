@@ -42,12 +42,12 @@ def learning_curves(curves: pd.DataFrame, gates: Sequence[str]) -> Figure | None
     return figure
 
 
-def experts_per_example(curves: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
+def experts_per_example_curves(curves: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
     """Draw how many experts an example uses, over the epochs."""
     return _single(curves, gates, "gate/experts_per_example", "experts per example")
 
 
-def weight_change(curves: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
+def weight_change_curves(curves: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
     """Draw how much the weights of an example move in a step, over the epochs."""
     return _single(curves, gates, "gate/weight_change", "L1 change a step")
 

@@ -19,7 +19,7 @@ HEAT = LinearSegmentedColormap.from_list("heat", [(*BLUE, 0.0), (*BLUE, 1.0)])
 """From the page showing through to full blue, so that 0 is no colour in the light and the dark."""
 WHITE_ABOVE = 0.9
 """Of the scale: numbers are white above, else the page's ink; in contrast to any cell by 4:1."""
-NAME = 0.13
+NAME_WIDTH = 0.13
 """Inches of height for a row's name."""
 EDGE = "#888888a0"
 """Of borders."""
@@ -58,7 +58,7 @@ def scale(figure: Figure, axes: Sequence[Axes], label: str) -> None:
 
 def name_rows(axes: Axes, names: Sequence[str], groups: Sequence[object], height: float) -> None:
     """Name a heatmap's rows: each where so many inches have room, else their groups, else some."""
-    room = max(1, int(height / NAME))
+    room = max(1, int(height / NAME_WIDTH))
     places, labels = list(range(len(names))), list(names)
     if len(names) > room and groups:
         runs = _runs(groups)

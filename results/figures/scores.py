@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.statistics import mean_interval
+from gatelab.results.costs import COSTS, GateValues, costs
 from gatelab.results.figures.style import INK, WIDTH, Look, fit, grid, looks
-from gatelab.results.costs import COSTS, Values, costs
 from gatelab.tracking.runs import SweepRecord
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ ROW = 0.3
 MOST_PANELS = 3
 
 
-def scores(comparison: Comparison) -> Figure | None:
+def score_panels(comparison: Comparison) -> Figure | None:
     """Draw the test loss and the first means over targets, the gate of the lowest loss on top."""
     metrics = [m for m in comparison.metrics() if m == LOSS or m.startswith("test/mean/")]
     if not metrics:
@@ -31,7 +31,7 @@ def scores(comparison: Comparison) -> Figure | None:
     return _panels(values, titles, gates, looks(comparison.gates))
 
 
-def differences(comparison: Comparison) -> Figure | None:
+def difference_panels(comparison: Comparison) -> Figure | None:
     """Draw how much higher every gate's test loss is than the best gate's, seed by seed."""
     best, values = comparison.best(LOSS), _values(comparison, LOSS)
     gates = [gate for gate in _order(comparison, LOSS) if gate != best]
@@ -44,7 +44,7 @@ def differences(comparison: Comparison) -> Figure | None:
     return figure
 
 
-def cost(record: SweepRecord) -> Figure | None:
+def cost_panels(record: SweepRecord) -> Figure | None:
     """Draw what a gate costs: seconds of training, and parameters."""
     values = costs(record)
     gates = [gate for gate in record.gates if any(gate in found for found in values.values())]
@@ -60,7 +60,7 @@ def cost(record: SweepRecord) -> Figure | None:
     return figure
 
 
-def _values(comparison: Comparison, metric: str) -> Values:
+def _values(comparison: Comparison, metric: str) -> GateValues:
     return {s.gate: s.values for s in comparison.scores if s.metric == metric}
 
 
@@ -75,7 +75,7 @@ def _minus(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str,
 
 
 def _panels(
-    values: Mapping[str, Values],
+    values: Mapping[str, GateValues],
     titles: Mapping[str, str],
     gates: Sequence[str],
     look: Mapping[str, Look],

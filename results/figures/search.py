@@ -56,7 +56,7 @@ def _steps(axes: Axes, course: pd.DataFrame, look: Look, gate: str) -> None:
     )
 
 
-def importance(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
+def importance_bars(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
     """Draw how much of the objective's variation each hyperparameter accounts for, by gate."""
     found = {gate: table[table["gate"] == gate] for gate in gates}
     found = {gate: rows.sort_values("importance") for gate, rows in found.items() if len(rows)}

@@ -21,14 +21,14 @@ Array = npt.NDArray[np.floating]
 
 MOST_NUMBERED = 64
 """Up to so many cells a matrix says its numbers."""
-MANY_TARGETS = 32
+MOST_NAMED_TARGETS = 32
 """With more than so many, matrices of few gates are drawn large."""
 TALLEST = 8.0
 """Inches: where there are more seeds, the first are drawn."""
 
 
 @dataclass(frozen=True)
-class Selection:
+class GateWeights:
     """A gate's weights by seed."""
 
     targets: list[str]
@@ -39,12 +39,12 @@ class Selection:
     load: dict[str, Array]
 
 
-def selections(table: pd.DataFrame, gates: Sequence[str]) -> dict[str, Selection]:
+def selections(table: pd.DataFrame, gates: Sequence[str]) -> dict[str, GateWeights]:
     """Return the selection of every gate that has one."""
     return {gate: _selection(rows) for gate in gates if len(rows := table[table["gate"] == gate])}
 
 
-def _selection(rows: pd.DataFrame) -> Selection:
+def _selection(rows: pd.DataFrame) -> GateWeights:
     planted = rows.drop_duplicates("target").set_index("target")["group"]
     known = bool(planted.notna().all())
     targets = list((planted.sort_values(kind="stable") if known else planted).index)
@@ -58,7 +58,7 @@ def _selection(rows: pd.DataFrame) -> Selection:
         for column in ("weight", "load")
     }
     groups = [_plain(group) for group in planted[targets]] if known else []
-    return Selection(targets, groups, values["weight"], values["load"])
+    return GateWeights(targets, groups, values["weight"], values["load"])
 
 
 def _plain(group: object) -> object:
@@ -121,7 +121,7 @@ def overlap(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
     if any_gate.groups:
         groups = np.array([str(group) for group in any_gate.groups])
         panels["planted truth"] = (groups[:, None] == groups).astype(float)
-    large = len(any_gate.targets) > MANY_TARGETS and len(panels) <= 4
+    large = len(any_gate.targets) > MOST_NAMED_TARGETS and len(panels) <= 4
     columns = min(2 if large else 4, len(panels))
     width = min(WIDTH / columns, 1.1 + 0.3 * len(any_gate.targets))
     figure, every = grid(len(panels), columns, width, min(width, 3.4), sharey=True)
@@ -136,7 +136,7 @@ def overlap(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
     return figure
 
 
-def _jaccard(selection: Selection) -> Array:
+def _jaccard(selection: GateWeights) -> Array:
     """Return the mean over seeds of the Jaccard index of the supports, ``(targets, targets)``."""
     found = []
     for weights in selection.weights.values():
@@ -148,7 +148,7 @@ def _jaccard(selection: Selection) -> Array:
     return mean
 
 
-def load(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
+def load_curves(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
     """Draw the share of examples that use each expert, from the most used to the least."""
     found = {gate: _ranked(selection) for gate, selection in selections(table, gates).items()}
     if not found:
@@ -167,7 +167,7 @@ def load(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
     return figure
 
 
-def _ranked(selection: Selection) -> Array:
+def _ranked(selection: GateWeights) -> Array:
     """Return by seed the load of the experts, means over targets, the highest first."""
     return np.array([np.sort(load.mean(0))[::-1] for load in selection.load.values()])
 

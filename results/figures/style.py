@@ -129,6 +129,6 @@ def whole(axis: Axis) -> None:
     axis.set_major_locator(MaxNLocator(5, integer=True))
 
 
-def save(figure: Figure, path: str | Path) -> None:
+def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure as a PNG file, on white."""
     figure.savefig(path, facecolor="white")

@@ -7,11 +7,11 @@ from dataclasses import asdict
 import pandas as pd
 from gatelab.results.comparison.inference import pairwise
 from gatelab.results.costs import costs
-from gatelab.results.report.page_grids import LOSS, configuration
+from gatelab.results.report.page_grids import LOSS, selected_configuration
 from gatelab.results.review import Review
 
 
-def frames(review: Review) -> dict[str, pd.DataFrame]:
+def data_tables(review: Review) -> dict[str, pd.DataFrame]:
     """Return every table by the name of its file.
 
     ``scores`` holds all metrics by gate, ``pairs`` what can be said of pairs on the test loss,
@@ -61,6 +61,6 @@ def _selected(review: Review) -> pd.DataFrame:
     rows = [
         (gate, name, value)
         for gate in review.record.gates
-        for name, value in configuration(review.record, gate).items()
+        for name, value in selected_configuration(review.record, gate).items()
     ]
     return pd.DataFrame(rows, columns=["gate", "hyperparameter", "value"])

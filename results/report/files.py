@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gatelab.results.figures.catalogue import all_figures
-from gatelab.results.figures.style import save
-from gatelab.results.report.data_tables import frames
+from gatelab.results.figures.style import save_figure
+from gatelab.results.report.data_tables import data_tables
 from gatelab.results.report.page import render
 from gatelab.results.review import Review
 
@@ -28,8 +28,8 @@ def write_report(review: Review, folder: str | Path) -> list[Path]:
         if plate.figure is not None:
             plate.figure.set_layout_engine("none")  # it is laid out, as the page has it
             written.append(folder / "figures" / f"{plate.name}.png")
-            save(plate.figure, written[-1])
-    for name, frame in frames(review).items():
+            save_figure(plate.figure, written[-1])
+    for name, frame in data_tables(review).items():
         written.append(folder / "tables" / f"{name}.csv")
         frame.to_csv(written[-1], index=False)
     return written

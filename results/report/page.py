@@ -40,21 +40,21 @@ def render(review: Review, plates: Sequence[Plate]) -> str:
         running=comparison.running,
         verdict=sentences(comparison),
         sections=_sections(review, plates),
-        how=page_grids.how(review.record, comparison),
+        how=page_grids.conditions_grid(review.record, comparison),
         spec=review.spec,
     )
 
 
 def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
     comparison, record = review.comparison, review.record
-    selection = page_grids.selection(comparison, record)
+    selection = page_grids.selection_grids(comparison, record)
     named = {name for grid in selection for name in (*grid.columns, *(r[0] for r in grid.rows))}
     meanings = {metric: meaning for metric, meaning in MEANINGS.items() if metric in named}
     blocks: dict[str, Sequence[Block]] = {
         "Predictive performance": [
-            *page_grids.predictive(comparison),
+            *page_grids.predictive_grids(comparison),
             *_of(plates, "scores", "differences"),
-            *page_grids.pairs(comparison),
+            *page_grids.pair_grids(comparison),
         ],
         "Expert selection": [
             *selection,
@@ -63,12 +63,12 @@ def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
         ],
         "Training": _of(plates, "curves", "experts_per_example", "weight_change"),
         "Search": [
-            page_grids.budgets(comparison),
+            page_grids.budget_grid(comparison),
             *_of(plates, "search"),
-            *page_grids.selected(record),
+            *page_grids.selected_grids(record),
             *_of(plates, "importance", "slices"),
         ],
-        "Cost": [*page_grids.cost(record), *_of(plates, "cost")],
+        "Cost": [*page_grids.cost_grids(record), *_of(plates, "cost")],
     }
     return [Section(_key(title), title, found) for title, found in blocks.items()]
 

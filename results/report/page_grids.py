@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.budgets import Budget
-from gatelab.results.comparison.score_grids import MOST_COLUMNS, pair_grid, score_grid
 from gatelab.results.comparison.inference import pairwise
+from gatelab.results.comparison.score_grids import MOST_COLUMNS, pair_grid, score_grid
 from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.comparison.tables import Grid, number
 from gatelab.results.costs import COSTS, costs
@@ -23,7 +23,7 @@ EQUALS = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
 PARTS = {"gate.": "of the gate", "optimizer.": "of the optimiser", "model.": "of the model"}
 
 
-def predictive(comparison: Comparison) -> list[Grid]:
+def predictive_grids(comparison: Comparison) -> list[Grid]:
     """Return the test metrics by gate: loss, means over targets, and targets."""
     names = {m: m.split("/", 1)[1] for m in comparison.metrics() if m.startswith("test/")}
     names = {metric: name.replace("/", ": ") for metric, name in names.items()}
@@ -38,7 +38,7 @@ def predictive(comparison: Comparison) -> list[Grid]:
     return _blocks(grid)
 
 
-def selection(comparison: Comparison, record: SweepRecord) -> list[Grid]:
+def selection_grids(comparison: Comparison, record: SweepRecord) -> list[Grid]:
     """Return how gates select experts, over all targets."""
     names = {m: m.split("/", 1)[1] for m in comparison.metrics() if m.startswith("gate/")}
     order = {name: index for index, name in enumerate(MEANINGS)}
@@ -96,7 +96,7 @@ def _blocks(grid: Grid) -> list[Grid]:
     return [first, *(replace(part, title=title, caption="") for part in others)]
 
 
-def pairs(comparison: Comparison) -> list[Grid]:
+def pair_grids(comparison: Comparison) -> list[Grid]:
     """Return the pairs of gates on the test loss: of many gates, those of the best one."""
     if LOSS not in comparison.metrics():
         return []
@@ -116,7 +116,7 @@ def pairs(comparison: Comparison) -> list[Grid]:
     return [replace(grid, title="Test loss, pair by pair", caption=caption)]
 
 
-def budgets(comparison: Comparison) -> Grid:
+def budget_grid(comparison: Comparison) -> Grid:
     """Return what became of every gate's search and evaluation, and why trials failed."""
     rows = [
         [
@@ -145,9 +145,9 @@ def _wrong(budget: Budget) -> str:
     return "; ".join(said) or "nothing"
 
 
-def selected(record: SweepRecord) -> list[Grid]:
+def selected_grids(record: SweepRecord) -> list[Grid]:
     """Return the configuration of every gate that was evaluated."""
-    chosen = {gate: configuration(record, gate) for gate in record.gates}
+    chosen = {gate: selected_configuration(record, gate) for gate in record.gates}
     if not any(chosen.values()):
         return []
     rows = [[gate, *(_settings(values, part) for part in PARTS)] for gate, values in chosen.items()]
@@ -155,7 +155,7 @@ def selected(record: SweepRecord) -> list[Grid]:
     return [Grid("Selected configurations", ("gate", *PARTS.values()), rows, caption)]
 
 
-def configuration(record: SweepRecord, gate: str) -> dict[str, str]:
+def selected_configuration(record: SweepRecord, gate: str) -> dict[str, str]:
     """Return the hyperparameters with which a gate was evaluated, by the spec's names."""
     runs = record.of("gate", gate)
     return {name: value for run in runs for name, value in run.params.items() if "." in name}
@@ -174,7 +174,7 @@ def _short(value: str) -> str:
         return value
 
 
-def cost(record: SweepRecord) -> list[Grid]:
+def cost_grids(record: SweepRecord) -> list[Grid]:
     """Return time and parameters by gate, as far as they are recorded."""
     found = costs(record)
     rows = [
@@ -197,7 +197,7 @@ def _mean(values: Mapping[str, float]) -> str:
     return f"{mean:,.0f}" if mean.is_integer() else number(mean, high - mean)
 
 
-def how(record: SweepRecord, comparison: Comparison) -> Grid:
+def conditions_grid(record: SweepRecord, comparison: Comparison) -> Grid:
     """Return what the result depends on beside the spec."""
     run = record.run
     params, tags = (run.params, run.tags) if run else ({}, {})

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-from gatelab.sweeps.cli.remote import address_option, connect, follow_option, one_line, option, tell
+from gatelab.sweeps.cli.remote import address_option, follow_option, option, reached, refusals, tell
 from gatelab.sweeps.cli.terminal import (
     FAILED,
     INTERRUPTED,
+    end,
     folder_option,
     refuse,
     storage_option,
     uri_option,
 )
-from gatelab.sweeps.cli.terminal import stop as end
 from gatelab.sweeps.cluster.access import ClusterError
 from gatelab.sweeps.driver.processes import UNDER_WAY
 
@@ -34,7 +34,7 @@ Row = tuple[str, str, str, str]
 @folder_option
 def status(sweep: str | None, address: str | None, folder: Path) -> None:
     """Show how far SWEEP is, by default every sweep."""
-    with one_line():
+    with refusals():
         rows = _jobs(address, sweep) if address else _homes(folder, sweep)
     if not rows:
         click.echo(_nothing(address, folder))
@@ -57,14 +57,14 @@ def _nothing(address: str | None, folder: Path) -> str:
 
 def _jobs(address: str, sweep: str | None) -> list[Row]:
     """Return name, state, start and progress of a cluster's sweeps."""
-    from gatelab.sweeps.cluster.watching import find, newest
+    from gatelab.sweeps.cluster.watching import find_job, newest
 
-    cluster = connect(address)
-    jobs = [find(cluster, sweep)] if sweep else newest(cluster.jobs()).values()
+    cluster = reached(address)
+    jobs = [find_job(cluster, sweep)] if sweep else newest(cluster.jobs()).values()
     return [
         (
             job.sweep,
-            job.state,
+            job.status,
             f"{job.started:%Y-%m-%d %H:%M}" if job.started else "",
             _progress(cluster, job),
         )
@@ -73,13 +73,13 @@ def _jobs(address: str, sweep: str | None) -> list[Row]:
 
 
 def _progress(cluster: Cluster, job: DriverJob) -> str:
-    if job.state == "finished":
+    if job.status == "finished":
         return f"`gatelab compare {job.sweep}` shows it"
-    if job.state in ("stopped", "undelivered"):
+    if job.status in ("stopped", "undelivered"):
         return f"`gatelab resume {job.sweep}{option(cluster)}` goes on"
     text = cluster.log(job)
     last = _last_line(text) or _last_line(job.message)
-    lost = job.state == "failed" and UNDER_WAY in text
+    lost = job.status == "failed" and UNDER_WAY in text
     return f"{last}; `gatelab resume {job.sweep}{option(cluster)}` goes on" if lost else last
 
 
@@ -89,14 +89,14 @@ def _last_line(text: str) -> str:
 
 def _homes(folder: Path, sweep: str | None) -> list[Row]:
     """Return the same of this machine's sweeps."""
-    from gatelab.sweeps.driver.processes import progress, started, state
     from gatelab.sweeps.driver.home import Home, local_sweeps
+    from gatelab.sweeps.driver.processes import gates_progress, started, status
 
     homes = [Home(folder, name) for name in ([sweep] if sweep else local_sweeps(folder))]
     rows: list[Row] = []
     for home in homes:
-        how = state(home)
-        done = "; ".join(map(str, progress(home)))
+        how = status(home)
+        done = "; ".join(map(str, gates_progress(home)))
         more = f"; `gatelab resume {home.name}` goes on" if how == "stopped" else ""
         rows.append((home.name, how, f"{started(home):%Y-%m-%d %H:%M}", done + more))
     return rows
@@ -109,7 +109,7 @@ def _homes(folder: Path, sweep: str | None) -> list[Row]:
 @folder_option
 def logs(sweep: str, follow: bool, address: str | None, folder: Path) -> None:
     """Show what the driver of SWEEP has said, on a cluster."""
-    with one_line():
+    with refusals():
         if not address:
             from gatelab.sweeps.driver.home import Home
 
@@ -118,14 +118,14 @@ def logs(sweep: str, follow: bool, address: str | None, folder: Path) -> None:
                 f"sweep {sweep!r} is of this machine, and said its lines where it was launched; "
                 f"`gatelab status {sweep}` shows how far it is, --address asks a cluster."
             )
-        _show_log(connect(address), sweep, follow)
+        _show_log(reached(address), sweep, follow)
 
 
 def _show_log(cluster: Cluster, sweep: str, follow: bool) -> None:
-    from gatelab.sweeps.cluster.watching import find
+    from gatelab.sweeps.cluster.watching import find_job
     from gatelab.sweeps.cluster.watching import follow as lines_of
 
-    job = find(cluster, sweep)
+    job = find_job(cluster, sweep)
     if not follow:
         click.echo(cluster.log(job), nl=False)
         return
@@ -143,7 +143,7 @@ def _show_log(cluster: Cluster, sweep: str, follow: bool) -> None:
 @folder_option
 def stop(sweep: str, address: str | None, folder: Path) -> None:
     """Stop SWEEP as Ctrl-C does; `gatelab resume` goes on later."""
-    with one_line():
+    with refusals():
         stopped, where = _stop_job(address, sweep) if address else _stop_driver(folder, sweep)
     if stopped == "finished":
         click.echo(f"{sweep}: finished; `gatelab compare {sweep}` shows it.")
@@ -154,23 +154,23 @@ def stop(sweep: str, address: str | None, folder: Path) -> None:
 def _stop_job(address: str, sweep: str) -> tuple[str, str]:
     from gatelab.sweeps.cluster import watching
 
-    cluster = connect(address)
-    job = watching.find(cluster, sweep)
+    cluster = reached(address)
+    job = watching.find_job(cluster, sweep)
     if not job.live:
         raise ClusterError(
-            f"sweep {sweep!r} is not running on {cluster.address}: it is {job.state}."
+            f"sweep {sweep!r} is not running on {cluster.address}: it is {job.status}."
         )
-    return watching.stop(cluster, job).state, option(cluster)
+    return watching.stop_job(cluster, job).status, option(cluster)
 
 
 def _stop_driver(folder: Path, sweep: str) -> tuple[str, str]:
-    from gatelab.sweeps.driver.processes import state, stop
     from gatelab.sweeps.driver.home import Home
+    from gatelab.sweeps.driver.processes import status, stop_driver
 
     home = Home(folder, sweep)
-    if not stop(home):
-        raise ClusterError(f"sweep {sweep!r} is not running on this machine: it is {state(home)}.")
-    return state(home), ""
+    if not stop_driver(home):
+        raise ClusterError(f"sweep {sweep!r} is not running on this machine: it is {status(home)}.")
+    return status(home), ""
 
 
 @click.command()
@@ -222,14 +222,14 @@ def _examine_remotely(address: str, spec: Spec | None, path: Path | None) -> NoR
     from gatelab.sweeps.spec.spec import SpecError
 
     try:
-        cluster = connect(address)
+        cluster = reached(address)
     except ClusterError as error:
         _report("address", False, str(error))
         sys.exit(FAILED)
     _report("address", True, f"{cluster.address} wants a token, and takes ours")
-    with one_line():
+    with refusals():
         try:
-            job = submission.examine(cluster, spec, path.name if path else "", tell)
+            job = submission.submit_doctor(cluster, spec, path.name if path else "", tell)
         except SpecError as error:
             refuse(SpecError(str(path), error.path, error.message))
         for line in follow(cluster, job):

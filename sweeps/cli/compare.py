@@ -9,7 +9,7 @@ import click
 from gatelab.sweeps.cli.terminal import folder_option, open_console, refuse, uri_option
 
 if TYPE_CHECKING:
-    from gatelab.results.overview import Answer
+    from gatelab.results.overview import Overview
 
 FORMATS = ("table", "csv", "json", "markdown")
 
@@ -59,10 +59,10 @@ def compare(
     SWEEP is a name, or NAME@STORE for another store: a folder, or a tracking URI. Sweeps on one
     task are put side by side; over several tasks the gates are ranked.
     """
-    from gatelab.results.overview import ask  # here: MLflow and SciPy take seconds to import
+    from gatelab.results.overview import overview  # here: MLflow and SciPy take seconds to import
 
     try:
-        answer = ask(
+        answer = overview(
             *sweeps, metrics=metrics, stage=stage, share=best, folder=folder, uri=tracking_uri
         )
         if figure:
@@ -72,14 +72,14 @@ def compare(
     _print(answer, form)
 
 
-def _draw(answer: Answer, path: Path) -> None:
+def _draw(answer: Overview, path: Path) -> None:
     """Write the diagram of the first ranking.
 
     Raises:
         ValueError: If there is nothing to draw, or nowhere to.
     """
     from gatelab.results.figures.ranks import critical_differences
-    from gatelab.results.figures.style import save
+    from gatelab.results.figures.style import save_figure
 
     if path.suffix != ".png":
         raise ValueError(f"--figure must name a PNG file, but got {str(path)!r}.")
@@ -87,12 +87,12 @@ def _draw(answer: Answer, path: Path) -> None:
         raise ValueError("--figure needs sweeps on several tasks, but all are on one.")
     drawn = critical_differences(answer.rankings[0])
     try:
-        save(drawn, path)
+        save_figure(drawn, path)
     except OSError as error:
         raise ValueError(f"--figure cannot be written to {path}: {error.strerror}.") from error
 
 
-def _print(answer: Answer, form: str) -> None:
+def _print(answer: Overview, form: str) -> None:
     """Print the answer; what a program would not want to read goes to the error stream."""
     aside = form in ("csv", "json")
     for line in answer.partial:
@@ -113,7 +113,7 @@ def _print(answer: Answer, form: str) -> None:
         _print_tables(answer)
 
 
-def _print_tables(answer: Answer) -> None:
+def _print_tables(answer: Overview) -> None:
     from gatelab.results.comparison.tables import rich_table
 
     console = open_console()

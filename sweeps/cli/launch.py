@@ -12,10 +12,10 @@ from gatelab.sweeps.cli.remote import address_option, follow_option, launch_remo
 from gatelab.sweeps.cli.terminal import (
     INTERRUPTED,
     UNDELIVERED,
+    end,
     folder_option,
     open_console,
     refuse,
-    stop,
     storage_option,
     uri_option,
 )
@@ -133,11 +133,11 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     except (LookupError, ClusterError) as error:
         refuse(error)
     except KeyboardInterrupt:
-        stop("Stopped.", INTERRUPTED)
+        end("Stopped.", INTERRUPTED)
     except Interrupted as error:
-        stop(str(error), INTERRUPTED)
+        end(str(error), INTERRUPTED)
     except Undelivered as error:
-        stop(str(error), UNDELIVERED)
+        end(str(error), UNDELIVERED)
     _show(console, comparison)
     option = "" if folder == FOLDER else f" --folder {folder}"
     console.print(f"\nDashboard: [bold]gatelab ui {comparison.sweep}{option}[/]", highlight=False)

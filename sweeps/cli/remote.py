@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-from gatelab.sweeps.cli.terminal import FAILED, INTERRUPTED, refuse, stop
+from gatelab.sweeps.cli.terminal import FAILED, INTERRUPTED, end, refuse
 from gatelab.sweeps.cluster.access import ClusterError
 from gatelab.sweeps.driver.processes import UNDER_WAY
 
@@ -33,10 +33,10 @@ def launch_remote(spec: Spec, path: Path, address: str, folder: Path, follow: bo
     from gatelab.sweeps.cluster import submission  # here: it takes seconds to import
     from gatelab.sweeps.spec.spec import SpecError
 
-    with one_line():
-        cluster = connect(address)
+    with refusals():
+        cluster = reached(address)
         try:
-            job = submission.launch(cluster, spec, path.name, never=[folder], tell=tell)
+            job = submission.submit_launch(cluster, spec, path.name, never=[folder], tell=tell)
         except SpecError as error:
             refuse(SpecError(str(path), error.path, error.message))
         _watch(cluster, job, follow)
@@ -46,9 +46,9 @@ def resume_remote(sweep: str, address: str, follow: bool) -> NoReturn:
     """Resume a sweep on a cluster, and end as :func:`launch_remote` does."""
     from gatelab.sweeps.cluster import submission
 
-    with one_line():
-        cluster = connect(address)
-        _watch(cluster, submission.resume(cluster, sweep), follow)
+    with refusals():
+        cluster = reached(address)
+        _watch(cluster, submission.submit_resume(cluster, sweep), follow)
 
 
 def tell(line: str) -> None:
@@ -56,7 +56,7 @@ def tell(line: str) -> None:
     click.echo(f"Ships {line}")
 
 
-def connect(address: str) -> Cluster:
+def reached(address: str) -> Cluster:
     """Return the cluster of a dashboard."""
     from gatelab.sweeps.cluster.client import Cluster  # here: Ray takes a second to import
 
@@ -64,7 +64,7 @@ def connect(address: str) -> Cluster:
 
 
 @contextmanager
-def one_line() -> Iterator[None]:
+def refusals() -> Iterator[None]:
     """Turn what is wrong with a cluster, or with what is asked of it, into one line and code 2."""
     try:
         yield
@@ -101,10 +101,10 @@ def _end_as(cluster: Cluster, job: DriverJob, last: str, shown: bool) -> NoRetur
             click.echo(f"{job.sweep}: finished; `gatelab compare {job.sweep}` shows it.")
         sys.exit(0)
     if job.exit_code in (126, 127) or "No module named sweeps" in last:
-        stop(f"gatelab: {last}; {NO_PYTHON}.", FAILED)
+        end(f"gatelab: {last}; {NO_PYTHON}.", FAILED)
     if not last:  # it never began
-        why = job.message.strip().splitlines() or [f"job {job.id} has {job.state}"]
-        stop(f"gatelab: {why[-1]}", FAILED)
+        why = job.message.strip().splitlines() or [f"job {job.id} has {job.status}"]
+        end(f"gatelab: {why[-1]}", FAILED)
     if not shown:
         click.echo(last, err=True)
     sys.exit(job.exit_code or FAILED)

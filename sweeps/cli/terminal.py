@@ -89,10 +89,10 @@ def open_console() -> Console:
 def refuse(error: object) -> NoReturn:
     """Say what was wrong with the input, and end with 2."""
     message = error.args[0] if isinstance(error, LookupError) else error
-    stop(f"gatelab: {message}", BAD_INPUT)
+    end(f"gatelab: {message}", BAD_INPUT)
 
 
-def stop(message: str, code: int) -> NoReturn:
+def end(message: str, code: int) -> NoReturn:
     """Say why the command ends, and end."""
     click.echo(message, err=True)
     sys.exit(code)

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
-from gatelab.sweeps.cli.terminal import FAILED, folder_option, refuse, stop, uri_option
+from gatelab.sweeps.cli.terminal import FAILED, end, folder_option, refuse, uri_option
 from gatelab.tracking.dashboard import LOOPBACK, NotServing, serve
 from gatelab.tracking.store_errors import check_there, is_server, masked, without_login, writing
 from rich.console import Console
@@ -69,7 +69,7 @@ def _serve(uri: str, host: str, port: int, log: Path, page: str) -> None:
     except ValueError as error:
         refuse(error)
     except NotServing as error:
-        stop(f"gatelab: {error}", FAILED)
+        end(f"gatelab: {error}", FAILED)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ for _name in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.p
 
 STOP_SECONDS = 120
 """A driver that is told to stop has so long to save what a resume needs; Ray's default is 3."""
-STATES = {
+STATUSES = {
     "PENDING": "starting",
     "RUNNING": "running",
     "SUCCEEDED": "finished",
@@ -49,7 +49,7 @@ class DriverJob:
     """Empty for another job of ours."""
     number: int
     """Of the sweep's jobs, from 1."""
-    state: str
+    status: str
     """``starting``, ``running``, ``finished``, ``stopped``, ``undelivered``, ``refused`` or
     ``failed``."""
     exit_code: int | None
@@ -61,7 +61,7 @@ class DriverJob:
     @property
     def live(self) -> bool:
         """Whether its driver is there, or on its way."""
-        return self.state in ("starting", "running")
+        return self.status in ("starting", "running")
 
 
 class Cluster:
@@ -162,14 +162,14 @@ class Cluster:
 
 
 def _driver_job(job: JobDetails) -> DriverJob:
-    status, code = job.status.value, job.driver_exit_code
+    word, code = job.status.value, job.driver_exit_code
     number = re.search(r"-(\d+)$", job.submission_id or "")
     return DriverJob(
         id=job.submission_id or "",
         sweep=(job.metadata or {}).get("sweep", ""),
         number=int(number[1]) if number else 0,
-        state=STATES.get(status) or EXITS.get(code or 1, "failed"),
-        exit_code={"SUCCEEDED": 0, "STOPPED": 130}.get(status, code),
+        status=STATUSES.get(word) or EXITS.get(code or 1, "failed"),
+        exit_code={"SUCCEEDED": 0, "STOPPED": 130}.get(word, code),
         started=datetime.fromtimestamp(job.start_time / 1000) if job.start_time else None,
         message=job.message or "",
     )

@@ -9,12 +9,12 @@ from pathlib import Path
 from gatelab.sweeps.cluster.access import ClusterError, check_token
 from gatelab.sweeps.cluster.autoscaling import may_come
 from gatelab.sweeps.cluster.node_checks import (
-    Check,
-    check_data,
+    NodeCheck,
     check_gpus,
     check_names,
     check_plug_ins,
     check_resources,
+    check_same_data,
     check_storage,
     check_versions,
 )
@@ -69,22 +69,22 @@ def check_machine(spec: Spec, storage: str) -> Needs:
     return job
 
 
-def _insist(check: Check) -> None:
+def _insist(check: NodeCheck) -> None:
     if not check.ok:
         raise SpecError("", check.path, check.line)
 
 
-def _needed(found: Sequence[Node], spec: Spec, job: Needs, storage: str) -> Iterator[Check]:
+def _needed(found: Sequence[Node], spec: Spec, job: Needs, storage: str) -> Iterator[NodeCheck]:
     yield check_folder()
     yield check_versions(found, launched_from())
     yield check_resources(_known(found), job)
     yield check_names(found, spec)
     if len(found) > 1:  # the driver has read its own node's data
-        yield check_data(found, spec)
+        yield check_same_data(found, spec)
     yield check_storage(found, storage)
 
 
-def examine(spec: Spec | None, storage: str, uri: str) -> Iterator[Check]:
+def examine(spec: Spec | None, storage: str, uri: str) -> Iterator[NodeCheck]:
     """Yield every check as soon as it is done.
 
     Args:
@@ -106,7 +106,7 @@ def examine(spec: Spec | None, storage: str, uri: str) -> Iterator[Check]:
     if spec is not None:
         yield check_resources(_known(found), needs(spec, _known(found)))
         yield check_names(found, spec)
-        yield check_data(found, spec)
+        yield check_same_data(found, spec)
     yield check_storage(found, storage)
     yield check_mlflow(uri)
 
@@ -116,11 +116,11 @@ def _known(found: Sequence[Node]) -> list[Node]:
     return [*found, *may_come()]
 
 
-def _tried(name: str, act: Callable[[], str]) -> Check:
+def _tried(name: str, act: Callable[[], str]) -> NodeCheck:
     try:
-        return Check(name, True, act())
+        return NodeCheck(name, True, act())
     except ClusterError as error:
-        return Check(name, False, str(error))
+        return NodeCheck(name, False, str(error))
 
 
 def _joined() -> str:
@@ -130,12 +130,12 @@ def _joined() -> str:
     return f"nodes: {len(found)}, CPUs: {cpus:g}, GPUs: {gpus:g}"
 
 
-def check_folder() -> Check:
+def check_folder() -> NodeCheck:
     """Check that a job's driver keeps its files where they outlive the job."""
     folder = os.environ.get("GATELAB_FOLDER", "")
     if launched_from() is None or Path(folder).is_absolute():
-        return Check("folder", True, folder)
-    return Check(
+        return NodeCheck("folder", True, folder)
+    return NodeCheck(
         "folder",
         False,
         f"GATELAB_FOLDER must be an absolute path on the head, but there it is {folder!r}",
@@ -143,10 +143,10 @@ def check_folder() -> Check:
     )
 
 
-def check_mlflow(uri: str) -> Check:
+def check_mlflow(uri: str) -> NodeCheck:
     """Check that MLflow can be reached from here, where the driver runs."""
     try:
         check_store(uri)
     except StoreUnavailable as error:
-        return Check("mlflow", False, str(error))
-    return Check("mlflow", True, masked(uri))
+        return NodeCheck("mlflow", False, str(error))
+    return NodeCheck("mlflow", True, masked(uri))

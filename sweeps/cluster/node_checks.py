@@ -16,12 +16,12 @@ SECONDS = 120
 """For the answer to most questions; a node's first one starts a process there."""
 DATA_SECONDS = 600
 """For a task's data, which every node makes or reads."""
-SHOWN = 3
+MOST_NAMED = 3
 """Nodes that a line names."""
 
 
 @dataclass(frozen=True)
-class Check:
+class NodeCheck:
     """Something that was looked at."""
 
     name: str
@@ -38,11 +38,11 @@ class Check:
         return self.found if self.ok or not self.mend else f"{self.found}; {self.mend}."
 
 
-def check_versions(found: Sequence[Node], launching: Mapping[str, str] | None) -> Check:
+def check_versions(found: Sequence[Node], launching: Mapping[str, str] | None) -> NodeCheck:
     """Check that all nodes, and the machine that launches, have the same versions."""
     answers = ask(found, probes.versions, seconds=SECONDS)
     if answers.failures:
-        return Check("versions", False, _failed(answers.failures), "install gatelab there")
+        return NodeCheck("versions", False, _failed(answers.failures), "install gatelab there")
     places = {f"node {name}": table for name, table in answers.values.items()}
     if launching is not None:
         places["the machine that launches"] = dict(launching)
@@ -53,9 +53,9 @@ def check_versions(found: Sequence[Node], launching: Mapping[str, str] | None) -
     ]
     if differing:
         mend = "install the versions of one constraints.txt everywhere"
-        return Check("versions", False, "; ".join(differing), mend)
+        return NodeCheck("versions", False, "; ".join(differing), mend)
     same = [f"{p} {next(iter(values[p].values()))}" for p in packages]
-    return Check("versions", True, f"{', '.join(same)} everywhere")
+    return NodeCheck("versions", True, f"{', '.join(same)} everywhere")
 
 
 def _public(package: str, version: str | None) -> str:
@@ -65,12 +65,12 @@ def _public(package: str, version: str | None) -> str:
     return version.rpartition(".")[0] if package == "python" else version.partition("+")[0]
 
 
-def check_gpus(found: Sequence[Node]) -> Check:
+def check_gpus(found: Sequence[Node]) -> NodeCheck:
     """Check that torch sees the GPUs that Ray hands out."""
     having = [node for node in found if node.gpus]
     answers = ask(having, probes.gpus, seconds=SECONDS)
     if answers.failures:
-        return Check("gpus", False, _failed(answers.failures), "start Ray there again")
+        return NodeCheck("gpus", False, _failed(answers.failures), "start Ray there again")
     blind = [node for node in having if answers.values[node.name] < node.gpus]
     if blind:
         seen = [
@@ -78,17 +78,19 @@ def check_gpus(found: Sequence[Node]) -> Check:
             for node in blind
         ]
         mend = "install a CUDA build of torch there that fits its driver"
-        return Check("gpus", False, "; ".join(seen), mend)
-    return Check("gpus", True, _grouped({f"node {node.name}": f"{node.gpus:g}" for node in found}))
+        return NodeCheck("gpus", False, "; ".join(seen), mend)
+    return NodeCheck(
+        "gpus", True, _grouped({f"node {node.name}": f"{node.gpus:g}" for node in found})
+    )
 
 
-def check_resources(found: Sequence[Node], needs: Needs) -> Check:
+def check_resources(found: Sequence[Node], needs: Needs) -> NodeCheck:
     """Check that some node has what one trial occupies."""
     for kind in ("gpus", "cpus"):
         need, have = getattr(needs, kind), {f"node {n.name}": getattr(n, kind) for n in found}
         if need > max(have.values()):
             has = _grouped({name: f"{value:g}" for name, value in have.items()})
-            return Check(
+            return NodeCheck(
                 kind,
                 False,
                 f"`{kind} <= {max(have.values()):g}` must hold, what one node has ({has}), "
@@ -99,48 +101,50 @@ def check_resources(found: Sequence[Node], needs: Needs) -> Check:
     fits = [node.name for node in found if node.cpus >= needs.cpus and node.gpus >= needs.gpus]
     if not fits:
         both = f"(cpus={needs.cpus:g}, gpus={needs.gpus:g})"
-        return Check("resources", False, f"no node has {both}", "lower one", "resources")
-    return Check("resources", True, f"nodes where a trial fits: {len(fits)} of {len(found)}")
+        return NodeCheck("resources", False, f"no node has {both}", "lower one", "resources")
+    return NodeCheck("resources", True, f"nodes where a trial fits: {len(fits)} of {len(found)}")
 
 
-def check_names(found: Sequence[Node], spec: Spec) -> Check:
+def check_names(found: Sequence[Node], spec: Spec) -> NodeCheck:
     """Check that every node finds the gates and the task of a spec."""
     keys = [gate.gate for gate in spec.gates.values()]
-    answers = ask(found, probes.find, keys, spec.task.name, seconds=SECONDS)
+    answers = ask(found, probes.import_keys, keys, spec.task.name, seconds=SECONDS)
     if answers.failures:
         mend = "install its package on every node, or launch from where its module is"
-        return Check("gates and task", False, _failed(answers.failures), mend)
-    return Check(
+        return NodeCheck("gates and task", False, _failed(answers.failures), mend)
+    return NodeCheck(
         "gates and task", True, f"found on every node: {', '.join(keys)}, {spec.task.name}"
     )
 
 
-def check_plug_ins(found: Sequence[Node]) -> Check:
+def check_plug_ins(found: Sequence[Node]) -> NodeCheck:
     """Check that what installed packages enter can be loaded on every node."""
     answers = ask(found, probes.broken_plug_ins, seconds=SECONDS)
     broken = {name: "; ".join(lines) for name, lines in answers.values.items() if lines}
     failures = {**answers.failures, **broken}
     if failures:
         mend = "mend or remove the package there"
-        return Check("plug-ins", False, _failed(failures), mend)
-    return Check("plug-ins", True, "all that are installed can be loaded")
+        return NodeCheck("plug-ins", False, _failed(failures), mend)
+    return NodeCheck("plug-ins", True, "all that are installed can be loaded")
 
 
-def check_data(found: Sequence[Node], spec: Spec) -> Check:
+def check_same_data(found: Sequence[Node], spec: Spec) -> NodeCheck:
     """Check that every node has the same data."""
     mend = "put the same files in the same place on every node"
     answers = ask(found, probes.data, spec.task.name, spec.task.options, seconds=DATA_SECONDS)
     if answers.failures:
-        return Check("data", False, _failed(answers.failures), mend, "task")
+        return NodeCheck("data", False, _failed(answers.failures), mend, "task")
     if len({*answers.values.values()}) > 1:
         which = _grouped({f"node {name}": print for name, print in answers.values.items()})
-        return Check("data", False, f"the data are not the same: fingerprint {which}", mend, "task")
-    return Check(
+        return NodeCheck(
+            "data", False, f"the data are not the same: fingerprint {which}", mend, "task"
+        )
+    return NodeCheck(
         "data", True, f"the same on every node: fingerprint {next(iter(answers.values.values()))}"
     )
 
 
-def check_storage(found: Sequence[Node], storage: str) -> Check:
+def check_storage(found: Sequence[Node], storage: str) -> NodeCheck:
     """Check that what one node writes is read by another."""
     probe, place = f"probe-{uuid4().hex[:12]}", masked(storage)
     files = {node: f"{probe}/{node.id}" for node in found}
@@ -157,12 +161,12 @@ def check_storage(found: Sequence[Node], storage: str) -> Check:
                 ask([node], probes.clean, storage, probe, made, seconds=SECONDS)
     mend = "--storage or GATELAB_STORAGE must be s3:// or a path that all nodes share"
     if got.failures:
-        return Check("storage", False, f"{place} cannot be used: {_failed(got.failures)}", mend)
+        return NodeCheck("storage", False, f"{place} cannot be used: {_failed(got.failures)}", mend)
     for node, reader in readers.items():
         if got.values[reader.name] != node.id:
             why = f"{place}: node {reader.name} does not find what node {node.name} wrote"
-            return Check("storage", False, why, mend)
-    return Check("storage", True, f"{place}, written and read by every node")
+            return NodeCheck("storage", False, why, mend)
+    return NodeCheck("storage", True, f"{place}, written and read by every node")
 
 
 def _failed(failures: Mapping[str, str]) -> str:
@@ -181,7 +185,7 @@ def _places(values: Mapping[str, str]) -> dict[str, str]:
     for place, value in values.items():
         found.setdefault(value, []).append(place)
     return {
-        value: ", ".join(places[:SHOWN])
-        + (f" and {len(places) - SHOWN} more" if len(places) > SHOWN else "")
+        value: ", ".join(places[:MOST_NAMED])
+        + (f" and {len(places) - MOST_NAMED} more" if len(places) > MOST_NAMED else "")
         for value, places in found.items()
     }

@@ -38,7 +38,7 @@ def gpus() -> int:
             os.environ["CUDA_VISIBLE_DEVICES"] = hidden
 
 
-def find(gate_keys: Sequence[str], task_key: str) -> None:
+def import_keys(gate_keys: Sequence[str], task_key: str) -> None:
     """Import gates and a task.
 
     Raises:

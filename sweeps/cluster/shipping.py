@@ -28,7 +28,7 @@ CODE = "code"
 
 
 @dataclass(frozen=True)
-class Part:
+class Shipped:
     """A package, a module or a file that is shipped."""
 
     name: str
@@ -50,7 +50,7 @@ class Part:
         return f"{label}{what}, {self.size / 1000:.1f} kB{kept}"
 
 
-def pack(spec: Spec, name: str, folder: Path, never: Iterable[Path] = ()) -> list[Part]:
+def pack(spec: Spec, name: str, folder: Path, never: Iterable[Path] = ()) -> list[Shipped]:
     """Fill a folder with a spec, and with the modules of its gates and task that no node has.
 
     Gates and a task of installed plug-ins are named by their modules in the packed spec, so that
@@ -70,7 +70,7 @@ def pack(spec: Spec, name: str, folder: Path, never: Iterable[Path] = ()) -> lis
     parts = [_copy(*needed, folder, tuple(never)) for needed in _needed(modules).items()]
     text = packed.to_yaml()
     (folder / name).write_text(text)
-    parts.insert(0, Part(name, (name,), len(text.encode())))
+    parts.insert(0, Shipped(name, (name,), len(text.encode())))
     size = sum(part.size for part in parts)
     if size > LIMIT:
         largest = max(parts, key=lambda part: part.size)
@@ -123,7 +123,7 @@ def _files(place: Path, path: str) -> list[Path]:
         raise SpecError("", path, f"git must be there, to read .gitignore: {error}.") from error
 
 
-def _copy(module: str, path: str, folder: Path, never: Iterable[Path]) -> Part:
+def _copy(module: str, path: str, folder: Path, never: Iterable[Path]) -> Shipped:
     """Copy the files of a top-level module."""
     found: dict[str, Path] = {}
     for place in locate(module):
@@ -140,7 +140,7 @@ def _copy(module: str, path: str, folder: Path, never: Iterable[Path]) -> Part:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, folder / name)
     size = sum(file.stat().st_size for file in shipped.values())
-    return Part(_label(module, shipped), tuple(sorted(shipped)), size, tuple(sorted(secrets)))
+    return Shipped(_label(module, shipped), tuple(sorted(shipped)), size, tuple(sorted(secrets)))
 
 
 def _why_nothing(module: str) -> str:

@@ -17,7 +17,7 @@ from gatelab.sweeps.cluster.watching import newest
 from gatelab.sweeps.spec.spec import Spec
 
 
-def launch(
+def submit_launch(
     cluster: Cluster,
     spec: Spec,
     name: str,
@@ -38,7 +38,7 @@ def launch(
         ClusterError: If the name is taken there.
         SpecError: If a module cannot be shipped.
     """
-    if any(job.state != "refused" for job in cluster.jobs(spec.name)):
+    if any(job.status != "refused" for job in cluster.jobs(spec.name)):
         raise ClusterError(
             f"sweep {spec.name!r} is on the cluster already: `gatelab status {spec.name}` shows "
             "how far it is, `--name` launches under another name."
@@ -50,7 +50,7 @@ def launch(
         return _submit(cluster, command, cluster.next_id(spec.name), spec.name, Path(folder))
 
 
-def resume(cluster: Cluster, sweep: str) -> DriverJob:
+def submit_resume(cluster: Cluster, sweep: str) -> DriverJob:
     """Go on with a sweep that has stopped, with the code that was shipped for its launch.
 
     Raises:
@@ -62,13 +62,13 @@ def resume(cluster: Cluster, sweep: str) -> DriverJob:
             f"sweep {sweep!r} is running: `gatelab logs {sweep} --follow` shows it, "
             f"`gatelab stop {sweep}` stops it."
         )
-    if last is not None and last.state == "finished":
+    if last is not None and last.status == "finished":
         raise ClusterError(f"sweep {sweep!r} is finished: `gatelab compare {sweep}` shows it.")
     command = f"resume -- {shlex.quote(sweep)}"  # the head may know it from before it was rebooted
     return _submit(cluster, command, cluster.next_id(sweep), sweep)
 
 
-def examine(
+def submit_doctor(
     cluster: Cluster,
     spec: Spec | None,
     name: str,

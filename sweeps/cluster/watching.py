@@ -17,10 +17,10 @@ AWAY_SECONDS = 60.0
 
 def newest(jobs: Iterable[DriverJob]) -> dict[str, DriverJob]:
     """Return the last job of each sweep, of those that were not refused."""
-    return {job.sweep: job for job in jobs if job.state != "refused"}
+    return {job.sweep: job for job in jobs if job.status != "refused"}
 
 
-def find(cluster: Cluster, sweep: str) -> DriverJob:
+def find_job(cluster: Cluster, sweep: str) -> DriverJob:
     """Return the last job of a sweep.
 
     Raises:
@@ -55,7 +55,7 @@ def follow(cluster: Cluster, job: DriverJob) -> Iterator[str]:
         time.sleep(POLL_SECONDS)
 
 
-def stop(cluster: Cluster, job: DriverJob) -> DriverJob:
+def stop_job(cluster: Cluster, job: DriverJob) -> DriverJob:
     """Stop a driver as Ctrl-C does; return the job as it is once all is saved."""
     cluster.stop(job)
     while (now := cluster.now(job)).live:

@@ -10,8 +10,8 @@ from gatelab.sweeps.cluster.shipping import keep_code, use_code
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.cluster.storage import STATES
 from gatelab.sweeps.driver.display import Display
-from gatelab.sweeps.driver.processes import UNDER_WAY, state
 from gatelab.sweeps.driver.home import Home, local_sweeps
+from gatelab.sweeps.driver.processes import UNDER_WAY, status
 from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.reporting import record_report
 from gatelab.sweeps.driver.sweep import Plan, Sweep, rungs
@@ -91,7 +91,7 @@ def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = 
         Undelivered: If MLflow could not be reached.
     """
     home = Home(Path(folder), name)
-    found = state(home)
+    found = status(home)
     if found in NOTHING_TO_RESUME:
         instead = NOTHING_TO_RESUME[found].format(name)
         raise SpecError("", "", f"sweep {name!r} is {found}: {instead}.")

@@ -69,7 +69,7 @@ def driver(home: Home) -> int | None:
     return None
 
 
-def stop(home: Home) -> bool:
+def stop_driver(home: Home) -> bool:
     """Stop a sweep's driver as Ctrl-C does, and wait until it has saved all; return if one ran."""
     number = driver(home)
     if number is None:
@@ -80,7 +80,7 @@ def stop(home: Home) -> bool:
     return True
 
 
-def progress(home: Home) -> list[GateProgress]:
+def gates_progress(home: Home) -> list[GateProgress]:
     """Return how far every gate of a sweep is."""
     import optuna  # here: it takes a second to import
     from optuna.storages import JournalStorage
@@ -99,7 +99,7 @@ def progress(home: Home) -> list[GateProgress]:
     return found
 
 
-def state(home: Home) -> str:
+def status(home: Home) -> str:
     """Return whether a sweep is ``running``, ``finished`` or ``stopped``."""
     if driver(home) is not None:
         return "running"

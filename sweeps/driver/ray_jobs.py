@@ -23,8 +23,8 @@ os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "100000")
 
 from gatelab.sweeps.cluster.nodes import join
 from gatelab.sweeps.cluster.storage import STATES, Storage
-from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.driver.ray_hooks import Jobs, Results, States
+from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.tasks.task import Task, tasks
 from gatelab.training.jobs import Job, Setting
 from gatelab.training.work import Ending, Step, Work, read_state

@@ -15,7 +15,9 @@ from gatelab.tracking.recorder import Recorder
 
 def record_report(home: Home, recorder: Recorder) -> Comparison:
     """Compare from the record, and add the report with all its files to it."""
-    from gatelab.results.figures.catalogue import file_name  # here: matplotlib takes a second to import
+    from gatelab.results.figures.catalogue import (
+        file_name,  # here: matplotlib takes a second to import
+    )
 
     review = read_review(home.uri, home.name)
     report = home.path / "report"

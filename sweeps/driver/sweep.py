@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from gatelab.sweeps.search.studies import STATE, Outcome, Study
+from gatelab.sweeps.search.studies import STATE_ATTRIBUTE, Study, TrialEnd
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job
 from gatelab.training.train import Member
@@ -121,7 +121,7 @@ class Sweep:
         study = self.studies[job.label]
         if job.stage == "search":
             return study.trial_states.get(job.number)
-        state: str | None = study.attributes.get(STATE)
+        state: str | None = study.attributes.get(STATE_ATTRIBUTE)
         return state
 
     def keep_state(self, job: Job, folder: str) -> None:
@@ -130,7 +130,7 @@ class Sweep:
         if job.stage == "search":
             study.keep_state(job.number, folder)
         else:
-            study.mark(**{STATE: folder})
+            study.mark(**{STATE_ATTRIBUTE: folder})
 
     def progress(self, job: Job, step: Step) -> bool:
         """Take in a step.
@@ -171,7 +171,7 @@ class Sweep:
         study = self.studies[job.label]
         if job.stage == "search":
             ending = endings[0]
-            outcome = Outcome(ending.end, ending.reason, ending.epoch, ending.objective)
+            outcome = TrialEnd(ending.end, ending.reason, ending.epoch, ending.objective)
             study.tell(job.number, outcome)
             if study.ended >= self.plan.trials and study.selected() is None:
                 self._give_up(job.label)

@@ -14,7 +14,7 @@ import torch
 from gatelab.results.comparing import read_sweeps
 from gatelab.sweeps.export.predictor import Predictor, columns
 from gatelab.sweeps.export.selected import Selected, best_gate, read_selected
-from gatelab.sweeps.spec.spec import NAME
+from gatelab.sweeps.spec.spec import NAME_PATTERN
 from gatelab.tracking import mlflow_model
 from gatelab.tracking.schema import FOLDER
 from torch import Tensor
@@ -68,7 +68,7 @@ def export(
     (record,) = read_sweeps(sweep, folder=folder, uri=uri)
     label = best_gate(record) if gate is None else gate
     name = f"{record.sweep}-{label}" if name is None else name
-    if not re.fullmatch(NAME, name):
+    if not re.fullmatch(NAME_PATTERN, name):
         raise ValueError(
             f"`name` must be letters, digits and `_.-`, the first no sign, but got {name!r}."
         )
@@ -78,7 +78,7 @@ def export(
     with TemporaryDirectory() as place:
         made = Path(place) / "model"
         save_tried(selected, dense, made, tags)
-        version = mlflow_model.register(record.uri, selected.run_id, made, name, tags)
+        version = mlflow_model.register_model(record.uri, selected.run_id, made, name, tags)
     return Exported(name, version.version, version.uri, label, selected.seed, selected.test_loss)
 
 
@@ -105,8 +105,10 @@ def save_tried(selected: Selected, dense: bool, folder: Path, tags: Mapping[str,
     }
     try:
         with redirect_stderr(StringIO()):  # torch prints the graph that it came to
-            mlflow_model.save(Predictor(model, dense=dense), rows[:EXAMPLE_ROWS], folder, metadata)
-            exported = mlflow_model.load(folder)
+            mlflow_model.save_model(
+                Predictor(model, dense=dense), rows[:EXAMPLE_ROWS], folder, metadata
+            )
+            exported = mlflow_model.load_model(folder)
             found = [exported(rows), exported(rows[:1])]
     except Exception as error:  # which one depends on what torch.export stumbles over
         why = next(iter(str(error).splitlines()), type(error).__name__)

@@ -22,17 +22,17 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial, TrialState
 
-STATES = {
+OPTUNA_STATES = {
     "finished": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
-STATE = "state"
+STATE_ATTRIBUTE = "state"
 """The attribute of a trial that says where its newest saved state lies."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialEnd:
     """How a trial ended."""
 
     end: str
@@ -68,9 +68,9 @@ class Study:
         self.attributes: dict[str, Any] = study.user_attrs
         """What :meth:`mark` has kept."""
         self.trial_states: dict[int, str] = {
-            trial.number: trial.user_attrs[STATE]
+            trial.number: trial.user_attrs[STATE_ATTRIBUTE]
             for trial in self.unfinished
-            if STATE in trial.user_attrs
+            if STATE_ATTRIBUTE in trial.user_attrs
         }
         """Where the newest saved states of trials lie that have not ended."""
 
@@ -98,7 +98,7 @@ class Study:
             trial.report(objective, epoch)
         return trial.should_prune()
 
-    def tell(self, number: int, outcome: Outcome) -> None:
+    def tell(self, number: int, outcome: TrialEnd) -> None:
         """End a trial."""
         trial = self.live.pop(number)
         self.trial_states.pop(number, None)
@@ -106,7 +106,7 @@ class Study:
             finite = not isinstance(value, float) or math.isfinite(value)
             trial.set_user_attr(name, value if finite else None)
         value = outcome.objective if outcome.end == "finished" else None
-        self.study.tell(trial, value, STATES[outcome.end])
+        self.study.tell(trial, value, OPTUNA_STATES[outcome.end])
         self.ended += 1
 
     def selected(self) -> tuple[int, Configuration] | None:
@@ -133,13 +133,13 @@ class Study:
         Not with the study: a note of all states would grow with the trials that run at once.
         """
         if number in self.live:
-            self.live[number].set_user_attr(STATE, folder)
+            self.live[number].set_user_attr(STATE_ATTRIBUTE, folder)
             self.trial_states[number] = folder
 
     def ends(self) -> Counter[str]:
         """Return how many trials ended each way."""
         trials = self.study.get_trials(deepcopy=False)
-        ends = {state: end for end, state in STATES.items()}
+        ends = {state: end for end, state in OPTUNA_STATES.items()}
         return Counter(ends[trial.state] for trial in trials if trial.state in ends)
 
     def mark(self, **attributes: Any) -> None:

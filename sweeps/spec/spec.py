@@ -17,7 +17,7 @@ from pydantic import (
 
 from gatelab.registry import near_misses
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0)]
 
@@ -32,7 +32,7 @@ class SpecError(ValueError):
         super().__init__(": ".join(part for part in parts if part))
 
 
-class Part(BaseModel):
+class SpecPart(BaseModel):
     """A mapping of the spec, which refuses keys that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,7 +83,7 @@ class GateSpec(BaseModel):
         return {"gate": self.gate, **_plain(self.hyperparameters)}
 
 
-class OptimizerSpec(Part):
+class OptimizerSpec(SpecPart):
     """The optimiser of every model."""
 
     name: Literal["adam", "adamw"] = "adam"
@@ -93,7 +93,7 @@ class OptimizerSpec(Part):
     """0 or more."""
 
 
-class TrainingSpec(Part):
+class TrainingSpec(SpecPart):
     """How long every model trains."""
 
     batch_size: Count = 256
@@ -102,7 +102,7 @@ class TrainingSpec(Part):
     """Epochs without a lower validation loss before training stops; null: never."""
 
 
-class HalvingSpec(Part):
+class HalvingSpec(SpecPart):
     """When a gate's search gives up trials that lag behind its others."""
 
     grace_epochs: Count = 5
@@ -111,7 +111,7 @@ class HalvingSpec(Part):
     """Of how many trials one goes on; epochs are compared at grace, grace x factor, and so on."""
 
 
-class SearchSpec(Part):
+class SearchSpec(SpecPart):
     """Every gate's search, the same for each."""
 
     trials: Count = 20
@@ -126,14 +126,14 @@ class SearchSpec(Part):
         return HalvingSpec.model_validate(value) if isinstance(value, dict) else value
 
 
-class EvaluationSpec(Part):
+class EvaluationSpec(SpecPart):
     """The final evaluation of each gate's selected configuration."""
 
     seeds: Count = 5
     select: Literal["best"] = "best"
 
 
-class ResourcesSpec(Part):
+class ResourcesSpec(SpecPart):
     """What one job occupies; null: what :mod:`.cluster.sizing` finds for the nodes."""
 
     cpus: Annotated[float, Field(ge=0)] | None = None
@@ -148,10 +148,10 @@ class ResourcesSpec(Part):
         return self
 
 
-class Spec(Part):
+class Spec(SpecPart):
     """One sweep."""
 
-    name: Annotated[str, Field(pattern=NAME)]
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
     experiment: str = ""
     """MLflow's experiment; the sweep's name where none is given."""
     task: TaskSpec
@@ -159,7 +159,7 @@ class Spec(Part):
     """By default those of each target's kind."""
     model: dict[str, Hyperparameter] = {}
     """``num_experts`` (8), and the hyperparameters of the task's network."""
-    gates: dict[Annotated[str, Field(pattern=NAME)], GateSpec]
+    gates: dict[Annotated[str, Field(pattern=NAME_PATTERN)], GateSpec]
     optimizer: OptimizerSpec = OptimizerSpec()
     training: TrainingSpec = TrainingSpec()
     search: SearchSpec = SearchSpec()
