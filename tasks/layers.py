@@ -9,19 +9,10 @@ from gatelab.tasks.task import Network, Target
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gatelab.rules import check_counts
+
 CONVOLVED_FROM = 2**16
 """Weights of a linear layer from which a convolution is faster (docs/benchmarks.md)."""
-
-
-def require_positive(**values: int) -> None:
-    """Check options that count something.
-
-    Raises:
-        ValueError: If one of ``values`` is below 1; the message names it.
-    """
-    for name, value in values.items():
-        if value < 1:
-            raise ValueError(f"`{name} >= 1` must hold, but got ({name}={value!r}).")
 
 
 class Linear(nn.Linear):
@@ -131,7 +122,7 @@ def mlp_network(
     Raises:
         ValueError: If a value is outside its range.
     """
-    require_positive(expert_width=expert_width, expert_depth=expert_depth, tower_width=tower_width)
+    check_counts(expert_width=expert_width, expert_depth=expert_depth, tower_width=tower_width)
     if not 0 <= dropout < 1:
         raise ValueError(f"`0 <= dropout < 1` must hold, but got ({dropout=}).")
 
