@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-FOLDER = Path("gatelab")
+FOLDER = Path("gatelab_runs")
 """Beside the user's work: the store, and a folder for each sweep."""
 STAGES = ("sweep", "gate", "search", "evaluate")
 """What a run is of: the sweep, one gate of it, one of its trials, one of its evaluation's seeds."""
