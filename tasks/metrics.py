@@ -67,19 +67,19 @@ def _auroc(outputs: Tensor, target: Tensor) -> Tensor:
 def _r2(outputs: Tensor, target: Tensor) -> Tensor:
     if target.min() == target.max():  # no variance to explain
         return torch.tensor(torch.nan)
-    return regress.r2_score(outputs[:, 0], target.float())
+    return regress.r2_score(outputs[:, 0], target.to(outputs.dtype))
 
 
 def _mse(outputs: Tensor, target: Tensor) -> Tensor:
-    return regress.mean_squared_error(outputs[:, 0], target.float())
+    return regress.mean_squared_error(outputs[:, 0], target.to(outputs.dtype))
 
 
 def _rmse(outputs: Tensor, target: Tensor) -> Tensor:
-    return regress.mean_squared_error(outputs[:, 0], target.float(), squared=False)
+    return regress.mean_squared_error(outputs[:, 0], target.to(outputs.dtype), squared=False)
 
 
 def _mae(outputs: Tensor, target: Tensor) -> Tensor:
-    return regress.mean_absolute_error(outputs[:, 0], target.float())
+    return regress.mean_absolute_error(outputs[:, 0], target.to(outputs.dtype))
 
 
 _CLASSES: set[Kind] = {"binary", "multiclass"}

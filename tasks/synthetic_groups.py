@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from gatelab.tasks.layers import mlp_network, require_positive
+from gatelab.tasks.layers import DefaultPrecision, mlp_network, require_positive
 from gatelab.tasks.task import Network, Split, SplitName, Target, Task, Truth, register_task
-from torch import nn
 
 Array = npt.NDArray[np.float64]
 
@@ -162,7 +161,7 @@ class SyntheticGroups(Task):
             ValueError: If a value is outside its range.
         """
         return mlp_network(
-            nn.Identity,
+            DefaultPrecision,
             self.in_features,
             expert_width=expert_width,
             expert_depth=expert_depth,
