@@ -18,6 +18,7 @@ UNKNOWN = math.nan
 START = 4.0
 """The weight before training."""
 VAL: list[Row] = [(1, 1, 2), (2, 1, 5), (3, UNKNOWN, 5)]
+TEST: list[Row] = [(1, 1, UNKNOWN), (2, UNKNOWN, 6), (2, 0, 4)]
 TRAIN: list[Row] = [
     *[(1, 2, UNKNOWN), (2, UNKNOWN, 3), (-1, 1, 1), (0.5, UNKNOWN, UNKNOWN)],
     *[(3, 4, 2), (-2, 0, UNKNOWN), (1, UNKNOWN, 2), (0, 1, 1)],
@@ -39,7 +40,7 @@ class Scaled(Task):
     targets = (Target("light", "regression", weight=0.1), Target("heavy", "regression", weight=0.9))
 
     def __init__(self, val: Sequence[Row] = VAL, train: Sequence[Row] = TRAIN) -> None:
-        self.rows = {"train": train, "val": val, "test": VAL}
+        self.rows = {"train": train, "val": val, "test": TEST}
 
     def split(self, name: SplitName) -> Split:
         table = torch.tensor(self.rows[name], dtype=torch.get_default_dtype())
