@@ -116,8 +116,8 @@ class Standardise(nn.Module):
     """
 
     def forward(self, images: Tensor) -> Tensor:
-        """Turn ``(batch, 10, 10)`` uint8 into ``(batch, 100)`` float32."""
-        return (images.flatten(1).float() - PIXEL_MEAN) / PIXEL_STD
+        """Turn ``(batch, 10, 10)`` uint8 into ``(batch, 100)`` of torch's default precision."""
+        return (images.flatten(1).to(torch.get_default_dtype()) - PIXEL_MEAN) / PIXEL_STD
 
 
 def overlay(left: Tensor, right: Tensor) -> Tensor:

@@ -38,6 +38,14 @@ class Linear(nn.Linear):
         return F.conv2d(pixels, kernel, self.bias).permute(0, 2, 3, 1).flatten(0, 2)
 
 
+class DefaultPrecision(nn.Module):
+    """Turns numbers of any dtype into those of torch's default one, which layers are made of."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn ``x``, any shape; what has that dtype is returned as it is."""
+        return x.to(torch.get_default_dtype())
+
+
 class Dropout(nn.Module):
     """Inverted dropout, as ``nn.Dropout``, at a third of its cost on a CPU.
 

@@ -9,10 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from gatelab.tasks.layers import mlp_network
+from gatelab.tasks.layers import DefaultPrecision, mlp_network
 from gatelab.tasks.streams import stream
 from gatelab.tasks.task import Network, Split, SplitName, Target, Task, Truth, register_task
-from torch import nn
 
 from gatelab.rules import check_counts, check_not_negative
 
@@ -158,7 +157,7 @@ class SyntheticGroups(Task):
             ValueError: If a value is outside its range.
         """
         return mlp_network(
-            nn.Identity,
+            DefaultPrecision,
             self.in_features,
             expert_width=expert_width,
             expert_depth=expert_depth,
