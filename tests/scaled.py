@@ -55,4 +55,4 @@ def member(
 ) -> Member:
     """Return a member with one expert, or with two where its gate is to choose."""
     optimizer = {"name": name, "learning_rate": rate, "weight_decay": decay}
-    return Member(Configuration(gate, {"num_experts": 2 if gate else 1}, optimizer), seed)
+    return Member(Configuration.of(gate, {"num_experts": 2 if gate else 1}, optimizer), seed)

@@ -21,10 +21,10 @@ from gatelab.results.comparison.ranking import rank_gates
 from gatelab.results.comparison.statistics import differences, smallest_effect
 from gatelab.results.comparison.tables import number
 from gatelab.results.comparison.verdict import sentences
+from gatelab.results.costs import costs
 from gatelab.results.figures import courses, selection
-from gatelab.results.report.costs import costs
-from gatelab.results.report.grids import cost
-from gatelab.results.report.review import read_review
+from gatelab.results.report.page_grids import cost_grids
+from gatelab.results.review import read_review
 from gatelab.tracking.runs import RunRecord, SweepRecord
 
 LOSS = "test/loss"
@@ -193,7 +193,7 @@ def test_overlap_and_load_are_means_over_seeds() -> None:
     """
     columns = ["gate", "seed", "target", "group", "expert", "weight", "load"]
     table = pd.DataFrame(WEIGHTS, columns=columns)
-    drawn, loads = selection.overlap(table, ["a"]), selection.load(table, ["a"])
+    drawn, loads = selection.overlap(table, ["a"]), selection.load_curves(table, ["a"])
     assert drawn is not None and loads is not None
     overlap = np.asarray(drawn.axes[0].images[0].get_array())
     np.testing.assert_allclose(overlap, [[1, (1 / 2 + 1) / 2], [(1 / 2 + 1) / 2, 1]])
@@ -217,14 +217,14 @@ def test_costs_are_of_seeds_that_finished() -> None:
     ]
     record = SweepRecord("s", tuple(runs))
     assert costs(record)["time/train_seconds"] == {"a": {"0": 1.0, "1": 2.0}}
-    (grid,) = cost(record)
+    (grid,) = cost_grids(record)
     assert grid.rows == [["a", "1.5 ± 6.4", "51,210"]]
 
 
 def test_curves_end_with_the_last_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     """One step after it stands what the best weights gave."""
     ended = run("evaluate", "a", {"val/loss": 0.5}, seed="3", **{"end.epoch": "2"})
-    review = "gatelab.results.report.review"
+    review = "gatelab.results.review"
     record = SweepRecord("s", (ended,))
     monkeypatch.setattr(f"{review}.read_sweep", lambda *_, **__: record)
     monkeypatch.setattr(f"{review}.history", lambda *_: [(1, 0.9), (2, 0.6), (3, 0.5)])

@@ -29,7 +29,7 @@ def float64() -> Iterator[None]:
 def test_a_training_has_no_single_precision_in_it(name: str, task: Task) -> None:
     optimizer = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.1}
     model = {"num_experts": 2, "expert_width": 4, "dropout": 0.1}
-    member = Member(Configuration({}, model, optimizer), 0)
+    member = Member(Configuration.of({}, model, optimizer), 0)
     training = Training(task, gates.get(name), [member], Recipe(24, 1))
     _, evaluation = training.run_epoch()[0]
     values = chain(training.best[0].values(), evaluation.outputs, evaluation.diagnostics.values())

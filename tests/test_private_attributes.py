@@ -12,13 +12,13 @@ from pathlib import Path
 
 import optuna
 import pytest
+from gatelab.sweeps.driver import ray_jobs
 from optuna.pruners import SuccessiveHalvingPruner
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 from ray.job_config import JobConfig
 from ray.train._internal.storage import StorageContext
-from ray.tune.execution import class_cache
 from ray.tune.execution.tune_controller import TuneController
 
 from tests.commands import ROOT
@@ -85,7 +85,7 @@ def test_tune_knows_each_trials_worker(controller: TuneController) -> None:
 
 
 def test_tune_takes_no_keys_of_amazons_along() -> None:
-    names = class_cache.ENV_VARS_TO_PROPAGATE
+    names = ray_jobs.class_cache.ENV_VARS_TO_PROPAGATE
     assert names and not [name for name in names if name.startswith("AWS_")]
 
 
