@@ -9,9 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
 PROCESSES: list[subprocess.Popen[str]] = []
-"""Those started; what still runs after a test is killed (conftest.py)."""
+"""Those started; what a test leaves of them is ended (conftest.py)."""
 
 
 def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -19,7 +18,6 @@ def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "gatelab", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -48,3 +46,16 @@ def kill_session(process: subprocess.Popen[str]) -> None:
     """Kill the driver and all that it started, as a lost machine would."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Leave nothing of a process.
+
+    A pipe that stays open is closed by the garbage collector, long after a test that has failed,
+    and a warning of it fails whatever test runs then.
+    """
+    if process.poll() is None:
+        kill_session(process)
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()

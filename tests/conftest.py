@@ -1,13 +1,18 @@
-"""What holds for every test."""
+"""What holds for every test, and what many of them share."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+from gatelab.tracking.mlflow_store import default_uri, open_client
+from gatelab.tracking.schema import FOLDER
 
-from tests.commands import PROCESSES, kill_session
+from tests.commands import PROCESSES, end
+from tests.shared import once
 
 # Tests run side by side, one a core, and models of tests gain nothing from more threads.
 torch.set_num_threads(1)
@@ -19,6 +24,22 @@ def no_process_is_left() -> Iterator[None]:
     before = len(PROCESSES)
     yield
     while len(PROCESSES) > before:
-        process = PROCESSES.pop()
-        if process.poll() is None:
-            kill_session(process)
+        end(PROCESSES.pop())
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its tables, which take MLflow seconds to make."""
+
+    def make(folder: Path) -> None:
+        open_client(default_uri(folder)).search_experiments()
+
+    return once(tmp_path_factory, "store", make) / "mlflow.db"
+
+
+@pytest.fixture
+def place(empty_store: Path, tmp_path: Path) -> Path:
+    """A folder to launch sweeps in, whose store has its tables already."""
+    (tmp_path / FOLDER).mkdir()
+    shutil.copy(empty_store, tmp_path / FOLDER)
+    return tmp_path

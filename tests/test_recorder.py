@@ -26,14 +26,6 @@ from tests.small_disk import fill, small_disk
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with its tables, which take seconds to make."""
-    folder = tmp_path_factory.mktemp("store")
-    Store(default_uri(folder), "empty")
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
 def uri(empty_store: Path, tmp_path: Path) -> str:
     shutil.copy(empty_store, tmp_path / "mlflow.db")
