@@ -54,11 +54,11 @@ class RaisingGate(MeanGate):
 
 
 def read(folder: Path, name: str) -> SweepRecord:
-    return read_sweep(default_uri(folder / "gatelab"), name, trials=True)
+    return read_sweep(default_uri(folder / "gatelab_runs"), name, trials=True)
 
 
 def studies(folder: Path, name: str) -> dict[str, optuna.Study]:
-    path = folder / "gatelab" / "sweeps" / name / "studies.journal"
+    path = folder / "gatelab_runs" / "sweeps" / name / "studies.journal"
     storage = JournalStorage(JournalFileBackend(str(path)))
     names = optuna.get_all_study_names(storage)
     return {name: optuna.load_study(study_name=name, storage=storage) for name in names}

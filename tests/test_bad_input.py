@@ -254,7 +254,7 @@ def test_more_than_this_machine_has(tmp_path: Path) -> None:
     message, _ = process.communicate(timeout=120)
     assert (process.returncode, message.count("\n")) == (2, 1)
     assert message.startswith("gatelab: good.yaml: resources.cpus: `cpus <= ")
-    assert not (tmp_path / "gatelab" / "sweeps").exists()
+    assert not (tmp_path / "gatelab_runs" / "sweeps").exists()
 
 
 @pytest.mark.slow
@@ -278,17 +278,17 @@ def test_a_storage_that_nobody_reaches(tmp_path: Path) -> None:
     message, _ = process.communicate(timeout=200)
     assert (process.returncode, message.count("\n")) == (2, 1), message
     assert message.startswith(f"gatelab: good.yaml: {place} cannot be used: ")
-    assert not (tmp_path / "gatelab" / "sweeps").exists()
+    assert not (tmp_path / "gatelab_runs" / "sweeps").exists()
 
 
 def test_name_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("bad.yaml").write_text(spec())
-    Path("gatelab/sweeps/bad").mkdir(parents=True)
+    Path("gatelab_runs/sweeps/bad").mkdir(parents=True)
     code, message = run("launch", "bad.yaml")
     assert (code, message.count("\n")) == (2, 1)
     assert message.startswith("gatelab: bad.yaml: name: sweep 'bad' is there already")
-    assert not list(Path("gatelab/sweeps/bad").iterdir())
+    assert not list(Path("gatelab_runs/sweeps/bad").iterdir())
 
 
 @register_task("spoilt")

@@ -96,7 +96,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shown(folder: Path) -> Iterator[Shown]:
-    record = read_sweep(default_uri(folder / "gatelab"), "shown")
+    record = read_sweep(default_uri(folder / "gatelab_runs"), "shown")
     process = gatelab(folder, "ui")
     assert process.stdout is not None
     try:

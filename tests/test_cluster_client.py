@@ -183,7 +183,7 @@ def test_a_wrong_token_and_a_wrong_address(cluster: Head, laptop: Path) -> None:
         cluster, laptop, "launch", "nowhere.yaml", "--address", f"http://127.0.0.1:{port}"
     )
     assert "Connection refused; is the tunnel open" in line
-    assert not (laptop / "gatelab").exists()
+    assert not (laptop / "gatelab_runs").exists()
 
 
 @pytest.mark.slow
@@ -204,7 +204,7 @@ def test_a_driver_with_a_wrong_token(cluster: Head, laptop: Path) -> None:
         f"gatelab: unknown.yaml: the cluster at RAY_ADDRESS={cluster.ray_address} cannot be "
         "joined: the token must be the one that its head was started with.\n"
     )
-    assert not (laptop / "gatelab" / "sweeps" / "unknown").exists()
+    assert not (laptop / "gatelab_runs" / "sweeps" / "unknown").exists()
 
 
 @pytest.mark.slow
@@ -374,7 +374,7 @@ def test_a_sweep_of_this_machine(laptop: Path) -> None:
     write_spec(laptop, "near", epochs=400)
 
     here = partial(run, None, laptop)
-    assert here("status") == (0, "There is no sweep in gatelab yet.\n", "")
+    assert here("status") == (0, "There is no sweep in gatelab_runs yet.\n", "")
     driver = start(laptop, "launch", "near.yaml", preexec_fn=IGNORE_CTRL_C)
     assert driver.stdout is not None
     for line in driver.stdout:
@@ -393,5 +393,5 @@ def test_a_sweep_of_this_machine(laptop: Path) -> None:
     assert "is not running on this machine: it is stopped" in here("stop", "near")[2]
     assert re.search(r"near +stopped .*; `gatelab resume near` goes on", here("status")[1])
     assert here("status", "neer")[2] == (
-        "gatelab: no sweep 'neer' in gatelab; did you mean 'near'?\n"
+        "gatelab: no sweep 'neer' in gatelab_runs; did you mean 'near'?\n"
     )

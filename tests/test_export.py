@@ -101,7 +101,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    return place / "gatelab"
+    return place / "gatelab_runs"
 
 
 FRESH = """

@@ -35,7 +35,7 @@ def check_complete(folder: Path, name: str, trials: int) -> None:
         "evaluate": 9,
     }
     assert {r.status for r in record.runs} == {"FINISHED"}
-    uri = default_uri(folder / "gatelab")
+    uri = default_uri(folder / "gatelab_runs")
     for found in record.of("search") + record.of("evaluate"):
         steps = [step for step, _ in history(uri, found.run_id, "val/loss")]
         assert steps == sorted(set(steps)), "an epoch was recorded twice"
@@ -50,7 +50,7 @@ def check_complete(folder: Path, name: str, trials: int) -> None:
 def test_kill_and_resume(tmp_path: Path) -> None:
     """After kill -9, resume brings every trial to its end, none lost and none twice."""
     (tmp_path / "killed.yaml").write_text(LONG.replace("small", "killed"))
-    journal = tmp_path / "gatelab" / "spool" / "killed.jsonl"
+    journal = tmp_path / "gatelab_runs" / "spool" / "killed.jsonl"
     process = gatelab(tmp_path, "launch", "killed.yaml")
     wait_for(journal, '"kind": "end"', 4, process)
     kill_session(process)
@@ -68,7 +68,7 @@ def test_a_lost_worker_loses_nothing(tmp_path: Path) -> None:
         "third: top_k", "top_k:"
     )
     (tmp_path / "lost.yaml").write_text(text.replace("small", "lost"))
-    journal = tmp_path / "gatelab" / "spool" / "lost.jsonl"
+    journal = tmp_path / "gatelab_runs" / "spool" / "lost.jsonl"
     process = gatelab(tmp_path, "launch", "lost.yaml")
     wait_for(journal, '"kind": "end"', 2, process)
     for trace in tmp_path.glob("process-*"):
@@ -103,7 +103,7 @@ def test_a_job_that_gets_on_may_lose_any_number_of_workers(tmp_path: Path) -> No
     text = text.replace("grace_epochs: 2", "grace_epochs: 1").replace("seeds: 3", "seeds: 1")
     (tmp_path / "hunted.yaml").write_text(text.replace("batch_size: 64", "batch_size: 256"))
     process = gatelab(tmp_path, "launch", "hunted.yaml")
-    home, kills, known = tmp_path / "gatelab" / "sweeps" / "hunted", 0, set[Path]()
+    home, kills, known = tmp_path / "gatelab_runs" / "sweeps" / "hunted", 0, set[Path]()
     while process.poll() is None and kills < LOST_WORKERS + 2:
         time.sleep(0.02)
         # os.walk: a folder may be gone before it is looked into.
@@ -121,7 +121,7 @@ def test_a_job_that_gets_on_may_lose_any_number_of_workers(tmp_path: Path) -> No
 def test_interrupt_and_resume(number: signal.Signals, tmp_path: Path) -> None:
     """Ctrl-C and SIGTERM stop cleanly, and it is said how to go on."""
     (tmp_path / "stopped.yaml").write_text(LONG.replace("small", "stopped"))
-    journal = tmp_path / "gatelab" / "spool" / "stopped.jsonl"
+    journal = tmp_path / "gatelab_runs" / "spool" / "stopped.jsonl"
     process = gatelab(tmp_path, "launch", "stopped.yaml")
     wait_for(journal, '"kind": "end"', 3, process)
     os.kill(process.pid, number)
@@ -129,7 +129,7 @@ def test_interrupt_and_resume(number: signal.Signals, tmp_path: Path) -> None:
     assert process.returncode == 130
     assert output.strip().endswith("`gatelab resume stopped` goes on where it was.")
     assert "Traceback" not in output
-    states = tmp_path / "gatelab" / "sweeps" / "stopped" / STATES
+    states = tmp_path / "gatelab_runs" / "sweeps" / "stopped" / STATES
     check_states(states, studies(tmp_path, "stopped"))
     run(tmp_path, "resume", "stopped")
     check_complete(tmp_path, "stopped", 8)

@@ -79,7 +79,9 @@ def test_metrics_have_one_key_each_in_every_gate(finished: tuple[Path, str]) -> 
     epochs = int(finished_trial.tags["end.epoch"])
     steps = [
         step
-        for step, _ in history(default_uri(folder / "gatelab"), finished_trial.run_id, "val/loss")
+        for step, _ in history(
+            default_uri(folder / "gatelab_runs"), finished_trial.run_id, "val/loss"
+        )
     ]
     assert steps == list(range(1, epochs + 2))  # each epoch, then the weights that were kept
 
@@ -119,13 +121,13 @@ def test_optuna_holds_every_trial_with_its_true_end(finished: tuple[Path, str]) 
 
 
 def test_no_state_is_left(finished: tuple[Path, str]) -> None:
-    home = finished[0] / "gatelab" / "sweeps" / "small"
+    home = finished[0] / "gatelab_runs" / "sweeps" / "small"
     assert (home / "models").is_dir() and not (home / STATES).exists()
 
 
 def test_artifacts(finished: tuple[Path, str]) -> None:
     folder, _ = finished
-    artifacts = {path.name: path for path in (folder / "gatelab" / "artifacts").rglob("*.*")}
+    artifacts = {path.name: path for path in (folder / "gatelab_runs" / "artifacts").rglob("*.*")}
     for label in ("dselect_k", "top_k", "softmax"):
         assert artifacts[f"weights-{label}.png"].read_bytes().startswith(b"\x89PNG")
         model = torch.load(artifacts[f"{label}.pt"], weights_only=True)
@@ -194,7 +196,7 @@ def test_short_trials_are_shared_between_workers(tmp_path: Path) -> None:
     text = re.sub("early_stopping: {.*?}", "early_stopping: false", text)
     (tmp_path / "short.yaml").write_text(text)
     process = gatelab(tmp_path, "launch", "short.yaml")
-    journal = tmp_path / "gatelab" / "spool" / "short.jsonl"
+    journal = tmp_path / "gatelab_runs" / "spool" / "short.jsonl"
     wait_for(journal, '"kind": "end"', 8, process)
     first = workers(tmp_path, process)
     os.kill(min(first), signal.SIGKILL)

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from pathlib import Path
 
-FOLDER = Path("gatelab")
+FOLDER = Path("gatelab_runs")
 """Beside the user's work: the store, and a folder for each sweep."""

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,6 +22,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 import ray
 from gatelab.sweeps.cluster.access import CONNECT_SECONDS, ClusterError, keep_own_token, one_line
 from ray.exceptions import AuthenticationError, RayError, RayTaskError
+from ray.job_config import JobConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 T = TypeVar("T")
@@ -71,6 +73,7 @@ def join(code: Path | None = None) -> None:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 runtime_env={"working_dir": str(code)} if code else None,
+                job_config=None if code else _without_folder(),
             )
     except (AuthenticationError, OSError, RuntimeError, ValueError) as error:
         raise ClusterError(_why_not_joined(address, error)) from error
@@ -78,6 +81,28 @@ def join(code: Path | None = None) -> None:
         keep_own_token()
     if callable(before) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)  # Ray puts its own, which saves nothing
+
+
+def _without_folder() -> JobConfig:
+    """Keep Ray from making the working directory a place of modules in its workers by itself.
+
+    It would do so before they import gatelab, and a folder `gatelab` there would be taken for it;
+    :func:`find_modules` does so afterwards. Ray's private ``_client_job``, made for drivers whose
+    directory is on another machine, changes nothing else where no code is uploaded.
+    """
+    return JobConfig(_client_job=True)
+
+
+def users_folder() -> str | None:
+    """Return where the user's own modules lie; ``None`` where Ray has given them to its workers."""
+    shipped = "working_dir" in ray.get_runtime_context().runtime_env
+    return None if shipped else os.getcwd()
+
+
+def find_modules(folder: str | None) -> None:
+    """Let this process find the modules of the driver's :func:`users_folder`, before any other."""
+    if folder is not None and folder not in sys.path:
+        sys.path.insert(0, folder)
 
 
 @contextmanager
@@ -188,11 +213,14 @@ def ask_each(calls: Mapping[Node, tuple[Any, ...]], *, seconds: float) -> Answer
 def _call(node: Node, function: Callable[..., Any], *arguments: Any) -> Any:
     there = NodeAffinitySchedulingStrategy(node.id, soft=False)
     task = ray.remote(_attempt).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
-    return task.remote(function, *arguments)
+    return task.remote(users_folder(), function, *arguments)
 
 
-def _attempt(function: Callable[..., T], *arguments: Any) -> tuple[T | None, str]:
+def _attempt(
+    folder: str | None, function: Callable[..., T], *arguments: Any
+) -> tuple[T | None, str]:
     """Call a function; an error goes back as text, since not every process can read its class."""
+    find_modules(folder)
     try:
         return function(*arguments), ""
     except ValueError as error:  # ours, and says it all

@@ -21,7 +21,7 @@ os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a task's relative paths 
 # Tune asks a searcher for one trial ahead; ours says itself how many there may be.
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "100000")
 
-from gatelab.sweeps.cluster.nodes import join
+from gatelab.sweeps.cluster.nodes import find_modules, join, users_folder
 from gatelab.sweeps.cluster.storage import STATES, Storage
 from gatelab.sweeps.driver.ray_hooks import Jobs, Results, States
 from gatelab.sweeps.driver.sweep import Sweep
@@ -44,9 +44,12 @@ LOST_WORKERS = 3
 class Worker(tune.Trainable):
     """Does one job after another in one process: starting a process costs more than most jobs."""
 
-    def setup(self, config: dict[str, Any], setting: Setting | None = None) -> None:
-        """Take the first job."""
+    def setup(
+        self, config: dict[str, Any], setting: Setting | None = None, folder: str | None = None
+    ) -> None:
+        """Take the first job, of a driver whose own modules lie in a folder."""
         assert setting is not None
+        find_modules(folder)
         self.setting = setting
         self.reset_config(config)
 
@@ -116,9 +119,8 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
     """
     join()
     storage = Storage(setting.storage)
-    trainable = tune.with_resources(
-        tune.with_parameters(Worker, setting=setting), {"cpu": setting.cpus, "gpu": setting.gpus}
-    )
+    worker = tune.with_parameters(Worker, setting=setting, folder=users_folder())
+    trainable = tune.with_resources(worker, {"cpu": setting.cpus, "gpu": setting.gpus})
     deleting = ThreadPoolExecutor(16, thread_name_prefix="deleting")
     tuner = tune.Tuner(
         trainable,

@@ -1,4 +1,8 @@
-"""Successive halving as Optuna does it, in a time that does not grow with the trials."""
+"""Successive halving as Optuna does it, in a time that does not grow with the trials.
+
+Private of Optuna: a study's ``_storage``, a trial's ``_trial_id``, and the name of the notes of
+rungs; guarded by tests/test_private_attributes.py.
+"""
 
 from __future__ import annotations
 

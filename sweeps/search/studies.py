@@ -1,4 +1,8 @@
-"""Studies: Optuna's search for each gate, and what has become of every trial."""
+"""Studies: Optuna's search for each gate, and what has become of every trial.
+
+Private of Optuna: a trial's ``_trial_id``, and the class of a journal's locks; guarded by
+tests/test_private_attributes.py.
+"""
 
 from __future__ import annotations
 

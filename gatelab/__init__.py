@@ -1,0 +1,59 @@
+"""gatelab: which mixture-of-experts gate serves a multi-task problem best, compared fairly.
+
+Everything that a user calls or subclasses is here; the packages below say how it works.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gatelab.gates.gate import Gate, Routing, register_gate
+    from gatelab.results.comparing import compare, report
+    from gatelab.results.comparison.comparison import Comparison
+    from gatelab.sweeps.driver.launching import launch, resume
+    from gatelab.sweeps.export.export import export
+    from gatelab.sweeps.spec.load import load_spec
+    from gatelab.tasks.task import Network, Split, Target, Task, register_task
+
+__all__ = [
+    "Comparison",
+    "Gate",
+    "Network",
+    "Routing",
+    "Split",
+    "Target",
+    "Task",
+    "compare",
+    "export",
+    "launch",
+    "load_spec",
+    "register_gate",
+    "register_task",
+    "report",
+    "resume",
+]
+
+_MODULES = {
+    "gatelab.gates.gate": ("Gate", "Routing", "register_gate"),
+    "gatelab.results.comparing": ("compare", "report"),
+    "gatelab.results.comparison.comparison": ("Comparison",),
+    "gatelab.sweeps.driver.launching": ("launch", "resume"),
+    "gatelab.sweeps.export.export": ("export",),
+    "gatelab.sweeps.spec.load": ("load_spec",),
+    "gatelab.tasks.task": ("Network", "Split", "Target", "Task", "register_task"),
+}
+_PLACES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: a worker that trains needs neither MLflow nor Ray."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return what there is to import, for a shell that completes names."""
+    return __all__

@@ -1,0 +1,129 @@
+"""Private attributes of others that we use: which, where, and that they do what we rely on.
+
+pyproject.toml bounds ray and optuna because of them. Before a bound is raised, this must pass.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from gatelab.sweeps.driver import tuning
+from optuna.pruners import SuccessiveHalvingPruner
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock
+from ray.job_config import JobConfig
+from ray.train._internal.storage import StorageContext
+from ray.tune.execution.tune_controller import TuneController
+
+from tests.test_boundaries import ROOT
+
+USED = {
+    "ray": {
+        ("sweeps/cluster/nodes.py", "_client_job"),
+        ("sweeps/driver/tune_loop.py", "_actor_manager"),
+        ("sweeps/driver/tune_loop.py", "_checkpoint_manager"),
+        ("sweeps/driver/tune_loop.py", "_trial_to_actor"),
+    },
+    "optuna": {
+        ("sweeps/search/halving.py", "_storage"),
+        ("sweeps/search/halving.py", "_trial_id"),
+        ("sweeps/search/studies.py", "_file"),
+        ("sweeps/search/studies.py", "_trial_id"),
+    },
+}
+
+
+def private(path: Path) -> Iterator[str]:
+    """Yield the private names of others that a file reads, sets, passes or imports from."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and not _is_self(node.value):
+            yield node.attr
+        elif isinstance(node, ast.keyword) and node.arg:
+            yield node.arg
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from node.module.split(".")
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+def test_no_other_is_used_in_sweeps() -> None:
+    found = {
+        (str(path.relative_to(ROOT)), name)
+        for path in (ROOT / "sweeps").rglob("*.py")  # where alone studies and Ray's loop are
+        for name in private(path)
+        if name.startswith("_") and not name.startswith("__")
+    }
+    assert found == set().union(*USED.values())
+
+
+@pytest.fixture
+def controller(tmp_path: Path) -> TuneController:
+    """What runs Tune's trials, before there is any."""
+    storage = StorageContext(str(tmp_path), "states")
+    return TuneController(storage=storage, reuse_actors=True)
+
+
+def test_tune_writes_its_state_through_what_we_replace(controller: TuneController) -> None:
+    written: list[dict[str, object]] = []
+    manager = controller._checkpoint_manager
+    manager.sync_up_experiment_state = lambda **asked: written.append(asked)
+    controller.checkpoint(force=True, wait=True)
+    assert len(written) == 1
+
+
+def test_tune_knows_each_trials_worker(controller: TuneController) -> None:
+    assert controller._trial_to_actor == {}
+    assert callable(controller._actor_manager.is_actor_started)
+
+
+def test_tune_takes_no_keys_of_amazons_along() -> None:
+    names = tuning.class_cache.ENV_VARS_TO_PROPAGATE
+    assert names and not [name for name in names if name.startswith("AWS_")]
+
+
+def test_ray_adds_no_folder_for_a_driver_that_is_elsewhere() -> None:
+    """What follows in real workers is in tests/test_user_names.py."""
+    assert not JobConfig()._client_job
+    assert JobConfig(_client_job=True)._client_job
+
+
+def test_optuna_finds_a_trial_by_its_id_and_notes_what_is_no_users() -> None:
+    study = optuna.create_study()
+    number = study.ask().number
+    frozen = study.trials[number]
+    study._storage.set_trial_system_attr(frozen._trial_id, "completed_rung_0", 0.5)
+    assert study.trials[number].system_attrs == {"completed_rung_0": 0.5}
+    assert optuna.Trial(study, frozen._trial_id).number == number
+
+
+def test_optuna_notes_rungs_as_we_do() -> None:
+    study = optuna.create_study(pruner=SuccessiveHalvingPruner(1, 2))
+    trial = study.ask()
+    trial.report(0.5, 1)
+    trial.should_prune()
+    assert study.trials[0].system_attrs == {"completed_rung_0": 0.5}
+
+
+def test_optunas_journal_takes_a_lock_of_ours(tmp_path: Path) -> None:
+    taken: list[str] = []
+
+    class Noted(BaseJournalFileLock):
+        def acquire(self) -> bool:
+            taken.append("acquired")
+            return True
+
+        def release(self) -> None:
+            taken.append("released")
+
+    backend = JournalFileBackend(str(tmp_path / "journal"), lock_obj=Noted())
+    optuna.create_study(storage=JournalStorage(backend))
+    assert taken[:2] == ["acquired", "released"]
+    assert os.listdir(tmp_path) == ["journal"], "nor has it one of its own beside ours"

@@ -1,0 +1,85 @@
+"""What is installed: the packages of the tree, under one name."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from tests.test_boundaries import ROOT, files
+from tests.user_names import SPEC, TRACE, traces, users_environment, write_packages
+
+
+def packages() -> set[str]:
+    """Return the packages of the tree by the names under which they are imported."""
+    found = {path.parent.relative_to(ROOT) for path in files() if path.name == "__init__.py"}
+    return {"gatelab", *(".".join(("gatelab", *it.parts)) for it in found - {Path("gatelab")})}
+
+
+def test_pyproject_lists_the_packages_of_the_tree() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert listed == sorted(packages())
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One built from what git knows, as from a fresh clone."""
+    source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for name in filter(None, tracked.split("\0")):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, source / name)
+    pip("wheel", "--no-build-isolation", "--wheel-dir", str(made), str(source))
+    (found,) = made.glob("*.whl")
+    return found
+
+
+def pip(command: str, *arguments: str) -> None:
+    line = [sys.executable, "-m", "pip", command, "--quiet", "--no-deps", *arguments]
+    subprocess.run(line, check=True, timeout=120)
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_gatelab_and_nothing_else(wheel: Path) -> None:
+    names = set(ZipFile(wheel).namelist())
+    assert {name.partition("/")[0] for name in names} == {"gatelab", "gatelab-0.1.0.dist-info"}
+    held = {name for name in names if name.startswith("gatelab/")}
+    assert {str(Path(name).parent).replace("/", ".") for name in held} == packages()
+    assert {name for name in held if not name.endswith(".py")} == {
+        "gatelab/py.typed",
+        "gatelab/results/report/page.html.j2",
+    }
+    assert len(held) == len(files()) + 2
+
+
+@pytest.mark.slow
+def test_a_wheel_sweeps_where_its_packages_names_are_taken(wheel: Path, tmp_path: Path) -> None:
+    """With the user's modules as packages; tests/test_user_names.py has them as files."""
+    site, work = tmp_path / "site", tmp_path / "work"
+    pip("install", "--target", str(site), str(wheel))
+    write_packages(work)
+    (work / "small.yaml").write_text(SPEC.format(gate="tasks:mine", task="sweeps.inner:mytask"))
+    launched = subprocess.run(
+        [sys.executable, "-m", "gatelab", "launch", "small.yaml"],
+        cwd=work,
+        env=users_environment(PYTHONPATH=str(site)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=250,
+    )
+    assert launched.returncode == 0, launched.stdout + launched.stderr
+    assert "failed, val/loss" not in launched.stdout
+    ours = site / "gatelab" / "__init__.py"
+    assert traces(work) == {
+        f"{ours} {work / 'tasks' / '__init__.py'}",
+        f"{ours} {work / 'sweeps' / 'inner.py'}",
+    }
+    assert len(list(work.glob(f"{TRACE}*"))) > 1, "in the driver and in workers"
