@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gatelab.results.comparison.comparison import Comparison
     from gatelab.sweeps.driver.launching import launch, resume
     from gatelab.sweeps.export.export import export
-    from gatelab.sweeps.spec.load import load_spec
+    from gatelab.sweeps.spec.reading import load_spec
     from gatelab.tasks.task import Network, Split, Target, Task, register_task
 
 __all__ = [
@@ -41,7 +41,7 @@ _MODULES = {
     "gatelab.results.comparison.comparison": ("Comparison",),
     "gatelab.sweeps.driver.launching": ("launch", "resume"),
     "gatelab.sweeps.export.export": ("export",),
-    "gatelab.sweeps.spec.load": ("load_spec",),
+    "gatelab.sweeps.spec.reading": ("load_spec",),
     "gatelab.tasks.task": ("Network", "Split", "Target", "Task", "register_task"),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}

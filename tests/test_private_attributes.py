@@ -12,7 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from gatelab.sweeps.driver import tuning
+from gatelab.sweeps.driver import ray_jobs
 from optuna.pruners import SuccessiveHalvingPruner
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -26,9 +26,9 @@ from tests.test_boundaries import ROOT
 USED = {
     "ray": {
         ("sweeps/cluster/nodes.py", "_client_job"),
-        ("sweeps/driver/tune_loop.py", "_actor_manager"),
-        ("sweeps/driver/tune_loop.py", "_checkpoint_manager"),
-        ("sweeps/driver/tune_loop.py", "_trial_to_actor"),
+        ("sweeps/driver/ray_hooks.py", "_actor_manager"),
+        ("sweeps/driver/ray_hooks.py", "_checkpoint_manager"),
+        ("sweeps/driver/ray_hooks.py", "_trial_to_actor"),
     },
     "optuna": {
         ("sweeps/search/halving.py", "_storage"),
@@ -85,7 +85,7 @@ def test_tune_knows_each_trials_worker(controller: TuneController) -> None:
 
 
 def test_tune_takes_no_keys_of_amazons_along() -> None:
-    names = tuning.class_cache.ENV_VARS_TO_PROPAGATE
+    names = ray_jobs.class_cache.ENV_VARS_TO_PROPAGATE
     assert names and not [name for name in names if name.startswith("AWS_")]
 
 
