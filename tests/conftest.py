@@ -11,7 +11,8 @@ import torch
 from gatelab.tracking.mlflow_store import default_uri, open_client
 from gatelab.tracking.schema import FOLDER
 
-from tests.commands import PROCESSES, end
+from tests.commands import PROCESSES, end, run
+from tests.launched import SPEC
 from tests.shared import once
 
 # Tests run side by side, one a core, and models of tests gain nothing from more threads.
@@ -35,6 +36,17 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         open_client(default_uri(folder)).search_experiments()
 
     return once(tmp_path_factory, "store", make) / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def small_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the small sweep was launched, for who only reads it; `output` there has its lines."""
+
+    def make(folder: Path) -> None:
+        (folder / "small.yaml").write_text(SPEC)
+        (folder / "output").write_text(run(folder, "launch", "small.yaml"))
+
+    return once(tmp_path_factory, "sweep", make)
 
 
 @pytest.fixture
