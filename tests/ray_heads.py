@@ -24,7 +24,6 @@ import requests
 from ray._raylet import AuthenticationTokenLoader
 
 T = TypeVar("T")
-ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
 
@@ -52,7 +51,7 @@ def clean_environment(**more: str) -> dict[str, str]:
     """Return this process's environment without what a user may have set for a cluster."""
     users = ("RAY_", "GATELAB_", "MLFLOW_TRACKING", "AWS_")
     found = {name: value for name, value in os.environ.items() if not name.startswith(users)}
-    ours = {"PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "token", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    ours = {"RAY_AUTH_MODE": "token", "MLFLOW_DISABLE_TELEMETRY": "true"}
     return {**found, **ours, **more}
 
 

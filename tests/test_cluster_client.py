@@ -341,7 +341,8 @@ def test_follow_shows_a_driver_that_is_lost(cluster: Head, laptop: Path) -> None
     code, output, errors = run(cluster, laptop, "resume", "lost")
     assert (code, errors) == (0, "")
     follower = start(laptop, "logs", "lost", "--follow", cluster=cluster)
-    time.sleep(8)
+    assert follower.stdout is not None
+    assert follower.stdout.readline(), "what it said so far comes at once"
     follower.send_signal(signal.SIGINT)
     _, errors = follower.communicate(timeout=60)
     assert follower.returncode == 130

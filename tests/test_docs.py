@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import re
 import shlex
 import subprocess
@@ -110,7 +109,6 @@ def test_python_runs(page: str, text: str, tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-c", text],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=True,
         timeout=200,
     )

@@ -26,7 +26,7 @@ from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 
-from tests.ray_heads import ROOT, forget_token, head, node
+from tests.ray_heads import forget_token, head, node
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
@@ -93,7 +93,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
         (data / "rows").write_text("64")
     (folder / "doctors_task.py").write_text(TASK)
     (folder / "doctors_gate.py").write_text(GATE)
-    path = f"{folder}:{ROOT}"
+    path = str(folder)
     settings = {"DOCTORS_DATA": str(odd), "PYTHONPATH": f"{odd}:{path}"}
     with (
         pytest.MonkeyPatch.context() as patch,

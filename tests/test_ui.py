@@ -88,7 +88,6 @@ def test_a_free_port_is_free_and_the_one_asked_for_is_kept() -> None:
 def command(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "gatelab", "ui", "--folder", str(folder), *arguments],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
