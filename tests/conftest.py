@@ -13,10 +13,25 @@ from gatelab.tracking.schema import FOLDER
 
 from tests.commands import PROCESSES, end, run
 from tests.launched import SPEC
+from tests.ray_heads import make_token
 from tests.shared import once
 
 # Tests run side by side, one a core, and models of tests gain nothing from more threads.
 torch.set_num_threads(1)
+
+
+LONG = ("cluster_client", "stops", "doctor", "null_sweep", "sweep", "browser", "ui", "user_names")
+"""Modules that take longest: they begin first, so that no core is idle at the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        make_token()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {f"test_{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture(autouse=True)

@@ -196,6 +196,19 @@ def forget_token() -> None:
     AuthenticationTokenLoader.instance().reset_cache()
 
 
+def make_token() -> None:
+    """Make the token by which Ray knows this user, where there is none yet.
+
+    Ray makes it when it is first started on a machine; of two that are first started at once, one
+    would be refused with the other's.
+    """
+    path = Path.home() / ".ray" / "auth_token"
+    path.parent.mkdir(exist_ok=True)
+    with suppress(FileExistsError), path.open("x") as file:
+        path.chmod(0o600)
+        file.write(secrets.token_hex(32))
+
+
 def free_ports(count: int) -> list[int]:
     """Return ports that were free a moment ago."""
     sockets = [socket.socket() for _ in range(count)]
