@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.schema import Metrics
 
 COSTS = {
-    "time/train_seconds": "training seconds a seed",
-    "model/gate_parameters": "parameters of the gates",
-    "model/parameters": "parameters in all",
+    Metrics.TRAIN_SECONDS: "training seconds a seed",
+    Metrics.GATE_PARAMETERS: "parameters of the gates",
+    Metrics.PARAMETERS: "parameters in all",
 }
 
 GateValues = Mapping[str, Mapping[str, float]]
@@ -22,5 +23,5 @@ def costs(record: SweepRecord) -> dict[str, GateValues]:
     for run in (run for run in record.of("evaluate") if run.end == "finished"):
         for metric in (metric for metric in COSTS if metric in run.metrics):
             seeds = found.setdefault(metric, {}).setdefault(run.gate, {})
-            seeds[run.tags.get("seed", run.run_id)] = run.metrics[metric]
+            seeds[run.seed] = run.metrics[metric]
     return {metric: found[metric] for metric in COSTS if metric in found}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from gatelab.results.comparing import read_sweeps
 from gatelab.results.comparison import Comparison, compare_runs
-from gatelab.results.comparison.best_trials import LOSS, SHARE, BestTrials, best_trials
+from gatelab.results.comparison.best_trials import SHARE, BestTrials, best_trials
 from gatelab.results.comparison.caveats import differing, notes, partial_line
 from gatelab.results.comparison.conditions import Conditions
 from gatelab.results.comparison.inference import Pair, check_metric, pairwise
@@ -22,7 +22,7 @@ from gatelab.results.comparison.tables import Grid
 from gatelab.results.comparison.trial_report import trial_grid, trial_sentences
 from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.runs import SweepRecord
-from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.schema import FOLDER, Metrics
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Overview:
             return [line for ranking in self.rankings for line in rank_sentences(ranking)]
         if self.trials:
             return [line for found in self.trials for line in trial_sentences(found)]
-        metrics = self.metrics or ("test/loss",)
+        metrics = self.metrics or (Metrics.TEST_LOSS,)
         said = [line for metric in metrics for line in sentences(self.comparison, metric)]
         return list(dict.fromkeys(said))
 
@@ -119,7 +119,7 @@ def overview(
     search = stage == "search"
     tasks = by_task(read_sweeps(*sweeps, folder=folder, uri=uri, trials=search))
     comparisons = {task: compare_runs(*records) for task, records in tasks.items()}
-    keys = tuple(metrics) or ((LOSS,) if search else ("test/loss",))
+    keys = tuple(metrics) or ((Metrics.VAL_LOSS,) if search else (Metrics.TEST_LOSS,))
     conditions = [found for c in comparisons.values() for found in c.conditions]
     partial = tuple(partial_line(sweep) for sweep in conditions if sweep.running)
     answer = Overview(stage, tuple(metrics), comparisons, partial, _warnings(tasks, conditions))

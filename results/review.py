@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 from gatelab.results.comparison import Comparison, compare_runs
+from gatelab.results.comparison.best_trials import objective
 from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep
-from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.schema import Artifacts, Metrics, Tags
 
-CURVES = ("train/loss", "val/loss", "gate/experts_per_example", "gate/weight_change")
+CURVES = (Metrics.TRAIN_LOSS, Metrics.VAL_LOSS, "gate/experts_per_example", "gate/weight_change")
 """Metrics of which a report shows the course over the epochs."""
-WEIGHTS = "weights.csv"
-"""A gate's artifact: the columns are those of :attr:`Review.weights`, without the gate."""
 TRIAL_COLUMNS = ["gate", "number", "end", "epoch", "objective"]
 CURVE_COLUMNS = ["gate", "seed", "epoch", "metric", "value"]
 WEIGHT_COLUMNS = ["gate", "seed", "target", "group", "expert", "weight", "load"]
@@ -54,7 +54,7 @@ def read_review(uri: str, sweep: str) -> Review:
         LookupError: If the store knows no such sweep.
     """
     record = read_sweep(uri, sweep, trials=True)
-    spec = read_artifact(uri, record.run.run_id, "spec.yaml") if record.run else None
+    spec = read_artifact(uri, record.run.run_id, Artifacts.SPEC) if record.run else None
     return Review(
         compare_runs(record),
         record,
@@ -70,10 +70,10 @@ def _trials(record: SweepRecord) -> pd.DataFrame:
     rows = [
         {
             "gate": run.gate,
-            "number": int(run.tags.get("trial", -1)),
+            "number": int(run.tags.get(Tags.TRIAL, -1)),
             "end": run.end or "running",
-            "epoch": int(run.tags.get("end.epoch", 0)),
-            "objective": run.metrics.get("objective", run.metrics.get("val/loss", float("nan"))),
+            "epoch": int(run.tags.get(Tags.END_EPOCH, 0)),
+            "objective": objective(run),
             **{name: _value(text) for name, text in run.params.items() if "." in name},
         }
         for run in record.of("search")
@@ -85,17 +85,19 @@ def _trials(record: SweepRecord) -> pd.DataFrame:
 def _curves(uri: str, record: SweepRecord) -> pd.DataFrame:
     rows = []
     for run in record.of("evaluate"):
-        last = int(run.tags.get("end.epoch", 10**9))  # after it stands what the best weights gave
+        last = int(
+            run.tags.get(Tags.END_EPOCH, 10**9)
+        )  # after it stands what the best weights gave
         for metric in (metric for metric in CURVES if metric in run.metrics):
             points = history(uri, run.run_id, metric)
-            rows += [(run.gate, _seed(run), e, metric, v) for e, v in points if e <= last]
+            rows += [(run.gate, run.seed, e, metric, v) for e, v in points if e <= last]
     return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 
 def _weights(uri: str, record: SweepRecord) -> pd.DataFrame:
     tables = []
     for run in record.of("gate"):
-        content = read_artifact(uri, run.run_id, WEIGHTS)
+        content = read_artifact(uri, run.run_id, Artifacts.WEIGHTS)
         if content is not None:
             tables.append(pd.read_csv(io.BytesIO(content), dtype={"seed": str, "target": str}))
             tables[-1].insert(0, "gate", run.gate)
@@ -103,7 +105,7 @@ def _weights(uri: str, record: SweepRecord) -> pd.DataFrame:
 
 
 def _importance(record: SweepRecord) -> pd.DataFrame:
-    start = "importance/"
+    start = Metrics.IMPORTANCE
     rows = [
         (run.gate, metric.removeprefix(start), value)
         for run in record.of("gate")
@@ -111,10 +113,6 @@ def _importance(record: SweepRecord) -> pd.DataFrame:
         if metric.startswith(start)
     ]
     return pd.DataFrame(rows, columns=IMPORTANCE_COLUMNS)
-
-
-def _seed(run: RunRecord) -> str:
-    return run.tags.get("seed", run.run_id)
 
 
 def _value(text: str) -> float | str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from gatelab.results.comparison import Comparison, compare_runs, lower_is_better
+from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.caveats import differing, notes, partial_line
 from gatelab.results.comparison.inference import pairwise, smallest_difference
 from gatelab.results.comparison.merging import by_task
@@ -20,6 +20,7 @@ from gatelab.results.comparison.statistics import holm, smallest_effect
 from gatelab.results.comparison.tables import Grid, markdown, p_value, rich_table
 from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.tracking.schema import lower_is_better
 from rich.console import Console
 from scipy import stats
 

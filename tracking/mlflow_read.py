@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 
 from gatelab.tracking.mlflow_errors import reading
 from gatelab.tracking.mlflow_store import PAGE, metric_key, open_client, search
-from gatelab.tracking.runs import COUNTS, STAGES, RunRecord, SweepRecord
+from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.tracking.schema import COUNTS, STAGES
 from gatelab.tracking.store_errors import masked
 from mlflow import MlflowClient
 from mlflow.entities import Run

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-STAGES = ("sweep", "gate", "search", "evaluate")
-COUNTS = {end: f"search/{end}" for end in ("finished", "pruned", "failed")}
-"""How many trials of a gate ended so: with the gate's run, so that nobody need read the trials."""
+from gatelab.tracking.schema import Tags
 
 
 @dataclass(frozen=True)
@@ -25,17 +23,27 @@ class RunRecord:
     @property
     def stage(self) -> str:
         """``sweep``, ``gate``, ``search`` or ``evaluate``; anything else is not ours."""
-        return self.tags.get("stage", "")
+        return self.tags.get(Tags.STAGE, "")
 
     @property
     def gate(self) -> str:
         """The gate's name in the spec."""
-        return self.tags.get("gate", "")
+        return self.tags.get(Tags.GATE, "")
 
     @property
     def end(self) -> str:
         """``finished``, ``pruned`` or ``failed``; empty while it runs."""
-        return self.tags.get("end", "")
+        return self.tags.get(Tags.END, "")
+
+    @property
+    def end_reason(self) -> str:
+        """Why it ended so; empty while it runs."""
+        return self.tags.get(Tags.END_REASON, "")
+
+    @property
+    def seed(self) -> str:
+        """The seed of a trial or an evaluation; without a tag the run's id, which no other has."""
+        return self.tags.get(Tags.SEED, self.run_id)
 
 
 @dataclass(frozen=True)
@@ -64,8 +72,14 @@ class SweepRecord:
         return self.run is None or not self.run.end
 
     @property
+    def planned(self) -> list[str]:
+        """The names of the gates that the spec has, in its order, as far as they are recorded."""
+        named = self.run.tags.get(Tags.GATES, "").split(",") if self.run else []
+        return [gate for gate in named if gate]
+
+    @property
     def gates(self) -> list[str]:
-        """The gates' names, in the spec's order."""
-        named = self.run.tags.get("gates", "").split(",") if self.run else []
+        """The names of the gates that have runs, in the spec's order."""
         found = dict.fromkeys(r.gate for r in self.runs if r.gate)
-        return [gate for gate in named if gate in found] + [g for g in found if g not in named]
+        named = [gate for gate in self.planned if gate in found]
+        return named + [gate for gate in found if gate not in named]

@@ -5,8 +5,6 @@ from gatelab.results.comparison.comparison import (
     Score,
     Test,
     compare_runs,
-    has_direction,
-    lower_is_better,
 )
 
-__all__ = ["Comparison", "Score", "Test", "compare_runs", "has_direction", "lower_is_better"]
+__all__ = ["Comparison", "Score", "Test", "compare_runs"]

@@ -9,16 +9,15 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from gatelab.results.comparison import lower_is_better
 from gatelab.results.comparison.budgets import budget
 from gatelab.results.comparison.merging import side_by_side
 from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, welch
 from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.tracking.schema import Metrics, lower_is_better
 
 from gatelab.registry import near_misses
 
 SHARE = 0.05
-LOSS = "val/loss"
 """By which trials are chosen: the loss that a trial reports as its objective."""
 
 
@@ -78,7 +77,7 @@ class BestTrials:
 
 
 def best_trials(
-    records: Sequence[SweepRecord], share: float = SHARE, metric: str = LOSS
+    records: Sequence[SweepRecord], share: float = SHARE, metric: str = Metrics.VAL_LOSS
 ) -> BestTrials:
     """Summarise the best trials of every gate, those with the lowest validation loss.
 
@@ -104,11 +103,11 @@ def best_trials(
 
 def objective(run: RunRecord) -> float:
     """Return what a trial is chosen by; NaN where it has none."""
-    return run.metrics.get("objective", run.metrics.get(LOSS, math.nan))
+    return run.metrics.get(Metrics.OBJECTIVE, run.metrics.get(Metrics.VAL_LOSS, math.nan))
 
 
 def _value(run: RunRecord, metric: str) -> float:
-    return objective(run) if metric == LOSS else run.metrics.get(metric, math.nan)
+    return objective(run) if metric == Metrics.VAL_LOSS else run.metrics.get(metric, math.nan)
 
 
 def _finished(record: SweepRecord, gate: str | None = None) -> list[RunRecord]:
@@ -119,7 +118,9 @@ def _finished(record: SweepRecord, gate: str | None = None) -> list[RunRecord]:
 
 def _check_metric(records: Sequence[SweepRecord], metric: str) -> None:
     runs = [run for record in records for run in _finished(record)]
-    known = {key for run in runs for key in run.metrics if key.startswith("val/")} | {LOSS}
+    known = {key for run in runs for key in run.metrics if key.startswith("val/")} | {
+        Metrics.VAL_LOSS
+    }
     if metric not in known:
         raise LookupError(f"no metric {metric!r} of finished trials; {near_misses(metric, known)}")
 

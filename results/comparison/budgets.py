@@ -7,10 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gatelab.tracking.runs import COUNTS, RunRecord, SweepRecord
-
-REASONS = "search.reasons"
-"""The tag of a gate's run that says in JSON why its trials failed, with counts."""
+from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.tracking.schema import COUNTS, Tags
 
 WAITING = "not evaluated yet"
 
@@ -65,18 +63,20 @@ def _search(record: SweepRecord, gate: str) -> tuple[Mapping[str, int], Mapping[
             ends = {end: int(run.metrics[key]) for end, key in COUNTS.items()}
             return ends, _reasons(run)
     trials = record.of("search", gate)
-    failed = [run.tags.get("end.reason", "") for run in trials if run.end == "failed"]
+    failed = [run.end_reason for run in trials if run.end == "failed"]
     return Counter(run.end for run in trials), dict(Counter(failed))
 
 
 def _reasons(run: RunRecord) -> Mapping[str, int]:
     """Return why trials failed; nothing where the tag was cut off, as MLflow cuts long ones."""
     try:
-        return {str(why): int(n) for why, n in json.loads(run.tags.get(REASONS, "{}")).items()}
+        return {
+            str(why): int(n) for why, n in json.loads(run.tags.get(Tags.FAILURES, "{}")).items()
+        }
     except (ValueError, AttributeError):
         return {}
 
 
 def _first_reason(runs: Sequence[RunRecord]) -> str:
-    reasons = (run.tags.get("end.reason", "") for run in runs)
+    reasons = (run.end_reason for run in runs)
     return next((reason for reason in reasons if reason), "")

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 from gatelab.results.comparison.budgets import Budget, budget
-from gatelab.results.comparison.conditions import Conditions, conditions, seed_of
+from gatelab.results.comparison.conditions import Conditions, conditions
 from gatelab.results.comparison.merging import side_by_side, sweep_titles
 from gatelab.results.comparison.plain import plain, to_json
 from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, holm, mean_interval, paired_t
 from gatelab.tracking.runs import RunRecord, SweepRecord
-
-LOWER_IS_BETTER = ("loss", "mse", "mae", "rmse", "error")
+from gatelab.tracking.schema import Metrics, has_direction, lower_is_better
 
 
 @dataclass(frozen=True)
@@ -177,23 +176,13 @@ def compare_runs(*records: SweepRecord) -> Comparison:
     )
 
 
-def has_direction(metric: str) -> bool:
-    """Return whether more of a metric is better or worse: not so for what gates do."""
-    return metric.startswith(("test/", "val/"))
-
-
-def lower_is_better(metric: str) -> bool:
-    """Return whether less of a metric is better, by the end of its key."""
-    return metric.rpartition("/")[2].endswith(LOWER_IS_BETTER)
-
-
 def _conditions(record: SweepRecord) -> Conditions:
     return conditions(record, sum(budget(record, gate, gate).trials for gate in record.gates))
 
 
 def _values(runs: Sequence[RunRecord]) -> dict[str, dict[str, float]]:
     """Return metric to seed to value, by seed."""
-    finished = {seed_of(run): run for run in runs if run.end == "finished"}
+    finished = {run.seed: run for run in runs if run.end == "finished"}
     values: dict[str, dict[str, float]] = {}
     for seed in sorted(finished, key=lambda seed: (len(seed), seed)):  # as the numbers they are
         for metric, value in finished[seed].metrics.items():
@@ -218,7 +207,7 @@ def _tests(metric: str, values: Mapping[str, Mapping[str, Mapping[str, float]]])
     ]
 
 
-_PARTS = ("test/loss", "test/mean/", "test/", "gate/", "time/", "model/")
+_PARTS = (Metrics.TEST_LOSS, "test/mean/", "test/", "gate/", "time/", "model/")
 
 
 def _rank(metric: str) -> tuple[int, int, str]:

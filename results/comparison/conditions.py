@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.schema import Tags
 from gatelab.tracking.store_errors import masked
 
 SETTINGS = ("search.", "training.", "evaluation.", "optimizer.")
@@ -55,7 +56,7 @@ def conditions(record: SweepRecord, trials: int) -> Conditions:
         {run.gate: run.params.get("gate", run.gate) for run in record.of("gate")},
         _model(record),
         {key: value for key, value in params.items() if key.startswith(SETTINGS)},
-        tuple(sorted({seed_of(run) for run in finished}, key=lambda seed: (len(seed), seed))),
+        tuple(sorted({run.seed for run in finished}, key=lambda seed: (len(seed), seed))),
         trials,
         len({run.gate for run in finished}),
         record.running and not _complete(record),
@@ -63,14 +64,9 @@ def conditions(record: SweepRecord, trials: int) -> Conditions:
     )
 
 
-def seed_of(run: RunRecord) -> str:
-    """Return the seed of an evaluation run; of one without a tag its id, which no other has."""
-    return run.tags.get("seed", run.run_id)
-
-
 def task_of(record: SweepRecord) -> str:
     """Return the name of a sweep's task."""
-    return next((run.tags["task"] for run in record.runs if "task" in run.tags), "")
+    return next((run.tags[Tags.TASK] for run in record.runs if Tags.TASK in run.tags), "")
 
 
 def options_of(record: SweepRecord) -> dict[str, str]:
@@ -82,7 +78,7 @@ def options_of(record: SweepRecord) -> dict[str, str]:
 
 def data_of(record: SweepRecord) -> str:
     """Return the fingerprint of a sweep's data; empty where none is recorded."""
-    return record.run.tags.get("data", "") if record.run else ""
+    return record.run.tags.get(Tags.DATA, "") if record.run else ""
 
 
 def _model(record: SweepRecord) -> dict[str, str]:
@@ -98,5 +94,4 @@ def _model(record: SweepRecord) -> dict[str, str]:
 def _complete(record: SweepRecord) -> bool:
     """Return whether every gate has come to its end, even if the sweep's run has not."""
     ended = {run.gate for run in record.of("gate") if run.end}
-    planned = record.run.tags.get("gates", "").split(",") if record.run else []
-    return bool(ended) and ended >= {gate for gate in [*planned, *record.gates] if gate}
+    return bool(ended) and ended >= {*record.planned, *record.gates}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from gatelab.results.comparison import Comparison, has_direction, lower_is_better
+from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.statistics import (
     Array,
     bca_interval,
@@ -20,6 +20,7 @@ from gatelab.results.comparison.statistics import (
     welch,
     wilcoxon,
 )
+from gatelab.tracking.schema import has_direction, lower_is_better
 
 from gatelab.registry import near_misses
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from gatelab.results.comparison import lower_is_better
 from gatelab.results.comparison.statistics import ALPHA, Array
+from gatelab.tracking.schema import lower_is_better
 from scipy import stats
 
 LEAST_TASKS, LEAST_GATES = 2, 3

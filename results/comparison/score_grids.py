@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gatelab.results.comparison import Comparison, lower_is_better
+from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.inference import Pair
 from gatelab.results.comparison.statistics import ALPHA
 from gatelab.results.comparison.tables import Grid, metric_title, number, p_value
+from gatelab.tracking.schema import Metrics, lower_is_better
 
 MOST_METRICS = 12
 SHOWN_METRICS = (
@@ -19,12 +20,12 @@ SHOWN_METRICS = (
     "gate/dead_experts",
     "gate/jaccard",
     "gate/f1",
-    "time/train_seconds",
+    Metrics.TRAIN_SECONDS,
 )
 """The gates' metrics in the table; all of them are in the CSV file."""
 MOST_COLUMNS = 5
 """With more gates than this, they are the rows."""
-SHOWN_OF_MANY = ("test/loss", "gate/experts_per_example", "time/train_seconds")
+SHOWN_OF_MANY = (Metrics.TEST_LOSS, "gate/experts_per_example", Metrics.TRAIN_SECONDS)
 """What the table shows of many gates, beside the means over targets."""
 
 
@@ -36,7 +37,7 @@ def score_grid(comparison: Comparison, metrics: Sequence[str] = ()) -> Grid:
         metrics: Which; by default those that matter most.
     """
     turned = len(comparison.gates) > MOST_COLUMNS
-    gates = _ordered(comparison, [*metrics, "test/loss"][0]) if turned else comparison.gates
+    gates = _ordered(comparison, [*metrics, Metrics.TEST_LOSS][0]) if turned else comparison.gates
     shown = metrics or shown_metrics(comparison)
     if turned and not metrics:
         shown = [m for m in shown if m in SHOWN_OF_MANY or m.startswith("test/mean/")]
@@ -59,7 +60,7 @@ def shown_metrics(comparison: Comparison) -> list[str]:
     metrics = comparison.metrics()
     tests = [metric for metric in metrics if metric.startswith("test/")]
     if len(tests) > MOST_METRICS:
-        tests = [m for m in tests if m == "test/loss" or m.startswith("test/mean/")]
+        tests = [m for m in tests if m == Metrics.TEST_LOSS or m.startswith("test/mean/")]
     return tests + [metric for metric in SHOWN_METRICS if metric in metrics]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from gatelab.results.comparison import lower_is_better
-from gatelab.results.comparison.best_trials import LOSS, BestTrials, Summary
+from gatelab.results.comparison.best_trials import BestTrials, Summary
 from gatelab.results.comparison.tables import Grid, metric_title, number, p_value, p_words
+from gatelab.tracking.schema import Metrics, lower_is_better
 
 
 def trial_grid(found: BestTrials, title: str) -> Grid:
@@ -63,7 +63,9 @@ def _best(found: BestTrials, ranked: list[Summary]) -> str:
 
 
 def _caveat(found: BestTrials) -> str:
-    what = "the loss" if found.metric == LOSS else "from the validation split, as the loss"
+    what = (
+        "the loss" if found.metric == Metrics.VAL_LOSS else "from the validation split, as the loss"
+    )
     return (
         f"This is {what} that chose these trials, so it flatters every gate; the published "
         "protocol reports their test loss, which a search here never reads."

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from gatelab.results.comparison import Comparison, Score, Test, has_direction, lower_is_better
+from gatelab.results.comparison import Comparison, Score, Test
 from gatelab.results.comparison.budgets import WAITING, Budget
 from gatelab.results.comparison.inference import smallest_difference, testable
 from gatelab.results.comparison.statistics import ALPHA, smallest_p
 from gatelab.results.comparison.tables import listed, metric_title, p_words
+from gatelab.tracking.schema import Metrics, has_direction, lower_is_better
 
 MOST_SENTENCES = 5
 """Of more gates than this, each is named in a list instead of a sentence of its own."""
 
 
-def sentences(comparison: Comparison, metric: str = "test/loss") -> list[str]:
+def sentences(comparison: Comparison, metric: str = Metrics.TEST_LOSS) -> list[str]:
     """Return in words which gate is best, which differences are real, and which could be hidden."""
     if not comparison.scores and all(b.note == WAITING for b in comparison.budgets):
         return ["No gate has been evaluated yet, so there is nothing to compare but the budgets."]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from gatelab.results.figures.panels import BEHIND, MOST_TOGETHER, Draw, by_gate, legend
 from gatelab.results.figures.style import WIDTH, Look, fit, grid, looks, whole
+from gatelab.tracking.schema import Metrics
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,7 +16,7 @@ Courses = dict[str, pd.DataFrame]
 """By gate, a row an epoch."""
 DEEPEST = 1e4
 """Of a logarithmic axis: how much smaller than the largest value the smallest shown is."""
-TRAIN, VAL = "train/loss", "val/loss"
+TRAIN, VAL = Metrics.TRAIN_LOSS, Metrics.VAL_LOSS
 
 
 def learning_curves(curves: pd.DataFrame, gates: Sequence[str]) -> Figure | None:

@@ -10,11 +10,11 @@ from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.costs import COSTS, GateValues, costs
 from gatelab.results.figures.style import INK, WIDTH, Look, fit, grid, looks
 from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.schema import Metrics
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-LOSS = "test/loss"
 ROW = 0.3
 """Inches of height for a gate."""
 MOST_PANELS = 3
@@ -22,7 +22,9 @@ MOST_PANELS = 3
 
 def score_panels(comparison: Comparison) -> Figure | None:
     """Draw the test loss and the first means over targets, the gate of the lowest loss on top."""
-    metrics = [m for m in comparison.metrics() if m == LOSS or m.startswith("test/mean/")]
+    metrics = [
+        m for m in comparison.metrics() if m == Metrics.TEST_LOSS or m.startswith("test/mean/")
+    ]
     if not metrics:
         return None
     values = {metric: _values(comparison, metric) for metric in metrics[:MOST_PANELS]}
@@ -33,13 +35,15 @@ def score_panels(comparison: Comparison) -> Figure | None:
 
 def difference_panels(comparison: Comparison) -> Figure | None:
     """Draw how much higher every gate's test loss is than the best gate's, seed by seed."""
-    best, values = comparison.best(LOSS), _values(comparison, LOSS)
-    gates = [gate for gate in _order(comparison, LOSS) if gate != best]
+    best, values = comparison.best(Metrics.TEST_LOSS), _values(comparison, Metrics.TEST_LOSS)
+    gates = [gate for gate in _order(comparison, Metrics.TEST_LOSS) if gate != best]
     if best is None or not gates:
         return None
     apart = {gate: _minus(values[gate], values[best]) for gate in gates}
     title = f"test loss, minus that of {best} with the same seed"
-    figure = _panels({LOSS: apart}, {LOSS: title}, gates, looks(comparison.gates))
+    figure = _panels(
+        {Metrics.TEST_LOSS: apart}, {Metrics.TEST_LOSS: title}, gates, looks(comparison.gates)
+    )
     figure.axes[0].axvline(0, color=INK, linewidth=0.8)
     return figure
 

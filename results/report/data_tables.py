@@ -7,8 +7,9 @@ from dataclasses import asdict
 import pandas as pd
 from gatelab.results.comparison.inference import pairwise
 from gatelab.results.costs import costs
-from gatelab.results.report.page_grids import LOSS, selected_configuration
+from gatelab.results.report.page_grids import selected_configuration
 from gatelab.results.review import Review
+from gatelab.tracking.schema import Metrics
 
 
 def data_tables(review: Review) -> dict[str, pd.DataFrame]:
@@ -19,10 +20,12 @@ def data_tables(review: Review) -> dict[str, pd.DataFrame]:
     time and parameters; the rest is what the figures are drawn from.
     """
     comparison = review.comparison
-    known = LOSS in comparison.metrics()
+    known = Metrics.TEST_LOSS in comparison.metrics()
     found = {
         "scores": comparison.to_frame(),
-        "pairs": pd.DataFrame(map(asdict, pairwise(comparison, LOSS) if known else ())),
+        "pairs": pd.DataFrame(
+            map(asdict, pairwise(comparison, Metrics.TEST_LOSS) if known else ())
+        ),
         "budgets": _budgets(review),
         "failures": _failures(review),
         "selected": _selected(review),

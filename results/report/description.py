@@ -11,6 +11,7 @@ from gatelab.results.comparison.score_grids import score_grid
 from gatelab.results.comparison.tables import markdown
 from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.mlflow_read import TRAINING
+from gatelab.tracking.schema import Artifacts
 
 MOST_CHARACTERS = 7500
 """MLflow cuts a tag at 8,000, in the middle of a table."""
@@ -41,6 +42,6 @@ def _links(page: str, gate_runs: Sequence[str]) -> str:
     runs, experiments = quote(json.dumps(list(gate_runs))), quote(json.dumps([experiment]))
     compare = f"#/compare-runs?runs={runs}&experiments={experiments}&{TRAINING}"
     return (
-        f"**[Report with all figures]({page}/artifacts/report.html?{TRAINING})** · "
+        f"**[Report with all figures]({page}/artifacts/{Artifacts.REPORT}?{TRAINING})** · "
         f"[The gates side by side]({compare})"
     )

@@ -9,6 +9,7 @@ from gatelab.results.figures.style import save_figure
 from gatelab.results.report.data_tables import data_tables
 from gatelab.results.report.page import render
 from gatelab.results.review import Review
+from gatelab.tracking.schema import Artifacts
 
 
 def write_report(review: Review, folder: str | Path) -> list[Path]:
@@ -21,7 +22,7 @@ def write_report(review: Review, folder: str | Path) -> list[Path]:
     for part in ("figures", "tables"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     plates = all_figures(review)
-    page = folder / "report.html"
+    page = folder / Artifacts.REPORT
     page.write_text(render(review, plates), encoding="utf-8")
     written = [page]
     for plate in plates:

@@ -15,8 +15,8 @@ from gatelab.results.comparison.tables import Grid, number
 from gatelab.results.costs import COSTS, costs
 from gatelab.results.report.meanings import MEANINGS
 from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.schema import Metrics, Tags
 
-LOSS = "test/loss"
 A_BLOCK = 6
 """Of many gates' metrics, so many stand side by side."""
 EQUALS = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
@@ -98,13 +98,13 @@ def _blocks(grid: Grid) -> list[Grid]:
 
 def pair_grids(comparison: Comparison) -> list[Grid]:
     """Return the pairs of gates on the test loss: of many gates, those of the best one."""
-    if LOSS not in comparison.metrics():
+    if Metrics.TEST_LOSS not in comparison.metrics():
         return []
-    found = pairwise(comparison, LOSS)
+    found = pairwise(comparison, Metrics.TEST_LOSS)
     if not found:
         return []
-    grid = pair_grid(comparison, LOSS, found)
-    best = comparison.best(LOSS)
+    grid = pair_grid(comparison, Metrics.TEST_LOSS, found)
+    best = comparison.best(Metrics.TEST_LOSS)
     others = "" if len(grid.rows) == len(found) else f" Only pairs with {best}; all: pairs.csv."
     caption = (
         "Difference: mean of first - second over the seeds that both have, with its 95% interval "
@@ -207,9 +207,9 @@ def conditions_grid(record: SweepRecord, comparison: Comparison) -> Grid:
         ("data", f"{under.data} (fingerprint)" if under.data else ""),
         *((part, _settings(params, f"{part}.")) for part in ("search", "training", "evaluation")),
         ("seeds evaluated", ", ".join(under.seeds)),
-        ("versions", _settings(tags, "version.")),
-        ("git commit", tags.get("git.commit", "")),
-        ("machine", _settings(tags, "machine.")),
+        ("versions", _settings(tags, Tags.VERSION)),
+        ("git commit", tags.get(Tags.COMMIT, "")),
+        ("machine", _settings(tags, Tags.MACHINE)),
         ("record", under.uri),
     ]
     if comparison.ignored:

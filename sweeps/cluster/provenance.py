@@ -10,19 +10,20 @@ from importlib.metadata import version
 
 import torch
 from gatelab.tasks.task import Task
+from gatelab.tracking.schema import Tags
 
 PACKAGES = ("gatelab", "torch", "optuna", "ray", "mlflow")
 
 
 def provenance(task: Task) -> dict[str, str]:
     """Return versions, commit, machine and data as tags."""
-    return {**versions(), **commit(), **machine(), "data": fingerprint(task)}
+    return {**versions(), **commit(), **machine(), Tags.DATA: fingerprint(task)}
 
 
 def versions() -> dict[str, str]:
     """Return the versions of what computes, searches and records."""
-    found = {f"version.{name}": version(name) for name in PACKAGES}
-    return {**found, "version.python": platform.python_version()}
+    found = {f"{Tags.VERSION}{name}": version(name) for name in PACKAGES}
+    return {**found, f"{Tags.VERSION}python": platform.python_version()}
 
 
 def commit() -> dict[str, str]:
@@ -32,18 +33,18 @@ def commit() -> dict[str, str]:
         found = subprocess.run(git, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    return {"git.commit": found.stdout.strip()} if found.returncode == 0 else {}
+    return {Tags.COMMIT: found.stdout.strip()} if found.returncode == 0 else {}
 
 
 def machine() -> dict[str, str]:
     """Return what the driver's machine is."""
     found = {
-        "machine.system": f"{platform.system()} {platform.machine()}",
-        "machine.cpus": str(os.cpu_count()),
+        f"{Tags.MACHINE}system": f"{platform.system()} {platform.machine()}",
+        f"{Tags.MACHINE}cpus": str(os.cpu_count()),
     }
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
-        found["machine.gpus"] = f"{count} x {torch.cuda.get_device_name(0)}"
+        found[f"{Tags.MACHINE}gpus"] = f"{count} x {torch.cuda.get_device_name(0)}"
     return found
 
 

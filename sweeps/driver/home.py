@@ -12,6 +12,7 @@ from pathlib import Path
 from gatelab.sweeps.cluster.storage import Storage, check_no_key, inside
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tracking.schema import Artifacts
 
 from gatelab.registry import near_misses
 
@@ -55,7 +56,7 @@ class Home:
         path.mkdir(parents=True)
         for suffix in ("jsonl", "position"):  # of a sweep whose folder was deleted
             (folder / "spool" / f"{spec.name}.{suffix}").unlink(missing_ok=True)
-        (path / "spec.yaml").write_text(spec.to_yaml())
+        (path / Artifacts.SPEC).write_text(spec.to_yaml())
         places = path / "places.json"
         places.touch(0o600)  # MLflow's address may have a password in it
         places.write_text(json.dumps({"uri": uri, "storage": place}) + "\n")
@@ -64,7 +65,7 @@ class Home:
     @property
     def spec(self) -> Spec:
         """The spec as it was launched."""
-        return load_spec(self.path / "spec.yaml")
+        return load_spec(self.path / Artifacts.SPEC)
 
     @property
     def finished(self) -> bool:

@@ -22,7 +22,7 @@ from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.mlflow_read import sweep_names
 from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.recorder import Recorder
-from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.schema import FOLDER, Tags
 from gatelab.tracking.store_errors import is_there, masked
 from gatelab.training.jobs import Setting
 from gatelab.training.train import Recipe
@@ -199,7 +199,7 @@ def _setting(spec: Spec, home: Home, job: Needs) -> Setting:
 def _compare(spec: Spec, home: Home, recorder: Recorder) -> Comparison:
     """Compare from the record, and put the comparison there too."""
     _deliver(spec, home, recorder)
-    recorder.end_run(spec.name, "FINISHED", {"end": "finished"})
+    recorder.end_run(spec.name, "FINISHED", {Tags.END: "finished"})
     _deliver(spec, home, recorder)
     comparison = record_report(home, recorder)
     _deliver(spec, home, recorder)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 if TYPE_CHECKING:
-    from gatelab.sweeps.driver.home import Home
+    from gatelab.tracking.schema import Artifacts
+from gatelab.sweeps.driver.home import Home
 
 POLL_SECONDS = 0.2
 UNDER_WAY = "under way"
@@ -89,7 +90,7 @@ def gates_progress(home: Home) -> list[GateProgress]:
     path = (home.path / "studies.journal").resolve()
     if not path.exists():
         return []
-    trials = yaml.safe_load((home.path / "spec.yaml").read_text())["search"]["trials"]
+    trials = yaml.safe_load((home.path / Artifacts.SPEC).read_text())["search"]["trials"]
     storage = JournalStorage(JournalFileBackend(str(path)))
     found = []
     for name in optuna.get_all_study_names(storage):

@@ -15,16 +15,13 @@ from gatelab.sweeps.search.studies import Study
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
 from gatelab.tracking.recorder import Recorder
-from gatelab.tracking.runs import COUNTS
+from gatelab.tracking.schema import COUNTS, ENDS, Artifacts, Metrics, Tags
 from gatelab.training.jobs import Job
 from gatelab.training.scores import MANY_TARGETS
 from gatelab.training.work import Ending, Step
 
-DESCRIPTION = "mlflow.note.content"
-"""The tag whose Markdown MLflow shows above a run."""
 MOST_REASONS = 10
 """So many different ones are told with a gate; a tag does not hold them all."""
-STATUS = {"finished": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 
 
 class Record:
@@ -59,12 +56,12 @@ class Record:
     def start(self, provenance: Mapping[str, str]) -> None:
         """Start the runs of the sweep and of its gates."""
         name = self.spec.name
-        tags = {**self._tags("sweep"), **provenance, "gates": ",".join(self.spec.gates)}
-        tags[DESCRIPTION] = (
+        tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
+        tags[Tags.DESCRIPTION] = (
             f"`{name}` is under way: `gatelab compare {name}` shows what there is so far."
         )
         self.recorder.start_run(name, parent=None, name=name, tags=tags, params=self._params())
-        self.recorder.log_artifact(name, self.home.path / "spec.yaml")
+        self.recorder.log_artifact(name, self.home.path / Artifacts.SPEC)
         for label, gate in self.spec.gates.items():
             tags = {**self._tags("gate", label), **provenance}
             self.recorder.start_run(
@@ -84,8 +81,8 @@ class Record:
         return {"task": self.spec.task.name, **task, **model, **optimizer, **parts}
 
     def _tags(self, stage: str, label: str | None = None) -> dict[str, str]:
-        tags = {"sweep": self.spec.name, "task": self.spec.task.name, "stage": stage}
-        return tags if label is None else {**tags, "gate": label}
+        tags = {Tags.SWEEP: self.spec.name, Tags.TASK: self.spec.task.name, Tags.STAGE: stage}
+        return tags if label is None else {**tags, Tags.GATE: label}
 
     def _identity(self, job: Job, member: int) -> str:
         return f"{self.spec.name}/{job.label}/{job.stage}/{job.number + member}"
@@ -95,9 +92,9 @@ class Record:
         for index, member in enumerate(job.members):
             number = job.number + index
             what = "trial" if job.stage == "search" else "seed"
-            tags = {**self._tags(job.stage, job.label), "seed": str(member.seed)}
+            tags = {**self._tags(job.stage, job.label), Tags.SEED: str(member.seed)}
             if job.stage == "search":
-                tags["trial"] = str(number)
+                tags[Tags.TRIAL] = str(number)
             self.recorder.start_run(
                 self._identity(job, index),
                 parent=f"{self.spec.name}/{job.label}",
@@ -120,7 +117,7 @@ class Record:
             if len(ending.by_target) > MANY_TARGETS:
                 name = f"{job.label}-{member}-targets.csv"
                 self.recorder.log_artifact(identity, self._table(name, ending.by_target))
-            self.recorder.end_run(identity, STATUS[ending.end], end_tags(ending))
+            self.recorder.end_run(identity, ENDS[ending.end], end_tags(ending))
         if job.stage == "search":
             self._count(job.label, endings[0])
         else:
@@ -136,7 +133,7 @@ class Record:
         if ending.end == "failed":
             reasons[ending.reason[:500]] += 1
             common = dict(reasons.most_common(MOST_REASONS))
-            self.recorder.set_tags(identity, {"search.reasons": json.dumps(common)})
+            self.recorder.set_tags(identity, {Tags.FAILURES: json.dumps(common)})
 
     def _selected(self, job: Job, endings: Sequence[Ending]) -> None:
         """Record with the gate what was evaluated: hyperparameters, means over seeds, the model."""
@@ -151,7 +148,9 @@ class Record:
         if len(weights) > 1:
             metrics["gate/seed_agreement"] = seed_agreement(weights)
         trials = self.studies[job.label].study.get_trials(deepcopy=False)
-        metrics |= {f"importance/{name}": value for name, value in importance(trials).items()}
+        metrics |= {
+            f"{Metrics.IMPORTANCE}{name}": value for name, value in importance(trials).items()
+        }
         self.recorder.log_metrics(identity, self.ends[job.label].total() + 1, metrics)
         self.recorder.log_artifact(identity, self._weights(job.label, seeds, endings))
         model = self.home.path / "files" / job.label / f"{job.label}.pt"
@@ -172,7 +171,7 @@ class Record:
             for expert, (weight, load) in enumerate(zip(weights, loads, strict=True))
         )
         header = ["seed", "target", "group", "expert", "weight", "load"]
-        return self._write(f"{label}/weights.csv", header, rows)
+        return self._write(f"{label}/{Artifacts.WEIGHTS}", header, rows)
 
     def _table(self, name: str, by_target: Mapping[str, Mapping[str, float]]) -> Path:
         columns = list(dict.fromkeys(key for scores in by_target.values() for key in scores))
@@ -194,8 +193,8 @@ class Record:
     def gate_ended(self, label: str, reason: str) -> None:
         """End a gate's run."""
         end = "failed" if reason else "finished"
-        tags = {"end": end, "end.reason": reason or "evaluated"}
-        self.recorder.end_run(f"{self.spec.name}/{label}", STATUS[end], tags)
+        tags = {Tags.END: end, Tags.END_REASON: reason or "evaluated"}
+        self.recorder.end_run(f"{self.spec.name}/{label}", ENDS[end], tags)
 
 
 def over_seeds(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -208,11 +207,11 @@ def over_seeds(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
     found = {key: float(array.mean()) for key, array in values.items()}
     if len(metrics) > 1:
         tests = (key for key in keys if key.startswith("test/"))
-        found |= {f"std/{key}": float(values[key].std(ddof=1)) for key in tests}
+        found |= {f"{Metrics.DEVIATION}{key}": float(values[key].std(ddof=1)) for key in tests}
     return found
 
 
 def end_tags(ending: Ending) -> dict[str, str]:
     """Return how, why and when a run ended."""
     reason, epoch = ending.reason, str(ending.epoch)
-    return {"end": ending.end, "end.reason": reason, "end.epoch": epoch}
+    return {Tags.END: ending.end, Tags.END_REASON: reason, Tags.END_EPOCH: epoch}

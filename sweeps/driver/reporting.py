@@ -8,9 +8,9 @@ from gatelab.results.comparison import Comparison
 from gatelab.results.report.description import description
 from gatelab.results.review import Review, read_review
 from gatelab.sweeps.driver.home import Home
-from gatelab.sweeps.driver.record import DESCRIPTION
 from gatelab.tracking.mlflow_read import sweep_page
 from gatelab.tracking.recorder import Recorder
+from gatelab.tracking.schema import Artifacts, Tags
 
 
 def record_report(home: Home, recorder: Recorder) -> Comparison:
@@ -30,7 +30,9 @@ def record_report(home: Home, recorder: Recorder) -> Comparison:
             recorder.log_artifact(f"{home.name}/{gate}", heatmap)
     page = sweep_page(home.uri, home.name)
     gate_runs = [run.run_id for run in review.record.of("gate")]
-    recorder.set_tags(home.name, {DESCRIPTION: description(review.comparison, page, gate_runs)})
+    recorder.set_tags(
+        home.name, {Tags.DESCRIPTION: description(review.comparison, page, gate_runs)}
+    )
     return review.comparison
 
 
@@ -38,6 +40,6 @@ def _write(review: Review, folder: Path) -> list[Path]:
     from gatelab.results.report.files import write_report  # here: as above
 
     written = write_report(review, folder)
-    review.comparison.to_csv(folder / "comparison.csv")
-    review.comparison.to_json(folder / "comparison.json")
-    return [*written, folder / "comparison.csv", folder / "comparison.json"]
+    review.comparison.to_csv(folder / Artifacts.COMPARISON_CSV)
+    review.comparison.to_json(folder / Artifacts.COMPARISON_JSON)
+    return [*written, folder / Artifacts.COMPARISON_CSV, folder / Artifacts.COMPARISON_JSON]

@@ -16,7 +16,7 @@ from gatelab.sweeps.export.predictor import Predictor, columns
 from gatelab.sweeps.export.selected import Selected, best_gate, read_selected
 from gatelab.sweeps.spec.spec import NAME_PATTERN
 from gatelab.tracking import mlflow_model
-from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.schema import FOLDER, Metrics, Tags
 from torch import Tensor
 
 EXAMPLE_ROWS, CHECKED_ROWS = 5, 64
@@ -73,8 +73,8 @@ def export(
             f"`name` must be letters, digits and `_.-`, the first no sign, but got {name!r}."
         )
     selected = read_selected(record, label)
-    tags = {"sweep": record.sweep, "gate": label, "seed": str(selected.seed)}
-    tags["test/loss"] = repr(selected.test_loss)
+    tags = {Tags.SWEEP: record.sweep, Tags.GATE: label, Tags.SEED: str(selected.seed)}
+    tags[Metrics.TEST_LOSS] = repr(selected.test_loss)
     with TemporaryDirectory() as place:
         made = Path(place) / "model"
         save_tried(selected, dense, made, tags)

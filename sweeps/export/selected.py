@@ -16,6 +16,7 @@ from gatelab.sweeps.spec.spec import TaskSpec
 from gatelab.tasks.task import Task, tasks
 from gatelab.tracking.mlflow_read import read_artifact
 from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.tracking.schema import Artifacts, Metrics
 from gatelab.training.model import Model
 from torch import Tensor
 
@@ -44,7 +45,7 @@ def best_gate(record: SweepRecord) -> str:
     Raises:
         ValueError: If no gate has been evaluated.
     """
-    best = compare_runs(record).best("test/loss")
+    best = compare_runs(record).best(Metrics.TEST_LOSS)
     if best is None:
         raise ValueError(f"no gate of sweep {record.sweep!r} has been evaluated.")
     return best
@@ -82,7 +83,7 @@ def _check_evaluated(record: SweepRecord, gate: str) -> None:
 def _evaluated(record: SweepRecord, gate: str) -> dict[str, RunRecord]:
     """Return the finished evaluation runs of a gate by seed."""
     runs = (run for run in record.of("evaluate", gate) if run.end == "finished")
-    return {run.tags.get("seed", ""): run for run in runs}
+    return {run.seed: run for run in runs}
 
 
 def score_of(record: SweepRecord, gate: str, seed: int) -> float:
@@ -95,10 +96,10 @@ def score_of(record: SweepRecord, gate: str, seed: int) -> float:
     found = runs.get(str(seed))
     if found is None and set(runs) == {str(number) for number in range(len(runs))}:
         # Old records number the seeds; the model that was kept has the lowest loss of them.
-        found = min(runs.values(), key=lambda run: run.metrics["val/loss"])
+        found = min(runs.values(), key=lambda run: run.metrics[Metrics.VAL_LOSS])
     if found is None:
         raise ValueError(f"{_where(record, gate)}: no score of seed {seed}, its model's, is there.")
-    return found.metrics["test/loss"]
+    return found.metrics[Metrics.TEST_LOSS]
 
 
 def _read_saved(record: SweepRecord, run_id: str, gate: str) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def _read_saved(record: SweepRecord, run_id: str, gate: str) -> dict[str, Any]:
 
 def _task(record: SweepRecord) -> Task:
     """Return the sweep's task, by the spec that its run carries."""
-    content = read_artifact(record.uri, record.run.run_id, "spec.yaml") if record.run else None
+    content = read_artifact(record.uri, record.run.run_id, Artifacts.SPEC) if record.run else None
     if content is None:
         raise ValueError(f"sweep {record.sweep!r}: its run carries no spec.yaml (any more).")
     spec = TaskSpec.model_validate(yaml.safe_load(content)["task"])
