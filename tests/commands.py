@@ -35,7 +35,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 def wait_for(path: Path, text: str, count: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while not (path.exists() and path.read_text().count(text) >= count):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline

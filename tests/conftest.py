@@ -8,13 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from gatelab.tracking.mlflow_store import default_uri, open_client
 from gatelab.tracking.schema import FOLDER
 
 from tests.commands import PROCESSES, end, run
-from tests.launched import SPEC
-from tests.ray_heads import make_token
-from tests.shared import once
+from tests.shared import make_token, once
 
 # Tests run side by side, one a core, and models of tests gain nothing from more threads.
 torch.set_num_threads(1)
@@ -47,6 +44,8 @@ def no_process_is_left() -> Iterator[None]:
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with its tables, which take MLflow seconds to make."""
 
+    from gatelab.tracking.mlflow_store import default_uri, open_client  # here: it takes seconds
+
     def make(folder: Path) -> None:
         open_client(default_uri(folder)).search_experiments()
 
@@ -56,6 +55,8 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the small sweep was launched, for who only reads it; `output` there has its lines."""
+
+    from tests.launched import SPEC  # here: Optuna and MLflow take seconds to import
 
     def make(folder: Path) -> None:
         (folder / "small.yaml").write_text(SPEC)

@@ -90,7 +90,7 @@ def _start_head(
     options = ["--head", f"--port={gcs}", f"--temp-dir={started.logs}", "--num-cpus=2"]
     options += [f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
     process = start(options, folder, {**settings, **environment})
-    _wait_for(started)
+    _wait_for(started, process, client)
     return started, process
 
 
@@ -174,39 +174,38 @@ def _raylet(pid: int) -> psutil.Process:
     return next(child for child in family if child.name() == "raylet")
 
 
-def _wait_for(head: Head) -> None:
-    """Wait until the head takes jobs."""
+def _wait_for(head: Head, process: subprocess.Popen[bytes], client: int) -> None:
+    """Wait until a head takes jobs, and all that is part of it is up: else it takes it down.
+
+    Its last part, which serves ``ray://``, ends itself if the node has not joined in 30 seconds.
+    """
     deadline = time.monotonic() + 90
-    request = {"Authorization": f"Bearer {head.token}"}
-    while time.monotonic() < deadline:
-        try:
-            answer = requests.get(f"{head.address}/api/jobs/", headers=request, timeout=10)
-            if answer.ok:
-                return
-        except requests.RequestException:
-            pass
+    while not (_takes_jobs(head) and _listens(client)):
+        if process.poll() is not None or time.monotonic() > deadline:
+            _stop(process)
+            raise NotUp((head.folder.parent / "console").read_text())
         time.sleep(0.3)
-    raise TimeoutError(
-        "the head was not up in 90 s: " + (head.folder.parent / "console").read_text()
-    )
+
+
+def _takes_jobs(head: Head) -> bool:
+    request = {"Authorization": f"Bearer {head.token}"}
+    try:
+        return requests.get(f"{head.address}/api/jobs/", headers=request, timeout=10).ok
+    except requests.RequestException:
+        return False
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection((_own_address(), port), timeout=3).close()
+    except OSError:
+        return False
+    return True
 
 
 def forget_token() -> None:
     """Let Ray look for this process's token again."""
     AuthenticationTokenLoader.instance().reset_cache()
-
-
-def make_token() -> None:
-    """Make the token by which Ray knows this user, where there is none yet.
-
-    Ray makes it when it is first started on a machine; of two that are first started at once, one
-    would be refused with the other's.
-    """
-    path = Path.home() / ".ray" / "auth_token"
-    path.parent.mkdir(exist_ok=True)
-    with suppress(FileExistsError), path.open("x") as file:
-        path.chmod(0o600)
-        file.write(secrets.token_hex(32))
 
 
 def free_ports(count: int) -> list[int]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,16 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None
             make(folder)
             (folder / "made").touch()
     return folder
+
+
+def make_token() -> None:
+    """Make the token by which Ray knows this user, where there is none yet.
+
+    Ray makes it when it is first started on a machine; of two that are first started at once, one
+    would be refused with the other's.
+    """
+    path = Path.home() / ".ray" / "auth_token"
+    path.parent.mkdir(exist_ok=True)
+    with suppress(FileExistsError), path.open("x") as file:
+        path.chmod(0o600)
+        file.write(secrets.token_hex(32))

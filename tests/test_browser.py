@@ -24,7 +24,6 @@ from tests.commands import gatelab
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(280),
     pytest.mark.skipif(CHROMIUM is None, reason="no `chromium` on this machine: apt install it"),
 ]
 

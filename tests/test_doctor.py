@@ -28,7 +28,7 @@ from gatelab.sweeps.spec.spec import Spec, SpecError
 
 from tests.ray_heads import forget_token, head, node
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = pytest.mark.slow
 
 TASK = '''
 import os

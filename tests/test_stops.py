@@ -22,7 +22,7 @@ from tests import in_process
 from tests.commands import gatelab, kill_session, run, wait_for
 from tests.launched import MODULE, SPEC, read, studies
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = pytest.mark.slow
 
 LONG = SPEC.replace("trials: 4", "trials: 6").replace("max_epochs: 6", "max_epochs: 40")
 
@@ -126,7 +126,7 @@ def test_interrupt_and_resume(number: signal.Signals, place: Path) -> None:
     process = gatelab(place, "launch", "stopped.yaml")
     wait_for(journal, '"kind": "end"', 3, process)
     os.kill(process.pid, number)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 130
     assert output.strip().endswith("`gatelab resume stopped` goes on where it was.")
     assert "Traceback" not in output

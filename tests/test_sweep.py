@@ -24,7 +24,7 @@ from tests import in_process
 from tests.commands import gatelab
 from tests.launched import MODULE, SPEC, read, studies
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

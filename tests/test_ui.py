@@ -196,7 +196,7 @@ def test_the_end_before_the_server_answers(folder: Path) -> None:
     while not (groups := servers(process)) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60) == ("", None)
+    assert process.communicate(timeout=120) == ("", None)
     assert process.returncode == 0
     assert groups and not left(groups, 0.0)
 

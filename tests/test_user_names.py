@@ -12,7 +12,7 @@ from tests.ray_heads import BIN
 from tests.test_boundaries import ROOT
 from tests.user_names import GATE, RAISING, SPEC, TRACE, traces, users_environment, write_files
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = pytest.mark.slow
 MODULE = (sys.executable, "-m", "gatelab")
 COMMAND = (str(BIN / "gatelab"),)
 
