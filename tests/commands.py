@@ -27,11 +27,30 @@ def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return process
 
 
+def launched(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a command that runs a sweep; it is under way, or its one line is an error."""
+    return _begun(folder, *arguments)[0]
+
+
 def run(folder: Path, *arguments: str) -> str:
-    process = gatelab(folder, *arguments)
-    output, _ = process.communicate()
+    process, first = _begun(folder, *arguments)
+    output = first + process.communicate()[0]
     assert process.returncode == 0, output
     return output
+
+
+def _begun(folder: Path, *arguments: str) -> tuple[subprocess.Popen[str], str]:
+    """Return a process and its first line; it is started anew where Ray was not up in time."""
+    from gatelab.sweeps.cluster.nodes import TIMED_OUT  # here: Ray takes a second to import
+
+    for _ in range(3):
+        process = gatelab(folder, *arguments)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if TIMED_OUT not in line:
+            break
+        end(process)
+    return process, line
 
 
 def wait_for(path: Path, text: str, count: int, process: subprocess.Popen[str]) -> None:

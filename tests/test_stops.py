@@ -19,7 +19,7 @@ from gatelab.tracking.mlflow_read import history
 from gatelab.tracking.mlflow_store import default_uri
 
 from tests import in_process
-from tests.commands import gatelab, kill_session, run, wait_for
+from tests.commands import kill_session, launched, run, wait_for
 from tests.launched import MODULE, SPEC, read, studies
 
 pytestmark = pytest.mark.slow
@@ -52,7 +52,7 @@ def test_kill_and_resume(place: Path) -> None:
     """After kill -9, resume brings every trial to its end, none lost and none twice."""
     (place / "killed.yaml").write_text(LONG.replace("small", "killed"))
     journal = place / "gatelab_runs" / "spool" / "killed.jsonl"
-    process = gatelab(place, "launch", "killed.yaml")
+    process = launched(place, "launch", "killed.yaml")
     wait_for(journal, '"kind": "end"', 4, process)
     kill_session(process)
     ended_before = journal.read_text().count('"kind": "end"')
@@ -70,7 +70,7 @@ def test_a_lost_worker_loses_nothing(place: Path) -> None:
     )
     (place / "lost.yaml").write_text(text.replace("small", "lost"))
     journal = place / "gatelab_runs" / "spool" / "lost.jsonl"
-    process = gatelab(place, "launch", "lost.yaml")
+    process = launched(place, "launch", "lost.yaml")
     wait_for(journal, '"kind": "end"', 2, process)
     for trace in place.glob("process-*"):
         pid = int(trace.name.removeprefix("process-"))
@@ -103,7 +103,7 @@ def test_a_job_that_gets_on_may_lose_any_number_of_workers(place: Path) -> None:
     text = text.replace("max_epochs: 6", "max_epochs: 33").replace("trials: 4", "trials: 1")
     text = text.replace("grace_epochs: 2", "grace_epochs: 1").replace("seeds: 3", "seeds: 1")
     (place / "hunted.yaml").write_text(text.replace("batch_size: 64", "batch_size: 256"))
-    process = gatelab(place, "launch", "hunted.yaml")
+    process = launched(place, "launch", "hunted.yaml")
     home, kills, known = place / "gatelab_runs" / "sweeps" / "hunted", 0, set[Path]()
     while process.poll() is None and kills < LOST_WORKERS + 2:
         time.sleep(0.02)
@@ -123,7 +123,7 @@ def test_interrupt_and_resume(number: signal.Signals, place: Path) -> None:
     """Ctrl-C and SIGTERM stop cleanly, and it is said how to go on."""
     (place / "stopped.yaml").write_text(LONG.replace("small", "stopped"))
     journal = place / "gatelab_runs" / "spool" / "stopped.jsonl"
-    process = gatelab(place, "launch", "stopped.yaml")
+    process = launched(place, "launch", "stopped.yaml")
     wait_for(journal, '"kind": "end"', 3, process)
     os.kill(process.pid, number)
     output, _ = process.communicate(timeout=120)

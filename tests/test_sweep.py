@@ -21,7 +21,7 @@ from gatelab.tracking.mlflow_read import history
 from gatelab.tracking.mlflow_store import default_uri
 
 from tests import in_process
-from tests.commands import gatelab
+from tests.commands import launched
 from tests.launched import MODULE, SPEC, read, studies
 
 pytestmark = pytest.mark.slow
@@ -195,7 +195,7 @@ def test_short_trials_are_shared_between_workers(place: Path) -> None:
     text = text.replace("max_epochs: 6", "max_epochs: 1").replace("trials: 4", "trials: 100000")
     text = re.sub("early_stopping: {.*?}", "early_stopping: false", text)
     (place / "short.yaml").write_text(text)
-    process = gatelab(place, "launch", "short.yaml")
+    process = launched(place, "launch", "short.yaml")
     first = wait_for_workers(place, process, 2, {process.pid})
     os.kill(min(first), signal.SIGKILL)
     wait_for_workers(place, process, 1, {process.pid, *first})
