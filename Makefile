@@ -19,7 +19,7 @@ demo: $(READY)  ## run the example sweep to its end and print the table
 	$(BIN)/gatelab launch examples/digits.yaml --name digits-$$(date +%Y%m%d-%H%M%S)
 
 test: check  ## static checks, then every test
-	$(BIN)/python -m pytest -m "slow and not cluster"
+	$(BIN)/python -m pytest -m "slow and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-cluster: $(READY)  ## three hosts on this machine, brought up over SSH
 	$(BIN)/python -m pytest tests/cluster

@@ -9,9 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
 PROCESSES: list[subprocess.Popen[str]] = []
-"""Those started; what still runs after a test is killed (conftest.py)."""
+"""Those started; what a test leaves of them is ended (conftest.py)."""
 
 
 def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -19,7 +18,6 @@ def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "gatelab", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -29,15 +27,34 @@ def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return process
 
 
+def launched(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a command that runs a sweep; it is under way, or its one line is an error."""
+    return _begun(folder, *arguments)[0]
+
+
 def run(folder: Path, *arguments: str) -> str:
-    process = gatelab(folder, *arguments)
-    output, _ = process.communicate()
+    process, first = _begun(folder, *arguments)
+    output = first + process.communicate()[0]
     assert process.returncode == 0, output
     return output
 
 
+def _begun(folder: Path, *arguments: str) -> tuple[subprocess.Popen[str], str]:
+    """Return a process and its first line; it is started anew where Ray was not up in time."""
+    from gatelab.sweeps.cluster.nodes import TIMED_OUT  # here: Ray takes a second to import
+
+    for _ in range(3):
+        process = gatelab(folder, *arguments)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if TIMED_OUT not in line:
+            break
+        end(process)
+    return process, line
+
+
 def wait_for(path: Path, text: str, count: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while not (path.exists() and path.read_text().count(text) >= count):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
@@ -48,3 +65,16 @@ def kill_session(process: subprocess.Popen[str]) -> None:
     """Kill the driver and all that it started, as a lost machine would."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Leave nothing of a process.
+
+    A pipe that stays open is closed by the garbage collector, long after a test that has failed,
+    and a warning of it fails whatever test runs then.
+    """
+    if process.poll() is None:
+        kill_session(process)
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()

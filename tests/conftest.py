@@ -1,16 +1,34 @@
-"""What holds for every test."""
+"""What holds for every test, and what many of them share."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+from gatelab.tracking.schema import FOLDER
 
-from tests.commands import PROCESSES, kill_session
+from tests.commands import PROCESSES, end, run
+from tests.shared import make_token, once
 
 # Tests run side by side, one a core, and models of tests gain nothing from more threads.
 torch.set_num_threads(1)
+
+
+LONG = ("cluster_client", "stops", "doctor", "null_sweep", "sweep", "browser", "ui", "user_names")
+"""Modules that take longest: they begin first, so that no core is idle at the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        make_token()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {f"test_{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +37,37 @@ def no_process_is_left() -> Iterator[None]:
     before = len(PROCESSES)
     yield
     while len(PROCESSES) > before:
-        process = PROCESSES.pop()
-        if process.poll() is None:
-            kill_session(process)
+        end(PROCESSES.pop())
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its tables, which take MLflow seconds to make."""
+
+    from gatelab.tracking.mlflow_store import default_uri, open_client  # here: it takes seconds
+
+    def make(folder: Path) -> None:
+        open_client(default_uri(folder)).search_experiments()
+
+    return once(tmp_path_factory, "store", make) / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def small_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the small sweep was launched, for who only reads it; `output` there has its lines."""
+
+    from tests.launched import SPEC  # here: Optuna and MLflow take seconds to import
+
+    def make(folder: Path) -> None:
+        (folder / "small.yaml").write_text(SPEC)
+        (folder / "output").write_text(run(folder, "launch", "small.yaml"))
+
+    return once(tmp_path_factory, "sweep", make)
+
+
+@pytest.fixture
+def place(empty_store: Path, tmp_path: Path) -> Path:
+    """A folder to launch sweeps in, whose store has its tables already."""
+    (tmp_path / FOLDER).mkdir()
+    shutil.copy(empty_store, tmp_path / FOLDER)
+    return tmp_path

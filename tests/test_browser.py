@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +16,14 @@ from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.mlflow_read import read_sweep
 from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.schema import FOLDER
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.commands import gatelab
-from tests.launched import SPEC
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(280),
     pytest.mark.skipif(CHROMIUM is None, reason="no `chromium` on this machine: apt install it"),
 ]
 
@@ -80,24 +78,9 @@ class Shown:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a small sweep was launched."""
-    folder = tmp_path_factory.mktemp("shown")
-    (folder / "shown.yaml").write_text(SPEC.replace("small", "shown"))
-    process = gatelab(folder, "launch", "shown.yaml")
-    try:
-        output, _ = process.communicate()
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 0, output
-    return folder
-
-
-@pytest.fixture(scope="module")
-def shown(folder: Path) -> Iterator[Shown]:
-    record = read_sweep(default_uri(folder / "gatelab_runs"), "shown")
-    process = gatelab(folder, "ui")
+def shown(small_sweep: Path) -> Iterator[Shown]:
+    record = read_sweep(default_uri(small_sweep / FOLDER), "small")
+    process = gatelab(small_sweep, "ui")
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
@@ -169,7 +152,7 @@ def expand(page: Page, run_id: str) -> None:
 
 def test_the_address_leads_to_the_sweep_and_its_verdict(page: Page, shown: Shown) -> None:
     page.goto(shown.page)
-    expect(page.get_by_role("heading", name="shown", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="small", exact=True)).to_be_visible()
     expect(page.get_by_test_id("note-view-outer-container").first).to_contain_text(shown.verdict)
     for gate in GATES:
         expect(page.get_by_role("link", name=gate, exact=True).first).to_be_visible()
@@ -180,7 +163,7 @@ def test_the_address_leads_to_the_sweep_and_its_verdict(page: Page, shown: Shown
 def test_runs_nest_in_the_experiment_and_show_chosen_columns(page: Page, shown: Shown) -> None:
     assert shown.record.run is not None
     page.goto(shown.experiment)
-    expect(page.get_by_role("link", name="shown", exact=True).nth(1)).to_be_visible()
+    expect(page.get_by_role("link", name="small", exact=True).nth(1)).to_be_visible()
     expect(page.get_by_role("link", name="top_k", exact=True)).to_be_hidden()
     expand(page, shown.record.run.run_id)
     expect(page.get_by_role("link", name="top_k", exact=True)).to_be_visible()
@@ -237,7 +220,7 @@ def test_a_gate_shows_its_scores_and_its_heatmap(page: Page, shown: Shown) -> No
 
 
 def test_selected_gates_are_compared_in_parallel_coordinates(page: Page, shown: Shown) -> None:
-    wanted = quote("tags.sweep = 'shown' and tags.stage = 'gate'")
+    wanted = quote("tags.sweep = 'small' and tags.stage = 'gate'")
     by_loss = quote("metrics.`test/loss`")  # in any order but the runs' own, none hides in another
     page.goto(f"{shown.experiment}&searchFilter={wanted}&orderByKey={by_loss}&orderByAsc=true")
     for gate in GATES:

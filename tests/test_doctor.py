@@ -27,9 +27,9 @@ from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 
-from tests.ray_heads import ROOT, forget_token, head, node
+from tests.ray_heads import forget_token, head, node
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = pytest.mark.slow
 
 TASK = '''
 import os
@@ -94,7 +94,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
         (data / "rows").write_text("64")
     (folder / "doctors_task.py").write_text(TASK)
     (folder / "doctors_gate.py").write_text(GATE)
-    path = f"{folder}:{ROOT}"
+    path = str(folder)
     settings = {"DOCTORS_DATA": str(odd), "PYTHONPATH": f"{odd}:{path}"}
     with (
         pytest.MonkeyPatch.context() as patch,

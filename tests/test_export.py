@@ -24,11 +24,13 @@ from gatelab.tasks import DigitsPairs
 from gatelab.tracking.mlflow_read import read_sweep
 from gatelab.tracking.mlflow_store import Store, default_uri, open_client
 from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.tracking.schema import FOLDER
 from mlflow.entities.model_registry import ModelVersion
+
+from tests import in_process
 
 # MLflow warns of its own type hints when its pyfunc is first imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")
-ROOT = Path(__file__).parent.parent
 
 
 def evaluated(*runs: tuple[str, float, float]) -> SweepRecord:
@@ -91,17 +93,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("export")
     (place / "mine.py").write_text(MODULE)
     (place / "small.yaml").write_text(SPEC)
-    code = "from gatelab import launch, load_spec; launch(load_spec('small.yaml'))"
-    paths = os.pathsep.join([str(ROOT), str(place)])
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=place,
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    return place / "gatelab_runs"
+    in_process.gatelab(place, "launch", "small.yaml")
+    return place / FOLDER
 
 
 FRESH = """

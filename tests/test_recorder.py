@@ -19,20 +19,12 @@ import pytest
 import sqlalchemy
 from gatelab.tracking.journal import Journal
 from gatelab.tracking.mlflow_read import history, read_sweep, sweep_names
-from gatelab.tracking.mlflow_store import Store, default_uri
+from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.recorder import Recorder
 
 from tests.small_disk import fill, small_disk
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with its tables, which take seconds to make."""
-    folder = tmp_path_factory.mktemp("store")
-    Store(default_uri(folder), "empty")
-    return folder / "mlflow.db"
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,6 @@ from gatelab.sweeps.cluster.shipping import Shipped, keep_code, launched_from, p
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 
-ROOT = Path(__file__).parent.parent
 GATE = """
 from gatelab.gates import SoftmaxGate, register_gate
 {imports}
@@ -229,7 +227,6 @@ def test_what_was_packed_is_all_that_is_needed(
     valid = subprocess.run(
         [sys.executable, "-m", "gatelab", "validate", "mine.yaml"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

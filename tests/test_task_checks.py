@@ -239,7 +239,7 @@ def test_one_line_tests_a_task_under_pytest(tmp_path: Path) -> None:
         'test_mine = check_task("mine.own:sound", rows=30)\n'
         'test_theirs = check_task("mine.own:leaky")\n'
     )
-    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", tmp_path)))
+    path = os.pathsep.join(map(str, (ROOT / "tests", tmp_path)))
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-c", os.devnull, "."],
         cwd=tmp_path,

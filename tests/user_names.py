@@ -78,5 +78,5 @@ def traces(folder: Path) -> set[str]:
 def users_environment(**more: str) -> dict[str, str]:
     """Return the environment of a user who has gatelab installed, and on no path of theirs."""
     found = clean_environment()
-    del found["PYTHONPATH"]
+    found.pop("PYTHONPATH", None)
     return {**found, **more}

@@ -26,6 +26,7 @@ from ray.job_config import JobConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 T = TypeVar("T")
+TIMED_OUT = "timed out during startup"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,10 @@ def join(code: Path | None = None) -> None:
             )
     except (AuthenticationError, OSError, RuntimeError, ValueError) as error:
         raise ClusterError(_why_not_joined(address, error)) from error
+    except Exception as error:  # of no class of its own: a part of a node was not up in 15 s
+        if TIMED_OUT not in str(error):
+            raise
+        raise ClusterError(f"Ray {TIMED_OUT}: is the machine busy? Then try again.") from error
     if not address:
         keep_own_token()
     if callable(before) and threading.current_thread() is threading.main_thread():

@@ -1,6 +1,6 @@
 """What Tune's loop asks of a sweep, and what it tells it: jobs, results, saved states.
 
-To be imported after :mod:`.tuning`, which sets what Ray reads when it is imported. Of Tune's
+To be imported after :mod:`.ray_jobs`, which sets what Ray reads when it is imported. Of Tune's
 controller three private attributes are used: ``_checkpoint_manager``, ``_trial_to_actor`` and
 ``_actor_manager``; tests/test_private_attributes.py guards them.
 """

@@ -1,0 +1,95 @@
+"""Sweeps whose jobs run in this process, one after another: a test double of the cluster.
+
+A sweep hands out jobs and takes in what comes of them (:class:`Sweep`); it does not know who runs
+them. For a user that is Ray. Here it is Ray's worker without Ray, and all else is real: the search,
+the training, the record in MLflow, the comparison and its report. So a test that is not about Ray
+has a finished sweep in seconds. What only Ray has is missing: processes of their own, jobs side by
+side, workers that are lost.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from gatelab.gates.gate import gates
+from gatelab.sweeps.cli import main
+from gatelab.sweeps.cluster import doctor
+from gatelab.sweeps.cluster.nodes import Node
+from gatelab.sweeps.cluster.sizing import needs
+from gatelab.sweeps.driver import ray_hooks, ray_jobs
+from gatelab.sweeps.driver.sweep import Sweep
+from gatelab.tasks.task import tasks
+from gatelab.training.jobs import Job, Setting
+from gatelab.training.work import STEP_SECONDS
+
+HERE = Node(id="0", name="127.0.0.1", cpus=1, gpus=0, head=True)
+
+
+class Worker(ray_jobs.Worker):
+    """Ray's worker, made without Tune, for one job."""
+
+    def __init__(self, setting: Setting, job: Job, state: str | None) -> None:
+        plain = {"job": job.to_plain(), "state": state, "step_seconds": STEP_SECONDS}
+        self.setup(plain, setting)
+
+
+def run_jobs(sweep: Sweep, setting: Setting, most: int | None = None) -> None:
+    """Run jobs until the sweep is finished, or so many at most, as if it were stopped then."""
+    done = 0
+    while done != most and (job := sweep.next_job()) is not None:
+        worker = Worker(setting, job, sweep.saved_state(job))
+        while not sweep.progress(job, ray_hooks._parse(worker.step()["step"])):
+            pass
+        done += 1
+
+
+@contextmanager
+def in_this_process(most: int | None = None) -> Iterator[None]:
+    """Let what is launched or resumed meanwhile run its jobs here, so many at most.
+
+    Signals do afterwards what they did before.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray_jobs, "run_jobs", partial(run_jobs, most=most))
+        patch.setattr(doctor, "check_machine", lambda spec, storage: needs(spec, [HERE]))
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def modules_of(folder: Path) -> Iterator[None]:
+    """Work in a folder, from which modules can be imported meanwhile, and not afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(folder)
+        yield
+    theirs = {n for n, m in sys.modules.items() if _lies_in(getattr(m, "__file__", None), folder)}
+    for name in theirs:
+        del sys.modules[name]
+    for registry in (gates, tasks):
+        for name, found in list(registry._classes.items()):
+            if found.__module__ in theirs:
+                del registry._classes[name]
+
+
+def _lies_in(file: str | None, folder: Path) -> bool:
+    return file is not None and Path(file).is_relative_to(folder)
+
+
+def gatelab(folder: Path, *arguments: str, code: int = 0, most: int | None = None) -> str:
+    """Run a command that launches or resumes in a folder; return all that it says."""
+    with in_this_process(most), modules_of(folder):
+        result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == code, result.output
+    return result.output

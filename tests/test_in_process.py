@@ -1,0 +1,32 @@
+"""A stop and a resume change nothing of what a sweep finds: seen where jobs have an order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.in_process import gatelab
+from tests.launched import SPEC, read
+
+
+def scores(folder: Path, name: str) -> dict[tuple[str, ...], tuple[object, ...]]:
+    """Return what every trial and every seed of a sweep had and reached."""
+    record = read(folder, name)
+    found = {}
+    for run in [*record.of("search"), *record.of("evaluate")]:
+        key = (run.gate, run.stage, run.tags.get("trial", ""), run.tags["seed"])
+        found[key] = (run.params, run.end, run.metrics["val/loss"], run.metrics.get("test/loss"))
+    return found
+
+
+@pytest.mark.slow
+def test_a_sweep_that_was_stopped_ends_as_one_that_was_not(place: Path) -> None:
+    for name in ("whole", "halves"):
+        (place / f"{name}.yaml").write_text(SPEC.replace("small", name))
+    gatelab(place, "launch", "whole.yaml")
+    said = gatelab(place, "launch", "halves.yaml", code=130, most=7)
+    assert said.endswith("Stopped. `gatelab resume halves` goes on where it was.\n")
+    gatelab(place, "resume", "halves")
+    assert len(scores(place, "halves")) == 12 + 9
+    assert scores(place, "halves") == scores(place, "whole")
