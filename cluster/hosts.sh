@@ -67,6 +67,7 @@ await() { # COUNT
       echo "$there of $1 hosts joined; the others' ~/.gatelab/logs/ray.log says why" >&2
       return 1
     fi
+    sleep 1 # to ask takes seconds of a CPU, which the hosts may be short of
   done
   echo "$there hosts are up"
 }
@@ -82,8 +83,8 @@ up() {
   # shellcheck disable=SC2086
   on "$head" "$node start head$(options ${hosts[0]})" </dev/null
   each start_worker "${hosts[@]:1}"
-  await ${#hosts[@]}
   on "$head" "$node ready" </dev/null
+  await ${#hosts[@]}
 }
 
 add() { # FILE HOST [OPTION...]

@@ -119,8 +119,7 @@ class Cluster:
 
     def nodes(self) -> int:
         """Return how many nodes the head's Ray has alive, 0 if it does not answer."""
-        text = self.head.ssh(". ~/.gatelab/env; timeout 20 ray status 2>&1", check=False).stdout
-        return text.count("\n 1 node_")
+        return self.head.ssh(NODES, check=False).stdout.count('"state": "ALIVE"')
 
     def wait_for_nodes(self, count: int, seconds: float = 120) -> None:
         """Wait until Ray has so many nodes.
@@ -170,6 +169,11 @@ class Cluster:
             process.wait()
 
 
+NODES = """
+printf 'Authorization: Bearer %s' "$(cat ~/.gatelab/ray_token)" |
+  curl -sf --max-time 20 -H @- 'http://127.0.0.1:8266/api/v0/nodes?limit=100'
+"""
+"""Asks the head's Ray for its nodes: `ray status` asks the same, and takes seconds of a CPU."""
 OPTIONS = "--num-cpus=1 --object-store-memory=200000000"
 """Of `ray start` on each host: three share this machine."""
 
