@@ -82,8 +82,9 @@ up() {
   each prepare "${hosts[@]}"
   # shellcheck disable=SC2086
   on "$head" "$node start head$(options ${hosts[0]})" </dev/null
-  each start_worker "${hosts[@]:1}"
+  # Before the workers, which in a test share its CPUs: Ray gives a start 30 s.
   on "$head" "$node ready" </dev/null
+  each start_worker "${hosts[@]:1}"
   await ${#hosts[@]}
 }
 
