@@ -67,7 +67,7 @@ await() { # COUNT
       echo "$there of $1 hosts joined; the others' ~/.gatelab/logs/ray.log says why" >&2
       return 1
     fi
-    sleep 1 # to ask takes seconds of a CPU, which the hosts may be short of
+    sleep 3 # to ask takes seconds of a CPU, of which the hosts may be short
   done
   echo "$there hosts are up"
 }

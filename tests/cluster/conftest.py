@@ -44,6 +44,7 @@ class Parts(LoadScopeScheduling):
         return nodeid if module.endswith("test_faults.py") else module
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """Have the tests dealt out so."""
     return Parts(config, log)
