@@ -14,8 +14,8 @@ from cluster.hosts import Host, wait
 from cluster.sweeping import Sweeping
 
 CUT_SECONDS, AWAY_SECONDS, FULL_SECONDS = 16, 25, 8
-"""Longer than Ray takes to miss a host (see MISSED_SOON), than six tries of MLflow and than two
-deliveries to it."""
+"""Longer than Ray takes to miss a host (see MISSED_SOON), than several tries to reach MLflow, and
+than the time between two deliveries."""
 SPOOL_KIB = 4096
 
 

@@ -36,6 +36,7 @@ def test_nothing_is_lost(
         wait(lambda: not sweep.left_behind(), 60, f"an end of {sweep.left_behind()}", every=0.5)
         undisturbed: Account = request.getfixturevalue("undisturbed")
         assert not sweep.account().differences(undisturbed)
+        running.wait_for_nodes(len(running.hosts))  # what was killed or cut off is back
     finally:
         for host in running.hosts[3:]:
             remove(running, host)
