@@ -67,6 +67,7 @@ await() { # COUNT
       echo "$there of $1 hosts joined; the others' ~/.gatelab/logs/ray.log says why" >&2
       return 1
     fi
+    sleep 3 # to ask takes seconds of a CPU, of which the hosts may be short
   done
   echo "$there hosts are up"
 }
@@ -81,9 +82,10 @@ up() {
   each prepare "${hosts[@]}"
   # shellcheck disable=SC2086
   on "$head" "$node start head$(options ${hosts[0]})" </dev/null
+  # Before the workers, which in a test share its CPUs: Ray gives a start 30 s.
+  on "$head" "$node ready" </dev/null
   each start_worker "${hosts[@]:1}"
   await ${#hosts[@]}
-  on "$head" "$node ready" </dev/null
 }
 
 add() { # FILE HOST [OPTION...]

@@ -20,6 +20,8 @@ from cluster.sweeping import Account, Sweeping
 HOSTS, MOST_HOSTS = 3, 4
 TRIALS = 40
 """Of each of the two gates."""
+PACE = 0.1
+"""Seconds of a gate's call, so that a trial takes three."""
 PAUSES = (1.0, 10.0)
 """Seconds between two faults, from and to."""
 
@@ -98,7 +100,7 @@ def one_sweep(
 ) -> None:  # fmt: skip
     """Launch a sweep, disturb it, and see what came of it."""
     small_spool(made.head)
-    sweep = Sweeping(made, folder / str(number), f"chaos-{number}", TRIALS)
+    sweep = Sweeping(made, folder / str(number), f"chaos-{number}", TRIALS, PACE)
     print(sweep.name, flush=True)
     sweep.launch()
     sweep.wait_for(1)
@@ -126,7 +128,7 @@ def main(minutes: float, seed: int) -> int:
     random.seed(seed)  # from which the faults take their hosts
     with TemporaryDirectory(dir="/tmp") as folder, cluster(Path(folder) / "lan") as made:
         made.up()
-        calm = Sweeping(made, Path(folder) / "calm", "calm", TRIALS)
+        calm = Sweeping(made, Path(folder) / "calm", "calm", TRIALS, PACE)
         calm.launch()
         calm.finish()
         undisturbed, end = calm.account(), time.monotonic() + 60 * minutes

@@ -13,7 +13,9 @@ from cluster.cluster import ROLES
 from cluster.hosts import Host, wait
 from cluster.sweeping import Sweeping
 
-CUT_SECONDS, AWAY_SECONDS, FULL_SECONDS = 30, 60, 20
+CUT_SECONDS, AWAY_SECONDS, FULL_SECONDS = 16, 25, 8
+"""Longer than Ray takes to miss a host (see MISSED_SOON), than several tries to reach MLflow, and
+than the time between two deliveries."""
 SPOOL_KIB = 4096
 
 
@@ -79,7 +81,8 @@ def fill_the_spool(sweep: Sweeping) -> None:
     """Leave no room on the spool's disk for a while; see :func:`small_spool`."""
     head = sweep.cluster.head
     head.ssh("cat /dev/zero >~/gatelab/spool/other", check=False)
-    wait(lambda: "no room on the disk" in sweep.log(), FULL_SECONDS, "the driver's warning")
+    warned = "no room on the disk"
+    wait(lambda: warned in sweep.log(), 60, "the driver's warning", every=0.5)
     time.sleep(FULL_SECONDS)
     head.ssh("rm ~/gatelab/spool/other")
 
@@ -94,7 +97,9 @@ def small_spool(head: Host) -> None:
 
 def add_a_node(sweep: Sweeping) -> None:
     """Have one more host join, which does its part."""
-    host = sweep.cluster.add()
+    cluster = sweep.cluster
+    host = cluster.add()
+    assert cluster.nodes() == len(cluster.hosts) and host.address in cluster.file.read_text()
     wait(lambda: host.find(ROLES["trial"]), 60, "a trial on the new node")
 
 
@@ -103,14 +108,12 @@ def _worker(sweep: Sweeping) -> Host:
 
 
 Fault = Callable[[Sweeping], None]
-FAULTS: tuple[Fault, ...] = (
-    kill_a_trial,
-    kill_a_raylet,
-    cut_a_link,
-    kill_the_driver,
-    stop_the_cluster,
-    take_mlflow_away,
-    restart_postgresql,
-    fill_the_spool,
-    add_a_node,
+GROUPS: tuple[tuple[Fault, ...], ...] = (
+    (stop_the_cluster, add_a_node),
+    (kill_the_driver, kill_a_trial, fill_the_spool),
+    (cut_a_link, take_mlflow_away),
+    (kill_a_raylet, restart_postgresql),
 )
+"""Those that one sweep can survive one after another, each leaving no trace of what another may
+have lost: a resume, which reads everything again, comes first; then workers; then the record."""
+FAULTS = tuple(fault for group in GROUPS for fault in group)

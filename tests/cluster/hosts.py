@@ -204,8 +204,8 @@ class Host:
         shutil.rmtree(self.disk, ignore_errors=True)
 
 
-def wait(done: Callable[[], object], seconds: float, what: str) -> None:
-    """Wait until something is so.
+def wait(done: Callable[[], object], seconds: float, what: str, every: float = 0.1) -> None:
+    """Wait until something is so; asked ``every`` so many seconds, more where asking costs more.
 
     Raises:
         TimeoutError: If it is not within so many seconds.
@@ -214,4 +214,4 @@ def wait(done: Callable[[], object], seconds: float, what: str) -> None:
     while not done():
         if time.monotonic() > end:
             raise TimeoutError(f"{what}: not within {seconds} s")
-        time.sleep(0.1)
+        time.sleep(every)

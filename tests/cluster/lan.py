@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from cluster.hosts import NETWORK, PATH, Host, run
 
+NUMBERS = itertools.count(1)
+"""Of the networks of this process."""
 NEEDED = {"ip": "iproute2", "ss": "iproute2", "sshd": "openssh-server", "ssh": "openssh-client"}
 """Commands of the hosts, and Debian's packages that have them."""
 CLONE_NEWNET = 0x40000000
@@ -49,7 +52,7 @@ class Lan:
         check_machine()
         _clear_away()
         self.folder, self.hosts = folder, list[Host]()
-        self.namespace = f"gatelab{os.getpid()}"
+        self.namespace = f"gatelab{os.getpid()}-{next(NUMBERS)}"
         self.address = f"{NETWORK}.1"
         folder.mkdir(parents=True, exist_ok=True)
         run("ip", "netns", "add", self.namespace)
@@ -115,4 +118,4 @@ def _clear_away() -> None:
         name = line.split()[0]
         owner = re.match(r"gatelab(\d+)", name)
         if owner and not Path(f"/proc/{owner[1]}").exists():
-            run("ip", "netns", "del", name)
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)  # or another has

@@ -18,21 +18,25 @@ GATES = '''
 import time
 from gatelab.gates import SoftmaxGate, TopKGate, register_gate
 
+SECONDS = {seconds}
+
 @register_gate("soft")
 class Soft(SoftmaxGate):
     """A gate that takes its time, but no CPU's."""
     def forward(self, x):
-        time.sleep(0.1)
+        time.sleep(SECONDS)
         return super().forward(x)
 
 @register_gate("top")
 class Top(TopKGate):
     """As above."""
     def forward(self, x):
-        time.sleep(0.1)
+        time.sleep(SECONDS)
         return super().forward(x)
 '''
-TRIALS, SEEDS = 20, 2
+BRISK, SLOW = 0.02, 0.2
+"""Seconds of a gate's call: what a sweep learns does not depend on them, how long it takes does."""
+TRIALS, SEEDS = 12, 2
 """Of each of the two gates, unless told otherwise."""
 SPEC = """
 name: {name}
@@ -111,11 +115,13 @@ def _differences(what: str, mine: Counter[Any], theirs: Counter[Any]) -> list[st
 class Sweeping:
     """A sweep of two gates on a cluster, driven from a folder of the user's machine."""
 
-    def __init__(self, cluster: Cluster, folder: Path, name: str, trials: int = TRIALS) -> None:
-        """Write what is launched."""
+    def __init__(
+        self, cluster: Cluster, folder: Path, name: str, trials: int = TRIALS, pace: float = SLOW
+    ) -> None:
+        """Write what is launched; with the pace SLOW a trial takes seven seconds."""
         self.cluster, self.folder, self.name = cluster, folder, name
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "slow_gates.py").write_text(GATES)
+        (folder / "slow_gates.py").write_text(GATES.format(seconds=pace))
         (folder / f"{name}.yaml").write_text(SPEC.format(name=name, trials=trials, seeds=SEEDS))
 
     def gatelab(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -130,9 +136,10 @@ class Sweeping:
         assert not check or not result.returncode, result.stdout + result.stderr
         return result
 
-    def launch(self) -> None:
-        """Launch, and leave it alone."""
-        self.gatelab("launch", f"{self.name}.yaml")
+    def launch(self, *options: str) -> str:
+        """Launch, and leave it alone unless an option says otherwise; return what is said."""
+        result = self.gatelab("launch", f"{self.name}.yaml", *options)
+        return result.stdout + result.stderr
 
     def resume(self) -> None:
         """Resume, as soon as the cluster has seen that no driver runs."""
@@ -146,15 +153,16 @@ class Sweeping:
 
     def wait_for(self, count: int) -> None:
         """Wait until so many trials have ended."""
-        wait(lambda: self.ended() >= count, 180, f"{count} ended trials of {self.name}")
+        wait(lambda: self.ended() >= count, 180, f"{count} ended trials of {self.name}", every=0.5)
 
     def finish(self) -> None:
         """Wait for the end, which must be a good one."""
         self.gatelab("logs", self.name, "--follow")
 
     def log(self) -> str:
-        """Return what the newest driver has said."""
-        return self.gatelab("logs", self.name).stdout
+        """Return what its drivers have said, as Ray keeps it on the head."""
+        logs = f"cat /tmp/ray/session_latest/logs/job-driver-{self.name}-*.log"
+        return self.cluster.head.ssh(logs).stdout
 
     def account(self) -> Account:
         """Read MLflow's database."""
@@ -186,14 +194,17 @@ class Sweeping:
         )
 
     def left_behind(self) -> list[str]:
-        """Return what a sweep that has ended still occupies: processes, shares of CPUs."""
-        used = self.cluster.head.ssh(". ~/.gatelab/env; timeout 30 ray status").stdout
-        shares = [line.strip() for line in used.splitlines() if line.strip().endswith(" CPU")]
-        busy = [line for line in shares if not line.startswith("0.0/")]
+        """Return what a sweep that has ended still occupies: processes, or else shares of CPUs."""
         roles = (ROLES["driver"], ROLES["trial"])
-        return busy + [
+        processes = [
             f"{host.name}: {process.command}"
             for host in self.cluster.hosts
             for role in roles
             for process in host.find(role)
         ]
+        return processes or self._busy()
+
+    def _busy(self) -> list[str]:
+        used = self.cluster.head.ssh(". ~/.gatelab/env; timeout 30 ray status").stdout
+        shares = [line.strip() for line in used.splitlines() if line.strip().endswith(" CPU")]
+        return [line for line in shares if not line.startswith("0.0/")]

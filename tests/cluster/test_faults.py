@@ -7,21 +7,47 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cluster import Cluster
-from cluster.faults import FAULTS, Fault, small_spool
-from cluster.hosts import wait
+from cluster.cluster import ROLES, Cluster
+from cluster.faults import GROUPS, Fault, small_spool
+from cluster.hosts import Host, wait
 from cluster.sweeping import SEEDS, TRIALS, Account, Sweeping
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 
-@pytest.fixture(scope="module")
-def undisturbed(site: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Account:
-    site.mend()
-    sweep = Sweeping(site, tmp_path_factory.mktemp("undisturbed"), "undisturbed")
+def names(group: tuple[Fault, ...]) -> str:
+    return "-".join(fault.__name__ for fault in group)
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=names)
+def test_nothing_is_lost(
+    group: tuple[Fault, ...], running: Cluster, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    small_spool(running.head)
+    sweep = Sweeping(running, tmp_path, names(group).replace("_", "-"))
     sweep.launch()
-    sweep.finish()
-    return sweep.account()
+    sweep.wait_for(4)
+    try:
+        for fault in group:
+            sweep.wait_for(sweep.ended() + 1)
+            assert sweep.ended() < 2 * TRIALS, "it is hit in the middle"
+            fault(sweep)
+        sweep.finish()
+        wait(lambda: not sweep.left_behind(), 60, f"an end of {sweep.left_behind()}", every=0.5)
+        undisturbed: Account = request.getfixturevalue("undisturbed")
+        assert not sweep.account().differences(undisturbed)
+        running.wait_for_nodes(len(running.hosts))  # what was killed or cut off is back
+    finally:
+        for host in running.hosts[3:]:
+            remove(running, host)
+
+
+def remove(running: Cluster, host: Host) -> None:
+    """Have a host leave again, which the others do not mind."""
+    running.remove(host)
+    running.wait_for_nodes(3)
+    assert host.address not in running.file.read_text()
+    assert all(host.find(ROLES["raylet"]) for host in running.hosts)
 
 
 def test_an_undisturbed_sweep_is_whole(undisturbed: Account) -> None:
@@ -34,22 +60,3 @@ def test_an_undisturbed_sweep_is_whole(undisturbed: Account) -> None:
     assert len(trials) == 2 * TRIALS and {epochs[name] for name in trials} == {9}
     rates = {undisturbed.params[name]["optimizer.learning_rate"] for name in trials}
     assert len(rates) > TRIALS / 2, "the trials differ"
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_nothing_is_lost(
-    fault: Fault, running: Cluster, undisturbed: Account, tmp_path: Path
-) -> None:
-    small_spool(running.head)
-    sweep = Sweeping(running, tmp_path, fault.__name__.replace("_", "-"))
-    sweep.launch()
-    sweep.wait_for(4)
-    assert sweep.ended() < 2 * TRIALS, "it is hit in the middle"
-    try:
-        fault(sweep)
-        sweep.finish()
-        wait(lambda: not sweep.left_behind(), 60, f"an end of {sweep.left_behind()}")
-        assert not sweep.account().differences(undisturbed)
-    finally:
-        for host in running.hosts[3:]:
-            running.remove(host)

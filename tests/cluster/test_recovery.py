@@ -1,11 +1,11 @@
-"""What comes back by itself: killed services, hosts that were off, hosts that come and go."""
+"""What comes back by itself: killed services, hosts that were off."""
 
 from __future__ import annotations
 
 import pytest
 import requests
 
-from cluster.cluster import ROLES, Cluster
+from cluster.cluster import Cluster
 from cluster.hosts import wait
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
@@ -35,7 +35,9 @@ def test_killed_services_come_back(running: Cluster) -> None:
     for role in ("postgres", "mlflow", "proxy", "gcs"):
         running.kill(running.head, role)
     running.kill(running.hosts[1], "raylet")
-    wait(lambda: knows_experiment(running, "before-the-crash"), 120, "MLflow with its database")
+    wait(
+        lambda: knows_experiment(running, "before-the-crash"), 120, "MLflow with its database", 0.5
+    )
     running.wait_for_nodes(3)
 
 
@@ -52,15 +54,6 @@ def test_a_head_that_was_off_is_the_head_again(running: Cluster) -> None:
     token, password = running.token, running.password
     running.head.stop()
     running.head.start()
-    wait(lambda: knows_experiment(running, "before-the-power-cut"), 120, "MLflow")
+    wait(lambda: knows_experiment(running, "before-the-power-cut"), 120, "MLflow", 0.5)
     running.wait_for_nodes(3)
     assert (running.token, running.password) == (token, password)
-
-
-def test_a_host_comes_and_goes(running: Cluster) -> None:
-    host = running.add()
-    assert running.nodes() == 4 and host.address in running.file.read_text()
-    running.remove(host)
-    running.wait_for_nodes(3)
-    assert host.address not in running.file.read_text()
-    assert all(host.find(ROLES["raylet"]) for host in running.hosts)
