@@ -37,7 +37,7 @@ def main() -> None:
 
 def _training(task: Task, gate: str, seeds: range | list[int]) -> Training:
     optimizer = {"name": "adam", "learning_rate": 1e-3, "weight_decay": 0.0}
-    configuration = Configuration({}, {"num_experts": 8}, optimizer)
+    configuration = Configuration.of({}, {"num_experts": 8}, optimizer)
     members = [Member(configuration, seed) for seed in seeds]
     return Training(task, gates.get(gate), members, Recipe(256, 100))
 

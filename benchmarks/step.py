@@ -95,7 +95,7 @@ def main() -> None:
 def _ours() -> Callable[[], None]:
     torch.manual_seed(0)
     optimizer = {"name": "adam", "learning_rate": 1e-4, "weight_decay": 0.0}
-    member = Member(Configuration(dict(GATE), {"num_experts": EXPERTS}, optimizer), 0)
+    member = Member(Configuration.of(dict(GATE), {"num_experts": EXPERTS}, optimizer), 0)
     training = Training(Ratings(), DSelectKGate, [member], Recipe(BATCH, 1))
     training.model.train()
     split = training._split("train")

@@ -87,7 +87,7 @@ def _plain(folder: Path, trials: int) -> float:
 
     def train(config: dict[str, Any]) -> None:
         options = {"name": "adam", "learning_rate": config["rate"], "weight_decay": 0.0}
-        member = Member(Configuration({}, {"num_experts": 8}, options), 0)
+        member = Member(Configuration.of({}, {"num_experts": 8}, options), 0)
         training = Training(
             SyntheticGroups(**TASK), gates.get("softmax"), [member], Recipe(64, EPOCHS)
         )

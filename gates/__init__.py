@@ -6,15 +6,7 @@ from gatelab.gates.comet import CometGate
 from gatelab.gates.dselect_k import DSelectKGate
 from gatelab.gates.entmax15 import Entmax15Gate
 from gatelab.gates.fixed import OneEachGate, RandomKGate, SingleGate, UniformGate
-from gatelab.gates.gate import (
-    Gate,
-    Routing,
-    check_k,
-    check_not_negative,
-    check_positive,
-    gates,
-    register_gate,
-)
+from gatelab.gates.gate import Gate, Routing, check_k, gates, register_gate
 from gatelab.gates.gumbel_softmax import GumbelSoftmaxGate
 from gatelab.gates.lapsum import LapSumGate
 from gatelab.gates.logits import Logits, for_each_row
@@ -26,6 +18,8 @@ from gatelab.gates.softmax import SoftmaxGate
 from gatelab.gates.sparsemax import SparsemaxGate
 from gatelab.gates.stack import Stack
 from gatelab.gates.top_k import TopKGate
+
+from gatelab.rules import check_not_negative, check_positive
 
 __all__ = [
     "BiasBalancedTopKGate",

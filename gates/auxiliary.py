@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from gatelab.gates.gate import Gate, Routing, check_not_negative
+from gatelab.gates.gate import Gate, Routing
 from torch import Tensor
+
+from gatelab.rules import check_not_negative
 
 AUXILIARY_WEIGHTS: Mapping[str, float] = {"balance_weight": 0.0, "z_weight": 0.0}
 """Hyperparameters that every gate has beside its own, with their defaults."""

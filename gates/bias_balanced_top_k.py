@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
-from gatelab.gates.gate import Gate, Routing, check_k, check_not_negative, register_gate
+from gatelab.gates.gate import Gate, Routing, check_k, register_gate
 from gatelab.gates.logits import Logits
 from optuna.distributions import FloatDistribution, IntDistribution
 from torch import Tensor
 from torch.nn.functional import logsigmoid
+
+from gatelab.rules import check_not_negative
 
 
 @register_gate("bias_balanced_top_k")

@@ -13,17 +13,12 @@ from gatelab.gates.binary_codes import (
     inverse,
     smooth_step,
 )
-from gatelab.gates.gate import (
-    Gate,
-    Routing,
-    check_k,
-    check_not_negative,
-    check_positive,
-    register_gate,
-)
+from gatelab.gates.gate import Gate, Routing, check_k, register_gate
 from gatelab.gates.logits import Logits, for_each_row
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import Tensor
+
+from gatelab.rules import check_not_negative, check_positive
 
 
 class Selection(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import torch
 from optuna.distributions import BaseDistribution
@@ -111,25 +111,3 @@ def check_k(k: int, num_experts: int) -> None:
     """
     if not isinstance(k, int) or not 1 <= k <= num_experts:
         raise ValueError(f"`1 <= k <= num_experts` must hold, but got ({k=}, {num_experts=}).")
-
-
-def check_positive(**values: Any) -> None:
-    """Check that each named value is a number above zero.
-
-    Raises:
-        ValueError: If one is not.
-    """
-    for name, value in values.items():
-        if not value > 0:
-            raise ValueError(f"`{name} > 0` must hold, but got ({name}={value!r}).")
-
-
-def check_not_negative(**values: Any) -> None:
-    """Check that each named value is a number of zero or more.
-
-    Raises:
-        ValueError: If one is not.
-    """
-    for name, value in values.items():
-        if not value >= 0:
-            raise ValueError(f"`{name} >= 0` must hold, but got ({name}={value!r}).")

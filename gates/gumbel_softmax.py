@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
-from gatelab.gates.gate import Gate, Routing, check_positive, register_gate
+from gatelab.gates.gate import Gate, Routing, register_gate
 from gatelab.gates.logits import Logits, for_each_row
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor
+
+from gatelab.rules import check_positive
 
 
 @register_gate("gumbel_softmax")

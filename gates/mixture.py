@@ -49,26 +49,6 @@ class Mixture(nn.Module):
             )
         return routing
 
-    def forward_sparse(self, features: Tensor, gate_input: Tensor) -> tuple[Tensor, Routing]:
-        """Do as :meth:`forward`, computing each expert only for examples that weigh it above 0.
-
-        For inference: which experts run depends on the data, so it cannot be vmapped.
-        """
-        routing = self._route(gate_input)
-        weights = routing.weights
-        mixed: Tensor | None = None
-        for expert, used in enumerate((weights > 0).any(0).unbind(-1)):
-            rows = used.nonzero().squeeze(-1)
-            if len(rows) == 0:
-                continue
-            part = self.experts.call_one(expert, features[rows])
-            if mixed is None:
-                mixed = part.new_zeros((*weights.shape[:2], part.shape[-1]))
-            mixed.index_add_(1, rows, weights[:, rows, expert, None] * part)
-        if mixed is None:  # no example uses any expert
-            mixed = torch.zeros_like(self.forward(features, gate_input)[0])
-        return mixed, routing
-
     def next_buffers(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
         """Return the gates' buffers after a step, by their name in this module.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
-from gatelab.gates.gate import Gate, Routing, check_k, check_not_negative, register_gate
+from gatelab.gates.gate import Gate, Routing, check_k, register_gate
 from gatelab.gates.logits import Logits
 from optuna.distributions import FloatDistribution, IntDistribution
 from torch import Tensor
 from torch.nn.functional import softplus
+
+from gatelab.rules import check_not_negative
 
 LEAST_DEVIATION = 1e-2
 """Of the noise, as in the authors' code: below it the load is no longer smooth."""

@@ -78,11 +78,18 @@ class Stack(nn.Module):
         """
         # Unbound once: the gradient of one index after another would be added up in full size.
         parts = {name: tensor.unbind(0) for name, tensor in self.tensors().items()}
-        results = [
-            self._call({name: part[i] for name, part in parts.items()}, x[i] if own else x)
-            for i in range(self.size)
-        ]
-        return tree_map(lambda *tensors: torch.stack(tensors), *results)
+        return in_turn(
+            lambda i: self._call({n: part[i] for n, part in parts.items()}, x[i] if own else x),
+            self.size,
+        )
+
+
+def in_turn(call: Callable[[int], Any], count: int) -> Any:
+    """Return the results of ``call(0)`` to ``call(count - 1)`` as vmap would: stacked in front."""
+    results = [call(index) for index in range(count)]
+    if count == 1:  # a view instead of a copy
+        return tree_map(lambda tensor: tensor.unsqueeze(0), results[0])
+    return tree_map(lambda *tensors: torch.stack(tensors), *results)
 
 
 def convolves(module: nn.Module) -> bool:

@@ -7,17 +7,17 @@ from functools import cache
 
 import numpy as np
 import torch
-from gatelab.tasks.layers import mlp_network, require_positive
+from gatelab.tasks.layers import mlp_network
+from gatelab.tasks.streams import stream
 from gatelab.tasks.task import Network, Split, SplitName, Target, Task, register_task
 from torch import Tensor, nn
+
+from gatelab.rules import check_counts, check_not_negative
 
 OFFSET = 2
 """How far the right image lies below and to the right of the left one, in pixels."""
 PIXEL_MEAN, PIXEL_STD = 6.25, 7.5
 """Of all pixels of the overlaid images, rounded; they are the same for every seed to 2%."""
-
-_STREAMS: Mapping[SplitName, int] = {"train": 1, "val": 2, "test": 3}
-"""The random stream of each split; stream 0 divides the sources."""
 
 
 @register_task("digits_pairs")
@@ -47,27 +47,22 @@ class DigitsPairs(Task):
         Raises:
             ValueError: If a number of rows is below 1 or the seed is below 0.
         """
-        require_positive(train_rows=train_rows, val_rows=val_rows, test_rows=test_rows)
-        if seed < 0:
-            raise ValueError(f"`seed >= 0` must hold, but got ({seed=}).")
+        check_counts(train_rows=train_rows, val_rows=val_rows, test_rows=test_rows)
+        check_not_negative(seed=seed)
         self.seed = seed
         self._rows: Mapping[SplitName, int] = {
             "train": train_rows,
             "val": val_rows,
             "test": test_rows,
         }
-        self._splits: dict[SplitName, Split] = {}
 
     def split(self, name: SplitName) -> Split:
         """Return inputs ``(rows, 10, 10)``, 0 to 32, and digits ``(rows, 2)``, all uint8."""
-        if name not in self._splits:
-            sources = self.sources(name)
-            stream = np.random.default_rng([_STREAMS[name], self.seed])
-            drawn = stream.integers(len(sources), size=(self._rows[name], 2))
-            pairs = sources[torch.from_numpy(drawn)]
-            images, digits = _digits()
-            self._splits[name] = Split(overlay(*images[pairs].unbind(1)), digits[pairs])
-        return self._splits[name]
+        sources = self.sources(name)
+        drawn = stream(name, self.seed).integers(len(sources), size=(self._rows[name], 2))
+        pairs = sources[torch.from_numpy(drawn)]
+        images, digits = _digits()
+        return Split(overlay(*images[pairs].unbind(1)), digits[pairs])
 
     def sources(self, name: SplitName) -> Tensor:
         """Return the rows of ``load_digits`` that a split's pairs are drawn from, int64, sorted.
@@ -75,12 +70,12 @@ class DigitsPairs(Task):
         Of each class, the train split has 4/6 and the others 1/6, within one image.
         """
         digits = _digits()[1].numpy()
-        stream = np.random.default_rng([0, self.seed])
+        common = stream("common", self.seed)
         parts = []
         for digit in range(10):
-            rows = stream.permutation(np.flatnonzero(digits == digit))
+            rows = common.permutation(np.flatnonzero(digits == digit))
             cuts = [round(len(rows) * 4 / 6), round(len(rows) * 5 / 6)]
-            parts.append(np.split(rows, cuts)[_STREAMS[name] - 1])
+            parts.append(dict(zip(self._rows, np.split(rows, cuts), strict=True))[name])
         return torch.from_numpy(np.sort(np.concatenate(parts)))
 
     def network(
@@ -121,8 +116,8 @@ class Standardise(nn.Module):
     """
 
     def forward(self, images: Tensor) -> Tensor:
-        """Turn ``(batch, 10, 10)`` uint8 into ``(batch, 100)`` float32."""
-        return (images.flatten(1).float() - PIXEL_MEAN) / PIXEL_STD
+        """Turn ``(batch, 10, 10)`` uint8 into ``(batch, 100)`` of torch's default precision."""
+        return (images.flatten(1).to(torch.get_default_dtype()) - PIXEL_MEAN) / PIXEL_STD
 
 
 def overlay(left: Tensor, right: Tensor) -> Tensor:

@@ -9,19 +9,10 @@ from gatelab.tasks.task import Network, Target
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gatelab.rules import check_counts
+
 CONVOLVED_FROM = 2**16
 """Weights of a linear layer from which a convolution is faster (docs/benchmarks.md)."""
-
-
-def require_positive(**values: int) -> None:
-    """Check options that count something.
-
-    Raises:
-        ValueError: If one of ``values`` is below 1; the message names it.
-    """
-    for name, value in values.items():
-        if value < 1:
-            raise ValueError(f"`{name} >= 1` must hold, but got ({name}={value!r}).")
 
 
 class Linear(nn.Linear):
@@ -45,6 +36,14 @@ class Linear(nn.Linear):
         pixels = x.unflatten(0, (1, -1, 1)).permute(0, 3, 1, 2)
         kernel = self.weight.unflatten(1, (-1, 1, 1))
         return F.conv2d(pixels, kernel, self.bias).permute(0, 2, 3, 1).flatten(0, 2)
+
+
+class DefaultPrecision(nn.Module):
+    """Turns numbers of any dtype into those of torch's default one, which layers are made of."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn ``x``, any shape; what has that dtype is returned as it is."""
+        return x.to(torch.get_default_dtype())
 
 
 class Dropout(nn.Module):
@@ -131,7 +130,7 @@ def mlp_network(
     Raises:
         ValueError: If a value is outside its range.
     """
-    require_positive(expert_width=expert_width, expert_depth=expert_depth, tower_width=tower_width)
+    check_counts(expert_width=expert_width, expert_depth=expert_depth, tower_width=tower_width)
     if not 0 <= dropout < 1:
         raise ValueError(f"`0 <= dropout < 1` must hold, but got ({dropout=}).")
 

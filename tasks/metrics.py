@@ -44,7 +44,7 @@ def _metric(
 
 def _accuracy(outputs: Tensor, target: Tensor) -> Tensor:
     if outputs.shape[1] == 1:
-        return classify.binary_accuracy(outputs[:, 0], target.long())
+        return classify.binary_accuracy(_positive(outputs), target.long())
     return classify.multiclass_accuracy(
         outputs, target.long(), num_classes=outputs.shape[1], average="micro"
     )
@@ -52,34 +52,43 @@ def _accuracy(outputs: Tensor, target: Tensor) -> Tensor:
 
 def _f1(outputs: Tensor, target: Tensor) -> Tensor:
     if outputs.shape[1] == 1:
-        return classify.binary_f1_score(outputs[:, 0], target.long())
+        return classify.binary_f1_score(_positive(outputs), target.long())
     return classify.multiclass_f1_score(
         outputs, target.long(), num_classes=outputs.shape[1], average="macro"
     )
 
 
+def _positive(outputs: Tensor) -> Tensor:
+    """Return 1 where a logit is positive; torchmetrics takes those in [0, 1] for chances."""
+    return (outputs[:, 0] > 0).long()
+
+
 def _auroc(outputs: Tensor, target: Tensor) -> Tensor:
     if target.min() == target.max():  # one class only: there is nothing to rank
         return torch.tensor(torch.nan)
-    return classify.binary_auroc(outputs[:, 0], target.long())
+    # Ranks for logits: torchmetrics takes the sigmoid, in which large ones are all the same.
+    ranks = outputs[:, 0].unique(return_inverse=True)[1].double()
+    return classify.binary_auroc(ranks / ranks.max().clamp_min(1), target.long())
 
 
 def _r2(outputs: Tensor, target: Tensor) -> Tensor:
+    """Return 1 - residuals / total, in float64; torchmetrics calls sums of squares below 1e-4 0."""
     if target.min() == target.max():  # no variance to explain
         return torch.tensor(torch.nan)
-    return regress.r2_score(outputs[:, 0], target.float())
+    found, wanted = outputs[:, 0].double(), target.double()
+    return 1 - (wanted - found).square().sum() / (wanted - wanted.mean()).square().sum()
 
 
 def _mse(outputs: Tensor, target: Tensor) -> Tensor:
-    return regress.mean_squared_error(outputs[:, 0], target.float())
+    return regress.mean_squared_error(outputs[:, 0], target.to(outputs.dtype))
 
 
 def _rmse(outputs: Tensor, target: Tensor) -> Tensor:
-    return regress.mean_squared_error(outputs[:, 0], target.float(), squared=False)
+    return regress.mean_squared_error(outputs[:, 0], target.to(outputs.dtype), squared=False)
 
 
 def _mae(outputs: Tensor, target: Tensor) -> Tensor:
-    return regress.mean_absolute_error(outputs[:, 0], target.float())
+    return regress.mean_absolute_error(outputs[:, 0], target.to(outputs.dtype))
 
 
 _CLASSES: set[Kind] = {"binary", "multiclass"}

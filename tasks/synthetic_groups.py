@@ -9,9 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from gatelab.tasks.layers import mlp_network, require_positive
+from gatelab.tasks.layers import DefaultPrecision, mlp_network
+from gatelab.tasks.streams import stream
 from gatelab.tasks.task import Network, Split, SplitName, Target, Task, Truth, register_task
-from torch import nn
+
+from gatelab.rules import check_counts, check_not_negative
 
 Array = npt.NDArray[np.float64]
 
@@ -19,9 +21,6 @@ REFERENCE_ROWS = 8192
 """The sample on which the teachers are made orthogonal."""
 SPARE_UNITS = 32
 """A teacher's hidden units beyond those that orthogonality takes up."""
-
-_STREAMS: Mapping[SplitName, int] = {"train": 1, "val": 2, "test": 3}
-"""The random stream of each split; stream 0 makes the teachers."""
 
 
 class Teacher(NamedTuple):
@@ -100,14 +99,13 @@ class SyntheticGroups(Task):
                 "`1 <= num_groups <= num_targets` must hold, "
                 f"but got ({num_groups=}, {num_targets=})."
             )
-        require_positive(experts_per_group=experts_per_group, in_features=in_features)
-        require_positive(train_rows=train_rows, val_rows=val_rows, test_rows=test_rows)
+        check_counts(experts_per_group=experts_per_group, in_features=in_features)
+        check_counts(train_rows=train_rows, val_rows=val_rows, test_rows=test_rows)
         if not 0 <= noise < float("inf"):
             raise ValueError(f"`0 <= noise < inf` must hold, but got ({noise=}).")
         if not 0 <= correlation <= 1:
             raise ValueError(f"`0 <= correlation <= 1` must hold, but got ({correlation=}).")
-        if seed < 0:
-            raise ValueError(f"`seed >= 0` must hold, but got ({seed=}).")
+        check_not_negative(seed=seed)
         self.in_features, self.noise, self.correlation = in_features, noise, correlation
         self.experts_per_group, self.seed = experts_per_group, seed
         self.targets = tuple(Target(f"t{i:03}", "regression") for i in range(num_targets))
@@ -117,20 +115,17 @@ class SyntheticGroups(Task):
             "val": val_rows,
             "test": test_rows,
         }
-        self._splits: dict[SplitName, Split] = {}
 
     def split(self, name: SplitName) -> Split:
         """Return inputs ``(rows, in_features)`` and targets ``(rows, targets)``, all float32."""
-        if name not in self._splits:
-            stream = np.random.default_rng([_STREAMS[name], self.seed])
-            inputs = stream.standard_normal((self._rows[name], self.in_features))
-            signals = self.signals(inputs)
-            targets = signals + self.noise * stream.standard_normal(signals.shape)
-            self._splits[name] = Split(
-                torch.from_numpy(inputs.astype(np.float32)),
-                torch.from_numpy(targets.astype(np.float32)),
-            )
-        return self._splits[name]
+        own = stream(name, self.seed)
+        inputs = own.standard_normal((self._rows[name], self.in_features))
+        signals = self.signals(inputs)
+        targets = signals + self.noise * own.standard_normal(signals.shape)
+        return Split(
+            torch.from_numpy(inputs.astype(np.float32)),
+            torch.from_numpy(targets.astype(np.float32)),
+        )
 
     def signals(self, inputs: Array) -> Array:
         """Return the targets ``(rows, targets)`` without noise for ``(rows, in_features)``."""
@@ -162,7 +157,7 @@ class SyntheticGroups(Task):
             ValueError: If a value is outside its range.
         """
         return mlp_network(
-            nn.Identity,
+            DefaultPrecision,
             self.in_features,
             expert_width=expert_width,
             expert_depth=expert_depth,
@@ -173,15 +168,15 @@ class SyntheticGroups(Task):
     @cached_property
     def _planted(self) -> tuple[list[Teacher], list[Array]]:
         """The teachers, and each target's weights ``(experts_per_group, outputs)`` of its own."""
-        stream = np.random.default_rng([0, self.seed])
+        common = stream("common", self.seed)
         sizes = np.bincount(self.truth.groups)
         outputs = -(-(1 + sizes.max()) // self.experts_per_group)  # room for u and every v
         num_experts = len(sizes) * self.experts_per_group
-        teachers = _uncorrelated_teachers(stream, num_experts, self.in_features, int(outputs))
+        teachers = _uncorrelated_teachers(common, num_experts, self.in_features, int(outputs))
         mixings: list[Array] = []
         for size in sizes:
             shape = (self.experts_per_group, int(outputs))
-            mixings.extend(_mixings(stream, shape, int(size), self.correlation))
+            mixings.extend(_mixings(common, shape, int(size), self.correlation))
         return teachers, mixings
 
 
@@ -195,23 +190,23 @@ def _plant(num_targets: int, num_groups: int, experts_per_group: int) -> Truth:
 
 
 def _uncorrelated_teachers(
-    stream: np.random.Generator, num_experts: int, in_features: int, outputs: int
+    drawn: np.random.Generator, num_experts: int, in_features: int, outputs: int
 ) -> list[Teacher]:
     """Make teachers one by one, each with outer weights that avoid all earlier outputs.
 
     So each stays a network of its own; to whiten all outputs together would mix the experts.
     """
-    x = stream.standard_normal((REFERENCE_ROWS, in_features))
+    x = drawn.standard_normal((REFERENCE_ROWS, in_features))
     hidden = num_experts * outputs + SPARE_UNITS
     teachers: list[Teacher] = []
     earlier = np.empty((len(x), 0))
     for _ in range(num_experts):
-        inner = stream.standard_normal((in_features, hidden)) / np.sqrt(in_features)
-        bias = 0.5 * stream.standard_normal(hidden)
+        inner = drawn.standard_normal((in_features, hidden)) / np.sqrt(in_features)
+        bias = 0.5 * drawn.standard_normal(hidden)
         units = np.tanh(x @ inner + bias)
         covariance = (units - units.mean(0)).T @ earlier / len(x)
         avoided = np.linalg.qr(covariance)[0]
-        outer = stream.standard_normal((hidden, outputs))
+        outer = drawn.standard_normal((hidden, outputs))
         outer -= avoided @ (avoided.T @ outer)
         outer = _whiten(units, outer)
         teachers.append(Teacher(inner, bias, outer, (units @ outer).mean(0)))
@@ -226,12 +221,12 @@ def _whiten(units: Array, outer: Array) -> Array:
 
 
 def _mixings(
-    stream: np.random.Generator, shape: tuple[int, int], size: int, correlation: float
+    drawn: np.random.Generator, shape: tuple[int, int], size: int, correlation: float
 ) -> list[Array]:
     """Draw the weights of one group's targets, each of ``shape`` and of length 1."""
-    common = stream.standard_normal(shape)
+    common = drawn.standard_normal(shape)
     common /= np.linalg.norm(common, axis=1, keepdims=True)
-    directions = np.column_stack([common.ravel(), stream.standard_normal((common.size, size))])
+    directions = np.column_stack([common.ravel(), drawn.standard_normal((common.size, size))])
     basis, triangle = np.linalg.qr(directions)
     basis *= np.sign(triangle.diagonal())  # which sign comes out is up to the LAPACK at hand
     own = np.sqrt(1 - correlation) * basis[:, 1:]

@@ -83,8 +83,15 @@ class Task:
     truth: Truth | None = None
 
     def split(self, name: SplitName) -> Split:
-        """Return one part of the data."""
+        """Make one part of the data; who needs it asks :meth:`data`, which keeps it."""
         raise NotImplementedError
+
+    def data(self, name: SplitName) -> Split:
+        """Return one part of the data, made when it is first asked for."""
+        made: dict[SplitName, Split] = self.__dict__.setdefault("_made", {})
+        if name not in made:
+            made[name] = self.split(name)
+        return made[name]
 
     def network(self) -> Network:
         """Return the factories; a subclass's keyword arguments are the model's hyperparameters."""

@@ -277,6 +277,23 @@ def test_from_launch_to_the_end(cluster: Head, laptop: Path, tmp_path: Path) -> 
     check_no_secret_in_files(cluster)
 
 
+@pytest.mark.slow
+def test_modules_of_our_folders_names_are_shipped(cluster: Head, tmp_path: Path) -> None:
+    """A gate in the user's `tasks.py`, which imports their `registry.py`; neither is ours there."""
+    module = MODULE.replace("remote_helper", "registry").replace('("remote")', '("taken")')
+    (tmp_path / "tasks.py").write_text(module)
+    (tmp_path / "registry.py").write_text("PAUSE = 0\n")
+    write_spec(tmp_path, "taken")
+    spec = tmp_path / "taken.yaml"
+    spec.write_text(spec.read_text().replace("remote_gate:remote", "tasks:taken"))
+    code, output, errors = run(cluster, tmp_path, "launch", "taken.yaml", "--follow")
+    assert (code, errors) == (0, "")
+    shipped = [line.partition(",")[0] for line in output.splitlines() if "Ships" in line]
+    assert shipped == ["Ships taken.yaml", "Ships registry.py", "Ships tasks.py"]
+    record = read_sweep(default_uri(cluster.folder), "taken", trials=True)
+    assert [run.end for run in record.of("search")] == ["finished"] * 6
+
+
 def check_complete(cluster: Head, name: str) -> None:
     """Check that nothing was lost, and nothing done twice."""
     uri = default_uri(cluster.folder)

@@ -23,6 +23,7 @@ from gatelab.sweeps.cluster.node_checks import (
     check_versions,
 )
 from gatelab.sweeps.cluster.sizing import Needs
+from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 
@@ -150,10 +151,10 @@ def test_a_cluster_that_is_well(cluster: Two, tmp_path: Path) -> None:
     }
     assert checks[1].found == "nodes: 2, CPUs: 3, GPUs: 1"
     assert not list(tmp_path.iterdir()), "and nothing is left"
-    check_cluster(spec(), str(storage))
+    check_cluster(spec(), make_task(spec()), str(storage))
     assert not list(tmp_path.iterdir())
     storage.mkdir(parents=True)
-    check_cluster(spec(), str(storage))
+    check_cluster(spec(), make_task(spec()), str(storage))
     assert storage.is_dir(), "what was there stays"
 
 
@@ -169,7 +170,7 @@ def test_versions_that_differ(cluster: Two, monkeypatch: pytest.MonkeyPatch) -> 
     assert f"4.0.0 on node {cluster.odd_name}" in line
     assert line.endswith("; install the versions of one constraints.txt everywhere.")
     with pytest.raises(SpecError, match="optuna is"):
-        check_cluster(spec(), "/proc/never/looked/at")
+        check_cluster(spec(), make_task(spec()), "/proc/never/looked/at")
 
 
 def test_versions_of_the_machine_that_launches(cluster: Two) -> None:
@@ -190,7 +191,7 @@ def test_data_that_a_node_lacks(cluster: Two, tmp_path: Path) -> None:
         "put the same files in the same place on every node."
     )
     with pytest.raises(SpecError, match="^task: node .*no file"):
-        check_cluster(spec(), str(tmp_path / "storage"))
+        check_cluster(spec(), make_task(spec()), str(tmp_path / "storage"))
     assert not list(tmp_path.iterdir())
 
 
@@ -232,7 +233,7 @@ def test_more_than_a_node_has(cluster: Two) -> None:
     assert told(cpus=2, gpus=1) == "no node has (cpus=2, gpus=1); lower one."
     assert check_resources(found(), Needs(cpus=1, gpus=0.5)).ok
     with pytest.raises(SpecError, match="^resources.gpus: `gpus <= 1`"):
-        check_cluster(spec(resources={"gpus": 2}), "/proc/never/looked/at")
+        check_cluster(spec(resources={"gpus": 2}), make_task(spec()), "/proc/never/looked/at")
 
 
 def test_storage_of_each_nodes_own(cluster: Two) -> None:

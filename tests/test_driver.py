@@ -127,6 +127,6 @@ def test_states_of_a_job_that_goes_on_stay(tmp_path: Path) -> None:
 def test_a_step_ends_after_its_seconds(seconds: float, epochs: int) -> None:
     task = SyntheticGroups(num_targets=2, train_rows=64, val_rows=32, test_rows=32)
     optimizer = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
-    member = Member(Configuration({}, {"num_experts": 4}, optimizer), 0)
+    member = Member(Configuration.of({}, {"num_experts": 4}, optimizer), 0)
     job = Job("search", "one", "softmax", (member,))
     assert Work(task, job, Recipe(64, 3), step_seconds=seconds).step().epoch == epochs

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import torch
 from gatelab.tasks import Target
-from gatelab.tasks.layers import CONVOLVED_FROM, Dropout, Linear, mlp, mlp_network, require_positive
+from gatelab.tasks.layers import CONVOLVED_FROM, Dropout, Linear, mlp, mlp_network
 from torch import nn
+
+from gatelab.rules import check_counts
 
 # Multiples of 1/256 and others: eight or four elements share a draw.
 SHARES = [1 / 256, 0.25, 0.5, 255 / 256, 0.1, 0.3, 0.999]
@@ -153,6 +155,6 @@ def test_network_range(name: str, value: float, rule: str) -> None:
 
 
 def test_the_first_count_that_is_none_is_named() -> None:
-    require_positive(rows=1, columns=1)
+    check_counts(rows=1, columns=1)
     with pytest.raises(ValueError, match=r"\(columns=0\)"):
-        require_positive(rows=1, columns=0)
+        check_counts(rows=1, columns=0)

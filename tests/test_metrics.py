@@ -36,6 +36,27 @@ def test_metric(name: str, outputs: torch.Tensor, target: torch.Tensor, expected
     assert METRICS[name].compute(outputs, target).item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "outputs", "target", "expected"),
+    [
+        # Logits that all lie in [0, 1] are logits still: each of these says 1.
+        ("accuracy", [0.2, 0.3, 0.4, 0.9], [1, 1, 0, 1], 3 / 4),
+        ("f1", [0.2, 0.3, 0.4, 0.9], [1, 1, 0, 1], 2 * 3 / (2 * 3 + 1)),
+        ("auroc", [0.2, 0.3, 0.4, 0.9], [1, 1, 0, 1], 1 / 3),
+        # Logits whose sigmoids are all 1 are ranked; of equal ones half counts.
+        ("auroc", [20, 30, 25, 40], [0, 1, 0, 1], 1.0),
+        ("auroc", [-200, -30, -25, -30], [0, 1, 0, 0], (1 + 0 + 1 / 2) / 3),
+        ("auroc", [3, 3, 3, 3], [0, 1, 0, 1], 0.5),
+        # Squares 4e-6, 4e-8 and 1e-6 of a total of 2e-6; and 1/4, 0 and 1/4 far from 0.
+        ("r2", [1e-3, 1.2e-3, 3e-3], [3e-3, 1e-3, 2e-3], 1 - 5.04 / 2),
+        ("r2", [10000, 10001, 10002.5], [10000.5, 10001, 10002], 1 - 0.5 / (7 / 6)),
+    ],
+)
+def test_by_hand(name: str, outputs: list[float], target: list[float], expected: float) -> None:
+    found = METRICS[name].compute(torch.tensor(outputs).float().unsqueeze(1), torch.tensor(target))
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_no_rows_give_nan(name: str) -> None:
     assert METRICS[name].compute(torch.zeros(0, 1), torch.zeros(0)).isnan()

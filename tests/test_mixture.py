@@ -76,44 +76,6 @@ def test_mixture_is_the_loop_with_its_gradients(gate: type[Gate], options: dict[
         torch.testing.assert_close(parameter.grad, loop, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("gate", "options"), GATES)
-def test_sparse_path_equals_the_dense_one(gate: type[Gate], options: dict[str, Any]) -> None:
-    torch.manual_seed(0)
-    mixture = Mixture([gate(6, 5, **options) for _ in range(2)], experts()).eval()
-    dense, routing = mixture(X, X)
-    sparse, same = mixture.forward_sparse(X, X)
-    close(sparse, dense)
-    assert torch.equal(routing.weights, same.weights)
-
-
-class Fixed(Gate):
-    """Uses expert 0 for rows whose first feature is positive, and none otherwise."""
-
-    def forward(self, x: Tensor) -> Routing:
-        weights = torch.zeros(x.shape[0], self.num_experts)
-        weights[:, 0] = (x[:, 0] > 0).float()
-        return Routing(weights, weights.new_zeros(()))
-
-
-def test_sparse_path_computes_needed_rows_only() -> None:
-    mixture = Mixture([Fixed(6, 5)], experts())
-    rows: list[tuple[int, int]] = []
-    call = mixture.experts.call_one
-
-    def counted(index: int, x: Tensor) -> Any:
-        rows.append((index, len(x)))
-        return call(index, x)
-
-    mixture.experts.call_one = counted  # type: ignore[method-assign]
-    mixed, _ = mixture.forward_sparse(X, X)
-    used = int((X[:, 0] > 0).sum())
-    assert rows == [(0, used)]
-    assert (mixed[0, X[:, 0] <= 0] == 0).all()
-    nothing, _ = mixture.forward_sparse(-X[X[:, 0] > 0].abs(), -X[X[:, 0] > 0].abs())
-    assert (nothing == 0).all()
-    assert nothing.shape == (1, used, 3)
-
-
 class Narrow(Gate):
     """Forgets an expert."""
 

@@ -198,7 +198,7 @@ def test_every_figure_and_table_is_a_file(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(frame, review.comparison.to_frame())
     tables = {name: pd.read_csv(tmp_path / "tables" / f"{name}.csv") for name in TABLES}
     assert {f"tables/{name}.csv" for name in TABLES} == {n for n in names if n.endswith(".csv")}
-    assert len(tables["pairs"]) == 3 and {"low", "p_t_holm", "smallest"} <= set(tables["pairs"])
+    assert len(tables["pairs"]) == 3 and {"low", "p_holm", "smallest"} <= set(tables["pairs"])
     assert tables["budgets"]["finished"].sum() == (review.trials["end"] == "finished").sum()
     assert len(tables["costs"]) == 3 * 3 * 5
     assert set(tables["selected"]["gate"]) == set(MADE)

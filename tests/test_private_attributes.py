@@ -21,7 +21,7 @@ from ray.job_config import JobConfig
 from ray.train._internal.storage import StorageContext
 from ray.tune.execution.tune_controller import TuneController
 
-from tests.test_boundaries import ROOT
+from tests.commands import ROOT
 
 USED = {
     "ray": {

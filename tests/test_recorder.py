@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -89,6 +90,18 @@ def test_everything_arrives(
     assert history(uri, run.run_id, "val/loss") == [(e, 1 / e) for e in range(1, 6)]
     assert next((tmp_path / "artifacts").rglob("note.txt")).read_text() == "hello"
     assert sweep_names(uri) == ["s"]
+
+
+def test_what_is_infinite_is_read_back_so(uri: str, tmp_path: Path) -> None:
+    """MLflow's databases hold the largest float in its place; one just below it stays a number."""
+    taken = recorder(tmp_path, uri)
+    start(taken, "s/a")
+    below = math.nextafter(sys.float_info.max, 0)
+    values = {"up": math.inf, "down": -math.inf, "below": below, "deep": -below}
+    taken.log_metrics("s/a", 1, values)
+    assert taken.close()
+    (run,) = read_sweep(uri, "s").runs
+    assert run.metrics == values
 
 
 def test_a_second_recorder_goes_on_in_the_same_runs(uri: str, tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from gatelab.sweeps.cluster.sizing import (
     job_bytes,
     needs,
 )
+from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec
+from gatelab.tasks.task import Task
 
 ROWS, FEATURES = 64, 32
 
@@ -31,6 +33,11 @@ def spec(**more: Any) -> Spec:
         **more,
     }
     return parse_spec(plain)
+
+
+def made(**more: Any) -> tuple[Spec, Task]:
+    found = spec(**more)
+    return found, make_task(found)
 
 
 def node(cpus: float, gpus: float = 0) -> Node:
@@ -49,15 +56,15 @@ def node(cpus: float, gpus: float = 0) -> Node:
     ],
 )
 def test_what_the_nodes_have_is_shared(nodes: list[Node], expected: Needs) -> None:
-    assert needs(spec(), nodes) == expected
+    assert needs(*made(), nodes) == expected
 
 
 def test_what_a_spec_says_stays() -> None:
     nodes = [node(4, 1)]
-    assert needs(spec(resources={"cpus": 3, "gpus": 1}), nodes) == Needs(3, 1)
-    assert needs(spec(resources={"gpus": 0}), nodes) == Needs(1, 0)
-    assert needs(spec(resources={"gpus": 0.5}), nodes) == Needs(1, 0.5)
-    assert needs(spec(resources={"cpus": 2}), nodes) == Needs(2, 1 / 8)
+    assert needs(*made(resources={"cpus": 3, "gpus": 1}), nodes) == Needs(3, 1)
+    assert needs(*made(resources={"gpus": 0}), nodes) == Needs(1, 0)
+    assert needs(*made(resources={"gpus": 0.5}), nodes) == Needs(1, 0.5)
+    assert needs(*made(resources={"cpus": 2}), nodes) == Needs(2, 1 / 8)
 
 
 def test_a_larger_job_gets_more_of_a_gpu() -> None:
@@ -67,7 +74,7 @@ def test_a_larger_job_gets_more_of_a_gpu() -> None:
 
 def own(**more: Any) -> int:
     """Return a job's bytes without those that every process takes."""
-    return job_bytes(spec(**more)) - CONTEXT_BYTES
+    return job_bytes(*made(**more)) - CONTEXT_BYTES
 
 
 def test_a_job_grows_with_what_it_holds() -> None:

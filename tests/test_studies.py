@@ -94,7 +94,7 @@ def test_it_draws_what_optunas_tpe_draws(tmp_path: Path) -> None:
         seed = int(np.random.SeedSequence([3, ask]).generate_state(1)[0])
         theirs.sampler = TPESampler(seed=seed)
         trial = theirs.ask(drawn)
-        assert chosen.flat() == trial.params
+        assert chosen.values == trial.params
         live.append((number, trial))
         if len(live) == 4:
             number, trial = live.pop(0)

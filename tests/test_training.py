@@ -29,7 +29,7 @@ def member(
     **model: Any,
 ) -> Member:
     optimizer = {"name": name, "learning_rate": learning_rate, "weight_decay": weight_decay}
-    configuration = Configuration(gate or {}, {"num_experts": 4, **model}, optimizer)
+    configuration = Configuration.of(gate or {}, {"num_experts": 4, **model}, optimizer)
     return Member(configuration, seed)
 
 

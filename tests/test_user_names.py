@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ray_heads import BIN
-from tests.test_boundaries import ROOT
+from tests.ray_heads import BIN, ROOT
 from tests.user_names import GATE, RAISING, SPEC, TRACE, traces, users_environment, write_files
 
 pytestmark = pytest.mark.slow

@@ -11,19 +11,29 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.test_boundaries import ROOT, files
+from tests.commands import ROOT
 from tests.user_names import SPEC, TRACE, traces, users_environment, write_packages
+
+SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+
+
+def modules() -> list[Path]:
+    """Return the files of the tree, each where it is installed."""
+    return [
+        Path(*package.split(".")) / path.relative_to(ROOT / folder)
+        for package, folder in SETUPTOOLS["package-dir"].items()
+        for path in (ROOT / folder).rglob("*.py")
+    ]
 
 
 def packages() -> set[str]:
     """Return the packages of the tree by the names under which they are imported."""
-    found = {path.parent.relative_to(ROOT) for path in files() if path.name == "__init__.py"}
-    return {"gatelab", *(".".join(("gatelab", *it.parts)) for it in found - {Path("gatelab")})}
+    return {".".join(path.parent.parts) for path in modules() if path.name == "__init__.py"}
 
 
 def test_pyproject_lists_the_packages_of_the_tree() -> None:
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    assert listed == sorted(packages())
+    assert SETUPTOOLS["packages"] == sorted(packages())
+    assert {path.parent for path in modules()} == {Path(*it.split(".")) for it in packages()}
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +60,11 @@ def pip(command: str, *arguments: str) -> None:
 def test_a_wheel_holds_gatelab_and_nothing_else(wheel: Path) -> None:
     names = set(ZipFile(wheel).namelist())
     assert {name.partition("/")[0] for name in names} == {"gatelab", "gatelab-0.1.0.dist-info"}
-    held = {name for name in names if name.startswith("gatelab/")}
-    assert {str(Path(name).parent).replace("/", ".") for name in held} == packages()
-    assert {name for name in held if not name.endswith(".py")} == {
+    assert {name for name in names if name.startswith("gatelab/")} == {
+        *map(str, modules()),
         "gatelab/py.typed",
         "gatelab/results/report/page.html.j2",
     }
-    assert len(held) == len(files()) + 2
 
 
 @pytest.mark.slow

@@ -112,19 +112,6 @@ def register_model(
         return Version(name, int(made.version), run_id, dict(tags))
 
 
-def versions(uri: str, name: str) -> list[Version]:
-    """Return all versions of a registered model, the oldest first; none if there is no such.
-
-    Raises:
-        StoreUnavailable: If the store cannot be used.
-    """
-    client = open_client(uri)
-    with store_errors(uri):
-        found = client.search_model_versions(f"name = '{name}'")
-        made = [Version(v.name, int(v.version), v.run_id or "", dict(v.tags)) for v in found]
-    return sorted(made, key=lambda version: version.version)
-
-
 def _log(
     client: MlflowClient, run_id: str, folder: Path, name: str, tags: Mapping[str, str]
 ) -> LoggedModel:

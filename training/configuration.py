@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """The hyperparameters of one model."""
+    """The hyperparameters of one model, by the dotted names under which they are recorded."""
 
-    gate: dict[str, Any]
-    model: dict[str, Any]
-    """``num_experts`` and the network's."""
-    optimizer: dict[str, Any]
-    """``name``, ``learning_rate``, ``weight_decay``."""
+    values: Mapping[str, Any]
+    """``gate.k``, ``model.num_experts``, ``optimizer.learning_rate`` and so on."""
 
-    def flat(self) -> dict[str, Any]:
-        """Return all of them by dotted name: ``gate.k``, ``optimizer.learning_rate``."""
-        return {
-            f"{part}.{name}": value
-            for part in ("gate", "model", "optimizer")
-            for name, value in getattr(self, part).items()
-        }
+    @classmethod
+    def of(
+        cls, gate: Mapping[str, Any], model: Mapping[str, Any], optimizer: Mapping[str, Any]
+    ) -> Configuration:
+        """Return the configuration of these parts, which have the names of the properties."""
+        parts = {"gate": gate, "model": model, "optimizer": optimizer}
+        return cls({f"{part}.{name}": v for part, of in parts.items() for name, v in of.items()})
+
+    @property
+    def gate(self) -> dict[str, Any]:
+        """The gate's own."""
+        return self._part("gate.")
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """``num_experts`` and the network's."""
+        return self._part("model.")
+
+    @property
+    def optimizer(self) -> dict[str, Any]:
+        """``name``, ``learning_rate``, ``weight_decay``."""
+        return self._part("optimizer.")
+
+    def _part(self, start: str) -> dict[str, Any]:
+        found = self.values.items()
+        return {name.removeprefix(start): v for name, v in found if name.startswith(start)}
 
     def structure(self) -> Hashable:
         """Return what two models must share to be stacked: all but a gate's real values."""

@@ -40,7 +40,7 @@ class Job:
     def from_plain(cls, plain: Mapping[str, Any]) -> Job:
         """Return the job that :meth:`to_plain` was called on."""
         members = tuple(
-            Member(Configuration(**member["configuration"]), member["seed"])
+            Member(Configuration(member["configuration"]["values"]), member["seed"])
             for member in plain["members"]
         )
         return cls(**{**plain, "members": members, "rungs": tuple(plain["rungs"])})

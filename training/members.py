@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from gatelab.gates.stack import convolves
+from gatelab.gates.stack import convolves, in_turn
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 Tensors = dict[str, Tensor]
 
@@ -95,14 +94,13 @@ class Members:
         own: Sequence[Tensor | None],
         shared: Sequence[Tensor | None],
     ) -> Any:
-        results = []
-        for member, row in enumerate(self.flat.unbind(0)):
-            tensors = self._tensors(member, row)
+        rows = self.flat.unbind(0)  # once: see Stack
+
+        def call(member: int) -> Any:
             mine = [a if a is None else a[member] for a in own]
-            results.append(function(tensors, *mine, *shared))
-        if len(results) == 1:
-            return tree_map(lambda tensor: tensor.unsqueeze(0), results[0])
-        return tree_map(lambda *tensors: torch.stack(tensors), *results)
+            return function(self._tensors(member, rows[member]), *mine, *shared)
+
+        return in_turn(call, len(self))
 
     def unflatten(self, row: Tensor) -> Tensors:
         """Return the dense parameters by name, as views of one row ``(parameters,)``."""

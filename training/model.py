@@ -82,12 +82,6 @@ class Model(nn.Module):
             buffers = {f"mixture.{name}": tensor for name, tensor in after.items()}
         return Output(self._towers(mixed), routing, buffers)
 
-    def forward_sparse(self, inputs: Tensor) -> Output:
-        """Compute the same, running each expert only for the examples that need it."""
-        features = self.bottom(inputs)
-        mixed, routing = self.mixture.forward_sparse(features, self.gate_input(features))
-        return Output(self._towers(mixed), routing, {})
-
     def _towers(self, mixed: Tensor) -> tuple[Tensor, ...]:
         if len(self.groups) == 1:
             return (self.towers[0](mixed, own=True),)

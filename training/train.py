@@ -211,7 +211,7 @@ class Training:
     def _split(self, name: SplitName) -> Split:
         """Return a split on the device, made when it is first asked for."""
         if name not in self._splits:
-            inputs, targets, mask = self.task.split(name)
+            inputs, targets, mask = self.task.data(name)
             if mask is not None:
                 # NaN marks what is unknown in many data sets: it is no class, and its gradient
                 # would stay NaN when multiplied by 0.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ class Work:
         scores |= gate_scores(self.task, self.k, evaluation)
         before = self.before.get(member)
         if before is not None:
-            steps = -(-len(self.task.split("train").inputs) // self.recipe.batch_size)
+            steps = -(-len(self.task.data("train").inputs) // self.recipe.batch_size)
             scores |= stability_scores(before.numpy(), evaluation.weights.numpy(), steps)
         self.before[member] = evaluation.weights
         self._settle(member, scores.get("gate/at_most_k"))
@@ -144,7 +144,7 @@ class Work:
     def _target_scores(
         self, evaluation: Evaluation, name: SplitName
     ) -> dict[str, dict[str, float]]:
-        return target_scores(self.task, self.metrics, evaluation, self.task.split(name))
+        return target_scores(self.task, self.metrics, evaluation, self.task.data(name))
 
     def _endings(self) -> list[Ending]:
         """Score every member at its best weights; the test split is made here or never."""
@@ -197,7 +197,7 @@ class Work:
         member = self.job.members[best]
         model = {
             "gate": self.job.gate,
-            "configuration": asdict(member.configuration),
+            "configuration": dict(member.configuration.values),
             "seed": member.seed,
             "state": self.training.best[best],
         }

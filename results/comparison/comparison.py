@@ -162,7 +162,12 @@ def compare_runs(*records: SweepRecord) -> Comparison:
         for gate in gates
         if (found := values[gate].get(metric))
     ]
-    tests = [test for metric in metrics for test in _tests(metric, values)]
+    tests = [
+        test
+        for metric in metrics
+        if metric.startswith("test/")
+        for test in paired_tests(metric, {g: v[metric] for g, v in values.items() if metric in v})
+    ]
     budgets = [budget(record, gate, label) for label, (record, gate) in gates.items()]
     sweeps = [_conditions(record) for record in records]
     return Comparison(
@@ -191,20 +196,25 @@ def _values(runs: Sequence[RunRecord]) -> dict[str, dict[str, float]]:
     return values
 
 
-def _tests(metric: str, values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Test]:
-    if not metric.startswith("test/"):
-        return []
+def paired_tests(metric: str, values: Mapping[str, Mapping[str, float]]) -> list[Test]:
+    """Return the test of every pair of gates on a metric, given by gate and seed."""
     found = []
-    for first, second in combinations((g for g, metrics in values.items() if metric in metrics), 2):
-        ours, theirs = values[first][metric], values[second][metric]
-        seeds = [seed for seed in ours if seed in theirs]
-        result = paired_t([ours[s] for s in seeds], [theirs[s] for s in seeds])
-        found.append((first, second, len(seeds), result))
+    for first, second in combinations(values, 2):
+        ours, theirs = common(values[first], values[second])
+        found.append((first, second, len(ours), paired_t(ours, theirs)))
     corrected = holm([result.p for *_, result in found])
     return [
         Test(metric, first, second, n, *result, p_holm)
         for (first, second, n, result), p_holm in zip(found, corrected, strict=True)
     ]
+
+
+def common(
+    first: Mapping[str, float], second: Mapping[str, float]
+) -> tuple[list[float], list[float]]:
+    """Return the values of two gates on the seeds that both have."""
+    seeds = [seed for seed in first if seed in second]
+    return [first[seed] for seed in seeds], [second[seed] for seed in seeds]
 
 
 _PARTS = (Metrics.TEST_LOSS, "test/mean/", "test/", "gate/", "time/", "model/")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 
-from gatelab.results.comparison import Comparison
+from gatelab.results.comparison.comparison import Comparison, Test, common, paired_tests
 from gatelab.results.comparison.statistics import (
     Array,
     bca_interval,
     differences,
     holm,
     mean_interval,
-    paired_t,
     sign_flips,
     smallest_effect,
     welch,
@@ -29,32 +28,22 @@ SeedValues = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two gates on one metric; p-values are two-sided but Welch's, NaN where there is no test."""
+class Pair(Test):
+    """Two gates on one metric, in all that can be said of them; NaN where there is no test."""
 
-    metric: str
-    first: str
-    second: str
-    n: int
-    """Seeds that both have."""
-    difference: float
-    """The mean of first - second over those seeds."""
-    low: float
-    """Of its 95% interval (BCa bootstrap), as ``high``."""
-    high: float
+    bca_low: float
+    """Of the difference's 95% interval by the BCa bootstrap, as ``bca_high``."""
+    bca_high: float
     smallest: float
     """The true difference that the t-test would show in 4 of 5 repetitions."""
     better: str
     """The gate with the better mean over all its seeds; empty if neither."""
     p_welch: float
     """One-sided, that the better gate is better; not paired, not corrected."""
-    p_t: float
-    """Of the paired t-test, which decides."""
     p_wilcoxon: float
     p_permutation: float
-    p_t_holm: float = math.nan
-    """Corrected for all pairs, as the other two."""
     p_wilcoxon_holm: float = math.nan
+    """Corrected for all pairs, as the other."""
     p_permutation_holm: float = math.nan
 
 
@@ -66,10 +55,8 @@ def pairwise(comparison: Comparison, metric: str) -> list[Pair]:
     """
     check_metric(comparison, metric)
     values = _by_gate(comparison, metric)
-    tests = testable(comparison, metric)
-    return _corrected(
-        [_pair(metric, (a, values[a]), (b, values[b]), tests) for a, b in combinations(values, 2)]
-    )
+    count = testable(comparison, metric)
+    return _corrected([_pair(test, values, count) for test in paired_tests(metric, values)])
 
 
 def check_metric(comparison: Comparison, metric: str) -> None:
@@ -103,49 +90,34 @@ def _by_gate(comparison: Comparison, metric: str) -> dict[str, SeedValues]:
     return {score.gate: score.values for score in comparison.scores if score.metric == metric}
 
 
-def _pair(
-    metric: str, first: tuple[str, SeedValues], second: tuple[str, SeedValues], tests: int
-) -> Pair:
-    ours, theirs = _common(first[1], second[1])
-    apart = differences(ours, theirs)
-    better, p_welch = _welch(metric, first, second)
+def _pair(test: Test, values: Mapping[str, SeedValues], tests: int) -> Pair:
+    first, second = values[test.first], values[test.second]
+    apart = _apart(first, second)
+    better, p_welch = _welch(test.metric, (test.first, first), (test.second, second))
+    interval = bca_interval(apart)
     return Pair(
-        metric,
-        first[0],
-        second[0],
-        len(apart),
-        *bca_interval(apart),
+        **asdict(test),
+        bca_low=interval.low,
+        bca_high=interval.high,
         smallest=_smallest(apart, tests),
         better=better,
         p_welch=p_welch,
-        p_t=paired_t(ours, theirs).p,
         p_wilcoxon=wilcoxon(apart),
         p_permutation=sign_flips(apart),
     )
 
 
 def _corrected(pairs: Sequence[Pair]) -> list[Pair]:
-    columns = [
-        holm(p)
-        for p in (
-            [pair.p_t for pair in pairs],
-            [pair.p_wilcoxon for pair in pairs],
-            [pair.p_permutation for pair in pairs],
-        )
-    ]
+    ranks = holm([pair.p_wilcoxon for pair in pairs])
+    flips = holm([pair.p_permutation for pair in pairs])
     return [
-        replace(pair, p_t_holm=t, p_wilcoxon_holm=ranks, p_permutation_holm=flips)
-        for pair, t, ranks, flips in zip(pairs, *columns, strict=True)
+        replace(pair, p_wilcoxon_holm=by_ranks, p_permutation_holm=by_flips)
+        for pair, by_ranks, by_flips in zip(pairs, ranks, flips, strict=True)
     ]
-
-
-def _common(first: SeedValues, second: SeedValues) -> tuple[list[float], list[float]]:
-    seeds = [seed for seed in first if seed in second]
-    return [first[seed] for seed in seeds], [second[seed] for seed in seeds]
 
 
 def _apart(first: SeedValues, second: SeedValues) -> Array:
-    return differences(*_common(first, second))
+    return differences(*common(first, second))
 
 
 def _smallest(apart: Array, tests: int) -> float:

@@ -82,11 +82,11 @@ def pair_grid(comparison: Comparison, metric: str, pairs: Sequence[Pair]) -> Gri
 
 
 def _pair_row(pair: Pair) -> list[str]:
-    tests = (pair.p_t_holm, pair.p_wilcoxon_holm, pair.p_permutation_holm, pair.p_welch)
+    tests = (pair.p_holm, pair.p_wilcoxon_holm, pair.p_permutation_holm, pair.p_welch)
     return [
         f"{pair.first} - {pair.second}",
         _short(pair.difference)
-        + ("" if math.isnan(pair.low) else f" ({pair.low:.3g} to {pair.high:.3g})"),
+        + ("" if math.isnan(pair.bca_low) else f" ({pair.bca_low:.3g} to {pair.bca_high:.3g})"),
         *map(p_value, tests),
         _short(pair.smallest),
     ]

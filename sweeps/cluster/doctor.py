@@ -21,16 +21,19 @@ from gatelab.sweeps.cluster.node_checks import (
 from gatelab.sweeps.cluster.nodes import Node, join, nodes, on_cluster
 from gatelab.sweeps.cluster.shipping import launched_from
 from gatelab.sweeps.cluster.sizing import Needs, needs
+from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tasks.task import Task
 from gatelab.tracking.mlflow_check import check_store
 from gatelab.tracking.store_errors import StoreUnavailable, masked
 
 
-def check_cluster(spec: Spec, storage: str, code: Path | None = None) -> Needs:
+def check_cluster(spec: Spec, task: Task, storage: str, code: Path | None = None) -> Needs:
     """Join the cluster, and check what must hold there for a sweep; nothing stays written.
 
     Args:
         spec: The sweep's.
+        task: Its task.
         storage: The place of :class:`gatelab.sweeps.cluster.storage.Storage`.
         code: The working directory of all workers, where a job has not set it.
 
@@ -45,13 +48,13 @@ def check_cluster(spec: Spec, storage: str, code: Path | None = None) -> Needs:
     except ClusterError as error:
         raise SpecError("", "", str(error)) from error
     found = nodes()
-    job = needs(spec, _known(found))
+    job = needs(spec, task, _known(found))
     for check in _needed(found, spec, job, storage):
         _insist(check)
     return job
 
 
-def check_machine(spec: Spec, storage: str) -> Needs:
+def check_machine(spec: Spec, task: Task, storage: str) -> Needs:
     """Start Ray on this machine, and check that a job of a sweep fits, and finds the storage.
 
     Returns:
@@ -62,7 +65,7 @@ def check_machine(spec: Spec, storage: str) -> Needs:
     """
     join()
     found = nodes()
-    job = needs(spec, found)
+    job = needs(spec, task, found)
     _insist(check_resources(found, job))
     if "://" in storage:  # a folder of this machine is there, or made
         _insist(check_storage(found, storage))
@@ -104,7 +107,7 @@ def examine(spec: Spec | None, storage: str, uri: str) -> Iterator[NodeCheck]:
     yield check_gpus(found)
     yield check_plug_ins(found)
     if spec is not None:
-        yield check_resources(_known(found), needs(spec, _known(found)))
+        yield check_resources(_known(found), needs(spec, make_task(spec), _known(found)))
         yield check_names(found, spec)
         yield check_same_data(found, spec)
     yield check_storage(found, storage)

@@ -74,7 +74,7 @@ def join(code: Path | None = None) -> None:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 runtime_env={"working_dir": str(code)} if code else None,
-                job_config=None if code else _without_folder(),  # type: ignore[arg-type]
+                job_config=JobConfig() if code else _without_folder(),
             )
     except (AuthenticationError, OSError, RuntimeError, ValueError) as error:
         raise ClusterError(_why_not_joined(address, error)) from error

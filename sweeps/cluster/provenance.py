@@ -55,7 +55,7 @@ def fingerprint(task: Task) -> str:
     """
     digest = hashlib.sha256()
     for name in ("train", "val"):
-        for tensor in task.split(name):
+        for tensor in task.data(name):
             if tensor is not None:
                 digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
                 digest.update(tensor.contiguous().numpy().data)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from gatelab.gates.gate import gates
-from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.space import configuration, space
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
@@ -39,7 +38,7 @@ class Needs:
     """A fraction shares a GPU."""
 
 
-def needs(spec: Spec, nodes: Sequence[Node]) -> Needs:
+def needs(spec: Spec, task: Task, nodes: Sequence[Node]) -> Needs:
     """Return what the spec gives a job; what it leaves open follows from the nodes that there are.
 
     A job gets a CPU, and where there are GPUs the smallest share of one that holds it. Then as
@@ -48,7 +47,7 @@ def needs(spec: Spec, nodes: Sequence[Node]) -> Needs:
     cpus, gpus = spec.resources.cpus, spec.resources.gpus
     with_gpus = [node for node in nodes if node.gpus]
     if gpus is None:
-        gpus = gpu_share(job_bytes(spec)) if with_gpus else 0.0
+        gpus = gpu_share(job_bytes(spec, task)) if with_gpus else 0.0
     if cpus is None:
         cpus = _cpu_share(with_gpus if gpus else nodes, gpus)
     return Needs(cpus, gpus)
@@ -67,14 +66,13 @@ def _cpu_share(nodes: Sequence[Node], gpus: float) -> float:
     return min(1.0, math.floor(100 * least) / 100)
 
 
-def job_bytes(spec: Spec) -> int:
+def job_bytes(spec: Spec, task: Task) -> int:
     """Return about how much memory of a GPU the largest job of a sweep takes, in bytes.
 
     The largest is an evaluation, whose seeds train together. One forward pass on this machine's
     CPU shows what it keeps for the backward pass; as much again is taken as passing.
     """
-    task = make_task(spec)
-    data = sum(_nbytes(task.split("train"))) + sum(_nbytes(task.split("val")))
+    data = sum(_nbytes(task.data("train"))) + sum(_nbytes(task.data("val")))
     member = max(_member_bytes(spec, label, task) for label in spec.gates)
     return CONTEXT_BYTES + data + max(1, spec.evaluation.seeds) * member
 
@@ -93,7 +91,7 @@ def _member_bytes(spec: Spec, label: str, task: Task) -> int:
         kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    inputs = task.split("train")[0][: spec.training.batch_size]
+    inputs = task.data("train")[0][: spec.training.batch_size]
     with torch.random.fork_rng([]), saved_tensors_hooks(keep, lambda tensor: tensor):
         output = model(inputs)  # kept alive, so that no address is used twice
     del output

@@ -19,6 +19,7 @@ from gatelab.sweeps.search.studies import Study, open_studies
 from gatelab.sweeps.spec.check import check_data, make_task
 from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tasks.task import Task
 from gatelab.tracking.mlflow_read import sweep_names
 from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.recorder import Recorder
@@ -71,14 +72,15 @@ def launch(
     folder = Path(folder)
     uri = uri or default_uri(folder)
     _check_name(spec.name, folder, uri)
+    task = make_task(spec)
     try:
-        check_data(spec.task.name, make_task(spec))
+        check_data(spec.task.name, task)
     except ValueError as error:
         raise SpecError("spec", "task", str(error)) from error
-    job = _check_nodes(spec, storage or str(folder.resolve()))
+    job = _check_nodes(spec, task, storage or str(folder.resolve()))
     home = Home.make(folder, spec, uri, storage)
     keep_code(home.path)
-    return _run(spec, home, job, console or Console(quiet=True))
+    return _run(spec, task, home, job, console or Console(quiet=True))
 
 
 def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = None) -> Comparison:
@@ -97,11 +99,12 @@ def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = 
         raise SpecError("", "", f"sweep {name!r} is {found}: {instead}.")
     code = use_code(home.path)
     spec = home.spec
-    job = _check_nodes(spec, home.storage.place, code)
-    return _run(spec, home, job, console or Console(quiet=True))
+    task = make_task(spec)
+    job = _check_nodes(spec, task, home.storage.place, code)
+    return _run(spec, task, home, job, console or Console(quiet=True))
 
 
-def _check_nodes(spec: Spec, storage: str, code: Path | None = None) -> Needs:
+def _check_nodes(spec: Spec, task: Task, storage: str, code: Path | None = None) -> Needs:
     """Check that the sweep can run where it is to run; return what a job occupies there."""
     from gatelab.sweeps.cluster.doctor import (  # here: Ray takes a second to import
         check_cluster,
@@ -110,8 +113,8 @@ def _check_nodes(spec: Spec, storage: str, code: Path | None = None) -> Needs:
     from gatelab.sweeps.cluster.nodes import on_cluster
 
     if on_cluster():
-        return check_cluster(spec, storage, code)
-    return check_machine(spec, storage)
+        return check_cluster(spec, task, storage, code)
+    return check_machine(spec, task, storage)
 
 
 def _check_name(name: str, folder: Path, uri: str) -> None:
@@ -125,7 +128,7 @@ def _check_name(name: str, folder: Path, uri: str) -> None:
         )
 
 
-def _run(spec: Spec, home: Home, job: Needs, console: Console) -> Comparison:
+def _run(spec: Spec, task: Task, home: Home, job: Needs, console: Console) -> Comparison:
     """Run what is left of a sweep, then compare."""
     with home.locked():
         where = f"{spec.name}: {UNDER_WAY}, in {home.path}"
@@ -138,18 +141,19 @@ def _run(spec: Spec, home: Home, job: Needs, console: Console) -> Comparison:
             artifacts=home.folder / "artifacts" if home.uri.startswith("sqlite:") else None,
         )
         try:
-            _work(spec, home, job, recorder, console)
+            _work(spec, task, home, job, recorder, console)
             return _compare(spec, home, recorder)
         finally:
             recorder.close()
 
 
-def _work(spec: Spec, home: Home, job: Needs, recorder: Recorder, console: Console) -> None:
+def _work(
+    spec: Spec, task: Task, home: Home, job: Needs, recorder: Recorder, console: Console
+) -> None:
     """Search and evaluate."""
     from gatelab.sweeps.driver.ray_jobs import run_jobs  # here: Ray takes a second to import
 
-    task = make_task(spec)
-    studies = _studies(spec, home)
+    studies = _studies(spec, task, home)
     record = Record(recorder, spec, task, studies, home)
     halving = spec.search.early_stopping
     plan = Plan(
@@ -172,8 +176,7 @@ def _work(spec: Spec, home: Home, job: Needs, recorder: Recorder, console: Conso
     home.storage.remove(STATES)
 
 
-def _studies(spec: Spec, home: Home) -> dict[str, Study]:
-    task = make_task(spec)
+def _studies(spec: Spec, task: Task, home: Home) -> dict[str, Study]:
     halving = spec.search.early_stopping
     return open_studies(
         home.path / "studies.journal",

@@ -100,7 +100,7 @@ class Record:
                 parent=f"{self.spec.name}/{job.label}",
                 name=f"{job.label}-{what}-{number:03}",
                 tags=tags,
-                params={"gate": job.gate, **member.configuration.flat()},
+                params={"gate": job.gate, **member.configuration.values},
             )
 
     def progressed(self, job: Job, step: Step) -> None:
@@ -138,7 +138,7 @@ class Record:
     def _selected(self, job: Job, endings: Sequence[Ending]) -> None:
         """Record with the gate what was evaluated: hyperparameters, means over seeds, the model."""
         identity = f"{self.spec.name}/{job.label}"
-        self.recorder.log_params(identity, job.members[0].configuration.flat())
+        self.recorder.log_params(identity, job.members[0].configuration.values)
         seeds = [m.seed for m, e in zip(job.members, endings, strict=True) if e.weights]
         endings = [ending for ending in endings if ending.weights]
         if not endings:

@@ -94,7 +94,7 @@ def save_tried(selected: Selected, dense: bool, folder: Path, tags: Mapping[str,
     Raises:
         ValueError: If the model cannot be traced, or gives other outputs then.
     """
-    rows = selected.task.split("val").inputs[:CHECKED_ROWS]
+    rows = selected.task.data("val").inputs[:CHECKED_ROWS]
     model = selected.model.eval()
     with torch.no_grad():
         expected = torch.cat(model.split_groups(model(rows).groups), dim=1)

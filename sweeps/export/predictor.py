@@ -64,7 +64,7 @@ class Predictor(nn.Module):
         return torch.einsum("tbn,nbd->tbd", weights, torch.stack(parts))
 
     def _mix_selected(self, features: Tensor, weights: Tensor) -> Tensor:
-        """Do as ``Mixture.forward_sparse``, without a branch that the data decide."""
+        """Do the same, computing each expert only for the examples that weigh it above 0."""
         mixed: Tensor | None = None
         for expert, used in enumerate((weights > 0).any(0).unbind(-1)):
             rows = used.nonzero().squeeze(-1)

@@ -17,6 +17,7 @@ from gatelab.tasks.task import Task, tasks
 from gatelab.tracking.mlflow_read import read_artifact
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Artifacts, Metrics
+from gatelab.training.configuration import Configuration
 from gatelab.training.model import Model
 from torch import Tensor
 
@@ -133,11 +134,11 @@ def _task(record: SweepRecord) -> Task:
 
 def _restored(where: str, task: Task, saved: Mapping[str, Any]) -> Model:
     """Make a model as its configuration says, and fill in its tensors."""
-    chosen = saved["configuration"]
+    chosen = Configuration(saved["configuration"])
     try:
         with torch.random.fork_rng([]):
             torch.manual_seed(saved["seed"])
-            model = Model(task, gates.get(saved["gate"]), chosen["gate"], chosen["model"])
+            model = Model(task, gates.get(saved["gate"]), chosen.gate, chosen.model)
         _fill(model, saved["state"])
     except (ValueError, TypeError) as error:
         raise ValueError(f"{where} cannot be made here: {error}") from error

@@ -161,7 +161,7 @@ def check_data(name: str, task: Task) -> None:
     """
     parts: tuple[SplitName, ...] = ("train", "val")
     for part in parts:
-        split = task.split(part)
+        split = task.data(part)
         where = f"task {name!r}, {part} split"
         rows, columns = len(split.inputs), len(task.targets)
         for what, tensor in (("targets", split.targets), ("mask", split.mask)):

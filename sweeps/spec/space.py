@@ -117,11 +117,7 @@ def _cropped(name: str, distribution: BaseDistribution, num_experts: int) -> Bas
 
 def configuration(space: SearchSpace, sampled: Mapping[str, Any]) -> Configuration:
     """Return the configuration with what was drawn, by dotted name, beside what is fixed."""
-    parts: dict[str, dict[str, Any]] = {"gate": {}, "model": {}, "optimizer": {}}
-    for name, value in {**space.fixed, **sampled}.items():
-        part, _, key = name.partition(".")
-        parts[part][key] = value
-    return Configuration(**parts)
+    return Configuration({**space.fixed, **sampled})
 
 
 def _ends(distribution: BaseDistribution) -> list[Any]:

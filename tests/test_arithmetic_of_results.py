@@ -1,0 +1,232 @@
+"""A comparison in numbers worked out by hand: differences, pairs, leaders, summaries, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from gatelab.results.comparison import (
+    Comparison,
+    compare_runs,
+    has_direction,
+    inference,
+    lower_is_better,
+)
+from gatelab.results.comparison.best_trials import Better, best_trials
+from gatelab.results.comparison.inference import pairwise, smallest_difference
+from gatelab.results.comparison.ranking import rank_gates
+from gatelab.results.comparison.statistics import differences, smallest_effect
+from gatelab.results.comparison.tables import number
+from gatelab.results.comparison.verdict import sentences
+from gatelab.results.costs import costs
+from gatelab.results.figures import courses, selection
+from gatelab.results.report.page_grids import cost_grids
+from gatelab.results.review import read_review
+from gatelab.tracking.runs import RunRecord, SweepRecord
+
+LOSS = "test/loss"
+
+
+def run(stage: str, gate: str, metrics: Mapping[str, float], **tags: str) -> RunRecord:
+    found = {"stage": stage, "gate": gate, "task": "t", "end": "finished", **tags}
+    return RunRecord("id", "name", "FINISHED", {}, metrics, found)
+
+
+def compared(losses: Mapping[str, Mapping[int, float]], metric: str = LOSS) -> Comparison:
+    """Compare gates by their values on seeds."""
+    runs = [
+        run("evaluate", gate, {metric: value}, seed=str(seed))
+        for gate, values in losses.items()
+        for seed, value in values.items()
+    ]
+    return compare_runs(SweepRecord("s", tuple(runs)))
+
+
+def test_single_precision_is_taken_out_of_each_difference() -> None:
+    """Of values up to 2,000 a millionth is 0.002: less than that is none, more is left alone.
+
+    The unit is of the largest value on either side and of either sign.
+    """
+    theirs = [1.0, 1000.0, 3.0]
+    ours = [1.0015, 2000.0, 3.5]
+    for sign in (1, -1):
+        first, second = [sign * x for x in ours], [sign * x for x in theirs]
+        assert differences(first, second).tolist() == [0, sign * 1000, sign * 0.5]
+        assert differences(second, first).tolist() == [0, sign * -1000, sign * -0.5]
+    apart = differences([1.0025, 2000.0, 3.5], theirs).tolist()
+    assert apart == pytest.approx([0.0025, 1000, 0.5])
+    small = differences([1e-9, 3e-9], [2e-9, 5e-9]).tolist()
+    assert small == pytest.approx([-1e-9, -2e-9]), "small values have small units"
+
+
+def test_means_within_single_precision_lead_together() -> None:
+    near, far = 0.5 * (1 + 8e-7), 0.5 * (1 + 2e-6)
+    assert compared({"a": {0: near}, "b": {0: 0.5}, "c": {0: far}}).leaders(LOSS) == ["a", "b"]
+    higher = compared({"a": {0: near}, "b": {0: 0.5}, "c": {0: far}}, "test/mean/r2")
+    assert higher.leaders("test/mean/r2") == ["c"], "and b and c are not within it of each other"
+
+
+@pytest.mark.parametrize("metric", ["test/loss", "val/t/mse", "test/mean/mae", "test/t/rmse"])
+def test_less_is_better(metric: str) -> None:
+    assert lower_is_better(metric) and has_direction(metric)
+
+
+@pytest.mark.parametrize("metric", ["test/mean/r2", "val/t/accuracy", "test/t/f1", "test/t/auroc"])
+def test_more_is_better(metric: str) -> None:
+    assert not lower_is_better(metric) and has_direction(metric)
+
+
+def test_pairs_with_one_seed_in_common_are_not_tested_and_not_corrected_for() -> None:
+    """a and b have three seeds in common, a and c two, b and c one: two tests, not three.
+
+    Of a - b = -1, -2, -6: mean -3, deviation sqrt(7); of a - c = -4 and -6: sqrt(2).
+    """
+    comparison = compared(
+        {
+            "a": {0: 1.0, 1: 2.0, 2: 3.0, 3: 3.0},
+            "b": {0: 2.0, 1: 4.0, 2: 9.0},
+            "c": {2: 7.0, 3: 9.0},
+        }
+    )
+    assert inference.testable(comparison, LOSS) == 2
+    least = smallest_difference(comparison, LOSS, "a", "b")
+    assert least == pytest.approx(7**0.5 * smallest_effect(3, 2))
+    assert least > 1.1 * 7**0.5 * smallest_effect(3, 1)
+    pairs = {(p.first, p.second): p for p in pairwise(comparison, LOSS)}
+    assert pairs["a", "b"].difference == pytest.approx(-3)
+    assert (pairs["a", "c"].n, pairs["a", "c"].smallest) == (
+        2,
+        pytest.approx(2**0.5 * smallest_effect(2, 2)),
+    )
+    # -3 / sqrt(7 / 3) = -1.964 with 2 degrees of freedom: p = 1 - t / sqrt(2 + t^2).
+    t = 3 / (7 / 3) ** 0.5
+    p_ab = 1 - t / (2 + t * t) ** 0.5
+    # -5 / (sqrt(2) / sqrt(2)) = -5 with 1: p = 1 - 2 / pi atan(t).
+    p_ac = 1 - 2 / np.pi * np.arctan(5)
+    assert (pairs["a", "b"].p_t, pairs["a", "c"].p_t) == pytest.approx((p_ab, p_ac))
+    assert pairs["a", "c"].p_t_holm == pytest.approx(2 * p_ac)
+    assert pairs["a", "b"].p_t_holm == pytest.approx(max(p_ab, 2 * p_ac))
+    tests = {(t.first, t.second): t for t in comparison.tests}
+    assert tests["a", "c"].p_holm == pytest.approx(2 * p_ac)
+    assert (tests["b", "c"].n, tests["b", "c"].difference) == (1, 2)
+
+
+def test_a_p_value_of_the_level_itself_is_not_significant() -> None:
+    comparison = compared({"a": {0: 1.0, 1: 2.0}, "b": {0: 3.0, 1: 5.0}})
+    (test,) = comparison.tests
+    assert [replace(test, p_holm=p).significant for p in (0.0499, 0.05)] == [True, False]
+    assert [Better("a", "b", p).significant for p in (0.0499, 0.05)] == [True, False]
+
+
+def test_the_better_gate_is_so_over_all_its_seeds() -> None:
+    """On the seeds in common a is lower by 1, over all of its own it is higher by 2."""
+    comparison = compared({"a": {0: 1.0, 1: 2.0, 2: 9.0}, "b": {0: 2.0, 1: 3.0}})
+    (pair,) = pairwise(comparison, LOSS)
+    assert (pair.n, pair.difference, pair.better) == (2, -1, "b")
+
+
+def test_seeds_too_few_for_ranks_and_signs() -> None:
+    """Of 2 seeds their smallest p is 2 / 2^2; three times that is no more than 1."""
+    comparison = compared({g: {0: i + 1.0, 1: i + 2.5 * i} for i, g in enumerate("abc")})
+    assert "(their smallest p is 0.5, 1 corrected for 3 pairs)" in sentences(comparison)[-1]
+
+
+@pytest.mark.parametrize(
+    ("half", "text"),
+    [
+        (50, "12 ± 50"),
+        (5, "12.3 ± 5.0"),
+        (0.5, "12.35 ± 0.50"),
+        (0.05, "12.346 ± 0.050"),
+        (0.0005, "12.346 ± 0.001"),
+        (0, "12.35"),
+        (np.nan, "12.35"),
+    ],
+)
+def test_a_mean_has_the_digits_that_its_interval_leaves(half: float, text: str) -> None:
+    assert number(12.3456, half) == text
+
+
+@pytest.mark.parametrize(("trials", "best"), [(29, 1), (31, 2), (69, 3), (71, 4)])
+def test_best_trials_are_the_nearest_number_to_a_twentieth(trials: int, best: int) -> None:
+    """1.45, 1.55, 3.45 and 3.55 of the losses 1, 2, 3 and so on; one of three was pruned."""
+    runs = [
+        run("search", "a", {"val/loss": float(i)}, end="pruned" if i % 3 == 0 else "finished")
+        for i in range(1, trials + 1)
+    ]
+    (summary,) = best_trials([SweepRecord("s", tuple(runs))]).summaries
+    finished = [1, 2, 4, 5][:best]
+    assert (summary.trials, summary.values) == (trials, tuple(map(float, finished)))
+    assert summary.mean == pytest.approx(sum(finished) / best)
+    if best == 3:  # 1, 2 and 4: deviations -4/3, -1/3 and 5/3
+        assert summary.error == pytest.approx(((16 + 1 + 25) / 9 / 2 / 3) ** 0.5)
+
+
+def test_three_gates_on_four_tasks() -> None:
+    """Friedman's chi2 = 12 N / (k (k + 1)) sum (R - (k + 1) / 2)^2; of 2 degrees p = e^(-chi2 / 2).
+
+    Three gates in the same order on four tasks: 12 x 4 / 12 x (1 + 0 + 1) = 8.
+    """
+    ranking = rank_gates({f"t{i}": {"a": 1.0, "b": 2.0, "c": 3.0} for i in range(4)}, LOSS)
+    assert ranking.friedman == pytest.approx(np.exp(-4))
+    apart = {(p.first, p.second): p.difference for p in ranking.pairs}
+    assert apart == {("a", "b"): -1, ("a", "c"): -2, ("b", "c"): -1}
+    assert [(p.first, p.second) for p in ranking.significant] == [("a", "c")]
+
+
+WEIGHTS = [  # gate, seed, target, group, expert, weight, load
+    *[("a", "0", "x", None, e, w, u) for e, (w, u) in enumerate([(0.5, 1.0), (0.5, 0.6), (0, 0)])],
+    *[("a", "0", "y", None, e, w, u) for e, (w, u) in enumerate([(0, 0), (0.96, 1), (0.04, 0.2)])],
+    *[("a", "1", "x", None, e, w, u) for e, (w, u) in enumerate([(0, 0), (0, 0), (1, 0.4)])],
+    *[("a", "1", "y", None, e, w, u) for e, (w, u) in enumerate([(0, 0), (0, 0), (1, 1.0)])],
+]
+
+
+def test_overlap_and_load_are_means_over_seeds() -> None:
+    """Of the first seed x relies on 0 and 1, y on 1 alone, for 4% is too little: 1 of 2 experts.
+
+    Of the second seed both rely on 2. Means over targets of the loads are 0.5, 0.8 and 0.1, and
+    then 0, 0 and 0.7, each from the highest on.
+    """
+    columns = ["gate", "seed", "target", "group", "expert", "weight", "load"]
+    table = pd.DataFrame(WEIGHTS, columns=columns)
+    drawn, loads = selection.overlap(table, ["a"]), selection.load_curves(table, ["a"])
+    assert drawn is not None and loads is not None
+    overlap = np.asarray(drawn.axes[0].images[0].get_array())
+    np.testing.assert_allclose(overlap, [[1, (1 / 2 + 1) / 2], [(1 / 2 + 1) / 2, 1]])
+    (line,) = loads.axes[0].lines
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), [1.5 / 2, 0.5 / 2, 0.1 / 2])
+
+
+def test_a_course_is_the_mean_of_what_is_finite() -> None:
+    rows = [("a", str(seed), 1, "val/loss", v) for seed, v in enumerate([1, 2, 6, np.inf, np.nan])]
+    columns = ["gate", "seed", "epoch", "metric", "value"]
+    found = courses.summary(pd.DataFrame(rows, columns=columns), "val/loss")["a"]
+    assert found.to_dict("list") == {"mean": [3], "min": [1], "max": [6], "count": [3]}
+
+
+def test_costs_are_of_seeds_that_finished() -> None:
+    """Of 1 and 2 seconds: 1.5, and t(0.975, 1) = 12.706 times a deviation over sqrt(2) of 0.5."""
+    ends = [("0", "finished", 1.0), ("1", "finished", 2.0), ("2", "failed", 99.0)]
+    runs = [
+        run("evaluate", "a", {"time/train_seconds": s, "model/parameters": 51210.0}, seed=n, end=e)
+        for n, e, s in ends
+    ]
+    record = SweepRecord("s", tuple(runs))
+    assert costs(record)["time/train_seconds"] == {"a": {"0": 1.0, "1": 2.0}}
+    (grid,) = cost_grids(record)
+    assert grid.rows == [["a", "1.5 ± 6.4", "51,210"]]
+
+
+def test_curves_end_with_the_last_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step after it stands what the best weights gave."""
+    ended = run("evaluate", "a", {"val/loss": 0.5}, seed="3", **{"end.epoch": "2"})
+    review = "gatelab.results.review"
+    record = SweepRecord("s", (ended,))
+    monkeypatch.setattr(f"{review}.read_sweep", lambda *_, **__: record)
+    monkeypatch.setattr(f"{review}.history", lambda *_: [(1, 0.9), (2, 0.6), (3, 0.5)])
+    rows = read_review("uri", "s").curves.to_numpy().tolist()
+    assert rows == [["a", "3", 1, "val/loss", 0.9], ["a", "3", 2, "val/loss", 0.6]]

@@ -1,0 +1,221 @@
+"""What is recorded of a training, worked out by hand: scores by target, endings, steps of work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from gatelab.gates import SingleGate
+from gatelab.tasks import Network, Split, SplitName, Target, Task
+from gatelab.training.evaluation import Evaluation
+from gatelab.training.jobs import Job
+from gatelab.training.model import Model
+from gatelab.training.scores import gate_scores, predictive_scores, stability_scores
+from gatelab.training.train import Recipe, Training
+from gatelab.training.work import Work, read_state
+from torch import nn
+
+from tests.scaled import BATCH, START, Scaled, member, one_weight
+
+
+@pytest.fixture(autouse=True)
+def float64() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+class Clock:
+    """Stands in for ``time``; a look at it takes a second."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        self.seconds += 1
+        return self.seconds
+
+
+ONE, BOTH = 0.5, 0.0
+"""Logits of DSelect-k's bit: at half of gamma it is 1, at 0 it is a half."""
+EPOCHS = ((ONE, ONE), (BOTH, ONE), (ONE, ONE), (ONE, BOTH))
+"""What two members' gates choose in each epoch."""
+
+
+def work(rungs: tuple[int, ...] = (), seconds: float = 0.0) -> Work:
+    """Return work on two members, whose gates are to choose one expert for all rows."""
+    members = (member(k=1, static=True), member(k=1, static=True))
+    job = Job("evaluate", "one", "dselect_k", members, rungs)
+    return Work(Scaled(), job, Recipe(BATCH, len(EPOCHS)), step_seconds=seconds)
+
+
+def choose(begun: Work, logits: tuple[float, float]) -> None:
+    for index, logit in enumerate(logits):
+        state = begun.training.members.state(index)
+        state["mixture.gates.each.logits.bias"][:, 0] = logit
+        begun.training.members.load(index, state)
+
+
+@pytest.mark.parametrize("stopped", [0, 3])
+def test_flips_settled_epochs_and_seconds(
+    stopped: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two members whose gates choose one expert, both and one again; also after a stop.
+
+    An epoch has three steps. In the second one more expert is taken up for each row: 1 / 3 a step,
+    or 1000 / 3 in 1,000, and the weights go from (0, 1) to (1/2, 1/2). The second member never
+    settles. An epoch's training lies between two looks at the clock: a second for both members.
+    """
+    monkeypatch.setattr("gatelab.training.work.time", Clock())
+    begun = work()
+    seen = []
+    for epoch, logits in enumerate(EPOCHS):
+        if epoch == stopped > 0:
+            begun.save(tmp_path)
+            begun = work()
+            begun.restore(read_state(tmp_path))
+        choose(begun, logits)
+        step = begun.step()
+        seen.append({number: metrics for number, _, metrics in step.epochs})
+    flips = [[epoch[i].get("gate/support_flips") for epoch in seen] for i in (0, 1)]
+    change = [epoch[0].get("gate/weight_change") for epoch in seen]
+    assert flips[0] == [None, *[pytest.approx(1000 / 3)] * 2, 0]
+    assert flips[1] == [None, 0, 0, pytest.approx(1000 / 3)]
+    assert change == [None, *[pytest.approx(1 / 3)] * 2, 0]
+    assert step.endings is not None
+    first, second = (ending.metrics for ending in step.endings)
+    assert (first["gate/settled_epoch"], second.get("gate/settled_epoch")) == (3, None)
+    assert first["time/train_seconds"] == second["time/train_seconds"] == 4 / 2
+
+
+def test_endings_are_of_the_best_weights_on_the_test_split() -> None:
+    """The first epoch is the best, and level ones follow. Estimates on test are 4, 8 and 8.
+
+    There light errs by 3 and 8, heavy by 2 and 4. Two experts have a weight each, and each of two
+    gates two; the first member's weigh both experts by a half.
+    """
+    begun = work()
+    for logits in ((BOTH, ONE), *[(ONE, ONE)] * 3):
+        choose(begun, logits)
+        step = begun.step()
+    assert step.endings is not None
+    first, second = step.endings
+    light, heavy = (9 + 64) / 2, (4 + 16) / 2
+    expected = {
+        "val/loss": 21.5,
+        "objective": 21.5,
+        "test/loss": 0.1 * light + 0.9 * heavy,
+        "test/light/loss": light,
+        "test/light/rmse": light**0.5,
+        "test/heavy/rmse": heavy**0.5,
+        "test/mean/rmse": (light**0.5 + heavy**0.5) / 2,
+        "gate/experts_per_example": 2,
+        "model/parameters": 2 + 2 * 2,
+        "model/gate_parameters": 4,
+    }
+    assert {key: first.metrics[key] for key in expected} == pytest.approx(expected)
+    assert (first.end, first.epoch, first.objective) == ("finished", 4, pytest.approx(21.5))
+    assert first.by_target["light"]["loss"] == pytest.approx(light)
+    assert (first.weights, first.load) == ([[0.5, 0.5]] * 2, [[1, 1]] * 2)
+    assert (second.weights, second.load) == ([[0, 1]] * 2, [[0, 1]] * 2)
+
+
+@pytest.mark.parametrize(("rungs", "seconds", "epoch"), [((), 9, 4), ((3,), 9, 3), ((3,), 0, 1)])
+def test_a_step_of_work_ends_at_a_rung_or_when_it_is_late(
+    rungs: tuple[int, ...], seconds: float, epoch: int
+) -> None:
+    step = work(rungs, seconds * 1000).step()
+    assert (step.epoch, len(step.epochs)) == (epoch, 2 * epoch)
+    assert step.objective == pytest.approx(21.5)
+
+
+@pytest.mark.parametrize(("losses", "failed", "best"), [((3, 1, 2), (), 1), ((3, 1, 2), (1,), 2)])
+def test_the_model_that_is_kept_has_the_lowest_loss_that_did_not_fail(
+    losses: tuple[float, ...], failed: tuple[int, ...], best: int, tmp_path: Path
+) -> None:
+    members = tuple(member(seed) for seed in range(3))
+    begun = Work(Scaled(), Job("evaluate", "one", "single", members), Recipe(BATCH, 1))
+    for index, course in enumerate(begun.training.courses):
+        course.best_loss, course.end = losses[index], "failed" if index in failed else "finished"
+        begun.training.best[index]["mixture.experts.each.weight"].fill_(float(index))
+    begun.save_model(tmp_path / "one.pt")
+    saved = torch.load(tmp_path / "one.pt", weights_only=True)
+    assert saved["seed"] == best
+    assert saved["state"]["mixture.experts.each.weight"].item() == best
+
+
+def test_means_are_over_the_targets_that_have_a_metric() -> None:
+    evaluation = Evaluation((), torch.zeros(0), torch.zeros(0), 7.5, {})
+    by_target = {
+        "a": {"loss": 1.0, "rmse": 1.0},
+        "b": {"loss": 2.0, "rmse": 2.0},
+        "c": {"loss": 4.0, "rmse": 6.0},
+        "d": {"loss": 0.5, "accuracy": 0.0},
+    }
+    found = predictive_scores("val", evaluation, by_target)
+    assert len(found) == 1 + 2 + 8, "the loss, two means, and all of the four targets'"
+    means = {"val/loss": 7.5, "val/mean/rmse": 3, "val/mean/accuracy": 0, "val/d/loss": 0.5}
+    assert {key: found[key] for key in means} == means
+
+
+@pytest.mark.parametrize(("targets", "by_target"), [(16, True), (17, False)])
+def test_of_more_than_16_targets_only_means_are_recorded(targets: int, by_target: bool) -> None:
+    evaluation = Evaluation((), torch.zeros(0), torch.zeros(0), 0.0, {})
+    scores = {f"t{i}": {"loss": 1.0, "r2": float(i)} for i in range(targets)}
+    found = predictive_scores("test", evaluation, scores)
+    assert found["test/mean/r2"] == (targets - 1) / 2
+    assert len(found) == 2 + 2 * targets * by_target
+
+
+def test_what_gates_say_of_themselves_is_averaged_over_targets() -> None:
+    weights = torch.tensor([[[1.0, 0.0]], [[0.5, 0.5]], [[0.5, 0.5]]])
+    evaluation = Evaluation((), weights, torch.zeros(3), 0.0, {"bits": torch.tensor([1.0, 0, 0.5])})
+    found = gate_scores(Scaled(), 1, evaluation, ["a", "b", "c"])
+    assert (found["gate/bits"], found["gate/a/bits"], found["gate/c/bits"]) == (0.5, 1, 0.5)
+    assert found["gate/experts_per_example"] == pytest.approx((1 + 2 + 2) / 3)
+    assert found["gate/at_most_k"] == pytest.approx(1 / 3)
+
+
+def test_changes_are_a_step() -> None:
+    """Of two rows one drops an expert of weight 1/4 for good: 1/2 in all, over 5 steps."""
+    before = torch.tensor([[[0.75, 0.25], [1.0, 0.0]]]).numpy()
+    after = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]]).numpy()
+    assert stability_scores(before, after, 5) == pytest.approx(
+        {"gate/weight_change": 0.5 / 2 / 5, "gate/support_flips": 1 / 2 / 5 * 1000}
+    )
+
+
+class Interleaved(Task):
+    """Two regression targets with one of another kind between them; towers multiply by 1, 2, 3."""
+
+    targets = (
+        Target("a", "regression", weight=0.5),
+        Target("b", "binary"),
+        Target("c", "regression", weight=0.25),
+    )
+
+    def split(self, name: SplitName) -> Split:
+        return Split(torch.ones(2, 1), torch.tensor([[3, 1, 10], [4, 0, 15.0]]))
+
+    def network(self) -> Network:
+        factors = {"a": 1.0, "b": 2.0, "c": 3.0}
+        return Network(
+            nn.Identity, nn.Identity, 1, one_weight, lambda target: one_weight(factors[target.name])
+        )
+
+
+def test_targets_of_several_kinds_keep_their_order() -> None:
+    """Estimates are 4, 8 and 12; a errs by 1 and 0, c by 2 and 3; b's losses are log(1 + e^∓8)."""
+    task = Interleaved()
+    training = Training(task, SingleGate, [member()], Recipe(BATCH, 1))
+    _, evaluation = training.run_epoch()[0]
+    b = (math.log1p(math.exp(-8)) + math.log1p(math.exp(8))) / 2
+    assert [out[:, 0].tolist() for out in evaluation.outputs] == [
+        [START * f] * 2 for f in (1, 2, 3)
+    ]
+    assert evaluation.losses.tolist() == pytest.approx([0.5, b, 13 / 2])
+    assert evaluation.loss == pytest.approx(0.5 * 0.5 + b + 0.25 * 6.5)
+    model = Model(task, SingleGate, {}, {"num_experts": 1})
+    assert [list(group) for group in model.groups] == [[0, 2], [1]]

@@ -1,0 +1,103 @@
+"""What a sweep makes of numbers, by hand: spaces, importance, seeds, exported outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from gatelab.gates import SingleGate
+from gatelab.sweeps.driver.record import over_seeds
+from gatelab.sweeps.export.export import save_tried
+from gatelab.sweeps.export.selected import Selected
+from gatelab.sweeps.search.importance import importance
+from gatelab.sweeps.spec.space import space
+from gatelab.sweeps.spec.spec import Spec
+from gatelab.training.model import Model
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from torch import Tensor
+
+from tests.scaled import Scaled
+
+
+@pytest.mark.parametrize(
+    ("num_experts", "most"),
+    [(1, 1), (3, 3), (4, 4), (8, 4), ({"low": 3, "high": 9}, 3), ([8, 2, 4], 2)],
+)
+def test_a_gate_searches_no_more_experts_than_there_are(num_experts: Any, most: int) -> None:
+    """DSelect-k's own space has k from 1 to 4; where their number is searched the lowest counts."""
+    gates = {"dselect_k": None, "sampled_k": None}
+    plain = {"name": "s", "task": "synthetic_groups", "gates": gates}
+    spec = Spec.model_validate({**plain, "model": {"num_experts": num_experts}})
+    found = space(spec, "dselect_k", Scaled()).distributions
+    assert found["gate.k"] == IntDistribution(1, most)
+    assert found["gate.gamma"] == FloatDistribution(0.01, 10.0, log=True)
+    at_least_two = space(spec, "sampled_k", Scaled()).distributions["gate.k"]
+    assert at_least_two == IntDistribution(2, max(2, most)), "which is then refused if too many"
+
+
+def halved(number: int) -> FrozenTrial:
+    """Make one of 16 trials: 8 pruned after 2 epochs, 4 after 4 and 4 after 8, where they end.
+
+    After 2 epochs the loss is gamma, 0 or 1 in turn; after 4 and 8 it is the rate, which is 0 or 1
+    in turn in pairs.
+    """
+    gamma, rate = number % 2, number // 2 % 2
+    last = 2 if number < 8 else 4 if number < 12 else 8
+    trial = create_trial(
+        params={"gate.gamma": gamma, "optimizer.learning_rate": rate},
+        distributions=dict.fromkeys(
+            ("gate.gamma", "optimizer.learning_rate"), FloatDistribution(0, 1)
+        ),
+        value=rate if last == 8 else None,
+        state=TrialState.COMPLETE if last == 8 else TrialState.PRUNED,
+        intermediate_values={
+            epoch: gamma if epoch == 2 else rate for epoch in (2, 4, 8) if epoch <= last
+        },
+    )
+    trial.number = number
+    return trial
+
+
+def test_importance_is_of_the_first_rung_that_pruned() -> None:
+    """There all trials have a loss; it is gamma's alone, so gamma has all of the importance."""
+    found = importance([halved(number) for number in range(16)])
+    assert found == pytest.approx({"gate.gamma": 1, "optimizer.learning_rate": 0}, abs=1e-9)
+
+
+def test_means_and_deviations_over_seeds() -> None:
+    """Of 1, 2 and 6: mean 3, squares 4 + 1 + 9 over two degrees of freedom."""
+    seeds = [{"test/loss": loss, "gate/entropy": loss / 2} for loss in (1.0, 2.0, 6.0)]
+    seeds[0]["gate/settled_epoch"] = 5.0  # which the others have not reached
+    assert over_seeds(seeds) == pytest.approx(
+        {"test/loss": 3, "gate/entropy": 1.5, "std/test/loss": 7**0.5}
+    )
+    assert over_seeds(seeds[:1]) == seeds[0], "one seed has no deviation"
+
+
+@pytest.mark.parametrize(
+    ("row", "apart", "refused"),
+    [(0, 4.5e-4, False), (0, 5.5e-4, True), (2, 1.2e-3, False), (2, -1.4e-3, True)],
+)
+def test_exported_outputs_may_differ_by_a_ten_thousandth(
+    row: int, apart: float, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 1 and of the output itself, which is 4 in the first row and 12 in the third."""
+
+    def exported(rows: Tensor) -> Tensor:
+        outputs = 4 * rows.expand(-1, 2).clone()
+        outputs[row:, 1] += apart
+        return outputs
+
+    served = SimpleNamespace(save=lambda *_: None, load=lambda _: exported)
+    monkeypatch.setattr("gatelab.sweeps.export.export.mlflow_model", served)
+    model = Model(Scaled(), SingleGate, {}, {"num_experts": 1})
+    selected = Selected("single", "run", Scaled(), model, 0, 1.0)
+    if not refused:
+        save_tried(selected, False, tmp_path, {})
+        return
+    told = f"on 3 rows of the val split they are up to {abs(apart):.2g} apart"
+    with pytest.raises(ValueError, match=told):
+        save_tried(selected, False, tmp_path, {})
