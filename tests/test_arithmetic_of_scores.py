@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from gatelab.gates import SingleGate
+from gatelab.gates import OneEachGate
 from gatelab.tasks import Network, Split, SplitName, Target, Task
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.jobs import Job
-from gatelab.training.model import Model
 from gatelab.training.scores import gate_scores, predictive_scores, stability_scores
-from gatelab.training.train import Recipe, Training
+from gatelab.training.train import Member, Recipe, Training
 from gatelab.training.work import Work, read_state
 from torch import nn
 
-from tests.scaled import BATCH, START, Scaled, member, one_weight
+from tests.scaled import BATCH, Scaled, member, one_weight
 
 
 @pytest.fixture(autouse=True)
@@ -188,7 +188,10 @@ def test_changes_are_a_step() -> None:
 
 
 class Interleaved(Task):
-    """Two regression targets with one of another kind between them; towers multiply by 1, 2, 3."""
+    """Two regression targets with one of another kind between them, each with an expert of its own.
+
+    Experts multiply by 4, 5 and 6, towers by 1, 2 and 3.
+    """
 
     targets = (
         Target("a", "regression", weight=0.5),
@@ -197,25 +200,26 @@ class Interleaved(Task):
     )
 
     def split(self, name: SplitName) -> Split:
-        return Split(torch.ones(2, 1), torch.tensor([[3, 1, 10], [4, 0, 15.0]]))
+        return Split(torch.ones(2, 1), torch.tensor([[3, 1, 16], [4, 0, 15.0]]))
 
     def network(self) -> Network:
-        factors = {"a": 1.0, "b": 2.0, "c": 3.0}
+        factors, experts = {"a": 1.0, "b": 2.0, "c": 3.0}, iter((4.0, 5.0, 6.0))
         return Network(
-            nn.Identity, nn.Identity, 1, one_weight, lambda target: one_weight(factors[target.name])
+            nn.Identity,
+            nn.Identity,
+            1,
+            lambda: one_weight(next(experts)),
+            lambda target: one_weight(factors[target.name]),
         )
 
 
 def test_targets_of_several_kinds_keep_their_order() -> None:
-    """Estimates are 4, 8 and 12; a errs by 1 and 0, c by 2 and 3; b's losses are log(1 + e^∓8)."""
-    task = Interleaved()
-    training = Training(task, SingleGate, [member()], Recipe(BATCH, 1))
+    """Estimates are 4, 10 and 18; a errs by 1 and 0, c by 2 and 3; b loses log(1 + e^∓10)."""
+    configuration = replace(member().configuration, model={"num_experts": 3})
+    training = Training(Interleaved(), OneEachGate, [Member(configuration, 0)], Recipe(BATCH, 1))
     _, evaluation = training.run_epoch()[0]
-    b = (math.log1p(math.exp(-8)) + math.log1p(math.exp(8))) / 2
-    assert [out[:, 0].tolist() for out in evaluation.outputs] == [
-        [START * f] * 2 for f in (1, 2, 3)
-    ]
+    b = (math.log1p(math.exp(-10)) + math.log1p(math.exp(10))) / 2
+    assert [out[:, 0].tolist() for out in evaluation.outputs] == [[4, 4], [10, 10], [18, 18]]
     assert evaluation.losses.tolist() == pytest.approx([0.5, b, 13 / 2])
     assert evaluation.loss == pytest.approx(0.5 * 0.5 + b + 0.25 * 6.5)
-    model = Model(task, SingleGate, {}, {"num_experts": 1})
-    assert [list(group) for group in model.groups] == [[0, 2], [1]]
+    assert training.model.groups == [[0, 2], [1]]
