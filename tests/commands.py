@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+ROOT = Path(__file__).parent.parent
 PROCESSES: list[subprocess.Popen[str]] = []
 """Those started; what a test leaves of them is ended (conftest.py)."""
 

@@ -24,6 +24,7 @@ import requests
 from ray._raylet import AuthenticationTokenLoader
 
 T = TypeVar("T")
+ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
 
