@@ -112,6 +112,8 @@ def test_pairs_with_one_seed_in_common_are_not_tested_and_not_corrected_for() ->
     tests = {(t.first, t.second): t for t in comparison.tests}
     assert tests["a", "c"].p_holm == pytest.approx(2 * p_ac)
     assert (tests["b", "c"].n, tests["b", "c"].difference) == (1, 2)
+    limits = [line for line in sentences(comparison) if line.startswith("With ")]
+    assert [line.startswith("With 3 seeds ") for line in limits] == [True, True]
 
 
 def test_a_p_value_of_the_level_itself_is_not_significant() -> None:
@@ -126,6 +128,13 @@ def test_the_better_gate_is_so_over_all_its_seeds() -> None:
     comparison = compared({"a": {0: 1.0, 1: 2.0, 2: 9.0}, "b": {0: 2.0, 1: 3.0}})
     (pair,) = pairwise(comparison, LOSS)
     assert (pair.n, pair.difference, pair.better) == (2, -1, "b")
+
+
+def test_a_seed_that_still_runs_is_not_lost() -> None:
+    ends = ("finished", "failed", "", "finished", "failed", "failed")
+    runs = [run("evaluate", "a", {LOSS: 1.0}, seed=str(i), end=e) for i, e in enumerate(ends)]
+    (budget,) = compare_runs(SweepRecord("s", tuple(runs))).budgets
+    assert (budget.evaluated, budget.lost) == (2, 3)
 
 
 def test_seeds_too_few_for_ranks_and_signs() -> None:
