@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from gatelab.gates import DSelectKGate, SoftmaxGate, Stack, TopKGate, gates, make_gate
-from gatelab.gates.gate import Gate
-from gatelab.training.memory import keep_freed_memory
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from benchmarks.clock import medians, report
+from gatelab.gates import DSelectKGate, SoftmaxGate, Stack, TopKGate, gates, make_gate
+from gatelab.gates.gate import Gate
+from gatelab.training.memory import keep_freed_memory
 
 BATCH, FEATURES, EXPERTS, TARGETS, MEMBERS = 256, 64, 16, 8, 8
 

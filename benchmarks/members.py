@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 import torch
+
+from benchmarks.clock import medians, report
 from gatelab.gates.gate import gates
 from gatelab.tasks import DigitsPairs, SyntheticGroups, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.train import Member, Recipe, Training
-
-from benchmarks.clock import medians, report
 
 MEMBERS = 8
 

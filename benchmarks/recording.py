@@ -9,11 +9,10 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from gatelab.tracking.mlflow_store import default_uri
-from gatelab.tracking.recorder import Recorder
-
 from benchmarks.clock import report
 from benchmarks.store import EPOCHS, KEYS, SWEEP, run_steps
+from gatelab.tracking.mlflow_store import default_uri
+from gatelab.tracking.recorder import Recorder
 
 TRIALS, AT_ONCE, EPOCH_SECONDS = 100, 20, 0.1
 GATE = "softmax"

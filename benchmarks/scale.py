@@ -25,6 +25,9 @@ import gatelab.sweeps.driver.ray_jobs  # sets Ray's environment, so before ray
 # isort: split
 import ray
 import torch
+
+from benchmarks.store import KEYS
+from gatelab import launch
 from gatelab.sweeps.driver.display import Display
 from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.sweep import Sweep
@@ -33,9 +36,6 @@ from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.training.jobs import Job
 from gatelab.training.work import STATE_FILE, Ending, Step
-
-from benchmarks.store import KEYS
-from gatelab import launch
 
 TRIALS, GATES, SAMPLER = 10_000, 20, "tpe"
 """500 trials a gate, as in the protocol that DSelect-k was published with."""

@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.clock import Elsewhere, medians, report
 from gatelab.gates import DSelectKGate
 from gatelab.tasks import Network, Split, SplitName, Target, Task
 from gatelab.tasks.layers import mlp
 from gatelab.training.configuration import Configuration
 from gatelab.training.train import Member, Recipe, Training
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-from benchmarks.clock import Elsewhere, medians, report
 
 USERS, FILMS, WIDTH, EXPERTS, BATCH = 6040, 3952, 128, 16, 512
 ROWS = 64 * BATCH

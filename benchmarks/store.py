@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from benchmarks.clock import report
 from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.recorder import Recorder
-
-from benchmarks.clock import report
 
 TRIALS, EPOCHS, SEEDS = 10_000, 50, 5
 SWEEP, GATES = "large", ("dselect_k", "softmax", "top_k")

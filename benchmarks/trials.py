@@ -13,6 +13,12 @@ import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets Ray's environment, so
 
 # isort: split
 import ray
+from ray import tune
+from ray.air.integrations.mlflow import MLflowLoggerCallback
+from ray.tune.search.optuna import OptunaSearch
+
+from benchmarks.clock import report
+from gatelab import launch
 from gatelab.gates.gate import gates
 from gatelab.sweeps.cluster.nodes import join
 from gatelab.sweeps.spec.reading import parse_spec
@@ -21,12 +27,6 @@ from gatelab.tracking.mlflow_read import read_sweep
 from gatelab.tracking.mlflow_store import default_uri
 from gatelab.training.configuration import Configuration
 from gatelab.training.train import Member, Recipe, Training
-from ray import tune
-from ray.air.integrations.mlflow import MLflowLoggerCallback
-from ray.tune.search.optuna import OptunaSearch
-
-from benchmarks.clock import report
-from gatelab import launch
 
 TRIALS, PLAIN_TRIALS, CORES, EPOCHS = (20, 80), (4, 12), 2, 3
 """Of a short and of a long sweep: their difference is free of what starts once."""

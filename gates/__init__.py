@@ -18,7 +18,6 @@ from gatelab.gates.softmax import SoftmaxGate
 from gatelab.gates.sparsemax import SparsemaxGate
 from gatelab.gates.stack import Stack
 from gatelab.gates.top_k import TopKGate
-
 from gatelab.rules import check_not_negative, check_positive
 
 __all__ = [

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from gatelab.gates.gate import Gate, Routing
 from torch import Tensor
 
+from gatelab.gates.gate import Gate, Routing
 from gatelab.rules import check_not_negative
 
 AUXILIARY_WEIGHTS: Mapping[str, float] = {"balance_weight": 0.0, "z_weight": 0.0}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from torch import Tensor, nn
+
 from gatelab.gates.binary_codes import code_entropy, smooth_step
 from gatelab.gates.gate import Gate, Routing, check_k, register_gate
 from gatelab.gates.learnt_order import LearntOrder
 from gatelab.gates.logits import Logits, for_each_row
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from torch import Tensor, nn
-
 from gatelab.rules import check_not_negative, check_positive
 
 CHANCE_EPSILON = 1e-8

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from torch import Tensor
+
 from gatelab.gates.binary_codes import (
     bits_entropy,
     code_entropy,
@@ -15,9 +18,6 @@ from gatelab.gates.binary_codes import (
 )
 from gatelab.gates.gate import Gate, Routing, check_k, register_gate
 from gatelab.gates.logits import Logits, for_each_row
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from torch import Tensor
-
 from gatelab.rules import check_not_negative, check_positive
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from gatelab.gates.gate import Gate, Routing, check_k, register_gate
-from gatelab.gates.logits import for_each_row
 from optuna.distributions import IntDistribution
 from torch import Tensor
+
+from gatelab.gates.gate import Gate, Routing, check_k, register_gate
+from gatelab.gates.logits import for_each_row
 
 
 @register_gate("uniform")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from gatelab.gates.gate import Gate, Routing, register_gate
-from gatelab.gates.logits import Logits, for_each_row
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor
 
+from gatelab.gates.gate import Gate, Routing, register_gate
+from gatelab.gates.logits import Logits, for_each_row
 from gatelab.rules import check_positive
 
 

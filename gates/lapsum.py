@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from gatelab.gates.gate import Gate, Routing, check_k, register_gate
-from gatelab.gates.logits import Logits, for_each_row
 from optuna.distributions import FloatDistribution, IntDistribution
 from torch import Tensor
 from torch.nn.functional import pad
 
+from gatelab.gates.gate import Gate, Routing, check_k, register_gate
+from gatelab.gates.logits import Logits, for_each_row
 from gatelab.rules import check_positive
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from gatelab.gates.gate import Gate, Routing
-from gatelab.gates.stack import Stack
 from torch import Tensor, nn
 from torch.func import functional_call
+
+from gatelab.gates.gate import Gate, Routing
+from gatelab.gates.stack import Stack
 
 
 class Mixture(nn.Module):

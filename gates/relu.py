@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from gatelab.gates.gate import Gate, Routing, check_k, register_gate
-from gatelab.gates.logits import Logits
 from optuna.distributions import FloatDistribution, IntDistribution
 from torch import Tensor
+
+from gatelab.gates.gate import Gate, Routing, check_k, register_gate
+from gatelab.gates.logits import Logits
 
 LEAST, MOST = 1e-10, 1e2
 """Of the L1 loss's factor: without ends it overflows, or takes as long to come back, where the

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from gatelab.gates.gate import Gate, Routing, register_gate
 from gatelab.gates.logits import Logits, for_each_row
 from gatelab.gates.rowwise import sparsemax
-from torch import Tensor
 
 
 @register_gate("sparsemax")

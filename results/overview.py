@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
+
 from gatelab.results.comparing import read_sweeps
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.best_trials import SHARE, BestTrials, best_trials

@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass
 
 import pandas as pd
+
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.best_trials import objective
 from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep

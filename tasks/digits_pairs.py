@@ -7,12 +7,12 @@ from functools import cache
 
 import numpy as np
 import torch
-from gatelab.tasks.layers import mlp_network
-from gatelab.tasks.streams import stream
-from gatelab.tasks.task import Network, Split, SplitName, Target, Task, register_task
 from torch import Tensor, nn
 
 from gatelab.rules import check_counts, check_not_negative
+from gatelab.tasks.layers import mlp_network
+from gatelab.tasks.streams import stream
+from gatelab.tasks.task import Network, Split, SplitName, Target, Task, register_task
 
 OFFSET = 2
 """How far the right image lies below and to the right of the left one, in pixels."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from gatelab.tasks.task import Network, Target
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gatelab.rules import check_counts
+from gatelab.tasks.task import Network, Target
 
 CONVOLVED_FROM = 2**16
 """Weights of a linear layer from which a convolution is faster (docs/benchmarks.md)."""

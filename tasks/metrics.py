@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from gatelab.tasks.task import Kind
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional import classification as classify
 from torchmetrics.functional import regression as regress
+
+from gatelab.tasks.task import Kind
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+
 from gatelab.tasks.task import SplitName
 
 _STREAMS = {"common": 0, "train": 1, "val": 2, "test": 3}

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from gatelab.rules import check_counts, check_not_negative
 from gatelab.tasks.layers import DefaultPrecision, mlp_network
 from gatelab.tasks.streams import stream
 from gatelab.tasks.task import Network, Split, SplitName, Target, Task, Truth, register_task
-
-from gatelab.rules import check_counts, check_not_negative
 
 Array = npt.NDArray[np.float64]
 

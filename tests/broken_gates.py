@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from gatelab.gates.gate import Gate, Routing
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
+
+from gatelab.gates.gate import Gate, Routing
 
 
 class Sound(Gate):

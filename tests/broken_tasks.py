@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from gatelab.tasks.task import Network, Split, SplitName, Target, Task, Truth
 from torch import Tensor, nn
+
+from gatelab.tasks.task import Network, Split, SplitName, Target, Task, Truth
 
 FEATURES = 5
 STREAMS = {"train": 1, "val": 2, "test": 3}

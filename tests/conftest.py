@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from gatelab.tracking.schema import FOLDER
 
+from gatelab.tracking.schema import FOLDER
 from tests.commands import PROCESSES, end, run
 from tests.shared import make_token, once
 

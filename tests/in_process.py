@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
 from gatelab.gates.gate import gates
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cluster import doctor

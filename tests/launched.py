@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
 from gatelab.tracking.mlflow_read import read_sweep
 from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.runs import SweepRecord
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 
 SPEC = """
 name: small

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+
 from gatelab.results.comparison import compare_runs
 from gatelab.results.review import IMPORTANCE_COLUMNS, TRIAL_COLUMNS, WEIGHT_COLUMNS, Review
 from gatelab.tracking.runs import RunRecord, SweepRecord

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from mlflow import MlflowClient
+
 from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.recorder import Recorder
-from mlflow import MlflowClient
 
 SETTINGS = {"search.seed": "0", "training.max_epochs": "20"}
 GATES = ("dselect_k", "top_k", "softmax")

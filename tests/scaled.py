@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import nn
+
 from gatelab.tasks import Network, Split, SplitName, Target, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.train import Member
-from torch import nn
 
 Row = tuple[float, float, float]
 """The input and the two targets; NaN where a target is not known."""

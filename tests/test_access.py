@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from gatelab.sweeps.cluster.access import ClusterError, check_address, check_locked, check_token
 
+from gatelab.sweeps.cluster.access import ClusterError, check_address, check_locked, check_token
 from tests.ray_heads import free_ports
 
 

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
+
 from gatelab.gates import DSelectKGate, Routing, SingleGate
 from gatelab.tasks import Network
 from gatelab.training.train import Recipe, Training, _order
-from torch import Tensor
-
 from tests.scaled import BATCH, START, TRAIN, UNKNOWN, VAL, Row, Scaled, member, one_weight
 
 

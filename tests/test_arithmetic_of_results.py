@@ -8,13 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from gatelab.results.comparison import (
-    Comparison,
-    compare_runs,
-    has_direction,
-    inference,
-    lower_is_better,
-)
+
+from gatelab.results.comparison import Comparison, compare_runs, inference
 from gatelab.results.comparison.best_trials import Better, best_trials
 from gatelab.results.comparison.inference import pairwise, smallest_difference
 from gatelab.results.comparison.ranking import rank_gates
@@ -26,6 +21,7 @@ from gatelab.results.figures import courses, selection
 from gatelab.results.report.page_grids import cost_grids
 from gatelab.results.review import read_review
 from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.tracking.schema import has_direction, lower_is_better
 
 LOSS = "test/loss"
 

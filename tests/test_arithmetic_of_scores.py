@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+
 from gatelab.gates import OneEachGate
 from gatelab.tasks import Network, Split, SplitName, Target, Task
 from gatelab.training.evaluation import Evaluation
@@ -16,8 +18,6 @@ from gatelab.training.jobs import Job
 from gatelab.training.scores import gate_scores, predictive_scores, stability_scores
 from gatelab.training.train import Member, Recipe, Training
 from gatelab.training.work import Work, read_state
-from torch import nn
-
 from tests.scaled import BATCH, Scaled, member, one_weight
 
 

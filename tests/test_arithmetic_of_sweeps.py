@@ -7,6 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from torch import Tensor
+
 from gatelab.gates import SingleGate
 from gatelab.sweeps.driver.record import over_seeds
 from gatelab.sweeps.export.export import save_tried
@@ -15,10 +19,6 @@ from gatelab.sweeps.search.importance import importance
 from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.training.model import Model
-from optuna.distributions import FloatDistribution, IntDistribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
-from torch import Tensor
-
 from tests.scaled import Scaled
 
 

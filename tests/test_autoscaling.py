@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from gatelab.sweeps.cluster import autoscaling
 from gatelab.sweeps.cluster.autoscaling import NODE_TYPES, may_come
 from gatelab.sweeps.cluster.node_checks import check_resources

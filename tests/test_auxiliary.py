@@ -6,12 +6,12 @@ import math
 
 import pytest
 import torch
+
+from gatelab.conformance import name_of, run
 from gatelab.gates import BiasBalancedTopKGate, SoftmaxGate, Stack, UniformGate, gates, make_gate
 from gatelab.gates.auxiliary import AuxiliaryLosses, balance_loss, z_loss
 from gatelab.gates.check import CHECKS
 from gatelab.gates.check.subject import Subject
-
-from gatelab.conformance import name_of, run
 
 X = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
 

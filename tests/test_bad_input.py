@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from click.testing import CliRunner
+from optuna.distributions import CategoricalDistribution
+
 from gatelab.gates import SoftmaxGate, register_gate
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.spec.check import check_data
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.tasks import Split, SplitName, SyntheticGroups, register_task
 from gatelab.tracking.schema import FOLDER
-from optuna.distributions import CategoricalDistribution
-
 from tests.commands import gatelab
 
 GOOD = {

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from gatelab.results.comparison.best_trials import best_trials
 from gatelab.results.comparison.trial_report import trial_grid, trial_sentences
 from gatelab.tracking.runs import RunRecord, SweepRecord
-from scipy import stats
 
 
 def sweep(losses: dict[str, list[float]], pruned: int = 0) -> SweepRecord:

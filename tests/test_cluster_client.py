@@ -18,10 +18,10 @@ import psutil
 import pytest
 import requests
 from click.testing import CliRunner
+
 from gatelab.sweeps.cli import main
 from gatelab.tracking.mlflow_read import history, read_sweep
 from gatelab.tracking.mlflow_store import default_uri
-
 from tests.commands import PROCESSES
 from tests.ray_heads import Head, clean_environment, forget_token, free_ports, head
 

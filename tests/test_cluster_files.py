@@ -15,9 +15,10 @@ import boto3
 import pytest
 import ray.autoscaler._private.aws.config as aws_config
 import yaml
-from gatelab.sweeps.cluster.autoscaling import NODE_TYPES
 from moto.server import ThreadedMotoServer
 from ray.autoscaler._private.util import prepare_config, validate_config
+
+from gatelab.sweeps.cluster.autoscaling import NODE_TYPES
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted((ROOT / "cluster").glob("*.sh"))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from gatelab.gates.comet import CometGate
 from gatelab.gates.logits import Logits
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+
 from gatelab.results.comparing import compare
 from gatelab.results.overview import overview
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cli.compare import compare as command
-
 from tests.made_sweeps import MadeSweep
 
 ROOT = Path(__file__).parent.parent

@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
+from scipy import stats
+
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.caveats import differing, notes, partial_line
 from gatelab.results.comparison.inference import pairwise, smallest_difference
@@ -21,8 +24,6 @@ from gatelab.results.comparison.tables import Grid, markdown, p_value, rich_tabl
 from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import lower_is_better
-from rich.console import Console
-from scipy import stats
 
 LOSSES = {
     "a": [0.10, 0.12, 0.11, 0.09],

@@ -12,10 +12,10 @@ from pathlib import Path
 import click
 import mlflow
 import pytest
+
 from gatelab.gates.check import run_checks
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.spec.reading import load_spec
-
 from tests.in_process import in_this_process, modules_of
 
 ROOT = Path(__file__).parent.parent

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from gatelab.sweeps.cluster.access import ClusterError
 from gatelab.sweeps.cluster.doctor import check_cluster, check_folder, check_mlflow, examine
 from gatelab.sweeps.cluster.node_checks import (
@@ -26,7 +27,6 @@ from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
-
 from tests.ray_heads import forget_token, head, node
 
 pytestmark = pytest.mark.slow

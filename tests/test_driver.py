@@ -8,8 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
 import pytest
+from optuna.distributions import FloatDistribution
+
+import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
 from gatelab.sweeps.driver import ray_hooks
 from gatelab.sweeps.driver.sweep import Plan, Sweep
 from gatelab.sweeps.search.studies import open_studies
@@ -19,7 +21,6 @@ from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job, Setting
 from gatelab.training.train import Member, Recipe
 from gatelab.training.work import STEP_SECONDS, Ending, Step, Work
-from optuna.distributions import FloatDistribution
 
 SPACE = SearchSpace({"optimizer.name": "adam"}, {"gate.gamma": FloatDistribution(0.1, 1.0)})
 SETTING = Setting("synthetic_groups", {}, Recipe(64, 4), None, 1, 0, "/nowhere")

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from mlflow.entities.model_registry import ModelVersion
+
 from gatelab.sweeps.cli.terminal import Commands
 from gatelab.sweeps.export.export import Exported, export
 from gatelab.sweeps.export.predictor import columns
@@ -25,8 +27,6 @@ from gatelab.tracking.mlflow_read import read_sweep
 from gatelab.tracking.mlflow_store import Store, default_uri, open_client
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import FOLDER
-from mlflow.entities.model_registry import ModelVersion
-
 from tests import in_process
 
 # MLflow warns of its own type hints when its pyfunc is first imported.

@@ -12,6 +12,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from made_reviews import MADE, SHAPES, made, many_targets, small
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
 from gatelab.results.comparison import compare_runs
 from gatelab.results.figures import courses, scores, search, selection
 from gatelab.results.figures.catalogue import NO_WEIGHTS, NOT_EVALUATED, Plate, all_figures
@@ -20,10 +25,6 @@ from gatelab.results.figures.inline import svg
 from gatelab.results.figures.panels import MOST_TOGETHER
 from gatelab.results.figures.slices import slices
 from gatelab.results.figures.style import COLORS, WIDTH, grid, looks, save_figure
-from made_reviews import MADE, SHAPES, made, many_targets, small
-from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
 SEARCHED = {"search", "slices"}
 QUICK = ("small", "running", "empty")

@@ -7,6 +7,7 @@ from itertools import chain
 
 import pytest
 import torch
+
 from gatelab.gates import gates
 from gatelab.tasks import DigitsPairs, SyntheticGroups, Task
 from gatelab.tasks.metrics import METRICS

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import broken_gates as broken
 import pytest
-from gatelab.gates import Routing, gates
-from gatelab.gates.check import CHECKS, run_checks
-from gatelab.gates.check.subject import Subject
 from torch import Tensor
 
 from gatelab.conformance import name_of, run
+from gatelab.gates import Routing, gates
+from gatelab.gates.check import CHECKS, run_checks
+from gatelab.gates.check.subject import Subject
 
 COURSE = {
     "gradient_reaches_every_parameter",

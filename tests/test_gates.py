@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import softplus
+
 from gatelab.gates import DSelectKGate, SoftmaxGate, TopKGate, gates
 from gatelab.gates.binary_codes import fold
 from gatelab.gates.gate import Gate
-from torch.nn.functional import softplus
 
 X = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
 

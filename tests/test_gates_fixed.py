@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.fixed import OneEachGate, RandomKGate, SingleGate, UniformGate
 from gatelab.gates.gate import Gate

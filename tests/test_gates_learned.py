@@ -7,6 +7,10 @@ from typing import Any
 import entmax
 import pytest
 import torch
+from scipy.special import expit, softmax
+from scipy.stats import norm
+from torch import Tensor, nn
+
 from gatelab.gates.bias_balanced_top_k import BiasBalancedTopKGate
 from gatelab.gates.entmax15 import Entmax15Gate
 from gatelab.gates.gate import Gate, Routing
@@ -22,9 +26,6 @@ from gatelab.gates.relu import FALLBACK, LEAST, MOST, ReLUGate
 from gatelab.gates.rowwise import entmax15, sparsemax
 from gatelab.gates.sparsemax import SparsemaxGate
 from gatelab.gates.stack import Stack
-from scipy.special import expit, softmax
-from scipy.stats import norm
-from torch import Tensor, nn
 
 X = torch.randn(32, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 VARIANTS: list[tuple[type[Gate], dict[str, Any]]] = [

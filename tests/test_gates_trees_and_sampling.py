@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.func import functional_call
+
 from gatelab.gates.comet import CometGate, leaf_chances
 from gatelab.gates.gate import Gate, Routing
 from gatelab.gates.lapsum import LapSumGate, decaying_sums, soft_top_k
 from gatelab.gates.learnt_order import nearest_permutation
 from gatelab.gates.sampled_k import SampledKGate
 from gatelab.gates.stack import Stack
-from torch import Tensor
-from torch.func import functional_call
 
 X = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
 

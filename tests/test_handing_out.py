@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from optuna.distributions import FloatDistribution
+
 from gatelab.sweeps.driver.sweep import Plan, Sweep, rungs
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.spec.space import SearchSpace
 from gatelab.training.jobs import Job
 from gatelab.training.work import Ending, Step
-from optuna.distributions import FloatDistribution
 
 SPACE = SearchSpace({"optimizer.name": "adam"}, {"gate.gamma": FloatDistribution(0.1, 1.0)})
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gatelab.sweeps.search.importance import FEWEST, importance
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from gatelab.sweeps.search.importance import FEWEST, importance
 
 SPACE = {"gate.gamma": FloatDistribution(0, 1), "optimizer.learning_rate": FloatDistribution(0, 1)}
 

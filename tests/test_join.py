@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from gatelab.sweeps.cluster import nodes
 from gatelab.sweeps.cluster.access import ClusterError
 

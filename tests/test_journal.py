@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gatelab.tracking.journal import Journal
 
+from gatelab.tracking.journal import Journal
 from tests.small_disk import fill, small_disk
 
 

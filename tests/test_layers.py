@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from gatelab.tasks import Target
-from gatelab.tasks.layers import CONVOLVED_FROM, Dropout, Linear, mlp, mlp_network
 from torch import nn
 
 from gatelab.rules import check_counts
+from gatelab.tasks import Target
+from gatelab.tasks.layers import CONVOLVED_FROM, Dropout, Linear, mlp, mlp_network
 
 # Multiples of 1/256 and others: eight or four elements share a draw.
 SHARES = [1 / 256, 0.25, 0.5, 255 / 256, 0.1, 0.3, 0.999]

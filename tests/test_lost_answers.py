@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+
 from gatelab.tracking.dashboard import serve
 from gatelab.tracking.mlflow_read import history, read_sweep
 from gatelab.tracking.mlflow_store import default_uri

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import sklearn.metrics as sk
 import torch
+from torch.nn import functional as F
+
 from gatelab.tasks.metrics import METRICS, default_metrics, loss
 from gatelab.tasks.task import Kind
-from torch.nn import functional as F
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(500, 10, generator=GENERATOR)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from gatelab.gates import DSelectKGate, Mixture, Routing, SoftmaxGate, Stack, TopKGate
 from gatelab.gates.gate import Gate
-from torch import Tensor, nn
 
 X = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
 GATES: list[tuple[type[Gate], dict[str, Any]]] = [

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.spec.reading import _Loader
 

@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.random import Generator
+
 from gatelab.results.comparison import compare_runs
 from gatelab.results.comparison.statistics import bca_interval, mean_interval, welch
 from gatelab.tracking.runs import RunRecord, SweepRecord
-from numpy.random import Generator
 
 Draw = Callable[[Generator, tuple[int, ...]], np.ndarray]
 DRAWS: dict[str, Draw] = {

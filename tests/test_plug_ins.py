@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cli.new_gate import write_gate
-
 from tests import in_process
 
 

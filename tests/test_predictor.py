@@ -10,6 +10,8 @@ import mlflow
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
 from gatelab.gates import Gate, Routing, TopKGate, gates
 from gatelab.sweeps.export.export import save_tried
 from gatelab.sweeps.export.predictor import Predictor, columns
@@ -18,7 +20,6 @@ from gatelab.tasks import DigitsPairs, SyntheticGroups
 from gatelab.tasks.task import Network, Split, SplitName, Target, Task
 from gatelab.tracking.mlflow_model import load_model, save_model
 from gatelab.training.model import Model
-from torch import Tensor, nn
 
 # MLflow warns of its own type hints when its pyfunc is first imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")

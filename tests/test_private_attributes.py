@@ -12,7 +12,6 @@ from pathlib import Path
 
 import optuna
 import pytest
-from gatelab.sweeps.driver import ray_jobs
 from optuna.pruners import SuccessiveHalvingPruner
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -21,6 +20,7 @@ from ray.job_config import JobConfig
 from ray.train._internal.storage import StorageContext
 from ray.tune.execution.tune_controller import TuneController
 
+from gatelab.sweeps.driver import ray_jobs
 from tests.commands import ROOT
 
 USED = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from gatelab.sweeps.cluster.provenance import commit, fingerprint, machine, provenance
 from gatelab.tasks import SyntheticGroups
 from gatelab.tasks.task import Split, SplitName

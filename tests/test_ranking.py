@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from gatelab.results.comparison.rank_report import rank_grid, rank_sentences
 from gatelab.results.comparison.ranking import Ranking, critical_difference, rank_gates
 from gatelab.results.comparison.tables import markdown
 from gatelab.results.figures.ranks import critical_differences
 from gatelab.results.figures.style import save_figure
-from scipy import stats
 
 BY_TASK = {
     "t1": {"a": 0.1, "b": 0.2, "c": 0.3},

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from gatelab.gates import Gate, gates, register_gate
 
+from gatelab.gates import Gate, gates, register_gate
 from gatelab.registry import Registry
 
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from gatelab.gates.metrics import (
     group_agreement,
     overlap_metrics,

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from gatelab.gates.gate import gates
 from gatelab.sweeps.cluster.shipping import Shipped, keep_code, launched_from, pack, use_code
 from gatelab.sweeps.spec.reading import parse_spec

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from gatelab.sweeps.cluster.nodes import Node
 from gatelab.sweeps.cluster.sizing import (
     CONTEXT_BYTES,

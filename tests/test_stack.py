@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from gatelab.gates import DSelectKGate, SoftmaxGate, Stack, TopKGate
 from gatelab.gates.stack import ONE_BY_ONE_FROM
 from gatelab.tasks.layers import Dropout
-from torch import Tensor, nn
 
 
 def small() -> tuple[nn.Module, tuple[int, ...]]:

@@ -7,6 +7,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy import stats
+from statsmodels.stats.power import TTestPower
+
 from gatelab.results.comparison.statistics import (
     bca_interval,
     differences,
@@ -19,8 +22,6 @@ from gatelab.results.comparison.statistics import (
     welch,
     wilcoxon,
 )
-from scipy import stats
-from statsmodels.stats.power import TTestPower
 
 RANDOM = np.random.default_rng(0)
 PAIRS = [(RANDOM.normal(size=n), RANDOM.normal(0.5, 2, size=n)) for n in (2, 5, 30)]

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import optuna
 import pytest
+
 from gatelab.sweeps.cluster.storage import STATES
 from gatelab.sweeps.driver.ray_jobs import LOST_WORKERS
 from gatelab.sweeps.search.studies import STATE_ATTRIBUTE
 from gatelab.tracking.mlflow_read import history
 from gatelab.tracking.mlflow_store import default_uri
-
 from tests import in_process
 from tests.commands import kill_session, launched, run, wait_for
 from tests.launched import MODULE, SPEC, read, studies

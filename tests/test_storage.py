@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
+
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cluster.storage import Storage, inside
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.spec.reading import load_spec
-from moto.server import ThreadedMotoServer
-from pyarrow import fs
-
 from tests.launched import SPEC
 
 

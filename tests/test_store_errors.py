@@ -21,12 +21,13 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from click.testing import CliRunner
+from mlflow.store.tracking.dbmodels.initial_models import Base
+
 from gatelab.sweeps.cli import main
 from gatelab.tracking import mlflow_check
 from gatelab.tracking.mlflow_check import MIGRATIONS
 from gatelab.tracking.mlflow_store import Store, default_uri, open_client
 from gatelab.tracking.store_errors import StoreUnavailable, masked, without_login, writing
-from mlflow.store.tracking.dbmodels.initial_models import Base
 
 SECRET = "open-sesame"
 

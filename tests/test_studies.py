@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from gatelab.sweeps.search.studies import Study, TrialEnd, open_studies
-from gatelab.sweeps.spec.space import SearchSpace
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -21,6 +19,9 @@ from optuna.distributions import (
 from optuna.pruners import SuccessiveHalvingPruner
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
+
+from gatelab.sweeps.search.studies import Study, TrialEnd, open_studies
+from gatelab.sweeps.spec.space import SearchSpace
 
 SPACE = SearchSpace({"gate.k": 2}, {"gate.gamma": FloatDistribution(0.01, 10.0, log=True)})
 

@@ -15,11 +15,11 @@ import optuna
 import pandas as pd
 import pytest
 import torch
+
 from gatelab.sweeps.cluster.storage import STATES
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.tracking.mlflow_read import history
 from gatelab.tracking.mlflow_store import default_uri
-
 from tests import in_process
 from tests.commands import launched
 from tests.launched import MODULE, SPEC, read, studies

@@ -13,11 +13,11 @@ from typing import Any
 import broken_tasks as broken
 import pytest
 import torch
-from gatelab.tasks import tasks
-from gatelab.tasks.check import CHECKS, run_checks
 from torch import nn
 
 from gatelab.conformance import name_of
+from gatelab.tasks import tasks
+from gatelab.tasks.check import CHECKS, run_checks
 
 ROOT = Path(__file__).parent.parent
 SMALL = {"train_rows": 60, "val_rows": 30, "test_rows": 30}

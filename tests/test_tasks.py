@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from gatelab.tasks import DigitsPairs, SplitName, SyntheticGroups, Task, tasks
 from gatelab.tasks.digits_pairs import overlay
 from gatelab.tasks.layers import Dropout

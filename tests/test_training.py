@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from gatelab.gates import DSelectKGate, SoftmaxGate, TopKGate
 from gatelab.gates.gate import Gate, Routing
 from gatelab.tasks import DigitsPairs, Network, Split, SplitName, SyntheticGroups, Target, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.model import Model
 from gatelab.training.train import Member, Recipe, Training, _order
-from torch import Tensor, nn
 
 TASK = SyntheticGroups(num_targets=4, train_rows=200, val_rows=100, test_rows=100)
 RECIPE = Recipe(batch_size=64, max_epochs=4)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from click.testing import CliRunner
+
 from gatelab.sweeps.cli import main
 from gatelab.tracking import dashboard
 from gatelab.tracking.dashboard import serve

@@ -11,11 +11,12 @@ import requests
 import sqlalchemy
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from gatelab.tracking.mlflow_errors import DATABASES, reason, store_errors, why_no_login
-from gatelab.tracking.store_errors import StoreUnavailable, is_server, is_there, masked
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
+
+from gatelab.tracking.mlflow_errors import DATABASES, reason, store_errors, why_no_login
+from gatelab.tracking.store_errors import StoreUnavailable, is_server, is_there, masked
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.05, 10
 """How long the first request waits for a connection, and for its answer."""

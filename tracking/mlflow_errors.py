@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from gatelab.tracking.store_errors import StoreUnavailable, is_server, masked
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 from mlflow.utils.credentials import read_mlflow_creds
 from sqlalchemy.exc import SQLAlchemyError
 
 from gatelab.registry import near_misses
+from gatelab.tracking.store_errors import StoreUnavailable, is_server, masked
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -11,8 +11,6 @@ from typing import Any, cast
 import mlflow.pytorch
 import numpy as np
 import torch
-from gatelab.tracking.mlflow_errors import store_errors
-from gatelab.tracking.mlflow_store import open_client
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.exceptions import MlflowException
@@ -21,6 +19,9 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.types import Schema, TensorSpec
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from torch import Tensor, nn
+
+from gatelab.tracking.mlflow_errors import store_errors
+from gatelab.tracking.mlflow_store import open_client
 
 MODEL_FILE = "MLmodel"
 """The file that says what a saved model is."""

@@ -9,16 +9,16 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gatelab.tracking.mlflow_errors import reading
-from gatelab.tracking.mlflow_store import PAGE, metric_key, open_client, search
-from gatelab.tracking.runs import RunRecord, SweepRecord
-from gatelab.tracking.schema import COUNTS, STAGES
-from gatelab.tracking.store_errors import masked
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from gatelab.registry import near_misses
+from gatelab.tracking.mlflow_errors import reading
+from gatelab.tracking.mlflow_store import PAGE, metric_key, open_client, search
+from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.tracking.schema import COUNTS, STAGES
+from gatelab.tracking.store_errors import masked
 
 TRAINING = "workflowType=machine_learning"
 """In an address: MLflow's side bar has what training leaves, not what language models do."""

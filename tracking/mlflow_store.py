@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from gatelab.tracking.mlflow_check import check_store
-from gatelab.tracking.mlflow_errors import store_errors
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
@@ -20,6 +18,9 @@ from mlflow.protos.databricks_pb2 import (
     RESOURCE_ALREADY_EXISTS,
     ErrorCode,
 )
+
+from gatelab.tracking.mlflow_check import check_store
+from gatelab.tracking.mlflow_errors import store_errors
 
 IDENTITY = "gatelab.identity"
 PARENT = "mlflow.parentRunId"

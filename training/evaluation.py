@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
+from torch.func import functional_call
+
 from gatelab.tasks.task import Split
 from gatelab.training.members import Members, Tensors
 from gatelab.training.model import Model
-from torch import Tensor
-from torch.func import functional_call
 
 ROWS_AT_ONCE = 4096
 """How many rows are computed at once."""

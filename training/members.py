@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from gatelab.gates.stack import convolves, in_turn
 from torch import Tensor, nn
+
+from gatelab.gates.stack import convolves, in_turn
 
 Tensors = dict[str, Tensor]
 

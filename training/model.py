@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor, nn
+
 from gatelab.gates import Mixture, Routing, Stack, make_gate
 from gatelab.gates.gate import Gate
 from gatelab.tasks.metrics import loss
 from gatelab.tasks.task import Target, Task
-from torch import Tensor, nn
 
 
 class Output(NamedTuple):

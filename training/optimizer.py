@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from gatelab.training.members import Members
 from torch import Tensor
+
+from gatelab.training.members import Members
 
 OptimizerName = Literal["adam", "adamw"]
 

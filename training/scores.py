@@ -7,6 +7,7 @@ from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
+
 from gatelab.gates.metrics import selection_metrics, support_flips, weight_change
 from gatelab.tasks.metrics import METRICS, default_metrics
 from gatelab.tasks.task import Split, SplitName, Target, Task

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.func import functional_call
+
 from gatelab.gates.gate import Gate
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.configuration import Configuration
@@ -17,8 +20,6 @@ from gatelab.training.members import Members, Tensors
 from gatelab.training.memory import keep_freed_memory
 from gatelab.training.model import Model, Output
 from gatelab.training.optimizer import MemberAdam
-from torch import Tensor
-from torch.func import functional_call
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from gatelab.gates.gate import gates
 from gatelab.gates.metrics import expert_load, mean_weights
 from gatelab.tasks.task import SplitName, Task
@@ -23,7 +25,6 @@ from gatelab.training.scores import (
     target_scores,
 )
 from gatelab.training.train import Recipe, Training
-from torch import Tensor, nn
 
 STEP_SECONDS = 5.0
 """After so long a step ends with the epoch at hand: news for the display, a place to go on from."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gatelab.conformance import Outcome, as_test, run_all
 from gatelab.gates.check import learning, outputs, stacking, state
 from gatelab.gates.check.subject import Subject
 from gatelab.gates.gate import Gate, gates
-
-from gatelab.conformance import Outcome, as_test, run_all
 
 CHECKS = (*outputs.CHECKS, *state.CHECKS, *learning.CHECKS, *stacking.CHECKS)
 """In the order in which a mistake is best mended."""

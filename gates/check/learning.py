@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from torch import Tensor
+
+from gatelab.conformance import fail
 from gatelab.gates.check.subject import (
     EXPERTS,
     FEATURES,
@@ -14,10 +18,6 @@ from gatelab.gates.check.subject import (
     rows,
 )
 from gatelab.gates.gate import Gate, Routing
-from optuna.distributions import BaseDistribution, CategoricalDistribution
-from torch import Tensor
-
-from gatelab.conformance import fail
 from gatelab.registry import near_misses
 
 OUTPUTS, ROWS = 4, 128

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 
 import torch
+
+from gatelab.conformance import fail
 from gatelab.gates.check.subject import (
     BATCH,
     EXPERTS,
@@ -15,8 +17,6 @@ from gatelab.gates.check.subject import (
     rows,
 )
 from gatelab.gates.gate import Gate, Routing
-
-from gatelab.conformance import fail
 
 SIZES = (1, 2, 3, 5, 16, 64)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from gatelab.gates.check.subject import Subject, alike, random_in_training, route, rows
-from gatelab.gates.gate import Gate, Routing
-from gatelab.gates.stack import Stack
 from torch import Tensor
 from torch.func import functional_call
 
 from gatelab.conformance import fail
+from gatelab.gates.check.subject import Subject, alike, random_in_training, route, rows
+from gatelab.gates.gate import Gate, Routing
+from gatelab.gates.stack import Stack
 
 
 def check_stacking_equals_the_loop(subject: Subject) -> None:

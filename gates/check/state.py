@@ -7,12 +7,12 @@ import io
 import pickle
 
 import torch
-from gatelab.gates.auxiliary import make_gate
-from gatelab.gates.check.subject import EXPERTS, FEATURES, Subject, alike, route, rows
-from gatelab.gates.gate import Gate
 from torch import Tensor
 
 from gatelab.conformance import fail
+from gatelab.gates.auxiliary import make_gate
+from gatelab.gates.check.subject import EXPERTS, FEATURES, Subject, alike, route, rows
+from gatelab.gates.gate import Gate
 
 
 def check_forward_changes_nothing(subject: Subject) -> None:

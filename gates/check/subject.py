@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import Gate, Routing
-from torch import Tensor
 
 FEATURES, EXPERTS, BATCH = 6, 8, 8
 

@@ -9,13 +9,13 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+
+from gatelab.registry import near_misses
 from gatelab.results.comparison.budgets import budget
 from gatelab.results.comparison.merging import side_by_side
 from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, welch
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Metrics, lower_is_better
-
-from gatelab.registry import near_misses
 
 SHARE = 0.05
 """By which trials are chosen: the loss that a trial reports as its objective."""

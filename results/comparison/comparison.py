@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
+
 from gatelab.results.comparison.budgets import Budget, budget
 from gatelab.results.comparison.conditions import Conditions, conditions
 from gatelab.results.comparison.merging import side_by_side, sweep_titles

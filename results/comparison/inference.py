@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 
+from gatelab.registry import near_misses
 from gatelab.results.comparison.comparison import Comparison, Test, common, paired_tests
 from gatelab.results.comparison.statistics import (
     Array,
@@ -20,8 +21,6 @@ from gatelab.results.comparison.statistics import (
     wilcoxon,
 )
 from gatelab.tracking.schema import has_direction, lower_is_better
-
-from gatelab.registry import near_misses
 
 SeedValues = Mapping[str, float]
 """By seed."""

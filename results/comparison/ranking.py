@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy import stats
+
 from gatelab.results.comparison.statistics import ALPHA, Array
 from gatelab.tracking.schema import lower_is_better
-from scipy import stats
 
 LEAST_TASKS, LEAST_GATES = 2, 3
 """Friedman's test needs at least so many."""

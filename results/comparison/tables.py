@@ -7,9 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gatelab.results.comparison.statistics import ALPHA
 from rich.markup import escape
 from rich.table import Table
+
+from gatelab.results.comparison.statistics import ALPHA
 
 BOLD = re.compile(r"\*\*(.+?)\*\*")
 

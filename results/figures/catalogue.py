@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from matplotlib.figure import Figure
+
 from gatelab.results.figures import courses, scores, search, selection
 from gatelab.results.figures.panels import MOST_TOGETHER
 from gatelab.results.figures.slices import slices
 from gatelab.results.review import Review
-from matplotlib.figure import Figure
 
 NOT_EVALUATED = "Nothing has been evaluated yet."
 NO_WEIGHTS = "The record of this sweep has no weights by target and expert."

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
 from gatelab.results.figures.panels import BEHIND, MOST_TOGETHER, Draw, by_gate, legend
 from gatelab.results.figures.style import WIDTH, Look, fit, grid, looks, whole
 from gatelab.tracking.schema import Metrics
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 Courses = dict[str, pd.DataFrame]
 """By gate, a row an epoch."""

@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from gatelab.results.figures.style import INK
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+
+from gatelab.results.figures.style import INK
 
 Array = npt.NDArray[np.floating]
 

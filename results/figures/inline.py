@@ -6,8 +6,9 @@ import html
 import io
 import re
 
-from gatelab.results.figures.style import INK
 from matplotlib.figure import Figure
+
+from gatelab.results.figures.style import INK
 
 JOINS = "stroke-linejoin: round; stroke-linecap: butt"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gatelab.results.figures.style import GREY, WIDTH, grid
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from gatelab.results.figures.style import GREY, WIDTH, grid
 
 MOST_TOGETHER = 5
 """With more gates than this, each has a panel, with the others in grey behind."""

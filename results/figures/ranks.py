@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.figure import Figure
+
 from gatelab.results.comparison.ranking import LEAST_GATES, LEAST_TASKS, Ranking
 from gatelab.results.figures.style import INK, WIDTH, looks, whole
-from matplotlib.figure import Figure
 
 ROW = 0.28
 """Inches of height for a gate's name."""

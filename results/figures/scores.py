@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.costs import COSTS, GateValues, costs
 from gatelab.results.figures.style import INK, WIDTH, Look, fit, grid, looks
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import Metrics
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
 
 ROW = 0.3
 """Inches of height for a gate."""

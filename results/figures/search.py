@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from gatelab.results.figures.panels import BEHIND, by_gate
-from gatelab.results.figures.style import WIDTH, Look, fit, grid, looks, whole
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from gatelab.results.figures.panels import BEHIND, by_gate
+from gatelab.results.figures.style import WIDTH, Look, fit, grid, looks, whole
 
 
 def best_so_far(trials: pd.DataFrame, gates: Sequence[str]) -> Figure | None:

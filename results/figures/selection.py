@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.optimize import linear_sum_assignment
+
 from gatelab.gates.metrics import regular_supports
 from gatelab.results.figures.heat import borders, heat, name_rows, scale
 from gatelab.results.figures.panels import BEHIND, by_gate
 from gatelab.results.figures.style import WIDTH, Look, grid, looks, whole
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from scipy.optimize import linear_sum_assignment
 
 Array = npt.NDArray[np.floating]
 

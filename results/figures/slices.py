@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from gatelab.results.figures.search import short
-from gatelab.results.figures.style import WIDTH, Look, fit, grid, looks
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from gatelab.results.figures.search import short
+from gatelab.results.figures.style import WIDTH, Look, fit, grid, looks
 
 FEW_VALUES = 6
 """An axis of no more values than this says each."""

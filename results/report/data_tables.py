@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import pandas as pd
+
 from gatelab.results.comparison.inference import pairwise
 from gatelab.results.costs import costs
 from gatelab.results.report.page_grids import selected_configuration

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
+
 from gatelab.results.comparison.tables import BOLD, Grid
 from gatelab.results.comparison.verdict import sentences
 from gatelab.results.figures.catalogue import Plate
@@ -14,8 +17,6 @@ from gatelab.results.figures.inline import svg
 from gatelab.results.report import page_grids
 from gatelab.results.report.meanings import MEANINGS
 from gatelab.results.review import Review
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup, escape
 
 Block = Grid | Plate | Mapping[str, str]
 """A table, a figure, or metrics and what they mean."""

@@ -6,6 +6,7 @@ import os
 import sys
 
 import click
+
 from gatelab.sweeps.cli.terminal import Commands
 
 MODULES = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+
 from gatelab.sweeps.cli.remote import address_option, follow_option, option, reached, refusals, tell
 from gatelab.sweeps.cli.terminal import (
     FAILED,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
 from gatelab.sweeps.cli.terminal import folder_option, open_console, refuse, uri_option
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+
 from gatelab.sweeps.cli.terminal import folder_option, refuse, uri_option
 
 

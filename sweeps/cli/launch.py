@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
+
 from gatelab.sweeps.cli.remote import address_option, follow_option, launch_remote, resume_remote
 from gatelab.sweeps.cli.terminal import (
     INTERRUPTED,
@@ -24,7 +26,6 @@ from gatelab.sweeps.driver.processes import interrupt_on_term
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.schema import FOLDER
-from rich.console import Console
 
 if TYPE_CHECKING:
     from gatelab.results.comparison import Comparison

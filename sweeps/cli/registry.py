@@ -10,11 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from gatelab.gates.gate import Gate, gates
-from gatelab.sweeps.cli.new_gate import write_gate
-from gatelab.sweeps.cli.terminal import FAILED, open_console, refuse
-from gatelab.sweeps.spec.space import gate_defaults, keyword_defaults
-from gatelab.tasks.task import Task, tasks
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -23,7 +18,12 @@ from optuna.distributions import (
 )
 from rich.table import Table
 
+from gatelab.gates.gate import Gate, gates
 from gatelab.registry import Registry
+from gatelab.sweeps.cli.new_gate import write_gate
+from gatelab.sweeps.cli.terminal import FAILED, open_console, refuse
+from gatelab.sweeps.spec.space import gate_defaults, keyword_defaults
+from gatelab.tasks.task import Task, tasks
 
 REGISTRIES: dict[str, Registry[Any]] = {"gates": gates, "tasks": tasks}
 

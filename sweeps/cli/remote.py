@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+
 from gatelab.sweeps.cli.terminal import FAILED, INTERRUPTED, end, refuse
 from gatelab.sweeps.cluster.access import ClusterError
 from gatelab.sweeps.driver.processes import UNDER_WAY

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from rich.console import Console
+
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.store_errors import StoreUnavailable
-from rich.console import Console
 
 LOG_WIDTH = 120
 """Characters of a line in a file or a pipe."""

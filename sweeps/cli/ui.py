@@ -8,10 +8,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
+from rich.console import Console
+
 from gatelab.sweeps.cli.terminal import FAILED, end, folder_option, refuse, uri_option
 from gatelab.tracking.dashboard import LOOPBACK, NotServing, serve
 from gatelab.tracking.store_errors import check_there, is_server, masked, without_login, writing
-from rich.console import Console
 
 
 @click.command()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from gatelab.sweeps.cluster.nodes import Node
 
 CONFIGURATION = Path("~/ray_bootstrap_config.yaml")

@@ -20,10 +20,11 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
-from gatelab.sweeps.cluster.access import CONNECT_SECONDS, ClusterError, keep_own_token, one_line
 from ray.exceptions import AuthenticationError, RayError, RayTaskError
 from ray.job_config import JobConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from gatelab.sweeps.cluster.access import CONNECT_SECONDS, ClusterError, keep_own_token, one_line
 
 T = TypeVar("T")
 TIMED_OUT = "timed out during startup"

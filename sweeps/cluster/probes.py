@@ -12,11 +12,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from pyarrow import fs
+
 from gatelab.gates.gate import gates
 from gatelab.sweeps.cluster.provenance import PACKAGES, fingerprint
 from gatelab.sweeps.cluster.storage import Storage
 from gatelab.tasks.task import tasks
-from pyarrow import fs
 
 
 def versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ import subprocess
 from importlib.metadata import version
 
 import torch
+
 from gatelab.tasks.task import Task
 from gatelab.tracking.schema import Tags
 

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from gatelab.gates.gate import gates
+from gatelab.registry import Registry, locate
 from gatelab.sweeps.cluster.sources import OURS, files_of, imported, is_secret, is_users
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.task import tasks
-
-from gatelab.registry import Registry, locate
 
 LIMIT = 64 * 2**20
 """Bytes that are shipped at most: data belong on the nodes."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
 from gatelab.gates.gate import gates
 from gatelab.sweeps.spec.space import configuration, space
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
 from gatelab.training.model import Model
-from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 
 if TYPE_CHECKING:
     from gatelab.sweeps.cluster.nodes import Node

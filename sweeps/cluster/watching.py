@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 
+from gatelab.registry import near_misses
 from gatelab.sweeps.cluster.access import ClusterError
 from gatelab.sweeps.cluster.client import Cluster, DriverJob
-
-from gatelab.registry import near_misses
 
 POLL_SECONDS = 1.0
 AWAY_SECONDS = 60.0

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gatelab.registry import near_misses
 from gatelab.sweeps.cluster.storage import Storage, check_no_key, inside
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.schema import Artifacts
-
-from gatelab.registry import near_misses
 
 
 class Home:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.console import Console
+
 from gatelab.results.comparison import Comparison
 from gatelab.sweeps.cluster.provenance import provenance
 from gatelab.sweeps.cluster.shipping import keep_code, use_code
@@ -27,7 +29,6 @@ from gatelab.tracking.schema import FOLDER, Tags
 from gatelab.tracking.store_errors import is_there, masked
 from gatelab.training.jobs import Setting
 from gatelab.training.train import Recipe
-from rich.console import Console
 
 DELIVERY_SECONDS = 300.0
 """How long a sweep that is over waits for an MLflow that takes nothing; it may be restarting."""

@@ -14,16 +14,17 @@ from contextlib import suppress
 from typing import Any
 
 import ray
-from gatelab.sweeps.cluster.autoscaling import may_come
-from gatelab.sweeps.driver.sweep import Sweep
-from gatelab.training.jobs import Job, Setting
-from gatelab.training.work import STEP_SECONDS, Ending, Step
 from ray import tune
 from ray.tune import Callback, Checkpoint
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
+
+from gatelab.sweeps.cluster.autoscaling import may_come
+from gatelab.sweeps.driver.sweep import Sweep
+from gatelab.training.jobs import Job, Setting
+from gatelab.training.work import STEP_SECONDS, Ending, Step
 
 SLOTS_SECONDS = 1.0
 """How long the cluster's size is taken as known: Tune wants it at every event, and Ray asks its

@@ -21,6 +21,10 @@ os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a task's relative paths 
 # Tune asks a searcher for one trial ahead; ours says itself how many there may be.
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "100000")
 
+from ray import tune
+from ray.tune import Checkpoint, FailureConfig, RunConfig, TuneConfig
+from ray.tune.execution import class_cache
+
 from gatelab.sweeps.cluster.nodes import find_modules, join, users_folder
 from gatelab.sweeps.cluster.storage import STATES, Storage
 from gatelab.sweeps.driver.ray_hooks import Jobs, Results, States
@@ -28,9 +32,6 @@ from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.tasks.task import Task, tasks
 from gatelab.training.jobs import Job, Setting
 from gatelab.training.work import Ending, Step, Work, read_state
-from ray import tune
-from ray.tune import Checkpoint, FailureConfig, RunConfig, TuneConfig
-from ray.tune.execution import class_cache
 
 # Tune would give its workers the driver's keys by a description of their environment, which Ray
 # writes into its logs; every node has its own from where Ray was started.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+
 from gatelab.gates.metrics import seed_agreement
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.search.importance import importance

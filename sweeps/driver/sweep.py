@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+
 from gatelab.sweeps.search.studies import STATE_ATTRIBUTE, Study, TrialEnd
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job

@@ -11,13 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from torch import Tensor
+
 from gatelab.results.comparing import read_sweeps
 from gatelab.sweeps.export.predictor import Predictor, columns
 from gatelab.sweeps.export.selected import Selected, best_gate, read_selected
 from gatelab.sweeps.spec.spec import NAME_PATTERN
 from gatelab.tracking import mlflow_model
 from gatelab.tracking.schema import FOLDER, Metrics, Tags
-from torch import Tensor
 
 EXAMPLE_ROWS, CHECKED_ROWS = 5, 64
 """Of the val split: how many stand beside the model, and on how many it is tried."""

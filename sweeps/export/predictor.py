@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
+from torch import Tensor, nn
+
 from gatelab.gates.stack import Stack
 from gatelab.tasks.layers import Linear
 from gatelab.tasks.task import Kind, Target
 from gatelab.training.model import Model
-from torch import Tensor, nn
 
 ACTIVATIONS: Mapping[Kind, str] = {
     "regression": "identity",

@@ -10,7 +10,10 @@ from typing import Any
 
 import torch
 import yaml
+from torch import Tensor
+
 from gatelab.gates.gate import gates
+from gatelab.registry import near_misses
 from gatelab.results.comparison import compare_runs
 from gatelab.sweeps.spec.spec import TaskSpec
 from gatelab.tasks.task import Task, tasks
@@ -19,9 +22,6 @@ from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Artifacts, Metrics
 from gatelab.training.configuration import Configuration
 from gatelab.training.model import Model
-from torch import Tensor
-
-from gatelab.registry import near_misses
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from gatelab.sweeps.search.halving import Halving
-from gatelab.sweeps.spec.space import SearchSpace, configuration
-from gatelab.training.configuration import Configuration
 from optuna.distributions import BaseDistribution
 from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
@@ -25,6 +22,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial, TrialState
+
+from gatelab.sweeps.search.halving import Halving
+from gatelab.sweeps.spec.space import SearchSpace, configuration
+from gatelab.training.configuration import Configuration
 
 OPTUNA_STATES = {
     "finished": TrialState.COMPLETE,

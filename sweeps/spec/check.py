@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import Gate, gates
+from gatelab.registry import near_misses
 from gatelab.sweeps.spec.space import (
     SearchSpace,
     configuration,
@@ -19,8 +21,6 @@ from gatelab.sweeps.spec.space import (
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.metrics import METRICS
 from gatelab.tasks.task import SplitName, Task, tasks
-
-from gatelab.registry import near_misses
 
 
 def check_spec(spec: Spec) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from gatelab.sweeps.spec.check import check_spec
-from gatelab.sweeps.spec.spec import Spec, SpecError
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gatelab.registry import near_misses
+from gatelab.sweeps.spec.check import check_spec
+from gatelab.sweeps.spec.spec import Spec, SpecError
 
 
 class _Loader(yaml.SafeLoader):

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from gatelab.gates.auxiliary import AUXILIARY_WEIGHTS
-from gatelab.gates.gate import Gate, gates
-from gatelab.sweeps.spec.hyperparameters import typed
-from gatelab.sweeps.spec.spec import Spec, SpecError
-from gatelab.tasks.task import Task
-from gatelab.training.configuration import Configuration
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
+
+from gatelab.gates.auxiliary import AUXILIARY_WEIGHTS
+from gatelab.gates.gate import Gate, gates
+from gatelab.sweeps.spec.hyperparameters import typed
+from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tasks.task import Task
+from gatelab.training.configuration import Configuration
 
 NUM_EXPERTS = 8
 MOST_COMBINATIONS = 64

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import yaml
-from gatelab.sweeps.spec.hyperparameters import Hyperparameter, Range
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -16,6 +15,7 @@ from pydantic import (
 )
 
 from gatelab.registry import near_misses
+from gatelab.sweeps.spec.hyperparameters import Hyperparameter, Range
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Count = Annotated[int, Field(strict=True, ge=1)]

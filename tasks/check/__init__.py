@@ -6,11 +6,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from gatelab.conformance import Outcome, as_test, run_all
 from gatelab.tasks.check import data, declared, network, passes, sameness
 from gatelab.tasks.check.subject import Subject
 from gatelab.tasks.task import Task, tasks
-
-from gatelab.conformance import Outcome, as_test, run_all
 
 CHECKS = (
     *declared.CHECKS,

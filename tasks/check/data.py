@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import torch
-from gatelab.tasks.check.subject import Subject, as_bytes
-from gatelab.tasks.task import Split, SplitName
 from torch import Tensor
 
 from gatelab.conformance import fail
+from gatelab.tasks.check.subject import Subject, as_bytes
+from gatelab.tasks.task import Split, SplitName
 
 LEARNT: tuple[SplitName, ...] = ("train", "val")
 PAIRS: tuple[tuple[SplitName, SplitName], ...] = (

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from inspect import Parameter
 from typing import get_args
 
+from gatelab.conformance import fail
 from gatelab.tasks.check.subject import Subject, parameters
 from gatelab.tasks.task import Kind, Target, Truth
-
-from gatelab.conformance import fail
 
 NAME = re.compile(r"\w[\w.:-]*")
 """What a part of a metric's key may be."""

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 
 import torch
-from gatelab.tasks.check.random_states import seeded
-from gatelab.tasks.check.subject import BATCH, SHARED, Modules, Subject, outputs, walk
-from gatelab.tasks.task import Network
 from torch import Tensor, nn
 
 from gatelab.conformance import fail
+from gatelab.tasks.check.random_states import seeded
+from gatelab.tasks.check.subject import BATCH, SHARED, Modules, Subject, outputs, walk
+from gatelab.tasks.task import Network
 
 STEPS, TRIES, ROWS, LEARNING_RATE = 3, 3, 64, 0.05
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state
+
+from gatelab.conformance import fail
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.check.subject import (
     BATCH,
@@ -18,10 +22,6 @@ from gatelab.tasks.check.subject import (
     walk,
 )
 from gatelab.tasks.task import Split
-from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state
-
-from gatelab.conformance import fail
 
 
 def check_the_split_is_not_changed_by_a_pass(subject: Subject) -> None:

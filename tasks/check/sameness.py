@@ -6,11 +6,10 @@ import copy
 import pickle
 from typing import Any, cast
 
+from gatelab.conformance import fail
 from gatelab.tasks.check.random_states import random_states, seeded
 from gatelab.tasks.check.subject import SPLITS, Data, Subject, identical, parameters, splits_of
 from gatelab.tasks.task import Task
-
-from gatelab.conformance import fail
 
 
 def check_same_options_give_the_same_data(subject: Subject) -> None:

@@ -11,9 +11,10 @@ from functools import cached_property
 from typing import Any, cast
 
 import torch
+from torch import Tensor, nn
+
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.task import Split, SplitName, Target, Task
-from torch import Tensor, nn
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 BATCH = 8
