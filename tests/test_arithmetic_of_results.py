@@ -102,9 +102,9 @@ def test_pairs_with_one_seed_in_common_are_not_tested_and_not_corrected_for() ->
     p_ab = 1 - t / (2 + t * t) ** 0.5
     # -5 / (sqrt(2) / sqrt(2)) = -5 with 1: p = 1 - 2 / pi atan(t).
     p_ac = 1 - 2 / np.pi * np.arctan(5)
-    assert (pairs["a", "b"].p_t, pairs["a", "c"].p_t) == pytest.approx((p_ab, p_ac))
-    assert pairs["a", "c"].p_t_holm == pytest.approx(2 * p_ac)
-    assert pairs["a", "b"].p_t_holm == pytest.approx(max(p_ab, 2 * p_ac))
+    assert (pairs["a", "b"].p, pairs["a", "c"].p) == pytest.approx((p_ab, p_ac))
+    assert pairs["a", "c"].p_holm == pytest.approx(2 * p_ac)
+    assert pairs["a", "b"].p_holm == pytest.approx(max(p_ab, 2 * p_ac))
     tests = {(t.first, t.second): t for t in comparison.tests}
     assert tests["a", "c"].p_holm == pytest.approx(2 * p_ac)
     assert (tests["b", "c"].n, tests["b", "c"].difference) == (1, 2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from torch import nn
 
 from gatelab.gates import OneEachGate
 from gatelab.tasks import Network, Split, SplitName, Target, Task
+from gatelab.training.configuration import Configuration
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.jobs import Job
 from gatelab.training.scores import gate_scores, predictive_scores, stability_scores
@@ -215,7 +215,7 @@ class Interleaved(Task):
 
 def test_targets_of_several_kinds_keep_their_order() -> None:
     """Estimates are 4, 10 and 18; a errs by 1 and 0, c by 2 and 3; b loses log(1 + e^∓10)."""
-    configuration = replace(member().configuration, model={"num_experts": 3})
+    configuration = Configuration({**member().configuration.values, "model.num_experts": 3})
     training = Training(Interleaved(), OneEachGate, [Member(configuration, 0)], Recipe(BATCH, 1))
     _, evaluation = training.run_epoch()[0]
     b = (math.log1p(math.exp(-10)) + math.log1p(math.exp(10))) / 2

@@ -91,7 +91,7 @@ def test_exported_outputs_may_differ_by_a_ten_thousandth(
         outputs[row:, 1] += apart
         return outputs
 
-    served = SimpleNamespace(save=lambda *_: None, load=lambda _: exported)
+    served = SimpleNamespace(save_model=lambda *_: None, load_model=lambda _: exported)
     monkeypatch.setattr("gatelab.sweeps.export.export.mlflow_model", served)
     model = Model(Scaled(), SingleGate, {}, {"num_experts": 1})
     selected = Selected("single", "run", Scaled(), model, 0, 1.0)
