@@ -21,8 +21,8 @@ demo: $(READY)  ## run the example sweep to its end and print the table
 test: check  ## static checks, then every test
 	$(BIN)/python -m pytest -m "slow and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
 
-test-cluster: $(READY)  ## twice three hosts on this machine, brought up over SSH
-	$(BIN)/python -m pytest tests/cluster -n 2 --no-loadscope-reorder
+test-cluster: $(READY)  ## three hosts on this machine, brought up over SSH
+	$(BIN)/python -m pytest tests/cluster
 
 chaos: MINUTES ?= 30
 chaos: SEED ?= 1

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.sweeping import Account
+
 
 @dataclass(frozen=True)
 class Watched:
@@ -17,6 +19,8 @@ class Watched:
     """Every command line of this machine, the hosts' and the user's own."""
     said: str
     """What the user was told."""
+    account: Account
+    """What MLflow holds of it."""
 
 
 @contextmanager
