@@ -19,8 +19,15 @@ BELOW = {
     "sweeps": ("gates", "tasks", "tracking", "training", "results"),
 }
 """The packages that each may import, beside gatelab's own modules (registry, conformance)."""
-STAGES = ("spec", "search", "cluster", "export", "driver", "cli")
-"""The packages in sweeps/, in the order in which data flows."""
+ORDERS = {
+    "training": (
+        *("memory", "configuration", "members", "model", "evaluation", "optimizer", "train"),
+        *("scores", "jobs", "work"),
+    ),
+    "results": ("comparison", "costs", "review", "figures", "report", "comparing", "overview"),
+    "sweeps": ("spec", "search", "cluster", "export", "driver", "cli"),
+}
+"""What lies in these packages, in the order in which data flows."""
 HOMES = {
     "mlflow": ("tracking/mlflow_*.py",),
     "matplotlib": ("results/figures/*.py",),
@@ -70,19 +77,74 @@ def test_packages_import_what_is_below_them(package: str) -> None:
         assert not {".".join(it.split(".")[:2]) for it in modules(path)} & others, path
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_data_flows_one_way(stage: str) -> None:
-    later = {f"gatelab.sweeps.{it}" for it in STAGES[STAGES.index(stage) + 1 :]}
-    found = sorted((ROOT / "sweeps" / stage).glob("*.py"))
-    assert len(found) > 1
+STAGES = [(package, stage) for package, stages in ORDERS.items() for stage in stages]
+
+
+@pytest.mark.parametrize(("package", "stage"), STAGES)
+def test_data_flows_one_way(package: str, stage: str) -> None:
+    stages = ORDERS[package]
+    later = {f"gatelab.{package}.{it}" for it in stages[stages.index(stage) + 1 :]}
+    folder = ROOT / package / stage
+    found = sorted(folder.glob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
     for path in found:
         assert not {".".join(it.split(".")[:3]) for it in modules(path)} & later, path
 
 
-def test_every_stage_is_in_order() -> None:
-    found = {path.parent.name for path in (ROOT / "sweeps").glob("*/__init__.py")}
-    assert found == set(STAGES)
-    assert [path.name for path in (ROOT / "sweeps").glob("*.py")] == ["__init__.py"]
+@pytest.mark.parametrize("package", ORDERS)
+def test_every_stage_is_in_order(package: str) -> None:
+    inside = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    beside = {path.stem for path in (ROOT / package).glob("*.py")} - {"__init__"}
+    assert inside | beside == set(ORDERS[package])
+
+
+FAMILIES = {
+    *("CHECKS", "COMMANDS", "LOG", "T", "Array"),  # one a file, by convention
+    *(
+        "Subject",
+        "BATCH",
+        "ROWS",
+        "STEPS",
+        "LEARNING_RATE",
+        "alike",
+        "run_checks",
+    ),  # gates' and tasks'
+    *("check_evaluation_is_deterministic", "check_is_documented", "check_rows_are_independent"),
+    *(
+        "launch",
+        "resume",
+        "status",
+        "compare",
+        "report",
+        "export",
+        "check_gate",
+        "check_task",
+    ),  # commands
+    *("CONNECT_SECONDS", "ANSWER_SECONDS", "POLL_SECONDS", "STOP_SECONDS"),  # of a wait each
+    *("ROW", "versions"),
+}
+"""Names that several modules give to the same thing, or to members of one family."""
+
+
+def test_one_name_is_one_thing() -> None:
+    """A public name that two modules give to different things makes a reader look twice."""
+    places: dict[str, set[str]] = {}
+    for path in files():
+        for name in public_names(path):
+            places.setdefault(name, set()).add(str(path.relative_to(ROOT)))
+    several = {name: where for name, where in places.items() if len(where) > 1}
+    assert {name: where for name, where in several.items() if name not in FAMILIES} == {}
+
+
+def public_names(path: Path) -> set[str]:
+    """Return the functions, classes and constants that a module defines for others."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {n.id for it in targets for n in ast.walk(it) if isinstance(n, ast.Name)}
+    return {name for name in found if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("framework", HOMES)
