@@ -60,7 +60,9 @@ def in_this_process(most: int | None = None) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray_jobs, "run_jobs", partial(run_jobs, most=most))
-        patch.setattr(doctor, "check_machine", lambda spec, storage: needs(spec, [HERE]))
+        patch.setattr(
+            doctor, "check_machine", lambda spec, task, storage: needs(spec, task, [HERE])
+        )
         try:
             yield
         finally:
