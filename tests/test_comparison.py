@@ -376,7 +376,7 @@ def test_inference_in_both_directions_and_in_none(comparison: Comparison) -> Non
     assert higher.p_welch == pytest.approx(pairwise(comparison, "test/loss")[0].p_welch)
     entropy = pairwise(comparison, "gate/entropy")[0]
     assert (entropy.better, math.isnan(entropy.p_welch)) == ("", True)
-    assert not math.isnan(entropy.p_t)
+    assert not math.isnan(entropy.p)
 
 
 def test_inference_without_common_seeds_and_without_differences() -> None:
@@ -385,7 +385,7 @@ def test_inference_without_common_seeds_and_without_differences() -> None:
     assert math.isnan(pairs["a (one)", "c"].p_holm)
     assert "-" in pair_grid(merged(), "test/loss", [pairs["a (one)", "c"]]).rows[0][1:]
     same = pairwise(compare_runs(record({"a": [0.1, 0.2], "b": [0.1, 0.2]})), "test/loss")[0]
-    assert (same.low, same.high, same.p_t, same.better) == (0, 0, 1, "")
+    assert (same.bca_low, same.bca_high, same.p, same.better) == (0, 0, 1, "")
 
 
 def test_a_metric_that_is_not_there(comparison: Comparison) -> None:
