@@ -85,8 +85,8 @@ def test_overlay_by_hand() -> None:
 
 def test_splits_are_made_when_asked_for() -> None:
     for task in (DigitsPairs(**SMALL), SyntheticGroups(**SMALL)):
-        task.split("train")
-        assert list(task._splits) == ["train"]
+        assert task.data("train") is task.data("train")
+        assert list(vars(task)["_made"]) == ["train"]
 
 
 def test_planted_correlations() -> None:
