@@ -53,7 +53,7 @@ def test_a_broken_plug_in_is_one_line_and_stops_nobody(tmp_path: Path) -> None:
     assert "softmax" in listed.stdout
     first, second = sorted(listed.stderr.strip().splitlines())
     assert "gate 'taken' of package 'greedy' cannot be loaded" in first
-    assert "'softmax' is registered twice: gates.softmax.SoftmaxGate" in first
+    assert "'softmax' is registered twice: gatelab.gates.softmax.SoftmaxGate" in first
     assert str(tmp_path / "taken.py") in first, "both places are named"
     assert second == (
         "gatelab: gate 'wild' of package 'faulty' cannot be loaded: RuntimeError: not today"
