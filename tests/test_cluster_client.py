@@ -132,6 +132,8 @@ def run(cluster: Head | None, folder: Path, *arguments: str, **more: str) -> tup
             patch.setenv(name, value)
         forget_token()
         result = CliRunner().invoke(main, arguments)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -395,7 +397,8 @@ def test_a_sweep_of_this_machine(laptop: Path) -> None:
     for line in driver.stdout:
         if "trial 1/3" in line:
             break
-    code, output, _ = here("status")
+    code, output, errors = here("status")
+    assert (code, errors) == (0, "")
     assert re.search(r"near +running .*softmax \d/3; remote \d/3", output), output
     code, _, errors = here("resume", "near")
     assert (code, errors.count("\n")) == (2, 1)

@@ -9,13 +9,11 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import yaml
 
-if TYPE_CHECKING:
-    from gatelab.tracking.schema import Artifacts
 from gatelab.sweeps.driver.home import Home
+from gatelab.tracking.schema import Artifacts
 
 POLL_SECONDS = 0.2
 UNDER_WAY = "under way"
