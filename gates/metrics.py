@@ -7,8 +7,6 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.optimize import linear_sum_assignment
 
 Array = npt.NDArray[np.floating]
 
@@ -137,6 +135,8 @@ def recovery_metrics(weights: Array, truth: Sequence[Collection[int]]) -> dict[s
     Experts have no order, so learnt ones are matched to planted ones by the Hungarian method, to
     put as much weight as can be where it belongs. Kuhn, The Hungarian Method, 1955.
     """
+    from scipy.optimize import linear_sum_assignment  # here: SciPy takes a second to import
+
     supports = regular_supports(weights)
     planted = np.zeros((len(truth), max(max(experts) for experts in truth) + 1), dtype=bool)
     for target, experts in enumerate(truth):
@@ -161,7 +161,8 @@ def group_agreement(weights: Array, groups: Sequence[int]) -> float:
     Average-linkage clusters of the targets' mean weights by cosine distance, as many as there are
     groups; the adjusted Rand index of Hubert and Arabie, 1985: 1 for the same, 0 by chance.
     """
-    from sklearn.metrics import adjusted_rand_score  # here: the import takes most of a second
+    from scipy.cluster.hierarchy import fcluster, linkage  # here: both take a second to import
+    from sklearn.metrics import adjusted_rand_score
 
     mean = mean_weights(weights) + 1e-12  # a target without weight has no direction
     tree = linkage(mean, method="average", metric="cosine")
@@ -187,6 +188,8 @@ def seed_agreement(means: Sequence[Array]) -> float:
     Args:
         means: Each seed's mean weights, ``(targets, num_experts)``.
     """
+    from scipy.optimize import linear_sum_assignment  # here: SciPy takes a second to import
+
     scores = []
     for first, second in combinations(means, 2):
         common = np.minimum(first[:, :, None], second[:, None, :]).sum(0)

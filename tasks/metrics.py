@@ -1,4 +1,7 @@
-"""Metrics and losses of one target, by its kind."""
+"""Metrics and losses of one target, by its kind.
+
+They are a few lines of torch each, in float64: a library's metrics cost a worker seconds to import.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional import classification as classify
-from torchmetrics.functional import regression as regress
 
 from gatelab.tasks.task import Kind
 
@@ -43,53 +44,63 @@ def _metric(
     return Metric(name, frozenset(kinds), higher_is_better, defined)
 
 
+def _classes(outputs: Tensor) -> Tensor:
+    """Return the most likely class of each row: of a single logit, whether it is positive."""
+    return outputs.argmax(1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).long()
+
+
 def _accuracy(outputs: Tensor, target: Tensor) -> Tensor:
-    if outputs.shape[1] == 1:
-        return classify.binary_accuracy(_positive(outputs), target.long())
-    return classify.multiclass_accuracy(
-        outputs, target.long(), num_classes=outputs.shape[1], average="micro"
-    )
+    return (_classes(outputs) == target).double().mean()
 
 
 def _f1(outputs: Tensor, target: Tensor) -> Tensor:
-    if outputs.shape[1] == 1:
-        return classify.binary_f1_score(_positive(outputs), target.long())
-    return classify.multiclass_f1_score(
-        outputs, target.long(), num_classes=outputs.shape[1], average="macro"
-    )
-
-
-def _positive(outputs: Tensor) -> Tensor:
-    """Return 1 where a logit is positive; torchmetrics takes those in [0, 1] for chances."""
-    return (outputs[:, 0] > 0).long()
+    """Return the F1 score of class 1 of two; of several, its mean over those that occur."""
+    found, wanted = _classes(outputs), target.long()
+    size = max(outputs.shape[1], 2)
+    hits = wanted[found == wanted].bincount(minlength=size)
+    occurrences = found.bincount(minlength=size) + wanted.bincount(minlength=size)
+    scores = 2 * hits.double() / occurrences.clamp_min(1)
+    return scores[1] if outputs.shape[1] == 1 else scores[occurrences > 0].mean()
 
 
 def _auroc(outputs: Tensor, target: Tensor) -> Tensor:
-    if target.min() == target.max():  # one class only: there is nothing to rank
+    """Return the share of pairs of both classes in order, of equal ones half.
+
+    Mann and Whitney, On a Test of Whether One of Two Random Variables Is Stochastically Larger,
+    1947: their U by the positive rows' ranks, of equal logits the mean rank.
+    """
+    positive = target > 0
+    pairs = positive.sum() * (~positive).sum()
+    if pairs == 0:  # one class only: there is nothing to rank
         return torch.tensor(torch.nan)
-    # Ranks for logits: torchmetrics takes the sigmoid, in which large ones are all the same.
-    ranks = outputs[:, 0].unique(return_inverse=True)[1].double()
-    return classify.binary_auroc(ranks / ranks.max().clamp_min(1), target.long())
+    _, place, counts = outputs[:, 0].unique(return_inverse=True, return_counts=True)
+    ranks = (counts.cumsum(0) - (counts - 1) / 2.0)[place][positive].double()
+    return (ranks.sum() - len(ranks) * (len(ranks) + 1) / 2) / pairs
 
 
 def _r2(outputs: Tensor, target: Tensor) -> Tensor:
-    """Return 1 - residuals / total, in float64; torchmetrics calls sums of squares below 1e-4 0."""
+    """Return 1 - residuals / total."""
     if target.min() == target.max():  # no variance to explain
         return torch.tensor(torch.nan)
-    found, wanted = outputs[:, 0].double(), target.double()
-    return 1 - (wanted - found).square().sum() / (wanted - wanted.mean()).square().sum()
+    wanted = target.double()
+    return 1 - _errors(outputs, target).square().sum() / (wanted - wanted.mean()).square().sum()
 
 
 def _mse(outputs: Tensor, target: Tensor) -> Tensor:
-    return regress.mean_squared_error(outputs[:, 0], target.to(outputs.dtype))
+    return _errors(outputs, target).square().mean()
 
 
 def _rmse(outputs: Tensor, target: Tensor) -> Tensor:
-    return regress.mean_squared_error(outputs[:, 0], target.to(outputs.dtype), squared=False)
+    return _mse(outputs, target).sqrt()
 
 
 def _mae(outputs: Tensor, target: Tensor) -> Tensor:
-    return regress.mean_absolute_error(outputs[:, 0], target.to(outputs.dtype))
+    return _errors(outputs, target).abs().mean()
+
+
+def _errors(outputs: Tensor, target: Tensor) -> Tensor:
+    """Return the residuals in float64: squares of large values far from 0 need it."""
+    return target.double() - outputs[:, 0].double()
 
 
 _CLASSES: set[Kind] = {"binary", "multiclass"}

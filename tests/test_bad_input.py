@@ -13,9 +13,9 @@ from optuna.distributions import CategoricalDistribution
 
 from gatelab.gates import SoftmaxGate, register_gate
 from gatelab.sweeps.cli import main
-from gatelab.sweeps.spec.check import check_data
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.tasks import Split, SplitName, SyntheticGroups, register_task
+from gatelab.tasks.check.data import check_data
 from gatelab.tracking.schema import FOLDER
 from tests.commands import gatelab
 
@@ -310,8 +310,8 @@ def test_nan_in_the_data(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     Path("bad.yaml").write_text(spec(task=f"{{name: spoilt, where: {where}}}"))
     code, message = run("launch", "bad.yaml")
     assert (code, message.count("\n")) == (2, 1)
-    assert f"{where} must be finite, but 1 of 20 rows" in message
-    assert "row 17" in message
+    what = {"inputs": "train inputs", "targets": "train target 't000'"}[where]
+    assert f"'spoilt': 1 of 20 rows of {what} hold NaN or inf (first: row 17)" in message
     assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
 
 
@@ -322,4 +322,4 @@ def test_masked_nan_is_no_error() -> None:
             targets[3, 1] = torch.nan
             return Split(inputs, targets, ~targets.isnan())
 
-    check_data("masked", Masked(train_rows=20, val_rows=20))
+    check_data(Masked(train_rows=20, val_rows=20))

@@ -100,13 +100,14 @@ def resume(sweep: str, folder: Path, address: str | None, follow: bool) -> None:
 @click.argument("spec", type=click.Path(path_type=Path))
 def validate(spec: Path) -> None:
     """Check SPEC, and its data, without running anything."""
-    from gatelab.sweeps.spec.check import check_data, make_task
+    from gatelab.sweeps.spec.check import make_task
+    from gatelab.tasks.check.data import check_data
 
     loaded = _load(spec)
     try:
-        check_data(loaded.task.name, make_task(loaded))
+        check_data(make_task(loaded))
     except ValueError as error:
-        refuse(SpecError(str(spec), "task", str(error)))
+        refuse(SpecError(str(spec), "task", f"{loaded.task.name!r}: {error}"))
     count, trials = len(loaded.gates), loaded.search.trials
     click.echo(
         f"{spec}: valid. {count} gates on {loaded.task.name}: {trials} trials each, "

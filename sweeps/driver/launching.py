@@ -18,9 +18,10 @@ from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.reporting import record_report
 from gatelab.sweeps.driver.sweep import Plan, Sweep, rungs
 from gatelab.sweeps.search.studies import Study, open_studies
-from gatelab.sweeps.spec.check import check_data, make_task
+from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tasks.check.data import check_data
 from gatelab.tasks.task import Task
 from gatelab.tracking.mlflow_read import sweep_names
 from gatelab.tracking.mlflow_store import default_uri
@@ -75,9 +76,9 @@ def launch(
     _check_name(spec.name, folder, uri)
     task = make_task(spec)
     try:
-        check_data(spec.task.name, task)
+        check_data(task)
     except ValueError as error:
-        raise SpecError("spec", "task", str(error)) from error
+        raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
     job = _check_nodes(spec, task, storage or str(folder.resolve()))
     home = Home.make(folder, spec, uri, storage)
     keep_code(home.path)

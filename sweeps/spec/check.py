@@ -20,7 +20,7 @@ from gatelab.sweeps.spec.space import (
 )
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.metrics import METRICS
-from gatelab.tasks.task import SplitName, Task, tasks
+from gatelab.tasks.task import Task, tasks
 
 
 def check_spec(spec: Spec) -> None:
@@ -151,47 +151,3 @@ def _blame(path: str, options: Mapping[str, Any], message: str) -> str:
     """Return the path of the option that a message names first."""
     found = [(m.start(), name) for name in options if (m := re.search(rf"\b{name}\b", message))]
     return f"{path}.{min(found)[1]}" if found else path
-
-
-def check_data(name: str, task: Task) -> None:
-    """Check the train and val splits; the test split is read by the final evaluation only.
-
-    Raises:
-        ValueError: If a shape, a value or a class cannot be trained on.
-    """
-    parts: tuple[SplitName, ...] = ("train", "val")
-    for part in parts:
-        split = task.data(part)
-        where = f"task {name!r}, {part} split"
-        rows, columns = len(split.inputs), len(task.targets)
-        for what, tensor in (("targets", split.targets), ("mask", split.mask)):
-            if tensor is not None and tensor.shape != (rows, columns):
-                raise ValueError(
-                    f"{where}: {what} must be of shape (rows, targets) = {(rows, columns)}, "
-                    f"but got {tuple(tensor.shape)}."
-                )
-        _check_finite(f"{where}: inputs", split.inputs.flatten(1))
-        known = split.targets
-        if split.mask is not None:
-            known = torch.where(split.mask, known, torch.zeros_like(known))
-        _check_finite(f"{where}: targets", known)
-        for column, target in enumerate(task.targets):
-            classes = {"multiclass": target.num_classes, "binary": 2}.get(target.kind)
-            values = known[:, column]
-            if classes and not ((values >= 0) & (values < classes)).all():
-                worst = int(values.max() if values.max() >= classes else values.min())
-                raise ValueError(
-                    f"{where}: target {target.name!r} must be a class in [0, {classes}), "
-                    f"but got {worst}."
-                )
-
-
-def _check_finite(what: str, values: torch.Tensor) -> None:
-    if not values.is_floating_point():
-        return
-    bad = (~torch.isfinite(values)).any(1).nonzero().flatten()
-    if len(bad):
-        raise ValueError(
-            f"{what} must be finite, but {len(bad)} of {len(values)} rows hold NaN or inf "
-            f"(first: row {int(bad[0])})."
-        )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from gatelab.conformance import fail
-from gatelab.tasks.check.subject import Subject, as_bytes
-from gatelab.tasks.task import Split, SplitName
+from gatelab.conformance import CheckFailed, fail
+from gatelab.tasks.check.subject import Subject, as_bytes, known
+from gatelab.tasks.task import Split, SplitName, Target, Task
 
 LEARNT: tuple[SplitName, ...] = ("train", "val")
 PAIRS: tuple[tuple[SplitName, SplitName], ...] = (
@@ -19,65 +20,95 @@ PAIRS: tuple[tuple[SplitName, SplitName], ...] = (
 )
 
 
+def check_data(task: Task) -> None:
+    """Check what a task is trained on; the test split is read by the final evaluation only.
+
+    Raises:
+        ValueError: If a shape, a value or a class cannot be trained on.
+    """
+    for name in LEARNT:
+        for check in (_check_shapes, _check_values, _check_classes):
+            try:
+                check(name, task.data(name), task.targets)
+            except CheckFailed as error:
+                raise ValueError(str(error)) from error
+
+
 def check_splits_have_shapes(subject: Subject) -> None:
     """Inputs, targets and mask have the same rows, and a column for every target."""
     for name, split in subject.splits.items():
-        if not isinstance(split, Split):
-            fail(f"{name} is a {type(split).__name__}", "no Split returned")
-        inputs, targets, mask = split
-        shape = (len(inputs), len(subject.targets))
-        if not len(inputs) or inputs.dim() < 2:
-            fail(
-                f"{name} inputs are of shape {tuple(inputs.shape)}, not (rows, ...)",
-                "no rows, or a single feature without a dimension of its own",
-            )
-        if targets.shape != shape:
-            fail(
-                f"{name} targets are of shape {tuple(targets.shape)}, not (rows, targets) = "
-                f"{shape}",
-                "a column too few, or rows left out of one of them",
-            )
-        if mask is not None and (mask.shape, mask.dtype) != (shape, torch.bool):
-            fail(
-                f"{name} mask is {tuple(mask.shape)} {mask.dtype}, not {shape} torch.bool",
-                "a mask of rows or of 0 and 1",
-            )
+        _check_shapes(name, split, subject.targets)
 
 
 def check_values_are_finite(subject: Subject) -> None:
     """No input and no known target is NaN or infinite."""
     for name, split in subject.splits.items():
-        _check_finite(f"{name} inputs", split.inputs, "gaps in the source")
-        for target, values in subject.known(name):
-            _check_finite(f"{name} target {target.name!r}", values, "gaps that no mask marks")
-
-
-def _check_finite(what: str, values: Tensor, cause: str) -> None:
-    bad = int((~torch.isfinite(values)).sum())
-    if bad:
-        fail(f"{bad} values of {what} are NaN or inf", cause)
+        _check_values(name, split, subject.targets)
 
 
 def check_classes_are_in_range(subject: Subject) -> None:
     """Known classes are whole numbers from 0 to one below their number."""
-    for name in subject.splits:
-        for target, values in subject.known(name):
-            classes = {"multiclass": target.num_classes, "binary": 2}.get(target.kind)
-            if classes is None:
-                continue
-            wrong = values[(values < 0) | (values >= classes) | (values != values.long())]
-            if len(wrong):
-                fail(
-                    f"{name} target {target.name!r} holds {wrong[0].item():g}, not one of the "
-                    f"{classes} classes",
-                    "classes counted from 1, or a class that the number leaves out",
-                )
+    for name, split in subject.splits.items():
+        _check_classes(name, split, subject.targets)
+
+
+def _check_shapes(name: SplitName, split: Split, targets: Sequence[Target]) -> None:
+    if not isinstance(split, Split):
+        fail(f"{name} is a {type(split).__name__}", "no Split returned")
+    inputs, values, mask = split
+    shape = (len(inputs), len(targets))
+    if not len(inputs) or inputs.dim() < 2:
+        fail(
+            f"{name} inputs are of shape {tuple(inputs.shape)}, not (rows, ...)",
+            "no rows, or a single feature without a dimension of its own",
+        )
+    if values.shape != shape:
+        fail(
+            f"{name} targets are of shape {tuple(values.shape)}, not (rows, targets) = {shape}",
+            "a column too few, or rows left out of one of them",
+        )
+    if mask is not None and (mask.shape, mask.dtype) != (shape, torch.bool):
+        fail(
+            f"{name} mask is {tuple(mask.shape)} {mask.dtype}, not {shape} torch.bool",
+            "a mask of rows or of 0 and 1",
+        )
+
+
+def _check_values(name: SplitName, split: Split, targets: Sequence[Target]) -> None:
+    _check_finite(f"{name} inputs", split.inputs, "gaps in the source")
+    for target, rows, values in known(split, targets):
+        _check_finite(f"{name} target {target.name!r}", values, "gaps that no mask marks", rows)
+
+
+def _check_finite(what: str, values: Tensor, cause: str, rows: Tensor | None = None) -> None:
+    bad = (~torch.isfinite(values)).flatten(1 if values.dim() > 1 else 0)
+    found = (bad.any(1) if bad.dim() > 1 else bad).nonzero().flatten()
+    if len(found):
+        first = int(found[0] if rows is None else rows[found[0]])
+        fail(
+            f"{len(found)} of {len(values)} rows of {what} hold NaN or inf (first: row {first})",
+            cause,
+        )
+
+
+def _check_classes(name: SplitName, split: Split, targets: Sequence[Target]) -> None:
+    for target, _, values in known(split, targets):
+        classes = {"multiclass": target.num_classes, "binary": 2}.get(target.kind)
+        if classes is None:
+            continue
+        wrong = values[(values < 0) | (values >= classes) | (values != values.long())]
+        if len(wrong):
+            fail(
+                f"{name} target {target.name!r} holds {wrong[0].item():g}, not one of the "
+                f"{classes} classes",
+                "classes counted from 1, or a class that the number leaves out",
+            )
 
 
 def check_every_target_is_known_somewhere(subject: Subject) -> None:
     """Every target is known in train and val, and in train more than one value is."""
     for name in LEARNT:
-        for target, values in subject.known(name):
+        for target, _, values in known(subject.splits[name], subject.targets):
             if not len(values):
                 fail(f"{name} knows no value of {target.name!r}", "a mask the wrong way round")
             if name == "train" and (values == values[0]).all():

@@ -60,19 +60,6 @@ class Subject:
         """The task's targets, some of which depend on its options."""
         return self.make().targets
 
-    def known(self, name: SplitName) -> list[tuple[Target, Tensor]]:
-        """Return every target with its known values; none of a split whose shapes do not fit.
-
-        That those do not is the finding of one check, and none of the others'.
-        """
-        _, values, mask = self.splits[name]
-        if any(
-            t.shape != (len(values), len(self.targets)) for t in (values, mask) if t is not None
-        ):
-            return []
-        where = torch.ones_like(values, dtype=torch.bool) if mask is None else mask.bool()
-        return [(t, values[:, i][where[:, i]]) for i, t in enumerate(self.targets)]
-
     def inputs(self, rows: int = BATCH) -> Tensor:
         """Return a copy of so many rows to train on, again from the first if there are fewer."""
         inputs = self.splits["train"].inputs
@@ -89,6 +76,19 @@ class Subject:
                 "expert": network.expert(),
                 **{f"tower of {t.name!r}": network.tower(t) for t in self.targets},
             }
+
+
+def known(split: Split, targets: Sequence[Target]) -> list[tuple[Target, Tensor, Tensor]]:
+    """Return every target with the rows where it is known, and its values there.
+
+    None of a split whose shapes do not fit: that is the finding of one check, and of no other.
+    """
+    _, values, mask = split
+    if any(t.shape != (len(values), len(targets)) for t in (values, mask) if t is not None):
+        return []
+    where = torch.ones_like(values, dtype=torch.bool) if mask is None else mask.bool()
+    rows = [column.nonzero().flatten() for column in where.unbind(1)]
+    return [(t, r, values[r, i]) for i, (t, r) in enumerate(zip(targets, rows, strict=True))]
 
 
 def splits_of(task: Task, *, order: Sequence[SplitName] = SPLITS, world: int = 0) -> Data:
