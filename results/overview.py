@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from gatelab.results.comparison.best_trials import SHARE, BestTrials, best_trial
 from gatelab.results.comparison.caveats import differing, notes, partial_line
 from gatelab.results.comparison.conditions import Conditions
 from gatelab.results.comparison.inference import Pair, check_metric, pairwise
-from gatelab.results.comparison.merging import by_task, sweep_titles
+from gatelab.results.comparison.merging import by_task, directions_of, sweep_titles
 from gatelab.results.comparison.plain import plain
 from gatelab.results.comparison.rank_report import rank_grid, rank_sentences
 from gatelab.results.comparison.ranking import Ranking, rank_gates
@@ -23,7 +23,7 @@ from gatelab.results.comparison.tables import Grid
 from gatelab.results.comparison.trial_report import trial_grid, trial_sentences
 from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.runs import SweepRecord
-from gatelab.tracking.schema import FOLDER, Metrics
+from gatelab.tracking.schema import FOLDER, Directions, Metrics
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def overview(
         uri: MLflow's tracking URI; by default of the SQLite store in the folder.
 
     Raises:
-        LookupError: If there is no such sweep, or no gate has a metric.
+        LookupError: If there is no such sweep, no gate has a metric, or none ranks by it.
         StoreUnavailable: If a store cannot be used.
         ValueError: If a sweep is named twice.
     """
@@ -126,7 +126,8 @@ def overview(
     answer = Overview(stage, tuple(metrics), comparisons, partial, _warnings(tasks, conditions))
     if len(tasks) > 1:
         means = _trial_means(tasks, keys, share) if search else _means(comparisons, keys)
-        return replace(answer, rankings=tuple(rank_gates(m, key) for key, m in means.items()))
+        found = directions_of([record for records in tasks.values() for record in records])
+        return replace(answer, rankings=tuple(_rankings(means, found)))
     if search:
         (records,) = tasks.values()
         return replace(answer, trials=tuple(best_trials(records, share, key) for key in keys))
@@ -144,6 +145,18 @@ def _warnings(
 
 Means = dict[str, dict[str, dict[str, float]]]
 """By metric, task and gate."""
+
+
+def _rankings(means: Means, directions: Directions) -> Iterator[Ranking]:
+    """Rank gates by every metric.
+
+    Raises:
+        LookupError: If neither more nor less of one is better.
+    """
+    for metric, found in means.items():
+        if not (direction := directions.of(metric)):
+            raise LookupError(f"{metric!r} has no better and worse, so no gate ranks by it.")
+        yield rank_gates(found, metric, direction)
 
 
 def _means(comparisons: Mapping[str, Comparison], metrics: Sequence[str]) -> Means:

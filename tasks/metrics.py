@@ -75,7 +75,8 @@ def _auroc(outputs: Tensor, target: Tensor) -> Tensor:
         return torch.tensor(torch.nan)
     _, place, counts = outputs[:, 0].unique(return_inverse=True, return_counts=True)
     ranks = (counts.cumsum(0) - (counts - 1) / 2.0)[place][positive].double()
-    return (ranks.sum() - len(ranks) * (len(ranks) + 1) / 2) / pairs
+    share: Tensor = (ranks.sum() - len(ranks) * (len(ranks) + 1) / 2) / pairs
+    return share
 
 
 def _r2(outputs: Tensor, target: Tensor) -> Tensor:

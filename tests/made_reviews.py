@@ -67,7 +67,9 @@ def made(
     table = _trials(rng, gates, dead, trials)
     evaluated = [] if running else alive
     runs = [_run("sweep", end="" if running else "finished", gates=",".join(gates))]
-    runs[0] = replace(runs[0], params=PARAMS, tags={**runs[0].tags, **PROVENANCE})
+    runs[0] = replace(
+        runs[0], params=PARAMS, tags={**runs[0].tags, **PROVENANCE, "metrics.higher": "accuracy"}
+    )
     for gate in gates:
         runs += _search_runs(gate, table[table["gate"] == gate], gate in evaluated)
     for index, gate in enumerate(evaluated):

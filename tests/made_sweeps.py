@@ -53,7 +53,8 @@ class MadeSweep:
         )
         params = {"task": task, **{f"task.{k}": v for k, v in (options or {}).items()}}
         params |= SETTINGS | {"search.trials": str(trials), "evaluation.seeds": str(seeds)}
-        self._run(name, "sweep", params=params, tags={"gates": ",".join(gates), "data": data})
+        tags = {"gates": ",".join(gates), "data": data, "metrics.higher": "f1"}
+        self._run(name, "sweep", params=params, tags=tags)
         for place, gate in enumerate(gates):
             self._search(gate, place, trials)
             if gate not in unfinished:

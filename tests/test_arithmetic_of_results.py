@@ -20,8 +20,10 @@ from gatelab.results.costs import costs
 from gatelab.results.figures import courses, selection
 from gatelab.results.report.page_grids import cost_grids
 from gatelab.results.review import read_review
+from gatelab.sweeps.driver.record import directions
+from gatelab.tasks import DigitsPairs, SyntheticGroups
 from gatelab.tracking.runs import RunRecord, SweepRecord
-from gatelab.tracking.schema import has_direction, lower_is_better
+from gatelab.tracking.schema import Directions
 
 LOSS = "test/loss"
 
@@ -33,7 +35,8 @@ def run(stage: str, gate: str, metrics: Mapping[str, float], **tags: str) -> Run
 
 def compared(losses: Mapping[str, Mapping[int, float]], metric: str = LOSS) -> Comparison:
     """Compare gates by their values on seeds."""
-    runs = [
+    runs = [run("sweep", "", {}, **{"metrics.higher": "r2"})]
+    runs += [
         run("evaluate", gate, {metric: value}, seed=str(seed))
         for gate, values in losses.items()
         for seed, value in values.items()
@@ -65,14 +68,13 @@ def test_means_within_single_precision_lead_together() -> None:
     assert higher.leaders("test/mean/r2") == ["c"], "and b and c are not within it of each other"
 
 
-@pytest.mark.parametrize("metric", ["test/loss", "val/t/mse", "test/mean/mae", "test/t/rmse"])
-def test_less_is_better(metric: str) -> None:
-    assert lower_is_better(metric) and has_direction(metric)
-
-
-@pytest.mark.parametrize("metric", ["test/mean/r2", "val/t/accuracy", "test/t/f1", "test/t/auroc"])
-def test_more_is_better(metric: str) -> None:
-    assert not lower_is_better(metric) and has_direction(metric)
+def test_directions_are_the_metrics_own() -> None:
+    """A sweep records them with its run, for whoever compares it."""
+    task = SyntheticGroups(num_targets=2)
+    names = ("r2", "mse", "mae", "rmse", "accuracy", "f1", "auroc")
+    assert directions(task, names) == Directions(("r2",), ("mae", "mse", "rmse"))
+    assert directions(task, None) == Directions(("r2",), ("rmse",))
+    assert directions(DigitsPairs(), names) == Directions(("accuracy", "f1"))
 
 
 def test_pairs_with_one_seed_in_common_are_not_tested_and_not_corrected_for() -> None:
@@ -175,7 +177,7 @@ def test_three_gates_on_four_tasks() -> None:
 
     Three gates in the same order on four tasks: 12 x 4 / 12 x (1 + 0 + 1) = 8.
     """
-    ranking = rank_gates({f"t{i}": {"a": 1.0, "b": 2.0, "c": 3.0} for i in range(4)}, LOSS)
+    ranking = rank_gates({f"t{i}": {"a": 1.0, "b": 2.0, "c": 3.0} for i in range(4)}, LOSS, -1)
     assert ranking.friedman == pytest.approx(np.exp(-4))
     apart = {(p.first, p.second): p.difference for p in ranking.pairs}
     assert apart == {("a", "b"): -1, ("a", "c"): -2, ("b", "c"): -1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from gatelab.tracking.runs import RunRecord, SweepRecord
 
 
 def sweep(losses: dict[str, list[float]], pruned: int = 0) -> SweepRecord:
-    runs = []
+    sweep = _run("sweep", "", "finished", {})
+    runs = [replace(sweep, tags={**sweep.tags, "metrics.higher": "f1"})]
     for gate, values in losses.items():
         runs += [_run("gate", gate, "finished", {})]
         runs += [_run("search", gate, "finished", {"val/loss": v, "val/f1": 1 - v}) for v in values]

@@ -23,7 +23,7 @@ from gatelab.results.comparison.statistics import holm, smallest_effect
 from gatelab.results.comparison.tables import Grid, markdown, p_value, rich_table
 from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.runs import RunRecord, SweepRecord
-from gatelab.tracking.schema import lower_is_better
+from gatelab.tracking.schema import Directions, Tags
 
 LOSSES = {
     "a": [0.10, 0.12, 0.11, 0.09],
@@ -47,6 +47,7 @@ def run(
 
 def record(losses: dict[str, list[float]], name: str = "s", **tags: object) -> SweepRecord:
     """Return a sweep with these losses, and a gate that is dead."""
+    tags = {"metrics_higher": "accuracy", **tags}
     runs = [run("sweep", gates=",".join([*losses, "dead"]), **tags)]
     for gate, values in losses.items():
         runs += [run("gate", gate), run("search", gate), run("search", gate, "pruned")]
@@ -119,11 +120,40 @@ def test_pairs_are_by_seed_not_by_order() -> None:
     assert all(found == ["0", "1", "2", "3"] for found in seeds), "in the seeds' order"
 
 
+def test_directions_are_those_that_are_recorded() -> None:
+    """Not those that a name suggests: less of a Brier score is better, more of an error here."""
+    found = Directions.from_tags({Tags.HIGHER: "error,r2", Tags.LOWER: "brier"})
+    assert [found.of(f"test/t/{name}") for name in ("error", "r2", "brier")] == [1, 1, -1]
+    assert [found.of(key) for key in ("test/loss", "val/mean/loss", "test/t/loss")] == [-1] * 3
+    assert [found.of(key) for key in ("test/t/accuracy", "gate/r2", "time/brier")] == [0] * 3
+    assert Directions.from_tags(found.to_tags()) == found
+    assert Directions.from_tags({}).of("test/loss") == -1
+
+
+def test_sweeps_that_contradict_each_other_about_a_direction() -> None:
+    one, other = Directions(("r2", "x", "y"), ("z",)), Directions(("f1", "y"), ("mae", "x"))
+    assert one | other == Directions(("f1", "r2", "y"), ("mae", "z"))
+
+
+def test_less_is_better_of_a_metric_of_ones_own() -> None:
+    runs = [run("sweep", gates="a,b", metrics_lower="brier")]
+    for gate, values in {"a": [0.10, 0.11, 0.12], "b": [0.40, 0.42, 0.41]}.items():
+        runs += [run("gate", gate)]
+        runs += [
+            run("evaluate", gate, seed=seed, metrics={"test/mean/brier": value})
+            for seed, value in enumerate(values)
+        ]
+    found = compare_runs(SweepRecord("s", tuple(runs)))
+    assert found.leaders("test/mean/brier") == ["a"]
+    assert found.beats_all("test/mean/brier", "a")
+    assert not found.beats_all("test/mean/brier", "b")
+    assert "a has the lowest test mean/brier" in said(found, "test/mean/brier")
+    assert pairwise(found, "test/mean/brier")[0].better == "a"
+
+
 def test_directions(comparison: Comparison) -> None:
     assert comparison.best("test/loss") == comparison.best("test/mean/accuracy") == "a"
     assert comparison.best("gate/entropy") is None
-    assert lower_is_better("test/t/rmse")
-    assert not lower_is_better("test/t/r2")
     assert comparison.beats_all("test/loss", "a")
     assert comparison.beats_all("test/mean/accuracy", "a")
     worst = compare_runs(record({"a": LOSSES["a"], "b": LOSSES["b"]}))

@@ -28,11 +28,12 @@ def many(tasks: int, gates: int) -> Ranking:
     return rank_gates(
         {f"t{t}": {f"g{g}": g + 0.5 * random.normal() for g in range(gates)} for t in range(tasks)},
         "test/loss",
+        -1,
     )
 
 
 def test_ranks_by_hand() -> None:
-    ranking = rank_gates(BY_TASK, "test/loss")
+    ranking = rank_gates(BY_TASK, "test/loss", -1)
     assert ranking.ranks["t2"] == {"a": 1, "c": 2, "b": 3}
     assert ranking.ranks["t3"] == {"a": 1.5, "b": 1.5, "c": 3}, "level gates share ranks"
     assert ranking.mean_ranks == pytest.approx({"a": 3.5 / 3, "b": 6.5 / 3, "c": 8 / 3})
@@ -40,11 +41,11 @@ def test_ranks_by_hand() -> None:
 
 
 def test_more_can_be_better() -> None:
-    assert rank_gates(BY_TASK, "test/mean/f1").gates[0] == "c"
+    assert rank_gates(BY_TASK, "test/mean/f1", 1).gates[0] == "c"
 
 
 def test_friedman_is_scipys() -> None:
-    ranking = rank_gates(BY_TASK, "test/loss")
+    ranking = rank_gates(BY_TASK, "test/loss", -1)
     columns = ([BY_TASK[t][g] for t in BY_TASK] for g in "abc")
     assert ranking.friedman == pytest.approx(stats.friedmanchisquare(*columns).pvalue)
 
@@ -73,14 +74,14 @@ def test_critical_difference_is_demsars(gates: int, q: float) -> None:
 
 def test_all_level() -> None:
     level = {"a": 1.0, "b": 1.0, "c": 1.0}
-    ranking = rank_gates({"t1": level, "t2": level}, "test/loss")
+    ranking = rank_gates({"t1": level, "t2": level}, "test/loss", -1)
     assert ranking.friedman == 1
     assert rank_sentences(ranking)[0].startswith("a, b and c have the best mean rank by test loss")
 
 
 def test_gates_that_some_task_lacks_have_no_rank() -> None:
     values = {"t1": {"a": 1.0, "b": 2.0, "d": 0.5}, "t2": {"b": 1.0, "a": 2.0, "c": math.nan}}
-    ranking = rank_gates(values, "test/loss")
+    ranking = rank_gates(values, "test/loss", -1)
     assert ranking.ranks["t1"] == {"a": 1, "b": 2}, "d, which t2 lacks, takes no rank from them"
     assert set(ranking.gates) == {"a", "b", "d"}
     assert not ranking.tested
@@ -95,16 +96,16 @@ def test_gates_that_some_task_lacks_have_no_rank() -> None:
 
 
 def test_a_task_without_scores_waits() -> None:
-    ranking = rank_gates({**BY_TASK, "t4": {}}, "test/loss")
-    assert ranking.mean_ranks == rank_gates(BY_TASK, "test/loss").mean_ranks
+    ranking = rank_gates({**BY_TASK, "t4": {}}, "test/loss", -1)
+    assert ranking.mean_ranks == rank_gates(BY_TASK, "test/loss", -1).mean_ranks
     said = rank_sentences(ranking)
     assert said[0] == "a has the best mean rank by test loss, 1.17 over 3 tasks."
     assert said[1] == "t4 has no test loss yet, so the ranks are without it."
-    assert not rank_gates({"t1": {}, "t2": {}}, "test/loss").gates
+    assert not rank_gates({"t1": {}, "t2": {}}, "test/loss", -1).gates
 
 
 def test_what_two_tasks_cannot_show_is_said() -> None:
-    ranking = rank_gates({t: BY_TASK["t1"] for t in ("t1", "t2")}, "test/loss")
+    ranking = rank_gates({t: BY_TASK["t1"] for t in ("t1", "t2")}, "test/loss", -1)
     assert not ranking.decidable
     assert rank_sentences(ranking)[-1] == (
         "2 tasks are too few: mean ranks must be 2.34 apart to differ significantly (Nemenyi), "
@@ -124,6 +125,7 @@ def test_no_pair_differs_where_friedman_finds_nothing() -> None:
     ranking = rank_gates(
         {f"t{i}": {g: float(order.index(g)) for g in "abcd"} for i, order in enumerate(orders)},
         "test/loss",
+        -1,
     )
     assert ranking.mean_ranks["d"] - ranking.mean_ranks["a"] > ranking.critical_difference
     assert ranking.friedman > 0.05
@@ -146,7 +148,7 @@ def test_frame() -> None:
     frame = many(2, 3).to_frame()
     assert list(frame.columns) == ["task", "metric", "gate", "mean", "rank", "mean_rank"]
     assert len(frame) == 6
-    lone = rank_gates({"t1": {"a": 1.0}, "t2": {"b": 1.0}}, "test/loss").to_frame()
+    lone = rank_gates({"t1": {"a": 1.0}, "t2": {"b": 1.0}}, "test/loss", -1).to_frame()
     assert lone["rank"].isna().all()
 
 
@@ -162,7 +164,7 @@ def test_diagram(gates: int, tmp_path: Path) -> None:
 
 
 def test_a_diagram_joins_all_where_friedman_finds_nothing() -> None:
-    level = rank_gates({**BY_TASK, "t4": {"a": 3, "b": 2, "c": 1}}, "test/loss")
+    level = rank_gates({**BY_TASK, "t4": {"a": 3, "b": 2, "c": 1}}, "test/loss", -1)
     lines = critical_differences(level).axes[0].lines
     bars = [line for line in lines if len(set(np.asarray(line.get_ydata()))) == 1]
     assert [len(np.asarray(bar.get_xdata())) for bar in bars] == [3]
@@ -170,4 +172,4 @@ def test_a_diagram_joins_all_where_friedman_finds_nothing() -> None:
 
 def test_no_diagram_without_a_test() -> None:
     with pytest.raises(ValueError, match=r"needs 2 tasks and 3 gates .* got \(1, 3\)"):
-        critical_differences(rank_gates({"t1": BY_TASK["t1"]}, "test/loss"))
+        critical_differences(rank_gates({"t1": BY_TASK["t1"]}, "test/loss", -1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gatelab.tracking.schema import Tags
+from gatelab.tracking.schema import Directions, Tags
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,11 @@ class SweepRecord:
     def running(self) -> bool:
         """Whether the sweep has not come to its end."""
         return self.run is None or not self.run.end
+
+    @property
+    def directions(self) -> Directions:
+        """Of which metrics more is better, and of which less."""
+        return Directions.from_tags(self.run.tags if self.run else {})
 
     @property
     def planned(self) -> list[str]:

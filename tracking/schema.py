@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path("gatelab_runs")
@@ -24,6 +26,8 @@ class Tags:
     END, END_REASON, END_EPOCH = "end", "end.reason", "end.epoch"
     FAILURES = "search.reasons"
     """Of a gate's run: why its trials failed, with counts, in JSON."""
+    HIGHER, LOWER = "metrics.higher", "metrics.lower"
+    """Of the sweep's run: the names of metrics of which more is better, or less, with commas."""
     DATA = "data"
     """The fingerprint of the task's train and val splits."""
     COMMIT = "git.commit"
@@ -55,15 +59,39 @@ class Artifacts:
     COMPARISON_CSV, COMPARISON_JSON = "comparison.csv", "comparison.json"
 
 
-LOWER_IS_BETTER = ("loss", "mse", "mae", "rmse", "error")
-"""How the names of metrics end of which less is better."""
+LOSS = "loss"
+"""How the keys of losses end."""
 
 
-def has_direction(metric: str) -> bool:
-    """Return whether more of a metric is better or worse: not so for what gates do."""
-    return metric.startswith(("test/", "val/"))
+@dataclass(frozen=True)
+class Directions:
+    """Of which metrics more is better, and of which less: the names at the end of their keys."""
 
+    higher: tuple[str, ...] = ()
+    lower: tuple[str, ...] = ()
+    """Beside the losses, of which less is always better."""
 
-def lower_is_better(metric: str) -> bool:
-    """Return whether less of a metric is better, by the end of its key."""
-    return metric.rpartition("/")[2].endswith(LOWER_IS_BETTER)
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str]) -> Directions:
+        """Return those that are recorded with a sweep's run; none where the tags are missing."""
+        higher, lower = (tags.get(tag, "").split(",") for tag in (Tags.HIGHER, Tags.LOWER))
+        return cls(tuple(filter(None, higher)), tuple(filter(None, lower)))
+
+    def to_tags(self) -> dict[str, str]:
+        """Return them as tags of a sweep's run."""
+        return {Tags.HIGHER: ",".join(self.higher), Tags.LOWER: ",".join(self.lower)}
+
+    def __or__(self, other: Directions) -> Directions:
+        """Return those of both, in which what they contradict each other about has none."""
+        higher, lower = {*self.higher, *other.higher}, {*self.lower, *other.lower}
+        return Directions(tuple(sorted(higher - lower)), tuple(sorted(lower - higher)))
+
+    def of(self, metric: str) -> int:
+        """Return 1 where more of a metric is better, -1 where less is, 0 where neither is known.
+
+        Neither is better of what gates do: only the scores of a split have a direction.
+        """
+        part, name = metric.partition("/")[0], metric.rpartition("/")[2]
+        if part not in ("test", "val"):
+            return 0
+        return (name in self.higher) - (name == LOSS or name in self.lower)

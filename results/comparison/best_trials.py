@@ -12,10 +12,10 @@ import pandas as pd
 
 from gatelab.registry import near_misses
 from gatelab.results.comparison.budgets import budget
-from gatelab.results.comparison.merging import side_by_side
+from gatelab.results.comparison.merging import directions_of, side_by_side
 from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, welch
 from gatelab.tracking.runs import RunRecord, SweepRecord
-from gatelab.tracking.schema import Metrics, lower_is_better
+from gatelab.tracking.schema import Metrics
 
 SHARE = 0.05
 """By which trials are chosen: the loss that a trial reports as its objective."""
@@ -58,6 +58,8 @@ class BestTrials:
     """The published summary of gates on one task."""
 
     metric: str
+    direction: int
+    """1 where more of the metric is better, -1 where less is, 0 where neither is known."""
     share: float
     summaries: tuple[Summary, ...]
     """In the gates' order."""
@@ -65,9 +67,8 @@ class BestTrials:
 
     def best(self) -> list[Summary]:
         """Return the summaries with a mean, the best first."""
-        sign = 1 if lower_is_better(self.metric) else -1
         found = [summary for summary in self.summaries if not math.isnan(summary.mean)]
-        return sorted(found, key=lambda summary: sign * summary.mean)
+        return sorted(found, key=lambda summary: -self.direction * summary.mean)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each gate."""
@@ -98,7 +99,9 @@ def best_trials(
     gates = side_by_side(records)
     _check_metric(records, metric)
     summaries = [_summary(*gates[label], label, share, metric) for label in gates]
-    return BestTrials(metric, share, tuple(summaries), tuple(_tests(summaries, metric)))
+    direction = directions_of(records).of(metric)
+    tests = _tests(summaries, direction) if direction else []
+    return BestTrials(metric, direction, share, tuple(summaries), tuple(tests))
 
 
 def objective(run: RunRecord) -> float:
@@ -136,12 +139,12 @@ def _summary(record: SweepRecord, gate: str, label: str, share: float, metric: s
     return Summary(label, trials, n, mean, error, tuple(values.tolist()))
 
 
-def _tests(summaries: Sequence[Summary], metric: str) -> list[Better]:
+def _tests(summaries: Sequence[Summary], direction: int) -> list[Better]:
     found = []
     for pair in combinations((s for s in summaries if s.n), 2):
         low, high = sorted(pair, key=lambda summary: summary.mean)
         if math.isclose(low.mean, high.mean, rel_tol=RESOLUTION):
             continue
-        first, second = (low, high) if lower_is_better(metric) else (high, low)
+        first, second = (low, high) if direction < 0 else (high, low)
         found.append(Better(first.gate, second.gate, welch(low.values, high.values)))
     return found

@@ -12,11 +12,11 @@ import pandas as pd
 
 from gatelab.results.comparison.budgets import Budget, budget
 from gatelab.results.comparison.conditions import Conditions, conditions
-from gatelab.results.comparison.merging import side_by_side, sweep_titles
+from gatelab.results.comparison.merging import directions_of, side_by_side, sweep_titles
 from gatelab.results.comparison.plain import plain, to_json
 from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, holm, mean_interval, paired_t
 from gatelab.tracking.runs import RunRecord, SweepRecord
-from gatelab.tracking.schema import Metrics, has_direction, lower_is_better
+from gatelab.tracking.schema import Directions, Metrics
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ class Comparison:
     budgets: tuple[Budget, ...]
     conditions: tuple[Conditions, ...]
     """Of each sweep."""
+    directions: Directions
+    """Of the metrics."""
 
     @property
     def running(self) -> bool:
@@ -107,9 +109,9 @@ class Comparison:
         """
         means = {s.gate: s.mean for s in self.scores if s.metric == metric}
         means = {gate: mean for gate, mean in means.items() if not math.isnan(mean)}
-        if not means or not has_direction(metric):
+        if not means or not (direction := self.directions.of(metric)):
             return []
-        best = (min if lower_is_better(metric) else max)(means.values())
+        best = max(means.values(), key=lambda mean: direction * mean)
         return [g for g, mean in means.items() if math.isclose(mean, best, rel_tol=RESOLUTION)]
 
     def best(self, metric: str) -> str | None:
@@ -122,9 +124,8 @@ class Comparison:
 
     def beats_all(self, metric: str, gate: str) -> bool:
         """Return whether a gate is significantly better than every other one that has a score."""
-        sign = -1 if lower_is_better(metric) else 1
-        tests = self.against(metric, gate)
-        return bool(tests) and all(t.significant and sign * t.lead(gate) > 0 for t in tests)
+        direction, tests = self.directions.of(metric), self.against(metric, gate)
+        return bool(tests) and all(t.significant and direction * t.lead(gate) > 0 for t in tests)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the scores, a row for each metric and gate."""
@@ -179,6 +180,7 @@ def compare_runs(*records: SweepRecord) -> Comparison:
         tuple(tests),
         tuple(budgets),
         tuple(sweeps),
+        directions_of(records),
     )
 
 

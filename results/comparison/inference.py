@@ -20,7 +20,6 @@ from gatelab.results.comparison.statistics import (
     welch,
     wilcoxon,
 )
-from gatelab.tracking.schema import has_direction, lower_is_better
 
 SeedValues = Mapping[str, float]
 """By seed."""
@@ -55,7 +54,9 @@ def pairwise(comparison: Comparison, metric: str) -> list[Pair]:
     check_metric(comparison, metric)
     values = _by_gate(comparison, metric)
     count = testable(comparison, metric)
-    return _corrected([_pair(test, values, count) for test in paired_tests(metric, values)])
+    direction = comparison.directions.of(metric)
+    tests = paired_tests(metric, values)
+    return _corrected([_pair(test, values, direction, count) for test in tests])
 
 
 def check_metric(comparison: Comparison, metric: str) -> None:
@@ -89,10 +90,10 @@ def _by_gate(comparison: Comparison, metric: str) -> dict[str, SeedValues]:
     return {score.gate: score.values for score in comparison.scores if score.metric == metric}
 
 
-def _pair(test: Test, values: Mapping[str, SeedValues], tests: int) -> Pair:
+def _pair(test: Test, values: Mapping[str, SeedValues], direction: int, tests: int) -> Pair:
     first, second = values[test.first], values[test.second]
     apart = _apart(first, second)
-    better, p_welch = _welch(test.metric, (test.first, first), (test.second, second))
+    better, p_welch = _welch(direction, (test.first, first), (test.second, second))
     interval = bca_interval(apart)
     return Pair(
         **asdict(test),
@@ -126,12 +127,12 @@ def _smallest(apart: Array, tests: int) -> float:
 
 
 def _welch(
-    metric: str, first: tuple[str, SeedValues], second: tuple[str, SeedValues]
+    direction: int, first: tuple[str, SeedValues], second: tuple[str, SeedValues]
 ) -> tuple[str, float]:
     """Return the better gate, and Welch's p that it is."""
     samples = {gate: list(values.values()) for gate, values in (first, second)}
     means = {gate: mean_interval(values).mean for gate, values in samples.items()}
     low, high = sorted(means, key=means.__getitem__)
-    if not has_direction(metric) or not means[low] < means[high]:  # level, or not a number
+    if not direction or not means[low] < means[high]:  # level, or not a number
         return "", math.nan
-    return low if lower_is_better(metric) else high, welch(samples[low], samples[high])
+    return low if direction < 0 else high, welch(samples[low], samples[high])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 
 from gatelab.results.comparison.conditions import data_of, options_of, task_of
 from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.schema import Directions
 
 
 def sweep_titles(records: Sequence[SweepRecord]) -> list[str]:
@@ -26,6 +29,11 @@ def side_by_side(records: Sequence[SweepRecord]) -> dict[str, tuple[SweepRecord,
         for label, record in zip(sweep_titles(records), records, strict=True)
         for gate in record.gates
     }
+
+
+def directions_of(records: Sequence[SweepRecord]) -> Directions:
+    """Return the directions of the sweeps' metrics; none of one about which two differ."""
+    return reduce(or_, (record.directions for record in records), Directions())
 
 
 def by_task(records: Sequence[SweepRecord]) -> dict[str, list[SweepRecord]]:

@@ -11,7 +11,6 @@ import pandas as pd
 from scipy import stats
 
 from gatelab.results.comparison.statistics import ALPHA, Array
-from gatelab.tracking.schema import lower_is_better
 
 LEAST_TASKS, LEAST_GATES = 2, 3
 """Friedman's test needs at least so many."""
@@ -89,14 +88,15 @@ class Ranking:
         ).astype({"rank": float, "mean_rank": float})
 
 
-def rank_gates(values: Mapping[str, Mapping[str, float]], metric: str) -> Ranking:
+def rank_gates(values: Mapping[str, Mapping[str, float]], metric: str, direction: int) -> Ranking:
     """Rank gates by a metric's mean on every task.
 
     Friedman's test and Nemenyi's need two tasks and three gates that all tasks have.
 
     Args:
         values: Task to gate to mean; what is not finite is no score.
-        metric: Its key, which has the direction.
+        metric: Its key.
+        direction: 1 where more of it is better, -1 where less is.
 
     Source: Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, 2006.
     """
@@ -108,7 +108,7 @@ def rank_gates(values: Mapping[str, Mapping[str, float]], metric: str) -> Rankin
     gates = dict.fromkeys(gate for means in scored.values() for gate in means)
     common = [gate for gate in gates if all(gate in means for means in scored.values())]
     ranks = {
-        task: _ranks({gate: means[gate] for gate in common}, metric)
+        task: _ranks({gate: means[gate] for gate in common}, direction)
         for task, means in scored.items()
         if common
     }
@@ -128,11 +128,9 @@ def critical_difference(gates: int, tasks: int, alpha: float = ALPHA) -> float:
     return q * math.sqrt(gates * (gates + 1) / (6 * tasks))
 
 
-def _ranks(means: Mapping[str, float], metric: str) -> dict[str, float]:
-    sign = 1 if lower_is_better(metric) else -1
-    return dict(
-        zip(means, map(float, stats.rankdata([sign * m for m in means.values()])), strict=True)
-    )
+def _ranks(means: Mapping[str, float], direction: int) -> dict[str, float]:
+    ranks = stats.rankdata([-direction * mean for mean in means.values()])
+    return dict(zip(means, map(float, ranks), strict=True))
 
 
 def _tested(ranking: Ranking) -> Ranking:

@@ -9,7 +9,7 @@ from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.inference import Pair
 from gatelab.results.comparison.statistics import ALPHA
 from gatelab.results.comparison.tables import Grid, metric_title, number, p_value
-from gatelab.tracking.schema import Metrics, lower_is_better
+from gatelab.tracking.schema import Metrics
 
 MOST_METRICS = 12
 SHOWN_METRICS = (
@@ -98,7 +98,7 @@ def _short(value: float) -> str:
 
 def _ordered(comparison: Comparison, metric: str) -> list[str]:
     """Return the gates by their means, the best first, those without a score last."""
-    sign = 1 if lower_is_better(metric) else -1
+    sign = -comparison.directions.of(metric)
     means = {s.gate: sign * s.mean for s in comparison.scores if s.metric == metric}
     means = {gate: mean for gate, mean in means.items() if not math.isnan(mean)}
     return sorted(comparison.gates, key=lambda gate: means.get(gate, math.inf))

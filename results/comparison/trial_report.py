@@ -6,7 +6,7 @@ import math
 
 from gatelab.results.comparison.best_trials import BestTrials, Summary
 from gatelab.results.comparison.tables import Grid, metric_title, number, p_value, p_words
-from gatelab.tracking.schema import Metrics, lower_is_better
+from gatelab.tracking.schema import Metrics
 
 
 def trial_grid(found: BestTrials, title: str) -> Grid:
@@ -38,7 +38,7 @@ def trial_sentences(found: BestTrials) -> list[str]:
     ranked = found.best()
     if not ranked:
         return ["There is no finished trial to summarise."]
-    said = [_best(found, ranked)] if len(ranked) > 1 else []
+    said = [_best(found, ranked)] if len(ranked) > 1 and found.direction else []
     tests = [test for test in found.tests if test.first == ranked[0].gate]
     said += [
         f"That it is better than {test.second} "
@@ -53,7 +53,7 @@ def trial_sentences(found: BestTrials) -> list[str]:
 
 
 def _best(found: BestTrials, ranked: list[Summary]) -> str:
-    extreme = "lowest" if lower_is_better(found.metric) else "highest"
+    extreme = "lowest" if found.direction < 0 else "highest"
     first = ranked[0]
     trials = "its best trial" if first.n == 1 else f"its best {first.n} trials"
     return (

@@ -10,7 +10,7 @@ from gatelab.results.comparison.budgets import WAITING, Budget
 from gatelab.results.comparison.inference import smallest_difference, testable
 from gatelab.results.comparison.statistics import ALPHA, smallest_p
 from gatelab.results.comparison.tables import listed, metric_title, p_words
-from gatelab.tracking.schema import Metrics, has_direction, lower_is_better
+from gatelab.tracking.schema import Metrics
 
 MOST_SENTENCES = 5
 """Of more gates than this, each is named in a list instead of a sentence of its own."""
@@ -46,7 +46,7 @@ def _missing(budget: Budget) -> str:
 
 def _no_best(comparison: Comparison, metric: str) -> str:
     title = metric_title(metric)
-    if not has_direction(metric):
+    if metric in comparison.metrics() and not comparison.directions.of(metric):
         return f"{title} has no better and worse, so no gate is best."
     return f"No gate has a {title}, so there is nothing to compare by it."
 
@@ -54,7 +54,7 @@ def _no_best(comparison: Comparison, metric: str) -> str:
 def _best(comparison: Comparison, metric: str, leaders: Sequence[str]) -> str:
     """Return which gate is best, or which ones are."""
     title = metric_title(metric)
-    extreme = "lowest" if lower_is_better(metric) else "highest"
+    extreme = "lowest" if comparison.directions.of(metric) < 0 else "highest"
     score = comparison.score(leaders[0], metric)
     assert score is not None
     value = f"{_with_interval(score)}, over {_seeds(score.n)}"

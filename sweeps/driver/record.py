@@ -14,11 +14,12 @@ from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.search.importance import importance
 from gatelab.sweeps.search.studies import Study
 from gatelab.sweeps.spec.spec import Spec
+from gatelab.tasks.metrics import METRICS
 from gatelab.tasks.task import Task
 from gatelab.tracking.recorder import Recorder
-from gatelab.tracking.schema import COUNTS, ENDS, Artifacts, Metrics, Tags
+from gatelab.tracking.schema import COUNTS, ENDS, Artifacts, Directions, Metrics, Tags
 from gatelab.training.jobs import Job
-from gatelab.training.scores import MANY_TARGETS
+from gatelab.training.scores import MANY_TARGETS, metric_names
 from gatelab.training.work import Ending, Step
 
 MOST_REASONS = 10
@@ -58,6 +59,7 @@ class Record:
         """Start the runs of the sweep and of its gates."""
         name = self.spec.name
         tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
+        tags |= directions(self.task, self.spec.metrics).to_tags()
         tags[Tags.DESCRIPTION] = (
             f"`{name}` is under way: `gatelab compare {name}` shows what there is so far."
         )
@@ -196,6 +198,13 @@ class Record:
         end = "failed" if reason else "finished"
         tags = {Tags.END: end, Tags.END_REASON: reason or "evaluated"}
         self.recorder.end_run(f"{self.spec.name}/{label}", ENDS[end], tags)
+
+
+def directions(task: Task, chosen: Sequence[str] | None) -> Directions:
+    """Return of which of a task's metrics more is better, and of which less."""
+    names = sorted({name for target in task.targets for name in metric_names(target, chosen)})
+    higher = tuple(name for name in names if METRICS[name].higher_is_better)
+    return Directions(higher, tuple(name for name in names if name not in higher))
 
 
 def over_seeds(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
