@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from gatelab.tracking.schema import Directions, Tags
 
@@ -59,7 +60,16 @@ class SweepRecord:
 
     def of(self, stage: str, gate: str | None = None) -> list[RunRecord]:
         """Return the runs of a stage, of one gate or of all."""
-        return [r for r in self.runs if r.stage == stage and gate in (None, r.gate)]
+        found = self._by_stage.get(stage, [])
+        return list(found) if gate is None else [run for run in found if run.gate == gate]
+
+    @cached_property
+    def _by_stage(self) -> dict[str, list[RunRecord]]:
+        """The runs of each stage: a comparison asks dozens of times."""
+        found: dict[str, list[RunRecord]] = {}
+        for run in self.runs:
+            found.setdefault(run.stage, []).append(run)
+        return found
 
     @property
     def run(self) -> RunRecord | None:
