@@ -161,13 +161,30 @@ def group_agreement(weights: Array, groups: Sequence[int]) -> float:
     Average-linkage clusters of the targets' mean weights by cosine distance, as many as there are
     groups; the adjusted Rand index of Hubert and Arabie, 1985: 1 for the same, 0 by chance.
     """
-    from scipy.cluster.hierarchy import fcluster, linkage  # here: both take a second to import
-    from sklearn.metrics import adjusted_rand_score
+    from scipy.cluster.hierarchy import fcluster, linkage  # here: SciPy takes a second to import
 
     mean = mean_weights(weights) + 1e-12  # a target without weight has no direction
     tree = linkage(mean, method="average", metric="cosine")
-    clusters = fcluster(tree, len(set(groups)), criterion="maxclust")
-    return float(adjusted_rand_score(groups, clusters))
+    return adjusted_rand(groups, fcluster(tree, len(set(groups)), criterion="maxclust"))
+
+
+def adjusted_rand(first: Sequence[int], second: Sequence[int] | npt.NDArray[np.integer]) -> float:
+    """Return how well two groupings of the same things agree: 1 where they are equal, 0 by chance.
+
+    It is scikit-learn's, which takes two seconds to import: the share of pairs that both put
+    together, between what chance would give and the most that there could be.
+
+    Source: Hubert and Arabie, Comparing Partitions, 1985, equation 5.
+    """
+    rows, columns = (np.unique(labels, return_inverse=True)[1] for labels in (first, second))
+    table = np.zeros((rows.max() + 1, columns.max() + 1))
+    np.add.at(table, (rows, columns), 1)
+    both, ours, theirs, every = (
+        (counts * (counts - 1) / 2).sum()
+        for counts in (table, table.sum(1), table.sum(0), table.sum(keepdims=True))
+    )
+    chance, most = ours * theirs / max(every, 1), (ours + theirs) / 2
+    return 1.0 if most == chance else float((both - chance) / (most - chance))
 
 
 def weight_change(before: Array, after: Array) -> float:

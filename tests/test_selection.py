@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 from gatelab.gates.metrics import (
+    adjusted_rand,
     group_agreement,
     overlap_metrics,
     recovery_metrics,
@@ -86,6 +88,17 @@ def test_recovery_up_to_the_order_of_experts() -> None:
     assert (all_of_them["precision"], all_of_them["recall"]) == (0.5, 1)
     fewer_experts = recovery_metrics(one_hot([[0], [0], [1]], 2), truth)
     assert (fewer_experts["precision"], fewer_experts["recall"]) == (1, 0.5)
+
+
+def test_adjusted_rand_is_scikit_learns() -> None:
+    """And by hand: of the pairs of four, one is together in both, two in each, of six in all."""
+    assert adjusted_rand([0, 0, 1, 1], [0, 0, 1, 2]) == pytest.approx((1 - 1 / 3) / (1.5 - 1 / 3))
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        first, second = random.integers(0, random.integers(1, 6, 2)[:, None], (2, 9))
+        found = adjusted_rand(first.tolist(), second)
+        assert found == pytest.approx(adjusted_rand_score(first, second), abs=1e-12)
+    assert adjusted_rand([3], [1]) == adjusted_rand_score([3], [1])
 
 
 def test_group_agreement() -> None:

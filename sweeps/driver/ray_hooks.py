@@ -182,6 +182,9 @@ class States(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **_: Any
     ) -> None:
         """Take in that a state is saved, which makes an older one useless."""
+        if _job(trial).name not in self.sweep.running:  # it ended while it was saved
+            self.deleting.submit(_delete, checkpoint)
+            return
         self.sweep.keep_state(_job(trial), checkpoint.path)
         # A job that gets on may lose any number of workers, as on machines that are taken away.
         trial.run_metadata.num_failures = 0

@@ -22,7 +22,7 @@ os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a task's relative paths 
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "100000")
 
 from ray import tune
-from ray.tune import Checkpoint, FailureConfig, RunConfig, TuneConfig
+from ray.tune import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from ray.tune.execution import class_cache
 
 from gatelab.sweeps.cluster.nodes import find_modules, join, users_folder
@@ -136,6 +136,8 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
             storage_path=storage.root,
             storage_filesystem=storage.files,
             callbacks=[States(sweep, deleting)],
+            # By itself Tune saves each trial once more when it ends.
+            checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
             failure_config=FailureConfig(max_failures=LOST_WORKERS),
             verbose=0,
         ),
