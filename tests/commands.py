@@ -6,15 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 PROCESSES: list[subprocess.Popen[str]] = []
 """Those started; what a test leaves of them is ended (conftest.py)."""
 
 
-def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def gatelab(folder: Path, *arguments: str, **more: Any) -> subprocess.Popen[str]:
     """Start a command in a folder, in a session of its own, its two outputs as one."""
     process = subprocess.Popen(
         [sys.executable, "-m", "gatelab", *arguments],
@@ -23,14 +23,15 @@ def gatelab(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        **more,
     )
     PROCESSES.append(process)
     return process
 
 
-def launched(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def launched(folder: Path, *arguments: str, **more: Any) -> subprocess.Popen[str]:
     """Start a command that runs a sweep; it is under way, or its one line is an error."""
-    return _begun(folder, *arguments)[0]
+    return _begun(folder, *arguments, **more)[0]
 
 
 def run(folder: Path, *arguments: str) -> str:
@@ -40,26 +41,18 @@ def run(folder: Path, *arguments: str) -> str:
     return output
 
 
-def _begun(folder: Path, *arguments: str) -> tuple[subprocess.Popen[str], str]:
+def _begun(folder: Path, *arguments: str, **more: Any) -> tuple[subprocess.Popen[str], str]:
     """Return a process and its first line; it is started anew where Ray was not up in time."""
     from gatelab.sweeps.cluster.nodes import TIMED_OUT  # here: Ray takes a second to import
 
     for _ in range(3):
-        process = gatelab(folder, *arguments)
+        process = gatelab(folder, *arguments, **more)
         assert process.stdout is not None
         line = process.stdout.readline()
         if TIMED_OUT not in line:
             break
         end(process)
     return process, line
-
-
-def wait_for(path: Path, text: str, count: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 240
-    while not (path.exists() and path.read_text().count(text) >= count):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def kill_session(process: subprocess.Popen[str]) -> None:

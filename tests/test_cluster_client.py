@@ -24,12 +24,13 @@ from gatelab.tracking.mlflow_read import history, read_sweep
 from gatelab.tracking.mlflow_store import default_uri
 from tests.commands import PROCESSES
 from tests.ray_heads import Head, clean_environment, forget_token, free_ports, head
+from tests.user_names import OTHERS, RAISING, SIX
 
 SPEC = """
 name: NAME
 task: {name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}
 model: {num_experts: 4}
-gates: [softmax, "remote_gate:remote"]
+gates: [softmax, "tasks:remote"]
 training: {max_epochs: EPOCHS, batch_size: 32, patience: null}
 search: {trials: 3, early_stopping: false}
 evaluation: {seeds: 2}
@@ -37,7 +38,7 @@ evaluation: {seeds: 2}
 MODULE = '''
 import time
 from gatelab.gates import SoftmaxGate, register_gate
-from remote_helper import PAUSE
+from registry import PAUSE
 
 @register_gate("remote")
 class Remote(SoftmaxGate):
@@ -90,10 +91,15 @@ def cluster() -> Iterator[Head]:
 
 @pytest.fixture(scope="module")
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a gate that no node has, and things that must stay there."""
+    """A folder with a gate that no node has, and things that must stay there.
+
+    Its modules have the names of our folders, and of what once were modules of ours.
+    """
     folder = tmp_path_factory.mktemp("laptop")
-    (folder / "remote_gate.py").write_text(MODULE)
-    (folder / "remote_helper.py").write_text("PAUSE = 0.002\n")
+    for name in {*SIX, *OTHERS}:
+        (folder / f"{name}.py").write_text(RAISING)
+    (folder / "tasks.py").write_text(MODULE)
+    (folder / "registry.py").write_text("PAUSE = 0.002\n")
     (folder / ".env").write_text("PASSWORD=hunter2-of-laptop\n")
     return folder
 
@@ -239,33 +245,12 @@ def wait_for_trial(cluster: Head, folder: Path, name: str) -> None:
 
 @pytest.mark.slow
 def test_from_launch_to_the_end(cluster: Head, laptop: Path, tmp_path: Path) -> None:
-    """Launched, stopped, and resumed to its end from a machine that has nothing of it."""
+    """Launched, robbed of its driver, stopped, and resumed to its end from another machine."""
     write_spec(laptop, "far", epochs=150)
-    # What the variable names would win over the option, in Ray's own client.
-    code, output, errors = run(
-        cluster, laptop, "launch", "far.yaml", RAY_ADDRESS="http://127.0.0.1:9"
-    )
-    assert (code, errors) == (0, "")
-    shipped = [line.partition(",")[0] for line in output.splitlines() if "Ships" in line]
-    assert shipped == ["Ships far.yaml", "Ships remote_gate.py", "Ships remote_helper.py"]
-    assert f"far: under way on {cluster.address}.\n" in output
-    assert "  gatelab logs far --follow  # its lines" in output
-    assert {path.name for path in (cluster.folder / "sweeps" / "far" / "code").iterdir()} == {
-        "far.yaml", "remote_gate.py", "remote_helper.py",
-    }  # fmt: skip
-    assert "sweep 'far' is on the cluster already" in refused(cluster, laptop, "launch", "far.yaml")
-    assert "sweep 'far' is running: `gatelab logs far" in refused(cluster, laptop, "resume", "far")
-    wait_for_trial(cluster, laptop, "far")
-    check_no_secret_in_processes(cluster)
-    code, output, errors = run(cluster, laptop, "stop", "far")
-    assert (code, output) == (0, "far: stopped; `gatelab resume far` goes on.\n"), errors
-    _, log, _ = run(cluster, laptop, "logs", "far")
-    assert log.endswith("Stopped. `gatelab resume far` goes on where it was.\n"), "it saved all"
-    assert "is not running on" in refused(cluster, laptop, "stop", "far")
-    _, output, _ = run(cluster, laptop, "status")
-    assert output.split()[:4] == ["sweep", "state", "started", "progress"]
-    assert re.search(r"(?m)^far +stopped +[\d-]+ [\d:]+ +`gatelab resume far` goes on$", output)
-    elsewhere = tmp_path / "elsewhere"
+    check_launch(cluster, laptop)
+    check_a_lost_driver(cluster, laptop)
+    check_stop(cluster, laptop)
+    elsewhere = tmp_path / "elsewhere"  # which has nothing of it
     elsewhere.mkdir()
     code, output, errors = run(cluster, elsewhere, "resume", "far", "--follow")
     assert (code, errors) == (0, "")
@@ -279,21 +264,57 @@ def test_from_launch_to_the_end(cluster: Head, laptop: Path, tmp_path: Path) -> 
     check_no_secret_in_files(cluster)
 
 
-@pytest.mark.slow
-def test_modules_of_our_folders_names_are_shipped(cluster: Head, tmp_path: Path) -> None:
-    """A gate in the user's `tasks.py`, which imports their `registry.py`; neither is ours there."""
-    module = MODULE.replace("remote_helper", "registry").replace('("remote")', '("taken")')
-    (tmp_path / "tasks.py").write_text(module)
-    (tmp_path / "registry.py").write_text("PAUSE = 0\n")
-    write_spec(tmp_path, "taken")
-    spec = tmp_path / "taken.yaml"
-    spec.write_text(spec.read_text().replace("remote_gate:remote", "tasks:taken"))
-    code, output, errors = run(cluster, tmp_path, "launch", "taken.yaml", "--follow")
+def check_launch(cluster: Head, laptop: Path) -> None:
+    # What the variable names would win over the option, in Ray's own client.
+    code, output, errors = run(
+        cluster, laptop, "launch", "far.yaml", RAY_ADDRESS="http://127.0.0.1:9"
+    )
     assert (code, errors) == (0, "")
     shipped = [line.partition(",")[0] for line in output.splitlines() if "Ships" in line]
-    assert shipped == ["Ships taken.yaml", "Ships registry.py", "Ships tasks.py"]
-    record = read_sweep(default_uri(cluster.folder), "taken", trials=True)
-    assert [run.end for run in record.of("search")] == ["finished"] * 6
+    assert shipped == ["Ships far.yaml", "Ships registry.py", "Ships tasks.py"]
+    assert f"far: under way on {cluster.address}.\n" in output
+    assert "  gatelab logs far --follow  # its lines" in output
+    assert {path.name for path in (cluster.folder / "sweeps" / "far" / "code").iterdir()} == {
+        "far.yaml", "registry.py", "tasks.py",
+    }  # fmt: skip
+    assert "sweep 'far' is on the cluster already" in refused(cluster, laptop, "launch", "far.yaml")
+    assert "sweep 'far' is running: `gatelab logs far" in refused(cluster, laptop, "resume", "far")
+
+
+def check_a_lost_driver(cluster: Head, laptop: Path) -> None:
+    """Who follows is shown that it is lost; what was lost can be resumed."""
+    follower = start(laptop, "logs", "far", "--follow", cluster=cluster)
+    assert follower.stdout is not None
+    assert follower.stdout.readline(), "what it said so far comes at once"
+    wait_for_trial(cluster, laptop, "far")
+    check_no_secret_in_processes(cluster)
+    driver = int((cluster.folder / "sweeps" / "far" / "lock").read_text())
+    os.kill(driver, signal.SIGKILL)
+    follower.communicate(timeout=120)
+    assert follower.returncode not in (0, 2, None)
+    _, output, _ = run(cluster, laptop, "status", "far")
+    assert " failed " in output
+    assert "`gatelab resume far` goes on" in output
+    assert run(cluster, laptop, "resume", "far")[::2] == (0, "")
+
+
+def check_stop(cluster: Head, laptop: Path) -> None:
+    follower = start(laptop, "logs", "far", "--follow", cluster=cluster)
+    assert follower.stdout is not None
+    assert follower.stdout.readline()
+    follower.send_signal(signal.SIGINT)
+    _, errors = follower.communicate(timeout=120)
+    assert follower.returncode == 130
+    assert "far goes on without this command." in errors
+    assert " running " in run(cluster, laptop, "status", "far")[1]
+    code, output, errors = run(cluster, laptop, "stop", "far")
+    assert (code, output) == (0, "far: stopped; `gatelab resume far` goes on.\n"), errors
+    _, log, _ = run(cluster, laptop, "logs", "far")
+    assert log.endswith("Stopped. `gatelab resume far` goes on where it was.\n"), "it saved all"
+    assert "is not running on" in refused(cluster, laptop, "stop", "far")
+    _, output, _ = run(cluster, laptop, "status")
+    assert output.split()[:4] == ["sweep", "state", "started", "progress"]
+    assert re.search(r"(?m)^far +stopped +[\d-]+ [\d:]+ +`gatelab resume far` goes on$", output)
 
 
 def check_complete(cluster: Head, name: str) -> None:
@@ -339,35 +360,6 @@ def check_no_secret_in_files(cluster: Head) -> None:
 
 
 @pytest.mark.slow
-def test_follow_shows_a_driver_that_is_lost(cluster: Head, laptop: Path) -> None:
-    """And what was lost can be resumed, also by who has only the head's disk to go by."""
-    write_spec(laptop, "lost", epochs=400)
-    follower = start(laptop, "launch", "lost.yaml", "--follow", cluster=cluster)
-    assert follower.stdout is not None
-    for line in follower.stdout:
-        if line.startswith("lost: under way"):
-            break
-    driver = int((cluster.folder / "sweeps" / "lost" / "lock").read_text())
-    os.kill(driver, signal.SIGKILL)
-    follower.communicate(timeout=120)
-    assert follower.returncode not in (0, 2, None)
-    _, output, _ = run(cluster, laptop, "status", "lost")
-    assert " failed " in output
-    assert "`gatelab resume lost` goes on" in output
-    code, output, errors = run(cluster, laptop, "resume", "lost")
-    assert (code, errors) == (0, "")
-    follower = start(laptop, "logs", "lost", "--follow", cluster=cluster)
-    assert follower.stdout is not None
-    assert follower.stdout.readline(), "what it said so far comes at once"
-    follower.send_signal(signal.SIGINT)
-    _, errors = follower.communicate(timeout=120)
-    assert follower.returncode == 130
-    assert "lost goes on without this command." in errors
-    assert " running " in run(cluster, laptop, "status", "lost")[1]
-    assert run(cluster, laptop, "stop", "lost")[0] == 0
-
-
-@pytest.mark.slow
 def test_the_doctor_from_afar(cluster: Head, laptop: Path) -> None:
     write_spec(laptop, "ill")
     code, output, errors = run(cluster, laptop, "doctor", "ill.yaml")
@@ -383,33 +375,3 @@ def test_the_doctor_from_afar(cluster: Head, laptop: Path) -> None:
     assert (code, output.count("\n")) == (1, 1)
     assert output.startswith("FAIL  address: the cluster at ")
     assert "doctor" not in run(cluster, laptop, "status")[1]
-
-
-@pytest.mark.slow
-def test_a_sweep_of_this_machine(laptop: Path) -> None:
-    """Without an address the same commands are about the local driver."""
-    write_spec(laptop, "near", epochs=400)
-
-    here = partial(run, None, laptop)
-    assert here("status") == (0, "There is no sweep in gatelab_runs yet.\n", "")
-    driver = start(laptop, "launch", "near.yaml", preexec_fn=IGNORE_CTRL_C)
-    assert driver.stdout is not None
-    for line in driver.stdout:
-        if "trial 1/3" in line:
-            break
-    code, output, errors = here("status")
-    assert (code, errors) == (0, "")
-    assert re.search(r"near +running .*softmax \d/3; remote \d/3", output), output
-    code, _, errors = here("resume", "near")
-    assert (code, errors.count("\n")) == (2, 1)
-    assert "sweep 'near' is running" in errors
-    assert "said its lines where it was launched" in here("logs", "near")[2]
-    assert here("stop", "near") == (0, "near: stopped; `gatelab resume near` goes on.\n", "")
-    _, errors = driver.communicate(timeout=120)
-    assert driver.returncode == 130
-    assert errors.endswith("Stopped. `gatelab resume near` goes on where it was.\n")
-    assert "is not running on this machine: it is stopped" in here("stop", "near")[2]
-    assert re.search(r"near +stopped .*; `gatelab resume near` goes on", here("status")[1])
-    assert here("status", "neer")[2] == (
-        "gatelab: no sweep 'neer' in gatelab_runs; did you mean 'near'?\n"
-    )

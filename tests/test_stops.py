@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import subprocess
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -19,15 +23,35 @@ from gatelab.sweeps.search.studies import STATE_ATTRIBUTE
 from gatelab.tracking.mlflow_read import history
 from gatelab.tracking.mlflow_store import default_uri
 from tests import in_process
-from tests.commands import kill_session, launched, run, wait_for
+from tests.commands import kill_session, launched
 from tests.launched import MODULE, SPEC, read, studies
 
 pytestmark = pytest.mark.slow
 
-LONG = SPEC.replace("trials: 4", "trials: 6").replace("max_epochs: 6", "max_epochs: 40")
+STEADY = (
+    MODULE
+    + '''
+import time
+from gatelab.gates import SoftmaxGate
+
+@register_gate("steady")
+class Steady(SoftmaxGate):
+    """Takes its time, but no CPU's: a trial outlasts several steps of work."""
+    def forward(self, x):
+        time.sleep(0.04)
+        return super().forward(x)
+'''
+)
+LONG = SPEC.replace("max_epochs: 6", "max_epochs: 40").replace(
+    "gates: [dselect_k, top_k, softmax]",
+    "gates: {steady: {gate: 'mine:steady'}, mean: {gate: 'mine:mean'}, top_k: }",
+)
+IGNORE_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+"""What a shell does with what it starts in the background."""
 
 
 def check_complete(folder: Path, name: str, trials: int) -> None:
+    """Check that every trial is there, with every epoch once."""
     record = read(folder, name)
     assert Counter(r.stage for r in record.runs) == {
         "sweep": 1,
@@ -48,38 +72,107 @@ def check_complete(folder: Path, name: str, trials: int) -> None:
         assert all(trial.state.is_finished() for trial in study.get_trials())
 
 
-def test_kill_and_resume(place: Path) -> None:
-    """After kill -9, resume brings every trial to its end, none lost and none twice."""
-    (place / "killed.yaml").write_text(LONG.replace("small", "killed"))
-    journal = place / "gatelab_runs" / "spool" / "killed.jsonl"
-    process = launched(place, "launch", "killed.yaml")
-    wait_for(journal, '"kind": "end"', 4, process)
+def check_states(folder: Path, found: Mapping[str, optuna.Study]) -> None:
+    """Check that Tune's own state, of each start, has no trial, and no ended trial a state."""
+    states = [json.loads(path.read_text()) for path in folder.glob("experiment_state-*.json")]
+    assert [state["trial_data"] for state in states] == [[], []]
+    ended = {
+        Path(trial.user_attrs[STATE_ATTRIBUTE]).parent
+        for study in found.values()
+        for trial in study.get_trials()
+        if trial.state.is_finished() and STATE_ATTRIBUTE in trial.user_attrs
+    }
+    left = {path.parent for path in folder.rglob("checkpoint_*")}
+    assert ended and left and not ended & left
+
+
+def test_stopped_robbed_killed_and_resumed(place: Path) -> None:
+    """One sweep is stopped in every way, and in the end nothing is lost and nothing there twice."""
+    (place / "mine.py").write_text(STEADY)
+    (place / "near.yaml").write_text(LONG.replace("small", "near"))
+    here = partial(in_process.gatelab, place)
+    assert here("status") == "There is no sweep in gatelab_runs yet.\n"
+    process = launched(place, "launch", "near.yaml", preexec_fn=IGNORE_CTRL_C)
+    wait(process, lambda: ends(place) >= 2)
+    commands_beside_it(place)
+    assert here("stop", "near") == "near: stopped; `gatelab resume near` goes on.\n"
+    check_stopped(process)
+    assert "is not running on this machine: it is stopped" in here("stop", "near", code=2)
+    assert re.search(r"near +stopped .*; `gatelab resume near` goes on", here("status"))
+
+    process = launched(place, "resume", "near")
+    before = ends(place)
+    wait(process, lambda: saved(place) and ends(place) > before)
+    lose_workers(place, process)
+    before = ends(place)
+    wait(process, lambda: saved(place, of_ended=True) and saved(place) and ends(place) > before)
+    process.send_signal(signal.SIGTERM)
+    check_stopped(process)
+    check_states(place / "gatelab_runs" / "sweeps" / "near" / STATES, studies(place, "near"))
+
+    process = launched(place, "resume", "near")
+    before = ends(place)
+    wait(process, lambda: ends(place) > before)
     kill_session(process)
-    ended_before = journal.read_text().count('"kind": "end"')
-    run(place, "resume", "killed")
-    check_complete(place, "killed", 6)
-    assert 4 <= ended_before < 6 * 3
+    assert ends(place) < 3 * 4 + 9, "it was killed in the middle"
+
+    here("resume", "near")  # what is left is the same whoever runs its jobs
+    check_complete(place, "near", 4)
+    assert {run.end for run in read(place, "near").of("search")} == {"finished", "pruned"}
+    assert not (place / "gatelab_runs" / "sweeps" / "near" / STATES).exists()
 
 
-def test_a_lost_worker_loses_nothing(place: Path) -> None:
-    """After kill -9 of each worker, their trials go on elsewhere, and end as if nothing were."""
-    (place / "mine.py").write_text(MODULE)
-    gates = "gates: {first: {gate: 'mine:mean'}, second: {gate: 'mine:mean'}, third: top_k}"
-    text = LONG.replace("gates: [dselect_k, top_k, softmax]", gates).replace(
-        "third: top_k", "top_k:"
+def commands_beside_it(place: Path) -> None:
+    """What one is told of a sweep that runs on this machine."""
+    here = partial(in_process.gatelab, place)
+    assert re.search(r"near +running .*steady \d/4; mean \d/4; top_k \d/4", here("status"))
+    refused = here("resume", "near", code=2)
+    assert "sweep 'near' is running" in refused and refused.count("\n") == 1
+    assert "said its lines where it was launched" in here("logs", "near", code=2)
+    assert here("status", "neer", code=2) == (
+        "gatelab: no sweep 'neer' in gatelab_runs; did you mean 'near'?\n"
     )
-    (place / "lost.yaml").write_text(text.replace("small", "lost"))
-    journal = place / "gatelab_runs" / "spool" / "lost.jsonl"
-    process = launched(place, "launch", "lost.yaml")
-    wait_for(journal, '"kind": "end"', 2, process)
+
+
+def check_stopped(process: subprocess.Popen[str]) -> None:
+    """It is said how to go on."""
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    assert output.endswith("Stopped. `gatelab resume near` goes on where it was.\n")
+    assert "Traceback" not in output
+
+
+def ends(place: Path) -> int:
+    """Return how many runs have ended."""
+    journal = place / "gatelab_runs" / "spool" / "near.jsonl"
+    return journal.read_text().count('"kind": "end"') if journal.exists() else 0
+
+
+def saved(place: Path, *, of_ended: bool = False) -> bool:
+    """Return whether a trial that runs, or one that has ended, has noted where its state is."""
+    return any(
+        trial.state.is_finished() == of_ended and STATE_ATTRIBUTE in trial.user_attrs
+        for study in studies(place, "near").values()
+        for trial in study.get_trials()
+    )
+
+
+def wait(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
+    """Wait for what happens while a command runs."""
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def lose_workers(place: Path, driver: subprocess.Popen[str]) -> None:
+    """Kill -9 each worker."""
     for trace in place.glob("process-*"):
         pid = int(trace.name.removeprefix("process-"))
-        if pid != process.pid:
-            os.kill(pid, signal.SIGKILL)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
-    check_complete(place, "lost", 6)
-    assert {run.end for run in read(place, "lost").of("search")} == {"finished", "pruned"}
+        if pid not in (driver.pid, os.getpid()):
+            with suppress(ProcessLookupError):  # of a driver before
+                os.kill(pid, signal.SIGKILL)
 
 
 SLOW = '''
@@ -105,7 +198,7 @@ def test_a_job_that_gets_on_may_lose_any_number_of_workers(place: Path) -> None:
     (place / "hunted.yaml").write_text(text.replace("batch_size: 64", "batch_size: 256"))
     process = launched(place, "launch", "hunted.yaml")
     home, kills, known = place / "gatelab_runs" / "sweeps" / "hunted", 0, set[Path]()
-    while process.poll() is None and kills < LOST_WORKERS + 2:
+    while process.poll() is None and kills < LOST_WORKERS + 1:
         time.sleep(0.02)
         # os.walk: a folder may be gone before it is looked into.
         saved = {Path(it) for it, *_ in os.walk(home) if Path(it).name.startswith("checkpoint_")}
@@ -114,41 +207,5 @@ def test_a_job_that_gets_on_may_lose_any_number_of_workers(place: Path) -> None:
             os.kill(int((place / "worker").read_text()), signal.SIGKILL)
             kills += 1
     output, _ = process.communicate()
-    assert (process.returncode, kills) == (0, LOST_WORKERS + 2), output
+    assert (process.returncode, kills) == (0, LOST_WORKERS + 1), output
     assert [run.end for run in read(place, "hunted").of("search")] == ["finished"]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupt_and_resume(number: signal.Signals, place: Path) -> None:
-    """Ctrl-C and SIGTERM stop cleanly, and it is said how to go on."""
-    (place / "stopped.yaml").write_text(LONG.replace("small", "stopped"))
-    journal = place / "gatelab_runs" / "spool" / "stopped.jsonl"
-    process = launched(place, "launch", "stopped.yaml")
-    wait_for(journal, '"kind": "end"', 3, process)
-    os.kill(process.pid, number)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert output.strip().endswith("`gatelab resume stopped` goes on where it was.")
-    assert "Traceback" not in output
-    states = place / "gatelab_runs" / "sweeps" / "stopped" / STATES
-    check_states(states, studies(place, "stopped"))
-    if number == signal.SIGINT:
-        run(place, "resume", "stopped")
-    else:  # what is left is the same, and so is a resume
-        in_process.gatelab(place, "resume", "stopped")
-    check_complete(place, "stopped", 6)
-    assert not states.exists()
-
-
-def check_states(folder: Path, found: Mapping[str, optuna.Study]) -> None:
-    """Check that Tune's own state, written once, has no trial, and no ended trial a state."""
-    (state,) = folder.glob("experiment_state-*.json")
-    assert json.loads(state.read_text())["trial_data"] == []
-    ended = {
-        Path(trial.user_attrs[STATE_ATTRIBUTE]).parent
-        for study in found.values()
-        for trial in study.get_trials()
-        if trial.state.is_finished() and STATE_ATTRIBUTE in trial.user_attrs
-    }
-    left = {path.parent for path in folder.rglob("checkpoint_*")}
-    assert ended and left and not ended & left
