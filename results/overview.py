@@ -138,8 +138,8 @@ def _warnings(
     tasks: Mapping[str, Sequence[SweepRecord]], conditions: Sequence[Conditions]
 ) -> tuple[str, ...]:
     """Return what makes the sweeps differ, and what was left out."""
-    labels = sweep_titles([record for records in tasks.values() for record in records])
-    differences = differing(dict(zip(labels, conditions, strict=True)))
+    titles = sweep_titles([record for records in tasks.values() for record in records])
+    differences = differing(dict(zip(titles, conditions, strict=True)))
     return (*differences, *notes(conditions))
 
 

@@ -112,9 +112,9 @@ class Store:
         """
         run_id = self._run_ids[identity]
         values = [Metric(metric_key(key), value, time, step) for key, value, time, step in metrics]
-        labels = [RunTag(key, value[:8000]) for key, value in (tags or {}).items()]
+        run_tags = [RunTag(key, value[:8000]) for key, value in (tags or {}).items()]
         settings = [Param(metric_key(key), value[:6000]) for key, value in (params or {}).items()]
-        self.client.log_batch(run_id, metrics=values, tags=labels, params=settings)
+        self.client.log_batch(run_id, metrics=values, tags=run_tags, params=settings)
 
     def log_artifact(self, identity: str, path: str, folder: str) -> None:
         """Copy a file to a run's artifacts."""

@@ -98,7 +98,7 @@ def best_trials(
     """
     gates = side_by_side(records)
     _check_metric(records, metric)
-    summaries = [_summary(*gates[label], label, share, metric) for label in gates]
+    summaries = [_summary(*gates[title], title, share, metric) for title in gates]
     direction = directions_of(records).of(metric)
     tests = _tests(summaries, direction) if direction else []
     return BestTrials(metric, direction, share, tuple(summaries), tuple(tests))
@@ -128,15 +128,15 @@ def _check_metric(records: Sequence[SweepRecord], metric: str) -> None:
         raise LookupError(f"no metric {metric!r} of finished trials; {near_misses(metric, known)}")
 
 
-def _summary(record: SweepRecord, gate: str, label: str, share: float, metric: str) -> Summary:
-    trials = budget(record, gate, label).trials
+def _summary(record: SweepRecord, gate: str, title: str, share: float, metric: str) -> Summary:
+    trials = budget(record, gate, title).trials
     chosen = _finished(record, gate)[: max(1, round(share * trials))]
     values = np.array([_value(run, metric) for run in chosen])
     values = values[np.isfinite(values)]
     n = len(values)
     mean = float(values.mean()) if n else math.nan
     error = float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
-    return Summary(label, trials, n, mean, error, tuple(values.tolist()))
+    return Summary(title, trials, n, mean, error, tuple(values.tolist()))
 
 
 def _tests(summaries: Sequence[Summary], direction: int) -> list[Better]:

@@ -36,8 +36,8 @@ class Budget:
         return self.finished + self.pruned + self.failed
 
 
-def budget(record: SweepRecord, gate: str, label: str) -> Budget:
-    """Return a gate's budget under its label in a comparison."""
+def budget(record: SweepRecord, gate: str, title: str) -> Budget:
+    """Return a gate's budget under its title in a comparison."""
     ends, reasons = _search(record, gate)
     seeds = record.of("evaluate", gate)
     evaluated = sum(run.end == "finished" for run in seeds)
@@ -45,7 +45,7 @@ def budget(record: SweepRecord, gate: str, label: str) -> Budget:
     ended = [] if evaluated else record.of("gate", gate)
     note = _first_reason([*ended, *failures])
     return Budget(
-        label,
+        title,
         ends["finished"],
         ends["pruned"],
         ends["failed"],

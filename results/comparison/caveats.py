@@ -18,11 +18,11 @@ def partial_line(sweep: Conditions) -> str:
 
 
 def differing(sweeps: Mapping[str, Conditions]) -> list[str]:
-    """Return a line for everything in which sweeps, by their labels, differ and should not."""
+    """Return a line for everything in which sweeps, by their titles, differ and should not."""
     said = [
-        f"{label} is {sweep.sweep} in {sweep.uri}."
-        for label, sweep in sweeps.items()
-        if label != sweep.sweep
+        f"{title} is {sweep.sweep} in {sweep.uri}."
+        for title, sweep in sweeps.items()
+        if title != sweep.sweep
     ]
     said += [*_by_key(sweeps, "settings"), *_by_key(sweeps, "model"), *_by_key(sweeps, "gates")]
     return [*said, *_seeds(sweeps), *_data(sweeps)]
@@ -33,9 +33,9 @@ def _by_key(sweeps: Mapping[str, Conditions], part: str) -> list[str]:
     parts: dict[str, Mapping[str, str]] = {k: getattr(s, part) for k, s in sweeps.items()}
     said = []
     for key in dict.fromkeys(key for values in parts.values() for key in values):
-        found = {label: values[key] for label, values in parts.items() if key in values}
+        found = {title: values[key] for title, values in parts.items() if key in values}
         if part == "settings":
-            found = {label: values.get(key, "not recorded") for label, values in parts.items()}
+            found = {title: values.get(key, "not recorded") for title, values in parts.items()}
         if len(set(found.values())) > 1:
             name = f"gate {key!r}" if part == "gates" else key
             said.append(f"{name} differs: {_who(found)}.")
@@ -43,20 +43,20 @@ def _by_key(sweeps: Mapping[str, Conditions], part: str) -> list[str]:
 
 
 def _seeds(sweeps: Mapping[str, Conditions]) -> list[str]:
-    sets = {label: set(sweep.seeds) for label, sweep in sweeps.items() if sweep.seeds}
+    sets = {title: set(sweep.seeds) for title, sweep in sweeps.items() if sweep.seeds}
     if len({frozenset(seeds) for seeds in sets.values()}) < 2:
         return []
     common = len(set.intersection(*sets.values()))
-    counts = _who({label: str(len(seeds)) for label, seeds in sets.items()})
+    counts = _who({title: str(len(seeds)) for title, seeds in sets.items()})
     return [f"evaluation seeds differ: {counts}; {common or 'none'} in common."]
 
 
 def _data(sweeps: Mapping[str, Conditions]) -> list[str]:
     """Return what is amiss with the data of sweeps on what should be one task."""
     tasks: dict[str, dict[str, str]] = {}
-    for label, sweep in sweeps.items():
+    for title, sweep in sweeps.items():
         key = f"{sweep.task} {dict(sweep.options) or ''}".strip()
-        tasks.setdefault(key, {})[label] = sweep.data or "not recorded"
+        tasks.setdefault(key, {})[title] = sweep.data or "not recorded"
     said = []
     for task, found in tasks.items():
         if len(found) > 1 and (len(set(found.values())) > 1 or "not recorded" in found.values()):
@@ -67,8 +67,8 @@ def _data(sweeps: Mapping[str, Conditions]) -> list[str]:
 def _who(values: Mapping[str, str]) -> str:
     """Return each value with those who have it."""
     by_value: dict[str, list[str]] = {}
-    for label, value in values.items():
-        by_value.setdefault(value, []).append(label)
+    for title, value in values.items():
+        by_value.setdefault(value, []).append(title)
     return ", ".join(f"{value} ({', '.join(who)})" for value, who in by_value.items())
 
 

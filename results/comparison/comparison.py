@@ -155,7 +155,7 @@ def compare_runs(*records: SweepRecord) -> Comparison:
     """
     gates = side_by_side(records)
     values = {
-        label: _values(record.of("evaluate", gate)) for label, (record, gate) in gates.items()
+        title: _values(record.of("evaluate", gate)) for title, (record, gate) in gates.items()
     }
     metrics = sorted({metric for found in values.values() for metric in found}, key=_rank)
     scores = [
@@ -170,7 +170,7 @@ def compare_runs(*records: SweepRecord) -> Comparison:
         if metric.startswith("test/")
         for test in paired_tests(metric, {g: v[metric] for g, v in values.items() if metric in v})
     ]
-    budgets = [budget(record, gate, label) for label, (record, gate) in gates.items()]
+    budgets = [budget(record, gate, title) for title, (record, gate) in gates.items()]
     sweeps = [_conditions(record) for record in records]
     return Comparison(
         ", ".join(sweep_titles(records)),

@@ -25,8 +25,8 @@ def side_by_side(records: Sequence[SweepRecord]) -> dict[str, tuple[SweepRecord,
     """Return every gate of the sweeps: by its name, or ``gate (sweep)`` if several have it."""
     times = Counter(gate for record in records for gate in record.gates)
     return {
-        gate if times[gate] == 1 else f"{gate} ({label})": (record, gate)
-        for label, record in zip(sweep_titles(records), records, strict=True)
+        gate if times[gate] == 1 else f"{gate} ({sweep})": (record, gate)
+        for sweep, record in zip(sweep_titles(records), records, strict=True)
         for gate in record.gates
     }
 
@@ -37,7 +37,7 @@ def directions_of(records: Sequence[SweepRecord]) -> Directions:
 
 
 def by_task(records: Sequence[SweepRecord]) -> dict[str, list[SweepRecord]]:
-    """Return the sweeps of every task, by a label that tells it from the others.
+    """Return the sweeps of every task, by a title that tells it from the others.
 
     A task is the same if its name, options and data are; where no fingerprint of the data is
     recorded, it is taken to be the same.
@@ -50,7 +50,7 @@ def by_task(records: Sequence[SweepRecord]) -> dict[str, list[SweepRecord]]:
                 break
         else:
             groups.append([record])
-    return dict(zip(_task_labels([group[0] for group in groups]), groups, strict=True))
+    return dict(zip(_task_titles([group[0] for group in groups]), groups, strict=True))
 
 
 def _same_task(one: SweepRecord, other: SweepRecord) -> bool:
@@ -58,9 +58,9 @@ def _same_task(one: SweepRecord, other: SweepRecord) -> bool:
     return (task_of(one), options_of(one)) == (task_of(other), options_of(other)) and len(known) < 2
 
 
-def _task_labels(records: Sequence[SweepRecord]) -> list[str]:
+def _task_titles(records: Sequence[SweepRecord]) -> list[str]:
     """Return the tasks' names, with what differs where several have the same name."""
-    labels = []
+    titles = []
     for record in records:
         alike = [r for r in records if task_of(r) == task_of(record)]
         what = [
@@ -70,8 +70,8 @@ def _task_labels(records: Sequence[SweepRecord]) -> list[str]:
             what.append(f"data {data_of(record)[:6] or 'not recorded'}")
         if not what and len(alike) > 1:
             what.append("default options")
-        labels.append(task_of(record) + (f" ({', '.join(what)})" if what else ""))
-    return labels
+        titles.append(task_of(record) + (f" ({', '.join(what)})" if what else ""))
+    return titles
 
 
 def _own(mine: Mapping[str, str], all_of_them: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -47,7 +47,7 @@ class Ranking:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks' labels."""
+        """The tasks' titles."""
         return tuple(self.values)
 
     @property

@@ -45,8 +45,8 @@ class Shipped:
         names = ", ".join(self.files[:3]) + (", ..." if len(self.files) > 3 else "")
         what = names if len(self.files) == 1 else f"{len(self.files)} files ({names})"
         kept = f"; kept back, as secrets: {', '.join(self.kept_back)}" if self.kept_back else ""
-        label = "" if self.files == (self.name,) else f"{self.name}: "
-        return f"{label}{what}, {self.size / 1000:.1f} kB{kept}"
+        prefix = "" if self.files == (self.name,) else f"{self.name}: "
+        return f"{prefix}{what}, {self.size / 1000:.1f} kB{kept}"
 
 
 def pack(spec: Spec, name: str, folder: Path, never: Iterable[Path] = ()) -> list[Shipped]:
@@ -139,7 +139,7 @@ def _copy(module: str, path: str, folder: Path, never: Iterable[Path]) -> Shippe
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, folder / name)
     size = sum(file.stat().st_size for file in shipped.values())
-    return Shipped(_label(module, shipped), tuple(sorted(shipped)), size, tuple(sorted(secrets)))
+    return Shipped(_title(module, shipped), tuple(sorted(shipped)), size, tuple(sorted(secrets)))
 
 
 def _why_nothing(module: str) -> str:
@@ -149,7 +149,7 @@ def _why_nothing(module: str) -> str:
     return f"module {module!r} cannot be shipped, because a .gitignore names {places[0]}."
 
 
-def _label(module: str, files: Iterable[str]) -> str:
+def _title(module: str, files: Iterable[str]) -> str:
     distributions = packages_distributions().get(module, [])
     if distributions:
         return f"{distributions[0]} {version(distributions[0])}"
