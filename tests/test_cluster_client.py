@@ -99,7 +99,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in {*SIX, *OTHERS}:
         (folder / f"{name}.py").write_text(RAISING)
     (folder / "tasks.py").write_text(MODULE)
-    (folder / "registry.py").write_text("PAUSE = 0.002\n")
+    (folder / "registry.py").write_text("PAUSE = 0.02\n")
     (folder / ".env").write_text("PASSWORD=hunter2-of-laptop\n")
     return folder
 
