@@ -94,10 +94,7 @@ def in_turn(call: Callable[[int], Any], count: int) -> Any:
 
 def convolves(module: nn.Module) -> bool:
     """Return whether anything in a module is a convolution: on a CPU they are slower fused."""
-    return any(
-        isinstance(m, nn.modules.conv._ConvNd) or getattr(m, "convolves", False)
-        for m in module.modules()
-    )
+    return any(isinstance(m, nn.modules.conv._ConvNd) for m in module.modules())
 
 
 def _stacked(modules: Sequence[nn.Module]) -> Iterator[tuple[str, Tensor]]:

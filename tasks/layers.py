@@ -11,32 +11,6 @@ from torch.nn import functional as F
 from gatelab.rules import check_counts
 from gatelab.tasks.task import Network, Target
 
-CONVOLVED_FROM = 2**16
-"""Weights of a linear layer from which a convolution is faster (docs/benchmarks.md)."""
-
-
-class Linear(nn.Linear):
-    """``nn.Linear``, as a 1x1 convolution where that takes less time: on a CPU, if it is large.
-
-    torch multiplies float32 matrices with MKL, which leaves half the width of another maker's
-    AVX-512 unused; its convolutions use oneDNN, which does not.
-    """
-
-    def __init__(self, in_features: int, out_features: int) -> None:
-        """Draw weights and bias as ``nn.Linear`` does."""
-        super().__init__(in_features, out_features)
-        wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
-        self.convolves = wide and in_features * out_features >= CONVOLVED_FROM
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(batch, in_features)`` to ``(batch, out_features)``."""
-        if not self.convolves or x.device.type != "cpu" or x.dtype != torch.float32:
-            return super().forward(x)
-        # Rows as pixels: the matrix as it lies is an image whose channels come last.
-        pixels = x.unflatten(0, (1, -1, 1)).permute(0, 3, 1, 2)
-        kernel = self.weight.unflatten(1, (-1, 1, 1))
-        return F.conv2d(pixels, kernel, self.bias).permute(0, 2, 3, 1).flatten(0, 2)
-
 
 class DefaultPrecision(nn.Module):
     """Turns numbers of any dtype into those of torch's default one, which layers are made of."""
@@ -102,7 +76,7 @@ def mlp(in_features: int, width: int, depth: int, dropout: float = 0.0) -> nn.Se
     """
     layers: list[nn.Module] = []
     for index in range(depth):
-        layers += [Linear(width if index else in_features, width), nn.ReLU()]
+        layers += [nn.Linear(width if index else in_features, width), nn.ReLU()]
         if dropout > 0:
             layers.append(Dropout(dropout))
     return nn.Sequential(*layers)

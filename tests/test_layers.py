@@ -10,7 +10,7 @@ from torch import nn
 
 from gatelab.rules import check_counts
 from gatelab.tasks import Target
-from gatelab.tasks.layers import CONVOLVED_FROM, Dropout, Linear, mlp, mlp_network
+from gatelab.tasks.layers import Dropout, mlp, mlp_network
 
 # Multiples of 1/256 and others: eight or four elements share a draw.
 SHARES = [1 / 256, 0.25, 0.5, 255 / 256, 0.1, 0.3, 0.999]
@@ -92,32 +92,11 @@ def test_dropout_range(p: float) -> None:
     assert str(caught.value) == f"`0 <= p < 1` must hold, but got (p={p})."
 
 
-@pytest.mark.parametrize("in_features", [8, CONVOLVED_FROM // 256 - 1, CONVOLVED_FROM // 256])
-def test_linear_is_torchs_with_its_gradients(in_features: int) -> None:
-    torch.manual_seed(0)
-    layer = Linear(in_features, 256)
-    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
-    assert layer.convolves == (wide and in_features * 256 >= CONVOLVED_FROM)
-    plain = nn.Linear(in_features, 256)
-    plain.load_state_dict(layer.state_dict())
-    x = torch.randn(10, in_features, requires_grad=True)
-    y = x.detach().clone().requires_grad_()
-    torch.testing.assert_close(layer(x), plain(y), rtol=1e-5, atol=1e-5)
-    layer(x).square().sum().backward()
-    plain(y).square().sum().backward()
-    torch.testing.assert_close(x.grad, y.grad, rtol=1e-4, atol=1e-4)
-    for ours, theirs in zip(layer.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-3)
-    stacked = torch.vmap(layer)(x.expand(3, -1, -1))
-    torch.testing.assert_close(stacked[2], layer(x), rtol=1e-5, atol=1e-5)
-    assert layer.double()(x.double()).dtype == torch.float64
-
-
 def test_mlp_has_its_depth_width_and_dropout() -> None:
     sizes = [m.weight.shape for m in mlp(5, 7, 3) if isinstance(m, nn.Linear)]
     assert sizes == [(7, 5), (7, 7), (7, 7)]
     layers = mlp(5, 7, 2, dropout=0.25)
-    assert [type(m) for m in layers] == [Linear, nn.ReLU, Dropout] * 2
+    assert [type(m) for m in layers] == [nn.Linear, nn.ReLU, Dropout] * 2
     assert [m.p for m in layers if isinstance(m, Dropout)] == [0.25, 0.25]
     assert not any(isinstance(m, Dropout) for m in mlp(5, 7, 2))
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from gatelab.gates.stack import Stack
-from gatelab.tasks.layers import Linear
 from gatelab.tasks.task import Kind, Target
 from gatelab.training.model import Model
 
@@ -38,10 +37,6 @@ class Predictor(nn.Module):
         super().__init__()
         self.model = model.eval().requires_grad_(False)
         self.dense = dense
-        for module in model.modules():
-            if isinstance(module, Linear):
-                # As convolutions they suit this machine, not any, and refuse a batch of no rows.
-                module.convolves = False
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the targets' outputs side by side, ``(batch, columns)``.
