@@ -78,7 +78,7 @@ class NoisyTopKGate(Gate):
         importance = squared_variation(weights.mean(0))
         load = squared_variation(self._load(logits, noisy, deviation, largest))
         aux_loss = self.importance_weight * importance + self.load_weight * load
-        diagnostics = {} if self.training else {"importance_cv2": importance, "load_cv2": load}
+        diagnostics = {} if self.training else {"noisy_load_cv2": load}
         return Routing(weights, aux_loss, diagnostics, (logits,))
 
     def _load(self, logits: Tensor, noisy: Tensor, deviation: Tensor, largest: Tensor) -> Tensor:

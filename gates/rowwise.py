@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import entmax
+import torch
 from torch import Tensor
 from torch.autograd import Function
 
@@ -39,7 +41,7 @@ class _Rowwise(Function):
 class _Sparsemax(_Rowwise):
     @staticmethod
     def forward(logits: Tensor) -> Tensor:
-        return cast(Tensor, entmax.sparsemax(logits, dim=-1))
+        return _finite_rows(entmax.sparsemax, logits)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
@@ -51,13 +53,23 @@ class _Sparsemax(_Rowwise):
 class _Entmax15(_Rowwise):
     @staticmethod
     def forward(logits: Tensor) -> Tensor:
-        return cast(Tensor, entmax.entmax15(logits, dim=-1))
+        return _finite_rows(entmax.entmax15, logits)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """Do as for sparsemax, with the weights' square roots for the support."""
         (weights,) = ctx.saved_tensors
         return _centred(gradient, weights.sqrt())
+
+
+def _finite_rows(map_rows: Callable[..., Tensor], logits: Tensor) -> Tensor:
+    """Map the rows of finite logits; others become NaN.
+
+    The library finds no support in those and raises, which would be the end of all members that
+    are called at once.
+    """
+    finite = logits.isfinite().all(-1, keepdim=True)
+    return map_rows(logits.where(finite, 0.0), dim=-1).where(finite, torch.nan)
 
 
 def _centred(gradient: Tensor, scale: Tensor) -> Tensor:

@@ -105,7 +105,8 @@ def _stacked(modules: Sequence[nn.Module]) -> Iterator[tuple[str, Tensor]]:
 
 
 def _replace(owner: nn.Module, leaf: str, tensor: Tensor) -> None:
-    if leaf in owner._parameters:
-        owner._parameters[leaf] = nn.Parameter(tensor)
+    old = owner._parameters.get(leaf)
+    if old is not None:
+        owner._parameters[leaf] = nn.Parameter(tensor, requires_grad=old.requires_grad)
     else:
         owner._buffers[leaf] = tensor

@@ -14,8 +14,9 @@ from optuna.distributions import CategoricalDistribution
 from gatelab.gates import SoftmaxGate, register_gate
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.spec.reading import load_spec
-from gatelab.tasks import Split, SplitName, SyntheticGroups, register_task
+from gatelab.tasks import Split, SplitName, SyntheticGroups, Target, register_task
 from gatelab.tasks.check.data import check_data
+from gatelab.tasks.task import Kind
 from gatelab.tracking.schema import FOLDER
 from tests.commands import gatelab
 
@@ -312,6 +313,42 @@ def test_nan_in_the_data(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (code, message.count("\n")) == (2, 1)
     what = {"inputs": "train inputs", "targets": "train target 't000'"}[where]
     assert f"'spoilt': 1 of 20 rows of {what} hold NaN or inf (first: row 17)" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+@register_task("misnamed")
+class Misnamed(SyntheticGroups):
+    """A task of two targets, the second of which is as it is told."""
+
+    def __init__(
+        self, *, called: str = "b", kind: Kind = "regression", weight: float = 1.0
+    ) -> None:
+        super().__init__(num_targets=2, train_rows=20, val_rows=20, test_rows=20)
+        self.targets = (Target("a", "regression"), Target(called, kind, weight=weight))
+
+
+@pytest.mark.parametrize("command", ["validate", "launch"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("called: a", "2 targets are called 'a'"),
+        ("called: mean", "a target is called 'mean', which cannot be part of a metric's key"),
+        ("called: ../x", "a target is called '../x', which"),
+        ("called: income>50K", "a target is called 'income>50K', which"),
+        ("kind: classification", "the kind of 'b' is 'classification'; likely cause: none of"),
+        ("kind: multiclass", "multiclass target 'b' has num_classes=None"),
+        ("weight: 0", "the weight of 'b' is 0"),
+        ("weight: .nan", "the weight of 'b' is nan"),
+    ],
+)
+def test_targets_that_cannot_be_recorded(
+    command: str, options: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text(spec(task=f"{{name: misnamed, {options}}}"))
+    code, message = run(command, "bad.yaml")
+    assert (code, message.count("\n")) == (2, 1), message
+    assert message.startswith(f"gatelab: bad.yaml: task: 'misnamed': {said}")
     assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
 
 

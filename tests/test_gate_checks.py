@@ -56,6 +56,7 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
         "evaluation_is_deterministic",
         {"rows_are_independent", "float64_and_float32_agree", "stacking_equals_the_loop"},
     ),
+    (broken.Namesake, "diagnostics_have_names_of_their_own", set()),
     (broken.Gregarious, "rows_are_independent", set()),
     (broken.EvenOnly, "numbers_of_experts", set()),
     (broken.Curt, "numbers_of_experts", set()),

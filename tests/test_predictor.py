@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gatelab.gates import Gate, Routing, TopKGate, gates
+from gatelab.gates import Gate, Routing, SoftmaxGate, TopKGate, gates
 from gatelab.sweeps.export.export import save_tried
 from gatelab.sweeps.export.predictor import Predictor, columns
 from gatelab.sweeps.export.selected import Selected
@@ -171,6 +171,18 @@ def test_only_selected_experts_are_computed(dense: bool, tmp_path: Path) -> None
     assert 0 < used.sum() < len(used)
     assert loaded(inputs).isfinite().all().item() is not dense
     assert loaded(inputs[~used]).isfinite().all().item() is not dense
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("gate", [TopKGate, SoftmaxGate])
+def test_nan_stays_nan(gate: type[Gate], dense: bool) -> None:
+    """Also where only the experts with a weight above 0 are computed, which NaN is not."""
+    inputs = SyntheticGroups().split("val").inputs[:4].clone()
+    inputs[1] = torch.nan
+    with torch.no_grad():
+        outputs = Predictor(made(SyntheticGroups(), gate), dense=dense)(inputs)
+    assert outputs[1].isnan().all()
+    assert outputs[[0, 2, 3]].isfinite().all()
 
 
 class Crowded(nn.Module):

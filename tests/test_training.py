@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from gatelab.gates import DSelectKGate, SoftmaxGate, TopKGate
+from gatelab.gates.entmax15 import Entmax15Gate
 from gatelab.gates.gate import Gate, Routing
+from gatelab.gates.sparsemax import SparsemaxGate
 from gatelab.tasks import DigitsPairs, Network, Split, SplitName, SyntheticGroups, Target, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.model import Model
@@ -288,6 +291,53 @@ def test_a_gate_that_gives_nan_is_named() -> None:
     assert ended.end == "failed"
     assert ended.reason.startswith("train/loss is nan in epoch 3")
     assert ended.reason.endswith("; weights must be finite, but those of Failing are not")
+
+
+class Frozen(SyntheticGroups):
+    """A task whose bottom, and the first layer of whose experts, are as they were made."""
+
+    def network(self) -> Network:  # type: ignore[override]
+        network = super().network()
+
+        def expert() -> nn.Module:
+            made = network.expert()
+            next(iter(made.children())).requires_grad_(False)
+            return made
+
+        def bottom() -> nn.Module:
+            return nn.Linear(self.in_features, self.in_features).requires_grad_(False)
+
+        return replace(network, bottom=bottom, expert=expert)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+@pytest.mark.parametrize("seeds", [[3], [3, 4]], ids=["alone", "fused"])
+def test_what_is_frozen_stays(name: str, seeds: list[int]) -> None:
+    """Bit for bit, whatever the weight decay; what is beside it learns."""
+    members = [member(seed, weight_decay=0.3, name=name) for seed in seeds]
+    training = Training(Frozen(), SoftmaxGate, members, RECIPE)
+    frozen = {n for n, p in training.model.named_parameters() if not p.requires_grad}
+    assert {"bottom.weight", "mixture.experts.each.0.weight"} <= frozen
+    before = [training.members.state(place) for place in range(len(seeds))]
+    training.run_epoch()
+    for place, old in enumerate(before):
+        new = training.members.state(place)
+        assert new.keys() == old.keys()
+        assert {n for n in new if torch.equal(new[n], old[n])} == frozen
+
+
+@pytest.mark.parametrize("gate", [SparsemaxGate, Entmax15Gate, SoftmaxGate, TopKGate])
+def test_one_member_that_diverges_fails_alone(gate: type[Gate]) -> None:
+    members = [member(0), member(1), member(2)]
+    training = Training(TASK, gate, members, RECIPE)
+    training.run_epoch()
+    with torch.no_grad():
+        training.members.flat[1] = torch.nan
+    losses = course(training)
+    assert [state.end for state in training.courses] == ["finished", "failed", "finished"]
+    assert training.courses[1].reason.startswith("train/loss is nan in epoch 2")
+    (alone,) = course(Training(TASK, gate, [members[2]], RECIPE))
+    assert losses[2] == pytest.approx(alone[1:], rel=2e-4)
 
 
 def test_members_of_two_structures_are_refused() -> None:

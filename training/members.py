@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ class Members:
 
     Every dense parameter of a member lies in one row of ``flat``, ``(M, parameters)``: a step of
     the optimiser, a copy of the best weights and a member's removal are then one operation each.
-    Tables of ``nn.Embedding(sparse=True)`` stay apart, so that a step touches only looked-up rows.
+    Tables of ``nn.Embedding(sparse=True)`` stay apart, so that a step touches only looked-up rows;
+    so do frozen parameters (``requires_grad=False``), with the buffers, and are not stepped at all.
     """
 
     def __init__(self, models: Sequence[nn.Module], device: torch.device | str = "cpu") -> None:
@@ -32,13 +34,15 @@ class Members:
         self.skeleton = models[0].to(self.device)
         tables = set(_sparse_tables(models[0]))
         parameters = dict(models[0].named_parameters())
-        self.shapes = {n: p.shape for n, p in parameters.items() if n not in tables}
+        frozen = {n for n, p in parameters.items() if not p.requires_grad}
+        self.shapes = {n: p.shape for n, p in parameters.items() if n not in tables | frozen}
         self._sizes = [shape.numel() for shape in self.shapes.values()]
         rows = [_flatten([dict(m.named_parameters())[n] for n in self.shapes]) for m in models]
         self.flat = torch.stack(rows).to(self.device).requires_grad_()
         self.buffers = {
-            name: torch.stack([dict(m.named_buffers())[name] for m in models]).to(self.device)
-            for name, _ in models[0].named_buffers()
+            name: torch.stack([dict(_tensors(m))[name].detach() for m in models]).to(self.device)
+            for name, _ in _tensors(models[0])
+            if name not in {*self.shapes, *tables}
         }
         self.tables = [
             {
@@ -142,11 +146,16 @@ def _flatten(tensors: Sequence[Tensor]) -> Tensor:
     return torch.cat([tensor.detach().flatten() for tensor in tensors])
 
 
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield parameters and buffers, also those that no state dict has, by name."""
+    return chain(model.named_parameters(), model.named_buffers())
+
+
 def _sparse_tables(model: nn.Module) -> list[str]:
     return [
         f"{name}.weight"
         for name, module in model.named_modules()
-        if isinstance(module, nn.Embedding) and module.sparse
+        if isinstance(module, nn.Embedding) and module.sparse and module.weight.requires_grad
     ]
 
 

@@ -9,6 +9,7 @@ MEANINGS = {
     "weight_sum": "sum of an example's weights",
     "weight_sum_below_one": "share of examples whose weights add up to less than 1",
     "importance_cv2": "squared coefficient of variation of the experts' weight: 0 is even",
+    "noisy_load_cv2": "the same of the loads that noise would give: what noisy_top_k evens out",
     "load_cv2": "squared coefficient of variation of the share of examples that use an expert",
     "dead_experts": "experts that no example of any target uses",
     "jaccard": "overlap of the experts that two targets rely on, from 0 to 1",

@@ -60,9 +60,12 @@ class Predictor(nn.Module):
         return torch.einsum("tbn,nbd->tbd", weights, torch.stack(parts))
 
     def _mix_selected(self, features: Tensor, weights: Tensor) -> Tensor:
-        """Do the same, computing each expert only for the examples that weigh it above 0."""
+        """Do the same, computing each expert only for the examples that weigh it above 0.
+
+        A weight that is NaN counts as above: the output must be NaN too, and not a number.
+        """
         mixed: Tensor | None = None
-        for expert, used in enumerate((weights > 0).any(0).unbind(-1)):
+        for expert, used in enumerate((~(weights <= 0)).any(0).unbind(-1)):
             rows = used.nonzero().squeeze(-1)
             part = self.model.mixture.experts.call_one(expert, features[rows])
             if mixed is None:

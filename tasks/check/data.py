@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gatelab.conformance import CheckFailed, fail
+from gatelab.tasks.check.declared import check_names_and_kinds
 from gatelab.tasks.check.subject import Subject, as_bytes, known
 from gatelab.tasks.task import Split, SplitName, Target, Task
 
@@ -21,17 +22,18 @@ PAIRS: tuple[tuple[SplitName, SplitName], ...] = (
 
 
 def check_data(task: Task) -> None:
-    """Check what a task is trained on; the test split is read by the final evaluation only.
+    """Check targets and what they are trained on; the test split is for the final evaluation only.
 
     Raises:
-        ValueError: If a shape, a value or a class cannot be trained on.
+        ValueError: If a target, a shape, a value or a class cannot be trained on or recorded.
     """
-    for name in LEARNT:
-        for check in (_check_shapes, _check_values, _check_classes):
-            try:
+    try:
+        check_names_and_kinds(task.targets)
+        for name in LEARNT:
+            for check in (_check_shapes, _check_values, _check_classes):
                 check(name, task.data(name), task.targets)
-            except CheckFailed as error:
-                raise ValueError(str(error)) from error
+    except CheckFailed as error:
+        raise ValueError(str(error)) from error
 
 
 def check_splits_have_shapes(subject: Subject) -> None:

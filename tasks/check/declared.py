@@ -55,7 +55,15 @@ def _check_keyword(what: str, option: Parameter) -> None:
 
 def check_targets(subject: Subject) -> None:
     """There are targets, of kinds and names that can be trained and recorded."""
-    targets = subject.targets
+    check_names_and_kinds(subject.targets)
+
+
+def check_names_and_kinds(targets: object) -> None:
+    """Check what a task has as targets, before anything is trained or recorded by them.
+
+    Raises:
+        CheckFailed: With the first thing that cannot be.
+    """
     if not isinstance(targets, tuple) or not targets:
         fail(f"targets are {targets!r}", "no tuple, or one that stays empty")
     for target in targets:
