@@ -36,17 +36,24 @@ search: {trials: 3, early_stopping: false}
 evaluation: {seeds: 2}
 """
 MODULE = '''
-import time
 from gatelab.gates import SoftmaxGate, register_gate
-from registry import PAUSE
+from registry import pause
 
 @register_gate("remote")
 class Remote(SoftmaxGate):
     """A gate that only the laptop has, and which takes its time."""
     def forward(self, x):
-        time.sleep(PAUSE)
+        pause()
         return super().forward(x)
 '''
+PAUSE = """
+import time
+from pathlib import Path
+
+def pause():
+    if Path("HOLD").exists():
+        time.sleep(0.2)
+"""
 SECRETS = {
     "MLFLOW_TRACKING_PASSWORD": "hunter2-of-mlflow",
     "AWS_SECRET_ACCESS_KEY": "hunter2-of-storage",
@@ -99,7 +106,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in {*SIX, *OTHERS}:
         (folder / f"{name}.py").write_text(RAISING)
     (folder / "tasks.py").write_text(MODULE)
-    (folder / "registry.py").write_text("PAUSE = 0.02\n")
+    (folder / "registry.py").write_text(PAUSE.replace("HOLD", str(folder / "hold")))
     (folder / ".env").write_text("PASSWORD=hunter2-of-laptop\n")
     return folder
 
@@ -247,9 +254,11 @@ def wait_for_trial(cluster: Head, folder: Path, name: str) -> None:
 def test_from_launch_to_the_end(cluster: Head, laptop: Path, tmp_path: Path) -> None:
     """Launched, robbed of its driver, stopped, and resumed to its end from another machine."""
     write_spec(laptop, "far", epochs=150)
+    (laptop / "hold").touch()  # on this machine, which is every node's too: trials take minutes
     check_launch(cluster, laptop)
     check_a_lost_driver(cluster, laptop)
     check_stop(cluster, laptop)
+    (laptop / "hold").unlink()
     elsewhere = tmp_path / "elsewhere"  # which has nothing of it
     elsewhere.mkdir()
     code, output, errors = run(cluster, elsewhere, "resume", "far", "--follow")
