@@ -111,7 +111,7 @@ Fault = Callable[[Sweeping], None]
 GROUPS: tuple[tuple[Fault, ...], ...] = (
     (stop_the_cluster, add_a_node, kill_a_trial),
     (kill_the_driver, kill_a_raylet, fill_the_spool),
-    (cut_a_link, take_mlflow_away, restart_postgresql),
+    (restart_postgresql, cut_a_link, take_mlflow_away),
 )
 """Those that one sweep can survive one after another, each leaving no trace of what another may
 have lost: a resume, which reads everything again, comes first; then workers; then the record."""
