@@ -114,5 +114,5 @@ GROUPS: tuple[tuple[Fault, ...], ...] = (
     (restart_postgresql, cut_a_link, take_mlflow_away),
 )
 """Those that one sweep can survive one after another, each leaving no trace of what another may
-have lost: a resume, which reads everything again, comes first; then workers; then the record."""
+have lost: a resume, which reads everything again, comes first, and what takes long comes last."""
 FAULTS = tuple(fault for group in GROUPS for fault in group)
