@@ -58,6 +58,13 @@ def test_by_hand(name: str, outputs: list[float], target: list[float], expected:
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_f1_leaves_out_a_class_that_does_not_occur() -> None:
+    """Of three classes two do: 1 hit of 1 found and 2 wanted, and 1 of 2 and 1."""
+    outputs = F.one_hot(torch.tensor([0, 1, 1]), 3).float()
+    found = METRICS["f1"].compute(outputs, torch.tensor([0, 0, 1]))
+    assert found.item() == pytest.approx((2 / 3 + 2 / 3) / 2)
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_no_rows_give_nan(name: str) -> None:
     assert METRICS[name].compute(torch.zeros(0, 1), torch.zeros(0)).isnan()

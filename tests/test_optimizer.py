@@ -10,7 +10,7 @@ from gatelab.training.members import Members
 from gatelab.training.optimizer import MemberAdam, OptimizerName
 
 RATES, DECAYS = [1e-3, 0.3, 1e-2], [0.0, 0.2, 1e-3]
-KINDS: dict[OptimizerName, type[torch.optim.Optimizer]] = {
+KINDS: dict[OptimizerName, type[torch.optim.Adam]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
 }
@@ -30,7 +30,7 @@ def gradients(seed: int, shape: torch.Size) -> Tensor:
 def alone(name: OptimizerName, place: int, start: Tensor, grads: list[Tensor]) -> Tensor:
     """Return where torch's own optimiser takes one member."""
     row = start.clone().requires_grad_()
-    optimizer = KINDS[name]([row], lr=RATES[place], weight_decay=DECAYS[place])  # type: ignore[call-arg]
+    optimizer = KINDS[name]([row], lr=RATES[place], weight_decay=DECAYS[place])
     for grad in grads:
         row.grad = grad.clone()
         optimizer.step()

@@ -296,8 +296,8 @@ def test_a_gate_that_gives_nan_is_named() -> None:
 class Frozen(SyntheticGroups):
     """A task whose bottom, and the first layer of whose experts, are as they were made."""
 
-    def network(self) -> Network:  # type: ignore[override]
-        network = super().network()
+    def network(self, **options: Any) -> Network:
+        network = super().network(**options)
 
         def expert() -> nn.Module:
             made = network.expert()
