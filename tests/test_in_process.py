@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.in_process import gatelab
-from tests.launched import SPEC, read
+from tests.launched import MODULE, SPEC, read
 
 
 def scores(folder: Path, name: str) -> dict[tuple[str, ...], tuple[object, ...]]:
@@ -30,3 +30,27 @@ def test_a_sweep_that_was_stopped_ends_as_one_that_was_not(place: Path) -> None:
     gatelab(place, "resume", "halves")
     assert len(scores(place, "halves")) == 12 + 9
     assert scores(place, "halves") == scores(place, "whole")
+
+
+STOPPED_WHERE_IT_IS_READ = (
+    MODULE
+    + """
+import signal
+if Path("stop").exists():
+    signal.raise_signal(signal.SIGTERM)
+"""
+)
+
+
+@pytest.mark.slow
+def test_a_stop_says_how_to_go_on_as_soon_as_the_sweep_has_a_home(place: Path) -> None:
+    (place / "mine.py").write_text(STOPPED_WHERE_IT_IS_READ)
+    (place / "own.yaml").write_text(SPEC.replace("[dselect_k, top_k, softmax]", "['mine:mean']"))
+    (place / "stop").touch()
+    assert gatelab(place, "launch", "own.yaml", code=130) == "Stopped.\n"
+    assert not (place / "gatelab_runs" / "sweeps").exists()
+    (place / "stop").unlink()
+    gatelab(place, "launch", "own.yaml", code=130, most=0)
+    (place / "stop").touch()
+    said = gatelab(place, "resume", "small", code=130)
+    assert said == "Stopped. `gatelab resume small` goes on where it was.\n"

@@ -102,7 +102,8 @@ def test_stopped_robbed_killed_and_resumed(place: Path) -> None:
     assert re.search(r"near +stopped .*; `gatelab resume near` goes on", here("status"))
 
     process = launched(place, "resume", "near")
-    wait(process, lambda: saved(place, of_ended=True) and saved(place))
+    before = ends(place)
+    wait(process, lambda: ends(place) > before and saved(place, of_ended=True) and saved(place))
     process.send_signal(signal.SIGTERM)
     assert "Traceback" not in check_stopped(process)
     check_states(place / "gatelab_runs" / "sweeps" / "near" / STATES, studies(place, "near"))

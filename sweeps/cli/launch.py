@@ -72,6 +72,7 @@ def launch(
     follow: bool,
 ) -> None:
     """Run SPEC: search, evaluation, comparison."""
+    interrupt_on_term()
     loaded = _load(spec, name, resources)
     if address:
         launch_remote(loaded, spec, address, folder, follow)
@@ -89,6 +90,7 @@ def launch(
 @follow_option
 def resume(sweep: str, folder: Path, address: str | None, follow: bool) -> None:
     """Go on with SWEEP where it was stopped."""
+    interrupt_on_term()
     if address:
         resume_remote(sweep, address, follow)
     from gatelab.sweeps.driver.launching import resume as run
@@ -126,7 +128,6 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     """Run a sweep, and turn what stops it into one line and an exit code."""
     from gatelab.sweeps.driver.launching import Interrupted, Undelivered
 
-    interrupt_on_term()
     console = open_console()
     try:
         comparison = work(console=console)
@@ -134,8 +135,6 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
         refuse(SpecError(str(source), error.path, error.message))
     except (LookupError, ClusterError) as error:
         refuse(error)
-    except KeyboardInterrupt:
-        end("Stopped.", INTERRUPTED)
     except Interrupted as error:
         end(str(error), INTERRUPTED)
     except Undelivered as error:

@@ -54,7 +54,7 @@ storage_option = click.option(
 class Commands(click.Group):
     """Commands that are imported when they are called, since some need seconds for it.
 
-    One whose store cannot be used ends with one line.
+    One whose store cannot be used, or that is stopped, ends with one line.
     """
 
     def __init__(self, *args: Any, modules: Mapping[str, str], **options: Any) -> None:
@@ -80,6 +80,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except StoreUnavailable as error:
             refuse(error)
+        except KeyboardInterrupt:
+            end("Stopped.", INTERRUPTED)
 
 
 def open_console() -> Console:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -43,6 +45,10 @@ NOTHING_TO_RESUME = {
 class Interrupted(Exception):
     """A sweep was stopped before its end; it can be resumed."""
 
+    def __init__(self, name: str) -> None:
+        """Say how the sweep of this name goes on."""
+        super().__init__(f"Stopped. `gatelab resume {name}` goes on where it was.")
+
 
 class Undelivered(Exception):
     """The results are complete but spooled, because MLflow cannot be reached."""
@@ -81,8 +87,9 @@ def launch(
         raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
     job = _check_nodes(spec, task, storage or str(folder.resolve()))
     home = Home.make(folder, spec, uri, storage)
-    keep_code(home.path)
-    return _run(spec, task, home, job, console or Console(quiet=True))
+    with _resumable(spec.name):
+        keep_code(home.path)
+        return _run(spec, task, home, job, console or Console(quiet=True))
 
 
 def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = None) -> Comparison:
@@ -99,11 +106,21 @@ def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = 
     if found in NOTHING_TO_RESUME:
         instead = NOTHING_TO_RESUME[found].format(name)
         raise SpecError("", "", f"sweep {name!r} is {found}: {instead}.")
-    code = use_code(home.path)
-    spec = home.spec
-    task = make_task(spec)
-    job = _check_nodes(spec, task, home.storage.place, code)
-    return _run(spec, task, home, job, console or Console(quiet=True))
+    with _resumable(name):
+        code = use_code(home.path)
+        spec = home.spec
+        task = make_task(spec)
+        job = _check_nodes(spec, task, home.storage.place, code)
+        return _run(spec, task, home, job, console or Console(quiet=True))
+
+
+@contextmanager
+def _resumable(name: str) -> Iterator[None]:
+    """Let what stops a sweep that has a home say that it can be resumed, wherever it is then."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(name) from None
 
 
 def _check_nodes(spec: Spec, task: Task, storage: str, code: Path | None = None) -> Needs:
@@ -174,7 +191,7 @@ def _work(
         with display:
             run_jobs(sweep, _setting(spec, home, job))
     if not sweep.finished:
-        raise Interrupted(f"Stopped. `gatelab resume {spec.name}` goes on where it was.")
+        raise Interrupted(spec.name)
     home.storage.remove(STATES)
 
 
