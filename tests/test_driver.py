@@ -113,6 +113,8 @@ def test_states_that_nobody_will_read_are_deleted(tmp_path: Path) -> None:
     states.course.progress(states.job, Step(4, 0.5, [], [ending]))
     states.complete()
     assert states.left() == []
+    states.save("5")
+    assert states.left() == [], "it was on its way when the trial ended"
 
 
 def test_states_of_a_job_that_goes_on_stay(tmp_path: Path) -> None:
