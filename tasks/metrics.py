@@ -12,7 +12,9 @@ from torch.nn import functional as F
 from gatelab.tasks.metric import Metric, register_metric
 from gatelab.tasks.task import Kind
 
+BINARY: tuple[Kind, ...] = ("binary",)
 CLASSES: tuple[Kind, ...] = ("binary", "multiclass")
+VALUES: tuple[Kind, ...] = ("regression",)
 
 
 def _classes(outputs: Tensor) -> Tensor:
@@ -62,7 +64,7 @@ class AUROC(Metric):
     1947: their U by the positive rows' ranks, of equal logits the mean rank.
     """
 
-    kinds = ("binary",)
+    kinds = BINARY
     higher_is_better = True
 
     def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
@@ -81,7 +83,7 @@ class AUROC(Metric):
 class R2(Metric):
     """Share of the variance that is explained: 1 - residuals / total."""
 
-    kinds = ("regression",)
+    kinds = VALUES
     higher_is_better = True
     min_rows = 2
 
@@ -97,7 +99,7 @@ class R2(Metric):
 class MSE(Metric):
     """Mean squared error."""
 
-    kinds = ("regression",)
+    kinds = VALUES
     higher_is_better = False
 
     def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
@@ -109,7 +111,7 @@ class MSE(Metric):
 class RMSE(Metric):
     """Root of the mean squared error, in the unit of the target."""
 
-    kinds = ("regression",)
+    kinds = VALUES
     higher_is_better = False
 
     def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
@@ -121,7 +123,7 @@ class RMSE(Metric):
 class MAE(Metric):
     """Mean absolute error, in the unit of the target."""
 
-    kinds = ("regression",)
+    kinds = VALUES
     higher_is_better = False
 
     def compute(self, outputs: Tensor, target: Tensor) -> Tensor:

@@ -25,11 +25,11 @@ def as_tensors(name: str, made: object) -> tuple[Tensor, Tensor, Tensor | None]:
     """
     if not (isinstance(made, tuple) and len(made) in (2, 3)):
         raise NoTensors(f"{name} must be a Split, but is a {type(made).__name__}.")
-    inputs, targets, mask = *made, *(None,) * (3 - len(made))
-    inputs = _tensor(f"{name} inputs", inputs)
+    mask = made[2] if len(made) == 3 else None
+    inputs = _tensor(f"{name} inputs", made[0])
     if inputs.is_floating_point():
         inputs = inputs.to(torch.get_default_dtype())
-    targets = _tensor(f"{name} targets", targets)
+    targets = _tensor(f"{name} targets", made[1])
     return inputs, targets, None if mask is None else _mask(name, mask)
 
 

@@ -96,7 +96,8 @@ def _size(module: nn.Module) -> int:
 
 def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
     """Pass a few rows through a network and the metrics; return what its gates read."""
-    split = Split(*(part if part is None else part[:BATCH] for part in task.data("train")))
+    inputs, targets, mask = task.data("train")
+    split = Split(inputs[:BATCH], targets[:BATCH], None if mask is None else mask[:BATCH])
     try:
         with seeded(0), foreign():
             modules = made_of(network, task.targets)
