@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from gatelab.sweeps.driver.launching import launch, resume
     from gatelab.sweeps.export.export import export
     from gatelab.sweeps.spec.reading import load_spec
+    from gatelab.tasks.metric import Metric, register_metric
     from gatelab.tasks.task import Network, Split, Target, Task, register_task
 
 __all__ = [
     "Comparison",
     "Gate",
+    "Metric",
     "Network",
     "Routing",
     "Split",
@@ -30,6 +32,7 @@ __all__ = [
     "launch",
     "load_spec",
     "register_gate",
+    "register_metric",
     "register_task",
     "report",
     "resume",
@@ -42,6 +45,7 @@ _MODULES = {
     "gatelab.sweeps.driver.launching": ("launch", "resume"),
     "gatelab.sweeps.export.export": ("export",),
     "gatelab.sweeps.spec.reading": ("load_spec",),
+    "gatelab.tasks.metric": ("Metric", "register_metric"),
     "gatelab.tasks.task": ("Network", "Split", "Target", "Task", "register_task"),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}

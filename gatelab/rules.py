@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+NAME = re.compile(r"\w[\w.:-]*")
+"""What a part of a metric's key may be: MLflow takes no other sign, and a slash parts keys."""
+LONGEST_NAME = 100
+"""In characters: a key is made of up to two names, and MLflow takes 250."""
+
+
+def check_name(what: str, name: object) -> None:
+    """Check that a name can be a part of a metric's key.
+
+    Args:
+        what: Of what it is the name, for the message.
+        name: The name.
+
+    Raises:
+        ValueError: If it cannot be.
+    """
+    if not (isinstance(name, str) and NAME.fullmatch(name) and len(name) <= LONGEST_NAME):
+        shown = repr(name)
+        shown = shown if len(shown) <= 2 * LONGEST_NAME else f"{shown[:LONGEST_NAME]}..."
+        raise ValueError(
+            f"the name of a {what} must be 1 to {LONGEST_NAME} letters, digits and `_.:-`, "
+            f"the first no sign, but got {shown}."
+        )
 
 
 def check_positive(**values: Any) -> None:

@@ -25,6 +25,9 @@ class BiasBalancedTopKGate(Gate):
         "k": IntDistribution(1, 4),
         "update_rate": FloatDistribution(1e-4, 1e-1, log=True),
     }
+    diagnostics = {
+        "bias_range": "largest bias of an expert minus the smallest",
+    }
     k: int
     update_rate: Tensor
     bias: Tensor

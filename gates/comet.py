@@ -32,6 +32,10 @@ class CometGate(Gate):
         "gamma": FloatDistribution(0.01, 10.0, log=True),
         "entropy_weight": CategoricalDistribution((0.0, 1e-3, 1e-2, 0.1, 1.0)),
     }
+    diagnostics = {
+        "saturated_splits": "share of the splits that are exactly 0 or 1",
+        "tree_duplication": "share of trees whose leaf another leads to too",
+    }
     expected_failed_checks = {
         "at_most_k": "splits are smooth: k is kept to once they have become 0 or 1"
     }

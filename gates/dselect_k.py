@@ -50,6 +50,10 @@ class DSelectKGate(Gate):
         "gamma": FloatDistribution(0.01, 10.0, log=True),
         "entropy_weight": CategoricalDistribution((0.0, 1e-3, 1e-2, 0.1, 1.0)),
     }
+    diagnostics = {
+        "saturated_bits": "share of the selectors' bits that are exactly 0 or 1",
+        "selector_duplication": "share of selectors whose expert another picks too",
+    }
     expected_failed_checks = {
         "at_most_k": "bits are smooth: k is kept to once they have become 0 or 1"
     }

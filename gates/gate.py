@@ -23,7 +23,7 @@ class Routing(NamedTuple):
     aux_loss: Tensor
     """The gate's own loss, ``()``: already weighted, a mean over the batch."""
     diagnostics: dict[str, Tensor] = {}
-    """Scalars ``()`` for the record, by name; read in evaluation mode only."""
+    """Scalars ``()`` for the record, by names of :attr:`Gate.diagnostics`; in evaluation only."""
     logits: tuple[Tensor, ...] = ()
     """What the weights are made of, ``(batch, ...)`` each (1 for a batch where the gate is static),
     if the gate has such; the router z-loss reads them."""
@@ -40,6 +40,8 @@ class Gate(nn.Module):
 
     search_space: ClassVar[Mapping[str, BaseDistribution]] = MappingProxyType({})
     """Optuna's distributions by constructor argument, searched when a spec names none."""
+    diagnostics: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """What each of the diagnostics means that the gate returns, in a line: the report prints it."""
     expected_failed_checks: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Why the gate must fail a check of ``gates.check``, by the check's name."""
     k: int | None = None

@@ -25,6 +25,9 @@ class GumbelSoftmaxGate(Gate):
         "final_temperature": FloatDistribution(0.1, 1.0, log=True),
         "straight_through": CategoricalDistribution([False, True]),
     }
+    diagnostics = {
+        "temperature": "temperature of the softmax at this epoch",
+    }
     temperature: Tensor
     final_temperature: Tensor
     current_temperature: Tensor

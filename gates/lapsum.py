@@ -25,6 +25,9 @@ class LapSumGate(Gate):
         "k": IntDistribution(1, 4),
         "alpha": FloatDistribution(0.01, 10.0, log=True),
     }
+    diagnostics = {
+        "top_k_mass": "weight of the k largest together: 1 where the choice is hard",
+    }
     alpha: Tensor
 
     def __init__(

@@ -30,6 +30,9 @@ class NoisyTopKGate(Gate):
         "importance_weight": FloatDistribution(1e-3, 1.0, log=True),
         "load_weight": FloatDistribution(1e-3, 1.0, log=True),
     }
+    diagnostics = {
+        "noisy_load_cv2": "load_cv2 of the loads that its noise would give, which it evens out",
+    }
     k: int
     importance_weight: Tensor
     load_weight: Tensor

@@ -30,6 +30,10 @@ class ReLUGate(Gate):
         "k": IntDistribution(1, 4),
         "l1_weight": FloatDistribution(1e-8, 1e-2, log=True),
     }
+    diagnostics = {
+        "l1_weight": "factor of the L1 loss, which follows the number of positive logits",
+        "empty_rows": "share of examples without a positive logit",
+    }
     expected_failed_checks = {
         "weights_sum_to_one": "published ReMoE does not normalise: the L1 loss shrinks the weights "
         "until they are zero, and normalised weights do not change with their size"

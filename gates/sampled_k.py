@@ -30,6 +30,9 @@ class SampledKGate(Gate):
         "k": IntDistribution(2, 4),
         "trimmed_lasso_weight": FloatDistribution(1e-4, 10.0, log=True),
     }
+    diagnostics = {
+        "trimmed_mass": "chance of the experts beyond the k likeliest together: the trimmed lasso",
+    }
     k: int
     trimmed_lasso_weight: Tensor
 

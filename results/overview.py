@@ -140,7 +140,8 @@ def _warnings(
     """Return what makes the sweeps differ, and what was left out."""
     titles = sweep_titles([record for records in tasks.values() for record in records])
     differences = differing(dict(zip(titles, conditions, strict=True)))
-    return (*differences, *notes(conditions))
+    said = [line for records in tasks.values() for record in records for line in record.warnings]
+    return (*differences, *notes(conditions), *dict.fromkeys(said))
 
 
 Means = dict[str, dict[str, dict[str, float]]]

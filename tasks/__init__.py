@@ -1,6 +1,8 @@
 """Tasks: what is learned."""
 
 from gatelab.tasks.digits_pairs import DigitsPairs
+from gatelab.tasks.metric import Metric, register_metric
+from gatelab.tasks.metrics import AUROC, F1, MAE, MSE, R2, RMSE, Accuracy
 from gatelab.tasks.synthetic_groups import SyntheticGroups
 from gatelab.tasks.task import (
     Kind,
@@ -15,8 +17,16 @@ from gatelab.tasks.task import (
 )
 
 __all__ = [
+    "AUROC",
+    "F1",
+    "MAE",
+    "MSE",
+    "R2",
+    "RMSE",
+    "Accuracy",
     "DigitsPairs",
     "Kind",
+    "Metric",
     "Network",
     "Split",
     "SplitName",
@@ -24,6 +34,7 @@ __all__ = [
     "Target",
     "Task",
     "Truth",
+    "register_metric",
     "register_task",
     "tasks",
 ]

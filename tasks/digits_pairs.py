@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -132,8 +134,9 @@ def overlay(left: Tensor, right: Tensor) -> Tensor:
 @cache
 def _digits() -> tuple[Tensor, Tensor]:
     """Return the images ``(1797, 8, 8)``, 0 to 16, and their digits ``(1797,)``, both uint8."""
-    from sklearn.datasets import load_digits  # here, because the import takes most of a second
-
-    bunch = load_digits()
-    images = torch.from_numpy(bunch.images.astype(np.uint8))
-    return images, torch.from_numpy(bunch.target.astype(np.uint8))
+    # The file of ``load_digits``, whose import alone takes most of a second.
+    found = find_spec("sklearn")
+    assert found is not None and found.submodule_search_locations
+    file = Path(found.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
+    table = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.uint8))
+    return table[:, :-1].reshape(-1, 8, 8), table[:, -1]

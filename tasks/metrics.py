@@ -1,47 +1,20 @@
-"""Metrics and losses of one target, by its kind.
+"""Our metrics, and the losses of one target by its kind.
 
 They are a few lines of torch each, in float64: a library's metrics cost a worker seconds to import.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gatelab.tasks.metric import Metric, register_metric
 from gatelab.tasks.task import Kind
 
-
-@dataclass(frozen=True)
-class Metric:
-    """A score of a target's outputs."""
-
-    name: str
-    kinds: frozenset[Kind]
-    """The kinds of target that it fits."""
-    higher_is_better: bool
-    compute: Callable[[Tensor, Tensor], Tensor]
-    """Takes outputs ``(rows, out_features)``, logits or values, and the target ``(rows,)``; returns
-    a scalar, NaN where the metric is not defined."""
-
-
-def _metric(
-    name: str,
-    kinds: set[Kind],
-    compute: Callable[[Tensor, Tensor], Tensor],
-    *,
-    higher_is_better: bool = True,
-    min_rows: int = 1,
-) -> Metric:
-    def defined(outputs: Tensor, target: Tensor) -> Tensor:
-        if len(target) < min_rows:
-            return torch.tensor(torch.nan)
-        return compute(outputs, target)
-
-    return Metric(name, frozenset(kinds), higher_is_better, defined)
+BINARY: tuple[Kind, ...] = ("binary",)
+CLASSES: tuple[Kind, ...] = ("binary", "multiclass")
+VALUES: tuple[Kind, ...] = ("regression",)
 
 
 def _classes(outputs: Tensor) -> Tensor:
@@ -49,86 +22,113 @@ def _classes(outputs: Tensor) -> Tensor:
     return outputs.argmax(1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).long()
 
 
-def _accuracy(outputs: Tensor, target: Tensor) -> Tensor:
-    return (_classes(outputs) == target).double().mean()
-
-
-def _f1(outputs: Tensor, target: Tensor) -> Tensor:
-    """Return the F1 score of class 1 of two; of several, its mean over those that occur."""
-    found, wanted = _classes(outputs), target.long()
-    size = max(outputs.shape[1], 2)
-    hits = wanted[found == wanted].bincount(minlength=size)
-    occurrences = found.bincount(minlength=size) + wanted.bincount(minlength=size)
-    scores = 2 * hits.double() / occurrences.clamp_min(1)
-    return scores[1] if outputs.shape[1] == 1 else scores[occurrences > 0].mean()
-
-
-def _auroc(outputs: Tensor, target: Tensor) -> Tensor:
-    """Return the share of pairs of both classes in order, of equal ones half.
-
-    Mann and Whitney, On a Test of Whether One of Two Random Variables Is Stochastically Larger,
-    1947: their U by the positive rows' ranks, of equal logits the mean rank.
-    """
-    positive = target > 0
-    pairs = positive.sum() * (~positive).sum()
-    if pairs == 0:  # one class only: there is nothing to rank
-        return torch.tensor(torch.nan)
-    _, place, counts = outputs[:, 0].unique(return_inverse=True, return_counts=True)
-    ranks = (counts.cumsum(0) - (counts - 1) / 2.0)[place][positive].double()
-    share: Tensor = (ranks.sum() - len(ranks) * (len(ranks) + 1) / 2) / pairs
-    return share
-
-
-def _r2(outputs: Tensor, target: Tensor) -> Tensor:
-    """Return 1 - residuals / total."""
-    if target.min() == target.max():  # no variance to explain
-        return torch.tensor(torch.nan)
-    wanted = target.double()
-    return 1 - _errors(outputs, target).square().sum() / (wanted - wanted.mean()).square().sum()
-
-
-def _mse(outputs: Tensor, target: Tensor) -> Tensor:
-    return _errors(outputs, target).square().mean()
-
-
-def _rmse(outputs: Tensor, target: Tensor) -> Tensor:
-    return _mse(outputs, target).sqrt()
-
-
-def _mae(outputs: Tensor, target: Tensor) -> Tensor:
-    return _errors(outputs, target).abs().mean()
-
-
 def _errors(outputs: Tensor, target: Tensor) -> Tensor:
     """Return the residuals in float64: squares of large values far from 0 need it."""
     return target.double() - outputs[:, 0].double()
 
 
-_CLASSES: set[Kind] = {"binary", "multiclass"}
-METRICS: Mapping[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        _metric("accuracy", _CLASSES, _accuracy),
-        _metric("f1", _CLASSES, _f1),
-        _metric("auroc", {"binary"}, _auroc),
-        _metric("mse", {"regression"}, _mse, higher_is_better=False),
-        _metric("rmse", {"regression"}, _rmse, higher_is_better=False),
-        _metric("mae", {"regression"}, _mae, higher_is_better=False),
-        _metric("r2", {"regression"}, _r2, min_rows=2),
-    )
-}
-"""Every metric by name."""
+@register_metric("accuracy")
+class Accuracy(Metric):
+    """Share of rows whose most likely class is theirs."""
 
-_DEFAULTS: Mapping[Kind, tuple[str, ...]] = {
-    "regression": ("rmse", "r2"),
-    "binary": ("accuracy", "auroc"),
-    "multiclass": ("accuracy",),
-}
+    kinds = CLASSES
+    higher_is_better = True
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the score."""
+        return (_classes(outputs) == target).double().mean()
 
 
-def default_metrics(kind: Kind) -> tuple[str, ...]:
-    """Return the names of the metrics that are recorded where a spec chooses none."""
-    return _DEFAULTS[kind]
+@register_metric("f1")
+class F1(Metric):
+    """Harmonic mean of precision and recall of class 1, or its mean over classes that occur."""
+
+    kinds = CLASSES
+    higher_is_better = True
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the score."""
+        found, wanted = _classes(outputs), target.long()
+        size = max(outputs.shape[1], 2)
+        hits = wanted[found == wanted].bincount(minlength=size)
+        occurrences = found.bincount(minlength=size) + wanted.bincount(minlength=size)
+        scores = 2 * hits.double() / occurrences.clamp_min(1)
+        return scores[1] if outputs.shape[1] == 1 else scores[occurrences > 0].mean()
+
+
+@register_metric("auroc")
+class AUROC(Metric):
+    """Share of pairs of both classes that the outputs put in order, of equal ones half.
+
+    Mann and Whitney, On a Test of Whether One of Two Random Variables Is Stochastically Larger,
+    1947: their U by the positive rows' ranks, of equal logits the mean rank.
+    """
+
+    kinds = BINARY
+    higher_is_better = True
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the score."""
+        positive = target > 0
+        pairs = positive.sum() * (~positive).sum()
+        if pairs == 0:  # one class only: there is nothing to rank
+            return torch.tensor(torch.nan)
+        _, place, counts = outputs[:, 0].unique(return_inverse=True, return_counts=True)
+        ranks = (counts.cumsum(0) - (counts - 1) / 2.0)[place][positive].double()
+        share: Tensor = (ranks.sum() - len(ranks) * (len(ranks) + 1) / 2) / pairs
+        return share
+
+
+@register_metric("r2")
+class R2(Metric):
+    """Share of the variance that is explained: 1 - residuals / total."""
+
+    kinds = VALUES
+    higher_is_better = True
+    min_rows = 2
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the score."""
+        if target.min() == target.max():  # no variance to explain
+            return torch.tensor(torch.nan)
+        wanted = target.double()
+        return 1 - _errors(outputs, target).square().sum() / (wanted - wanted.mean()).square().sum()
+
+
+@register_metric("mse")
+class MSE(Metric):
+    """Mean squared error."""
+
+    kinds = VALUES
+    higher_is_better = False
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the score."""
+        return _errors(outputs, target).square().mean()
+
+
+@register_metric("rmse")
+class RMSE(Metric):
+    """Root of the mean squared error, in the unit of the target."""
+
+    kinds = VALUES
+    higher_is_better = False
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the score."""
+        return _errors(outputs, target).square().mean().sqrt()
+
+
+@register_metric("mae")
+class MAE(Metric):
+    """Mean absolute error, in the unit of the target."""
+
+    kinds = VALUES
+    higher_is_better = False
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the score."""
+        return _errors(outputs, target).abs().mean()
 
 
 def loss(kind: Kind, outputs: Tensor, target: Tensor) -> Tensor:

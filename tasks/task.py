@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, Literal, NamedTuple, TypeVar
+from typing import ClassVar, Literal, NamedTuple, TypeVar, get_args
 
 from torch import Tensor, nn
 
-from gatelab.registry import Registry
+from gatelab.registry import Registry, near_misses
+from gatelab.rules import check_name
+from gatelab.tasks.tensors import as_tensors
 
 K = TypeVar("K", bound="type[Task]")
 Kind = Literal["regression", "binary", "multiclass"]
 SplitName = Literal["train", "val", "test"]
+MEAN = "mean"
+"""Stands where a target does in the keys of means over targets."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,32 @@ class Target:
     """For multiclass only."""
     weight: float = 1.0
     """The factor of this target's loss in the task's, above 0."""
+
+    def __post_init__(self) -> None:
+        """Check what can be trained on, and be recorded.
+
+        Raises:
+            ValueError: If the name, the kind, the classes or the weight cannot be.
+        """
+        check_name("target", self.name)
+        if self.name.casefold() == MEAN:
+            raise ValueError(f"no target is called {MEAN!r}, as the mean over targets is.")
+        kinds, whose = get_args(Kind), f"target {self.name!r}"
+        if self.kind not in kinds:
+            near = near_misses(str(self.kind), kinds)
+            raise ValueError(f"{whose} has the unknown kind {self.kind!r}; {near}")
+        classes, weight = self.num_classes, self.weight
+        if self.kind != "multiclass" and classes is not None:
+            raise ValueError(
+                f"{whose}: only multiclass has `num_classes`, but {self.kind} got {classes!r}."
+            )
+        if self.kind == "multiclass" and not (isinstance(classes, int) and classes >= 2):
+            raise ValueError(
+                f"{whose}: `num_classes >= 2` must hold for multiclass, a whole number, "
+                f"but got (num_classes={classes!r})."
+            )
+        if not (isinstance(weight, int | float) and 0 < weight < math.inf):
+            raise ValueError(f"{whose}: `0 < weight < inf` must hold, but got ({weight=}).")
 
     @property
     def out_features(self) -> int:
@@ -87,10 +118,14 @@ class Task:
         raise NotImplementedError
 
     def data(self, name: SplitName) -> Split:
-        """Return one part of the data, made when it is first asked for."""
+        """Return one part of the data, made when it is first asked for, as tensors.
+
+        Raises:
+            ValueError: If it holds what no tensor can be made of.
+        """
         made: dict[SplitName, Split] = self.__dict__.setdefault("_made", {})
         if name not in made:
-            made[name] = self.split(name)
+            made[name] = Split(*as_tensors(name, self.split(name)))
         return made[name]
 
     def network(self) -> Network:

@@ -93,6 +93,8 @@ class LossSummed(Sound):
 class Talkative(Sound):
     """Diagnoses itself in training, too."""
 
+    diagnostics: ClassVar = {"largest": "the largest weight"}
+
     def forward(self, x: Tensor) -> Routing:
         weights = self.logits(x).softmax(-1)
         return Routing(weights, weights.square().sum(-1).mean(), {"largest": weights.max()})
@@ -107,13 +109,29 @@ class Restless(Sound):
         return Routing(weights, weights.square().sum(-1).mean())
 
 
-class Namesake(Sound):
-    """Calls a diagnostic of its own as a metric that every gate has."""
+class Silent(Sound):
+    """Returns a diagnostic and does not say what it means."""
+
+    called: ClassVar = "peak"
 
     def forward(self, x: Tensor) -> Routing:
         routing = super().forward(x)
-        found = {} if self.training else {"load_cv2": routing.weights.new_tensor(0.003)}
+        found = {} if self.training else {self.called: routing.weights.new_tensor(0.003)}
         return routing._replace(diagnostics=found)
+
+
+class Namesake(Silent):
+    """Calls a diagnostic of its own as a metric that gates have where a truth is known."""
+
+    called = "jaccard_gap"
+    diagnostics: ClassVar = {called: "the overlap of what it likes"}
+
+
+class Slashed(Silent):
+    """Calls a diagnostic as another metric of a target."""
+
+    called = "t000/entropy"
+    diagnostics: ClassVar = {called: "the entropy of its own"}
 
 
 class Gregarious(Sound):

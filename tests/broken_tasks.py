@@ -114,46 +114,10 @@ class Twins(Sound):
     targets = (Target("size", "binary"), *Sound.targets[1:])
 
 
-class Slash(Single):
-    """Has a slash in a name."""
+class Cased(Sound):
+    """Calls two targets alike where a store does not tell cases apart."""
 
-    targets = (Target("size/cm", "regression"),)
-
-
-class Mean(Single):
-    """Has a target whose metrics would overwrite the means over targets."""
-
-    targets = (Target("mean", "regression"),)
-
-
-class Ordinal(Single):
-    """Has a kind that there is none of."""
-
-    targets = (Target("size", "ordinal"),)  # type: ignore[arg-type]
-
-
-class Classy(Single):
-    """Has classes of a value."""
-
-    targets = (Target("size", "regression", 3),)
-
-
-class Uncounted(Sound):
-    """Leaves out how many classes there are."""
-
-    targets = (Sound.targets[0], Target("shape", "multiclass"), REGRESSION)
-
-
-class Weightless(Single):
-    """Gives a target no weight."""
-
-    targets = (Target("size", "regression", weight=0.0),)
-
-
-class Heavy(Single):
-    """Gives a target all weight."""
-
-    targets = (Target("size", "regression", weight=float("inf")),)
+    targets = (Target("Size", "binary"), *Sound.targets[1:])
 
 
 class PositionalNetwork(Sound):
@@ -201,13 +165,6 @@ class Mixed(Sound):
     truth = Truth((0, 1, 1), (frozenset({0}), frozenset({1}), frozenset({2})))
 
 
-class Bare(Sound):
-    """Returns a tuple as it comes."""
-
-    def split(self, name: SplitName) -> Split:
-        return tuple(super().split(name))  # type: ignore[return-value]
-
-
 class ColumnShort(Sound):
     """Leaves out a column of targets."""
 
@@ -235,13 +192,20 @@ class Flat(Sound):
         return nn.Sequential(nn.Unflatten(0, (-1, 1)), nn.Linear(1, FEATURES))
 
 
-class FloatMask(Sound):
-    """Marks what is known by 1.0."""
+class RowMask(Sound):
+    """Marks rows that are known, not targets."""
+
+    def split(self, name: SplitName) -> Split:
+        inputs, targets, _ = super().split(name)
+        return Split(inputs, targets.nan_to_num(), torch.ones(len(inputs), dtype=torch.bool))
+
+
+class Whole(Sound):
+    """Has whole numbers as inputs where it is validated."""
 
     def split(self, name: SplitName) -> Split:
         inputs, targets, mask = super().split(name)
-        assert mask is not None
-        return Split(inputs, targets, mask.float())
+        return Split(inputs.round().long() if name == "val" else inputs, targets, mask)
 
 
 class Gaps(Sound):

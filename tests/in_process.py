@@ -15,17 +15,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from gatelab.gates.gate import gates
+from gatelab.registry import Registry
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cluster import doctor
 from gatelab.sweeps.cluster.nodes import Node
 from gatelab.sweeps.cluster.sizing import needs
 from gatelab.sweeps.driver import ray_hooks, ray_jobs
 from gatelab.sweeps.driver.sweep import Sweep
+from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import tasks
 from gatelab.training.jobs import Job, Setting
 from gatelab.training.work import STEP_SECONDS
@@ -80,7 +83,8 @@ def modules_of(folder: Path) -> Iterator[None]:
     theirs = {n for n, m in sys.modules.items() if _lies_in(getattr(m, "__file__", None), folder)}
     for name in theirs:
         del sys.modules[name]
-    for registry in (gates, tasks):
+    registries: tuple[Registry[Any], ...] = (gates, tasks, metrics)
+    for registry in registries:
         for name, found in list(registry._classes.items()):
             if found.__module__ in theirs:
                 del registry._classes[name]

@@ -13,6 +13,7 @@ import click
 import mlflow
 import pytest
 
+from gatelab.gates import gates
 from gatelab.gates.check import run_checks
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.spec.reading import load_spec
@@ -121,3 +122,12 @@ def test_python_runs(page: str, text: str, place: Path) -> None:
             exec(text, {})
     finally:
         mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # as it was
+
+
+def test_every_diagnostic_is_in_the_documentation() -> None:
+    """With what its gate says of it, word by word."""
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    ours = [c for c in map(gates.get, gates.names()) if c.__module__.startswith("gatelab.gates.")]
+    declared = {f"| `{n}` | " for cls in ours for n in cls.diagnostics}
+    assert len(declared) > 8 and all(start in page for start in declared)
+    assert all(f" | {meaning} |" in page for cls in ours for meaning in cls.diagnostics.values())

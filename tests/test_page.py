@@ -15,11 +15,11 @@ import pytest
 from made_reviews import MADE, PROVENANCE, REASON, SHAPES, SPEC, made, many_gates, one_dead, small
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from gatelab.gates.meanings import MEANINGS
 from gatelab.gates.metrics import selection_metrics
 from gatelab.results.comparison.verdict import sentences
 from gatelab.results.figures.catalogue import all_figures
 from gatelab.results.report.files import write_report
-from gatelab.results.report.meanings import MEANINGS
 from gatelab.results.report.page import render
 from gatelab.results.report.page_grids import pair_grids, predictive_grids, selection_grids
 

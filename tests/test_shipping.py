@@ -236,6 +236,25 @@ def test_what_was_packed_is_all_that_is_needed(
     assert "1 gates on shipped_l:shipped_task" in valid.stdout
 
 
+METRIC = """
+from gatelab import Metric, register_metric
+
+@register_metric("shipped_n")
+class Shipped(Metric):
+    '''A metric of a user's.'''
+
+    kinds = ("multiclass",)
+    higher_is_better = True
+"""
+
+
+def test_a_metric_goes_along(work: Path, tmp_path: Path) -> None:
+    (work / "shipped_n.py").write_text(METRIC)
+    chosen = ["accuracy", "shipped_n:shipped_n"]
+    found = spec("softmax").model_copy(update={"metrics": tuple(chosen)})
+    assert names(packed(found, tmp_path)[1]) == {"mine.yaml", "shipped_n.py"}
+
+
 def test_a_sweep_keeps_its_code_only_where_a_job_launched_it(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,8 @@ def test_a_sweep_beside_modules_and_a_folder_of_its_names(tmp_path: Path) -> Non
     """
     write_files(tmp_path)
     (tmp_path / "gatelab").mkdir()
-    (tmp_path / "small.yaml").write_text(SPEC.format(gate="tasks:mine", task="sweeps:mytask"))
+    spec = SPEC.format(gate="tasks:mine", task="sweeps:mytask")
+    (tmp_path / "small.yaml").write_text(f'{spec}metrics: [rmse, "sweeps:mymetric"]\n')
     assert "2 gates on sweeps:mytask" in run(tmp_path, COMMAND, "validate", "small.yaml")
     launched = run(tmp_path, MODULE, "launch", "small.yaml", "--folder", "gatelab")
     assert "failed, val/loss" not in launched
@@ -47,6 +48,7 @@ def test_a_sweep_beside_modules_and_a_folder_of_its_names(tmp_path: Path) -> Non
     assert len(list(tmp_path.glob(f"{TRACE}*"))) > 2, "in the drivers and in workers"
     assert not (tmp_path / "gatelab_runs").exists()
     compared = run(tmp_path, COMMAND, "compare", "small", "--folder", "gatelab")
+    assert "mean/mymetric" in compared, "which workers have computed"
     (line,) = [line for line in compared.splitlines() if "finished/pruned/failed" in line]
     assert line.count("2/0/0") == 2
 

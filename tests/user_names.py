@@ -44,6 +44,19 @@ from gatelab.tasks import SyntheticGroups
 class MyTask(SyntheticGroups):
     '''A task of the user's.'''
 """
+METRIC = """
+from gatelab import Metric, register_metric
+
+@register_metric("mymetric")
+class MyMetric(Metric):
+    '''A metric of the user's.'''
+
+    kinds = ("regression",)
+    higher_is_better = False
+
+    def compute(self, outputs, target):
+        return (outputs[:, 0] - target).abs().max()
+"""
 RAISING = "raise RuntimeError('nobody asked for this module')\n"
 
 
@@ -52,7 +65,7 @@ def write_files(folder: Path) -> None:
     for name in (*SIX, *OTHERS):
         (folder / f"{name}.py").write_text(RAISING)
     (folder / "tasks.py").write_text(_traced(GATE, folder))
-    (folder / "sweeps.py").write_text(_traced(TASK, folder))
+    (folder / "sweeps.py").write_text(_traced(TASK + METRIC, folder))
 
 
 def write_packages(folder: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -85,6 +87,20 @@ class SweepRecord:
     def directions(self) -> Directions:
         """Of which metrics more is better, and of which less."""
         return Directions.from_tags(self.run.tags if self.run else {})
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What the sweep's metrics and its gates' own mean, by name, as far as it is recorded."""
+        found: dict[str, str] = {}
+        for run in (*self.of("sweep"), *self.of("gate")):
+            with suppress(ValueError):  # of a store that cut it
+                found |= json.loads(run.tags.get(Tags.MEANINGS, "{}"))
+        return found
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader must know of the sweep's data."""
+        return self.run.tags.get(Tags.WARNINGS, "").splitlines() if self.run else []
 
     @property
     def planned(self) -> list[str]:

@@ -9,20 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gatelab.gates.metrics import selection_metrics, support_flips, weight_change
-from gatelab.tasks.metrics import METRICS, default_metrics
-from gatelab.tasks.task import Split, SplitName, Target, Task
+from gatelab.tasks.metric import TARGETS_LOSS, metrics_of
+from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.evaluation import Evaluation
 
 Weights = npt.NDArray[np.floating]
 MANY_TARGETS = 16
 """With more targets than this, only means over the targets are recorded each epoch."""
-
-
-def metric_names(target: Target, chosen: Sequence[str] | None) -> list[str]:
-    """Return which of the chosen metrics fit a target; without a choice its kind's own."""
-    if chosen is None:
-        return list(default_metrics(target.kind))
-    return [name for name in chosen if target.kind in METRICS[name].kinds]
 
 
 def target_scores(
@@ -35,9 +28,8 @@ def target_scores(
         if split.mask is not None:
             known = split.mask[:, index]
             outputs, values = outputs[known], values[known]
-        names = metric_names(target, chosen)
-        metrics = {name: float(METRICS[name].compute(outputs, values)) for name in names}
-        scores[target.name] = {"loss": float(evaluation.losses[index]), **metrics}
+        found = {n: m.score(outputs, values) for n, m in metrics_of(target, chosen).items()}
+        scores[target.name] = {TARGETS_LOSS: float(evaluation.losses[index]), **found}
     return scores
 
 
@@ -47,7 +39,7 @@ def predictive_scores(
     """Return ``<split>/loss``, means over targets, and with few targets those of each."""
     scores = {f"{name}/loss": evaluation.loss}
     metrics = dict.fromkeys(chain.from_iterable(by_target.values()))
-    for metric in (m for m in metrics if m != "loss"):
+    for metric in (m for m in metrics if m != TARGETS_LOSS):
         values = [target[metric] for target in by_target.values() if metric in target]
         scores[f"{name}/mean/{metric}"] = float(np.mean(values))
     if len(by_target) <= MANY_TARGETS:

@@ -17,7 +17,7 @@ from gatelab.gates.check.subject import (
     rows,
 )
 from gatelab.gates.gate import Gate, Routing
-from gatelab.gates.metrics import selection_metrics
+from gatelab.gates.meanings import check_diagnostics
 
 SIZES = (1, 2, 3, 5, 16, 64)
 
@@ -90,17 +90,13 @@ def check_aux_loss_is_a_mean(subject: Subject) -> None:
             fail(f"twice the rows turn aux_loss {once:.4g} into {twice:.4g}", "a sum, not a mean")
 
 
-def check_diagnostics_have_names_of_their_own(subject: Subject) -> None:
-    """No diagnostic has the name of a metric of every gate, which it would replace."""
-    gate = subject.make().eval()
-    routing = route(gate, rows())
-    if not routing.diagnostics:
-        return
-    weights = torch.stack([routing.weights] * 2).detach().numpy()
-    ours = selection_metrics(weights, k=1, truth_groups=[0, 1], truth_experts=[{0}, {1}])
-    taken = sorted(set(routing.diagnostics) & set(ours))
-    if taken:
-        fail(f"diagnostics {taken} are metrics of every gate", "a value that is computed anyway")
+def check_diagnostics_have_names_and_meanings(subject: Subject) -> None:
+    """No diagnostic has the name of a metric of every gate, and each says what it means."""
+    returned = route(subject.make().eval(), rows()).diagnostics
+    try:
+        check_diagnostics(subject.cls.diagnostics, returned)
+    except ValueError as error:
+        fail(str(error).rstrip("."), "a value that is computed anyway, or no line on a new one")
 
 
 def check_diagnostics_are_scalars_in_evaluation(subject: Subject) -> None:
@@ -180,7 +176,7 @@ CHECKS = (
     check_aux_loss_is_a_finite_scalar,
     check_aux_loss_is_a_mean,
     check_diagnostics_are_scalars_in_evaluation,
-    check_diagnostics_have_names_of_their_own,
+    check_diagnostics_have_names_and_meanings,
     check_evaluation_is_deterministic,
     check_rows_are_independent,
     check_numbers_of_experts,

@@ -10,12 +10,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
+from gatelab.gates.meanings import MEANINGS
 from gatelab.results.comparison.tables import BOLD, Grid
 from gatelab.results.comparison.verdict import sentences
 from gatelab.results.figures.catalogue import Plate
 from gatelab.results.figures.inline import svg
 from gatelab.results.report import page_grids
-from gatelab.results.report.meanings import MEANINGS
 from gatelab.results.review import Review
 
 Block = Grid | Plate | Mapping[str, str]
@@ -39,7 +39,7 @@ def render(review: Review, plates: Sequence[Plate]) -> str:
         sweep=comparison.sweep,
         task=comparison.task,
         running=comparison.running,
-        verdict=sentences(comparison),
+        verdict=[*sentences(comparison), *review.record.warnings],
         sections=_sections(review, plates),
         how=page_grids.conditions_grid(review.record, comparison),
         spec=review.spec,
@@ -49,17 +49,17 @@ def render(review: Review, plates: Sequence[Plate]) -> str:
 def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
     comparison, record = review.comparison, review.record
     selection = page_grids.selection_grids(comparison, record)
-    named = {name for grid in selection for name in (*grid.columns, *(r[0] for r in grid.rows))}
-    meanings = {metric: meaning for metric, meaning in MEANINGS.items() if metric in named}
+    predictive = page_grids.predictive_grids(comparison)
     blocks: dict[str, Sequence[Block]] = {
         "Predictive performance": [
-            *page_grids.predictive_grids(comparison),
+            *predictive,
+            *_meanings(predictive, record.meanings),
             *_of(plates, "scores", "differences"),
             *page_grids.pair_grids(comparison),
         ],
         "Expert selection": [
             *selection,
-            *([meanings] if meanings else []),
+            *_meanings(selection, MEANINGS | record.meanings),
             *_of(plates, "weights", "overlap", "load"),
         ],
         "Training": _of(plates, "curves", "experts_per_example", "weight_change"),
@@ -72,6 +72,14 @@ def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
         "Cost": [*page_grids.cost_grids(record), *_of(plates, "cost")],
     }
     return [Section(_key(title), title, found) for title, found in blocks.items()]
+
+
+def _meanings(grids: Sequence[Grid], meanings: Mapping[str, str]) -> list[Block]:
+    """Return what the metrics of some tables mean, whose names may begin with a target."""
+    names = {name for grid in grids for name in (*grid.columns, *(row[0] for row in grid.rows))}
+    named = {name.rpartition(": ")[2] for name in names}
+    found = {metric: meaning for metric, meaning in meanings.items() if metric in named}
+    return [found] if found else []
 
 
 def _key(title: str) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from gatelab.gates.meanings import MEANINGS
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.budgets import Budget
 from gatelab.results.comparison.inference import pairwise
@@ -13,7 +14,6 @@ from gatelab.results.comparison.score_grids import MOST_COLUMNS, pair_grid, scor
 from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.comparison.tables import Grid, number
 from gatelab.results.costs import COSTS, costs
-from gatelab.results.report.meanings import MEANINGS
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import Metrics, Tags
 

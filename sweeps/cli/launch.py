@@ -102,14 +102,16 @@ def resume(sweep: str, folder: Path, address: str | None, follow: bool) -> None:
 @click.argument("spec", type=click.Path(path_type=Path))
 def validate(spec: Path) -> None:
     """Check SPEC, and its data, without running anything."""
-    from gatelab.sweeps.spec.check import make_task
-    from gatelab.tasks.check.data import check_data
+    from gatelab.sweeps.spec.first_pass import check_sweep
+    from gatelab.tasks.check.scales import uneven_losses
 
     loaded = _load(spec)
     try:
-        check_data(make_task(loaded))
-    except ValueError as error:
-        refuse(SpecError(str(spec), "task", f"{loaded.task.name!r}: {error}"))
+        task = check_sweep(loaded)
+    except SpecError as error:
+        refuse(SpecError(str(spec), error.path, error.message))
+    if warning := uneven_losses(task):
+        click.echo(f"gatelab: warning: {spec}: task: {loaded.task.name!r}: {warning}", err=True)
     count, trials = len(loaded.gates), loaded.search.trials
     click.echo(
         f"{spec}: valid. {count} gates on {loaded.task.name}: {trials} trials each, "

@@ -23,15 +23,16 @@ from gatelab.registry import Registry
 from gatelab.sweeps.cli.new_gate import write_gate
 from gatelab.sweeps.cli.terminal import FAILED, open_console, refuse
 from gatelab.sweeps.spec.space import gate_defaults, keyword_defaults
+from gatelab.tasks.metric import Metric, metrics
 from gatelab.tasks.task import Task, tasks
 
-REGISTRIES: dict[str, Registry[Any]] = {"gates": gates, "tasks": tasks}
+REGISTRIES: dict[str, Registry[Any]] = {"gates": gates, "tasks": tasks, "metrics": metrics}
 
 
 @click.command("list")
 @click.argument("what", type=click.Choice(list(REGISTRIES)))
 def list_(what: str) -> None:
-    """List the registered gates or tasks."""
+    """List the registered gates, tasks or metrics."""
     registry = REGISTRIES[what]
     table = Table(box=None, pad_edge=False, show_header=False)
     for name in registry.names():
@@ -64,6 +65,20 @@ def show_gate(name: str) -> None:
     console.print(table)
     for check, why in cls.expected_failed_checks.items():
         click.echo(f"\nFails the check {check}: {why}.")
+
+
+@show.command("metric")
+@click.argument("name")
+def show_metric(name: str) -> None:
+    """Show metric NAME: what it is, the targets that it fits, its direction."""
+    cls: type[Metric] = _get(metrics, name)
+    open_console().print(f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
+    click.echo(inspect.getdoc(cls) or "")
+    click.echo(f"\nOf {' and '.join(cls.kinds)} targets; {_better(cls)} is better.")
+
+
+def _better(cls: type[Metric]) -> str:
+    return "more" if cls.higher_is_better else "less"
 
 
 @click.group()
@@ -147,10 +162,10 @@ def _searched(distribution: BaseDistribution | None) -> str:
     return f"{distribution.low:g} to {distribution.high:g}" + (", log" if distribution.log else "")
 
 
-def _origin(cls: type[Gate] | type[Task]) -> str:
+def _origin(cls: type[Gate] | type[Task] | type[Metric]) -> str:
     """Return the package that a class comes from; nothing for ours."""
     top = cls.__module__.partition(".")[0]
-    if top in ("gates", "tasks"):
+    if top == "gatelab":
         return ""
     return ", ".join(packages_distributions().get(top, [])) or cls.__module__
 

@@ -17,6 +17,7 @@ from pyarrow import fs
 from gatelab.gates.gate import gates
 from gatelab.sweeps.cluster.provenance import PACKAGES, fingerprint
 from gatelab.sweeps.cluster.storage import Storage
+from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import tasks
 
 
@@ -39,8 +40,8 @@ def gpus() -> int:
             os.environ["CUDA_VISIBLE_DEVICES"] = hidden
 
 
-def import_keys(gate_keys: Sequence[str], task_key: str) -> None:
-    """Import gates and a task.
+def import_keys(gate_keys: Sequence[str], task_key: str, metric_keys: Sequence[str]) -> None:
+    """Import gates, a task and metrics.
 
     Raises:
         ValueError: If one is not there.
@@ -48,11 +49,13 @@ def import_keys(gate_keys: Sequence[str], task_key: str) -> None:
     for key in gate_keys:
         gates.get(key)
     tasks.get(task_key)
+    for key in metric_keys:
+        metrics.get(key)
 
 
 def broken_plug_ins() -> list[str]:
     """Return why entry points of installed packages cannot be loaded, a line each."""
-    return [*gates.broken.values(), *tasks.broken.values()]
+    return [*gates.broken.values(), *tasks.broken.values(), *metrics.broken.values()]
 
 
 def data(task: str, options: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from gatelab.gates.gate import gates
 from gatelab.registry import Registry, locate
 from gatelab.sweeps.cluster.sources import OURS, files_of, imported, is_secret, is_users
 from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import tasks
 
 LIMIT = 64 * 2**20
@@ -99,7 +100,9 @@ def _keyed(spec: Spec) -> tuple[Spec, dict[str, str]]:
         for label, gate in spec.gates.items()
     }
     task = spec.task.model_copy(update={"name": key("task", tasks, spec.task.name)})
-    return spec.model_copy(update={"gates": found, "task": task}), modules
+    chosen = tuple(key("metrics", metrics, name) for name in spec.metrics or ()) or None
+    update = {"gates": found, "task": task, "metrics": chosen}
+    return spec.model_copy(update=update), modules
 
 
 def _needed(modules: Mapping[str, str]) -> dict[str, str]:

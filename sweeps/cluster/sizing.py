@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from gatelab.gates.gate import gates
+from gatelab.sweeps.spec.first_pass import BYTES_PER_PARAMETER
 from gatelab.sweeps.spec.space import configuration, space
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
@@ -26,8 +27,6 @@ SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 """Of a GPU, for one job."""
 CONTEXT_BYTES = 2**29
 """Of a GPU's memory that each process takes before it computes anything."""
-BYTES_PER_PARAMETER = 4 * 4
-"""Weight, gradient and Adam's two moments, float32."""
 
 
 @dataclass(frozen=True)

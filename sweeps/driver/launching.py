@@ -21,9 +21,10 @@ from gatelab.sweeps.driver.reporting import record_report
 from gatelab.sweeps.driver.sweep import Plan, Sweep, rungs
 from gatelab.sweeps.search.studies import Study, open_studies
 from gatelab.sweeps.spec.check import make_task
+from gatelab.sweeps.spec.first_pass import check_sweep
 from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec, SpecError
-from gatelab.tasks.check.data import check_data
+from gatelab.tasks.check.scales import uneven_losses
 from gatelab.tasks.task import Task
 from gatelab.tracking.mlflow_read import sweep_names
 from gatelab.tracking.mlflow_store import default_uri
@@ -73,18 +74,15 @@ def launch(
         console: Where progress is shown; by default nowhere.
 
     Raises:
-        SpecError: If the name is taken or the data cannot be trained on; nothing is written then.
+        SpecError: If the name is taken, or something cannot be trained, scored or recorded; nothing
+            is written then.
         Interrupted: If it was stopped; :func:`resume` goes on.
         Undelivered: If MLflow could not be reached; :func:`resume` delivers.
     """
     folder = Path(folder)
     uri = uri or default_uri(folder)
     _check_name(spec.name, folder, uri)
-    task = make_task(spec)
-    try:
-        check_data(task)
-    except ValueError as error:
-        raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
+    task = check_sweep(spec)
     job = _check_nodes(spec, task, storage or str(folder.resolve()))
     home = Home.make(folder, spec, uri, storage)
     with _resumable(spec.name):
@@ -151,7 +149,9 @@ def _run(spec: Spec, task: Task, home: Home, job: Needs, console: Console) -> Co
     """Run what is left of a sweep, then compare."""
     with home.locked():
         where = f"{spec.name}: {UNDER_WAY}, in {home.path}"
-        console.print(where, highlight=False, markup=False, soft_wrap=True)
+        warning = uneven_losses(task)
+        for line in (where, *([f"warning: {warning}"] if warning else [])):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
         recorder = Recorder(
             home.spool,
             uri=home.uri,

@@ -9,17 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
+from gatelab.gates.gate import gates
 from gatelab.gates.metrics import seed_agreement
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.search.importance import importance
 from gatelab.sweeps.search.studies import Study
 from gatelab.sweeps.spec.spec import Spec
-from gatelab.tasks.metrics import METRICS
+from gatelab.tasks.check.scales import uneven_losses
+from gatelab.tasks.metric import Metric, metrics_of
 from gatelab.tasks.task import Task
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import COUNTS, ENDS, Artifacts, Directions, Metrics, Tags
 from gatelab.training.jobs import Job
-from gatelab.training.scores import MANY_TARGETS, metric_names
+from gatelab.training.scores import MANY_TARGETS
 from gatelab.training.work import Ending, Step
 
 MOST_REASONS = 10
@@ -59,7 +61,11 @@ class Record:
         """Start the runs of the sweep and of its gates."""
         name = self.spec.name
         tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
+        if warning := uneven_losses(self.task):
+            tags[Tags.WARNINGS] = f"{warning[0].upper()}{warning[1:]}"
+        scored = _metrics(self.task, self.spec.metrics)
         tags |= directions(self.task, self.spec.metrics).to_tags()
+        tags |= _meanings({name: metric.meaning() for name, metric in scored.items()})
         tags[Tags.DESCRIPTION] = (
             f"`{name}` is under way: `gatelab compare {name}` shows what there is so far."
         )
@@ -67,6 +73,7 @@ class Record:
         self.recorder.log_artifact(name, self.home.path / Artifacts.SPEC)
         for label, gate in self.spec.gates.items():
             tags = {**self._tags("gate", label), **provenance}
+            tags |= _meanings(gates.get(gate.gate).diagnostics)
             self.recorder.start_run(
                 f"{name}/{label}", parent=name, name=label, tags=tags, params={"gate": gate.gate}
             )
@@ -202,9 +209,18 @@ class Record:
 
 def directions(task: Task, chosen: Sequence[str] | None) -> Directions:
     """Return of which of a task's metrics more is better, and of which less."""
-    names = sorted({name for target in task.targets for name in metric_names(target, chosen)})
-    higher = tuple(name for name in names if METRICS[name].higher_is_better)
-    return Directions(higher, tuple(name for name in names if name not in higher))
+    found = _metrics(task, chosen)
+    higher = {name for name, metric in found.items() if metric.higher_is_better}
+    return Directions(tuple(sorted(higher)), tuple(sorted(found.keys() - higher)))
+
+
+def _metrics(task: Task, chosen: Sequence[str] | None) -> dict[str, Metric]:
+    return {n: m for target in task.targets for n, m in metrics_of(target, chosen).items()}
+
+
+def _meanings(found: Mapping[str, str]) -> dict[str, str]:
+    """Return meanings as a tag; none where there is none."""
+    return {Tags.MEANINGS: json.dumps({n: m[:200] for n, m in found.items()})} if found else {}
 
 
 def over_seeds(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from gatelab.sweeps.spec.space import (
     space,
 )
 from gatelab.sweeps.spec.spec import Spec, SpecError
-from gatelab.tasks.metrics import METRICS
+from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import Task, tasks
 
 
@@ -80,16 +80,21 @@ def _check_search_space(label: str, cls: type[Gate]) -> None:
 
 def _check_metrics(spec: Spec, task: Task) -> None:
     kinds = {target.kind for target in task.targets}
-    for name in spec.metrics or ():
-        if name not in METRICS:
-            raise SpecError("", "metrics", f"unknown metric {name!r}; {near_misses(name, METRICS)}")
-        if not METRICS[name].kinds & kinds:
-            fitting = [metric for metric in METRICS if METRICS[metric].kinds & kinds]
+    seen: dict[str, str] = {}
+    for key in spec.metrics or ():
+        fitting = set(_registered("metrics", metrics.get, key).kinds)
+        name = key.rpartition(":")[2]
+        if name in seen:
+            both = f"{seen[name]!r} and {key!r} are recorded under one name, {name!r}."
+            raise SpecError("", "metrics", both)
+        seen[name] = key
+        if not fitting & kinds:
+            valid = [n for n in metrics.names() if set(metrics.get(n).kinds) & kinds]
             raise SpecError(
                 "",
                 "metrics",
-                f"{name!r} fits no target of task {spec.task.name!r}; "
-                f"those that fit: {', '.join(fitting)}.",
+                f"{key!r} fits no target of task {spec.task.name!r}; "
+                f"those that fit: {', '.join(valid)}.",
             )
 
 

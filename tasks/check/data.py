@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from gatelab.conformance import CheckFailed, fail
-from gatelab.tasks.check.declared import check_names_and_kinds
-from gatelab.tasks.check.subject import Subject, as_bytes, known
+from gatelab.foreign import ForeignError, foreign, told
+from gatelab.tasks.check.declared import check_set_of_targets
+from gatelab.tasks.check.subject import SPLITS, Subject, as_bytes, known
 from gatelab.tasks.task import Split, SplitName, Target, Task
+from gatelab.tasks.tensors import NoTensors, as_tensors
 
 LEARNT: tuple[SplitName, ...] = ("train", "val")
 PAIRS: tuple[tuple[SplitName, SplitName], ...] = (
@@ -22,24 +24,43 @@ PAIRS: tuple[tuple[SplitName, SplitName], ...] = (
 
 
 def check_data(task: Task) -> None:
-    """Check targets and what they are trained on; the test split is for the final evaluation only.
+    """Check targets, and whether every split can be made, trained on and scored.
+
+    The test split is made to look at its form alone, and is not kept: what it lacks would be found
+    when the whole search is spent.
 
     Raises:
         ValueError: If a target, a shape, a value or a class cannot be trained on or recorded.
     """
     try:
-        check_names_and_kinds(task.targets)
-        for name in LEARNT:
+        check_set_of_targets(getattr(task, "targets", None))
+        splits = {name: _made(task, name) for name in SPLITS}
+        for name, split in splits.items():
             for check in (_check_shapes, _check_values, _check_classes):
-                check(name, task.data(name), task.targets)
+                check(name, split, task.targets)
+        _check_alike(splits)
     except CheckFailed as error:
         raise ValueError(str(error)) from error
+
+
+def _made(task: Task, name: SplitName) -> Split:
+    try:
+        with foreign():
+            if name in LEARNT:
+                return task.data(name)
+            return Split(*as_tensors(name, task.split(name)))
+    except ForeignError as error:
+        cause = error.__cause__
+        if cause is None or isinstance(cause, NoTensors):
+            raise
+        raise ValueError(f"split({name!r}) raises {told(cause)}.") from cause
 
 
 def check_splits_have_shapes(subject: Subject) -> None:
     """Inputs, targets and mask have the same rows, and a column for every target."""
     for name, split in subject.splits.items():
         _check_shapes(name, split, subject.targets)
+    _check_alike(subject.splits)
 
 
 def check_values_are_finite(subject: Subject) -> None:
@@ -55,11 +76,9 @@ def check_classes_are_in_range(subject: Subject) -> None:
 
 
 def _check_shapes(name: SplitName, split: Split, targets: Sequence[Target]) -> None:
-    if not isinstance(split, Split):
-        fail(f"{name} is a {type(split).__name__}", "no Split returned")
     inputs, values, mask = split
-    shape = (len(inputs), len(targets))
-    if not len(inputs) or inputs.dim() < 2:
+    shape = (len(inputs) if inputs.dim() else 0, len(targets))
+    if not shape[0] or inputs.dim() < 2 or not inputs.numel():
         fail(
             f"{name} inputs are of shape {tuple(inputs.shape)}, not (rows, ...)",
             "no rows, or a single feature without a dimension of its own",
@@ -69,11 +88,23 @@ def _check_shapes(name: SplitName, split: Split, targets: Sequence[Target]) -> N
             f"{name} targets are of shape {tuple(values.shape)}, not (rows, targets) = {shape}",
             "a column too few, or rows left out of one of them",
         )
-    if mask is not None and (mask.shape, mask.dtype) != (shape, torch.bool):
+    if mask is not None and mask.shape != shape:
         fail(
-            f"{name} mask is {tuple(mask.shape)} {mask.dtype}, not {shape} torch.bool",
-            "a mask of rows or of 0 and 1",
+            f"{name} mask is of shape {tuple(mask.shape)}, not (rows, targets) = {shape}",
+            "a mask of rows",
         )
+
+
+def _check_alike(splits: Mapping[SplitName, Split]) -> None:
+    (first, split), *others = splits.items()
+    shape, dtype = tuple(split.inputs.shape[1:]), split.inputs.dtype
+    for name, other in others:
+        if (tuple(other.inputs.shape[1:]), other.inputs.dtype) != (shape, dtype):
+            fail(
+                f"a row of {name} inputs is {tuple(other.inputs.shape[1:])} {other.inputs.dtype}, "
+                f"but one of {first} {shape} {dtype}",
+                "columns that are made from each split's own values",
+            )
 
 
 def _check_values(name: SplitName, split: Split, targets: Sequence[Target]) -> None:
@@ -102,8 +133,10 @@ def _check_classes(name: SplitName, split: Split, targets: Sequence[Target]) -> 
         if len(wrong):
             fail(
                 f"{name} target {target.name!r} holds {wrong[0].item():g}, not one of the "
-                f"{classes} classes",
-                "classes counted from 1, or a class that the number leaves out",
+                f"{classes} classes 0 to {classes - 1}",
+                "soft labels, which are no classes"
+                if (wrong != wrong.long()).any()
+                else "classes counted from 1, -1 where a mask is due, or too few `num_classes`",
             )
 
 

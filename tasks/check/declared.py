@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections import Counter
+import unicodedata
 from collections.abc import Sequence
 from inspect import Parameter
-from typing import get_args
 
 from gatelab.conformance import fail
 from gatelab.tasks.check.subject import Subject, parameters
-from gatelab.tasks.task import Kind, Target, Truth
-
-NAME = re.compile(r"\w[\w.:-]*")
-"""What a part of a metric's key may be."""
+from gatelab.tasks.task import Target, Truth
 
 
 def check_is_documented(subject: Subject) -> None:
@@ -54,50 +48,27 @@ def _check_keyword(what: str, option: Parameter) -> None:
 
 
 def check_targets(subject: Subject) -> None:
-    """There are targets, of kinds and names that can be trained and recorded."""
-    check_names_and_kinds(subject.targets)
+    """There are targets, whose names no store takes for one."""
+    check_set_of_targets(subject.targets)
 
 
-def check_names_and_kinds(targets: object) -> None:
-    """Check what a task has as targets, before anything is trained or recorded by them.
+def check_set_of_targets(targets: object) -> None:
+    """Check what a task has as targets, each of which has checked itself.
 
     Raises:
-        CheckFailed: With the first thing that cannot be.
+        CheckFailed: If there is none, or two would be recorded as one.
     """
-    if not isinstance(targets, tuple) or not targets:
-        fail(f"targets are {targets!r}", "no tuple, or one that stays empty")
+    if not isinstance(targets, tuple) or not all(isinstance(t, Target) for t in targets):
+        fail(f"targets are {targets!r:.200}", "no tuple of Target")
+    if not targets:
+        fail("targets are ()", "a tuple that stays empty")
+    seen: dict[str, str] = {}
     for target in targets:
-        _check_name(target.name)
-        _check_kind(target)
-        if not (math.isfinite(target.weight) and target.weight > 0):
-            fail(f"the weight of {target.name!r} is {target.weight}", "a target to be left out")
-    (name, count), *_ = Counter(target.name for target in targets).most_common(1)
-    if count > 1:
-        fail(f"{count} targets are called {name!r}", "a name that does not count up")
-
-
-def _check_name(name: str) -> None:
-    if not NAME.fullmatch(name) or name == "mean":
-        fail(
-            f"a target is called {name!r}, which cannot be part of a metric's key",
-            "a slash, a space or a sign in it; or the word of the mean over targets",
-        )
-
-
-def _check_kind(target: Target) -> None:
-    if target.kind not in get_args(Kind):
-        fail(f"the kind of {target.name!r} is {target.kind!r}", f"none of {get_args(Kind)}")
-    classes = target.num_classes
-    if target.kind != "multiclass" and classes is not None:
-        fail(
-            f"{target.kind} target {target.name!r} has num_classes={classes!r}",
-            "a number of classes that is for multiclass only",
-        )
-    if target.kind == "multiclass" and not (isinstance(classes, int) and classes >= 2):
-        fail(
-            f"multiclass target {target.name!r} has num_classes={classes!r}",
-            "a number of classes left out, or counted in data with one class",
-        )
+        name, read = target.name, unicodedata.normalize("NFKC", target.name).casefold()
+        if read in seen:
+            both = f"are called {name!r}" if seen[read] == name else f"are {seen[read]!r}, {name!r}"
+            fail(f"two targets {both}", "a name that does not count up, or differs in case alone")
+        seen[read] = name
 
 
 def check_truth_fits(subject: Subject) -> None:

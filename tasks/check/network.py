@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from gatelab.conformance import fail
+from gatelab.foreign import told
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.check.subject import BATCH, SHARED, Modules, Subject, outputs, walk
-from gatelab.tasks.task import Network
+from gatelab.tasks.task import Network, Target
 
 STEPS, TRIES, ROWS, LEARNING_RATE = 3, 3, 64, 0.05
 
@@ -20,11 +21,25 @@ def check_network_fits(subject: Subject) -> None:
     """Raw inputs go through every module, for one row and for eight, to shapes that fit."""
     width = subject.make().network().gate_features
     for rows in (1, BATCH):
-        expected: dict[str, tuple[int, ...]] = {"gate_input": (rows, width)}
-        for target in subject.targets:
-            expected[f"tower of {target.name!r}"] = (rows, target.out_features)
-        for name, output in _outputs_one_by_one(subject.modules(), subject.inputs(rows)):
-            _check_output(name, output, rows, expected.get(name))
+        outputs_that_fit(subject.modules(), subject.targets, width, subject.inputs(rows))
+
+
+def outputs_that_fit(
+    modules: Modules, targets: Sequence[Target], gate_features: int, inputs: Tensor
+) -> dict[str, Tensor]:
+    """Pass a few rows through every module; return what each gives, by its name.
+
+    Raises:
+        CheckFailed: If one raises, or gives what does not fit, with its name.
+    """
+    rows, found = len(inputs), {}
+    expected: dict[str, tuple[int, ...]] = {"gate_input": (rows, gate_features)}
+    for target in targets:
+        expected[f"tower of {target.name!r}"] = (rows, target.out_features)
+    for name, output in _outputs_one_by_one(modules, inputs):
+        _check_output(name, output, rows, expected.get(name))
+        found[name] = output
+    return found
 
 
 def _outputs_one_by_one(modules: Modules, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -35,15 +50,16 @@ def _outputs_one_by_one(modules: Modules, inputs: Tensor) -> Iterator[tuple[str,
             with seeded(0):
                 _, _, output = next(walked)
         except Exception as error:  # whatever a stranger's module raises
-            why = f"{type(error).__name__}: {' '.join(str(error).split())}"
             fail(
-                f"the {name} raises {why} for {len(inputs)} rows",
+                f"the {name} raises {told(error)} for {len(inputs)} rows",
                 "sizes that do not fit those before it, or a statistic of the batch",
             )
         yield name, output
 
 
 def _check_output(name: str, output: Tensor, rows: int, expected: tuple[int, ...] | None) -> None:
+    if not isinstance(output, Tensor):
+        fail(f"the {name} gives a {type(output).__name__}, not a tensor", "no output picked of it")
     shape = tuple(output.shape)
     if expected is not None and shape != expected:
         fail(f"the {name} gives {shape}, not {expected}", "a size that is not the one declared")

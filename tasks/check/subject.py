@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from gatelab.tasks.check.random_states import seeded
-from gatelab.tasks.task import Split, SplitName, Target, Task
+from gatelab.tasks.task import Network, Split, SplitName, Target, Task
+from gatelab.tasks.tensors import as_tensors
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 BATCH = 8
@@ -69,13 +70,17 @@ class Subject:
         """Make the networks from torch's seed; numpy's and Python's is ``world``, or the same."""
         with seeded(seed if world is None else world):
             torch.default_generator.manual_seed(seed)
-            network = self.make().network()
-            return {
-                "bottom": network.bottom(),
-                "gate_input": network.gate_input(),
-                "expert": network.expert(),
-                **{f"tower of {t.name!r}": network.tower(t) for t in self.targets},
-            }
+            return made_of(self.make().network(), self.targets)
+
+
+def made_of(network: Network, targets: Sequence[Target]) -> Modules:
+    """Call every factory of a network once, that of towers for each target."""
+    return {
+        "bottom": network.bottom(),
+        "gate_input": network.gate_input(),
+        "expert": network.expert(),
+        **{f"tower of {target.name!r}": network.tower(target) for target in targets},
+    }
 
 
 def known(split: Split, targets: Sequence[Target]) -> list[tuple[Target, Tensor, Tensor]]:
@@ -96,7 +101,7 @@ def splits_of(task: Task, *, order: Sequence[SplitName] = SPLITS, world: int = 0
     data: Data = {}
     for name in order:
         with seeded(world):
-            data[name] = task.split(name)
+            data[name] = Split(*as_tensors(name, task.split(name)))
     return data
 
 

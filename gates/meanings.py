@@ -1,4 +1,10 @@
-"""What the metrics of expert selection mean, in a line each."""
+"""What the metrics under ``gate/`` mean, in a line each, and what a gate's own must say."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from gatelab.rules import check_name
 
 MEANINGS = {
     "experts_per_example": "experts that an example weighs above 1e-5",
@@ -9,7 +15,6 @@ MEANINGS = {
     "weight_sum": "sum of an example's weights",
     "weight_sum_below_one": "share of examples whose weights add up to less than 1",
     "importance_cv2": "squared coefficient of variation of the experts' weight: 0 is even",
-    "noisy_load_cv2": "the same of the loads that noise would give: what noisy_top_k evens out",
     "load_cv2": "squared coefficient of variation of the share of examples that use an expert",
     "dead_experts": "experts that no example of any target uses",
     "jaccard": "overlap of the experts that two targets rely on, from 0 to 1",
@@ -26,7 +31,27 @@ MEANINGS = {
     "exact_recovery": "share of targets that choose just the planted experts",
     "group_agreement": "adjusted Rand index of clusters of targets with the planted groups",
     "seed_agreement": "share of the weight that two seeds divide alike, after matching experts",
-    "saturated_bits": "DSelect-k: share of the selectors' bits that are exactly 0 or 1",
-    "selector_duplication": "DSelect-k: share of selectors whose expert another picks too",
 }
-"""What a metric under ``gate/`` is."""
+"""What every gate is measured by."""
+
+
+def check_diagnostics(declared: Mapping[str, str], returned: Collection[str]) -> None:
+    """Check that a gate's diagnostics can be recorded, and that each says what it means.
+
+    Args:
+        declared: The meanings, by name, as the gate's class declares them.
+        returned: The names that its forward pass returns in evaluation.
+
+    Raises:
+        ValueError: If one cannot be, or says nothing.
+    """
+    for name in (*declared, *returned):
+        check_name("diagnostic", name)
+        if name in MEANINGS:
+            raise ValueError(f"diagnostic {name!r} has the name of a metric of every gate.")
+        meaning = declared.get(name)
+        if not isinstance(meaning, str) or not meaning.strip() or "\n" in meaning:
+            raise ValueError(
+                f"diagnostic {name!r} must say in `diagnostics` of its class what it means, "
+                f"in one line, but got {meaning!r}."
+            )

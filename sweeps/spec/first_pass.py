@@ -1,0 +1,142 @@
+"""Checks of a spec with its data: everything that can fail before anything is trained.
+
+``validate`` and ``launch`` make the same: the data, and a pass of a few rows through all networks,
+gates and metrics that the spec describes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+
+from gatelab.conformance import CheckFailed
+from gatelab.foreign import ForeignError, foreign, told
+from gatelab.gates.auxiliary import make_gate
+from gatelab.gates.gate import gates
+from gatelab.gates.meanings import check_diagnostics
+from gatelab.sweeps.spec.check import make_task
+from gatelab.sweeps.spec.space import configuration, space
+from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tasks.check.data import check_data
+from gatelab.tasks.check.network import outputs_that_fit
+from gatelab.tasks.check.random_states import seeded
+from gatelab.tasks.check.subject import BATCH, known, made_of
+from gatelab.tasks.metric import metrics_of
+from gatelab.tasks.task import Network, Split, Task
+from gatelab.training.configuration import Configuration
+
+BYTES_PER_PARAMETER = 4 * 4
+"""Weight, gradient and Adam's two moments, float32."""
+MOST_MEMORY = 2**40
+"""Bytes: no machine of a cluster has more memory; on this one a model must be made, to look at."""
+
+
+def check_sweep(spec: Spec) -> Task:
+    """Return a spec's task, all of whose data, networks, gates and metrics work together.
+
+    Raises:
+        SpecError: With the first thing that cannot be trained, scored or recorded.
+    """
+    task = make_task(spec)
+    try:
+        check_data(task)
+    except ValueError as error:
+        raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
+    passed: dict[str, Tensor] = {}
+    for label, chosen in _configurations(spec, task):
+        options = {n: v for n, v in chosen.model.items() if n != "num_experts"}
+        network = task.network(**options)
+        if repr(options) not in passed:
+            _check_memory(network, task, chosen.model["num_experts"], spec.evaluation.seeds)
+            passed[repr(options)] = _pass_network(spec, task, network)
+        _pass_gate(spec, label, chosen, passed[repr(options)], len(task.targets))
+    return task
+
+
+def _configurations(spec: Spec, task: Task) -> Iterator[tuple[str, Configuration]]:
+    """Yield what each gate's search may come to, once for every structure."""
+    for label in spec.gates:
+        found = space(spec, label, task)
+        chosen = [configuration(found, sampled) for sampled in found.extremes()]
+        yield from ((label, one) for one in {c.structure(): c for c in chosen}.values())
+
+
+def _check_memory(network: Network, task: Task, num_experts: int, seeds: int) -> None:
+    """Check that the models of an evaluation can be held, by counting without making."""
+    try:
+        with torch.device("meta"), torch.random.fork_rng([]), foreign():
+            modules = made_of(network, task.targets)
+    except ForeignError:  # numbers that are computed with when a module is made
+        return
+    sizes = {name: _size(module) for name, module in modules.items()}
+    numbers = sum(sizes.values()) + (num_experts - 1) * sizes["expert"]
+    here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path, count, memory in (
+        ("model", 1, here),
+        ("evaluation.seeds", seeds, max(here, MOST_MEMORY)),
+    ):
+        needed = BYTES_PER_PARAMETER * numbers * count
+        if needed > memory:
+            what = "a model takes" if path == "model" else f"{count} models at once take"
+            raise SpecError(
+                "spec",
+                path,
+                f"{what} {needed / 1e9:,.0f} GB to train, of at most {memory / 1e9:,.0f}, "
+                f"with {sizes['expert']:,} parameters an expert and {num_experts=}.",
+            )
+
+
+def _size(module: nn.Module) -> int:
+    return sum(tensor.numel() for tensor in chain(module.parameters(), module.buffers()))
+
+
+def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
+    """Pass a few rows through a network and the metrics; return what its gates read."""
+    inputs, targets, mask = task.data("train")
+    split = Split(inputs[:BATCH], targets[:BATCH], None if mask is None else mask[:BATCH])
+    try:
+        with seeded(0), foreign():
+            modules = made_of(network, task.targets)
+        found = outputs_that_fit(modules, task.targets, network.gate_features, split.inputs)
+    except CheckFailed as error:
+        raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
+    except ForeignError as error:
+        why = f"{spec.task.name!r}: the network raises {told(error.__cause__ or error)}."
+        raise SpecError("spec", "task", why) from error
+    for target, rows, values in known(split, task.targets):
+        for name, metric in metrics_of(target, spec.metrics).items():
+            output = found[f"tower of {target.name!r}"].detach()[rows]
+            try:
+                with foreign():
+                    metric.score(output, values)
+            except ForeignError as error:
+                why = f"{name!r} raises {told(error.__cause__ or error)}, of {target.name!r}."
+                raise SpecError("spec", "metrics", why) from error
+    return found["gate_input"].detach()
+
+
+def _pass_gate(spec: Spec, label: str, chosen: Configuration, x: Tensor, num_targets: int) -> None:
+    """Pass a few rows through a gate, as its experts and the record will read them."""
+    cls, num_experts = gates.get(spec.gates[label].gate), chosen.model["num_experts"]
+    try:
+        with seeded(0), foreign():
+            gate = make_gate(
+                cls, x.shape[1], num_experts, target=0, num_targets=num_targets, **chosen.gate
+            )
+            gate(x)
+            routing = gate.eval()(x)
+    except ForeignError as error:
+        why = f"{cls.__name__} raises {told(error.__cause__ or error)}."
+        raise SpecError("spec", f"gates.{label}", why) from error
+    weights, shape = routing.weights, (len(x), num_experts)
+    if weights.shape != shape or not torch.isfinite(weights).all():
+        why = f"weights must be {shape} and finite, but those of {cls.__name__} are not"
+        raise SpecError("spec", f"gates.{label}", f"{why} {tuple(weights.shape)}.")
+    try:
+        check_diagnostics(cls.diagnostics, routing.diagnostics)
+    except ValueError as error:
+        raise SpecError("spec", f"gates.{label}", str(error)) from error

@@ -1,0 +1,109 @@
+"""The contract of a metric: a score of one target's outputs, and whether more of it is better."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import ClassVar, TypeVar, get_args
+
+from torch import Tensor
+
+from gatelab.registry import Registry
+from gatelab.rules import check_name
+from gatelab.tasks.task import Kind, Target
+
+M = TypeVar("M", bound="type[Metric]")
+TARGETS_LOSS = "loss"
+"""Is recorded beside the metrics, of every target."""
+
+
+class Metric:
+    """A score of a target's outputs.
+
+    The first line of a subclass's docstring says what it is; the report prints it.
+    """
+
+    kinds: ClassVar[Collection[Kind]]
+    """The kinds of target that it fits."""
+    higher_is_better: ClassVar[bool]
+    min_rows: ClassVar[int] = 1
+    """With fewer known rows than this it is NaN, and not computed."""
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the score ``()``, NaN where it is not defined.
+
+        Args:
+            outputs: Logits or values, ``(rows, out_features)``.
+            target: Class indices, 0/1 or values, ``(rows,)``, of any dtype.
+        """
+        raise NotImplementedError
+
+    def score(self, outputs: Tensor, target: Tensor) -> float:
+        """Return what :meth:`compute` gives; NaN of too few rows."""
+        if len(target) < self.min_rows:
+            return math.nan
+        return float(self.compute(outputs, target))
+
+    @classmethod
+    def meaning(cls) -> str:
+        """Return what the metric is, in one line."""
+        return (inspect.getdoc(cls) or "").partition("\n")[0].rstrip(".")
+
+
+metrics: Registry[Metric] = Registry("metric")
+
+
+def register_metric(name: str) -> Callable[[M], M]:
+    """Return a class decorator that enters a :class:`Metric` under ``name``, as it is recorded.
+
+    Raises:
+        ValueError: If the name is taken or cannot be recorded, or the class does not say all.
+    """
+
+    def enter(cls: M) -> M:
+        check_name("metric", name)
+        if name == TARGETS_LOSS:
+            raise ValueError(f"no metric is called {TARGETS_LOSS!r}, as what is minimised is.")
+        if inspect.isclass(cls) and issubclass(cls, Metric):
+            _check_declared(name, cls)
+        return metrics.register(name, Metric)(cls)
+
+    return enter
+
+
+def _check_declared(name: str, cls: type[Metric]) -> None:
+    kinds, valid = getattr(cls, "kinds", ()), get_args(Kind)
+    if isinstance(kinds, str) or not kinds or not set(kinds) <= set(valid):
+        raise ValueError(f"metric {name!r}: `kinds` must be some of {valid}, but got {kinds!r}.")
+    direction = getattr(cls, "higher_is_better", None)
+    if not isinstance(direction, bool):
+        raise ValueError(
+            f"metric {name!r}: `higher_is_better` must be True or False, but got {direction!r}."
+        )
+    if not cls.__dict__.get("__doc__"):
+        raise ValueError(f"metric {name!r} must say in its docstring what it is.")
+
+
+_DEFAULTS: Mapping[Kind, tuple[str, ...]] = {
+    "regression": ("rmse", "r2"),
+    "binary": ("accuracy", "auroc"),
+    "multiclass": ("accuracy",),
+}
+
+
+def default_metrics(kind: Kind) -> tuple[str, ...]:
+    """Return the names of the metrics that are recorded where a spec chooses none."""
+    return _DEFAULTS[kind]
+
+
+def metrics_of(target: Target, chosen: Sequence[str] | None) -> dict[str, Metric]:
+    """Return which of the chosen metrics fit a target, by the names that are recorded.
+
+    Args:
+        target: The target.
+        chosen: Names, or ``"package.module:name"``; ``None``: its kind's own.
+    """
+    keys = default_metrics(target.kind) if chosen is None else chosen
+    found = {key.rpartition(":")[2]: metrics.get(key) for key in keys}
+    return {name: cls() for name, cls in found.items() if target.kind in cls.kinds}

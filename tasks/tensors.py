@@ -1,0 +1,65 @@
+"""What is taken for a split: tensors, and arrays as tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+
+class NoTensors(ValueError):
+    """What a task made is nothing to train on."""
+
+
+def as_tensors(name: str, made: object) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the inputs, targets and mask that a task made as training reads them.
+
+    Arrays become tensors, inputs of any floating type torch's default one (float32), which the
+    networks have too, and a mask of 0 and 1 one of false and true.
+
+    Raises:
+        NoTensors: If these are not all, or one of them is neither tensor nor array.
+    """
+    if not (isinstance(made, tuple) and len(made) in (2, 3)):
+        raise NoTensors(f"{name} must be a Split, but is a {type(made).__name__}.")
+    mask = made[2] if len(made) == 3 else None
+    inputs = _tensor(f"{name} inputs", made[0])
+    if inputs.is_floating_point():
+        inputs = inputs.to(torch.get_default_dtype())
+    targets = _tensor(f"{name} targets", made[1])
+    return inputs, targets, None if mask is None else _mask(name, mask)
+
+
+def _mask(name: str, value: object) -> Tensor:
+    mask = _tensor(f"{name} mask", value)
+    other = mask[(mask != 0) & (mask != 1)]
+    if len(other):
+        raise NoTensors(
+            f"{name} mask must hold true and false, or 1 and 0, but holds {other[0].item():g}."
+        )
+    return mask == 1
+
+
+def _tensor(what: str, value: object) -> Tensor:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        value = torch.from_numpy(_native(value))
+    if isinstance(value, Tensor) and value.layout == torch.strided and not value.is_complex():
+        return value.detach().cpu()
+    dtype = getattr(value, "dtype", None)
+    given = f"a {type(value).__name__}" + (f" of {dtype}" if dtype is not None else "")
+    raise NoTensors(f"{what} must be one dense tensor or array of numbers, but is {given}.")
+
+
+def _native(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an array that torch can share: files have other orders of bytes, and wider types."""
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    dtype = array.dtype.newbyteorder("=")
+    if kind == "u" and size > 1:  # which torch can hardly compute with
+        dtype = np.dtype(np.int64)
+    elif kind == "f" and size > 8:
+        dtype = np.dtype(np.float64)
+    made = np.ascontiguousarray(array, dtype=dtype)
+    return made if made.flags.writeable else made.copy()

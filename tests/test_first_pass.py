@@ -1,0 +1,207 @@
+"""What fails after hours elsewhere: found by validate and launch alike before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from gatelab.sweeps.cli import main
+from tests.in_process import modules_of
+
+SPEC = """
+name: c
+task: {name: "mine:mine", which: WHICH}
+model: {num_experts: 2}
+gates: [softmax]
+training: {max_epochs: 2}
+search: {trials: 2, early_stopping: false}
+evaluation: {seeds: 2}
+"""
+MODULE = '''
+import numpy as np
+import torch
+from torch import nn
+from gatelab import Network, Split, Target, Task, register_task
+
+
+class Flat(nn.Linear):
+    def forward(self, x):
+        return super().forward(x).squeeze(-1)
+
+
+@register_task("mine")
+class Mine(Task):
+    """A task that is wrong in the way that it is told."""
+
+    targets = (Target("a", "regression"), Target("b", "binary"))
+
+    def __init__(self, *, which: str = ""):
+        self.which = which
+
+    def split(self, name):
+        rows, width = (0 if self.which == f"no {name}" else 16), 4
+        if self.which == f"gone {name}":
+            raise FileNotFoundError(2, "No such file", f"{name}.csv")
+        if self.which == "key":
+            {}["label"]
+        if self.which == "exit":
+            raise SystemExit(0)
+        if self.which == "wide" and name == "val":
+            width = 5
+        x = torch.randn(rows, width, generator=torch.Generator().manual_seed(0))
+        y = torch.stack([x[:, 0] * self.scale(name), (x[:, 1] > 0).float()], 1)
+        if self.which == f"third class {name}":
+            y[3, 1] = 2
+        if self.which == f"nan {name}":
+            y[3, 0] = torch.nan
+        if self.which == "double":
+            x = x.double()
+        if self.which == "arrays":
+            return Split(x.numpy().astype(np.float64), y.numpy(), np.ones((rows, 2)))
+        return Split({"x": x} if self.which == "dict" else x, y)
+
+    def scale(self, name):
+        return 1e6 if self.which == "huge" else 1.0
+
+    def network(self, *, width: int = 3):
+        return Network(
+            bottom=lambda: nn.Linear(7 if self.which == "bottom" else 4, 4),
+            gate_input=nn.Identity,
+            gate_features=5 if self.which == "gate" else 4,
+            expert=lambda: nn.Linear(4, width),
+            tower=self.tower,
+        )
+
+    def tower(self, target):
+        width = 8 if self.which == "tower" else 3
+        return (Flat if self.which == "flat" else nn.Linear)(width, target.out_features)
+'''
+
+
+def tried(command: str, which: str, folder: Path, spec: str = SPEC) -> tuple[int, str, str]:
+    """Return what a command says of the task that is wrong so: its code, stderr and stdout."""
+    (folder / "mine.py").write_text(MODULE)
+    (folder / "bad.yaml").write_text(spec.replace("WHICH", f"'{which}'"))
+    with modules_of(folder):
+        result = CliRunner().invoke(main, [command, "bad.yaml"])
+    left = {path.name for path in folder.iterdir()} - {"__pycache__"}
+    assert left == {"mine.py", "bad.yaml"}, "nothing is written"
+    return result.exit_code, result.stderr, result.stdout
+
+
+def line_of(text: str) -> int:
+    """Return the number of the line of the module that begins so."""
+    lines = MODULE.splitlines()
+    (number,) = [i for i, line in enumerate(lines, 1) if line.strip().startswith(text)]
+    return number
+
+
+WRONG: list[tuple[str, str, str]] = [
+    ("gone train", "split('train') raises FileNotFoundError: [Errno 2]", "raise FileNotFound"),
+    ("gone test", "split('test') raises FileNotFoundError: [Errno 2]", "raise FileNotFound"),
+    ("key", "task: 'mine:mine': split('train') raises KeyError: 'label'", '{}["label"]'),
+    ("exit", "split('train') raises it calls sys.exit(0)", "raise SystemExit"),
+    ("no train", "train inputs are of shape (0, 4)", ""),
+    ("no test", "test inputs are of shape (0, 4)", ""),
+    ("third class test", "test target 'b' holds 2, not one of the 2 classes 0 to 1", ""),
+    ("nan test", "1 of 16 rows of test target 'a' hold NaN or inf (first: row 3)", ""),
+    ("wide", "a row of val inputs is (5,) torch.float32, but one of train (4,) torch.float32", ""),
+    ("dict", "train inputs must be one dense tensor or array of numbers, but is a dict", ""),
+    ("bottom", "the bottom raises RuntimeError: mat1 and mat2 shapes", ""),
+    ("gate", "the gate_input gives (8, 4), not (8, 5)", ""),
+    ("tower", "the tower of 'a' raises RuntimeError: mat1 and mat2 shapes", "return super"),
+    ("flat", "the tower of 'a' gives (8,), not (8, 1)", ""),
+]
+
+
+@pytest.mark.parametrize("command", ["validate", "launch"])
+@pytest.mark.parametrize(("which", "said", "line"), WRONG, ids=[which for which, *_ in WRONG])
+def test_it_is_one_line_with_the_place_in_the_users_code(
+    which: str, said: str, line: str, command: str, tmp_path: Path
+) -> None:
+    code, message, out = tried(command, which, tmp_path)
+    assert (code, message.count("\n"), out) == (2, 1, ""), message
+    assert message.startswith("gatelab: bad.yaml: task")
+    assert said in message
+    if line and which != "tower":
+        assert f"{tmp_path / 'mine.py'}, line {line_of(line)})" in message
+
+
+@pytest.mark.parametrize("which", ["", "double", "arrays"])
+def test_what_is_taken(which: str, tmp_path: Path) -> None:
+    code, message, out = tried("validate", which, tmp_path)
+    assert (code, message) == (0, ""), message
+    assert "valid" in out
+
+
+def test_scales_that_differ_are_a_warning(tmp_path: Path) -> None:
+    code, message, out = tried("validate", "huge", tmp_path)
+    assert (code, message.count("\n")) == (0, 1)
+    assert message.startswith("gatelab: warning: bad.yaml: task: 'mine:mine': the loss of target ")
+    assert "'a' begins at " in message and "e+11, that of 'b' at 0.69: " in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("num_experts: 2", "{num_experts: 2, width: 1000000000000}", "model: a model takes "),
+        ("seeds: 2", "seeds: 1000000000000", "evaluation.seeds: 1000000000000 models at once take"),
+    ],
+)
+def test_counts_that_no_machine_holds(old: str, new: str, said: str, tmp_path: Path) -> None:
+    text = SPEC.replace("{" + old + "}", new if new[0] == "{" else "{" + new + "}")
+    code, message, _ = tried("launch", "", tmp_path, text)
+    assert (code, message.count("\n")) == (2, 1), message
+    assert f"gatelab: bad.yaml: {said}" in message
+
+
+GATE = '''
+from gatelab import register_gate
+from gatelab.gates import SoftmaxGate
+
+
+@register_gate("said")
+class Said(SoftmaxGate):
+    """Says something of itself."""
+
+    diagnostics = MEANINGS
+
+    def forward(self, x):
+        routing = super().forward(x)
+        found = {} if self.training else {"NAME": routing.weights.mean()}
+        return routing._replace(diagnostics=found)
+
+
+@register_gate("raising")
+class Raising(SoftmaxGate):
+    """Looks where nothing is."""
+
+    def forward(self, x):
+        return self.nothing
+'''
+
+
+@pytest.mark.parametrize(
+    ("gate", "name", "meanings", "said"),
+    [
+        ("said", "load_cv2", {"load_cv2": "own"}, "'load_cv2' has the name of a metric of every"),
+        ("said", "peak", {}, "diagnostic 'peak' must say in `diagnostics` of its class what it"),
+        ("said", "a/b", {"a/b": "own"}, "the name of a diagnostic must be"),
+        ("raising", "peak", {}, "Raising raises AttributeError: "),
+    ],
+)
+def test_a_gate_that_cannot_be_recorded(
+    gate: str, name: str, meanings: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    source = GATE.replace("NAME", name).replace("MEANINGS", repr(meanings))
+    spec = SPEC.replace("[softmax]", f"['mine:{gate}']")
+    (tmp_path / "mine.py").write_text(MODULE + source)
+    (tmp_path / "bad.yaml").write_text(spec.replace("WHICH", "''"))
+    with modules_of(tmp_path):
+        result = CliRunner().invoke(main, ["validate", "bad.yaml"])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
+    assert result.stderr.startswith(f"gatelab: bad.yaml: gates.{gate}: ")
+    assert said in result.stderr
