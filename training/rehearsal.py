@@ -16,6 +16,8 @@ ROWS = 16
 """Of a rehearsal."""
 REASON = 150
 """Characters of a library's message that a note quotes."""
+COST = "members are called one by one, so that an evaluation takes as long as its seeds in turn"
+"""What it costs not to fuse members."""
 Results = list[Tensor]
 Pass = Callable[[], Results]
 
@@ -59,7 +61,7 @@ def _give_way(members: Members, error: Exception) -> str | None:
     where, reason = _layer(members, error), _reason(error)
     if not members.one_by_one:
         members.fused = False
-        return f"{where} cannot be fused ({reason}): {_cost(members)}"
+        return f"{where} cannot be fused ({reason}): {COST}"
     stack = next((s for s in reversed(_stacks(error)) if s.fused), None)
     if stack is None:
         return None
@@ -83,13 +85,8 @@ def _compare(members: Members, once: Pass) -> Iterator[str]:
         return
     yield (
         "the model gives other numbers fused than alone, as with torch.autocast in a forward: "
-        f"{_cost(members)}"
+        f"{COST}"
     )
-
-
-def _cost(members: Members) -> str:
-    count = len(members)
-    return f"its {count} members are called one by one, which takes as long as {count} trainings"
 
 
 def _layer(members: Members, error: Exception) -> str:
