@@ -160,10 +160,11 @@ def _cell(cell: Any) -> Any:
 
 def _opaque(one: Any, two: Any) -> bool:
     """Compare what shows no parts: by its own rule, or by what it would be saved as."""
-    for same in (lambda: bool(one == two), lambda: pickle.dumps(one) == pickle.dumps(two)):
-        with suppress(Exception):  # whatever a stranger's object raises; it may differ
-            if same():
-                return True
+    with suppress(Exception):  # whatever a stranger's object raises; it may differ
+        if one == two:
+            return True
+    with suppress(Exception):
+        return pickle.dumps(one) == pickle.dumps(two)
     return False
 
 

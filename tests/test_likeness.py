@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from types import MethodType
 from typing import Any
@@ -14,8 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from gatelab.gates import gates
+from gatelab.gates import SoftmaxGate, Stack, gates
 from gatelab.likeness import difference
+from gatelab.tasks import Network, SyntheticGroups
+from gatelab.training.configuration import Configuration
+from gatelab.training.train import Member, Recipe, Training
+from tests.broken_gates import Placed
+
+OPTIMIZER = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
+MEMBER = Member(Configuration.of({}, {"num_experts": 3}, OPTIMIZER), 0)
+RECIPE = Recipe(batch_size=32, max_epochs=2)
+TASK = SyntheticGroups(num_targets=3, train_rows=64, val_rows=32, test_rows=32)
 
 
 class Holder(nn.Module):
@@ -137,3 +147,73 @@ def test_our_gates_of_different_targets_are_alike(name: str) -> None:
     for target, gate in enumerate(made):
         gate.place(target, 3)
     assert [difference(made[0], gate) for gate in made] == ["", "", ""]
+
+
+def test_modules_that_differ_are_not_stacked() -> None:
+    layers = [nn.Sequential(nn.Linear(2, 2), act) for act in (nn.ReLU(), nn.Tanh())]
+    with pytest.raises(ValueError, match=r"Sequential: .* '1' differs \(ReLU and Tanh\); .*buffer"):
+        Stack(layers)
+
+
+def test_a_gate_that_keeps_its_target_as_an_attribute_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"Placed: .* 'target' differs \(0 and 1\); .*buffer"):
+        Training(TASK, Placed, [MEMBER], RECIPE)
+
+
+class Scale(nn.Module):
+    def __init__(self, value: float, buffer: bool) -> None:
+        super().__init__()
+        self.linear = nn.Linear(16, 1)
+        self.scale: Any
+        if buffer:
+            self.register_buffer("scale", torch.tensor(value))
+        else:
+            self.scale = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) * self.scale
+
+
+class Units(SyntheticGroups):
+    """Towers with a number for each target, as buffers or as attributes."""
+
+    def __init__(self, *, buffer: bool) -> None:
+        super().__init__(num_targets=4, train_rows=64, val_rows=32, test_rows=32)
+        self.buffer = buffer
+
+    def network(self) -> Network:  # type: ignore[override]
+        network = super().network(expert_width=16)
+        scales = {target.name: [1.0, 50.0][i % 2] for i, target in enumerate(self.targets)}
+        return replace(network, tower=lambda target: Scale(scales[target.name], self.buffer))
+
+
+def test_towers_that_differ_run_apart() -> None:
+    """Two groups of two targets, with the outputs that buffers give, where all four are one."""
+    one, two = (Training(Units(buffer=b), SoftmaxGate, [MEMBER], RECIPE) for b in (True, False))
+    assert [one.model.groups, two.model.groups] == [[[0, 1, 2, 3]], [[0, 2], [1, 3]]]
+    outputs = [training.evaluate_best("val")[0].outputs for training in (one, two)]
+    for first, second in zip(*outputs, strict=True):
+        torch.testing.assert_close(first, second)
+
+
+def test_members_that_differ_are_refused() -> None:
+    class Drawn(SyntheticGroups):
+        def network(self) -> Network:  # type: ignore[override]
+            return replace(super().network(), gate_input=lambda: Holder(float(torch.rand(()))))
+
+    members = [Member(MEMBER.configuration, seed) for seed in (0, 1)]
+    with pytest.raises(ValueError, match=r"one structure.*'gate_input\.value' differs"):
+        Training(Drawn(), SoftmaxGate, members, RECIPE)
+
+
+def test_members_whose_classes_are_made_anew_are_alike() -> None:
+    class Local(SyntheticGroups):
+        def network(self) -> Network:  # type: ignore[override]
+            class Bottom(nn.Identity):
+                pass
+
+            return replace(super().network(), bottom=Bottom)
+
+    task = Local(train_rows=64, val_rows=32, test_rows=32)
+    members = [Member(MEMBER.configuration, seed) for seed in (0, 1)]
+    assert len(Training(task, SoftmaxGate, members, RECIPE).members) == 2

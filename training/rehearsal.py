@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -126,7 +127,7 @@ def _tolerance(values: Tensor) -> float:
     if not values.is_floating_point() or not values.numel():
         return 0.0
     largest = float(values.nan_to_num(0.0, 0.0, 0.0).abs().max())
-    return torch.finfo(values.dtype).eps ** 0.5 / 4 * max(largest, 1e-3)
+    return math.sqrt(torch.finfo(values.dtype).eps) / 4 * max(largest, 1e-3)
 
 
 @contextmanager

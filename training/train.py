@@ -160,7 +160,7 @@ class Training:
         rows = torch.arange(min(ROWS, len(split.inputs)), device=self.device)
         flat.grad = None
         losses, buffers = self._learn(split, rows.expand(len(self.members), -1), 0.0)
-        gradients = [] if flat.grad is None else [flat.grad]
+        gradients: list[Tensor] = [] if flat.grad is None else [flat.grad]
         return [losses, *buffers.values(), *gradients]
 
     def _rehearse_scoring(self) -> list[Tensor]:

@@ -57,7 +57,7 @@ class Record:
         self.traces: dict[str, Path] = {}
 
     def start(self, provenance: Mapping[str, str]) -> None:
-        """Start the runs of the sweep and of its gates."""
+        """Start the runs of the sweep, and of its gates that are not done with."""
         name = self.spec.name
         tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
         tags |= directions(self.task, self.spec.metrics).to_tags()
@@ -67,6 +67,8 @@ class Record:
         self.recorder.start_run(name, parent=None, name=name, tags=tags, params=self._params())
         self.recorder.log_artifact(name, self.home.path / Artifacts.SPEC)
         for label, gate in self.spec.gates.items():
+            if "done" in self.studies[label].attributes:
+                continue  # its run has ended, and would never end again
             tags = {**self._tags("gate", label), **provenance}
             self.recorder.start_run(
                 f"{name}/{label}", parent=name, name=label, tags=tags, params={"gate": gate.gate}

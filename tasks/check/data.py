@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gatelab.conformance import CheckFailed, fail
 from gatelab.tasks.check.declared import check_names_and_kinds
-from gatelab.tasks.check.subject import Subject, as_bytes, known
+from gatelab.tasks.check.subject import SPLITS, Subject, as_bytes, known
 from gatelab.tasks.task import Split, SplitName, Target, Task
 
 LEARNT: tuple[SplitName, ...] = ("train", "val")
@@ -22,18 +22,30 @@ PAIRS: tuple[tuple[SplitName, SplitName], ...] = (
 
 
 def check_data(task: Task) -> None:
-    """Check targets and what they are trained on; the test split is for the final evaluation only.
+    """Check targets, what they are trained on, and what is read again when all budget is spent.
+
+    The test split is looked at here and not kept: only the final evaluation computes with it.
 
     Raises:
-        ValueError: If a target, a shape, a value or a class cannot be trained on or recorded.
+        ValueError: If a target, a shape, a value or a class cannot be trained on, scored or
+            recorded, or a split cannot be made.
     """
     try:
         check_names_and_kinds(task.targets)
-        for name in LEARNT:
+        for name in SPLITS:
+            split = _made(task, name)
             for check in (_check_shapes, _check_values, _check_classes):
-                check(name, task.data(name), task.targets)
+                check(name, split, task.targets)
     except CheckFailed as error:
         raise ValueError(str(error)) from error
+
+
+def _made(task: Task, name: SplitName) -> Split:
+    try:
+        return task.data(name) if name in LEARNT else task.split(name)
+    except Exception as error:  # whatever a stranger's code raises, such as for a missing file
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(f"the {name} split cannot be made: {why}") from error
 
 
 def check_splits_have_shapes(subject: Subject) -> None:
