@@ -65,7 +65,7 @@ class Mixture(nn.Module):
             return functional_call(each, tensors, (routing, progress))
 
         tensors = {f"gate.{name}": tensor for name, tensor in self.gates.tensors().items()}
-        after = torch.vmap(update, (0, 0, None), randomness="different")(tensors, routing, progress)
+        after = self.gates.call(update, (tensors, routing), (progress,))
         return {f"gates.each.{name}": tensor for name, tensor in after.items()}
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+
+from gatelab.likeness import difference
 
 ONE_BY_ONE_FROM = 2**14
 """Numbers in a module from which a CPU runs modules one by one (docs/benchmarks.md)."""
@@ -27,11 +29,12 @@ class Stack(nn.Module):
         """Stack the modules' parameters and buffers along a new first dimension.
 
         Raises:
-            ValueError: If there is no module.
+            ValueError: If there is no module, or they differ in more than their tensors.
         """
         super().__init__()
         if not modules:
             raise ValueError("`len(modules) >= 1` must hold, but got no module.")
+        _check_alike(modules)
         self.size = len(modules)
         self.each = copy.deepcopy(modules[0])
         for name, tensor in _stacked(modules):
@@ -39,6 +42,8 @@ class Stack(nn.Module):
             _replace(self.each.get_submodule(owner), leaf, tensor)
         numbers = sum(tensor[0].numel() for tensor in self.tensors().values())
         self.large = convolves(self.each) or numbers >= ONE_BY_ONE_FROM
+        self.fused = True
+        """Whether one call may run all modules; to be unset where it cannot."""
 
     def forward(self, x: Tensor, *, own: bool = False) -> Any:
         """Return every module's result with a new first dimension ``n``.
@@ -48,13 +53,37 @@ class Stack(nn.Module):
             own: Whether each module has its own input.
         """
         faster: Callable[[Tensor], Any] | None = getattr(self.each, "forward_stacked", None)
-        if faster is not None and not own:
+        if faster is not None and self.fused and not own:
             return faster(x)
-        tensors = self.tensors()
-        if not tensors or (self.large and x.device.type == "cpu"):
-            return self._one_by_one(x, own=own)
-        call = torch.vmap(self._call, (0, 0 if own else None), randomness="different")
-        return call(tensors, x)
+        if own:
+            return self.call(self._call, (self.tensors(), x))
+        return self.call(self._call, (self.tensors(),), (x,))
+
+    def call(
+        self, function: Callable[..., Any], own: tuple[Any, ...], shared: tuple[Any, ...] = ()
+    ) -> Any:
+        """Call ``function(*own, *shared)`` for every module, at once where that is possible.
+
+        Args:
+            function: Takes what is a module's own, and what all have in common.
+            own: Tensors whose first dimension is the module's, or tuples or dicts of such.
+            shared: Tensors.
+
+        Returns:
+            What the function returns, every tensor with a new first dimension ``n``.
+        """
+        # vmap needs a tensor, and on a CPU large modules are faster one by one: there one module's
+        # activations stay in the cache, where all modules' do not.
+        parts, form = tree_flatten(own)
+        if not parts or not self.fused or (self.large and parts[0].device.type == "cpu"):
+            # Unbound once: the gradient of one index after another would be added up in full size.
+            rows = [part.unbind(0) for part in parts]
+            return in_turn(
+                lambda i: function(*tree_unflatten([row[i] for row in rows], form), *shared),
+                self.size,
+            )
+        dims = (*(0 for _ in own), *(None for _ in shared))
+        return torch.vmap(function, dims, randomness="different")(*own, *shared)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the stacked parameters and buffers by name."""
@@ -71,18 +100,6 @@ class Stack(nn.Module):
     def _call(self, tensors: dict[str, Tensor], x: Tensor) -> Any:
         return functional_call(self.each, tensors, (x,))
 
-    def _one_by_one(self, x: Tensor, *, own: bool) -> Any:
-        """Loop: vmap needs a tensor, and on a CPU large modules are faster one by one.
-
-        There one module's activations stay in the cache, where all modules' do not.
-        """
-        # Unbound once: the gradient of one index after another would be added up in full size.
-        parts = {name: tensor.unbind(0) for name, tensor in self.tensors().items()}
-        return in_turn(
-            lambda i: self._call({n: part[i] for n, part in parts.items()}, x[i] if own else x),
-            self.size,
-        )
-
 
 def in_turn(call: Callable[[int], Any], count: int) -> Any:
     """Return the results of ``call(0)`` to ``call(count - 1)`` as vmap would: stacked in front."""
@@ -95,6 +112,16 @@ def in_turn(call: Callable[[int], Any], count: int) -> Any:
 def convolves(module: nn.Module) -> bool:
     """Return whether anything in a module is a convolution: on a CPU they are slower fused."""
     return any(isinstance(m, nn.modules.conv._ConvNd) for m in module.modules())
+
+
+def _check_alike(modules: Sequence[nn.Module]) -> None:
+    """Check that the first module's code and attributes can serve for all."""
+    for module in modules[1:]:
+        if found := difference(modules[0], module):
+            raise ValueError(
+                f"{type(modules[0]).__name__}: modules that run as one may differ in their tensors "
+                f"alone, but {found}; keep a number in a buffer (`register_buffer`)."
+            )
 
 
 def _stacked(modules: Sequence[nn.Module]) -> Iterator[tuple[str, Tensor]]:

@@ -322,6 +322,19 @@ class Idle(Sound):
         self.register_hyperparameters(decay=decay)
 
 
+class Placed(Sound):
+    """Keeps its target where no stack finds it, and prefers the expert of that number."""
+
+    target = 0
+
+    def place(self, target: int, num_targets: int) -> None:
+        self.target = target
+
+    def logits(self, x: Tensor) -> Tensor:
+        preferred = torch.arange(self.num_experts, device=x.device) == self.target
+        return super().logits(x) + 5.0 * preferred
+
+
 class PythonNumber(Sound):
     """Keeps a real number that differs between gates as a Python number."""
 

@@ -21,8 +21,8 @@ BELOW = {
 """The packages that each may import, beside gatelab's own modules (registry, conformance)."""
 ORDERS = {
     "training": (
-        *("memory", "configuration", "members", "model", "evaluation", "optimizer", "train"),
-        *("scores", "jobs", "work"),
+        *("memory", "configuration", "members", "model", "evaluation", "optimizer"),
+        *("rehearsal", "train", "scores", "jobs", "work"),
     ),
     "results": ("comparison", "costs", "review", "figures", "report", "comparing", "overview"),
     "sweeps": ("spec", "search", "cluster", "export", "driver", "cli"),

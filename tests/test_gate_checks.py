@@ -89,6 +89,7 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.Misspelt, "search_space_names_arguments", set()),
     (broken.OutOfRange, "defaults_lie_in_the_search_space", set()),
     (broken.Idle, "search_space_is_live", set()),
+    (broken.Placed, "gates_differ_in_tensors_alone", set()),
     (broken.PythonNumber, "stacking_equals_the_loop", set()),
     (broken.Shortcut, "stacking_equals_the_loop", set()),
     (broken.Foreign, "stacked_gates_train", {"same_seed_gives_the_same_course"}),

@@ -83,7 +83,11 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (
         broken.Growing,
         "factories_make_fresh_modules",
-        {"the_start_follows_torchs_seed", "networks_can_be_stacked"},
+        {
+            "the_start_follows_torchs_seed",
+            "modules_differ_in_tensors_alone",
+            "networks_can_be_stacked",
+        },
     ),
     (broken.NumpyStart, "the_start_follows_torchs_seed", set()),
     (
@@ -101,7 +105,7 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     ),
     (broken.Gregarious, "rows_are_independent", set()),
     (broken.Branching, "networks_can_be_stacked", set()),
-    (broken.Attribute, "networks_can_be_stacked", set()),
+    (broken.Attribute, "modules_differ_in_tensors_alone", {"networks_can_be_stacked"}),
     (broken.Homebody, "network_follows_device", set()),
 ]
 OPTIONS: dict[type[broken.Sound], dict[str, Any]] = {

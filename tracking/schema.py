@@ -59,6 +59,10 @@ class Artifacts:
     SPEC = "spec.yaml"
     WEIGHTS = "weights.csv"
     """Of a gate: mean weight and load of every expert, by seed and target."""
+    TRACE = "traceback.txt"
+    """Of a trial or seed that an error ended, where it was raised."""
+    TRACES = "tracebacks"
+    """The folder of the same in a sweep's home."""
     REPORT = "report.html"
     COMPARISON_CSV, COMPARISON_JSON = "comparison.csv", "comparison.json"
 

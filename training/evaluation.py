@@ -39,8 +39,7 @@ class Evaluation(NamedTuple):
 @torch.no_grad()
 def evaluate(members: Members, model: Model, split: Split) -> list[Evaluation]:
     """Return what every member gives for a split that lies on its device."""
-    model.eval()
-    groups, weights, diagnostics = _all_rows(members, model, split.inputs)
+    groups, weights, diagnostics = pass_over(members, model, split.inputs)
     losses = torch.stack(
         [
             model.target_losses(model.row_losses(outputs, split.targets), split.mask)
@@ -59,8 +58,13 @@ def evaluate(members: Members, model: Model, split: Split) -> list[Evaluation]:
     ]
 
 
-def _all_rows(members: Members, model: Model, inputs: Tensor) -> Pass:
-    """Compute in parts, so that memory does not grow with hidden layers times rows."""
+@torch.no_grad()
+def pass_over(members: Members, model: Model, inputs: Tensor) -> Pass:
+    """Return what all members give for rows, in evaluation mode and without gradients.
+
+    Computed in parts, so that memory does not grow with hidden layers times rows.
+    """
+    model.eval()
 
     def outputs(tensors: Tensors, part: Tensor) -> Pass:
         result = functional_call(model, tensors, (part,))

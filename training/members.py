@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gatelab.gates.stack import convolves, in_turn
+from gatelab.likeness import difference
 
 Tensors = dict[str, Tensor]
 
@@ -52,6 +53,8 @@ class Members:
             for m in models
         ]
         self._convolves = convolves(models[0])
+        self.fused = True
+        """Whether one call may run all members; to be unset where it cannot."""
 
     def __len__(self) -> int:
         """Return the number of members."""
@@ -62,10 +65,10 @@ class Members:
         """Whether members are called in turn: where fusing is slower, or cannot be.
 
         One member has nothing to fuse, convolutions are slower fused on a CPU, and the gradient
-        of a sparse table cannot be fused.
+        of a sparse table cannot be fused; what else cannot is found by a rehearsal.
         """
         slower = self._convolves and self.device.type == "cpu"
-        return len(self) == 1 or slower or bool(self.tables[0])
+        return len(self) == 1 or not self.fused or slower or bool(self.tables[0])
 
     def call(
         self,
@@ -162,10 +165,12 @@ def _sparse_tables(model: nn.Module) -> list[str]:
 def _check_alike(models: Sequence[nn.Module]) -> None:
     if not models:
         raise ValueError("`members >= 1` must hold, but got no member.")
-    first = {name: tensor.shape for name, tensor in models[0].state_dict().items()}
     for model in models[1:]:
-        if {name: tensor.shape for name, tensor in model.state_dict().items()} != first:
-            raise ValueError("Members must have one structure, but two of them differ in shapes.")
+        if found := difference(models[0], model):
+            raise ValueError(
+                "Members must have one structure and differ in their tensors alone, but "
+                f"{found}; keep a number in a buffer (`register_buffer`)."
+            )
     for name, module in models[0].named_modules():
         if getattr(module, "track_running_stats", False):
             raise ValueError(

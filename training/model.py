@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gatelab.gates import Mixture, Routing, Stack, make_gate
 from gatelab.gates.gate import Gate
+from gatelab.likeness import difference
 from gatelab.tasks.metrics import loss
 from gatelab.tasks.task import Target, Task
 
@@ -130,8 +131,18 @@ class Model(nn.Module):
 
 
 def _like_targets(targets: Sequence[Target], towers: Sequence[nn.Module]) -> list[list[int]]:
-    """Group the targets whose towers and losses have one structure, so that they run at once."""
-    groups: dict[object, list[int]] = {}
-    for index, (target, tower) in enumerate(zip(targets, towers, strict=True)):
-        groups.setdefault((target.kind, target.out_features, repr(tower)), []).append(index)
-    return list(groups.values())
+    """Group the targets of one loss whose towers differ in tensors alone, so that they run at once.
+
+    A group runs as its first tower does, so that whatever else differs sets a tower apart.
+    """
+    groups: list[list[int]] = []
+    for index, target in enumerate(targets):
+        for group in groups:
+            first = targets[group[0]]
+            like = (first.kind, first.out_features) == (target.kind, target.out_features)
+            if like and not difference(towers[group[0]], towers[index]):
+                group.append(index)
+                break
+        else:
+            groups.append([index])
+    return groups

@@ -15,11 +15,12 @@ from torch.func import functional_call
 from gatelab.gates.gate import Gate
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.configuration import Configuration
-from gatelab.training.evaluation import Evaluation, evaluate
+from gatelab.training.evaluation import Evaluation, evaluate, pass_over
 from gatelab.training.members import Members, Tensors
 from gatelab.training.memory import keep_freed_memory
 from gatelab.training.model import Model, Output
 from gatelab.training.optimizer import MemberAdam
+from gatelab.training.rehearsal import ROWS, rehearse
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class Training:
         self.best = [self.members.state(position) for position in range(len(members))]
         self.active = list(range(len(members)))
         self._splits: dict[SplitName, Split] = {}
+        self.notes = rehearse(self.members, (self._rehearse_learning, self._rehearse_scoring))
+        """What could not be fused, a line each."""
 
     @property
     def epoch(self) -> int:
@@ -132,17 +135,39 @@ class Training:
 
     def _step(self, split: Split, rows: Tensor, passed: float) -> Tensor:
         """Take one optimiser step on ``(active, batch)`` rows; return task losses ``(active,)``."""
+        losses, buffers = self._learn(split, rows, passed)
+        self.optimizer.step()
+        self.members.buffers.update(buffers)
+        return losses
+
+    def _learn(self, split: Split, rows: Tensor, passed: float) -> tuple[Tensor, Tensors]:
+        """Leave the gradients of ``(active, batch)`` rows; return task losses and next buffers."""
         mask = None if split.mask is None else split.mask[rows]
         losses: Tensor
+        buffers: Tensors
         objectives, losses, buffers = self.members.call(
             self._losses,
             (split.inputs[rows], split.targets[rows], mask),
             (self._progress(passed),),
         )
         objectives.sum().backward()
-        self.optimizer.step()
-        self.members.buffers.update(buffers)
-        return losses
+        return losses, buffers
+
+    def _rehearse_learning(self) -> list[Tensor]:
+        """Return losses, next buffers and gradients of a step that is not taken."""
+        self.model.train()
+        split, flat = self._split("train"), self.members.flat
+        rows = torch.arange(min(ROWS, len(split.inputs)), device=self.device)
+        flat.grad = None
+        losses, buffers = self._learn(split, rows.expand(len(self.members), -1), 0.0)
+        gradients: list[Tensor] = [] if flat.grad is None else [flat.grad]
+        return [losses, *buffers.values(), *gradients]
+
+    def _rehearse_scoring(self) -> list[Tensor]:
+        """Return outputs, weights and diagnostics of a few rows."""
+        inputs = self._split("train").inputs[:ROWS]
+        groups, weights, diagnostics = pass_over(self.members, self.model, inputs)
+        return [*groups, weights, *diagnostics.values()]
 
     def _progress(self, passed: float) -> Tensor | None:
         """Return the share of the training that is done, if a gate asks for it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,8 @@ from gatelab.training.train import Recipe, Training
 STEP_SECONDS = 5.0
 """After so long a step ends with the epoch at hand: news for the display, a place to go on from."""
 STATE_FILE = "state.pt"
+TRACE = 20_000
+"""The last characters of a traceback, which are kept."""
 
 
 @dataclass
@@ -47,6 +50,8 @@ class Ending:
     """The mean weights (targets, num_experts), in the evaluation only."""
     load: list[list[float]] = field(default_factory=list)
     """The share of examples that use each expert, like ``weights``."""
+    trace: str = ""
+    """The traceback, where an error ended it."""
 
 
 @dataclass
@@ -61,6 +66,8 @@ class Step:
     """Member, epoch and metrics of each epoch in this step."""
     endings: list[Ending] | None
     """One a member, when all have ended."""
+    notes: list[str] = field(default_factory=list)
+    """What the training could not do as usual, a line each."""
 
 
 class Work:
@@ -109,7 +116,8 @@ class Work:
                 break
         endings = self._endings() if self.training.done else None
         objective = self.training.courses[0].best_loss
-        return Step(self.training.epoch, objective, epochs, endings)
+        notes, self.training.notes = self.training.notes, []  # said once
+        return Step(self.training.epoch, objective, epochs, endings, notes)
 
     def _epoch(self) -> list[tuple[int, int, dict[str, float]]]:
         started = time.monotonic()
@@ -157,6 +165,9 @@ class Work:
         course = self.training.courses[member]
         ending = Ending(course.end or "", course.reason, course.epochs, course.best_loss)
         if course.end == "failed":
+            return ending
+        if reason := _why_no_score(split, evaluation):
+            ending.end, ending.reason = "failed", reason
             return ending
         by_target = self._target_scores(evaluation, split)
         names = [target.name for target in self.task.targets]
@@ -215,6 +226,25 @@ def read_state(folder: Path) -> dict[str, Any]:
     """Return a state that :meth:`Work.save` wrote; nothing in it is executed."""
     state: dict[str, Any] = torch.load(folder / STATE_FILE, weights_only=True)
     return state
+
+
+def failed(error: Exception, members: int) -> Step:
+    """Return the step of a job that an error ended."""
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    trace = "".join(traceback.format_exception(error))[-TRACE:]
+    ending = Ending("failed", reason, 0, math.inf, trace=trace)
+    return Step(0, math.inf, [], [ending] * members)
+
+
+def _why_no_score(split: SplitName, evaluation: Evaluation) -> str:
+    """Return why a pass over a split gives no score, such as NaN in it; empty: it does."""
+    if not evaluation.weights.shape[1]:
+        return f"the {split} split has no rows"
+    if not math.isfinite(evaluation.loss):
+        return f"{split}/loss is {evaluation.loss} at the weights of lowest val/loss"
+    if not torch.isfinite(evaluation.weights).all():
+        return f"the gates' weights are not finite on the {split} split"
+    return ""
 
 
 def _count(module: nn.Module) -> int:

@@ -10,11 +10,23 @@ from gatelab.conformance import fail
 from gatelab.gates.check.subject import Subject, alike, random_in_training, route, rows
 from gatelab.gates.gate import Gate, Routing
 from gatelab.gates.stack import Stack
+from gatelab.likeness import difference
+
+TARGETS = 3
+
+
+def check_gates_differ_in_tensors_alone(subject: Subject) -> None:
+    """Gates of several targets, each placed and from its own seed, have equal attributes."""
+    gates = [subject.make(seed=t, target=t, num_targets=TARGETS) for t in range(TARGETS)]
+    for gate in gates[1:]:
+        if found := difference(gates[0], gate):
+            cause = "what `place` or the start keeps must be a buffer (`register_buffer`)"
+            fail(f"of gates that run as one {found}", cause)
 
 
 def check_stacking_equals_the_loop(subject: Subject) -> None:
     """Gates of several targets and members at once give what each gives alone, gradients too."""
-    members = [[subject.make(seed=3 * m + t) for t in range(3)] for m in range(2)]
+    members = [[subject.make(seed=3 * m + t) for t in range(TARGETS)] for m in range(2)]
     x = rows()
     for training in (True, False):
         if training and random_in_training(members[0][0]):
@@ -84,6 +96,7 @@ def _compare(alone: list[Tensor], together: list[Tensor]) -> None:
 
 
 CHECKS = (
+    check_gates_differ_in_tensors_alone,
     check_stacking_equals_the_loop,
     check_stacked_gates_train,
 )

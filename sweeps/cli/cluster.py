@@ -76,6 +76,8 @@ def _jobs(address: str, sweep: str | None) -> list[Row]:
 def _progress(cluster: Cluster, job: DriverJob) -> str:
     if job.status == "finished":
         return f"`gatelab compare {job.sweep}` shows it"
+    if job.status == "incomplete":
+        return f"`gatelab resume {job.sweep}{option(cluster)}` repeats evaluations that failed"
     if job.status in ("stopped", "undelivered"):
         return f"`gatelab resume {job.sweep}{option(cluster)}` goes on"
     text = cluster.log(job)
@@ -98,9 +100,16 @@ def _homes(folder: Path, sweep: str | None) -> list[Row]:
     for home in homes:
         how = status(home)
         done = "; ".join(map(str, gates_progress(home)))
-        more = f"; `gatelab resume {home.name}` goes on" if how == "stopped" else ""
-        rows.append((home.name, how, f"{started(home):%Y-%m-%d %H:%M}", done + more))
+        rows.append(
+            (home.name, how, f"{started(home):%Y-%m-%d %H:%M}", done + _next(home.name, how))
+        )
     return rows
+
+
+def _next(name: str, how: str) -> str:
+    """Return what is left to do with a sweep that is so far."""
+    left = {"stopped": "goes on", "incomplete": "repeats evaluations that failed"}
+    return f"; `gatelab resume {name}` {left[how]}" if how in left else ""
 
 
 @click.command()

@@ -13,6 +13,7 @@ from rich.console import Console
 from gatelab.sweeps.cli.remote import address_option, follow_option, launch_remote, resume_remote
 from gatelab.sweeps.cli.terminal import (
     INTERRUPTED,
+    NO_SCORE,
     UNDELIVERED,
     end,
     folder_option,
@@ -25,7 +26,7 @@ from gatelab.sweeps.cluster.access import ClusterError
 from gatelab.sweeps.driver.processes import interrupt_on_term
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
-from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.schema import FOLDER, Artifacts
 
 if TYPE_CHECKING:
     from gatelab.results.comparison import Comparison
@@ -103,15 +104,19 @@ def resume(sweep: str, folder: Path, address: str | None, follow: bool) -> None:
 def validate(spec: Path) -> None:
     """Check SPEC, and its data, without running anything."""
     from gatelab.sweeps.spec.first_pass import check_sweep
+    from gatelab.sweeps.spec.passes import check_passes
     from gatelab.tasks.check.scales import uneven_losses
 
     loaded = _load(spec)
     try:
         task = check_sweep(loaded)
+        notes = check_passes(loaded, task, here=not loaded.resources.gpus)
     except SpecError as error:
         refuse(SpecError(str(spec), error.path, error.message))
     if warning := uneven_losses(task):
         click.echo(f"gatelab: warning: {spec}: task: {loaded.task.name!r}: {warning}", err=True)
+    for note in notes:
+        click.echo(note)
     count, trials = len(loaded.gates), loaded.search.trials
     click.echo(
         f"{spec}: valid. {count} gates on {loaded.task.name}: {trials} trials each, "
@@ -142,8 +147,32 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     except Undelivered as error:
         end(str(error), UNDELIVERED)
     _show(console, comparison)
+    _say_where_traces_are(console, comparison, folder)
     option = "" if folder == FOLDER else f" --folder {folder}"
     console.print(f"\nDashboard: [bold]gatelab ui {comparison.sweep}{option}[/]", highlight=False)
+    _end(comparison, folder, option)
+
+
+def _end(comparison: Comparison, folder: Path, option: str) -> None:
+    """End with the code that says of a sweep whether every gate has a score."""
+    without = [budget.gate for budget in comparison.budgets if not budget.evaluated]
+    if not without:
+        return
+    from gatelab.sweeps.driver.home import Home
+
+    name = comparison.sweep
+    left = Home(folder, name).incomplete
+    more = f"; `gatelab resume {name}{option}` repeats evaluations that failed" if left else ""
+    end(f"gatelab: no score: {', '.join(without)}{more}.", NO_SCORE)
+
+
+def _say_where_traces_are(console: Console, comparison: Comparison, folder: Path) -> None:
+    from gatelab.sweeps.driver.home import Home
+
+    traces = Home(folder, comparison.sweep).path / Artifacts.TRACES
+    if traces.is_dir():
+        where = f"Tracebacks of what an error ended: {traces}"
+        console.print(where, highlight=False, markup=False, soft_wrap=True)
 
 
 def _show(console: Console, comparison: Comparison) -> None:

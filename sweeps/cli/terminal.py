@@ -16,7 +16,7 @@ from gatelab.tracking.store_errors import StoreUnavailable
 
 LOG_WIDTH = 120
 """Characters of a line in a file or a pipe."""
-FAILED, BAD_INPUT, UNDELIVERED, INTERRUPTED = 1, 2, 3, 130
+FAILED, BAD_INPUT, UNDELIVERED, NO_SCORE, INTERRUPTED = 1, 2, 3, 4, 130
 
 folder_option = click.option(
     "--folder",

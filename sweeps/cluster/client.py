@@ -38,7 +38,7 @@ STATUSES = {
     "SUCCEEDED": "finished",
     "STOPPED": "stopped",
 }
-EXITS = {2: "refused", 3: "undelivered", 130: "stopped"}
+EXITS = {2: "refused", 3: "undelivered", 4: "incomplete", 130: "stopped"}
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class DriverJob:
     number: int
     """Of the sweep's jobs, from 1."""
     status: str
-    """``starting``, ``running``, ``finished``, ``stopped``, ``undelivered``, ``refused`` or
-    ``failed``."""
+    """``starting``, ``running``, ``finished``, ``stopped``, ``undelivered``, ``incomplete``,
+    ``refused`` or ``failed``."""
     exit_code: int | None
     """The driver's, once it has ended."""
     started: datetime | None

@@ -19,12 +19,18 @@ class Display:
     """Shows each gate's search and evaluation: bars in a terminal, else a line for each end."""
 
     def __init__(
-        self, console: Console, studies: Mapping[str, Study], trials: int, max_epochs: int
+        self,
+        console: Console,
+        studies: Mapping[str, Study],
+        trials: int,
+        max_epochs: int,
+        said: Sequence[str] = (),
     ) -> None:
-        """Show so many trials a gate, from what the studies hold already."""
+        """Show so many trials a gate, from what the studies hold and what has been said already."""
         self.console, self.trials, self.max_epochs = console, trials, max_epochs
         self.ends: dict[str, Counter[str]] = {label: s.ends() for label, s in studies.items()}
         self.best = {label: study.best() for label, study in studies.items()}
+        self.said = set(said)
         self.progress = Progress(
             TextColumn("{task.fields[label]:<14}", style="bold"),
             TextColumn("{task.description:<8}"),
@@ -64,7 +70,9 @@ class Display:
             self._line(f"{job.label}: evaluating {len(job.members)} seeds")
 
     def progressed(self, job: Job, step: Step) -> None:
-        """Move the bar of an evaluation."""
+        """Move the bar of an evaluation, and say once what could not be done as usual."""
+        for note in step.notes:
+            self.note(f"{job.label}: {note}")
         if job.stage == "evaluate":
             self.progress.update(self.bars[job.label], completed=step.epoch)
 
@@ -87,9 +95,15 @@ class Display:
 
     def gate_ended(self, label: str, reason: str) -> None:
         """Say that a gate is done with."""
-        note = reason or self._note(label)
-        self.progress.update(self.bars[label], description="done", note=note)
-        self._line(f"{label}: done" + (f": {reason}" if reason else ""))
+        how = "failed" if reason else "done"
+        self.progress.update(self.bars[label], description=how, note=reason or self._note(label))
+        self._line(f"{label}: {how}" + (f": {reason}" if reason else ""))
+
+    def note(self, text: str) -> None:
+        """Say something once, above the bars where there are any."""
+        if text not in self.said:
+            self.said.add(text)
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _note(self, label: str) -> str:
         ends, best = self.ends[label], self.best[label]

@@ -71,9 +71,15 @@ class Home:
         """Whether the sweep is, and MLflow has all of it."""
         return (self.path / "finished").exists()
 
-    def finish(self) -> None:
-        """Note that nothing is left to do."""
-        (self.path / "finished").touch()
+    @property
+    def incomplete(self) -> bool:
+        """Whether the sweep ran to its end, where an evaluation failed."""
+        return (self.path / "incomplete").exists()
+
+    def finish(self, *, complete: bool = True) -> None:
+        """Note that nothing is left to do, or that only failed evaluations are."""
+        (self.path / "incomplete").unlink(missing_ok=True)
+        (self.path / ("finished" if complete else "incomplete")).touch()
 
     @property
     def spool(self) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from gatelab.sweeps.driver.sweep import Plan, Sweep, rungs
 from gatelab.sweeps.search.studies import Study, open_studies
 from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.first_pass import check_sweep
+from gatelab.sweeps.spec.passes import check_passes
 from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.check.scales import uneven_losses
@@ -29,7 +30,7 @@ from gatelab.tasks.task import Task
 from gatelab.tracking.mlflow_read import sweep_names
 from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.recorder import Recorder
-from gatelab.tracking.schema import FOLDER, Tags
+from gatelab.tracking.schema import ENDS, FOLDER, Tags
 from gatelab.tracking.store_errors import is_there, masked
 from gatelab.training.jobs import Setting
 from gatelab.training.train import Recipe
@@ -74,8 +75,8 @@ def launch(
         console: Where progress is shown; by default nowhere.
 
     Raises:
-        SpecError: If the name is taken, or something cannot be trained, scored or recorded; nothing
-            is written then.
+        SpecError: If the name is taken, or something cannot be trained, scored or recorded, or no
+            gate can be trained; nothing is written then.
         Interrupted: If it was stopped; :func:`resume` goes on.
         Undelivered: If MLflow could not be reached; :func:`resume` delivers.
     """
@@ -84,10 +85,14 @@ def launch(
     _check_name(spec.name, folder, uri)
     task = check_sweep(spec)
     job = _check_nodes(spec, task, storage or str(folder.resolve()))
+    console = console or Console(quiet=True)
+    notes = check_passes(spec, task, here=not job.gpus)
+    for note in notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     home = Home.make(folder, spec, uri, storage)
     with _resumable(spec.name):
         keep_code(home.path)
-        return _run(spec, task, home, job, console or Console(quiet=True))
+        return _run(spec, task, home, job, console, notes)
 
 
 def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = None) -> Comparison:
@@ -145,8 +150,10 @@ def _check_name(name: str, folder: Path, uri: str) -> None:
         )
 
 
-def _run(spec: Spec, task: Task, home: Home, job: Needs, console: Console) -> Comparison:
-    """Run what is left of a sweep, then compare."""
+def _run(
+    spec: Spec, task: Task, home: Home, job: Needs, console: Console, said: Sequence[str] = ()
+) -> Comparison:
+    """Run what is left of a sweep, of which something has been said, then compare."""
     with home.locked():
         where = f"{spec.name}: {UNDER_WAY}, in {home.path}"
         warning = uneven_losses(task)
@@ -160,15 +167,21 @@ def _run(spec: Spec, task: Task, home: Home, job: Needs, console: Console) -> Co
             artifacts=home.folder / "artifacts" if home.uri.startswith("sqlite:") else None,
         )
         try:
-            _work(spec, task, home, job, recorder, console)
-            return _compare(spec, home, recorder)
+            sweep = _work(spec, task, home, job, recorder, console, said)
+            return _compare(spec, home, recorder, sweep)
         finally:
             recorder.close()
 
 
 def _work(
-    spec: Spec, task: Task, home: Home, job: Needs, recorder: Recorder, console: Console
-) -> None:
+    spec: Spec,
+    task: Task,
+    home: Home,
+    job: Needs,
+    recorder: Recorder,
+    console: Console,
+    said: Sequence[str],
+) -> Sweep:
     """Search and evaluate."""
     from gatelab.sweeps.driver.ray_jobs import run_jobs  # here: Ray takes a second to import
 
@@ -183,7 +196,7 @@ def _work(
         spec.evaluation.seeds,
         spec.search.seed,
     )
-    display = Display(console, studies, plan.trials, spec.training.max_epochs)
+    display = Display(console, studies, plan.trials, spec.training.max_epochs, said)
     keys = {label: gate.gate for label, gate in spec.gates.items()}
     sweep = Sweep(plan, keys, studies, [record, display])
     if not sweep.finished:
@@ -193,6 +206,7 @@ def _work(
     if not sweep.finished:
         raise Interrupted(spec.name)
     home.storage.remove(STATES)
+    return sweep
 
 
 def _studies(spec: Spec, task: Task, home: Home) -> dict[str, Study]:
@@ -218,14 +232,16 @@ def _setting(spec: Spec, home: Home, job: Needs) -> Setting:
     )
 
 
-def _compare(spec: Spec, home: Home, recorder: Recorder) -> Comparison:
+def _compare(spec: Spec, home: Home, recorder: Recorder, sweep: Sweep) -> Comparison:
     """Compare from the record, and put the comparison there too."""
     _deliver(spec, home, recorder)
-    recorder.end_run(spec.name, "FINISHED", {Tags.END: "finished"})
+    without = ", ".join(sweep.without_score())
+    end, reason = ("failed", f"no score: {without}") if without else ("finished", "")
+    recorder.end_run(spec.name, ENDS[end], {Tags.END: end, Tags.END_REASON: reason})
     _deliver(spec, home, recorder)
     comparison = record_report(home, recorder)
     _deliver(spec, home, recorder)
-    home.finish()
+    home.finish(complete=not sweep.unscored)
     return comparison
 
 

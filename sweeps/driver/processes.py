@@ -99,10 +99,12 @@ def gates_progress(home: Home) -> list[GateProgress]:
 
 
 def status(home: Home) -> str:
-    """Return whether a sweep is ``running``, ``finished`` or ``stopped``."""
+    """Return whether a sweep is ``running``, ``finished``, ``incomplete`` or ``stopped``."""
     if driver(home) is not None:
         return "running"
-    return "finished" if home.finished else "stopped"
+    if home.finished:
+        return "finished"
+    return "incomplete" if home.incomplete else "stopped"
 
 
 def started(home: Home) -> datetime:

@@ -31,7 +31,7 @@ from gatelab.sweeps.driver.ray_hooks import Jobs, Results, States
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.tasks.task import Task, tasks
 from gatelab.training.jobs import Job, Setting
-from gatelab.training.work import Ending, Step, Work, read_state
+from gatelab.training.work import Work, failed, read_state
 
 # Tune would give its workers the driver's keys by a description of their environment, which Ray
 # writes into its logs; every node has its own from where Ray was started.
@@ -71,9 +71,7 @@ class Worker(tune.Trainable):
             if step.endings is not None and self.job.stage == "evaluate":
                 self._leave_model(self.work)
         except Exception as error:  # whatever a gate or a task raises ends this job, not the sweep
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            failed = Ending("failed", reason, 0, float("inf"))
-            step = Step(0, float("inf"), [], [failed] * len(self.job.members))
+            step = failed(error, len(self.job.members))
         # Not `done`: Tune then asks no scheduler. The sweep's answer to the result ends the trial.
         return {"step": json.dumps(asdict(step)), "should_checkpoint": step.endings is None}
 

@@ -56,9 +56,10 @@ class Record:
         self.studies, self.home = studies, home
         self.ends = {label: study.ends() for label, study in studies.items()}
         self.reasons = {label: study.reasons() for label, study in studies.items()}
+        self.traces: dict[str, Path] = {}
 
     def start(self, provenance: Mapping[str, str]) -> None:
-        """Start the runs of the sweep and of its gates."""
+        """Start the runs of the sweep, and of its gates that are not done with."""
         name = self.spec.name
         tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
         if warning := uneven_losses(self.task):
@@ -72,6 +73,8 @@ class Record:
         self.recorder.start_run(name, parent=None, name=name, tags=tags, params=self._params())
         self.recorder.log_artifact(name, self.home.path / Artifacts.SPEC)
         for label, gate in self.spec.gates.items():
+            if "done" in self.studies[label].attributes:
+                continue  # its run has ended, and would never end again
             tags = {**self._tags("gate", label), **provenance}
             tags |= _meanings(gates.get(gate.gate).diagnostics)
             self.recorder.start_run(
@@ -127,6 +130,8 @@ class Record:
             if len(ending.by_target) > MANY_TARGETS:
                 name = f"{job.label}-{member}-targets.csv"
                 self.recorder.log_artifact(identity, self._table(name, ending.by_target))
+            if ending.trace:
+                self.recorder.log_artifact(identity, self._trace(job, member, ending.trace))
             self.recorder.end_run(identity, ENDS[ending.end], end_tags(ending))
         if job.stage == "search":
             self._count(job.label, endings[0])
@@ -191,6 +196,15 @@ class Record:
         )
         return self._write(name, ["target", *columns], rows)
 
+    def _trace(self, job: Job, member: int, trace: str) -> Path:
+        """Write where an error was raised, beside what else the sweep leaves."""
+        folder = f"{job.label}-{job.stage}-{job.number + member:03}"
+        path = self.home.path / Artifacts.TRACES / folder / Artifacts.TRACE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(trace)
+        self.traces.setdefault(job.label, path)
+        return path
+
     def _write(self, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
         path = self.home.path / "files" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -202,6 +216,8 @@ class Record:
 
     def gate_ended(self, label: str, reason: str) -> None:
         """End a gate's run."""
+        if label in self.traces and reason:
+            reason = f"{reason}; traceback in {self.traces[label]}"
         end = "failed" if reason else "finished"
         tags = {Tags.END: end, Tags.END_REASON: reason or "evaluated"}
         self.recorder.end_run(f"{self.spec.name}/{label}", ENDS[end], tags)

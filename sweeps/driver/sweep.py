@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -68,12 +69,22 @@ class Sweep:
         """
         self.plan, self.gates, self.studies, self.listeners = plan, gates, studies, listeners
         self.running: set[str] = set()
+        self.unscored: set[str] = set()
+        """Gates whose evaluation has failed since the start; a resume repeats it."""
         self.returned: list[Job] = []
 
     @property
     def finished(self) -> bool:
-        """Whether every gate is done with."""
-        return all("done" in study.attributes for study in self.studies.values())
+        """Whether every gate is done with, as far as this process goes."""
+        return all(self._done(label) for label in self.studies)
+
+    def _done(self, label: str) -> bool:
+        return label in self.unscored or "done" in self.studies[label].attributes
+
+    def without_score(self) -> list[str]:
+        """Return the gates that have been done with and have no score."""
+        studies = self.studies.items()
+        return [n for n, study in studies if n in self.unscored or study.selected() is None]
 
     def next_job(self) -> Job | None:
         """Return the next job; ``None`` while all that is left waits for running ones."""
@@ -86,7 +97,7 @@ class Sweep:
 
     def _next_evaluation(self) -> Job | None:
         for label, study in self.studies.items():
-            ready = study.ended >= self.plan.trials and "done" not in study.attributes
+            ready = study.ended >= self.plan.trials and not self._done(label)
             if not ready or f"{label}/evaluate/0" in self.running:
                 continue
             selected = study.selected()
@@ -176,8 +187,17 @@ class Sweep:
             study.tell(job.number, outcome)
             if study.ended >= self.plan.trials and study.selected() is None:
                 self._give_up(job.label)
-        else:
+        elif any(ending.end == "finished" for ending in endings):
             self._finish(job.label, "")
+        else:
+            self._fail(job, endings)
+
+    def _fail(self, job: Job, endings: Sequence[Ending]) -> None:
+        """End a gate without a score; its evaluation starts anew in a resume."""
+        counts = Counter(ending.reason for ending in endings)
+        self._tell_all("gate_ended", job.label, f"evaluation failed: {'; '.join(counts)}")
+        self.unscored.add(job.label)
+        self.studies[job.label].mark(**{STATE_ATTRIBUTE: None})
 
     def _give_up(self, label: str) -> None:
         reasons = self.studies[label].reasons()

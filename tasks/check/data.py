@@ -30,7 +30,8 @@ def check_data(task: Task) -> None:
     when the whole search is spent.
 
     Raises:
-        ValueError: If a target, a shape, a value or a class cannot be trained on or recorded.
+        ValueError: If a target, a shape, a value or a class cannot be trained on, scored or
+            recorded, or a split cannot be made.
     """
     try:
         check_set_of_targets(getattr(task, "targets", None))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gatelab.conformance import fail
 from gatelab.foreign import told
+from gatelab.likeness import difference
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.check.subject import BATCH, SHARED, Modules, Subject, outputs, walk
 from gatelab.tasks.task import Network, Target
@@ -126,6 +127,18 @@ def check_factories_make_fresh_modules(subject: Subject) -> None:
         fail("two experts start from equal parameters", "a seed set, or constant values")
 
 
+def check_modules_differ_in_tensors_alone(subject: Subject) -> None:
+    """Two modules of a factory, from two seeds, have equal attributes: one runs as both."""
+    network = subject.make().network()
+    for name, factory in _factories(network, subject):
+        with seeded(0):
+            first = factory()
+        with seeded(1):
+            other = factory()
+        if found := difference(first, other):
+            fail(f"of two calls of {name} {found}", "a drawn or counted value that is no buffer")
+
+
 def _factories(network: Network, subject: Subject) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
     yield "bottom", network.bottom
     yield "gate_input", network.gate_input
@@ -171,6 +184,7 @@ CHECKS = (
     check_network_fits,
     check_gradient_reaches_experts_and_towers,
     check_factories_make_fresh_modules,
+    check_modules_differ_in_tensors_alone,
     check_the_start_follows_torchs_seed,
     check_network_keeps_no_running_statistics,
 )

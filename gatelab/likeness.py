@@ -1,0 +1,177 @@
+"""Likeness: whether modules differ in nothing but their tensors, so that one can run as all."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import weakref
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from types import FunctionType, MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+TREE = ("_parameters", "_buffers", "_modules")
+"""The attributes of a module that hold what is registered with it."""
+VIEWS = ("_flat_weights", "_flat_weight_refs")
+"""Attributes of torch's recurrent layers that follow their parameters by themselves."""
+NO_CONTENT = ("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl")
+"""Attributes of a class that do not change what it does."""
+SHOWN = 40
+"""Characters of a value in a message."""
+
+
+def difference(first: nn.Module, other: nn.Module) -> str:
+    """Return what of two modules differs beside the values of their tensors; empty: nothing.
+
+    Compared are, of submodules too: classes, attributes, hooks, and the shapes, types and
+    gradients of tensors. An attribute that holds a tensor without being a parameter or a buffer
+    must be equal in both.
+    """
+    return _Comparison(first, other).modules(first, other, "")
+
+
+class _Comparison:
+    """Two trees of modules side by side; what refers back to a pair of theirs is alike."""
+
+    def __init__(self, first: nn.Module, other: nn.Module) -> None:
+        pairs = zip(first.modules(), other.modules(), strict=False)
+        self.alike = {(id(one), id(two)) for one, two in pairs}
+        self.held: list[Any] = []  # an object that is gone would leave its id to the next
+
+    def modules(self, one: nn.Module, two: nn.Module, path: str) -> str:
+        """Return what differs, with the path of where; empty: nothing."""
+        if not self.values(type(one), type(two)):
+            return _words(path or "class", type(one).__name__, type(two).__name__)
+        for name in sorted({*vars(one), *vars(two)} - {*TREE, *VIEWS}):
+            a, b = _attribute(one, name), _attribute(two, name)
+            if not self.values(a, b):
+                return _words(f"{path}{name}", a, b)
+        for part in TREE[:2]:
+            if found := _tensors(getattr(one, part), getattr(two, part), path):
+                return found
+        if [*one._modules] != [*two._modules]:
+            return _words(f"{path}modules", [*one._modules], [*two._modules])
+        for name, module in one._modules.items():
+            found = self._submodules(module, two._modules[name], f"{path}{name}")
+            if found:
+                return found
+        return ""
+
+    def _submodules(self, one: nn.Module | None, two: nn.Module | None, path: str) -> str:
+        if one is None or two is None:
+            return "" if one is two else _words(path, one, two)
+        if type(one).__name__ != type(two).__name__:
+            return _words(path, type(one).__name__, type(two).__name__)
+        return self.modules(one, two, f"{path}.")
+
+    def values(self, one: Any, two: Any) -> bool:
+        """Return whether two objects do the same, as far as can be seen."""
+        if one is two or (id(one), id(two)) in self.alike:
+            return True
+        if type(one) is not type(two) and not self.values(type(one), type(two)):
+            return False
+        self.alike.add((id(one), id(two)))  # what refers to itself ends here
+        self.held += one, two
+        same = self._content(one, two)
+        if not same:
+            self.alike.discard((id(one), id(two)))
+        return same
+
+    def _content(self, one: Any, two: Any) -> bool:
+        if isinstance(one, Tensor):
+            return _equal(one, two)
+        if isinstance(one, nn.Module):
+            pairs = zip(one.state_dict().values(), two.state_dict().values(), strict=False)
+            return not self.modules(one, two, "") and all(_equal(a, b) for a, b in pairs)
+        if isinstance(one, float):
+            return bool(one == two) or (math.isnan(one) and math.isnan(two))
+        if isinstance(one, Mapping):
+            return one.keys() == two.keys() and self._all((one[k], two[k]) for k in one)
+        if isinstance(one, (list, tuple)):
+            return len(one) == len(two) and self._all(zip(one, two, strict=True))
+        parts = _parts(one)
+        if parts is not None:
+            return self.values(parts, _parts(two))
+        return _opaque(one, two)
+
+    def _all(self, pairs: Iterable[tuple[Any, Any]]) -> bool:
+        return all(self.values(one, two) for one, two in pairs)
+
+
+def _attribute(module: nn.Module, name: str) -> Any:
+    """Return an attribute of a module itself; of hooks not the numbers that torch gives them."""
+    value = vars(module).get(name)
+    return list(value.values()) if "_hooks" in name and isinstance(value, dict) else value
+
+
+def _tensors(one: Mapping[str, Tensor | None], two: Mapping[str, Tensor | None], path: str) -> str:
+    for name in (*one, *two):
+        kinds = [_kind(tensors.get(name)) for tensors in (one, two)]
+        if kinds[0] != kinds[1]:
+            return _words(f"{path}{name}", *kinds)
+    return ""
+
+
+def _kind(tensor: Tensor | None) -> str:
+    if tensor is None:
+        return "None"
+    learnt = "learnt" if tensor.requires_grad else "not learnt"
+    return f"{tuple(tensor.shape)} {tensor.dtype}, {learnt}"
+
+
+def _equal(one: Tensor, two: Tensor) -> bool:
+    if _kind(one) != _kind(two):
+        return False
+    # What was computed from parameters is made again in each pass.
+    return one.grad_fn is not None or torch.allclose(one, two, rtol=0, atol=0, equal_nan=True)
+
+
+def _parts(value: Any) -> Any:
+    """Return what an object consists of; ``None`` where that cannot be seen."""
+    if isinstance(value, FunctionType):
+        cells = [_cell(cell) for cell in value.__closure__ or ()]
+        return [value.__code__, value.__defaults__, value.__kwdefaults__, cells]
+    if isinstance(value, MethodType):
+        return [value.__func__, value.__self__]
+    if isinstance(value, partial):
+        return [value.func, value.args, value.keywords]
+    if isinstance(value, property):
+        return [value.fget, value.fset]
+    if isinstance(value, (staticmethod, classmethod)):
+        return [value.__func__]
+    if isinstance(value, weakref.ReferenceType):
+        return [value()]
+    if isinstance(value, type):
+        content = {n: v for n, v in vars(value).items() if n not in NO_CONTENT}
+        return [value.__qualname__, value.__module__, value.__bases__, content]
+    return getattr(value, "__dict__", None) or None
+
+
+def _cell(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing is in it yet
+        return None
+
+
+def _opaque(one: Any, two: Any) -> bool:
+    """Compare what shows no parts: by its own rule, or by what it would be saved as."""
+    with suppress(Exception):  # whatever a stranger's object raises; it may differ
+        if one == two:
+            return True
+    with suppress(Exception):
+        return pickle.dumps(one) == pickle.dumps(two)
+    return False
+
+
+def _words(path: str, one: Any, two: Any) -> str:
+    return f"{path!r} differs ({_short(one)} and {_short(two)})"
+
+
+def _short(value: Any) -> str:
+    text = " ".join((value if isinstance(value, str) else repr(value)).split())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -1,0 +1,50 @@
+"""A pass of every gate on the task before anything is started: what cannot run is found here."""
+
+from __future__ import annotations
+
+from gatelab.foreign import ForeignError, foreign
+from gatelab.gates.gate import gates
+from gatelab.sweeps.spec.space import configuration, space
+from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tasks.task import Task
+from gatelab.training.train import Member, Recipe, Training
+
+SEEDS = (0, 1)
+"""Of the two members that are tried: the least that an evaluation trains at once."""
+
+
+def check_passes(spec: Spec, task: Task, *, here: bool = True) -> list[str]:
+    """Make one pass forward and back of two members of every gate, on a few rows.
+
+    Args:
+        spec: Whose gates are tried, each with one configuration of its search space.
+        task: The spec's, whose train split is read.
+        here: Whether what fails here fails where the jobs run: not if those have a GPU that this
+            process has not.
+
+    Returns:
+        A line for everything that cannot be fused, and for every gate that raises.
+
+    Raises:
+        SpecError: If every gate raises: then it is the task, or nothing could come of the sweep.
+    """
+    notes: list[str] = []
+    errors: list[ForeignError] = []
+    for label in spec.gates:
+        try:
+            with foreign():
+                notes += [f"{label}: {note}" for note in _try(spec, task, label)]
+        except ForeignError as error:
+            errors.append(error)
+            notes.append(f"{label}: its trials will fail: {error}")
+    if here and len(errors) == len(spec.gates):
+        raise SpecError("", "task", f"no gate can be trained: {errors[0]}") from errors[0]
+    return notes
+
+
+def _try(spec: Spec, task: Task, label: str) -> list[str]:
+    found = space(spec, label, task)
+    chosen = configuration(found, found.extremes()[0])
+    recipe = Recipe(**spec.training.model_dump())
+    members = [Member(chosen, seed) for seed in SEEDS]
+    return Training(task, gates.get(spec.gates[label].gate), members, recipe).notes

@@ -1,0 +1,139 @@
+"""A gate whose evaluation gives no score has failed: said, recorded, and repeated by a resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.driver.processes import status
+from gatelab.sweeps.driver.ray_jobs import _task
+from tests import in_process
+from tests.launched import read
+
+pytestmark = pytest.mark.slow
+SPEC = """
+name: c
+task: {name: 'mine:changing', num_targets: 2, train_rows: 96, val_rows: 48, test_rows: 48}
+model: {num_experts: 3}
+gates: [softmax, 'mine:late']
+training: {max_epochs: 2}
+search: {trials: 2, early_stopping: false}
+evaluation: {seeds: 2}
+"""
+MODULE = '''
+from pathlib import Path
+import torch
+from gatelab.gates import SoftmaxGate, register_gate
+from gatelab.tasks import Split, SyntheticGroups, register_task
+
+HERE = Path(__file__).parent
+
+@register_task("changing")
+class Changing(SyntheticGroups):
+    """A task whose test split may be spoilt by a file."""
+    def split(self, name):
+        inputs, targets, mask = super().split(name)
+        how = HERE / "spoilt"
+        if name == "test" and how.exists():
+            how = how.read_text()
+            if how == "missing":
+                raise FileNotFoundError("no test.csv")
+            if how == "nan":
+                inputs = inputs * torch.nan
+            if how == "empty":
+                return Split(inputs[:0], targets[:0])
+        return Split(inputs, targets, mask)
+
+@register_gate("late")
+class Late(SoftmaxGate):
+    """Fails where a file says so."""
+    def forward(self, x):
+        if (HERE / "fails").exists():
+            raise RuntimeError("too late")
+        return super().forward(x)
+'''
+
+
+@pytest.fixture
+def folder(place: Path) -> Path:
+    (place / "mine.py").write_text(MODULE)
+    _task.cache_clear()  # a worker's own, which here is that of the test before
+    (place / "c.yaml").write_text(SPEC)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("missing", "FileNotFoundError: no test.csv"),
+        ("nan", "test/loss is nan"),
+        ("empty", "the test split has no rows"),
+    ],
+)
+def test_a_test_split_that_is_spoilt_after_the_launch(folder: Path, how: str, reason: str) -> None:
+    """Every gate fails, one line each; mended, the evaluations are all that is repeated."""
+    in_process.gatelab(folder, "launch", "c.yaml", code=130, most=3)
+    (folder / "spoilt").write_text(how)
+    output = in_process.gatelab(folder, "resume", "c", code=4)
+    for gate in ("softmax", "late"):
+        assert f"{gate}: failed: evaluation failed: {reason}" in output
+        assert f"{gate} has no score: evaluation failed: {reason}" in output
+    assert output.endswith(
+        "gatelab: no score: softmax, late; `gatelab resume c` repeats evaluations that failed.\n"
+    )
+    record = read(folder, "c")
+    assert {run.status for run in (*record.of("gate"), *record.of("evaluate"))} == {"FAILED"}
+    assert [run.status for run in record.of("sweep")] == ["FAILED"]
+    assert status(Home(folder / "gatelab_runs", "c")) == "incomplete"
+    assert "`gatelab resume c` repeats" in in_process.gatelab(folder, "status")
+    (folder / "spoilt").unlink()
+    _task.cache_clear()
+    output = in_process.gatelab(folder, "resume", "c")
+    assert ": trial" not in output and "level with the lowest test loss" in output
+    record = read(folder, "c")
+    assert {run.status for run in record.runs} == {"FINISHED"}
+    assert len(record.of("search")) == len(record.of("evaluate")) == 4
+    assert status(Home(folder / "gatelab_runs", "c")) == "finished"
+
+
+def test_one_gate_without_a_score_and_its_traceback(folder: Path) -> None:
+    in_process.gatelab(folder, "launch", "c.yaml", code=130, most=5)  # softmax has its score
+    (folder / "fails").touch()
+    output = in_process.gatelab(folder, "resume", "c", code=4)
+    traces = folder / "gatelab_runs/sweeps/c/tracebacks"
+    assert "late has no score: evaluation failed: RuntimeError: too late" in output
+    assert f"Tracebacks of what an error ended: {traces.relative_to(folder)}" in output
+    assert "gatelab: no score: late; `gatelab resume c` repeats" in output
+    kept = sorted(traces.rglob("*.txt"))
+    assert len(kept) == 2, "one for every seed's run"
+    for trace in (*kept, *(folder / "gatelab_runs/artifacts").rglob("traceback.txt")):
+        text = trace.read_text()
+        assert text.startswith("Traceback") and 'raise RuntimeError("too late")' in text
+    record = read(folder, "c")
+    found = {run.gate: run.status for run in record.of("gate")}
+    assert found == {"softmax": "FINISHED", "late": "FAILED"}
+
+
+@pytest.mark.parametrize("how", ["missing", "nan", "empty"])
+def test_a_spoilt_test_split_is_found_before_the_first_trial(folder: Path, how: str) -> None:
+    (folder / "spoilt").write_text(how)
+    for command in ("validate", "launch"):
+        output = in_process.gatelab(folder, command, "c.yaml", code=2)
+        assert output.startswith("gatelab: c.yaml: task: 'mine:changing': ")
+        assert "test" in output and output.count("\n") == 1
+    assert not (folder / "gatelab_runs/sweeps").exists()
+
+
+def test_gates_that_raise_are_found_before_the_first_trial(folder: Path) -> None:
+    """One is named, with its line, while the others go on; where all raise nothing is started."""
+    (folder / "fails").touch()
+    where = f"({folder / 'mine.py'}, line 30)"
+    line = f"late: its trials will fail: RuntimeError: too late {where}\n"
+    assert line in in_process.gatelab(folder, "validate", "c.yaml")
+    (folder / "c.yaml").write_text(SPEC.replace("softmax, ", ""))
+    output = in_process.gatelab(folder, "launch", "c.yaml", code=2)
+    assert output == (
+        f"gatelab: c.yaml: task: no gate can be trained: RuntimeError: too late {where}\n"
+    )

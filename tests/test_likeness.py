@@ -1,0 +1,219 @@
+"""Modules that differ in more than tensors are told apart, and those that do not are not."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from types import MethodType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from gatelab.gates import SoftmaxGate, Stack, gates
+from gatelab.likeness import difference
+from gatelab.tasks import Network, SyntheticGroups
+from gatelab.training.configuration import Configuration
+from gatelab.training.train import Member, Recipe, Training
+from tests.broken_gates import Placed
+
+OPTIMIZER = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
+MEMBER = Member(Configuration.of({}, {"num_experts": 3}, OPTIMIZER), 0)
+RECIPE = Recipe(batch_size=32, max_epochs=2)
+TASK = SyntheticGroups(num_targets=3, train_rows=64, val_rows=32, test_rows=32)
+
+
+class Holder(nn.Module):
+    """Keeps a value as a plain attribute."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+        self.value = value
+
+
+class Plain:
+    """An object without a rule of when it equals another."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def scaled(factor: float) -> Callable[[Tensor], Tensor]:
+    return lambda x: factor * x
+
+
+def hooked(factor: float) -> nn.Module:
+    module = nn.Linear(2, 2)
+    module.register_forward_hook(lambda module, inputs, output: output * factor)
+    return module
+
+
+def patched(factor: float) -> nn.Module:
+    module: Any = nn.Linear(2, 2)
+    module.forward = MethodType(lambda self, x: x * factor, module)
+    return module
+
+
+def of_a_local_class(factor: float) -> nn.Module:
+    class Local(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) * factor
+
+    return Local(2, 2)
+
+
+def frozen(value: float) -> nn.Module:
+    return nn.Linear(2, 2).requires_grad_(value < 2)
+
+
+def evaluated(value: float) -> nn.Module:
+    return nn.Sequential(nn.Dropout().train(value < 2))
+
+
+def with_list(value: float) -> nn.Module:
+    return Holder([nn.Linear(2, 2).requires_grad_(value < 2)])
+
+
+MAKERS: dict[str, Callable[[Any], nn.Module]] = {
+    "number": Holder,
+    "submodule's": lambda value: nn.Sequential(nn.ReLU(), Holder(value)),
+    "tensor": lambda value: Holder(torch.tensor([value, float("nan")])),
+    "array": lambda value: Holder(np.array([value, 2.0])),
+    "nested": lambda value: Holder({"a": [1, (value, "b")]}),
+    "object": lambda value: Holder(Plain(value)),
+    "closure": lambda value: Holder(scaled(value)),
+    "partial": lambda value: Holder(partial(torch.add, alpha=value)),
+    "generator": lambda value: Holder(torch.Generator().manual_seed(int(value))),
+    "activation": lambda value: nn.Sequential(nn.ReLU() if value < 2 else nn.Tanh()),
+    "argument": lambda value: nn.Sequential(nn.LeakyReLU(value)),
+    "shape": lambda value: nn.Linear(2, int(value)),
+    "type": lambda value: nn.Linear(2, 2).to(torch.float64 if value < 2 else torch.float32),
+    "hook": hooked,
+    "forward": patched,
+    "local class": of_a_local_class,
+    "frozen": frozen,
+    "mode": evaluated,
+    "attribute missing": lambda value: Holder(1) if value < 2 else nn.Sequential(nn.Linear(3, 3)),
+    "layers": lambda value: nn.Sequential(*(nn.ReLU() for _ in range(int(value)))),
+}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_what_differs_is_found(make: Callable[[Any], nn.Module]) -> None:
+    assert difference(make(1.0), make(1.0)) == ""
+    assert "differs (" in difference(make(1.0), make(3.0))
+
+
+def test_a_difference_says_where_and_what() -> None:
+    found = difference(*(nn.Sequential(nn.ReLU(), Holder(value)) for value in (1.0, 50.0)))
+    assert found == "'1.value' differs (1.0 and 50.0)"
+    found = difference(nn.Sequential(nn.ReLU()), nn.Sequential(nn.Tanh()))
+    assert found == "'0' differs (ReLU and Tanh)"
+    found = difference(Holder("x" * 1000), Holder("y" * 1000))
+    assert len(found) < 150
+
+
+def back_reference() -> nn.Module:
+    module: Any = nn.Sequential(Holder(None))
+    module[0].value = weakref.ref(module)
+    object.__setattr__(module[0], "parent", module)
+    return module  # type: ignore[no-any-return]
+
+
+ALIKE: dict[str, Callable[[], nn.Module]] = {
+    "recurrent": lambda: nn.Sequential(nn.LSTM(2, 3, num_layers=2), nn.GRU(3, 2)),
+    "attention": lambda: nn.TransformerEncoderLayer(4, 2, 8),
+    "normed": lambda: parametrizations.weight_norm(nn.Linear(2, 2)),
+    "spectral": lambda: parametrizations.spectral_norm(nn.Linear(2, 2)),
+    "a reference to the whole": back_reference,
+    "not a number": lambda: Holder(float("nan")),
+}
+
+
+@pytest.mark.parametrize("make", ALIKE.values(), ids=ALIKE)
+def test_what_differs_in_tensors_alone_is_alike(make: Callable[[], nn.Module]) -> None:
+    assert difference(make(), make()) == ""
+
+
+@pytest.mark.parametrize("name", gates.names())
+def test_our_gates_of_different_targets_are_alike(name: str) -> None:
+    made = [gates.get(name)(6, 8) for _ in range(3)]
+    for target, gate in enumerate(made):
+        gate.place(target, 3)
+    assert [difference(made[0], gate) for gate in made] == ["", "", ""]
+
+
+def test_modules_that_differ_are_not_stacked() -> None:
+    layers = [nn.Sequential(nn.Linear(2, 2), act) for act in (nn.ReLU(), nn.Tanh())]
+    with pytest.raises(ValueError, match=r"Sequential: .* '1' differs \(ReLU and Tanh\); .*buffer"):
+        Stack(layers)
+
+
+def test_a_gate_that_keeps_its_target_as_an_attribute_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"Placed: .* 'target' differs \(0 and 1\); .*buffer"):
+        Training(TASK, Placed, [MEMBER], RECIPE)
+
+
+class Scale(nn.Module):
+    def __init__(self, value: float, buffer: bool) -> None:
+        super().__init__()
+        self.linear = nn.Linear(16, 1)
+        self.scale: Any
+        if buffer:
+            self.register_buffer("scale", torch.tensor(value))
+        else:
+            self.scale = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) * self.scale
+
+
+class Units(SyntheticGroups):
+    """Towers with a number for each target, as buffers or as attributes."""
+
+    def __init__(self, *, buffer: bool) -> None:
+        super().__init__(num_targets=4, train_rows=64, val_rows=32, test_rows=32)
+        self.buffer = buffer
+
+    def network(self) -> Network:  # type: ignore[override]
+        network = super().network(expert_width=16)
+        scales = {target.name: [1.0, 50.0][i % 2] for i, target in enumerate(self.targets)}
+        return replace(network, tower=lambda target: Scale(scales[target.name], self.buffer))
+
+
+def test_towers_that_differ_run_apart() -> None:
+    """Two groups of two targets, with the outputs that buffers give, where all four are one."""
+    one, two = (Training(Units(buffer=b), SoftmaxGate, [MEMBER], RECIPE) for b in (True, False))
+    assert [one.model.groups, two.model.groups] == [[[0, 1, 2, 3]], [[0, 2], [1, 3]]]
+    outputs = [training.evaluate_best("val")[0].outputs for training in (one, two)]
+    for first, second in zip(*outputs, strict=True):
+        torch.testing.assert_close(first, second)
+
+
+def test_members_that_differ_are_refused() -> None:
+    class Drawn(SyntheticGroups):
+        def network(self) -> Network:  # type: ignore[override]
+            return replace(super().network(), gate_input=lambda: Holder(float(torch.rand(()))))
+
+    members = [Member(MEMBER.configuration, seed) for seed in (0, 1)]
+    with pytest.raises(ValueError, match=r"one structure.*'gate_input\.value' differs"):
+        Training(Drawn(), SoftmaxGate, members, RECIPE)
+
+
+def test_members_whose_classes_are_made_anew_are_alike() -> None:
+    class Local(SyntheticGroups):
+        def network(self) -> Network:  # type: ignore[override]
+            class Bottom(nn.Identity):
+                pass
+
+            return replace(super().network(), bottom=Bottom)
+
+    task = Local(train_rows=64, val_rows=32, test_rows=32)
+    members = [Member(MEMBER.configuration, seed) for seed in (0, 1)]
+    assert len(Training(task, SoftmaxGate, members, RECIPE).members) == 2

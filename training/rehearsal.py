@@ -1,0 +1,156 @@
+"""A rehearsal: a pass over a few rows before training, which finds what cannot be fused."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from gatelab.gates.stack import Stack
+from gatelab.training.members import Members
+
+ROWS = 16
+"""Of a rehearsal."""
+REASON = 150
+"""Characters of a library's message that a note quotes."""
+COST = "members are called one by one, so that an evaluation takes as long as its seeds in turn"
+"""What it costs not to fuse members."""
+Results = list[Tensor]
+Pass = Callable[[], Results]
+
+
+def rehearse(members: Members, passes: Sequence[Pass]) -> list[str]:
+    """Find out what cannot be fused, and let it be called one by one from then on.
+
+    A pass that raises while members are fused is made again member by member, then with the stack
+    of gates, experts or towers one by one in which it raised. Where fused members give other
+    numbers than each alone they are not fused either.
+
+    Args:
+        members: What is to be trained; none is changed.
+        passes: Each makes a pass over all members, and returns what came of it.
+
+    Returns:
+        A line for everything that is not fused: what, why, and what it costs.
+
+    Raises:
+        Exception: Whatever a pass raises, with all called one by one.
+    """
+    with _leaving_no_trace(members):
+        notes = [note for once in passes for note in _settle(members, once)]
+        return notes + [note for once in passes for note in _compare(members, once)]
+
+
+def _settle(members: Members, once: Pass) -> Iterator[str]:
+    while True:
+        try:
+            once()
+            return
+        except Exception as error:  # whatever a stranger's module raises
+            note = _give_way(members, error)
+            if note is None:
+                raise
+        yield note
+
+
+def _give_way(members: Members, error: Exception) -> str | None:
+    """Let go of the outermost call that is fused; return a note, or None where there is none."""
+    where, reason = _layer(members, error), _reason(error)
+    if not members.one_by_one:
+        members.fused = False
+        return f"{where} cannot be fused ({reason}): {COST}"
+    stack = next((s for s in reversed(_stacks(error)) if s.fused), None)
+    if stack is None:
+        return None
+    stack.fused = False
+    return (
+        f"{where} cannot be fused ({reason}): its {stack.size} modules are called one by one, "
+        f"which takes up to {stack.size} times as long"
+    )
+
+
+def _compare(members: Members, once: Pass) -> Iterator[str]:
+    """Compare fused members with each alone, where nothing is random."""
+    if members.one_by_one:
+        return
+    with _exactly():
+        fused = once()
+        members.fused = False
+        alone, again = once(), once()
+    if not _near(alone, again) or _near(fused, alone):
+        members.fused = True
+        return
+    yield (
+        "the model gives other numbers fused than alone, as with torch.autocast in a forward: "
+        f"{COST}"
+    )
+
+
+def _layer(members: Members, error: Exception) -> str:
+    """Return the innermost module of the model in which an error was raised."""
+    names = {id(module): name for name, module in members.skeleton.named_modules()}
+    found = [m for m in _selves(error) if names.get(id(m)) and not isinstance(m, Stack)]
+    if not found:
+        return "the model"
+    name = names[id(found[-1])].replace(".each", "").removeprefix("mixture.")
+    return f"{name} ({type(found[-1]).__name__})"
+
+
+def _stacks(error: Exception) -> list[Stack]:
+    return [module for module in _selves(error) if isinstance(module, Stack)]
+
+
+def _selves(error: Exception) -> list[object]:
+    """Return whose methods were under way, the innermost last."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return [frame.f_locals["self"] for frame in frames if "self" in frame.f_locals]
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= REASON else f"{text[:REASON]}..."
+
+
+def _near(some: Results, others: Results) -> bool:
+    """Return whether results are equal within what the order of additions changes."""
+    return all(
+        torch.allclose(a.double(), b.double(), rtol=0, atol=_tolerance(b), equal_nan=True)
+        for a, b in zip(some, others, strict=True)
+    )
+
+
+def _tolerance(values: Tensor) -> float:
+    if not values.is_floating_point() or not values.numel():
+        return 0.0
+    largest = float(values.nan_to_num(0.0, 0.0, 0.0).abs().max())
+    return math.sqrt(torch.finfo(values.dtype).eps) / 4 * max(largest, 1e-3)
+
+
+@contextmanager
+def _exactly() -> Iterator[None]:
+    """Let a GPU compute float32 as such, not with the shorter numbers of its tensor cores."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+@contextmanager
+def _leaving_no_trace(members: Members) -> Iterator[None]:
+    """Put torch's random state back afterwards, and clear the gradients."""
+    cuda = [members.device] if members.device.type == "cuda" else []
+    with torch.random.fork_rng(cuda):
+        torch.manual_seed(0)
+        try:
+            yield
+        finally:
+            members.flat.grad = None
+            for tables in members.tables:
+                for table in tables.values():
+                    table.grad = None
