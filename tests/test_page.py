@@ -7,6 +7,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -184,6 +185,16 @@ def test_every_metric_of_selection_has_a_meaning() -> None:
     said = Reader(page("small")).said("dt")
     assert {"entropy", "jaccard_gap", "seed_agreement"} <= set(said)
     assert "at_most_k" not in said, "which this sweep does not have"
+
+
+def test_the_page_says_what_a_reader_must_know_of_the_data() -> None:
+    review = small()
+    run = review.record.run
+    assert run is not None
+    tags = {**run.tags, "warnings": "One target drowns the others."}
+    runs = (replace(run, tags=tags), *(r for r in review.record.runs if r is not run))
+    told = replace(review, record=replace(review.record, runs=runs))
+    assert "<li>One target drowns the others.</li>" in render(told, [])
 
 
 def test_every_figure_and_table_is_a_file(tmp_path: Path) -> None:

@@ -35,11 +35,12 @@ def check_data(task: Task) -> None:
     """
     try:
         check_set_of_targets(getattr(task, "targets", None))
-        splits = {name: _made(task, name) for name in SPLITS}
-        for name, split in splits.items():
+        splits: dict[SplitName, Split] = {}
+        for name in SPLITS:  # a fault in what is trained on is said before others are made
+            splits[name] = _made(task, name)
             for check in (_check_shapes, _check_values, _check_classes):
-                check(name, split, task.targets)
-        _check_alike(splits)
+                check(name, splits[name], task.targets)
+            _check_alike(splits)
     except CheckFailed as error:
         raise ValueError(str(error)) from error
 
