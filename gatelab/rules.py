@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from reprlib import Repr
 from typing import Any
+
+_SHOWN_WIDTH = 120
+_SHOWN = Repr()
+_SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 60
 
 
 def check_positive(**values: Any) -> None:
@@ -36,3 +41,9 @@ def check_counts(**values: int) -> None:
     for name, value in values.items():
         if not value >= 1:
             raise ValueError(f"`{name} >= 1` must hold, but got ({name}={value!r}).")
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: as Python writes it, cut where it is long."""
+    text = _SHOWN.repr(value)
+    return text if len(text) <= _SHOWN_WIDTH else f"{text[:_SHOWN_WIDTH]}..."

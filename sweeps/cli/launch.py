@@ -132,7 +132,7 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     try:
         comparison = work(console=console)
     except SpecError as error:
-        refuse(SpecError(str(source), error.path, error.message))
+        refuse(error.at(str(source)))
     except (LookupError, ClusterError) as error:
         refuse(error)
     except Interrupted as error:

@@ -91,8 +91,8 @@ def open_console() -> Console:
 
 def refuse(error: object) -> NoReturn:
     """Say what was wrong with the input, and end with 2."""
-    message = error.args[0] if isinstance(error, LookupError) else error
-    end(f"gatelab: {message}", BAD_INPUT)
+    message = str(error.args[0] if isinstance(error, LookupError) else error)
+    end("\n".join(f"gatelab: {line}" for line in message.splitlines()), BAD_INPUT)
 
 
 def end(message: str, code: int) -> NoReturn:

@@ -1,0 +1,61 @@
+"""Code of others: run so that whatever it does ends in one line, or not at all."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from traceback import FrameSummary, extract_tb
+
+_OURS = Path(__file__).parent.parent
+_INSTALLED = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+
+
+class ForeignError(ValueError):
+    """What code of others has raised, in one line."""
+
+
+@contextmanager
+def foreign() -> Iterator[None]:
+    """Run code of others: what it prints goes to stderr, what it raises becomes one error.
+
+    Raises:
+        ForeignError: For whatever it raises but Ctrl-C, ``sys.exit`` included. A ``ValueError`` is
+            a rule of its author's, and says it all; of others, the class and the place are said.
+    """
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except ValueError as error:
+        raise ForeignError(" ".join(str(error).split()) or told(error)) from error
+    except BaseException as error:
+        raise ForeignError(told(error)) from error
+
+
+def told(error: BaseException) -> str:
+    """Return an error in one line: its class, what it says, and where code of others raised it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, SystemExit):
+        what = f"it calls sys.exit({text})"
+    else:
+        what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    place = _place(error)
+    return f"{what} ({place.filename}, line {place.lineno})" if place else what
+
+
+def _place(error: BaseException) -> FrameSummary | None:
+    """Return the innermost place in code of others, rather than in what that code calls."""
+    if isinstance(error, SyntaxError):  # says its place itself
+        return None
+    frames = [f for f in reversed(extract_tb(error.__traceback__)) if not f.filename[:1] == "<"]
+    others = [frame for frame in frames if not _lies_in(frame, [_OURS])]
+    own = [frame for frame in others if not _lies_in(frame, _INSTALLED)]
+    return next(iter(own or others), None)
+
+
+def _lies_in(frame: FrameSummary, folders: list[Path]) -> bool:
+    return any(Path(frame.filename).is_relative_to(folder) for folder in folders)
