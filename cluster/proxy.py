@@ -10,9 +10,10 @@ only reads. Tokens and passwords are theirs to check, as before.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import (
     ClientConnectionError,
@@ -36,6 +37,8 @@ OF_ONE_CONNECTION = re.compile(
     "sec-websocket-(key|version|extensions|accept)"
 )
 """Headers that each of the two connections has its own of."""
+IDLE_SECONDS = 60.0
+"""After which a connection is closed whose request does not come, or comes by half."""
 SESSION = web.AppKey("session", ClientSession)
 Socket = web.WebSocketResponse | ClientWebSocketResponse
 
@@ -45,8 +48,8 @@ def refusal(headers: CIMultiDictProxy[str]) -> str | None:
     host, *others = headers.getall("Host", [""])
     if others or not NAMES.fullmatch(host.lower()):
         return "Invalid Host header: ask for localhost or 127.0.0.1, through a tunnel."
-    pages = {origin.partition("://")[2].lower() for origin in headers.getall("Origin", [])}
-    if pages - {host.lower()}:
+    pages = {origin.lower() for origin in headers.getall("Origin", [])}
+    if pages - {f"http://{host.lower()}"}:
         return "Foreign Origin header: no page of elsewhere is answered."
     return None
 
@@ -96,7 +99,7 @@ async def session(app: web.Application):
 
 async def forward(request: web.Request, url: URL) -> web.StreamResponse:
     """Pass on a request, and its answer while it comes."""
-    body = request.content if request.body_exists else None
+    body = pieces(request) if request.body_exists else None
     asked = request.app[SESSION].request(
         request.method, url, headers=kept(request.headers), data=body, allow_redirects=False
     )
@@ -109,6 +112,19 @@ async def forward(request: web.Request, url: URL) -> web.StreamResponse:
             await response.write(chunk)
         await response.write_eof()
     return response
+
+
+async def pieces(request: web.Request) -> AsyncIterator[bytes]:
+    """Yield a request's body; it may take long, but not stand still."""
+    while True:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                piece = await request.content.readany()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(text="The rest of the request has not come.\n") from None
+        if not piece:
+            return
+        yield piece
 
 
 async def talk(request: web.Request, url: URL) -> web.StreamResponse:
@@ -134,16 +150,41 @@ async def relay(source: Socket, sink: Socket) -> None:
     await sink.close(code=source.close_code or 1000)
 
 
+class Wordless(logging.Formatter):
+    """Says that something failed, and of which class, but nothing of what a request held."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line without the record's words: a token may stand among them."""
+        error = record.exc_info[1] if record.exc_info else None
+        what = type(error).__name__ if error else "no error"
+        return f"{self.formatTime(record)} {record.levelname} {record.name}: {what}"
+
+
+def log_wordlessly() -> None:
+    """Let all that is logged, aiohttp's and asyncio's own included, come without its words."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Wordless())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def runner(behind: int) -> web.AppRunner:
+    """Return what serves the way to a port."""
+    # As long as MLflow takes an address; by default it is 8 kB.
+    return web.AppRunner(
+        proxy(behind), access_log=None, max_line_size=2**16, keepalive_timeout=IDLE_SECONDS
+    )
+
+
 async def serve(pairs: list[tuple[int, int]]) -> None:
     """Lead from each first port to the second, for ever."""
     for port, behind in pairs:
-        # As long as MLflow takes an address; by default it is 8 kB.
-        runner = web.AppRunner(proxy(behind), access_log=None, max_line_size=2**16)
-        await runner.setup()
-        await web.TCPSite(runner, LOOPBACK, port).start()
+        served = runner(behind)
+        await served.setup()
+        await web.TCPSite(served, LOOPBACK, port).start()
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
+    log_wordlessly()
     words = [word.partition(":") for word in sys.argv[1:]]
     asyncio.run(serve([(int(port), int(behind)) for port, _, behind in words]))

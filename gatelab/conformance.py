@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
+from gatelab.foreign import told
 from gatelab.registry import near_misses
 
 S = TypeVar("S")
@@ -48,8 +49,10 @@ def run(check: Check[S], subject: S, expected: Mapping[str, str]) -> Outcome:
         check(subject)
     except CheckFailed as error:
         reason = str(error)
-    except Exception as error:  # whatever the class raises is what the check found
-        reason = f"raised {type(error).__name__}: {' '.join(str(error).split())}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the class raises is what the check found
+        reason = f"raised {told(error)}"
     if name not in expected:
         return Outcome(name, not reason, reason)
     if reason:

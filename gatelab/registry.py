@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import importlib.util
@@ -13,6 +14,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from gatelab.foreign import ForeignError, foreign, told
+from gatelab.rules import shown
+
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
@@ -20,7 +24,7 @@ C = TypeVar("C", bound=type)
 def near_misses(name: str, valid: Iterable[str]) -> str:
     """Return the end of an error message that names what the reader may have meant."""
     valid = sorted(valid)
-    near = difflib.get_close_matches(name, valid, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name[:100], valid, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(repr(n) for n in near)}?"
     return f"valid: {', '.join(valid) or 'none'}."
@@ -44,12 +48,13 @@ class Registry(Generic[T]):
         found = {}
         for entry in entry_points(group=f"gatelab.{self.kind}s"):
             try:
-                entry.load()
-            except Exception as error:  # whatever a stranger's module raises concerns it alone
+                with foreign():
+                    entry.load()
+            except ForeignError as error:  # concerns that module alone
                 package = entry.dist.name if entry.dist else "?"
                 found[f"{package}: {entry.name}"] = (
                     f"{self.kind} {entry.name!r} of package {package!r} cannot be loaded: "
-                    f"{_one_line(error)}"
+                    f"{told(error.__cause__ or error)}"
                 )
         return found
 
@@ -87,14 +92,16 @@ class Registry(Generic[T]):
         if module:
             if not self._registers(module):
                 raise ValueError(
-                    f"{self.kind} {key!r}: nothing in {module.partition('.')[0]!r} calls "
+                    f"{self.kind} {shown(key)}: nothing in {shown(module.partition('.')[0])} calls "
                     f"register_{self.kind}, so it is not imported."
                 )
             try:
-                importlib.import_module(module)
-            except Exception as error:  # an error in the module is what its author must see
+                with foreign():
+                    importlib.import_module(module)
+            except ForeignError as error:  # an error in the module is what its author must see
+                why = told(error.__cause__ or error)
                 raise ValueError(
-                    f"{self.kind} {key!r}: cannot import {module!r}: {_one_line(error)}"
+                    f"{self.kind} {shown(key)}: cannot import {shown(module)}: {why}"
                 ) from error
         if name not in self._classes and name not in self.names():  # which loads the plug-ins
             raise ValueError(self._unknown(key, name))
@@ -104,17 +111,19 @@ class Registry(Generic[T]):
         """Return whether a module may hold classes of this kind, without importing it."""
         if module in sys.modules:
             return True
-        word = f"register_{self.kind}".encode()
         places = locate(module.partition(".")[0])
-        files = [
+        found = [
             f for place in places for f in (place.rglob("*.py") if place.is_dir() else [place])
         ]
-        return not files or any(word in file.read_bytes() for file in files)
+        files = [file for file in found if file.is_file()]  # a link may lead nowhere
+        return not files or any(_names(file, f"register_{self.kind}") for file in files)
 
     def _unknown(self, key: str, name: str) -> str:
         names = self.names()
         broken = [why for which, why in self.broken.items() if which.endswith(f": {name}")]
-        return broken[0] if broken else f"unknown {self.kind} {key!r}; {near_misses(name, names)}"
+        return (
+            broken[0] if broken else f"unknown {self.kind} {shown(key)}; {near_misses(name, names)}"
+        )
 
     def names(self) -> list[str]:
         """Return every registered name, sorted."""
@@ -135,6 +144,22 @@ def locate(module: str) -> list[Path]:
     return [Path(found.origin)] if found.origin and Path(found.origin).is_file() else []
 
 
+def _names(file: Path, word: str) -> bool:
+    """Return whether the code of a file has a word, which comments and texts may have too."""
+    content = file.read_bytes()
+    if word.encode() not in content:
+        return False
+    try:
+        nodes = list(ast.walk(ast.parse(content)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return True  # nor can it be imported; that says why
+    return any(
+        word in (getattr(node, "id", ""), getattr(node, "attr", ""), getattr(node, "name", ""))
+        for node in nodes
+        if isinstance(node, (ast.Name, ast.Attribute, ast.alias))
+    )
+
+
 def _place(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
@@ -143,7 +168,3 @@ def _where(cls: type) -> str:
     """Return a class with its file, to tell two of one name apart."""
     module = inspect.getmodule(cls)
     return f"{_place(cls)} ({getattr(module, '__file__', None) or 'no file'})"
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from reprlib import Repr
 from typing import Any
 
+_SHOWN_WIDTH = 120
+_SHOWN = Repr()
+_SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 60
 NAME = re.compile(r"\w[\w.:-]*")
 """What a part of a metric's key may be: MLflow takes no other sign, and a slash parts keys."""
 LONGEST_NAME = 100
@@ -22,11 +26,9 @@ def check_name(what: str, name: object) -> None:
         ValueError: If it cannot be.
     """
     if not (isinstance(name, str) and NAME.fullmatch(name) and len(name) <= LONGEST_NAME):
-        shown = repr(name)
-        shown = shown if len(shown) <= 2 * LONGEST_NAME else f"{shown[:LONGEST_NAME]}..."
         raise ValueError(
             f"the name of a {what} must be 1 to {LONGEST_NAME} letters, digits and `_.:-`, "
-            f"the first no sign, but got {shown}."
+            f"the first no sign, but got {shown(name)}."
         )
 
 
@@ -61,3 +63,9 @@ def check_counts(**values: int) -> None:
     for name, value in values.items():
         if not value >= 1:
             raise ValueError(f"`{name} >= 1` must hold, but got ({name}={value!r}).")
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: as Python writes it, cut where it is long."""
+    text = _SHOWN.repr(value)
+    return text if len(text) <= _SHOWN_WIDTH else f"{text[:_SHOWN_WIDTH]}..."

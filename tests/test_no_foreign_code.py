@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner
 
 from gatelab.sweeps.cli import main
-from gatelab.sweeps.spec.reading import _Loader
+from gatelab.sweeps.spec.notation import _Loader
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("gatelab", "gates", "tasks", "training", "tracking", "results", "sweeps", "cluster")
@@ -42,7 +42,6 @@ EXCEPTIONS = {
     "it: the one place where a spec's key becomes code",
     ("sweeps/cli/terminal.py", "importlib.import_module"): OWN_MODULE,
     ("gatelab/__init__.py", "importlib.import_module"): OWN_MODULE,
-    ("sweeps/spec/reading.py", "yaml.load"): "with a SafeLoader that refuses a key twice",
     ("tracking/mlflow_model.py", "mlflow.pytorch.load_model"): "what an export has just written, "
     "to compare it, in a format without pickles",
 }

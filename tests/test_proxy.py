@@ -115,6 +115,8 @@ FOREIGN = [
     {"Origin": "http://evil.example"},
     {"Origin": "null"},
     {"Origin": "http://127.0.0.1:1"},
+    {"Host": "localhost:8265", "Origin": "https://localhost:8265"},
+    {"Host": "localhost:8265", "Origin": "localhost:8265"},
     {"Host": "localhost:8265", "Origin": "http://localhost:8265.evil.example"},
     {"Host": "localhost:8265", "Origin": "http://evil.example/localhost:8265"},
 ]
@@ -122,7 +124,7 @@ OWN = [
     {"Host": "localhost:8265"},
     {"Host": "LOCALHOST"},
     {"Host": "127.0.0.1:9999", "Origin": "http://127.0.0.1:9999"},
-    {"Host": "[::1]:8265", "Origin": "https://[::1]:8265"},
+    {"Host": "[::1]:8265", "Origin": "http://[::1]:8265"},
 ]
 
 

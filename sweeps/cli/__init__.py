@@ -33,6 +33,9 @@ MODULES = {
     cls=Commands, modules=MODULES, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(package_name="gatelab")
-def main() -> None:
+@click.option(
+    "--debug", is_flag=True, envvar="GATELAB_DEBUG", help="Show the traceback of what fails."
+)
+def main(debug: bool) -> None:
     """Compare mixture-of-experts gates fairly: search, fresh seeds, significance."""
     sys.path.insert(0, os.getcwd())  # where a user's own "module:name" gates and tasks lie

@@ -241,7 +241,7 @@ def _examine_remotely(address: str, spec: Spec | None, path: Path | None) -> NoR
         try:
             job = submission.submit_doctor(cluster, spec, path.name if path else "", tell)
         except SpecError as error:
-            refuse(SpecError(str(path), error.path, error.message))
+            refuse(error.at(str(path)))
         for line in follow(cluster, job):
             click.echo(line)
         code = cluster.now(job).exit_code

@@ -112,7 +112,7 @@ def validate(spec: Path) -> None:
         task = check_sweep(loaded)
         notes = check_passes(loaded, task, here=not loaded.resources.gpus)
     except SpecError as error:
-        refuse(SpecError(str(spec), error.path, error.message))
+        refuse(error.at(str(spec)))
     if warning := uneven_losses(task):
         click.echo(f"gatelab: warning: {spec}: task: {loaded.task.name!r}: {warning}", err=True)
     for note in notes:
@@ -139,7 +139,7 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     try:
         comparison = work(console=console)
     except SpecError as error:
-        refuse(SpecError(str(source), error.path, error.message))
+        refuse(error.at(str(source)))
     except (LookupError, ClusterError) as error:
         refuse(error)
     except Interrupted as error:

@@ -39,7 +39,7 @@ def launch_remote(spec: Spec, path: Path, address: str, folder: Path, follow: bo
         try:
             job = submission.submit_launch(cluster, spec, path.name, never=[folder], tell=tell)
         except SpecError as error:
-            refuse(SpecError(str(path), error.path, error.message))
+            refuse(error.at(str(path)))
         _watch(cluster, job, follow)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
+from gatelab.sweeps.cli.last_net import is_closed_pipe, one_line
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.store_errors import StoreUnavailable
 
@@ -54,7 +56,8 @@ storage_option = click.option(
 class Commands(click.Group):
     """Commands that are imported when they are called, since some need seconds for it.
 
-    One whose store cannot be used, or that is stopped, ends with one line.
+    One whose store cannot be used, that is stopped, or that fails as nobody has foreseen, ends with
+    one line.
     """
 
     def __init__(self, *args: Any, modules: Mapping[str, str], **options: Any) -> None:
@@ -74,6 +77,13 @@ class Commands(click.Group):
         found: click.Command = next(c for c in commands if c.name == cmd_name)
         return found
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take ``--debug`` wherever it stands."""
+        ours = args.index("--") if "--" in args else len(args)
+        found = [word for word in args[:ours] if word != "--debug"]
+        debug = ["--debug"] if len(found) < ours else []
+        return super().parse_args(ctx, [*debug, *found, *args[ours:]])
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
@@ -82,6 +92,14 @@ class Commands(click.Group):
             refuse(error)
         except KeyboardInterrupt:
             end("Stopped.", INTERRUPTED)
+        except (SystemExit, click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except BaseException as error:
+            if is_closed_pipe(error):
+                raise  # click ends it, without a word
+            if ctx.params.get("debug"):
+                traceback.print_exception(error)
+            refuse(one_line(error, str(ctx.invoked_subcommand)))
 
 
 def open_console() -> Console:
@@ -91,8 +109,8 @@ def open_console() -> Console:
 
 def refuse(error: object) -> NoReturn:
     """Say what was wrong with the input, and end with 2."""
-    message = error.args[0] if isinstance(error, LookupError) else error
-    end(f"gatelab: {message}", BAD_INPUT)
+    message = str(error.args[0] if isinstance(error, LookupError) else error)
+    end("\n".join(f"gatelab: {line}" for line in message.splitlines()), BAD_INPUT)
 
 
 def end(message: str, code: int) -> NoReturn:

@@ -67,26 +67,36 @@ def join(code: Path | None = None) -> None:
         _check_port(address)
     before = signal.getsignal(signal.SIGTERM)
     try:
-        with warnings.catch_warnings(), _silent() if address else nullcontext():
-            warnings.simplefilter("ignore", FutureWarning)  # Ray's, of its own changes to come
-            ray.init(
-                address or "local",  # else Ray waits for any that was once started here, and killed
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                runtime_env={"working_dir": str(code)} if code else None,
-                job_config=JobConfig() if code else _without_folder(),
-            )
+        try:
+            _init(address, code)
+        except Exception as error:  # of no class of its own: a part of a node was not up in 15 s
+            if TIMED_OUT not in str(error):
+                raise
+            ray.shutdown()
+            _init(address, code)  # a busy machine has read from its disk by now what Ray needs
     except (AuthenticationError, OSError, RuntimeError, ValueError) as error:
         raise ClusterError(_why_not_joined(address, error)) from error
-    except Exception as error:  # of no class of its own: a part of a node was not up in 15 s
+    except Exception as error:
         if TIMED_OUT not in str(error):
             raise
-        raise ClusterError(f"Ray {TIMED_OUT}: is the machine busy? Then try again.") from error
+        raise ClusterError(f"Ray {TIMED_OUT}, twice: is the machine busy? Try again.") from error
     if not address:
         keep_own_token()
     if callable(before) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)  # Ray puts its own, which saves nothing
+
+
+def _init(address: str | None, code: Path | None) -> None:
+    with warnings.catch_warnings(), _silent() if address else nullcontext():
+        warnings.simplefilter("ignore", FutureWarning)  # Ray's, of its own changes to come
+        ray.init(
+            address or "local",  # else Ray waits for any that was once started here, and killed
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"working_dir": str(code)} if code else None,
+            job_config=JobConfig() if code else _without_folder(),
+        )
 
 
 def _without_folder() -> JobConfig:

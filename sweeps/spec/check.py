@@ -2,43 +2,80 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from math import inf
+from typing import Any, TypeVar
 
 import torch
 
+from gatelab.foreign import ForeignError, foreign
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import Gate, gates
 from gatelab.registry import near_misses
+from gatelab.rules import shown
+from gatelab.sweeps.spec.hyperparameters import typed
 from gatelab.sweeps.spec.space import (
-    SearchSpace,
     configuration,
     gate_defaults,
     keyword_defaults,
     space,
 )
-from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.sweeps.spec.spec import Fault, Spec, SpecError
 from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import Task, tasks
+from gatelab.training.configuration import Configuration
+
+T = TypeVar("T")
+MOST_EXPERTS = 10_000
+"""More are a slip of the pen, and would fill the memory of whoever makes them to look."""
 
 
-def check_spec(spec: Spec) -> None:
-    """Check everything that can be known before data are read.
+def faults_of(spec: Spec, wrong: Collection[str] = ()) -> list[Fault]:
+    """Return everything that cannot work, as far as it can be known before data are read.
 
-    Raises:
-        SpecError: With the first thing that cannot work.
+    Args:
+        spec: The spec.
+        wrong: Its sections that stand for others, whose form is wrong: what depends on them is
+            not looked at.
     """
-    task = make_task(spec)
-    _check_metrics(spec, task)
-    _check_early_stopping(spec)
-    _check_names("model", spec.model, {"num_experts", *keyword_defaults(type(task).network)})
-    for label, gate in spec.gates.items():
-        cls = _registered(f"gates.{label}.gate", gates.get, gate.gate)
-        _check_names(f"gates.{label}", gate.hyperparameters, gate_defaults(cls))
-        _check_search_space(label, cls)
+    faults: list[Fault] = []
+
+    def check(parts: str, function: Callable[..., T], *arguments: Any) -> T | None:
+        if not set(parts.split()) & set(wrong):
+            try:
+                return function(*arguments)
+            except SpecError as error:
+                faults.extend(error.faults)
+        return None
+
+    task = check("task", make_task, spec)
+    if task is not None:
+        check("model", _check_model, spec, task)
+    sound = task if not faults else None
+    if task is not None:
+        check("metrics", _check_metrics, spec, task)
+    check("search training", _check_early_stopping, spec)
     for label in spec.gates:
-        _check_values(task, label, space(spec, label, task), gates.get(spec.gates[label].gate))
+        cls = check("gates", _check_gate, spec, label)
+        if cls is not None and sound is not None:
+            check("model optimizer task", _check_values, spec, sound, label, cls)
+    return list(dict.fromkeys(faults))
+
+
+def _check_model(spec: Spec, task: Task) -> None:
+    _check_names("model", spec.model, {"num_experts", *keyword_defaults(type(task).network)})
+
+
+def _check_gate(spec: Spec, label: str) -> type[Gate]:
+    gate = spec.gates[label]
+    cls: type[Gate] = _registered(f"gates.{label}.gate", gates.get, gate.gate)
+    _check_names(f"gates.{label}", gate.hyperparameters, gate_defaults(cls))
+    _check_search_space(label, cls)
+    return cls
 
 
 def make_task(spec: Spec) -> Task:
@@ -50,11 +87,24 @@ def make_task(spec: Spec) -> Task:
     cls = _registered("task", tasks.get, spec.task.name)
     options = spec.task.options
     _check_names("task", options, keyword_defaults(cls))
-    try:
+    _check_options(cls, options)
+    with _blamed("task", options), foreign():
         task: Task = cls(**options)
-        return task
-    except (ValueError, TypeError) as error:
-        raise SpecError("", _blame("task", options, str(error)), str(error)) from error
+    return task
+
+
+def _check_options(cls: type[Task], options: Mapping[str, Any]) -> None:
+    """Check the kind of options that are declared with one, ``int`` or ``"int"``, not more."""
+    faults = []
+    for name, parameter in inspect.signature(cls).parameters.items():
+        default = parameter.default
+        declared = parameter.annotation in (type(default), type(default).__name__)
+        if name in options and declared and isinstance(default, (bool, int, float, str)):
+            try:
+                typed(options[name], default)
+            except ValueError as error:
+                faults.append((f"task.{name}", str(error)))
+    _raise(faults)
 
 
 def _registered(path: str, get: Callable[[str], Any], key: str) -> Any:
@@ -65,9 +115,17 @@ def _registered(path: str, get: Callable[[str], Any], key: str) -> Any:
 
 
 def _check_names(path: str, given: Mapping[str, Any], valid: Any) -> None:
-    for name in given:
-        if name not in valid:
-            raise SpecError("", path, f"unknown key {name!r}; {near_misses(name, valid)}")
+    _raise(
+        (path, f"unknown key {shown(name)}; {near_misses(str(name), valid)}")
+        for name in given
+        if name not in valid
+    )
+
+
+def _raise(faults: Iterable[Fault]) -> None:
+    """Raise a :class:`SpecError` of faults, if there is any."""
+    if faults := list(faults):
+        raise SpecError.of(faults)
 
 
 def _check_search_space(label: str, cls: type[Gate]) -> None:
@@ -81,21 +139,19 @@ def _check_search_space(label: str, cls: type[Gate]) -> None:
 def _check_metrics(spec: Spec, task: Task) -> None:
     kinds = {target.kind for target in task.targets}
     seen: dict[str, str] = {}
+    faults: list[Fault] = []
     for key in spec.metrics or ():
         fitting = set(_registered("metrics", metrics.get, key).kinds)
         name = key.rpartition(":")[2]
         if name in seen:
             both = f"{seen[name]!r} and {key!r} are recorded under one name, {name!r}."
-            raise SpecError("", "metrics", both)
+            faults.append(("metrics", both))
         seen[name] = key
         if not fitting & kinds:
             valid = [n for n in metrics.names() if set(metrics.get(n).kinds) & kinds]
-            raise SpecError(
-                "",
-                "metrics",
-                f"{key!r} fits no target of task {spec.task.name!r}; "
-                f"those that fit: {', '.join(valid)}.",
-            )
+            why = f"fits no target of task {spec.task.name!r}; those that fit: {', '.join(valid)}."
+            faults.append(("metrics", f"{shown(key)} {why}"))
+    _raise(faults)
 
 
 def _check_early_stopping(spec: Spec) -> None:
@@ -109,50 +165,59 @@ def _check_early_stopping(spec: Spec) -> None:
         )
 
 
-def _check_values(task: Task, label: str, found: SearchSpace, gate: type[Gate]) -> None:
+def _check_values(spec: Spec, task: Task, label: str, gate: type[Gate]) -> None:
     """Construct what the space's extremes describe: the rules of values live in constructors."""
+    found = space(spec, label, task)
+    faults: dict[str, str] = {}
     for sampled in found.extremes():
         chosen = configuration(found, sampled)
-        options = dict(chosen.model)
-        num_experts = options.pop("num_experts")
-        if num_experts < 1:
-            raise SpecError(
-                "",
-                "model.num_experts",
-                f"`num_experts >= 1` must hold, but got ({num_experts=}).",
-            )
-        _check_optimizer(chosen.optimizer)
-        try:
-            network = task.network(**options)
-        except (ValueError, TypeError) as error:
-            raise SpecError("", _blame("model", options, str(error)), str(error)) from error
-        try:
-            count = len(task.targets)
-            sizes = (network.gate_features, num_experts)
-            with torch.random.fork_rng([]):
-                make_gate(gate, *sizes, target=count - 1, num_targets=count, **chosen.gate)
-        except (ValueError, TypeError) as error:
-            path = _blame(f"gates.{label}", chosen.gate, str(error))
-            raise SpecError("", path, str(error)) from error
+        for check in (
+            partial(_check_optimizer, chosen.optimizer),
+            partial(_check_made, chosen, task, label, gate),
+        ):
+            try:
+                check()
+            except SpecError as error:
+                for path, why in error.faults:
+                    faults.setdefault(path, why)  # that of the first extreme
+    _raise(faults.items())
+
+
+def _check_made(chosen: Configuration, task: Task, label: str, gate: type[Gate]) -> None:
+    options = dict(chosen.model)
+    num_experts = options.pop("num_experts")
+    if not 1 <= num_experts <= MOST_EXPERTS:
+        raise SpecError(
+            "",
+            "model.num_experts",
+            f"`1 <= num_experts <= {MOST_EXPERTS}` must hold, but got ({num_experts=}).",
+        )
+    with _blamed("model", options), foreign():
+        sizes = (task.network(**options).gate_features, num_experts)
+    count = len(task.targets)
+    with _blamed(f"gates.{label}", chosen.gate), foreign(), torch.random.fork_rng([]):
+        make_gate(gate, *sizes, target=count - 1, num_targets=count, **chosen.gate)
 
 
 def _check_optimizer(options: Mapping[str, Any]) -> None:
     learning_rate, weight_decay = options["learning_rate"], options["weight_decay"]
-    if not 0 < learning_rate < float("inf"):
-        raise SpecError(
-            "",
-            "optimizer.learning_rate",
-            f"`0 < learning_rate < inf` must hold, but got ({learning_rate=}).",
-        )
-    if not 0 <= weight_decay < float("inf"):
-        raise SpecError(
-            "",
-            "optimizer.weight_decay",
-            f"`0 <= weight_decay < inf` must hold, but got ({weight_decay=}).",
-        )
+    rules = {
+        "learning_rate": (0 < learning_rate < inf, "0 < learning_rate < inf"),
+        "weight_decay": (0 <= weight_decay < inf, "0 <= weight_decay < inf"),
+    }
+    _raise(
+        (f"optimizer.{name}", f"`{rule}` must hold, but got ({name}={options[name]!r}).")
+        for name, (holds, rule) in rules.items()
+        if not holds
+    )
 
 
-def _blame(path: str, options: Mapping[str, Any], message: str) -> str:
-    """Return the path of the option that a message names first."""
-    found = [(m.start(), name) for name in options if (m := re.search(rf"\b{name}\b", message))]
-    return f"{path}.{min(found)[1]}" if found else path
+@contextmanager
+def _blamed(path: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """Say of which option an error is: that which its message names first."""
+    try:
+        yield
+    except ForeignError as error:
+        text = str(error)
+        found = [(m.start(), n) for n in options if (m := re.search(rf"\b{re.escape(n)}\b", text))]
+        raise SpecError("", f"{path}.{min(found)[1]}" if found else path, text) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from math import isfinite
 from typing import Annotated, Any
 
 from optuna.distributions import (
@@ -13,6 +15,8 @@ from optuna.distributions import (
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from gatelab.registry import near_misses
+from gatelab.rules import shown
+from gatelab.sweeps.spec.notation import is_number
 
 Scalar = bool | int | float | str | None
 
@@ -22,12 +26,23 @@ class Range(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    low: float | int
-    high: float | int
+    low: int | float
+    high: int | float
     log: bool = False
     """Whether to draw uniformly in the logarithm; ``low`` is then above 0."""
-    step: float | int | None = None
-    """Of a grid from ``low`` on; not with ``log``."""
+    step: int | float | None = None
+    """Of a grid from ``low`` to ``high``; not with ``log``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kinds(cls, data: Any) -> Any:
+        for name in ("low", "high", "step"):
+            value = data.get(name, 0)
+            if not _is_number(value) and not (name == "step" and value is None):
+                raise ValueError(f"`{name}` must be a number, but got {shown(value)}.")
+        if not isinstance(data.get("log", False), bool):
+            raise ValueError(f"`log` must be true or false, but got {shown(data['log'])}.")
+        return data
 
     @model_validator(mode="after")
     def _check(self) -> Range:
@@ -40,6 +55,11 @@ class Range(BaseModel):
             raise ValueError(f"`step > 0` must hold, but got ({step=}).")
         if self.log and step is not None:
             raise ValueError(f"`log` and `step` exclude each other, but got ({step=}).")
+        if step is not None and (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step)):
+            raise ValueError(
+                f"`step` must divide `high - low`, but got ({low=}, {high=}, {step=}): "
+                "the last value would not be `high`."
+            )
         return self
 
 
@@ -48,9 +68,8 @@ def _form(value: Any) -> Any:
     if isinstance(value, dict):
         unknown = [key for key in value if key not in Range.model_fields]
         if unknown:
-            raise ValueError(
-                f"unknown key {unknown[0]!r}; {near_misses(str(unknown[0]), Range.model_fields)}"
-            )
+            near = near_misses(str(unknown[0]), Range.model_fields)
+            raise ValueError(f"unknown key {shown(unknown[0])}; {near}")
         missing = [key for key in ("low", "high") if key not in value]
         if missing:
             raise ValueError(f"a range needs `low` and `high`, but {missing[0]!r} is missing.")
@@ -59,15 +78,22 @@ def _form(value: Any) -> Any:
         if not value:
             raise ValueError("a list of choices must not be empty, but got [].")
         if len({repr(choice) for choice in value}) < len(value):
-            raise ValueError(f"choices must differ, but got {list(value)!r}.")
+            raise ValueError(f"choices must differ, but got {shown(list(value))}.")
         return tuple(_scalar(choice) for choice in value)
     return value if isinstance(value, Range) else _scalar(value)
 
 
 def _scalar(value: Any) -> Scalar:
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"must be finite, but got {value}.")
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise ValueError(f"must be a number, a text, a list or a range, but got {value!r}.")
+    raise ValueError(f"must be a number, a text, a list or a range, but got {shown(value)}.")
+
+
+def _is_number(value: Any) -> bool:
+    finite = isinstance(value, int) or (isinstance(value, float) and isfinite(value))
+    return finite and not isinstance(value, bool)
 
 
 Hyperparameter = Annotated[Any, BeforeValidator(_form)]
@@ -115,8 +141,19 @@ def _cast(value: Scalar, like: Any) -> Scalar:
     else:
         fits = number
     if not fits:
-        raise ValueError(f"must be {_kind(like)}, but got {value!r}.")
+        raise ValueError(f"must be {_kind(like)}, but got {shown(value)}{_hint(value, like)}.")
     return float(value) if isinstance(like, float) and number else value  # type: ignore[arg-type]
+
+
+def _hint(value: Scalar, like: Any) -> str:
+    """Return what to write instead, where that is plain."""
+    if isinstance(like, str):
+        return ": write it in quotes"
+    if isinstance(value, str) and is_number(value):
+        return ": write it without quotes"
+    if isinstance(like, int) and isinstance(value, float) and value.is_integer():
+        return f": write {int(value)}"
+    return ""
 
 
 def _kind(like: Any) -> str:

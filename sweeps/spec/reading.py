@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 import yaml
@@ -12,31 +13,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gatelab.registry import near_misses
-from gatelab.sweeps.spec.check import check_spec
-from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.rules import shown
+from gatelab.sweeps.spec.check import faults_of
+from gatelab.sweeps.spec.notation import is_number, read_notation
+from gatelab.sweeps.spec.spec import Fault, HalvingSpec, Spec, SpecError, SpecPart
 
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, with YAML 1.2's numbers, and without keys that silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is there twice", key_node.start_mark
-                )
-            seen.add(key if isinstance(key, Hashable) else None)
-        return super().construct_mapping(node, deep=deep)
-
-
-# YAML 1.1 reads `1e-3` as a text, because it has no dot.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    "-+0123456789",
-)
+MOST_BYTES = 2**20
+"""Of a spec's file."""
 
 
 def load_spec(
@@ -53,72 +36,119 @@ def load_spec(
         SpecError: If the file cannot be read, or anything in it cannot work.
     """
     source = str(path)
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise SpecError(source, "", f"must be UTF-8 text, but {error}.") from error
-    except OSError as error:
-        raise SpecError(source, "", _why_unreadable(Path(path), error)) from error
-    mapping = _read_yaml(text, source)
+    mapping = _read_yaml(_text(Path(path)), source)
     if name is not None and isinstance(mapping, dict):
         mapping = {"experiment": mapping.get("name"), **mapping, "name": name}
     if resources and isinstance(mapping, dict):
-        mapping = {**mapping, "resources": {**(mapping.get("resources") or {}), **resources}}
+        mapping = {**mapping, "resources": _with(mapping.get("resources"), resources)}
     return parse_spec(mapping, source)
+
+
+def _with(given: Any, instead: Mapping[str, float]) -> Any:
+    """Return a section with some values of the command line, if it is one."""
+    return {**given, **instead} if isinstance(given, dict) else given or dict(instead)
 
 
 def parse_spec(mapping: Any, source: str = "spec") -> Spec:
     """Check a spec given as a mapping.
 
     Raises:
-        SpecError: If anything in it cannot work.
+        SpecError: With everything in it that cannot work.
     """
     if not isinstance(mapping, dict):
-        what = "is empty" if mapping is None else f"holds {mapping!r}"
+        what = "is empty" if mapping is None else f"holds {shown(mapping)}"
         raise SpecError(source, "", f"must be a mapping of keys to values, but {what}.")
+    spec, faults, wrong = _formed(mapping)
+    if spec is not None:
+        faults += faults_of(spec, wrong)
+    if spec is None or faults:
+        raise SpecError.of(faults).at(source)
+    return spec
+
+
+def _formed(mapping: dict[Any, Any]) -> tuple[Spec | None, list[Fault], set[str]]:
+    """Return a spec, what is wrong with its form, and the sections that are therefore defaults.
+
+    There is no spec where too little of it has a form.
+    """
     try:
-        spec = Spec.model_validate(mapping)
+        return Spec.model_validate(mapping), [], set()
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise SpecError(source, _path(errors[0]), _message(errors[0]) + more) from None
+    faults = [(_path(each), _message(each)) for each in errors]
+    wrong = {str(each["loc"][0]) for each in errors if each["loc"]}
+    rest = {key: value for key, value in mapping.items() if str(key) not in wrong}
     try:
-        check_spec(spec)
-    except SpecError as error:
-        raise SpecError(source, error.path, error.message) from None
-    return spec
+        return Spec.model_validate({"name": "any", **rest}), faults, wrong
+    except ValidationError:
+        return None, faults, wrong
+
+
+def _text(path: Path) -> str:
+    """Return a file's text.
+
+    Raises:
+        SpecError: If it is no file, no text, or larger than any spec.
+    """
+    source = str(path)
+    if "\0" in source:
+        raise SpecError(source, "", "no such file: a path has no zeros.")
+    try:
+        found = path.stat()
+        if S_ISDIR(found.st_mode):
+            raise SpecError(source, "", "is a folder, not a spec file.")
+        if not S_ISREG(found.st_mode):
+            raise SpecError(source, "", "is no file, but a device or a pipe: write it to a file.")
+        if found.st_size > MOST_BYTES:
+            size = f"{found.st_size / 2**20:.0f} MiB"
+            raise SpecError(source, "", f"has {size}, but a spec has 1 MiB at most.")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SpecError(source, "", f"must be UTF-8 text, but {error}.") from error
+    except FileNotFoundError as error:
+        raise SpecError(source, "", _why_not_there(path)) from error
+    except OSError as error:
+        raise SpecError(source, "", f"cannot be read: {error.strerror}.") from error
+
+
+def _why_not_there(path: Path) -> str:
+    if path.is_symlink():
+        return f"leads to {shown(str(path.readlink()))}, which is not there."
+    siblings = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+    return f"no such file; {near_misses(path.name, siblings)}"
 
 
 def _read_yaml(text: str, source: str) -> Any:
     try:
-        return yaml.load(text, _Loader)
+        return read_notation(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise SpecError(source, where, f"broken YAML: {error.problem}.") from error
+        why = ": ".join(part for part in (error.context, error.problem) if part)
+        raise SpecError(source, where, f"broken YAML: {why}.") from error
     except yaml.YAMLError as error:
         raise SpecError(source, "", f"broken YAML: {error}.") from error
 
 
-def _why_unreadable(path: Path, error: OSError) -> str:
-    if path.is_dir():
-        return "is a folder, not a spec file."
-    if isinstance(error, FileNotFoundError):
-        siblings = (
-            sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
-        )
-        return f"no such file; {near_misses(path.name, siblings)}"
-    return f"cannot be read: {error.strerror}."
-
-
 def _path(error: ErrorDetails) -> str:
-    """Return where in the file an error is; names of classes in unions are no part of it."""
-    inside = [
-        str(part) for part in error["loc"] if not str(part).startswith(("function-", "literal"))
-    ]
-    return ".".join(
-        part for part in inside if part not in {"HalvingSpec", "hyperparameters", "[key]"}
-    )
+    """Return where in the file an error is; names of cases and fields of ours are no part of it."""
+    return ".".join(_keys(error)[:-1] if error["type"] == "extra_forbidden" else _keys(error))
+
+
+_NOT_WRITTEN = {"(halving)", "(none)", "hyperparameters", "[key]"}
+
+
+def _keys(error: ErrorDetails) -> list[str]:
+    return [str(part) for part in error["loc"] if part not in _NOT_WRITTEN]
+
+
+def _sections() -> dict[str, type[SpecPart]]:
+    """Return what has keys of its own, by its path."""
+    found: dict[str, type[SpecPart]] = {"": Spec, "search.early_stopping": HalvingSpec}
+    for name, field in Spec.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, SpecPart):
+            found[name] = field.annotation
+    return found
 
 
 _SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
@@ -127,19 +157,36 @@ _SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 def _message(error: ErrorDetails) -> str:
     """Return pydantic's message in the form of all ours."""
     value, context = error["input"], error.get("ctx", {})
-    name = _path(error).rpartition(".")[2]
+    name = _keys(error)[-1] if error["loc"] else ""
     for key, sign in _SIGNS.items():
         if key in context:
-            return f"`{name} {sign} {context[key]}` must hold, but got ({name}={value!r})."
+            return f"`{name} {sign} {context[key]}` must hold, but got ({name}={shown(value)})."
+    if error["type"] == "extra_forbidden":
+        key, valid = str(error["loc"][-1]), _sections()[_path(error)].model_fields
+        return f"unknown key {shown(key)}; {near_misses(key, valid)}"
     if error["type"] == "missing":
         return "is required, but missing."
     if error["type"] == "literal_error":
-        valid = re.findall(r"'([^']+)'", str(context["expected"]))
-        near = near_misses(str(value), valid)
-        return f"must be one of {context['expected']}, but got {value!r}; {near}"
+        words = re.findall(r"'([^']+)'", str(context["expected"]))
+        near = near_misses(str(value), words)
+        return f"must be one of {context['expected']}, but got {shown(value)}; {near}"
     if error["type"] == "string_pattern_mismatch":
-        return f"must be letters, digits and `_.-`, the first no sign, but got {value!r}."
+        return f"must be letters, digits and `_.-`, the first no sign, but got {shown(value)}."
+    if error["type"] == "string_too_long":
+        most = context["max_length"]
+        return f"must have {most} characters at most, but has {len(value)}: {shown(value)}."
+    if error["type"] == "string_type":
+        what = "write one" if value is None else "write it in quotes"
+        return f"must be a text, but got {shown(value)}: {what}."
     if error["type"] == "value_error":
         return str(context["error"])
     message = error["msg"].removeprefix("Input should be ").replace("tuple", "list")
-    return f"must be {message}, but got {value!r}."
+    message = message.replace("a valid integer", "an integer").replace("a valid ", "a ")
+    return f"must be {message}, but got {shown(value)}{_instead(value)}."
+
+
+def _instead(value: Any) -> str:
+    """Return what to write for a number that has the wrong form."""
+    if isinstance(value, float) and value.is_integer():
+        return f": write {int(value)}"
+    return ": write it without quotes" if isinstance(value, str) and is_number(value) else ""

@@ -94,12 +94,14 @@ def keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
 def _typed(
     part: str, path: str, values: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> dict[str, Any]:
-    found = {}
+    found, faults = {}, []
     for name, value in values.items():
         try:
             found[f"{part}.{name}"] = typed(value, defaults.get(name))
         except ValueError as error:
-            raise SpecError("", f"{path}.{name}", str(error)) from error
+            faults.append((f"{path}.{name}", str(error)))
+    if faults:
+        raise SpecError.of(faults)
     return found
 
 

@@ -2,34 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     field_validator,
     model_serializer,
     model_validator,
 )
 
-from gatelab.registry import near_misses
+from gatelab.rules import shown
 from gatelab.sweeps.spec.hyperparameters import Hyperparameter, Range
+from gatelab.sweeps.spec.notation import write_notation
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0)]
+Share = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=128)]
+"""Part of names of files, which end at 255 characters."""
+Fault = tuple[str, str]
+"""Where in a spec something is wrong, by dotted path, and what."""
+LINE_WIDTH = 800
+"""Characters of a part of it at most: a class of the user's may say anything."""
 
 
 class SpecError(ValueError):
-    """What is wrong with a spec, in one line: source, path inside it, rule and value."""
+    """What is wrong with a spec, one line a fault: source, path inside it, rule and value."""
 
-    def __init__(self, source: str, path: str, message: str) -> None:
-        """Join the parts."""
-        self.source, self.path, self.message = source, path, message
-        parts = [source, path, " ".join(message.split())]
-        super().__init__(": ".join(part for part in parts if part))
+    def __init__(self, source: str, path: str, message: str, *more: Fault) -> None:
+        """Join the parts of each fault."""
+        self.source, self.faults = source, ((path, message), *more)
+        super().__init__("\n".join(_line(source, *fault) for fault in self.faults))
+
+    @classmethod
+    def of(cls, faults: Iterable[Fault]) -> SpecError:
+        """Return an error of one fault or several, each of them once."""
+        (path, message), *more = dict.fromkeys(faults)
+        return cls("", path, message, *more)
+
+    def at(self, source: str) -> SpecError:
+        """Return the same faults as those of another source."""
+        return SpecError(source, *self.faults[0], *self.faults[1:])
+
+
+def _line(source: str, path: str, message: str) -> str:
+    parts = (source if source.isprintable() else repr(source), path, message)
+    cut = [f"{part[:LINE_WIDTH]}..." if len(part) > LINE_WIDTH else part for part in parts]
+    return ": ".join(" ".join(part.split()) for part in cut if part)
 
 
 class SpecPart(BaseModel):
@@ -39,12 +64,11 @@ class SpecPart(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _known_keys(cls, data: Any) -> Any:
+    def _a_mapping(cls, data: Any) -> Any:
+        if data is None:
+            raise ValueError("is empty: write its keys below it, or leave it out.")
         if not isinstance(data, dict):
-            raise ValueError(f"must be a mapping of keys to values, but got {data!r}.")
-        for key in data:
-            if key not in cls.model_fields:
-                raise ValueError(f"unknown key {key!r}; {near_misses(str(key), cls.model_fields)}")
+            raise ValueError(f"must be a mapping of keys to values, but got {shown(data)}.")
         return data
 
 
@@ -62,7 +86,7 @@ class TaskSpec(BaseModel):
         if isinstance(data, str):
             return {"name": data}
         if not isinstance(data, dict) or not isinstance(data.get("name"), str):
-            raise ValueError(f"must be a name, or a mapping with a `name`, but got {data!r}.")
+            raise ValueError(f"must be a name, or a mapping with a `name`, but got {shown(data)}.")
         return {"name": data["name"], "options": {k: v for k, v in data.items() if k != "name"}}
 
     @model_serializer
@@ -118,12 +142,20 @@ class SearchSpec(SpecPart):
     sampler: Literal["tpe", "random"] = "tpe"
     seed: Seed = 0
     """From which every seed of the sweep follows."""
-    early_stopping: HalvingSpec | Literal[False] = HalvingSpec()
+    early_stopping: Annotated[
+        Annotated[HalvingSpec, Tag("(halving)")] | Annotated[Literal[False], Tag("(none)")],
+        Discriminator(lambda value: "(none)" if value is False else "(halving)"),
+    ] = HalvingSpec()
 
     @field_validator("early_stopping", mode="before")
     @classmethod
     def _off_or_on(cls, value: Any) -> Any:
-        return HalvingSpec.model_validate(value) if isinstance(value, dict) else value
+        if value is not False and not isinstance(value, (dict, HalvingSpec)):
+            raise ValueError(
+                "must be false, which prunes no trial, or a mapping with `grace_epochs` or "
+                f"`reduction_factor`, or be left out, but got {shown(value)}."
+            )
+        return value
 
 
 class EvaluationSpec(SpecPart):
@@ -136,8 +168,8 @@ class EvaluationSpec(SpecPart):
 class ResourcesSpec(SpecPart):
     """What one job occupies; null: what :mod:`.cluster.sizing` finds for the nodes."""
 
-    cpus: Annotated[float, Field(ge=0)] | None = None
-    gpus: Annotated[float, Field(ge=0)] | None = None
+    cpus: Share | None = None
+    gpus: Share | None = None
 
     @model_validator(mode="after")
     def _something(self) -> ResourcesSpec:
@@ -151,7 +183,7 @@ class ResourcesSpec(SpecPart):
 class Spec(SpecPart):
     """One sweep."""
 
-    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    name: Name
     experiment: str = ""
     """MLflow's experiment; the sweep's name where none is given."""
     task: TaskSpec
@@ -159,7 +191,7 @@ class Spec(SpecPart):
     """By default those of each target's kind."""
     model: dict[str, Hyperparameter] = {}
     """``num_experts`` (8), and the hyperparameters of the task's network."""
-    gates: dict[Annotated[str, Field(pattern=NAME_PATTERN)], GateSpec]
+    gates: dict[Name, GateSpec]
     optimizer: OptimizerSpec = OptimizerSpec()
     training: TrainingSpec = TrainingSpec()
     search: SearchSpec = SearchSpec()
@@ -171,7 +203,7 @@ class Spec(SpecPart):
     def _by_label(cls, value: Any) -> Any:
         """Turn a list of names, or a mapping with or without hyperparameters, into one form."""
         if not isinstance(value, (dict, list, tuple)) or not value:
-            raise ValueError(f"must name at least one gate, but got {value!r}.")
+            raise ValueError(f"must name at least one gate, but got {shown(value)}.")
         if not isinstance(value, dict):
             value = _labelled(value)
         return {str(label): _gate(str(label), entry) for label, entry in value.items()}
@@ -186,23 +218,31 @@ class Spec(SpecPart):
     @model_validator(mode="before")
     @classmethod
     def _experiment(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "name" in data and not data.get("experiment"):
-            data = {**data, "experiment": data.get("name")}
+        if isinstance(data, dict) and isinstance(data.get("name"), str):
+            data = {**data, "experiment": data.get("experiment") or data["name"]}
         return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_anchors(cls, data: Any) -> Any:
+        """Leave out keys that begin with ``x-``: a place for what others refer to."""
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if not str(key).startswith("x-")}
 
     def to_yaml(self) -> str:
         """Return the spec with every default written out; it loads as an equal spec."""
-        return yaml.safe_dump(_plain(self.model_dump()), sort_keys=False, allow_unicode=True)
+        return write_notation(_plain(self.model_dump()))
 
 
 def _labelled(names: Any) -> dict[str, Any]:
     labels: dict[str, Any] = {}
     for key in names:
         if not isinstance(key, str):
-            raise ValueError(f"a list of gates holds their names, but got {key!r}.")
+            raise ValueError(f"a list of gates holds their names, but got {shown(key)}.")
         label = key.rpartition(":")[2]
         if label in labels:
-            raise ValueError(f"gates must have different names, but {label!r} is there twice.")
+            raise ValueError(f"gates must have different names, but {shown(label)} is there twice.")
         labels[label] = {"gate": key}
     return labels
 
@@ -212,7 +252,9 @@ def _gate(label: str, entry: Any) -> Any:
         return entry
     entry = {} if entry is None else entry
     if not isinstance(entry, dict):
-        raise ValueError(f"{label!r} must be a mapping of hyperparameters, but got {entry!r}.")
+        raise ValueError(
+            f"{shown(label)} must be a mapping of hyperparameters, but got {shown(entry)}."
+        )
     hyperparameters = {key: value for key, value in entry.items() if key != "gate"}
     return {"gate": entry.get("gate", label), "hyperparameters": hyperparameters}
 

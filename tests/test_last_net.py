@@ -1,0 +1,97 @@
+"""What no command has foreseen ends in one line, exit code 2, and a file with the traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from gatelab.sweeps.cli import MODULES, main
+from gatelab.sweeps.cli.terminal import Commands
+
+
+class Odd(BaseException):
+    """Of no class that anyone expects."""
+
+
+def failing(error: BaseException) -> click.Group:
+    """Return commands, the only one of which fails."""
+
+    @click.command()
+    def work() -> None:
+        raise error
+
+    @click.group(cls=Commands, modules={"work": __name__})
+    @click.option("--debug", is_flag=True)
+    def group(debug: bool) -> None:
+        """Do nothing."""
+
+    globals()["COMMANDS"] = (work,)
+    return group
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/x/y"), "device: '/x/y'"),
+        (PermissionError(errno.EACCES, "Permission denied", "a", None, "b"), "denied: 'a' and 'b'"),
+        (OSError("odd"), "OSError: odd"),
+        (MemoryError(), "memory of this machine"),
+        (RecursionError("maximum"), "nested too deeply"),
+        (KeyError("key"), "KeyError: 'key'"),
+        (UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"), "UnicodeDecodeError: 'utf-8'"),
+        (RuntimeError("first\nsecond " + "x" * 10_000), "RuntimeError: first second xxx"),
+        (Odd("from elsewhere"), "Odd: from elsewhere"),
+        (ValueError("\udcff"), "ValueError: "),
+    ],
+)
+def test_one_line(
+    error: BaseException, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = CliRunner().invoke(failing(error), ["work"])
+    assert (result.exit_code, result.stderr.count("\n"), result.stdout) == (2, 1, "")
+    assert result.stderr.startswith("gatelab: work has failed: ")
+    assert said in result.stderr and len(result.stderr) < 1100
+    (file,) = tmp_path.iterdir()
+    assert str(file) in result.stderr
+    assert "Traceback" in file.read_text() and file.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("words", [["--debug", "work"], ["work", "--debug"]])
+def test_debug_shows_the_traceback(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = CliRunner().invoke(failing(KeyError("key")), words)
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr and "KeyError: 'key'" in result.stderr.splitlines()[-1]
+
+
+def test_without_room_for_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+    result = CliRunner().invoke(failing(KeyError("key")), ["work"])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "no room" in result.stderr
+
+
+@pytest.mark.parametrize("command", MODULES)
+def test_every_command_takes_it(command: str) -> None:
+    assert CliRunner().invoke(main, [command, "--help", "--debug"]).exit_code == 0
+
+
+@pytest.mark.slow
+def test_who_stops_reading_is_told_nothing() -> None:
+    """As ``| head -1`` does."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = [sys.executable, "-m", "gatelab", "list", "gates"]
+    ended = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, check=False)
+    os.close(writes)
+    assert (ended.returncode, ended.stderr) == (1, b"")
