@@ -143,6 +143,8 @@ def _parts(value: Any) -> Any:
         return [value.fget, value.fset]
     if isinstance(value, (staticmethod, classmethod)):
         return [value.__func__]
+    if isinstance(value, torch.Generator):
+        return [value.get_state()]
     if isinstance(value, weakref.ReferenceType):
         return [value()]
     if isinstance(value, type):

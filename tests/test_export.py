@@ -93,7 +93,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("export")
     (place / "mine.py").write_text(MODULE)
     (place / "small.yaml").write_text(SPEC)
-    in_process.gatelab(place, "launch", "small.yaml")
+    in_process.gatelab(place, "launch", "small.yaml", code=4)  # of one gate every trial fails
     return place / FOLDER
 
 

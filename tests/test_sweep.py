@@ -165,7 +165,9 @@ def test_failing_gates_and_own_gates(place: Path) -> None:
     text = SPEC.replace("gates: [dselect_k, top_k, softmax]", gates).replace("small", "failing")
     text += "optimizer: {learning_rate: [0.001, 1.0e+30]}\n"
     (place / "failing.yaml").write_text(text.replace("trials: 4", "trials: 6"))
-    output = in_process.gatelab(place, "launch", "failing.yaml")
+    output = in_process.gatelab(place, "launch", "failing.yaml", code=4)
+    assert output.endswith("gatelab: no score: raising, narrow.\n")
+    assert output.count("its trials will fail: ") == 2
     assert "raising has no score: no trial finished: RuntimeError: no way through" in output
     assert "narrow has no score: no trial finished: ValueError: NarrowGate: weights must" in output
     record = read(place, "failing")

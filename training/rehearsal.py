@@ -19,11 +19,10 @@ REASON = 150
 """Characters of a library's message that a note quotes."""
 COST = "members are called one by one, so that an evaluation takes as long as its seeds in turn"
 """What it costs not to fuse members."""
-Results = list[Tensor]
-Pass = Callable[[], Results]
+Once = Callable[[], list[Tensor]]
 
 
-def rehearse(members: Members, passes: Sequence[Pass]) -> list[str]:
+def rehearse(members: Members, passes: Sequence[Once]) -> list[str]:
     """Find out what cannot be fused, and let it be called one by one from then on.
 
     A pass that raises while members are fused is made again member by member, then with the stack
@@ -45,7 +44,7 @@ def rehearse(members: Members, passes: Sequence[Pass]) -> list[str]:
         return notes + [note for once in passes for note in _compare(members, once)]
 
 
-def _settle(members: Members, once: Pass) -> Iterator[str]:
+def _settle(members: Members, once: Once) -> Iterator[str]:
     while True:
         try:
             once()
@@ -73,7 +72,7 @@ def _give_way(members: Members, error: Exception) -> str | None:
     )
 
 
-def _compare(members: Members, once: Pass) -> Iterator[str]:
+def _compare(members: Members, once: Once) -> Iterator[str]:
     """Compare fused members with each alone, where nothing is random."""
     if members.one_by_one:
         return
@@ -115,7 +114,7 @@ def _reason(error: Exception) -> str:
     return text if len(text) <= REASON else f"{text[:REASON]}..."
 
 
-def _near(some: Results, others: Results) -> bool:
+def _near(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
     """Return whether results are equal within what the order of additions changes."""
     return all(
         torch.allclose(a.double(), b.double(), rtol=0, atol=_tolerance(b), equal_nan=True)
