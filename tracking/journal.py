@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,9 @@ class Journal(Lines):
     def __init__(self, path: str | Path) -> None:
         """Open a journal, or make it."""
         super().__init__(path)
-        self._position_file = os.open(position_file(self.path), os.O_RDWR | os.O_CREAT, 0o666)
+        position = position_file(self.path)
+        self._position_file = os.open(position, os.O_RDWR | os.O_CREAT, 0o666)
+        self._close_position = weakref.finalize(self, os.close, self._position_file)
         self._damaged: set[int] = set()
         self.commit(self._kept_position())  # has its place on the disk
 
@@ -60,7 +63,7 @@ class Journal(Lines):
     def close(self) -> None:
         """Close the files."""
         super().close()
-        os.close(self._position_file)
+        self._close_position()
 
 
 def position_file(path: Path) -> Path:

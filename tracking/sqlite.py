@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
-PLAIN = "sqlite:///"
-ESCAPED = "sqlite+pysqlite:///file:"
-"""For a path with a ``?``, where SQLAlchemy ends a plain one. With the driver's name, without which
-MLflow takes ``file:`` for a folder and makes it."""
+PLAIN, ESCAPED = "sqlite:///", "sqlite+pysqlite:///"
+"""How addresses begin; with the driver's name where a path is escaped, or MLflow, which does not
+decode it there, would make the folders that it seems to name."""
 
 
 def default_uri(folder: str | Path) -> str:
@@ -19,7 +18,8 @@ def default_uri(folder: str | Path) -> str:
 def sqlite_uri(path: str | Path) -> str:
     """Return the tracking URI of a file."""
     place = str(Path(path).resolve())
-    return f"{ESCAPED}{quote(place)}?uri=true" if "?" in place else f"{PLAIN}{place}"
+    escaped = place.replace("%", "%25").replace("?", "%3F")  # all that SQLAlchemy reads otherwise
+    return f"{PLAIN if escaped == place else ESCAPED}{escaped}"
 
 
 def sqlite_path(uri: str) -> Path | None:
@@ -30,7 +30,7 @@ def sqlite_path(uri: str) -> Path | None:
     path = rest.partition("?")[0]
     if path in ("", ":memory:"):
         return None
-    return Path(unquote(path.removeprefix("file:")) if path.startswith("file:") else path)
+    return Path(unquote(path))
 
 
 def absolute(uri: str) -> str:
