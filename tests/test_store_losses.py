@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow.tracking._tracking_service import utils
 
 from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep
 from gatelab.tracking.mlflow_store import Store, default_uri, open_client
@@ -147,12 +148,14 @@ def test_a_sweep_goes_on_where_its_folder_was_moved(stopped: Path, tmp_path: Pat
     gatelab(tmp_path / "old", "resume", "c", "--redeliver", code=130, most=0)  # artifacts are there
     new = tmp_path / "new ?#%41 place"
     (tmp_path / "old").rename(new)
+    utils._artifact_repos_cache.clear()  # as in a process of its own
     gatelab(new, "resume", "c")
     assert [path.name for path in tmp_path.iterdir()] == [new.name], "the old path is not made anew"
     check_all_there(new)
     home = new / "gatelab_runs"
     shutil.move(home / "mlflow.db", home / "lost.db")
     assert "is finished" in gatelab(new, "resume", "c", code=2)
+    utils._artifact_repos_cache.clear()
     home.rename(new / "runs")  # the store's tables are made in another file for this process
     gatelab(new, "resume", "c", "--folder", "runs", "--redeliver")
     (new / "runs").rename(home)

@@ -152,7 +152,12 @@ class Home:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep a second process out of a sweep that is running; the lock's file names this one."""
-        with (self.path / "lock").open("a+") as file:
+        lock = self.path / "lock"
+        try:
+            file = lock.open("a+")
+        except OSError as error:
+            raise DamagedHome(self.name, f"{lock}: {error.strerror}.") from error
+        with file:
             if not _lock(file.fileno()):
                 message = f"sweep {self.name!r} is running in another process."
                 raise SpecError("", "", message)

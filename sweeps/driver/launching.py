@@ -37,7 +37,6 @@ from gatelab.tracking.sqlite import default_uri, sqlite_path
 from gatelab.tracking.store_errors import (
     StoreRefuses,
     StoreUnavailable,
-    check_experiment_name,
     check_writable,
     is_there,
     masked,
@@ -220,10 +219,6 @@ def _check_name(name: str, folder: Path, uri: str) -> None:
 
 def _check_experiment(experiment: str, uri: str) -> None:
     try:
-        check_experiment_name(experiment)
-    except ValueError as error:
-        raise SpecError("spec", "experiment", str(error)) from error
-    try:
         if is_there(uri):
             check_experiment(uri, experiment)
     except StoreRefuses as error:
@@ -249,15 +244,16 @@ def _run(
             home.reopen()
         where = f"{spec.name}: {UNDER_WAY}, in {home.path}"
         console.print(where, highlight=False, markup=False, soft_wrap=True)
-        recorder = Recorder(
-            home.spool,
-            uri=home.uri,
-            experiment=spec.experiment,
-            sweep=spec.name,
-            artifacts=home.folder / "artifacts" if sqlite_path(home.uri) else None,
-            home=home.path,
-            redeliver=redeliver,
-        )
+        with _damages(home):
+            recorder = Recorder(
+                home.spool,
+                uri=home.uri,
+                experiment=spec.experiment,
+                sweep=spec.name,
+                artifacts=home.folder / "artifacts" if sqlite_path(home.uri) else None,
+                home=home.path,
+                redeliver=redeliver,
+            )
         try:
             _work(spec, task, home, job, studies, recorder, console)
             return _compare(spec, home, recorder)
@@ -301,7 +297,7 @@ def _work(
 
 def _studies(spec: Spec, task: Task, home: Home) -> dict[str, Study]:
     halving = spec.search.early_stopping
-    try:
+    with _damages(home):
         return open_studies(
             home.path / "studies.journal",
             {label: space(spec, label, task) for label in spec.gates},
@@ -309,8 +305,19 @@ def _studies(spec: Spec, task: Task, home: Home) -> dict[str, Study]:
             seed=spec.search.seed,
             halving=(halving.grace_epochs, halving.reduction_factor) if halving else None,
         )
+
+
+@contextmanager
+def _damages(home: Home) -> Iterator[None]:
+    """Turn what keeps a file of a home from being opened into one line."""
+    try:
+        yield
     except DamagedFile as error:
         raise DamagedHome(home.name, str(error)) from error
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise DamagedHome(home.name, f"{error.filename}: {error.strerror}.") from error
 
 
 def _setting(spec: Spec, home: Home, job: Needs) -> Setting:

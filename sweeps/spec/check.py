@@ -21,6 +21,7 @@ from gatelab.sweeps.spec.space import (
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.metrics import METRICS
 from gatelab.tasks.task import Task, tasks
+from gatelab.tracking.store_errors import check_experiment_name
 
 
 def check_spec(spec: Spec) -> None:
@@ -29,6 +30,10 @@ def check_spec(spec: Spec) -> None:
     Raises:
         SpecError: With the first thing that cannot work.
     """
+    try:
+        check_experiment_name(spec.experiment)
+    except ValueError as error:
+        raise SpecError("", "experiment", str(error)) from error
     task = make_task(spec)
     _check_metrics(spec, task)
     _check_early_stopping(spec)
