@@ -91,6 +91,7 @@ class _Console(Console):
 
     def on_broken_pipe(self) -> None:
         """Let the command say what that means."""
+        self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python says it, too
         raise BrokenPipeError(errno.EPIPE, "nobody reads the lines")
 
