@@ -144,6 +144,8 @@ class Recorder:
         self._news.set()
         self._thread.join(5.0)
         self.journal.retry()
+        if self.journal.waits and not arrived:
+            LOG.warning("%s: what waited in memory is lost: its disk is full", self.journal.path)
         self.journal.close()
         return arrived
 
