@@ -98,5 +98,5 @@ def gatelab(folder: Path, *arguments: str, code: int = 0, most: int | None = Non
     """Run a command that launches or resumes in a folder; return all that it says."""
     with in_this_process(most), modules_of(folder):
         result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == code, result.output
+    assert result.exit_code == code, (result.output, result.exception)
     return result.output

@@ -11,11 +11,11 @@ import pytest
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """Mount a disk of 16 KiB, or skip the test where that is not permitted."""
+def small_disk(folder: Path, size: str = "16k") -> Iterator[Path]:
+    """Mount a disk of a size, or skip the test where that is not permitted."""
     disk = folder / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "spool", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "spool", str(disk)]
     made = subprocess.run(mount, capture_output=True, text=True)
     if made.returncode:
         pytest.skip(f"no disk can be mounted: {made.stderr.strip()}")

@@ -21,6 +21,7 @@ from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job, Setting
 from gatelab.training.train import Member, Recipe
 from gatelab.training.work import STEP_SECONDS, Ending, Step, Work
+from tests.in_process import Worker
 
 SPACE = SearchSpace({"optimizer.name": "adam"}, {"gate.gamma": FloatDistribution(0.1, 1.0)})
 SETTING = Setting("synthetic_groups", {}, Recipe(64, 4), None, 1, 0, "/nowhere")
@@ -133,3 +134,15 @@ def test_a_step_ends_after_its_seconds(seconds: float, epochs: int) -> None:
     member = Member(Configuration.of({}, {"num_experts": 4}, optimizer), 0)
     job = Job("search", "one", "softmax", (member,))
     assert Work(task, job, Recipe(64, 3), step_seconds=seconds).step().epoch == epochs
+
+
+def test_a_state_that_is_gone_begins_its_job_anew(tmp_path: Path) -> None:
+    """As after the sweep's folder was moved; the trial is no failed one."""
+    options = {"num_targets": 2, "train_rows": 64, "val_rows": 32, "test_rows": 32}
+    setting = Setting("synthetic_groups", options, Recipe(64, 2), None, 1, 0, str(tmp_path))
+    optimizer = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
+    member = Member(Configuration.of({}, {"num_experts": 4}, optimizer), 0)
+    worker = Worker(setting, Job("search", "one", "softmax", (member,)), str(tmp_path / "gone"))
+    step = ray_hooks._parse(worker.step()["step"])
+    assert step.endings is not None
+    assert [(ending.end, ending.epoch) for ending in step.endings] == [("finished", 2)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,3 +75,57 @@ def test_lines_that_waited_follow_when_there_is_room(disk: Path) -> None:
     assert [record["n"] for record, _ in again.records()] == list(range(101))
     assert set(range(50, 101)) <= set(numbers(again))
     again.close()
+
+
+def kept(folder: Path, count: int, position: bytes | None = None) -> Journal:
+    """Return a journal of so many lines, all delivered, opened again after its position was set."""
+    journal = Journal(folder / "j.jsonl")
+    for number in range(count):
+        journal.append({"n": number})
+    journal.commit(journal.end)
+    journal.close()
+    if position is not None:
+        (folder / "j.position").write_bytes(position)
+    return Journal(folder / "j.jsonl")
+
+
+@pytest.mark.parametrize(
+    "position", [b"%020d" % 10**6, b"%020d" % 12, b"garbage", b"-5", bytes(20)]
+)
+def test_a_position_that_is_none_of_the_file_delivers_all_again(
+    position: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = kept(tmp_path, 4, position)
+    assert numbers(journal) == [0, 1, 2, 3]
+    assert caplog.text.count("was cut or replaced since") == 1
+    journal.close()
+
+
+def test_a_journal_that_was_cut_delivers_what_is_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept(tmp_path, 4).close()
+    os.truncate(tmp_path / "j.jsonl", 21)
+    journal = Journal(tmp_path / "j.jsonl")
+    assert numbers(journal) == [0, 1]
+    assert "was cut or replaced since byte 36" in caplog.text
+    journal.append({"n": 9})
+    assert numbers(journal) == [0, 1, 9]
+    journal.close()
+
+
+@pytest.mark.parametrize("line", [b"garbage", b"\xff\x00", b"[1]", b'{"n": 1', b""])
+def test_a_damaged_line_is_left_out_and_told_once(
+    line: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept(tmp_path, 3).close()
+    lines = (tmp_path / "j.jsonl").read_bytes().split(b"\n")
+    (tmp_path / "j.jsonl").write_bytes(b"\n".join([lines[0], line, *lines[2:]]))
+    (tmp_path / "j.position").unlink()
+    journal = Journal(tmp_path / "j.jsonl")
+    found = [*journal.read(100), *journal.read(100)][:3]
+    assert [record.get("n") for record, _ in found] == [0, None, 2]
+    assert caplog.text.count("the line at byte 9 is damaged, and lost") == 1
+    journal.commit(found[-1][1])
+    assert journal.position == journal.end
+    journal.close()

@@ -6,16 +6,12 @@ pyproject.toml bounds ray and optuna because of them. Before a bound is raised, 
 from __future__ import annotations
 
 import ast
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.pruners import SuccessiveHalvingPruner
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._file import BaseJournalFileLock
 from ray.job_config import JobConfig
 from ray.train._internal.storage import StorageContext
 from ray.tune.execution.tune_controller import TuneController
@@ -110,20 +106,3 @@ def test_optuna_notes_rungs_as_we_do() -> None:
     trial.report(0.5, 1)
     trial.should_prune()
     assert study.trials[0].system_attrs == {"completed_rung_0": 0.5}
-
-
-def test_optunas_journal_takes_a_lock_of_ours(tmp_path: Path) -> None:
-    taken: list[str] = []
-
-    class Noted(BaseJournalFileLock):
-        def acquire(self) -> bool:
-            taken.append("acquired")
-            return True
-
-        def release(self) -> None:
-            taken.append("released")
-
-    backend = JournalFileBackend(str(tmp_path / "journal"), lock_obj=Noted())
-    optuna.create_study(storage=JournalStorage(backend))
-    assert taken[:2] == ["acquired", "released"]
-    assert os.listdir(tmp_path) == ["journal"], "nor has it one of its own beside ours"

@@ -2,113 +2,49 @@
 
 from __future__ import annotations
 
-import errno
-import json
-import logging
 import os
-import threading
-from collections import deque
+import weakref
 from collections.abc import Iterator
 from itertools import islice
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
 
-Entry = dict[str, Any]
-
-LOG = logging.getLogger(__name__)
-FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Errors of a disk, or of a share of it, that has no room."""
+from gatelab.tracking.lines import FULL, LOG, Entry, Lines, parsed
 
 
-class Journal:
-    """An append-only file of JSON lines, and beside it the position up to which it is delivered.
+class Journal(Lines):
+    """A file of records, and beside it the position up to which they are delivered.
 
-    After a kill both are whole: a torn last line is cut off, and what was delivered after the last
-    commit is delivered again, which the reader must not mind. While the disk is full, lines wait in
-    memory behind those of the file: they are read like them, and follow them when there is room.
-    One thread may read and commit while another appends.
+    What was delivered after the last commit is delivered again after a kill, which the reader must
+    not mind; all of it where the position is not one of this file. One thread may read and commit
+    while another appends.
     """
 
     def __init__(self, path: str | Path) -> None:
         """Open a journal, or make it."""
-        self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        self._position_file = os.open(
-            self.path.with_suffix(".position"), os.O_RDWR | os.O_CREAT, 0o666
-        )
-        self._cut_torn_line()
-        self._size = os.fstat(self._file).st_size
-        self._waiting: deque[bytes] = deque()
-        self._lock = threading.Lock()
-        self.end = self._size
-        """Bytes of all lines, of those that wait too."""
-        self.commit(int(os.pread(self._position_file, 20, 0) or 0))  # has its place on the disk
+        super().__init__(path)
+        position = position_file(self.path)
+        self._position_file = os.open(position, os.O_RDWR | os.O_CREAT, 0o666)
+        self._close_position = weakref.finalize(self, os.close, self._position_file)
+        self._damaged: set[int] = set()
+        self.commit(self._kept_position())  # has its place on the disk
 
-    def _cut_torn_line(self) -> None:
-        size = os.fstat(self._file).st_size
-        if size == 0:  # which cannot be mapped
-            return
-        with mmap(self._file, 0, access=ACCESS_READ) as text:
-            whole = text.rfind(b"\n") + 1
-        if whole < size:
-            os.ftruncate(self._file, whole)
-
-    def append(self, record: Entry) -> None:
-        """Write a record; it survives the death of this process, unless the disk is full."""
-        line = json.dumps(record).encode() + b"\n"
-        with self._lock:
-            had_room = not self._waiting
-            self._waiting.append(line)
-            self.end += len(line)
-            self._write_waiting()
-            if had_room and self._waiting:
-                LOG.warning("%s: no room on the disk; what follows waits in memory", self.path)
-
-    def retry(self) -> None:
-        """Write what waits in memory, if there is room again."""
-        with self._lock:
-            self._write_waiting()
-
-    def _write_waiting(self) -> None:
-        while self._waiting and self._write(self._waiting[0]):
-            self._waiting.popleft()
-
-    def _write(self, line: bytes) -> bool:
-        """Write a line whole, or nothing of it; return whether."""
-        try:
-            whole = os.write(self._file, line) == len(line)
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            whole = False
-        if whole:
-            self._size += len(line)
-        else:
-            os.ftruncate(self._file, self._size)
-        return whole
+    def _kept_position(self) -> int:
+        text = os.pread(self._position_file, 20, 0)
+        if not text or (text.isdigit() and self.begins_at(int(text))):
+            return int(text or 0)
+        message = "%s was cut or replaced since %s: what it holds is delivered again"
+        LOG.warning(message, self.path, f"byte {int(text)}" if text.isdigit() else "its last use")
+        return 0
 
     def records(self, start: int = 0) -> Iterator[tuple[Entry, int]]:
-        """Yield every record from a position on, with the position after it."""
-        position = start
-        for line in self._lines(start):
-            position += len(line)
-            yield json.loads(line), position
-
-    def _lines(self, start: int) -> Iterator[bytes]:
-        with self._lock:  # what is written from here on is left for the next time
-            size, waiting = self._size, list(self._waiting)
-        with open(self.path, "rb") as file:
-            position = file.seek(min(start, size))
-            while position < size:
-                line = file.readline()
-                position += len(line)
-                yield line
-        for line in waiting:
-            if position >= start:
-                yield line
-            position += len(line)
+        """Yield every record from a position on, with the position after it; empty if damaged."""
+        for line, position in self.lines(start):
+            record = parsed(line)
+            if record is None and position not in self._damaged:
+                self._damaged.add(position)
+                begin = position - len(line)
+                LOG.warning("%s: the line at byte %d is damaged, and lost", self.path, begin)
+            yield record or {}, position
 
     def read(self, limit: int) -> list[tuple[Entry, int]]:
         """Return the first records that are not delivered, so many at most."""
@@ -126,5 +62,18 @@ class Journal:
 
     def close(self) -> None:
         """Close the files."""
-        os.close(self._file)
-        os.close(self._position_file)
+        super().close()
+        self._close_position()
+
+
+def position_file(path: Path) -> Path:
+    """Return the file of a journal's position."""
+    return path.with_suffix(".position")
+
+
+def delivered(path: Path) -> bool:
+    """Return whether anything of a journal was ever delivered."""
+    try:
+        return int(position_file(path).read_bytes() or 0) > 0
+    except (FileNotFoundError, ValueError):
+        return False

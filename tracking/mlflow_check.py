@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from pathlib import Path
 
 import mlflow
 import requests
@@ -16,25 +15,30 @@ from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 from gatelab.tracking.mlflow_errors import DATABASES, reason, store_errors, why_no_login
+from gatelab.tracking.mlflow_tables import MIGRATIONS, half_made
 from gatelab.tracking.store_errors import StoreUnavailable, is_server, is_there, masked
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.05, 10
 """How long the first request waits for a connection, and for its answer."""
 TABLES = {"alembic_version", "experiments", "runs"}
 """What every MLflow database has."""
-MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
 
 
-def check_store(uri: str) -> None:
+def check_store(uri: str) -> bool:
     """Refuse a store that cannot be used, within seconds and without writing into it.
+
+    Returns:
+        Whether it is a database whose tables are still to be made, or to be made anew.
 
     Raises:
         StoreUnavailable: If a server or a database cannot be used.
     """
     if is_server(uri):
         _check_server(uri)
-    elif uri.partition(":")[0].partition("+")[0] in DATABASES and is_there(uri):
-        _check_database(uri)
+        return False
+    if uri.partition(":")[0].partition("+")[0] not in DATABASES:
+        return False
+    return not is_there(uri) or _check_database(uri)
 
 
 def _check_server(uri: str) -> None:
@@ -77,21 +81,22 @@ def _is_object(text: str) -> bool:
         return False
 
 
-def _check_database(uri: str) -> None:
+def _check_database(uri: str) -> bool:
     """Look into a database without writing: MLflow adds what tables it misses, and migrates."""
     engine = _engine(uri)
     try:
         with store_errors(uri), engine.connect() as connection:
             tables = set(sqlalchemy.inspect(connection).get_table_names())
-            if not tables:
-                return  # a new one, which MLflow sets up
+            if not tables or half_made(connection):
+                return True
             if not tables >= TABLES:
                 raise StoreUnavailable(
                     f"{masked(uri)} is no MLflow store: it holds other tables "
                     f"({', '.join(sorted(tables)[:3])}, ...)."
                 )
             query = sqlalchemy.text("SELECT version_num FROM alembic_version")
-            _check_revision(uri, str(connection.execute(query).scalar()))
+            _check_revision(uri, connection.execute(query).scalar())
+            return False
     finally:
         engine.dispose()
 
@@ -109,9 +114,15 @@ def _engine(uri: str) -> sqlalchemy.Engine:
         raise StoreUnavailable(f"the store {masked(uri)}: {masked(reason(error))}.") from error
 
 
-def _check_revision(uri: str, found: str) -> None:
+def _check_revision(uri: str, found: str | None) -> None:
     """Compare the migration that a database is at with the last one of this MLflow."""
     ours, migrations = mlflow.__version__, ScriptDirectory(str(MIGRATIONS))
+    if found is None:
+        raise StoreUnavailable(
+            f"the store {masked(uri)} is half-made: MLflow ended while it made its tables, but "
+            "there are runs in it. Copy it, and take what you need from the copy; a new store is "
+            "made where it is moved away, or in another --folder."
+        )
     if found in migrations.get_heads():
         return
     try:

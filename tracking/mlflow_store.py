@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+from mlflow.entities import LifecycleStage, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
     INVALID_PARAMETER_VALUE,
@@ -21,8 +21,13 @@ from mlflow.protos.databricks_pb2 import (
 
 from gatelab.tracking.mlflow_check import check_store
 from gatelab.tracking.mlflow_errors import store_errors
+from gatelab.tracking.mlflow_moved import follow_artifacts
+from gatelab.tracking.mlflow_presence import IDENTITY, active_experiment, check_sweep, lost_run
+from gatelab.tracking.mlflow_tables import make_tables
+from gatelab.tracking.sqlite import default_uri as default_uri
+from gatelab.tracking.sqlite import sqlite_path
+from gatelab.tracking.store_errors import StoreRefuses, is_there, masked
 
-IDENTITY = "gatelab.identity"
 PARENT = "mlflow.parentRunId"
 PAGE = 500
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
@@ -32,9 +37,8 @@ class Rejected(Exception):
     """The store will never take this; to try again is useless."""
 
 
-def default_uri(folder: str | Path) -> str:
-    """Return the tracking URI of a SQLite store in a folder."""
-    return f"sqlite:///{Path(folder).resolve() / 'mlflow.db'}"
+class UnknownRun(Exception):
+    """The store has no run of an identity, which is the error's text."""
 
 
 class Store:
@@ -48,12 +52,13 @@ class Store:
             experiment: Its name.
             artifacts: The folder for artifacts; not for a server, which has its own place.
         """
+        self.uri, self.experiment = uri, experiment
         self.client = open_client(uri)
         self.experiment_id = self._experiment(experiment, artifacts)
         self._run_ids: dict[str, str] = {}
 
     def _experiment(self, name: str, artifacts: str | Path | None) -> str:
-        found = self.client.get_experiment_by_name(name)
+        found = active_experiment(self.client, self.uri, name)
         if found is not None:
             return str(found.experiment_id)
         place = None if artifacts is None else Path(artifacts).resolve().as_uri()
@@ -83,7 +88,7 @@ class Store:
         """Make a run, or set the one of this identity running again."""
         tags = {**tags, IDENTITY: identity}
         if parent is not None:
-            tags[PARENT] = self._run_ids[parent]
+            tags[PARENT] = self._run_id(parent)
         if identity in self._run_ids:
             self.client.update_run(self._run_ids[identity], status="RUNNING")
             self.log(identity, tags=tags)
@@ -110,7 +115,7 @@ class Store:
             tags: By name.
             params: By name; what is written already stays.
         """
-        run_id = self._run_ids[identity]
+        run_id = self._run_id(identity)
         values = [Metric(metric_key(key), value, time, step) for key, value, time, step in metrics]
         run_tags = [RunTag(key, value[:8000]) for key, value in (tags or {}).items()]
         settings = [Param(metric_key(key), value[:6000]) for key, value in (params or {}).items()]
@@ -120,16 +125,39 @@ class Store:
         """Copy a file to a run's artifacts."""
         if not Path(path).exists():
             raise Rejected(f"no such file: {path}")
-        self.client.log_artifact(self._run_ids[identity], path, folder or None)
+        self.client.log_artifact(self._run_id(identity), path, folder or None)
 
     def end_run(self, identity: str, status: str, end_ms: int) -> None:
         """End a run as FINISHED, FAILED or KILLED."""
-        self.client.set_terminated(self._run_ids[identity], status, end_ms)
+        self.client.set_terminated(self._run_id(identity), status, end_ms)
+
+    def check(self, sweep: str, identity: str | None) -> None:
+        """Tell a value that the store does not take from a store that takes nothing.
+
+        Args:
+            sweep: Whose run it is.
+            identity: Of a run that was delivered; ``None``: of the experiment alone.
+
+        Raises:
+            StoreRefuses: If the experiment or the run is not there, or was deleted.
+        """
+        active_experiment(self.client, self.uri, self.experiment)
+        if identity is None:
+            return
+        run_id = self._run_ids.get(identity)
+        run = self.client.get_run(run_id) if run_id else None
+        if run is None or run.info.lifecycle_stage != LifecycleStage.ACTIVE:
+            raise lost_run(self.client, self.uri, self.experiment, sweep, identity)
+
+    def _run_id(self, identity: str) -> str:
+        if identity not in self._run_ids:
+            raise UnknownRun(identity)
+        return self._run_ids[identity]
 
 
 def rejected(error: Exception) -> bool:
     """Return whether an error says that the same request will never succeed."""
-    if isinstance(error, (Rejected, KeyError)):
+    if isinstance(error, (Rejected, UnknownRun)):
         return True
     return isinstance(error, MlflowException) and error.error_code == ErrorCode.Name(
         INVALID_PARAMETER_VALUE
@@ -160,23 +188,53 @@ def open_client(uri: str) -> MlflowClient:
     Raises:
         StoreUnavailable: If the store cannot be used.
     """
-    with _alone(uri):
-        check_store(uri)
+    path = sqlite_path(uri)
+    with _alone(path):
+        wants_tables = check_store(uri)
         with store_errors(uri):
+            if path is not None and wants_tables:
+                make_tables(path)
+            if path is not None:
+                follow_artifacts(path)
             return MlflowClient(uri)
 
 
 @contextmanager
-def _alone(uri: str) -> Iterator[None]:
+def _alone(path: Path | None) -> Iterator[None]:
     """Let one process at a time open a SQLite store: two that make its tables at once spoil it."""
-    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
     with ExitStack() as stack:
-        if uri.startswith("sqlite:///"):
+        if path is not None:
             with suppress(OSError):  # a folder that cannot be written gets no tables either
                 path.parent.mkdir(parents=True, exist_ok=True)
                 lock = stack.enter_context(path.with_name(f"{path.name}.lock").open("a"))
                 fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def check_experiment(uri: str, experiment: str) -> None:
+    """Refuse a store that will not take the runs of a new sweep.
+
+    Raises:
+        StoreUnavailable: If the experiment was deleted there, or the store cannot be used.
+    """
+    client = open_client(uri)
+    with store_errors(uri):
+        active_experiment(client, uri, experiment)
+
+
+def check_delivered(uri: str, experiment: str, sweep: str) -> None:
+    """Refuse a store that does not have the sweep of which it was given records.
+
+    Raises:
+        StoreUnavailable: If the sweep is not there or was deleted, or the store cannot be used.
+    """
+    if not is_there(uri):
+        raise StoreRefuses(
+            f"the store {masked(uri)}, which has the record of {sweep!r}, is gone: restore it, or "
+            f"name its new place with `gatelab resume {sweep} --tracking-uri`; or "
+            f"`gatelab resume {sweep} --redeliver` writes everything into a new one."
+        )
+    check_sweep(open_client(uri), uri, experiment, sweep)
 
 
 def search(client: MlflowClient, experiments: Sequence[str], query: str) -> Iterator[Run]:

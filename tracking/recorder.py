@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gatelab.tracking.journal import Entry, Journal
-from gatelab.tracking.mlflow_store import Store, rejected
+from gatelab.tracking.journal import Journal
+from gatelab.tracking.lines import Entry
+from gatelab.tracking.mlflow_store import Rejected, Store, UnknownRun, rejected
+from gatelab.tracking.store_errors import StoreRefuses
 
 LOG = logging.getLogger(__name__)
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
@@ -38,6 +40,8 @@ class Recorder:
         experiment: str,
         sweep: str,
         artifacts: str | Path | None = None,
+        home: str | Path = "",
+        redeliver: bool = False,
     ) -> None:
         """Open the journal and start to deliver what lies in it.
 
@@ -47,20 +51,27 @@ class Recorder:
             experiment: MLflow's experiment.
             sweep: Whose runs these are.
             artifacts: The folder for artifacts, for a store without a server.
+            home: A folder that may be moved with all files in it that are recorded.
+            redeliver: Whether to deliver from the journal's beginning.
         """
         self.journal = Journal(journal_path)
+        if redeliver:
+            self.journal.commit(0)
         self._where = (uri, experiment, artifacts)
-        self._sweep = sweep
+        self._sweep, self._home = sweep, Path(home)
         self._steps: dict[str, int] = {}
+        self._started: set[str] = set()
         for record, _ in self.journal.records():
-            self._note_step(record)
+            self._note(record)
         self._store: Store | None = None
         self._closing = threading.Event()
         self._hurry = threading.Event()
         self._news = threading.Event()
         self._news.set()
         self.problem = ""
-        """Why the store cannot be reached, while it cannot."""
+        """Why the store takes nothing, while it does not."""
+        self.refused = False
+        """Whether it answers, but takes nothing of this sweep until somebody mends that."""
         self._thread = threading.Thread(target=self._deliver_all, name="recorder", daemon=True)
         self._thread.start()
 
@@ -92,7 +103,10 @@ class Recorder:
 
     def log_artifact(self, identity: str, path: str | Path, folder: str = "") -> None:
         """Record a file, which must stay where it is until it is delivered."""
-        self._take("artifact", identity, path=str(path), folder=folder)
+        place = Path(path)
+        if place.is_relative_to(self._home):
+            place = place.relative_to(self._home)
+        self._take("artifact", identity, path=str(place), folder=folder)
 
     def end_run(self, identity: str, status: str, tags: Mapping[str, str]) -> None:
         """End a run as FINISHED, FAILED or KILLED."""
@@ -101,7 +115,7 @@ class Recorder:
     def flush(self, timeout: float = 60.0) -> bool:
         """Wait until everything is delivered, or nothing has been for so long; return whether."""
         position = -1
-        while self.pending and self.journal.position > position:
+        while self.pending and not self.refused and self.journal.position > position:
             position = self.journal.position
             self._wait(timeout)
         return not self.pending
@@ -111,6 +125,8 @@ class Recorder:
         self._hurry.set()
         self._news.set()
         while self.pending and time.monotonic() < deadline and self._thread.is_alive():
+            if self.refused:
+                break
             time.sleep(0.02)
         self._hurry.clear()
 
@@ -128,19 +144,24 @@ class Recorder:
         self._news.set()
         self._thread.join(5.0)
         self.journal.retry()
+        if self.journal.waits and not arrived:
+            LOG.warning("%s: what waited in memory is lost: its disk is full", self.journal.path)
         self.journal.close()
         return arrived
 
     def _take(self, kind: str, identity: str, **what: Any) -> None:
         record = {"kind": kind, "identity": identity, "time": time.time_ns() // 1_000_000, **what}
-        self._note_step(record)
+        self._note(record)
         self.journal.append(record)
         self._news.set()
 
-    def _note_step(self, record: Entry) -> None:
-        if record["kind"] == "metrics":
+    def _note(self, record: Entry) -> None:
+        kind = record.get("kind")
+        if kind == "metrics":
             identity, step = record["identity"], record["step"]
             self._steps[identity] = max(step, self._steps.get(identity, -1))
+        elif kind == "start":
+            self._started.add(record["identity"])
 
     def _deliver_all(self) -> None:
         wait = FIRST_WAIT
@@ -151,13 +172,20 @@ class Recorder:
             self._news.clear()
             try:
                 self._deliver()
-                self.problem, wait = "", FIRST_WAIT
+                self.problem, self.refused, wait = "", False, FIRST_WAIT
             except Exception as error:  # the store is away: what is not delivered stays
-                self.problem = " ".join(str(error).split())[:200]
+                self._note_problem(error)
                 self._store = None  # what arrived before the error is looked up anew
                 self._closing.wait(wait)
                 wait = min(2 * wait, LONGEST_WAIT)
                 self._news.set()
+
+    def _note_problem(self, error: Exception) -> None:
+        refused = isinstance(error, StoreRefuses)
+        text = " ".join(str(error).split())
+        if refused and not self.refused:
+            LOG.warning("What is recorded waits, since %s", text)
+        self.problem, self.refused = text if refused else text[:200], refused
 
     def _deliver(self) -> None:
         self.journal.retry()
@@ -173,18 +201,28 @@ class Recorder:
     def _deliver_some(self, store: Store) -> bool:
         """Deliver the journal's next records; return whether there may be more."""
         found = self.journal.read(RECORDS_AT_ONCE)
-        for record in _coalesce(record for record, _ in found):
+        for record in _coalesce(record for record, _ in found if record):
             try:
-                _write(store, record)
+                _write(store, record, self._home)
             except Exception as error:
                 if not rejected(error):
                     raise
-                LOG.warning(
-                    "MLflow refused %s of %s: %s", record["kind"], record["identity"], error
-                )
+                self._drop(store, record, error)
         if found:
             self.journal.commit(found[-1][1])
         return len(found) == RECORDS_AT_ONCE
+
+    def _drop(self, store: Store, record: Entry, error: Exception) -> None:
+        """Leave out a record that the store will never take, unless it would take no other."""
+        kind, identity = record["kind"], record["identity"]
+        if isinstance(error, UnknownRun):
+            if str(error) in self._started:
+                store.check(self._sweep, str(error))
+        elif not isinstance(error, Rejected):
+            store.check(self._sweep, None if kind == "start" else identity)
+        if kind == "start":
+            self._started.discard(identity)
+        LOG.warning("MLflow refused %s of %s: %s", kind, identity, error)
 
 
 @contextmanager
@@ -225,7 +263,7 @@ def _rows(record: Entry) -> list[tuple[str, float, int, int]]:
     return [(key, value, record["time"], record["step"]) for key, value in values.items()]
 
 
-def _write(store: Store, record: Entry) -> None:
+def _write(store: Store, record: Entry, home: Path) -> None:
     identity, kind = record["identity"], record["kind"]
     if kind == "start":
         store.start_run(
@@ -241,6 +279,6 @@ def _write(store: Store, record: Entry) -> None:
     elif kind == "params":
         store.log(identity, params=record["params"])
     elif kind == "artifact":
-        store.log_artifact(identity, record["path"], record["folder"])
+        store.log_artifact(identity, str(home / record["path"]), record["folder"])
     else:
         store.end_run(identity, record["status"], record["time"])

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-SQLITE = "sqlite:///"
+from gatelab.tracking.sqlite import sqlite_path
+
+LONGEST_EXPERIMENT = 500
+"""Characters of an experiment's name: MLflow takes no more."""
 
 
 class StoreUnavailable(Exception):
     """A store cannot be used; its one line says which, why, and what to do."""
+
+
+class StoreRefuses(StoreUnavailable):
+    """A store answers, but takes nothing of a sweep, however often it is asked."""
+
+
+def check_experiment_name(name: str) -> None:
+    """Refuse the name of an experiment that MLflow cannot store.
+
+    Raises:
+        ValueError: If it is too long, or empty.
+    """
+    if not 0 < len(name) <= LONGEST_EXPERIMENT:
+        shown = f"{name[:20]}..." if name else "an empty one"
+        raise ValueError(
+            f"must have 1 to {LONGEST_EXPERIMENT} characters, but got {len(name)} ({shown})."
+        )
 
 
 def is_server(uri: str) -> bool:
@@ -22,8 +43,8 @@ def is_server(uri: str) -> bool:
 
 def is_there(uri: str) -> bool:
     """Return whether a store can hold anything: to ask a missing SQLite file would make it."""
-    path = uri.removeprefix(SQLITE).partition("?")[0]
-    return not uri.startswith(SQLITE) or Path(path).exists()
+    path = sqlite_path(uri)
+    return path is None or path.exists()
 
 
 def check_there(uri: str) -> None:
@@ -48,6 +69,21 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         message = f"the folder {folder} cannot be written: {error.strerror}."
         raise StoreUnavailable(message) from error
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be made, without making anything.
+
+    Raises:
+        StoreUnavailable: If it, or what it is to be made in, is no folder or cannot be written.
+    """
+    place = folder.absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        raise StoreUnavailable(f"the folder {folder} cannot be made: {place} is no folder.")
+    if not os.access(place, os.W_OK | os.X_OK):  # of root too, where the disk is read-only
+        raise StoreUnavailable(f"the folder {folder} cannot be written: {place} is read-only.")
 
 
 def masked(text: str) -> str:

@@ -91,19 +91,30 @@ def _last_line(text: str) -> str:
 
 
 def _homes(folder: Path, sweep: str | None) -> list[Row]:
-    """Return the same of this machine's sweeps."""
-    from gatelab.sweeps.driver.home import Home, local_sweeps
+    """Return the same of this machine's sweeps; a damaged home is a row that says so."""
+    from gatelab.sweeps.driver.home import DamagedHome, local_sweeps
+
+    if sweep:
+        return [_home(folder, sweep)]
+    rows: list[Row] = []
+    for name in local_sweeps(folder):
+        try:
+            rows.append(_home(folder, name))
+        except DamagedHome as error:
+            rows.append((name, "damaged", "", error.why))
+        except (OSError, ValueError) as error:
+            rows.append((name, "damaged", "", " ".join(str(error).split())))
+    return rows
+
+
+def _home(folder: Path, name: str) -> Row:
+    from gatelab.sweeps.driver.home import Home
     from gatelab.sweeps.driver.processes import gates_progress, started, status
 
-    homes = [Home(folder, name) for name in ([sweep] if sweep else local_sweeps(folder))]
-    rows: list[Row] = []
-    for home in homes:
-        how = status(home)
-        done = "; ".join(map(str, gates_progress(home)))
-        rows.append(
-            (home.name, how, f"{started(home):%Y-%m-%d %H:%M}", done + _next(home.name, how))
-        )
-    return rows
+    home = Home(folder, name)
+    how = status(home)
+    done = "; ".join(map(str, gates_progress(home)))
+    return home.name, how, f"{started(home):%Y-%m-%d %H:%M}", done + _next(home.name, how)
 
 
 def _next(name: str, how: str) -> str:

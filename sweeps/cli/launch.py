@@ -12,6 +12,7 @@ from rich.console import Console
 
 from gatelab.sweeps.cli.remote import address_option, follow_option, launch_remote, resume_remote
 from gatelab.sweeps.cli.terminal import (
+    FAILED,
     INTERRUPTED,
     NO_SCORE,
     UNDELIVERED,
@@ -86,17 +87,33 @@ def launch(
 
 @click.command()
 @click.argument("sweep")
+@click.option(
+    "--redeliver",
+    is_flag=True,
+    help="Write everything into MLflow again, where its store is new or has lost it.",
+)
+@click.option("--tracking-uri", help="MLflow's store from now on, where it is another than before.")
 @folder_option
 @address_option
 @follow_option
-def resume(sweep: str, folder: Path, address: str | None, follow: bool) -> None:
+def resume(
+    sweep: str,
+    redeliver: bool,
+    tracking_uri: str | None,
+    folder: Path,
+    address: str | None,
+    follow: bool,
+) -> None:
     """Go on with SWEEP where it was stopped."""
     interrupt_on_term()
     if address:
-        resume_remote(sweep, address, follow)
+        if tracking_uri:  # it may have a password, and a job's command is told to all
+            refuse("--tracking-uri is of a resume on the head itself, not through --address.")
+        resume_remote(sweep, address, follow, redeliver)
     from gatelab.sweeps.driver.launching import resume as run
 
-    _run(partial(run, sweep, folder=folder), sweep, folder)
+    work = partial(run, sweep, folder=folder, uri=tracking_uri, redeliver=redeliver)
+    _run(work, sweep, folder)
 
 
 @click.command()
@@ -133,7 +150,7 @@ def _load(path: Path, name: str | None = None, resources: dict[str, float] | Non
 
 def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     """Run a sweep, and turn what stops it into one line and an exit code."""
-    from gatelab.sweeps.driver.launching import Interrupted, Undelivered
+    from gatelab.sweeps.driver.launching import Interrupted, NoRoom, Undelivered
 
     console = open_console()
     try:
@@ -146,6 +163,8 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
         end(str(error), INTERRUPTED)
     except Undelivered as error:
         end(str(error), UNDELIVERED)
+    except NoRoom as error:
+        end(str(error), FAILED)
     _show(console, comparison)
     _say_where_traces_are(console, comparison, folder)
     option = "" if folder == FOLDER else f" --folder {folder}"

@@ -43,13 +43,13 @@ def launch_remote(spec: Spec, path: Path, address: str, folder: Path, follow: bo
         _watch(cluster, job, follow)
 
 
-def resume_remote(sweep: str, address: str, follow: bool) -> NoReturn:
+def resume_remote(sweep: str, address: str, follow: bool, redeliver: bool) -> NoReturn:
     """Resume a sweep on a cluster, and end as :func:`launch_remote` does."""
     from gatelab.sweeps.cluster import submission
 
     with refusals():
         cluster = reached(address)
-        _watch(cluster, submission.submit_resume(cluster, sweep), follow)
+        _watch(cluster, submission.submit_resume(cluster, sweep, redeliver), follow)
 
 
 def tell(line: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -102,9 +104,20 @@ class Commands(click.Group):
             refuse(one_line(error, str(ctx.invoked_subcommand)))
 
 
+class _Console(Console):
+    """Rich's, which ends the process without a word when nobody reads its lines any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the command say what that means."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python says it, too
+        raise BrokenPipeError(errno.EPIPE, "nobody reads the lines")
+
+
 def open_console() -> Console:
     """Return a console that leaves a table its width where no terminal limits it."""
-    return Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    return _Console() if terminal else _Console(width=LOG_WIDTH)
 
 
 def refuse(error: object) -> NoReturn:

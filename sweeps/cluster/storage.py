@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from pyarrow import fs
 
+from gatelab.tracking.lines import FULL
+
+T = TypeVar("T")
+LOG = logging.getLogger(__name__)
+ROOM_SECONDS = 5.0
+"""After which a full disk is tried again."""
 STATES = "states"
 """The folder of a storage for what is needed only until its sweep has ended."""
 
@@ -67,6 +77,24 @@ class Storage:
         """Remove a folder with all that is in it, if it is there and can be removed."""
         with suppress(OSError):  # what stays takes room, and nothing else
             self.files.delete_dir(f"{self.root}/{name}")
+
+
+def when_there_is_room(write: Callable[[], T]) -> T:
+    """Return what a function returns that writes, once the disk has room for it.
+
+    A worker that waits keeps what it has learned; one that fails would begin anew, and fail again.
+    """
+    told = False
+    while True:
+        try:
+            return write()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            if not told:
+                LOG.warning("%s: waits until there is room on the disk", error)
+            told = True
+            time.sleep(ROOM_SECONDS)
 
 
 def check_no_key(place: str | Path) -> None:

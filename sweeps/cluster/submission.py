@@ -50,8 +50,13 @@ def submit_launch(
         return _submit(cluster, command, cluster.next_id(spec.name), spec.name, Path(folder))
 
 
-def submit_resume(cluster: Cluster, sweep: str) -> DriverJob:
+def submit_resume(cluster: Cluster, sweep: str, redeliver: bool = False) -> DriverJob:
     """Go on with a sweep that has stopped, with the code that was shipped for its launch.
+
+    Args:
+        cluster: Where.
+        sweep: Which.
+        redeliver: Whether everything is written into MLflow again, of a finished sweep too.
 
     Raises:
         ClusterError: If it is running or finished.
@@ -62,9 +67,11 @@ def submit_resume(cluster: Cluster, sweep: str) -> DriverJob:
             f"sweep {sweep!r} is running: `gatelab logs {sweep} --follow` shows it, "
             f"`gatelab stop {sweep}` stops it."
         )
-    if last is not None and last.status == "finished":
+    if last is not None and last.status == "finished" and not redeliver:
         raise ClusterError(f"sweep {sweep!r} is finished: `gatelab compare {sweep}` shows it.")
-    command = f"resume -- {shlex.quote(sweep)}"  # the head may know it from before it was rebooted
+    options = ["--redeliver"] if redeliver else []
+    # The head may know it from before it was rebooted.
+    command = shlex.join(["resume", *options, "--", sweep])
     return _submit(cluster, command, cluster.next_id(sweep), sweep)
 
 

@@ -5,15 +5,34 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from gatelab.registry import near_misses
 from gatelab.sweeps.cluster.storage import Storage, check_no_key, inside
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.schema import Artifacts
+from gatelab.tracking.sqlite import absolute, default_uri
+
+PLACES = "places.json"
+"""Where MLflow and the workers' states are, written last of what a home begins with."""
+DRAFT = ".draft-"
+LOOK_SECONDS = 1.0
+"""How long the lock of a home may be held by who only looks whether a driver holds it."""
+
+
+class DamagedHome(LookupError):
+    """A sweep's home cannot be used; its one line says why."""
+
+    def __init__(self, name: str, why: str) -> None:
+        """Say what is wrong with the home of a sweep."""
+        super().__init__(f"the home of sweep {name!r} is damaged: {why}")
+        self.why = why
 
 
 class Home:
@@ -27,39 +46,85 @@ class Home:
             name: The sweep's.
 
         Raises:
-            LookupError: If there is no such sweep in the folder.
+            LookupError: If there is no such sweep in the folder, or its home is damaged.
         """
         self.folder, self.name, self.path = folder, name, folder / "sweeps" / name
-        try:
-            places = json.loads((self.path / "places.json").read_text())
-        except FileNotFoundError as error:
+        if not os.path.lexists(self.path):
             known = near_misses(name, local_sweeps(folder))
-            raise LookupError(f"no sweep {name!r} in {folder}; {known}") from error
-        self.uri: str = places["uri"]
+            raise LookupError(f"no sweep {name!r} in {folder}; {known}")
+        places = self._places()
+        self.uri: str = places["uri"] or default_uri(folder)
         """MLflow's tracking URI."""
-        self.storage = Storage(places["storage"])
+        try:
+            self.storage = Storage(places["storage"] or self.path.resolve())
+        except (ValueError, OSError) as error:
+            raise DamagedHome(name, f"{self.path / PLACES}: {error}") from error
+
+    def _places(self) -> dict[str, str | None]:
+        path = self.path / PLACES
+        try:
+            found = json.loads(path.read_bytes())
+            places = {key: found[key] for key in ("uri", "storage")}
+        except FileNotFoundError as error:
+            instead = "; a launch under its name takes its place" if is_half_made(self.path) else ""
+            raise DamagedHome(self.name, f"{path} is missing{instead}.") from error
+        except OSError as error:
+            raise DamagedHome(self.name, f"{path}: {error.strerror}.") from error
+        except (ValueError, TypeError, LookupError) as error:
+            raise DamagedHome(self.name, f"{path} does not name two places.") from error
+        if not all(place is None or isinstance(place, str) for place in places.values()):
+            raise DamagedHome(self.name, f"{path} does not name two places.")
+        return places
 
     @classmethod
-    def make(cls, folder: Path, spec: Spec, uri: str, storage: str | None) -> Home:
-        """Make the home of a new sweep.
+    def make(
+        cls,
+        folder: Path,
+        spec: Spec,
+        uri: str | None,
+        storage: str | None,
+        fill: Callable[[Path], object] = lambda home: None,
+    ) -> Home:
+        """Make the home of a new sweep, whole or not at all.
 
         Args:
             folder: As above.
             spec: The sweep's.
-            uri: MLflow's tracking URI.
+            uri: MLflow's tracking URI; by default of the store in the folder, wherever that is
+                moved.
             storage: The place of :class:`Storage` for all sweeps; by default the home itself.
+            fill: Puts there what else a home has from the beginning.
+
+        Raises:
+            SpecError: If the name is taken.
         """
-        path = folder / "sweeps" / spec.name
-        place = str(path.resolve()) if storage is None else inside(storage, spec.name)
-        check_no_key(place)
-        path.mkdir(parents=True)
-        for suffix in ("jsonl", "position"):  # of a sweep whose folder was deleted
-            (folder / "spool" / f"{spec.name}.{suffix}").unlink(missing_ok=True)
-        (path / Artifacts.SPEC).write_text(spec.to_yaml())
-        places = path / "places.json"
-        places.touch(0o600)  # MLflow's address may have a password in it
-        places.write_text(json.dumps({"uri": uri, "storage": place}) + "\n")
+        if storage is not None and "://" not in storage:
+            storage = str(Path(storage).resolve())  # a resume may be elsewhere
+        place = None if storage is None else inside(storage, spec.name)
+        check_no_key(place or "")
+        sweeps = folder / "sweeps"
+        sweeps.mkdir(parents=True, exist_ok=True)
+        draft = sweeps / f"{DRAFT}{uuid4().hex[:8]}"
+        draft.mkdir()
+        try:
+            (draft / Artifacts.SPEC).write_text(spec.to_yaml(), encoding="utf-8")
+            fill(draft)
+            (draft / PLACES).touch(0o600)  # MLflow's address may have a password in it
+            known = {"uri": None if uri is None else absolute(uri), "storage": place}
+            (draft / PLACES).write_text(json.dumps(known) + "\n", encoding="utf-8")
+            _put(draft, sweeps / spec.name, folder / "spool" / f"{spec.name}.jsonl")
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
         return cls(folder, spec.name)
+
+    def move_record(self, uri: str) -> None:
+        """Keep the record in another store from now on."""
+        self.uri = absolute(uri)
+        draft = self.path / f"{PLACES}.draft"
+        draft.touch(0o600)
+        draft.write_text(json.dumps({**self._places(), "uri": self.uri}) + "\n", encoding="utf-8")
+        draft.replace(self.path / PLACES)
 
     @property
     def spec(self) -> Spec:
@@ -81,6 +146,10 @@ class Home:
         (self.path / "incomplete").unlink(missing_ok=True)
         (self.path / ("finished" if complete else "incomplete")).touch()
 
+    def reopen(self) -> None:
+        """Note that MLflow may not have all of it."""
+        (self.path / "finished").unlink(missing_ok=True)
+
     @property
     def spool(self) -> Path:
         """The journal of what is recorded; in a folder of its own, which may be another disk."""
@@ -89,19 +158,78 @@ class Home:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep a second process out of a sweep that is running; the lock's file names this one."""
-        with (self.path / "lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+        lock = self.path / "lock"
+        try:
+            file = lock.open("a+")
+        except OSError as error:
+            raise DamagedHome(self.name, f"{lock}: {error.strerror}.") from error
+        with file:
+            if not _lock(file.fileno()):
                 message = f"sweep {self.name!r} is running in another process."
-                raise SpecError("", "", message) from error
+                raise SpecError("", "", message)
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
             yield
 
 
+def _lock(file: int) -> bool:
+    """Lock a file; return whether nobody else keeps it locked."""
+    deadline = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+
+
+def _put(draft: Path, path: Path, spool: Path) -> None:
+    """Give a draft its name, one launch at a time, and drop the spool of a sweep that is gone."""
+    with _alone(path.parent):
+        if is_half_made(path):
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            raise taken(path.name)
+        for file in (spool, spool.with_suffix(".position")):
+            file.unlink(missing_ok=True)
+        draft.rename(path)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
+def taken(name: str) -> SpecError:
+    """Return what a launch under the name of another sweep is told."""
+    message = (
+        f"sweep {name!r} is there already: `gatelab resume {name}` goes on with it, "
+        f"`gatelab compare {name}` shows it, `--name` launches under another name."
+    )
+    return SpecError("spec", "name", message)
+
+
+def is_half_made(path: Path) -> bool:
+    """Return whether a folder is what a launch left that ended before its sweep had a home."""
+    with suppress(OSError):
+        names = {file.name for file in path.iterdir()}
+        unwritten = PLACES not in names or not (path / PLACES).stat().st_size
+        return unwritten and names <= {Artifacts.SPEC, PLACES, "code"} and not path.is_symlink()
+    return False
+
+
 def local_sweeps(folder: Path) -> list[str]:
-    """Return the names of the sweeps in a folder, sorted."""
-    sweeps = folder / "sweeps"
-    return sorted(path.name for path in sweeps.iterdir()) if sweeps.is_dir() else []
+    """Return the names of the sweeps in a folder, sorted, and of what else lies there."""
+    try:
+        found = os.listdir(folder / "sweeps")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(name for name in found if not name.startswith(DRAFT))

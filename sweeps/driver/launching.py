@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +15,13 @@ from gatelab.sweeps.cluster.shipping import keep_code, use_code
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.cluster.storage import STATES
 from gatelab.sweeps.driver.display import Display
-from gatelab.sweeps.driver.home import Home, local_sweeps
+from gatelab.sweeps.driver.home import DamagedHome, Home, is_half_made, taken
 from gatelab.sweeps.driver.processes import UNDER_WAY, status
 from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.reporting import record_report
 from gatelab.sweeps.driver.sweep import Plan, Sweep, rungs
 from gatelab.sweeps.search.studies import Study, open_studies
+from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.first_pass import check_sweep
 from gatelab.sweeps.spec.passes import check_passes
@@ -27,11 +29,21 @@ from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.check.scales import uneven_losses
 from gatelab.tasks.task import Task
+from gatelab.tracking.journal import delivered
+from gatelab.tracking.lines import FULL
 from gatelab.tracking.mlflow_read import sweep_names
-from gatelab.tracking.mlflow_store import default_uri
+from gatelab.tracking.mlflow_store import check_delivered, check_experiment
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import ENDS, FOLDER, Tags
-from gatelab.tracking.store_errors import is_there, masked
+from gatelab.tracking.sqlite import default_uri, sqlite_path
+from gatelab.tracking.store_errors import (
+    StoreRefuses,
+    StoreUnavailable,
+    check_writable,
+    is_there,
+    masked,
+    writing,
+)
 from gatelab.training.jobs import Setting
 from gatelab.training.train import Recipe
 
@@ -53,7 +65,19 @@ class Interrupted(Exception):
 
 
 class Undelivered(Exception):
-    """The results are complete but spooled, because MLflow cannot be reached."""
+    """The results are complete but spooled, because MLflow does not take them."""
+
+
+class NoRoom(Exception):
+    """A disk is full; once there is room, the sweep can be resumed."""
+
+    def __init__(self, home: Home, file: str | None) -> None:
+        """Say which, and how the sweep goes on."""
+        where = file or home.path
+        super().__init__(
+            f"There is no room on the disk of {where}: make some, then `gatelab resume "
+            f"{home.name}` goes on."
+        )
 
 
 def launch(
@@ -77,53 +101,97 @@ def launch(
     Raises:
         SpecError: If the name is taken, or something cannot be trained, scored or recorded, or no
             gate can be trained; nothing is written then.
+        StoreUnavailable: If MLflow or the folder cannot take the sweep; nothing is written then.
         Interrupted: If it was stopped; :func:`resume` goes on.
         Undelivered: If MLflow could not be reached; :func:`resume` delivers.
+        NoRoom: If a disk was full; :func:`resume` goes on.
     """
     folder = Path(folder)
-    uri = uri or default_uri(folder)
-    _check_name(spec.name, folder, uri)
+    check_writable(folder)
+    _check_name(spec.name, folder, uri or default_uri(folder))
+    _check_experiment(spec.experiment, uri or default_uri(folder))
     task = check_sweep(spec)
     job = _check_nodes(spec, task, storage or str(folder.resolve()))
     console = console or Console(quiet=True)
     notes = check_passes(spec, task, here=not job.gpus)
     for note in notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
-    home = Home.make(folder, spec, uri, storage)
-    with _resumable(spec.name):
-        keep_code(home.path)
-        return _run(spec, task, home, job, console, notes)
+    with writing(folder):
+        home = Home.make(folder, spec, uri, storage, fill=keep_code)
+    with _resumable(home):
+        return _run(spec, task, home, job, console, said=notes)
 
 
-def resume(name: str, *, folder: str | Path = FOLDER, console: Console | None = None) -> Comparison:
+def resume(
+    name: str,
+    *,
+    folder: str | Path = FOLDER,
+    uri: str | None = None,
+    redeliver: bool = False,
+    console: Console | None = None,
+) -> Comparison:
     """Go on with a sweep where a stop left it: nothing is lost, nothing done twice.
 
+    Args:
+        name: The sweep's.
+        folder: As above.
+        uri: MLflow's tracking URI, where its store is another from now on.
+        redeliver: Whether everything is written into the store again, because that is a new one
+            or has lost it; a sweep that is finished is delivered again too.
+        console: As above.
+
     Raises:
-        LookupError: If there is no such sweep in the folder.
+        LookupError: If there is no such sweep in the folder, or its home is damaged.
         SpecError: If it is running or finished, or cannot run on the nodes that there are.
+        StoreUnavailable: If the store does not have what was delivered, or cannot be used.
         Interrupted: If it was stopped again.
         Undelivered: If MLflow could not be reached.
+        NoRoom: If a disk was full.
     """
     home = Home(Path(folder), name)
     found = status(home)
-    if found in NOTHING_TO_RESUME:
+    if found in NOTHING_TO_RESUME and not (found == "finished" and redeliver):
         instead = NOTHING_TO_RESUME[found].format(name)
         raise SpecError("", "", f"sweep {name!r} is {found}: {instead}.")
-    with _resumable(name):
+    with _resumable(home):
         code = use_code(home.path)
         spec = home.spec
+        _check_record(home, spec, uri or home.uri, redeliver)
         task = make_task(spec)
         job = _check_nodes(spec, task, home.storage.place, code)
-        return _run(spec, task, home, job, console or Console(quiet=True))
+        return _run(
+            spec, task, home, job, console or Console(quiet=True), uri=uri, redeliver=redeliver
+        )
 
 
 @contextmanager
-def _resumable(name: str) -> Iterator[None]:
+def _resumable(home: Home) -> Iterator[None]:
     """Let what stops a sweep that has a home say that it can be resumed, wherever it is then."""
     try:
         yield
-    except KeyboardInterrupt:
-        raise Interrupted(name) from None
+    except (KeyboardInterrupt, BrokenPipeError):
+        raise Interrupted(home.name) from None
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise NoRoom(home, error.filename) from error
+
+
+def _check_record(home: Home, spec: Spec, uri: str, redeliver: bool) -> None:
+    """Refuse a store that takes nothing, or that has lost what it was given.
+
+    A server that is away is no reason: what is recorded waits for it.
+    """
+    try:
+        if delivered(home.spool) and not redeliver:
+            check_delivered(uri, spec.experiment, home.name)
+        elif is_there(uri):
+            check_experiment(uri, spec.experiment)
+    except StoreRefuses:
+        raise
+    except StoreUnavailable:
+        if sqlite_path(uri) is not None:
+            raise
 
 
 def _check_nodes(spec: Spec, task: Task, storage: str, code: Path | None = None) -> Needs:
@@ -140,34 +208,60 @@ def _check_nodes(spec: Spec, task: Task, storage: str, code: Path | None = None)
 
 
 def _check_name(name: str, folder: Path, uri: str) -> None:
-    taken = name in local_sweeps(folder) or (is_there(uri) and name in sweep_names(uri))
-    if taken:
-        raise SpecError(
-            "spec",
-            "name",
-            f"sweep {name!r} is there already: `gatelab resume {name}` goes on with it, "
-            f"`gatelab compare {name}` shows it, `--name` launches under another name.",
-        )
+    path = folder / "sweeps" / name
+    if os.path.lexists(path) and not is_half_made(path):
+        try:
+            Home(folder, name)
+        except DamagedHome as error:
+            instead = "`--name` launches under another name."
+            raise SpecError("spec", "name", f"{error} {instead}") from error
+        raise taken(name)
+    if is_there(uri) and name in sweep_names(uri):
+        raise taken(name)
+
+
+def _check_experiment(experiment: str, uri: str) -> None:
+    try:
+        if is_there(uri):
+            check_experiment(uri, experiment)
+    except StoreRefuses as error:
+        raise SpecError("spec", "experiment", f"{error} Or name another.") from error
 
 
 def _run(
-    spec: Spec, task: Task, home: Home, job: Needs, console: Console, said: Sequence[str] = ()
+    spec: Spec,
+    task: Task,
+    home: Home,
+    job: Needs,
+    console: Console,
+    *,
+    uri: str | None = None,
+    redeliver: bool = False,
+    said: Sequence[str] = (),
 ) -> Comparison:
     """Run what is left of a sweep, of which something has been said, then compare."""
     with home.locked():
+        studies = _studies(spec, task, home)
+        if uri is not None:
+            home.move_record(uri)
+        if redeliver:
+            home.reopen()
         where = f"{spec.name}: {UNDER_WAY}, in {home.path}"
         warning = uneven_losses(task)
         for line in (where, *([f"warning: {warning}"] if warning else [])):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-        recorder = Recorder(
-            home.spool,
-            uri=home.uri,
-            experiment=spec.experiment,
-            sweep=spec.name,
-            artifacts=home.folder / "artifacts" if home.uri.startswith("sqlite:") else None,
-        )
+        with _damages(home):
+            recorder = Recorder(
+                home.spool,
+                uri=home.uri,
+                experiment=spec.experiment,
+                sweep=spec.name,
+                artifacts=home.folder / "artifacts" if sqlite_path(home.uri) else None,
+                home=home.path,
+                redeliver=redeliver,
+            )
         try:
-            sweep = _work(spec, task, home, job, recorder, console, said)
+            sweep = _work(spec, task, home, job, studies, recorder, console, said)
             return _compare(spec, home, recorder, sweep)
         finally:
             recorder.close()
@@ -178,6 +272,7 @@ def _work(
     task: Task,
     home: Home,
     job: Needs,
+    studies: dict[str, Study],
     recorder: Recorder,
     console: Console,
     said: Sequence[str],
@@ -185,7 +280,6 @@ def _work(
     """Search and evaluate."""
     from gatelab.sweeps.driver.ray_jobs import run_jobs  # here: Ray takes a second to import
 
-    studies = _studies(spec, task, home)
     record = Record(recorder, spec, task, studies, home)
     halving = spec.search.early_stopping
     plan = Plan(
@@ -211,13 +305,27 @@ def _work(
 
 def _studies(spec: Spec, task: Task, home: Home) -> dict[str, Study]:
     halving = spec.search.early_stopping
-    return open_studies(
-        home.path / "studies.journal",
-        {label: space(spec, label, task) for label in spec.gates},
-        sampler=spec.search.sampler,
-        seed=spec.search.seed,
-        halving=(halving.grace_epochs, halving.reduction_factor) if halving else None,
-    )
+    with _damages(home):
+        return open_studies(
+            home.path / "studies.journal",
+            {label: space(spec, label, task) for label in spec.gates},
+            sampler=spec.search.sampler,
+            seed=spec.search.seed,
+            halving=(halving.grace_epochs, halving.reduction_factor) if halving else None,
+        )
+
+
+@contextmanager
+def _damages(home: Home) -> Iterator[None]:
+    """Turn what keeps a file of a home from being opened into one line."""
+    try:
+        yield
+    except DamagedFile as error:
+        raise DamagedHome(home.name, str(error)) from error
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise DamagedHome(home.name, f"{error.filename}: {error.strerror}.") from error
 
 
 def _setting(spec: Spec, home: Home, job: Needs) -> Setting:
@@ -247,8 +355,12 @@ def _compare(spec: Spec, home: Home, recorder: Recorder, sweep: Sweep) -> Compar
 
 def _deliver(spec: Spec, home: Home, recorder: Recorder) -> None:
     """Wait until the record has everything."""
-    if not recorder.flush(DELIVERY_SECONDS):
-        raise Undelivered(
-            f"All results of {spec.name!r} lie in {home.path}, but MLflow at {masked(home.uri)} "
-            f"cannot be reached ({recorder.problem}); `gatelab resume {spec.name}` delivers them."
-        )
+    if recorder.flush(DELIVERY_SECONDS):
+        return
+    what = f"All results of {spec.name!r} lie in {home.path}, but"
+    if recorder.refused:
+        raise Undelivered(f"{what} {recorder.problem} Then `gatelab resume {spec.name}` delivers.")
+    raise Undelivered(
+        f"{what} MLflow at {masked(home.uri)} cannot be reached ({recorder.problem}); "
+        f"`gatelab resume {spec.name}` delivers them."
+    )

@@ -12,7 +12,7 @@ from types import FrameType
 
 import yaml
 
-from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.driver.home import PLACES, DamagedHome, Home
 from gatelab.tracking.schema import Artifacts
 
 POLL_SECONDS = 0.2
@@ -80,22 +80,34 @@ def stop_driver(home: Home) -> bool:
 
 
 def gates_progress(home: Home) -> list[GateProgress]:
-    """Return how far every gate of a sweep is."""
-    import optuna  # here: it takes a second to import
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
+    """Return how far every gate of a sweep is.
 
-    path = (home.path / "studies.journal").resolve()
-    if not path.exists():
-        return []
-    trials = yaml.safe_load((home.path / Artifacts.SPEC).read_text())["search"]["trials"]
-    storage = JournalStorage(JournalFileBackend(str(path)))
+    Raises:
+        DamagedHome: If a file cannot be read that says so.
+    """
+    from gatelab.sweeps.search.study_file import (
+        DamagedFile,  # here: Optuna takes a second to import
+        read_studies,
+    )
+
+    trials = _trials(home)
     found = []
-    for name in optuna.get_all_study_names(storage):
-        study = optuna.load_study(study_name=name, storage=storage)
-        ended = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
-        found.append(GateProgress(name, ended, trials, "done" in study.user_attrs))
+    try:
+        for name, study in read_studies(home.path / "studies.journal").items():
+            ended = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+            found.append(GateProgress(name, ended, trials, "done" in study.user_attrs))
+    except (DamagedFile, OSError) as error:
+        raise DamagedHome(home.name, str(error)) from error
     return found
+
+
+def _trials(home: Home) -> int:
+    """Return how many trials a gate gets, from the spec alone: a gate may be gone since."""
+    path = home.path / Artifacts.SPEC
+    try:
+        return int(yaml.safe_load(path.read_bytes())["search"]["trials"])
+    except (OSError, ValueError, TypeError, LookupError, yaml.YAMLError) as error:
+        raise DamagedHome(home.name, f"{path} is no spec ({type(error).__name__}).") from error
 
 
 def status(home: Home) -> str:
@@ -109,4 +121,4 @@ def status(home: Home) -> str:
 
 def started(home: Home) -> datetime:
     """Return when a sweep was launched."""
-    return datetime.fromtimestamp((home.path / "places.json").stat().st_mtime)
+    return datetime.fromtimestamp((home.path / PLACES).stat().st_mtime)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +27,7 @@ from ray.tune import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, Tun
 from ray.tune.execution import class_cache
 
 from gatelab.sweeps.cluster.nodes import find_modules, join, users_folder
-from gatelab.sweeps.cluster.storage import STATES, Storage
+from gatelab.sweeps.cluster.storage import STATES, Storage, when_there_is_room
 from gatelab.sweeps.driver.ray_hooks import Jobs, Results, States
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.tasks.task import Task, tasks
@@ -81,7 +82,11 @@ class Worker(tune.Trainable):
         device = "cuda" if setting.gpus else "cpu"
         work = Work(task, self.job, setting.recipe, setting.metrics, device, self.step_seconds)
         if self.saved is None and self.state is not None:
-            with Checkpoint(self.state, Storage(setting.storage).files).as_directory() as folder:
+            files = Storage(setting.storage).files
+            with (
+                suppress(FileNotFoundError),  # it was removed, or moved: the job begins anew
+                Checkpoint(self.state, files).as_directory() as folder,
+            ):
                 self.saved = read_state(Path(folder))
         if self.saved is not None:
             work.restore(self.saved)
@@ -91,7 +96,12 @@ class Worker(tune.Trainable):
         with TemporaryDirectory() as folder:
             path = Path(folder) / "model.pt"
             work.save_model(path)
-            Storage(self.setting.storage).put(path, f"models/{self.job.label}.pt")
+            storage, name = Storage(self.setting.storage), f"models/{self.job.label}.pt"
+            when_there_is_room(lambda: storage.put(path, name))
+
+    def save(self, checkpoint_dir: str | None = None) -> Any:
+        """Save the work's state where Tune keeps it."""
+        return when_there_is_room(lambda: super(Worker, self).save(checkpoint_dir))
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the work's state."""

@@ -1,7 +1,6 @@
 """Studies: Optuna's search for each gate, and what has become of every trial.
 
-Private of Optuna: a trial's ``_trial_id``, and the class of a journal's locks; guarded by
-tests/test_private_attributes.py.
+Private of Optuna: a trial's ``_trial_id``; guarded by tests/test_private_attributes.py.
 """
 
 from __future__ import annotations
@@ -19,11 +18,10 @@ from optuna.distributions import BaseDistribution
 from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial, TrialState
 
 from gatelab.sweeps.search.halving import Halving
+from gatelab.sweeps.search.study_file import StudyFile, damages
 from gatelab.sweeps.spec.space import SearchSpace, configuration
 from gatelab.training.configuration import Configuration
 
@@ -154,21 +152,6 @@ class Study:
             self.attributes[name] = value
 
 
-class _NoLock(BaseJournalFileLock):
-    """No lock of the file: one driver a sweep has one of its own (sweeps/launching.py).
-
-    Optuna's is made and removed at each note, and outlives a driver that was killed with it: the
-    next would wait.
-    """
-
-    def acquire(self) -> bool:
-        """Return that the file may be written."""
-        return True
-
-    def release(self) -> None:
-        """Nothing is to be released."""
-
-
 class _Storage(JournalStorage):
     """Optuna's, without its search of all trials, at each question, for one that is enqueued."""
 
@@ -201,9 +184,14 @@ def open_studies(
         seed: Of the samplers, the same for every gate.
         halving: The first epoch at which trials are pruned, and of how many one goes on there;
             ``None``: no trial is pruned.
+
+    Raises:
+        DamagedFile: If the file cannot be read; a torn last line is cut off.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the display says what it would
-    storage = _Storage(JournalFileBackend(str(path.resolve()), lock_obj=_NoLock()))
+    file = StudyFile(path)
+    with damages(path):
+        storage = _Storage(file)
     studies = {}
     for label, space in spaces.items():
         pruner = NopPruner() if halving is None else Halving(*halving)

@@ -27,6 +27,7 @@ from gatelab.sweeps.spec.space import (
 from gatelab.sweeps.spec.spec import Fault, Spec, SpecError
 from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import Task, tasks
+from gatelab.tracking.store_errors import check_experiment_name
 from gatelab.training.configuration import Configuration
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ def faults_of(spec: Spec, wrong: Collection[str] = ()) -> list[Fault]:
                 faults.extend(error.faults)
         return None
 
+    check("experiment", _check_experiment, spec)
     task = check("task", make_task, spec)
     if task is not None:
         check("model", _check_model, spec, task)
@@ -64,6 +66,13 @@ def faults_of(spec: Spec, wrong: Collection[str] = ()) -> list[Fault]:
         if cls is not None and sound is not None:
             check("model optimizer task", _check_values, spec, sound, label, cls)
     return list(dict.fromkeys(faults))
+
+
+def _check_experiment(spec: Spec) -> None:
+    try:
+        check_experiment_name(spec.experiment)
+    except ValueError as error:
+        raise SpecError("", "experiment", str(error)) from error
 
 
 def _check_model(spec: Spec, task: Task) -> None:

@@ -1,0 +1,134 @@
+"""A full disk: what is written waits or ends in one line, and with room again a sweep goes on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from optuna.distributions import FloatDistribution
+
+from gatelab.sweeps.cluster import storage
+from gatelab.sweeps.cluster.storage import Storage, when_there_is_room
+from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.search.studies import Study, TrialEnd, open_studies
+from gatelab.sweeps.search.study_file import read_studies
+from gatelab.sweeps.spec.space import SearchSpace
+from gatelab.tracking.lines import FULL
+from gatelab.tracking.mlflow_read import read_sweep
+from gatelab.tracking.sqlite import default_uri
+from tests.in_process import gatelab
+from tests.launched import MODULE
+from tests.small_disk import fill, small_disk
+from tests.test_store_losses import SPEC, STAGES
+
+SPACE = SearchSpace({"gate.k": 2}, {"gate.gamma": FloatDistribution(0.01, 10.0, log=True)})
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path, "256k") as made:
+        yield made
+
+
+def opened(folder: Path) -> Study:
+    return open_studies(folder / "studies.journal", {"one": SPACE}, sampler="random", seed=3)["one"]
+
+
+def search(study: Study, trials: int) -> None:
+    for _ in range(trials):
+        number, _ = study.ask()
+        study.tell(number, TrialEnd("finished", "reached max_epochs (4)", 4, 1 / (number + 1)))
+
+
+def test_a_search_goes_on_while_the_disk_of_its_studies_is_full(disk: Path) -> None:
+    study = opened(disk)
+    search(study, 2)
+    other = fill(disk)
+    search(study, 40)
+    assert len(study.study.get_trials()) == 42, "what waits in memory is read too"
+    on_disk = read_studies(disk / "studies.journal")["one"].trials
+    assert len(on_disk) < 42, "a kill now would lose some, and no line is torn"
+    other.unlink()
+    search(study, 1)
+    found = read_studies(disk / "studies.journal")["one"]
+    assert [trial.value for trial in found.trials] == [1 / (n + 1) for n in range(43)]
+
+
+@pytest.mark.parametrize("cut", [1, 7, 40])
+def test_a_torn_last_line_of_studies_is_cut(cut: int, tmp_path: Path) -> None:
+    search(opened(tmp_path), 3)
+    journal = tmp_path / "studies.journal"
+    journal.write_bytes(journal.read_bytes()[:-cut])
+    before = journal.read_bytes()
+    assert len(read_studies(journal)["one"].trials) == 3
+    assert journal.read_bytes() == before, "who only looks writes nothing"
+    again = opened(tmp_path)
+    search(again, 1)
+    assert sum(t.state.is_finished() for t in read_studies(journal)["one"].trials) == 3
+    assert [opened(tmp_path).study.best_value, len(again.study.trials)] == [1 / 3, 3]
+
+
+def test_a_worker_waits_until_there_is_room(
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(storage, "ROOM_SECONDS", 0.05)
+    (tmp_path / "model.pt").write_bytes(bytes(8000))
+    other = fill(disk)
+    with pytest.raises(OSError) as full:
+        Storage(disk).put(tmp_path / "model.pt", "models/a.pt")
+    assert full.value.errno in FULL
+    threading.Timer(0.5, other.unlink).start()
+    with caplog.at_level(logging.WARNING):
+        when_there_is_room(lambda: Storage(disk).put(tmp_path / "model.pt", "models/a.pt"))
+    assert (disk / "models" / "a.pt").read_bytes() == bytes(8000)
+    assert caplog.text.count("waits until there is room on the disk") == 1
+
+
+FILLING = (
+    "from gatelab.gates import SoftmaxGate\n"
+    + MODULE
+    + """
+@register_gate("filling")
+class Filling(SoftmaxGate):
+    def forward(self, x):
+        disk = Path("gatelab_runs")
+        if (disk / "now").exists() and not (disk / "other").exists():
+            with (disk / "other").open("wb", buffering=0) as file:
+                try:
+                    while True:
+                        file.write(bytes(4096))
+                except OSError:
+                    pass
+        return super().forward(x)
+"""
+)
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_once_its_disk_has_room(place: Path, tmp_path: Path) -> None:
+    """One folder for all but the store, as on a small disk of one's own; full during a trial."""
+    (place / "gatelab_runs").rename(place / "store")
+    with small_disk(tmp_path, "6m") as disk:
+        (place / "gatelab_runs").symlink_to(disk)
+        (place / "mine.py").write_text(FILLING)
+        (place / "c.yaml").write_text(SPEC.replace("[softmax]", "['mine:filling']"))
+        uri = default_uri(place / "store")
+        gatelab(place, "launch", "c.yaml", "--tracking-uri", uri, code=130, most=1)
+        (disk / "now").touch()
+        gatelab(place, "resume", "c", code=130, most=1)
+        for file in (disk / "other", disk / "sweeps" / "c" / "lock"):
+            file.unlink()
+        fill(disk)
+        said = gatelab(place, "resume", "c", code=1)
+        assert said.startswith("There is no room on the disk of gatelab_runs/sweeps/c")
+        assert said.endswith("make some, then `gatelab resume c` goes on.\n"), said
+        assert "stopped" in gatelab(place, "status")
+        (disk / "now").unlink()
+        (disk / "other").unlink()
+        gatelab(place, "resume", "c")
+        assert Home(place / "gatelab_runs", "c").finished
+    record = read_sweep(uri, "c", trials=True)
+    assert {stage: len(record.of(stage)) for stage in STAGES} == STAGES

@@ -1,0 +1,187 @@
+"""Stores that lost what they were given: told before anything runs, and nothing is dropped."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.tracking._tracking_service import utils
+
+from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep
+from gatelab.tracking.mlflow_store import Store, default_uri, open_client
+from gatelab.tracking.recorder import Recorder
+from tests.in_process import gatelab
+from tests.launched import read
+
+SPEC = """
+name: c
+experiment: first
+task: {name: synthetic_groups, num_targets: 2, train_rows: 256, val_rows: 128, test_rows: 128}
+gates: [softmax]
+training: {max_epochs: 2}
+search: {trials: 2, early_stopping: false}
+evaluation: {seeds: 2}
+"""
+STAGES = {"sweep": 1, "gate": 1, "search": 2, "evaluate": 2}
+
+
+@pytest.fixture
+def uri(empty_store: Path, tmp_path: Path) -> str:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return default_uri(tmp_path)
+
+
+@pytest.fixture
+def taken(uri: str, tmp_path: Path) -> Iterator[Recorder]:
+    """A recorder whose sweep and one run of it are delivered."""
+    recorder = Recorder(tmp_path / "s.jsonl", uri=uri, experiment="e", sweep="s")
+    for identity, parent in (("s", None), ("s/a", "s")):
+        tags = {"sweep": "s", "stage": "evaluate"}
+        recorder.start_run(identity, parent=parent, name=identity, tags=tags, params={"k": 2})
+    recorder.log_metrics("s/a", 1, {"loss": 1.0})
+    assert recorder.flush()
+    yield recorder
+    recorder.close()
+
+
+def ids(uri: str) -> dict[str, str]:
+    return {run.name: run.run_id for run in read_sweep(uri, "s", trials=True).runs}
+
+
+def test_records_wait_while_the_experiment_is_deleted(uri: str, taken: Recorder) -> None:
+    client = open_client(uri)
+    experiment = client.get_experiment_by_name("e").experiment_id
+    run = ids(uri)["s/a"]
+    client.delete_experiment(experiment)
+    taken.log_metrics("s/a", 2, {"loss": 2.0})
+    taken.end_run("s/a", "FINISHED", {"end": "finished"})
+    assert not taken.flush(30.0)
+    assert f"restore --experiment-id {experiment}" in taken.problem
+    client.restore_experiment(experiment)
+    taken.refused = False
+    assert taken.flush(30.0)
+    assert history(uri, run, "loss") == [(1, 1.0), (2, 2.0)]
+
+
+@pytest.mark.parametrize("identity", ["s", "s/a"])
+def test_records_wait_while_a_run_is_deleted(identity: str, uri: str, taken: Recorder) -> None:
+    client, run = open_client(uri), ids(uri)[identity]
+    client.delete_run(run)
+    taken.set_tags(identity, {"end": "finished"})
+    assert not taken.flush(30.0)
+    assert f"`mlflow runs restore --run-id {run}`" in taken.problem
+    assert "`gatelab resume s --redeliver`" in taken.problem
+    client.restore_run(run)
+    taken.refused = False
+    assert taken.flush(30.0)
+    assert client.get_run(run).data.tags["end"] == "finished"
+
+
+def test_a_bad_value_alone_is_dropped_and_named(
+    uri: str, taken: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    taken.log_params("s/a", {"k": 3})  # MLflow changes no param
+    taken.log_metrics("s/a", 2, {"loss": 2.0})
+    assert taken.flush(30.0)
+    assert "MLflow refused params of s/a" in caplog.text
+    assert history(uri, ids(uri)["s/a"], "loss") == [(1, 1.0), (2, 2.0)]
+
+
+def test_a_store_that_is_another_one(
+    uri: str, taken: Recorder, tmp_path: Path, empty_store: Path
+) -> None:
+    taken.log_metrics("s/a", 2, {"loss": 2.0})
+    assert taken.flush()
+    taken.close()
+    (tmp_path / "b").mkdir()
+    shutil.copy(empty_store, tmp_path / "b" / "mlflow.db")
+    other = default_uri(tmp_path / "b")
+    again = Recorder(tmp_path / "s.jsonl", uri=other, experiment="e", sweep="s")
+    again.log_metrics("s/a", 3, {"loss": 3.0})
+    assert not again.flush(30.0)
+    assert "does not have the run 's/a', which was delivered" in again.problem
+    again.close()
+    anew = Recorder(tmp_path / "s.jsonl", uri=other, experiment="e", sweep="s", redeliver=True)
+    assert anew.close()
+    assert history(other, ids(other)["s/a"], "loss") == [(e, float(e)) for e in (1, 2, 3)]
+
+
+def test_a_launch_into_a_deleted_experiment_is_refused(place: Path) -> None:
+    (place / "c.yaml").write_text(SPEC)
+    uri = default_uri(place / "gatelab_runs")
+    Store(uri, "first")
+    experiment = open_client(uri).get_experiment_by_name("first").experiment_id
+    open_client(uri).delete_experiment(experiment)
+    said = gatelab(place, "launch", "c.yaml", "--name", "again", code=2)
+    assert said.startswith("gatelab: c.yaml: experiment: the experiment 'first' was deleted in ")
+    assert said.endswith("Or name another.\n") and said.count("\n") == 1
+    assert f"`mlflow experiments restore --experiment-id {experiment}`" in said
+    assert not (place / "gatelab_runs" / "sweeps").exists()
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+    """A sweep stopped after its first trial, which has nothing in it that names its place."""
+    place = tmp_path_factory.mktemp("stopped")
+    (place / "gatelab_runs").mkdir()
+    shutil.copy(empty_store, place / "gatelab_runs")
+    (place / "c.yaml").write_text(SPEC)
+    gatelab(place, "launch", "c.yaml", code=130, most=1)
+    return place
+
+
+def check_all_there(place: Path) -> None:
+    record = read(place, "c")
+    assert {stage: len(record.of(stage)) for stage in STAGES} == STAGES
+    assert {run.status for run in record.runs} == {"FINISHED"}
+    assert record.run is not None
+    for file in ("spec.yaml", "report.html", "comparison.csv"):
+        assert read_artifact(record.uri, record.run.run_id, file), file
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_where_its_folder_was_moved(stopped: Path, tmp_path: Path) -> None:
+    shutil.copytree(stopped, tmp_path / "old")
+    (tmp_path / "old" / "gatelab_runs" / "mlflow.db").unlink()
+    gatelab(tmp_path / "old", "resume", "c", "--redeliver", code=130, most=0)  # artifacts are there
+    new = tmp_path / "new ?#%41 place"
+    (tmp_path / "old").rename(new)
+    utils._artifact_repos_cache.clear()  # as in a process of its own
+    gatelab(new, "resume", "c")
+    assert [path.name for path in tmp_path.iterdir()] == [new.name], "the old path is not made anew"
+    check_all_there(new)
+    home = new / "gatelab_runs"
+    shutil.move(home / "mlflow.db", home / "lost.db")
+    assert "is finished" in gatelab(new, "resume", "c", code=2)
+    utils._artifact_repos_cache.clear()
+    home.rename(new / "runs")  # the store's tables are made in another file for this process
+    gatelab(new, "resume", "c", "--folder", "runs", "--redeliver")
+    (new / "runs").rename(home)
+    check_all_there(new)
+
+
+@pytest.mark.slow
+def test_a_resume_is_refused_where_the_store_lost_the_sweep(stopped: Path, tmp_path: Path) -> None:
+    place = tmp_path / "here"
+    shutil.copytree(stopped, place)
+    uri = default_uri(place / "gatelab_runs")
+    client = open_client(uri)
+    run = read(place, "c").run
+    assert run is not None
+    client.delete_run(run.run_id)
+    said = gatelab(place, "resume", "c", code=2)
+    assert f"`mlflow runs restore --run-id {run.run_id}`" in said and said.count("\n") == 1
+    client.delete_experiment(client.get_experiment_by_name("first").experiment_id)
+    said = gatelab(place, "resume", "c", code=2)
+    assert "the experiment 'first' was deleted" in said and said.count("\n") == 1
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    shutil.copy(place / "gatelab_runs" / "mlflow.db", tmp_path / "other.db")
+    said = gatelab(place, "resume", "c", "--tracking-uri", other, code=2)
+    assert "the experiment 'first' was deleted" in said
+    place.rename(tmp_path / "there")
+    (tmp_path / "there" / "gatelab_runs" / "mlflow.db").unlink()
+    said = gatelab(tmp_path / "there", "resume", "c", code=2)
+    assert "which has the record of 'c', is gone" in said and said.count("\n") == 1
+    assert not (tmp_path / "there" / "gatelab_runs" / "mlflow.db").exists()

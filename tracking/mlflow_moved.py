@@ -1,0 +1,55 @@
+"""Artifacts of a store that was moved with them: MLflow notes of every run where they lay."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import sqlalchemy
+from sqlalchemy.exc import SQLAlchemyError
+
+from gatelab.tracking.sqlite import sqlite_uri
+
+COLUMNS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""Where MLflow notes addresses of artifacts."""
+
+
+def follow_artifacts(path: Path) -> None:
+    """Let a SQLite store find the folder ``artifacts`` beside it, where it lay beside it before.
+
+    Only addresses that lead to a folder which is gone are changed, and only where there is one now.
+    """
+    place = path.resolve().parent / "artifacts"
+    if not place.is_dir():
+        return
+    engine = sqlalchemy.create_engine(sqlite_uri(path))
+    try:
+        with suppress(SQLAlchemyError), engine.begin() as connection:  # it may be read-only
+            query = sqlalchemy.text("SELECT DISTINCT artifact_location FROM experiments")
+            for (old,) in connection.execute(query).all():
+                if old and _is_gone(old):
+                    _change(connection, old, place.as_uri())
+    finally:
+        engine.dispose()
+
+
+def _is_gone(address: str) -> bool:
+    parts = urlsplit(address)
+    path = Path(unquote(parts.path))
+    return parts.scheme == "file" and path.name == "artifacts" and not path.exists()
+
+
+def _change(connection: sqlalchemy.Connection, old: str, new: str) -> None:
+    for table, column in COLUMNS:
+        update = sqlalchemy.text(
+            f"UPDATE {table} SET {column} = :new || substr({column}, :length + 1) "
+            f"WHERE {column} = :old OR substr({column}, 1, :length + 1) = :old || '/'"
+        )
+        connection.execute(update, {"old": old, "new": new, "length": len(old)})

@@ -1,0 +1,66 @@
+"""What a store must have, and must not have lost, so that it takes the records of a sweep."""
+
+from __future__ import annotations
+
+from mlflow import MlflowClient
+from mlflow.entities import Experiment, LifecycleStage, ViewType
+
+from gatelab.tracking.mlflow_errors import store_errors
+from gatelab.tracking.store_errors import StoreRefuses, masked
+
+IDENTITY = "gatelab.identity"
+"""The tag by which a run of ours is found again."""
+
+
+def active_experiment(client: MlflowClient, uri: str, name: str) -> Experiment | None:
+    """Return an experiment; ``None`` where it is to be made.
+
+    Raises:
+        StoreRefuses: If it was deleted, which leaves its name taken until it is restored.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is None or found.lifecycle_stage == LifecycleStage.ACTIVE:
+        return found
+    raise StoreRefuses(
+        f"the experiment {name[:100]!r} was deleted in {masked(uri)}, and takes nothing: "
+        f"`mlflow experiments restore --experiment-id {found.experiment_id}` brings it back "
+        f"(with MLFLOW_TRACKING_URI={masked(uri)})."
+    )
+
+
+def check_sweep(client: MlflowClient, uri: str, experiment: str, sweep: str) -> None:
+    """Refuse a store that does not have the sweep of which it was given records.
+
+    Raises:
+        StoreRefuses: If the sweep, or its experiment, is not there or was deleted.
+        StoreUnavailable: If the store cannot be used.
+    """
+    with store_errors(uri):
+        found = active_experiment(client, uri, experiment)
+        if found is None or not _runs(client, found, sweep, ViewType.ACTIVE_ONLY):
+            raise lost_run(client, uri, experiment, sweep, sweep)
+
+
+def lost_run(
+    client: MlflowClient, uri: str, experiment: str, sweep: str, identity: str
+) -> StoreRefuses:
+    """Return what has become of a run that a store was given, and what to do."""
+    again = f"`gatelab resume {sweep} --redeliver` writes everything into it again"
+    found = client.get_experiment_by_name(experiment)
+    deleted = found and _runs(client, found, identity, ViewType.DELETED_ONLY)
+    if deleted:
+        return StoreRefuses(
+            f"the run {identity!r} was deleted in {masked(uri)}: "
+            f"`mlflow runs restore --run-id {deleted[0]}` brings it back "
+            f"(with MLFLOW_TRACKING_URI={masked(uri)}); or {again}."
+        )
+    return StoreRefuses(
+        f"{masked(uri)} does not have the run {identity!r}, which was delivered: it is another "
+        f"store, or was replaced. Restore it, or name the right one with `gatelab resume {sweep} "
+        f"--tracking-uri`; or {again}."
+    )
+
+
+def _runs(client: MlflowClient, experiment: Experiment, identity: str, view: int) -> list[str]:
+    query = f"tags.`{IDENTITY}` = '{identity}'"
+    return [r.info.run_id for r in client.search_runs([experiment.experiment_id], query, view, 1)]
