@@ -7,10 +7,12 @@ import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from traceback import FrameSummary, extract_tb
+from traceback import FrameSummary, walk_tb
 
-_OURS = Path(__file__).parent.parent
-_INSTALLED = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+_CALLED = ("gatelab", "torch", "numpy")
+"""Packages that code of others calls: a place in them tells its author nothing."""
+_PYTHONS_OWN = Path(sysconfig.get_path("stdlib"))
+_INSTALLED = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
 
 
 class ForeignError(ValueError):
@@ -51,11 +53,21 @@ def _place(error: BaseException) -> FrameSummary | None:
     """Return the innermost place in code of others, rather than in what that code calls."""
     if isinstance(error, SyntaxError):  # says its place itself
         return None
-    frames = [f for f in reversed(extract_tb(error.__traceback__)) if not f.filename[:1] == "<"]
-    others = [frame for frame in frames if not _lies_in(frame, [_OURS])]
-    own = [frame for frame in others if not _lies_in(frame, _INSTALLED)]
+    frames = [
+        FrameSummary(frame.f_code.co_filename, line, frame.f_code.co_name)
+        for frame, line in reversed(list(walk_tb(error.__traceback__)))
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _CALLED
+    ]
+    others = [frame for frame in frames if not _is_pythons_own(frame.filename)]
+    own = [frame for frame in others if not _lies_in(frame.filename, _INSTALLED)]
     return next(iter(own or others), None)
 
 
-def _lies_in(frame: FrameSummary, folders: list[Path]) -> bool:
-    return any(Path(frame.filename).is_relative_to(folder) for folder in folders)
+def _is_pythons_own(file: str) -> bool:
+    return file.startswith("<") or (
+        _lies_in(file, [_PYTHONS_OWN]) and not _lies_in(file, _INSTALLED)
+    )
+
+
+def _lies_in(file: str, folders: list[Path]) -> bool:
+    return any(Path(file).is_relative_to(folder) for folder in folders)

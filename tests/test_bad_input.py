@@ -282,11 +282,13 @@ def test_a_storage_that_nobody_reaches(tmp_path: Path) -> None:
 def test_name_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("bad.yaml").write_text(spec())
-    Path("gatelab_runs/sweeps/bad").mkdir(parents=True)
+    taken = Path("gatelab_runs/sweeps/bad")
+    taken.mkdir(parents=True)
+    (taken / "places.json").write_text('{"uri": "sqlite:///elsewhere.db", "storage": null}')
     code, message = run("launch", "bad.yaml")
     assert (code, message.count("\n")) == (2, 1)
     assert message.startswith("gatelab: bad.yaml: name: sweep 'bad' is there already")
-    assert not list(Path("gatelab_runs/sweeps/bad").iterdir())
+    assert [file.name for file in taken.iterdir()] == ["places.json"]
 
 
 @register_task("spoilt")

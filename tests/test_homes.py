@@ -101,6 +101,9 @@ def test_a_look_at_the_lock_keeps_no_driver_out(tmp_path: Path) -> None:
                 pass
 
 
+UNKNOWN_GATE = b"name: n\ntask: synthetic_groups\ngates: [none]\nsearch: {trials: 3}"
+
+
 def damage(sweeps: Path) -> list[str]:
     """Make homes that are damaged, each in its own way; return their names."""
     (sweeps / ".DS_Store").touch()
@@ -122,7 +125,7 @@ def damage(sweeps: Path) -> list[str]:
     for name, files in homes.items():
         (sweeps / name).mkdir()
         if "studies.journal" in files:
-            files |= {"places.json": PLACES.encode(), "spec.yaml": b"search: {trials: 3}"}
+            files |= {"places.json": PLACES.encode(), "spec.yaml": UNKNOWN_GATE}
         for file, content in files.items():
             (sweeps / name / file).write_bytes(content)
     (sweeps / "folder").mkdir()

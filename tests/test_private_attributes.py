@@ -29,7 +29,6 @@ USED = {
     "optuna": {
         ("sweeps/search/halving.py", "_storage"),
         ("sweeps/search/halving.py", "_trial_id"),
-        ("sweeps/search/studies.py", "_file"),
         ("sweeps/search/studies.py", "_trial_id"),
     },
 }

@@ -169,6 +169,9 @@ def test_a_store_of_an_older_mlflow(tmp_path: Path) -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0c779009ac13")
+        columns = "(experiment_id, name, lifecycle_stage)"
+        row = f"INSERT INTO experiments {columns} VALUES (0, 'a', 'active')"
+        connection.execute(sqlalchemy.text(row))
     engine.dispose()
     message = refuse_unchanged(path)
     assert f"an older MLflow than this one, {mlflow.__version__} (schema 0c779009ac13)" in message

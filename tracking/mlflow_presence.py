@@ -28,7 +28,7 @@ def active_experiment(client: MlflowClient, uri: str, name: str) -> Experiment |
     )
 
 
-def check_sweep(client: MlflowClient, uri: str, experiment: str, sweep: str) -> None:
+def check_recorded(client: MlflowClient, uri: str, experiment: str, sweep: str) -> None:
     """Refuse a store that does not have the sweep of which it was given records.
 
     Raises:

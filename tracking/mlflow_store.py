@@ -22,7 +22,7 @@ from mlflow.protos.databricks_pb2 import (
 from gatelab.tracking.mlflow_check import check_store
 from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_moved import follow_artifacts
-from gatelab.tracking.mlflow_presence import IDENTITY, active_experiment, check_sweep, lost_run
+from gatelab.tracking.mlflow_presence import IDENTITY, active_experiment, check_recorded, lost_run
 from gatelab.tracking.mlflow_tables import make_tables
 from gatelab.tracking.sqlite import default_uri as default_uri
 from gatelab.tracking.sqlite import sqlite_path
@@ -234,7 +234,7 @@ def check_delivered(uri: str, experiment: str, sweep: str) -> None:
             f"name its new place with `gatelab resume {sweep} --tracking-uri`; or "
             f"`gatelab resume {sweep} --redeliver` writes everything into a new one."
         )
-    check_sweep(open_client(uri), uri, experiment, sweep)
+    check_recorded(open_client(uri), uri, experiment, sweep)
 
 
 def search(client: MlflowClient, experiments: Sequence[str], query: str) -> Iterator[Run]:

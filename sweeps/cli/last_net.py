@@ -9,7 +9,7 @@ from traceback import format_exception
 
 from gatelab.foreign import told
 
-LINE_WIDTH = 800
+MOST_SHOWN = 800
 """Characters of the line at most."""
 KNOWN = {
     MemoryError: "the memory of this machine is not enough",
@@ -23,10 +23,10 @@ def is_closed_pipe(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno == errno.EPIPE
 
 
-def one_line(error: BaseException, command: str) -> str:
+def failure(error: BaseException, command: str) -> str:
     """Return what a command ended with: what, where, and where the traceback lies."""
     what = " ".join((_explained(error) or told(error)).split())
-    what = f"{what[:LINE_WIDTH]}..." if len(what) > LINE_WIDTH else what
+    what = f"{what[:MOST_SHOWN]}..." if len(what) > MOST_SHOWN else what
     return f"{command} has failed: {what}; {_kept(error)}"
 
 

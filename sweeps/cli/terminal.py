@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
-from gatelab.sweeps.cli.last_net import is_closed_pipe, one_line
+from gatelab.sweeps.cli.last_net import failure, is_closed_pipe
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.store_errors import StoreUnavailable
 
@@ -101,7 +101,7 @@ class Commands(click.Group):
                 raise  # click ends it, without a word
             if ctx.params.get("debug"):
                 traceback.print_exception(error)
-            refuse(one_line(error, str(ctx.invoked_subcommand)))
+            refuse(failure(error, str(ctx.invoked_subcommand)))
 
 
 class _Console(Console):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,9 @@ from gatelab.sweeps.cluster.provenance import provenance
 from gatelab.sweeps.cluster.shipping import keep_code, use_code
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.cluster.storage import STATES
+from gatelab.sweeps.driver.admission import check_free, check_nodes, check_place, check_record
 from gatelab.sweeps.driver.display import Display
-from gatelab.sweeps.driver.home import DamagedHome, Home, is_half_made, taken
+from gatelab.sweeps.driver.home import DamagedHome, Home
 from gatelab.sweeps.driver.processes import UNDER_WAY, status
 from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.reporting import record_report
@@ -29,18 +29,12 @@ from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.check.scales import uneven_losses
 from gatelab.tasks.task import Task
-from gatelab.tracking.journal import delivered
 from gatelab.tracking.lines import FULL
-from gatelab.tracking.mlflow_read import sweep_names
-from gatelab.tracking.mlflow_store import check_delivered, check_experiment
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import ENDS, FOLDER, Tags
 from gatelab.tracking.sqlite import default_uri, sqlite_path
 from gatelab.tracking.store_errors import (
-    StoreRefuses,
-    StoreUnavailable,
     check_writable,
-    is_there,
     masked,
     writing,
 )
@@ -108,10 +102,10 @@ def launch(
     """
     folder = Path(folder)
     check_writable(folder)
-    _check_name(spec.name, folder, uri or default_uri(folder))
-    _check_experiment(spec.experiment, uri or default_uri(folder))
+    check_free(spec.name, folder, uri or default_uri(folder))
+    check_place(spec.experiment, uri or default_uri(folder))
     task = check_sweep(spec)
-    job = _check_nodes(spec, task, storage or str(folder.resolve()))
+    job = check_nodes(spec, task, storage or str(folder.resolve()))
     console = console or Console(quiet=True)
     notes = check_passes(spec, task, here=not job.gpus)
     for note in notes:
@@ -156,9 +150,9 @@ def resume(
     with _resumable(home):
         code = use_code(home.path)
         spec = home.spec
-        _check_record(home, spec, uri or home.uri, redeliver)
+        check_record(home, spec, uri or home.uri, redeliver)
         task = make_task(spec)
-        job = _check_nodes(spec, task, home.storage.place, code)
+        job = check_nodes(spec, task, home.storage.place, code)
         return _run(
             spec, task, home, job, console or Console(quiet=True), uri=uri, redeliver=redeliver
         )
@@ -175,57 +169,6 @@ def _resumable(home: Home) -> Iterator[None]:
         if error.errno not in FULL:
             raise
         raise NoRoom(home, error.filename) from error
-
-
-def _check_record(home: Home, spec: Spec, uri: str, redeliver: bool) -> None:
-    """Refuse a store that takes nothing, or that has lost what it was given.
-
-    A server that is away is no reason: what is recorded waits for it.
-    """
-    try:
-        if delivered(home.spool) and not redeliver:
-            check_delivered(uri, spec.experiment, home.name)
-        elif is_there(uri):
-            check_experiment(uri, spec.experiment)
-    except StoreRefuses:
-        raise
-    except StoreUnavailable:
-        if sqlite_path(uri) is not None:
-            raise
-
-
-def _check_nodes(spec: Spec, task: Task, storage: str, code: Path | None = None) -> Needs:
-    """Check that the sweep can run where it is to run; return what a job occupies there."""
-    from gatelab.sweeps.cluster.doctor import (  # here: Ray takes a second to import
-        check_cluster,
-        check_machine,
-    )
-    from gatelab.sweeps.cluster.nodes import on_cluster
-
-    if on_cluster():
-        return check_cluster(spec, task, storage, code)
-    return check_machine(spec, task, storage)
-
-
-def _check_name(name: str, folder: Path, uri: str) -> None:
-    path = folder / "sweeps" / name
-    if os.path.lexists(path) and not is_half_made(path):
-        try:
-            Home(folder, name)
-        except DamagedHome as error:
-            instead = "`--name` launches under another name."
-            raise SpecError("spec", "name", f"{error} {instead}") from error
-        raise taken(name)
-    if is_there(uri) and name in sweep_names(uri):
-        raise taken(name)
-
-
-def _check_experiment(experiment: str, uri: str) -> None:
-    try:
-        if is_there(uri):
-            check_experiment(uri, experiment)
-    except StoreRefuses as error:
-        raise SpecError("spec", "experiment", f"{error} Or name another.") from error
 
 
 def _run(

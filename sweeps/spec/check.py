@@ -150,7 +150,11 @@ def _check_metrics(spec: Spec, task: Task) -> None:
     seen: dict[str, str] = {}
     faults: list[Fault] = []
     for key in spec.metrics or ():
-        fitting = set(_registered("metrics", metrics.get, key).kinds)
+        try:
+            fitting = set(_registered("metrics", metrics.get, key).kinds)
+        except SpecError as error:
+            faults += error.faults
+            continue
         name = key.rpartition(":")[2]
         if name in seen:
             both = f"{seen[name]!r} and {key!r} are recorded under one name, {name!r}."

@@ -1,0 +1,85 @@
+"""What must hold before a sweep begins or goes on: its name, its record, the nodes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gatelab.sweeps.cluster.sizing import Needs
+from gatelab.sweeps.driver.home import DamagedHome, Home, is_half_made, taken
+from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tasks.task import Task
+from gatelab.tracking.journal import delivered
+from gatelab.tracking.mlflow_read import sweep_names
+from gatelab.tracking.mlflow_store import check_delivered, check_experiment
+from gatelab.tracking.sqlite import sqlite_path
+from gatelab.tracking.store_errors import StoreRefuses, StoreUnavailable, is_there
+
+
+def check_free(name: str, folder: Path, uri: str) -> None:
+    """Check that no sweep has a name, in the folder or in the store.
+
+    Raises:
+        SpecError: If one has.
+    """
+    path = folder / "sweeps" / name
+    if os.path.lexists(path) and not is_half_made(path):
+        try:
+            Home(folder, name)
+        except DamagedHome as error:
+            instead = "`--name` launches under another name."
+            raise SpecError("spec", "name", f"{error} {instead}") from error
+        raise taken(name)
+    if is_there(uri) and name in sweep_names(uri):
+        raise taken(name)
+
+
+def check_place(experiment: str, uri: str) -> None:
+    """Check that a store takes runs of an experiment.
+
+    Raises:
+        SpecError: If the experiment is deleted there.
+    """
+    try:
+        if is_there(uri):
+            check_experiment(uri, experiment)
+    except StoreRefuses as error:
+        raise SpecError("spec", "experiment", f"{error} Or name another.") from error
+
+
+def check_record(home: Home, spec: Spec, uri: str, redeliver: bool) -> None:
+    """Refuse a store that takes nothing, or that has lost what it was given.
+
+    A server that is away is no reason: what is recorded waits for it.
+
+    Raises:
+        StoreUnavailable: Such a store, or a file that cannot be opened.
+    """
+    try:
+        if delivered(home.spool) and not redeliver:
+            check_delivered(uri, spec.experiment, home.name)
+        elif is_there(uri):
+            check_experiment(uri, spec.experiment)
+    except StoreRefuses:
+        raise
+    except StoreUnavailable:
+        if sqlite_path(uri) is not None:
+            raise
+
+
+def check_nodes(spec: Spec, task: Task, storage: str, code: Path | None = None) -> Needs:
+    """Check that the sweep can run where it is to run; return what a job occupies there.
+
+    Raises:
+        ClusterError: If there is no cluster to join.
+        SpecError: If no node can run a job.
+    """
+    from gatelab.sweeps.cluster.doctor import (  # here: Ray takes a second to import
+        check_cluster,
+        check_machine,
+    )
+    from gatelab.sweeps.cluster.nodes import on_cluster
+
+    if on_cluster():
+        return check_cluster(spec, task, storage, code)
+    return check_machine(spec, task, storage)
