@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 from optuna.distributions import FloatDistribution
+from torch import Tensor
 
 import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
+from gatelab.gates import Routing, SoftmaxGate, gates
 from gatelab.sweeps.driver import ray_hooks
 from gatelab.sweeps.driver.sweep import Plan, Sweep
 from gatelab.sweeps.search.studies import open_studies
@@ -146,3 +149,24 @@ def test_a_state_that_is_gone_begins_its_job_anew(tmp_path: Path) -> None:
     step = ray_hooks._parse(worker.step()["step"])
     assert step.endings is not None
     assert [(ending.end, ending.epoch) for ending in step.endings] == [("finished", 2)]
+
+
+class Exiting(SoftmaxGate):
+    """Ends the process that it runs in."""
+
+    def forward(self, x: Tensor) -> Routing:
+        sys.exit("no data here")
+
+
+def test_a_gate_that_exits_ends_its_job_and_not_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(gates._classes, "exiting", Exiting)
+    options = {"num_targets": 2, "train_rows": 64, "val_rows": 32, "test_rows": 32}
+    setting = Setting("synthetic_groups", options, Recipe(64, 2), None, 1, 0, str(tmp_path))
+    optimizer = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
+    member = Member(Configuration.of({}, {"num_experts": 4}, optimizer), 0)
+    worker = Worker(setting, Job("search", "one", "exiting", (member,)), None)
+    step = ray_hooks._parse(worker.step()["step"])
+    assert step.endings is not None
+    assert [(it.end, it.reason) for it in step.endings] == [("failed", "SystemExit: no data here")]

@@ -16,6 +16,7 @@ from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.search.studies import Study, TrialEnd, open_studies
 from gatelab.sweeps.search.study_file import read_studies
 from gatelab.sweeps.spec.space import SearchSpace
+from gatelab.tracking.journal import Journal
 from gatelab.tracking.lines import FULL
 from gatelab.tracking.mlflow_read import read_sweep
 from gatelab.tracking.sqlite import default_uri
@@ -55,6 +56,22 @@ def test_a_search_goes_on_while_the_disk_of_its_studies_is_full(disk: Path) -> N
     search(study, 1)
     found = read_studies(disk / "studies.journal")["one"]
     assert [trial.value for trial in found.trials] == [1 / (n + 1) for n in range(43)]
+
+
+def test_studies_never_know_more_than_the_record(disk: Path, tmp_path: Path) -> None:
+    """Of a trial whose end waits for room, no note is on the disk: a kill loses both or neither."""
+    record = Journal(disk / "spool.jsonl")
+    path = tmp_path / "studies.journal"  # on a disk that has room
+    study = open_studies(path, {"one": SPACE}, sampler="random", seed=3, behind=record)["one"]
+    search(study, 1)
+    other = fill(disk)
+    while not record.waits:
+        record.append({"end": "x" * 500})
+    search(study, 1)
+    assert len(read_studies(path)["one"].trials) == 1
+    other.unlink()
+    search(study, 1)
+    assert not record.waits and len(read_studies(path)["one"].trials) == 3
 
 
 @pytest.mark.parametrize("cut", [1, 7, 40])
@@ -132,3 +149,4 @@ def test_a_sweep_goes_on_once_its_disk_has_room(place: Path, tmp_path: Path) -> 
         assert Home(place / "gatelab_runs", "c").finished
     record = read_sweep(uri, "c", trials=True)
     assert {stage: len(record.of(stage)) for stage in STAGES} == STAGES
+    assert {run.end for run in record.of("search")} == {"finished"}

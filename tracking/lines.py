@@ -28,14 +28,17 @@ class Lines:
     and follow them when there is room. One thread may read while another appends.
     """
 
-    def __init__(self, path: str | Path, *, sync: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, *, sync: bool = False, behind: Lines | None = None
+    ) -> None:
         """Open a file, or make it.
 
         Args:
             path: The file.
             sync: Whether a line must survive the machine's end too, not only the process's.
+            behind: What must be on the disk before any line of this file is.
         """
-        self.path, self.sync = Path(path), sync
+        self.path, self.sync, self.behind = Path(path), sync, behind
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         self._close = weakref.finalize(self, os.close, self._file)
@@ -77,11 +80,15 @@ class Lines:
         return bool(self._waiting)
 
     def _write_waiting(self) -> None:
+        if self.behind is not None:
+            self.behind.retry()
         while self._waiting and self._write(self._waiting[0]):
             self._waiting.popleft()
 
     def _write(self, line: bytes) -> bool:
         """Write a line whole, or nothing of it; return whether."""
+        if self.behind is not None and self.behind.waits:
+            return False
         try:
             whole = os.write(self._file, line) == len(line)
             if whole and self.sync:

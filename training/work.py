@@ -228,7 +228,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def failed(error: Exception, members: int) -> Step:
+def failed(error: BaseException, members: int) -> Step:
     """Return the step of a job that an error ended."""
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     trace = "".join(traceback.format_exception(error))[-TRACE:]

@@ -184,7 +184,6 @@ def _run(
 ) -> Comparison:
     """Run what is left of a sweep, of which something has been said, then compare."""
     with home.locked():
-        studies = _studies(spec, task, home)
         if uri is not None:
             home.move_record(uri)
         if redeliver:
@@ -204,6 +203,7 @@ def _run(
                 redeliver=redeliver,
             )
         try:
+            studies = _studies(spec, task, home, recorder)
             sweep = _work(spec, task, home, job, studies, recorder, console, said)
             return _compare(spec, home, recorder, sweep)
         finally:
@@ -246,7 +246,7 @@ def _work(
     return sweep
 
 
-def _studies(spec: Spec, task: Task, home: Home) -> dict[str, Study]:
+def _studies(spec: Spec, task: Task, home: Home, recorder: Recorder) -> dict[str, Study]:
     halving = spec.search.early_stopping
     with _damages(home):
         return open_studies(
@@ -255,6 +255,7 @@ def _studies(spec: Spec, task: Task, home: Home) -> dict[str, Study]:
             sampler=spec.search.sampler,
             seed=spec.search.seed,
             halving=(halving.grace_epochs, halving.reduction_factor) if halving else None,
+            behind=recorder.journal,
         )
 
 

@@ -71,7 +71,10 @@ class Worker(tune.Trainable):
             step = self.work.step()
             if step.endings is not None and self.job.stage == "evaluate":
                 self._leave_model(self.work)
-        except Exception as error:  # whatever a gate or a task raises ends this job, not the sweep
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # of a gate or a task: ends this job, not the sweep
             step = failed(error, len(self.job.members))
         # Not `done`: Tune then asks no scheduler. The sweep's answer to the result ends the trial.
         return {"step": json.dumps(asdict(step)), "should_checkpoint": step.endings is None}

@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gatelab.sweeps.search.halving import Halving
 from gatelab.sweeps.search.study_file import StudyFile, damages
 from gatelab.sweeps.spec.space import SearchSpace, configuration
+from gatelab.tracking.lines import Lines
 from gatelab.training.configuration import Configuration
 
 OPTUNA_STATES = {
@@ -174,6 +175,7 @@ def open_studies(
     sampler: str,
     seed: int,
     halving: tuple[int, int] | None = None,
+    behind: Lines | None = None,
 ) -> dict[str, Study]:
     """Open one study a gate in one journal file, which optuna-dashboard opens too.
 
@@ -184,12 +186,13 @@ def open_studies(
         seed: Of the samplers, the same for every gate.
         halving: The first epoch at which trials are pruned, and of how many one goes on there;
             ``None``: no trial is pruned.
+        behind: The record, no line of which may wait for room when a study's is written.
 
     Raises:
         DamagedFile: If the file cannot be read; a torn last line is cut off.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the display says what it would
-    file = StudyFile(path)
+    file = StudyFile(path, behind)
     with damages(path):
         storage = _Storage(file)
     studies = {}

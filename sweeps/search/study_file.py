@@ -25,9 +25,14 @@ class StudyFile(BaseJournalBackend):
     and reads no file with a torn line. Optuna and optuna-dashboard read this one as theirs.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, or make it; a torn last line is cut off."""
-        self.lines = Lines(path.resolve(), sync=True)
+    def __init__(self, path: Path, behind: Lines | None = None) -> None:
+        """Open the file, or make it; a torn last line is cut off.
+
+        Args:
+            path: The file.
+            behind: The record: what the studies know to be done must not be lost there.
+        """
+        self.lines = Lines(path.resolve(), sync=True, behind=behind)
         self._read, self._position = 0, 0
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
