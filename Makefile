@@ -48,11 +48,12 @@ benchmarks: $(READY)  ## print every ratio of docs/benchmarks.md
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-# The environment: made once, made again when the pinned versions change. What is imported is compiled
-# then: to compile all of it here took 90 of 220 seconds.
+# The environment: made once, made again when the pinned versions change. It is compiled on all cores, which
+# pip does on one, and as a whole: Ray's processes that all compile at their first start are late for it.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "gatelab needs Python 3.11 or newer"'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check \
 		--constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	touch $@
