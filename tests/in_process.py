@@ -76,17 +76,22 @@ def in_this_process(most: int | None = None) -> Iterator[None]:
 @contextmanager
 def modules_of(folder: Path) -> Iterator[None]:
     """Work in a folder, from which modules can be imported meanwhile, and not afterwards."""
+    _forget({path.stem for path in folder.glob("*.py")} & set(sys.modules))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.syspath_prepend(folder)
         yield
-    theirs = {n for n, m in sys.modules.items() if _lies_in(getattr(m, "__file__", None), folder)}
-    for name in theirs:
+    _forget({n for n, m in sys.modules.items() if _lies_in(getattr(m, "__file__", None), folder)})
+
+
+def _forget(modules: set[str]) -> None:
+    """Forget modules, and what they have registered."""
+    for name in modules:
         del sys.modules[name]
     registries: tuple[Registry[Any], ...] = (gates, tasks, metrics)
     for registry in registries:
         for name, found in list(registry._classes.items()):
-            if found.__module__ in theirs:
+            if found.__module__ in modules:
                 del registry._classes[name]
 
 

@@ -210,11 +210,11 @@ def test_signature_and_example(finished: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_gate_of_the_users_own(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gate_of_the_users_own(finished: Path) -> None:
     """Its module is needed to export it, and by nobody who loads the model."""
     check_refused(finished, "small", "--gate", "nearest", told="cannot import 'mine'")
-    monkeypatch.syspath_prepend(finished.parent)
-    model = export("small", gate="nearest", folder=finished)
+    with in_process.modules_of(finished.parent):
+        model = export("small", gate="nearest", folder=finished)
     found = in_a_fresh_process(finished, model)
     assert found["loss"] == pytest.approx(model.test_loss, rel=1e-5)
 
