@@ -111,7 +111,7 @@ def one_sweep(
         tally.unfinished += 1
         print(error, flush=True)
     with suppress(TimeoutError):
-        wait(lambda: not sweep.left_behind(), 60, "nothing left behind")
+        wait(lambda: not sweep.left_behind(), 180, "nothing left behind")
     left, account = sweep.left_behind(), sweep.account()
     tally.left_behind += len(left)
     tally.add(account, undisturbed)

@@ -162,7 +162,7 @@ class Cluster:
                    "-L", f"127.0.0.1:{mlflow}:127.0.0.1:5000", self.head.address]  # fmt: skip
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         try:
-            wait(lambda: answers(dashboard) and answers(mlflow), 15, "the tunnel")
+            wait(lambda: answers(dashboard) and answers(mlflow), 90, "the tunnel")
             yield Tunnel(f"http://127.0.0.1:{dashboard}", f"http://127.0.0.1:{mlflow}")
         finally:
             process.kill()
@@ -214,7 +214,7 @@ class ObjectStore:
                 [sys.executable, "-m", "moto.server", "-H", host, "-p", port],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
-        wait(lambda: answers(int(port), host), 30, "the object store")
+        wait(lambda: answers(int(port), host), 90, "the object store")
         import boto3
 
         keys = self.settings

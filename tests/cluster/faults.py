@@ -22,7 +22,7 @@ SPOOL_KIB = 4096
 def kill_a_trial(sweep: Sweeping) -> None:
     """Kill -9 a process that trains."""
     hosts = list(sweep.cluster.hosts)
-    wait(lambda: any(host.find(ROLES["trial"]) for host in hosts), 60, "a trial")
+    wait(lambda: any(host.find(ROLES["trial"]) for host in hosts), 180, "a trial")
     host = next(host for host in hosts if host.find(ROLES["trial"]))
     os.kill(host.find(ROLES["trial"])[0].pid, signal.SIGKILL)
 
@@ -65,7 +65,7 @@ def take_mlflow_away(sweep: Sweeping) -> None:
     assert head.ssh("curl -s 127.0.0.1:5001/health", check=False).returncode, "it is away"
     time.sleep(AWAY_SECONDS)
     os.kill(keeper, signal.SIGCONT)
-    wait(lambda: head.find(ROLES["mlflow"]), 30, "MLflow's return")
+    wait(lambda: head.find(ROLES["mlflow"]), 90, "MLflow's return")
 
 
 def _parent(pid: int) -> int:
@@ -82,7 +82,7 @@ def fill_the_spool(sweep: Sweeping) -> None:
     head = sweep.cluster.head
     head.ssh("cat /dev/zero >~/gatelab/spool/other", check=False)
     warned = "no room on the disk"
-    wait(lambda: warned in sweep.log(), 60, "the driver's warning", every=0.5)
+    wait(lambda: warned in sweep.log(), 180, "the driver's warning", every=0.5)
     time.sleep(FULL_SECONDS)
     head.ssh("rm ~/gatelab/spool/other")
 
@@ -100,7 +100,7 @@ def add_a_node(sweep: Sweeping) -> None:
     cluster = sweep.cluster
     host = cluster.add()
     assert cluster.nodes() == len(cluster.hosts) and host.address in cluster.file.read_text()
-    wait(lambda: host.find(ROLES["trial"]), 60, "a trial on the new node")
+    wait(lambda: host.find(ROLES["trial"]), 240, "a trial on the new node")
 
 
 def _worker(sweep: Sweeping) -> Host:

@@ -130,14 +130,14 @@ class Host:
                 stdout=console,
                 stderr=console,
             )
-        wait(lambda: any(port == 22 for _, port, _ in self.listening()), 10, f"sshd of {self.name}")
+        wait(lambda: any(port == 22 for _, port, _ in self.listening()), 90, f"sshd of {self.name}")
 
     def stop(self) -> None:
         """Switch it off, as a loss of power does: nothing there gets to clean up."""
         if self.init is not None:
             self.init.kill()
             self.init.wait()
-            wait(lambda: not self.pids(), 10, f"the end of {self.name}")
+            wait(lambda: not self.pids(), 90, f"the end of {self.name}")
         self.init = None
 
     def cut(self) -> None:

@@ -143,7 +143,7 @@ class Sweeping:
 
     def resume(self) -> None:
         """Resume, as soon as the cluster has seen that no driver runs."""
-        wait(lambda: "running" not in self.gatelab("status", check=False).stdout, 60, "its end")
+        wait(lambda: "running" not in self.gatelab("status", check=False).stdout, 180, "its end")
         self.gatelab("resume", self.name)
 
     def ended(self) -> int:

@@ -45,7 +45,7 @@ def test_nothing_is_lost(
             assert sweep.ended() < 2 * TRIALS, "it is hit in the middle"
             fault(sweep)
         sweep.finish()
-        wait(lambda: not sweep.left_behind(), 60, f"an end of {sweep.left_behind()}", every=0.5)
+        wait(lambda: not sweep.left_behind(), 180, f"an end of {sweep.left_behind()}", every=0.5)
         assert not sweep.account().differences(undisturbed)
         running.wait_for_nodes(len(running.hosts))  # what was killed or cut off is back
     finally:

@@ -24,7 +24,7 @@ def test_taken_down_it_leaves_nothing_running(running: Cluster) -> None:
              "--", "sleep", "4321"],
             env={**os.environ, **running.environment}, check=True, capture_output=True,
         )  # fmt: skip
-        wait(lambda: running.head.find("^sleep 4321"), 60, "the job")
+        wait(lambda: running.head.find("^sleep 4321"), 180, "the job")
     running.down()
     for host in running.hosts:
         assert host.processes() == []
