@@ -121,13 +121,13 @@ def resume(
 def validate(spec: Path) -> None:
     """Check SPEC, and its data, without running anything."""
     from gatelab.sweeps.spec.first_pass import check_sweep
-    from gatelab.sweeps.spec.passes import check_passes
+    from gatelab.sweeps.spec.rehearsals import rehearse_gates
     from gatelab.tasks.check.scales import uneven_losses
 
     loaded = _load(spec)
     try:
         task = check_sweep(loaded)
-        notes = check_passes(loaded, task, here=not loaded.resources.gpus)
+        notes = rehearse_gates(loaded, task, here=not loaded.resources.gpus)
     except SpecError as error:
         refuse(error.at(str(spec)))
     if warning := uneven_losses(task):
@@ -150,7 +150,8 @@ def _load(path: Path, name: str | None = None, resources: dict[str, float] | Non
 
 def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     """Run a sweep, and turn what stops it into one line and an exit code."""
-    from gatelab.sweeps.driver.launching import Interrupted, NoRoom, Undelivered
+    from gatelab.sweeps.driver.launching import NoRoom
+    from gatelab.sweeps.driver.running import Interrupted, Undelivered
 
     console = open_console()
     try:

@@ -71,10 +71,7 @@ class Worker(tune.Trainable):
             step = self.work.step()
             if step.endings is not None and self.job.stage == "evaluate":
                 self._leave_model(self.work)
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # of a gate or a task: ends this job, not the sweep
+        except (Exception, SystemExit) as error:  # a gate's or a task's: it ends this job alone
             step = failed(error, len(self.job.members))
         # Not `done`: Tune then asks no scheduler. The sweep's answer to the result ends the trial.
         return {"step": json.dumps(asdict(step)), "should_checkpoint": step.endings is None}

@@ -15,7 +15,6 @@ from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.search.importance import importance
 from gatelab.sweeps.search.studies import Study
 from gatelab.sweeps.spec.spec import Spec
-from gatelab.tasks.check.scales import uneven_losses
 from gatelab.tasks.metric import Metric, metrics_of
 from gatelab.tasks.task import Task
 from gatelab.tracking.recorder import Recorder
@@ -58,11 +57,11 @@ class Record:
         self.reasons = {label: study.reasons() for label, study in studies.items()}
         self.traces: dict[str, Path] = {}
 
-    def start(self, provenance: Mapping[str, str]) -> None:
+    def start(self, provenance: Mapping[str, str], warning: str | None = None) -> None:
         """Start the runs of the sweep, and of its gates that are not done with."""
         name = self.spec.name
         tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
-        if warning := uneven_losses(self.task):
+        if warning:
             tags[Tags.WARNINGS] = f"{warning[0].upper()}{warning[1:]}"
         scored = _metrics(self.task, self.spec.metrics)
         tags |= directions(self.task, self.spec.metrics).to_tags()

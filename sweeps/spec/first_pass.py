@@ -120,7 +120,7 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
 
 
 def _pass_gate(spec: Spec, label: str, chosen: Configuration, x: Tensor, num_targets: int) -> None:
-    """Pass a few rows through a gate that does not raise: :mod:`.passes` names one that does."""
+    """Pass a few rows through a gate that does not raise; :mod:`.rehearsals` names those."""
     cls, num_experts = gates.get(spec.gates[label].gate), chosen.model["num_experts"]
     try:
         with seeded(0), foreign():

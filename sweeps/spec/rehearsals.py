@@ -1,4 +1,4 @@
-"""A pass of every gate on the task before anything is started: what cannot run is found here."""
+"""A rehearsal of every gate before anything is started: what cannot run is found here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SEEDS = (0, 1)
 """Of the two members that are tried: the least that an evaluation trains at once."""
 
 
-def check_passes(spec: Spec, task: Task, *, here: bool = True) -> list[str]:
+def rehearse_gates(spec: Spec, task: Task, *, here: bool = True) -> list[str]:
     """Make one pass forward and back of two members of every gate, on a few rows.
 
     Args:
