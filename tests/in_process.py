@@ -49,7 +49,7 @@ def run_jobs(sweep: Sweep, setting: Setting, most: int | None = None) -> None:
     done = 0
     while done != most and (job := sweep.next_job()) is not None:
         worker = Worker(setting, job, sweep.saved_state(job))
-        while not sweep.progress(job, ray_hooks._parse(worker.step()["step"])):
+        while not ray_hooks.take(sweep, job, worker.step()):
             pass
         done += 1
 

@@ -44,10 +44,10 @@ EPOCHS = ((ONE, ONE), (BOTH, ONE), (ONE, ONE), (ONE, BOTH))
 """What two members' gates choose in each epoch."""
 
 
-def work(rungs: tuple[int, ...] = (), seconds: float = 0.0) -> Work:
+def work(until: int | None = None, seconds: float = 0.0) -> Work:
     """Return work on two members, whose gates are to choose one expert for all rows."""
     members = (member(k=1, static=True), member(k=1, static=True))
-    job = Job("evaluate", "one", "dselect_k", members, rungs)
+    job = Job("evaluate", "one", "dselect_k", members, until=until)
     return Work(Scaled(), job, Recipe(BATCH, len(EPOCHS)), step_seconds=seconds)
 
 
@@ -122,11 +122,11 @@ def test_endings_are_of_the_best_weights_on_the_test_split() -> None:
     assert (second.weights, second.load) == ([[0, 1]] * 2, [[0, 1]] * 2)
 
 
-@pytest.mark.parametrize(("rungs", "seconds", "epoch"), [((), 9, 4), ((3,), 9, 3), ((3,), 0, 1)])
-def test_a_step_of_work_ends_at_a_rung_or_when_it_is_late(
-    rungs: tuple[int, ...], seconds: float, epoch: int
+@pytest.mark.parametrize(("until", "seconds", "epoch"), [(None, 9, 4), (3, 9, 3), (3, 0, 1)])
+def test_a_step_of_work_ends_at_its_rung_or_when_it_is_late(
+    until: int | None, seconds: float, epoch: int
 ) -> None:
-    step = work(rungs, seconds * 1000).step()
+    step = work(until, seconds * 1000).step()
     assert (step.epoch, len(step.epochs)) == (epoch, 2 * epoch)
     assert step.objective == pytest.approx(21.5)
 
@@ -138,7 +138,8 @@ def test_the_model_that_is_kept_has_the_lowest_loss_that_did_not_fail(
     members = tuple(member(seed) for seed in range(3))
     begun = Work(Scaled(), Job("evaluate", "one", "single", members), Recipe(BATCH, 1))
     for index, course in enumerate(begun.training.courses):
-        course.best_loss, course.end = losses[index], "failed" if index in failed else "finished"
+        course.best_cost, course.broken = losses[index], False
+        course.end = "failed" if index in failed else "finished"
         begun.training.best[index]["mixture.experts.each.weight"].fill_(float(index))
     begun.save_model(tmp_path / "one.pt")
     saved = torch.load(tmp_path / "one.pt", weights_only=True)

@@ -36,7 +36,7 @@ def spec(**changes: str | None) -> str:
     return "".join(f"{key}: {value}\n" for key, value in merged.items() if value is not None)
 
 
-HALVING = "{trials: 2, early_stopping: {grace_epochs: 9, reduction_factor: 3}}"
+HALVING = "{trials: 2, early_stopping: {grace_epochs: 9, reduction_factor: 2}}"
 CASES: list[tuple[str, str, tuple[str, ...]]] = [
     ("unknown gate", spec(gates="[sotfmax]"), ("gates.sotfmax", "'sotfmax'", "'softmax'")),
     ("unknown module", spec(gates="[nowhere.here:softmax]"), ("nowhere.here", "cannot import")),
@@ -113,6 +113,37 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
         "reduction factor one",
         spec(search="{early_stopping: {reduction_factor: 1}}"),
         ("search.early_stopping", "reduction_factor", "1"),
+    ),
+    (
+        "factor above a round's trials",
+        spec(search="{trials: 6, rounds: 3, early_stopping: {reduction_factor: 3}}"),
+        ("search.early_stopping.reduction_factor", "(reduction_factor=3, trials=6, rounds=3)"),
+    ),
+    (
+        "rounds that do not divide the trials",
+        spec(search="{trials: 10, rounds: 3}"),
+        ("search.rounds", "must divide", "(rounds=3, trials=10)", "1, 2, 5, 10 do"),
+    ),
+    (
+        "objective of no target",
+        spec(search="{trials: 2, objective: val/mean/aurock}"),
+        ("search.objective", "'val/mean/aurock'", "val/"),
+    ),
+    (
+        "objective of the test split",
+        spec(search="{trials: 2, objective: test/loss}"),
+        ("search.objective", "'test/loss'", "val/loss"),
+    ),
+    (
+        "share that is none",
+        spec(search="{trials: 2, require: {at_most_k: 1.5}}"),
+        ("search.require", "at_most_k", "1.5"),
+    ),
+    ("requirement that is none", spec(search="{trials: 2, require: true}"), ("search.require",)),
+    (
+        "unknown requirement",
+        spec(search="{trials: 2, require: {at_most: 1}}"),
+        ("search.require", "'at_most'", "at_most_k"),
     ),
     ("zero epochs", spec(training="{max_epochs: 0}"), ("training.max_epochs", "max_epochs >= 1")),
     ("zero batch", spec(training="{batch_size: 0}"), ("training.batch_size", "batch_size >= 1")),

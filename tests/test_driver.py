@@ -18,21 +18,24 @@ from gatelab.gates import Routing, SoftmaxGate, gates
 from gatelab.sweeps.driver import ray_hooks
 from gatelab.sweeps.driver.sweep import Plan, Sweep
 from gatelab.sweeps.search.studies import open_studies
+from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
 from gatelab.tasks import SyntheticGroups
 from gatelab.training.configuration import Configuration
+from gatelab.training.goal import BY_LOSS
 from gatelab.training.jobs import Job, Setting
 from gatelab.training.train import Member, Recipe
 from gatelab.training.work import STEP_SECONDS, Ending, Step, Work
 from tests.in_process import Worker
 
 SPACE = SearchSpace({"optimizer.name": "adam"}, {"gate.gamma": FloatDistribution(0.1, 1.0)})
-SETTING = Setting("synthetic_groups", {}, Recipe(64, 4), None, 1, 0, "/nowhere")
+SETTING = Setting("synthetic_groups", {}, Recipe(64, 4), None, BY_LOSS, 1, 0, "/nowhere")
 
 
 def sweep(folder: Path, trials: int = 9) -> Sweep:
-    studies = open_studies(folder / "journal", {"one": SPACE}, sampler="random", seed=0)
-    return Sweep(Plan(trials, (), 2, 0), {"one": "softmax"}, studies)
+    rounds = {"one": Rounds(trials)}
+    studies = open_studies(folder / "journal", {"one": SPACE}, rounds, sampler="random", seed=0)
+    return Sweep(Plan(trials, 2, 0), {"one": "softmax"}, studies)
 
 
 def slots(number: int, asked: list[int]) -> Callable[[Setting], int]:
@@ -114,7 +117,7 @@ def test_states_that_nobody_will_read_are_deleted(tmp_path: Path) -> None:
     assert states.left() == ["3", "4"]
     assert states.course.saved_state(states.job) == str(tmp_path / "states" / "4")
     ending = Ending("finished", "because", 4, 0.5)
-    states.course.progress(states.job, Step(4, 0.5, [], [ending]))
+    states.course.progress(states.job, Step(4, 0.5, False, [], [ending]))
     states.complete()
     assert states.left() == []
     states.save("5")
@@ -142,7 +145,9 @@ def test_a_step_ends_after_its_seconds(seconds: float, epochs: int) -> None:
 def test_a_state_that_is_gone_begins_its_job_anew(tmp_path: Path) -> None:
     """As after the sweep's folder was moved; the trial is no failed one."""
     options = {"num_targets": 2, "train_rows": 64, "val_rows": 32, "test_rows": 32}
-    setting = Setting("synthetic_groups", options, Recipe(64, 2), None, 1, 0, str(tmp_path))
+    setting = Setting(
+        "synthetic_groups", options, Recipe(64, 2), None, BY_LOSS, 1, 0, str(tmp_path)
+    )
     optimizer = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
     member = Member(Configuration.of({}, {"num_experts": 4}, optimizer), 0)
     worker = Worker(setting, Job("search", "one", "softmax", (member,)), str(tmp_path / "gone"))
@@ -163,7 +168,9 @@ def test_a_gate_that_exits_ends_its_job_and_not_the_worker(
 ) -> None:
     monkeypatch.setitem(gates._classes, "exiting", Exiting)
     options = {"num_targets": 2, "train_rows": 64, "val_rows": 32, "test_rows": 32}
-    setting = Setting("synthetic_groups", options, Recipe(64, 2), None, 1, 0, str(tmp_path))
+    setting = Setting(
+        "synthetic_groups", options, Recipe(64, 2), None, BY_LOSS, 1, 0, str(tmp_path)
+    )
     optimizer = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
     member = Member(Configuration.of({}, {"num_experts": 4}, optimizer), 0)
     worker = Worker(setting, Job("search", "one", "exiting", (member,)), None)

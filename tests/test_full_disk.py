@@ -15,6 +15,7 @@ from gatelab.sweeps.cluster.storage import Storage, when_there_is_room
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.search.studies import Study, TrialEnd, open_studies
 from gatelab.sweeps.search.study_file import read_studies
+from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
 from gatelab.tracking.journal import Journal
 from gatelab.tracking.lines import FULL
@@ -34,13 +35,18 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield made
 
 
-def opened(folder: Path) -> Study:
-    return open_studies(folder / "studies.journal", {"one": SPACE}, sampler="random", seed=3)["one"]
+def opened(folder: Path, record: Journal | None = None) -> Study:
+    path, rounds = folder / "studies.journal", {"one": Rounds(1)}
+    return open_studies(path, {"one": SPACE}, rounds, sampler="random", seed=3, behind=record)[
+        "one"
+    ]
 
 
 def search(study: Study, trials: int) -> None:
     for _ in range(trials):
-        number, _ = study.ask()
+        asked = study.ask(100)
+        assert asked is not None
+        number = asked.number
         study.tell(number, TrialEnd("finished", "reached max_epochs (4)", 4, 1 / (number + 1)))
 
 
@@ -62,7 +68,7 @@ def test_studies_never_know_more_than_the_record(disk: Path, tmp_path: Path) -> 
     """Of a trial whose end waits for room, no note is on the disk: a kill loses both or neither."""
     record = Journal(disk / "spool.jsonl")
     path = tmp_path / "studies.journal"  # on a disk that has room
-    study = open_studies(path, {"one": SPACE}, sampler="random", seed=3, behind=record)["one"]
+    study = opened(tmp_path, record)
     search(study, 1)
     other = fill(disk)
     while not record.waits:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from optuna.distributions import FloatDistribution
 
-from gatelab.sweeps.driver.sweep import Plan, Sweep, rungs
+from gatelab.sweeps.driver.sweep import Plan, Sweep
 from gatelab.sweeps.search.studies import open_studies
+from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
 from gatelab.training.jobs import Job
 from gatelab.training.work import Ending, Step
@@ -39,13 +40,14 @@ class Heard:
 def sweep(folder: Path, heard: Heard, trials: int = 2) -> Sweep:
     labels = ("one", "other")
     spaces = dict.fromkeys(labels, SPACE)
-    studies = open_studies(folder / "journal", spaces, sampler="random", seed=0)
-    return Sweep(Plan(trials, (), 3, 0), dict.fromkeys(labels, "softmax"), studies, [heard])
+    rounds = dict.fromkeys(labels, Rounds(trials))
+    studies = open_studies(folder / "journal", spaces, rounds, sampler="random", seed=0)
+    return Sweep(Plan(trials, 3, 0), dict.fromkeys(labels, "softmax"), studies, [heard])
 
 
 def ended(job: Job, end: str = "finished", objective: float = 0.5) -> Step:
     ending = Ending(end, "because", 4, objective)
-    return Step(4, objective, [], [ending] * len(job.members))
+    return Step(4, objective, False, [], [ending] * len(job.members))
 
 
 def test_every_job_comes_once_and_evaluations_follow(tmp_path: Path) -> None:
@@ -107,9 +109,3 @@ def test_a_gate_without_a_finished_trial_is_given_up(tmp_path: Path) -> None:
     assert course.finished
     assert heard.events["gate one: no trial finished: no way"] == 1
     assert heard.events["gate other: "] == 1
-
-
-def test_rungs_lie_before_the_last_epoch() -> None:
-    assert rungs(5, 3, 20) == (5, 15)
-    assert rungs(5, 3, 15) == (5,)
-    assert rungs(4, 2, 4) == ()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.pruners import SuccessiveHalvingPruner
 from ray.job_config import JobConfig
 from ray.train._internal.storage import StorageContext
 from ray.tune.execution.tune_controller import TuneController
@@ -27,8 +26,6 @@ USED = {
         ("sweeps/driver/ray_hooks.py", "_trial_to_actor"),
     },
     "optuna": {
-        ("sweeps/search/halving.py", "_storage"),
-        ("sweeps/search/halving.py", "_trial_id"),
         ("sweeps/search/studies.py", "_trial_id"),
     },
 }
@@ -90,18 +87,7 @@ def test_ray_adds_no_folder_for_a_driver_that_is_elsewhere() -> None:
     assert JobConfig(_client_job=True)._client_job
 
 
-def test_optuna_finds_a_trial_by_its_id_and_notes_what_is_no_users() -> None:
+def test_optuna_finds_a_trial_by_its_id() -> None:
     study = optuna.create_study()
     number = study.ask().number
-    frozen = study.trials[number]
-    study._storage.set_trial_system_attr(frozen._trial_id, "completed_rung_0", 0.5)
-    assert study.trials[number].system_attrs == {"completed_rung_0": 0.5}
-    assert optuna.Trial(study, frozen._trial_id).number == number
-
-
-def test_optuna_notes_rungs_as_we_do() -> None:
-    study = optuna.create_study(pruner=SuccessiveHalvingPruner(1, 2))
-    trial = study.ask()
-    trial.report(0.5, 1)
-    trial.should_prune()
-    assert study.trials[0].system_attrs == {"completed_rung_0": 0.5}
+    assert optuna.Trial(study, study.trials[number]._trial_id).number == number

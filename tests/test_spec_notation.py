@@ -184,6 +184,7 @@ def test_values_are_looked_at_whatever_else_is_wrong() -> None:
         optimizer={"learning_rate": -1, "weight_decay": -1},
         gates={"dselect_k": {"gamma": -1}, "top_k": {"k": 0}},
         training={"max_epochs": 2},
+        search={"early_stopping": {"grace_epochs": 5}},
     )
     assert [line.split(": ")[1] for line in found] == [
         "search.early_stopping.grace_epochs",

@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import os
-import random
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import optuna
 import pytest
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.pruners import SuccessiveHalvingPruner
-from optuna.samplers import TPESampler
+from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from gatelab.sweeps.search.studies import Study, TrialEnd, open_studies
+from gatelab.sweeps.search.studies import Ask, Study, TrialEnd, open_studies
+from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
+from gatelab.training.goal import BY_LOSS, Goal
 
-SPACE = SearchSpace({"gate.k": 2}, {"gate.gamma": FloatDistribution(0.01, 10.0, log=True)})
+SPACE = SearchSpace(
+    {"gate.k": 2}, {"gate.gamma": FloatDistribution(0.01, 10.0, log=True)}, {"gate.gamma": 1.0}
+)
+TRIALS = 12
+WHOLE, HALVED = Rounds(6), Rounds(6, (2, 4), 2)
 
 
-def opened(folder: Path, sampler: str = "tpe", halving: tuple[int, int] | None = None) -> Study:
-    path = folder / "studies.journal"
-    return open_studies(path, {"one": SPACE}, sampler=sampler, seed=3, halving=halving)["one"]
+def opened(folder: Path, rounds: Rounds = WHOLE, goal: Goal = BY_LOSS) -> Study:
+    path, spaces = folder / "studies.journal", {"one": SPACE}
+    return open_studies(path, spaces, {"one": rounds}, sampler="tpe", seed=3, goal=goal)["one"]
 
 
-def finished(objective: float) -> TrialEnd:
-    return TrialEnd("finished", "reached max_epochs (4)", 4, objective)
+def asked(study: Study) -> Ask:
+    found = study.ask(TRIALS)
+    assert found is not None
+    return found
+
+
+def finished(objective: float, *, broken: bool = False) -> TrialEnd:
+    return TrialEnd("finished", "reached max_epochs (4)", 4, objective, broken)
 
 
 def test_every_end_is_told_as_it_was(tmp_path: Path) -> None:
@@ -44,11 +45,11 @@ def test_every_end_is_told_as_it_was(tmp_path: Path) -> None:
         TrialEnd("failed", "val/loss is nan", 1, inf),
     ]
     for outcome in outcomes:
-        number, chosen = study.ask()
-        assert chosen.gate["k"] == 2
+        number, chosen, until = asked(study)
+        assert (chosen.gate["k"], until) == (2, None)
         study.tell(number, outcome)
     states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
-    trials = study.study.get_trials()
+    trials = study.study.get_trials()[:3]
     assert [trial.state for trial in trials] == states
     assert [trial.user_attrs["reason"] for trial in trials] == [o.reason for o in outcomes]
     assert study.ends() == {"finished": 1, "pruned": 1, "failed": 1}
@@ -58,119 +59,113 @@ def test_every_end_is_told_as_it_was(tmp_path: Path) -> None:
     assert study.best() == 0.5
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_it_goes_on_after_a_stop_as_if_there_were_none(sampler: str, tmp_path: Path) -> None:
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "stopped").mkdir()
-    courses = []
+def test_what_keeps_the_requirement_is_selected_first(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    for objective, broken in ((0.1, True), (0.3, False), (0.2, False)):
+        study.tell(asked(study).number, finished(objective, broken=broken))
+    for again in (study, opened(tmp_path)):
+        selected = again.selected()
+        assert selected is not None
+        assert (selected[0], again.best()) == (2, 0.2)
+
+
+def test_where_higher_is_better_the_highest_is_selected(tmp_path: Path) -> None:
+    study = opened(tmp_path, goal=Goal("val/mean/auroc", higher_is_better=True))
+    for objective in (0.7, 0.9, 0.8):
+        study.tell(asked(study).number, finished(objective))
+    selected = study.selected()
+    assert selected is not None
+    assert (selected[0], study.best()) == (1, 0.9)
+
+
+def loss(study: Study, number: int, epoch: int) -> float:
+    gamma: float = study.trials[number].params["gate.gamma"]
+    return abs(gamma - 1) + 1 / epoch
+
+
+def search(folder: Path, stops: set[int] = frozenset()) -> tuple[list[Ask], Study]:  # type: ignore[assignment]
+    """Search alone; a stop after so many events cuts a trial short, or comes between two."""
+    study, events, course = opened(folder, HALVED), 0, []
+    while (found := study.ask(TRIALS)) is not None:
+        if events in stops:
+            study = opened(folder, HALVED)
+            assert study.ask(TRIALS) == found, "the trial that was cut short comes first"
+        events += 1
+        course.append(found)
+        number, _, until = found
+        if until is None:
+            study.tell(number, finished(loss(study, number, 8)))
+        else:
+            study.arrive(number, until, loss(study, number, until), broken=False)
+        if events in stops:
+            study = opened(folder, HALVED)
+        for lost, outcome in study.lost():
+            study.tell(lost.number, outcome)
+            if events in stops:
+                study = opened(folder, HALVED)
+    return course, study
+
+
+def test_a_round_is_halved_at_every_rung_and_the_next_follows(tmp_path: Path) -> None:
+    course, study = search(tmp_path)
+    assert [(ask.number, ask.until) for ask in course[:6]] == [(n, 2) for n in range(6)]
+    assert [ask.until for ask in course] == [2] * 6 + [4] * 3 + [None] + [2] * 6 + [4] * 3 + [None]
+    assert study.ends() == {"finished": 2, "pruned": 10}
+    values = [abs(trial.params["gate.gamma"] - 1) for trial in study.study.get_trials()]
+    for first in (0, 6):
+        ranked = sorted(range(first, first + 6), key=lambda number: values[number])
+        finals = [
+            ask.number for ask in course if ask.until is None and first <= ask.number < first + 6
+        ]
+        assert finals == ranked[:1]
+        reasons = [study.study.get_trials()[n].user_attrs["reason"] for n in ranked[1:]]
+        assert reasons == [
+            *("2nd of 3 at epoch 4", "3rd of 3 at epoch 4"),
+            *(f"{place}th of 6 at epoch 2" for place in (4, 5, 6)),
+        ]
+
+
+@pytest.mark.parametrize("stops", [{3}, {6}, {9}, {10}, {12, 16}, set(range(20))])
+def test_it_goes_on_after_a_stop_as_if_there_were_none(stops: set[int], tmp_path: Path) -> None:
     for name in ("whole", "stopped"):
-        study = opened(tmp_path / name, sampler)
-        course = []
-        for i in range(14):  # beyond TPE's random start
-            number, chosen = study.ask()
-            if name == "stopped" and i in (3, 12):
-                study = opened(tmp_path / name, sampler)
-                assert study.ask() == (number, chosen), "the trial that was cut short comes first"
-            course.append((number, chosen))
-            study.tell(number, finished(abs(chosen.gate["gamma"] - 1)))
-        courses.append(course)
-    assert courses[0] == courses[1]
+        (tmp_path / name).mkdir()
+    whole, _ = search(tmp_path / "whole")
+    stopped, study = search(tmp_path / "stopped", stops)
+    assert stopped == whole
+    assert study.ends() == {"finished": 2, "pruned": 10}
 
 
-def test_it_draws_what_optunas_tpe_draws(tmp_path: Path) -> None:
-    """With a choice, an integer, a value that cannot vary, and ends of every kind."""
-    drawn: dict[str, BaseDistribution] = {
-        "gate.z": FloatDistribution(0.01, 10.0, log=True),
-        "gate.k": IntDistribution(1, 4),
-        "gate.one": IntDistribution(3, 3),
-        "gate.a": CategoricalDistribution(["x", "y"]),
-    }
-    spaces = {"one": SearchSpace({}, drawn)}
-    study = open_studies(tmp_path / "j", spaces, sampler="tpe", seed=3)["one"]
-    theirs = optuna.create_study()
-    ends = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-    live = []
-    for ask in range(40):
-        number, chosen = study.ask()
-        seed = int(np.random.SeedSequence([3, ask]).generate_state(1)[0])
-        theirs.sampler = TPESampler(seed=seed)
-        trial = theirs.ask(drawn)
-        assert chosen.values == trial.params
-        live.append((number, trial))
-        if len(live) == 4:
-            number, trial = live.pop(0)
-            end = ("finished", "finished", "pruned", "failed")[ask % 4]
-            loss = abs(trial.params["gate.z"] - 1)
-            study.report(number, 1, loss)
-            trial.report(loss, 1)
-            study.tell(number, TrialEnd(end, "because", 1, loss))
-            theirs.tell(trial, loss if end == "finished" else None, ends[end])
+def test_a_stop_while_a_round_is_drawn_changes_nothing(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    drawn = [asked(study).configuration for _ in range(6)]
+    journal = tmp_path / "studies.journal"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    made = [number for number, line in enumerate(lines) if b'"op_code": 4' in line]
+    journal.write_bytes(b"".join(lines[: made[2]]))  # two of them are there
+    again = opened(tmp_path)
+    assert len(again.study.get_trials()) == 2
+    assert [asked(again).configuration for _ in range(6)] == drawn
 
 
-def test_it_prunes_what_lags_behind(tmp_path: Path) -> None:
-    study = opened(tmp_path, halving=(2, 2))
-    pruned = []
-    for objective in (0.1, 0.2, 0.3, 0.4):
-        number, _ = study.ask()
-        assert not study.report(number, 1, objective), "before the first rung"
-        pruned.append(study.report(number, 2, objective))
-        study.tell(number, finished(objective))
-    assert pruned == [False, True, True, True]
-    number, _ = study.ask()
-    assert study.report(number, 2, float("inf")) is False, "nothing finite to compare yet"
-
-
-def test_it_prunes_as_optunas_pruner_does_also_after_a_stop(tmp_path: Path) -> None:
-    """Trials side by side, with equal and infinite losses and leaps over rungs."""
-    draws = random.Random(0)
-    study, theirs = (
-        opened(tmp_path, "random", (2, 2)),
-        optuna.create_study(pruner=SuccessiveHalvingPruner(2, 2)),
-    )
-    live: dict[int, tuple[optuna.Trial, int]] = {}
-    decisions = []
-    for event in range(600):
-        if event == 300:  # the trials that a stop cut short come first
-            study = opened(tmp_path, "random", (2, 2))
-            assert {study.ask()[0] for _ in live} == set(live)
-        if len(live) < 8:
-            live[study.ask()[0]] = (theirs.ask(), 0)
-        number = draws.choice(sorted(live))
-        trial, epoch = live[number]
-        epoch += draws.choice((1, 1, 1, 5))
-        loss = draws.choice((draws.random(), 0.5, float("inf")))
-        live[number] = (trial, epoch)
-        if loss < float("inf"):
-            trial.report(loss, epoch)
-        decisions.append(trial.should_prune())
-        assert study.report(number, epoch, loss) == decisions[-1]
-        if decisions[-1] or epoch > 16:
-            study.tell(number, finished(0.5))
-            theirs.tell(trial, 0.5)
-            del live[number]
-    assert 50 < sum(decisions) < 500
-
-
-def test_a_rung_takes_no_longer_after_many_trials(tmp_path: Path) -> None:
-    """Optuna's own pruner reads all trials again at every rung of each."""
-    study = opened(tmp_path, "random", (2, 2))
-    read = 0
-
-    def get_trials(*_: Any, **__: Any) -> list[optuna.trial.FrozenTrial]:
-        nonlocal read
-        read += 1
-        return []
-
-    study.study.get_trials = get_trials  # type: ignore[method-assign]
-    for objective in (0.1, 0.2, 0.3, 0.4):
-        number, _ = study.ask()
-        study.report(number, 2, objective)
-    assert read == 1, "at the first rung, for what was there before a stop"
+def test_what_runs_or_waits_is_not_asked_for(tmp_path: Path) -> None:
+    study = opened(tmp_path, HALVED)
+    six = [asked(study) for _ in range(6)]
+    assert study.ask(TRIALS) is None, "all of them run"
+    for found in six[:5]:
+        study.arrive(found.number, 2, found.number / 10, broken=False)
+    assert study.ask(TRIALS) is None and study.lost() == [], "nothing is decided before the last"
+    study.arrive(5, 2, 0.05, broken=False)
+    assert [(found.number, outcome.end) for found, outcome in study.lost()] == [
+        (2, "pruned"),
+        (3, "pruned"),
+        (4, "pruned"),
+    ]
+    assert [asked(study)[::2] for _ in range(3)] == [(0, 4), (1, 4), (5, 4)]
 
 
 def test_a_trials_saved_state_outlives_a_stop_but_not_the_trial(tmp_path: Path) -> None:
     study = opened(tmp_path)
-    (first, _), (second, _) = study.ask(), study.ask()
+    first, second = asked(study).number, asked(study).number
     study.keep_state(first, "folder/1")
     study.keep_state(second, "folder/2")
     study.tell(first, finished(0.5))
@@ -178,7 +173,7 @@ def test_a_trials_saved_state_outlives_a_stop_but_not_the_trial(tmp_path: Path) 
     study.keep_state(second, "folder/4")
     again = opened(tmp_path)
     assert again.trial_states == {second: "folder/4"}
-    assert again.ask()[0] == second
+    assert asked(again).number == second
     again.tell(second, finished(0.5))
     assert again.trial_states == {}
     assert opened(tmp_path).trial_states == {}
@@ -186,10 +181,10 @@ def test_a_trials_saved_state_outlives_a_stop_but_not_the_trial(tmp_path: Path) 
 
 def test_a_note_of_a_state_does_not_grow_with_the_trials_that_run(tmp_path: Path) -> None:
     """It is written after every epoch or few of each of perhaps a thousand."""
-    study = opened(tmp_path)
+    study = opened(tmp_path, Rounds(50))
     written = []
     for number in range(50):
-        assert study.ask()[0] == number
+        assert study.ask(50) is not None
         before = (tmp_path / "studies.journal").stat().st_size
         study.keep_state(number, "folder")
         written.append((tmp_path / "studies.journal").stat().st_size - before)
@@ -202,5 +197,4 @@ def test_the_lock_of_a_killed_driver_blocks_nobody(
     monkeypatch.chdir(tmp_path)
     opened(Path())
     os.symlink("studies.journal", "studies.journal.lock")  # as it is left by kill -9
-    number, _ = opened(Path()).ask()
-    assert number == 0
+    assert asked(opened(Path())).number == 0

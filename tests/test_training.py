@@ -174,7 +174,7 @@ def test_early_stopping_keeps_the_best_weights() -> None:
         assert evaluation.loss == pytest.approx(min(history), rel=1e-5)
         if len(history) < 30:
             assert len(history) == state.best_epoch + 2
-            assert state.reason == "no lower val/loss for 2 epochs"
+            assert state.reason == "nothing better for 2 epochs"
 
 
 def test_divergence_ends_a_member_alone() -> None:

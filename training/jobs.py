@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from gatelab.training.configuration import Configuration
+from gatelab.training.goal import Goal
 from gatelab.training.train import Member, Recipe
 
 Stage = Literal["search", "evaluate"]
@@ -22,15 +23,17 @@ class Job:
     gate: str
     """Its key in the registry."""
     members: tuple[Member, ...]
-    rungs: tuple[int, ...] = ()
-    """Epochs after which the search may prune it."""
     number: int = 0
     """Of the trial in its study."""
+    until: int | None = None
+    """The epoch, counted from 1, at which it waits for the others of its round; ``None``: it
+    trains to its end."""
 
     @property
     def name(self) -> str:
         """The same in every process and after every resume."""
-        return f"{self.label}/{self.stage}/{self.number}"
+        part = "" if self.until is None else f"@{self.until}"
+        return f"{self.label}/{self.stage}/{self.number}{part}"
 
     def to_plain(self) -> dict[str, Any]:
         """Return dicts, lists, strings and numbers only."""
@@ -43,7 +46,7 @@ class Job:
             Member(Configuration(member["configuration"]["values"]), member["seed"])
             for member in plain["members"]
         )
-        return cls(**{**plain, "members": members, "rungs": tuple(plain["rungs"])})
+        return cls(**{**plain, "members": members})
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Setting:
     task_options: Mapping[str, Any]
     recipe: Recipe
     metrics: tuple[str, ...] | None
+    goal: Goal
     cpus: float
     gpus: float
     storage: str

@@ -34,17 +34,28 @@ def target_scores(
 
 
 def predictive_scores(
-    name: SplitName, evaluation: Evaluation, by_target: dict[str, dict[str, float]]
+    name: SplitName,
+    evaluation: Evaluation,
+    by_target: dict[str, dict[str, float]],
+    also: str | None = None,
 ) -> dict[str, float]:
-    """Return ``<split>/loss``, means over targets, and with few targets those of each."""
+    """Return ``<split>/loss``, means over targets, and with few targets those of each.
+
+    Args:
+        name: Of the split.
+        evaluation: What a member gave for it.
+        by_target: Loss and metrics of every target.
+        also: The key of one that is returned with many targets too.
+    """
     scores = {f"{name}/loss": evaluation.loss}
     metrics = dict.fromkeys(chain.from_iterable(by_target.values()))
     for metric in (m for m in metrics if m != TARGETS_LOSS):
         values = [target[metric] for target in by_target.values() if metric in target]
         scores[f"{name}/mean/{metric}"] = float(np.mean(values))
-    if len(by_target) <= MANY_TARGETS:
-        for target, values_of in by_target.items():
-            scores.update({f"{name}/{target}/{key}": value for key, value in values_of.items()})
+    few = len(by_target) <= MANY_TARGETS
+    for target, values_of in by_target.items():
+        keyed = {f"{name}/{target}/{key}": value for key, value in values_of.items()}
+        scores.update({key: value for key, value in keyed.items() if few or key == also})
     return scores
 
 

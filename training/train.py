@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from gatelab.gates.gate import Gate
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.evaluation import Evaluation, evaluate, pass_over
+from gatelab.training.goal import Rank
 from gatelab.training.members import Members, Tensors
 from gatelab.training.memory import keep_freed_memory
 from gatelab.training.model import Model, Output
@@ -38,7 +39,17 @@ class Recipe:
     batch_size: int
     max_epochs: int
     patience: int | None = None
-    """Epochs without a lower validation loss before a member stops; ``None``: never."""
+    """Epochs without a better objective before a member stops, counted from the end of its gate's
+    schedule; ``None``: never."""
+
+
+Judge = Callable[[Mapping[int, Evaluation]], Mapping[int, Rank]]
+"""Ranks the passes over the val split of an epoch's members, by their index."""
+
+
+def by_loss(evaluations: Mapping[int, Evaluation]) -> dict[int, Rank]:
+    """Rank by the validation loss alone."""
+    return {member: Rank(False, found.loss) for member, found in evaluations.items()}
 
 
 @dataclass
@@ -47,8 +58,12 @@ class Course:
 
     epochs: int = 0
     best_loss: float = math.inf
+    """The validation loss of the weights that are kept."""
     best_epoch: int = 0
     """Counted from 1; 0 before any epoch."""
+    best_cost: float = math.inf
+    """Their rank's, like the next."""
+    broken: bool = True
     end: str | None = None
     """``finished`` or ``failed``, once it has ended."""
     reason: str = ""
@@ -85,6 +100,9 @@ class Training:
         self.members = Members(models, self.device)
         self.optimizer = _optimizer(self.members, [m.configuration.optimizer for m in members])
         self.courses = [Course() for _ in members]
+        self.settled = [
+            settled_epoch(gate, m.configuration.gate, recipe.max_epochs) for m in members
+        ]
         self.best = [self.members.state(position) for position in range(len(members))]
         self.active = list(range(len(members)))
         self._splits: dict[SplitName, Split] = {}
@@ -101,8 +119,11 @@ class Training:
         """Whether every member has ended."""
         return not self.active
 
-    def run_epoch(self) -> dict[int, tuple[float, Evaluation]]:
-        """Train the active members for one epoch.
+    def run_epoch(self, judge: Judge = by_loss) -> dict[int, tuple[float, Evaluation]]:
+        """Train the active members for one epoch, and keep the weights that are a member's best.
+
+        Args:
+            judge: Says which are.
 
         Returns:
             By member its mean training loss, without aux losses, and its pass over the val split.
@@ -110,8 +131,9 @@ class Training:
         active = list(self.active)
         train_losses = self._train().tolist()
         evaluations = evaluate(self.members, self.model, self._split("val"))
-        for position in range(len(active)):
-            self._follow(position, train_losses[position], evaluations[position])
+        ranks = judge(dict(zip(active, evaluations, strict=True)))
+        for position, member in enumerate(active):
+            self._follow(position, train_losses[position], evaluations[position], ranks[member])
         self._drop_ended()
         pairs = zip(train_losses, evaluations, strict=True)
         return dict(zip(active, pairs, strict=True))
@@ -190,22 +212,26 @@ class Training:
         loss = self.model.task_loss(self.model.target_losses(rows, mask))
         return loss + output.routing.aux_loss.sum(), loss.detach(), output.buffers
 
-    def _follow(self, position: int, train_loss: float, evaluation: Evaluation) -> None:
+    def _follow(self, position: int, train_loss: float, evaluation: Evaluation, rank: Rank) -> None:
         """Note a member's epoch, keep its weights where they are its best, and end it if due."""
-        member, val_loss = self.active[position], evaluation.loss
-        course = self.courses[member]
+        member = self.active[position]
+        course, patience = self.courses[member], self.recipe.patience
         course.epochs += 1
-        if val_loss < course.best_loss:
-            course.best_loss, course.best_epoch = val_loss, course.epochs
+        if math.isfinite(rank.cost) and rank < (course.broken, course.best_cost):
+            course.broken, course.best_cost = rank
+            course.best_loss, course.best_epoch = evaluation.loss, course.epochs
             self.best[member] = self.members.state(position)
-        waited, patience = course.epochs - course.best_epoch, self.recipe.patience
-        if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
+        waited = course.epochs - max(course.best_epoch, self.settled[member])
+        if not (math.isfinite(train_loss) and math.isfinite(evaluation.loss)):
             course.end = "failed"
             course.reason = self._why_not_finite(train_loss, evaluation, course.epochs)
+        elif not math.isfinite(rank.cost):
+            course.end = "failed"
+            course.reason = f"the objective is {rank.cost} in epoch {course.epochs}"
         elif course.epochs >= self.recipe.max_epochs:
             course.end, course.reason = "finished", f"reached max_epochs ({course.epochs})"
         elif patience is not None and waited >= patience:
-            course.end, course.reason = "finished", f"no lower val/loss for {waited} epochs"
+            course.end, course.reason = "finished", f"nothing better for {waited} epochs"
 
     def _why_not_finite(self, train_loss: float, evaluation: Evaluation, epoch: int) -> str:
         finite = math.isfinite(train_loss)
@@ -275,6 +301,15 @@ class Training:
         for position, tensors in enumerate(state["members"]):
             self.members.load(position, tensors)
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def settled_epoch(gate: type[Gate], hyperparameters: Mapping[str, Any], max_epochs: int) -> int:
+    """Return the first epoch, counted from 1, that begins after a gate's schedule; 0 without one.
+
+    What a gate was before tells little of what it will be, so nothing is decided earlier.
+    """
+    share = gate.schedule_end(hyperparameters)
+    return math.ceil(share * max_epochs) + 1 if share else 0
 
 
 def _check_structure(members: Sequence[Member]) -> None:

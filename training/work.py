@@ -17,6 +17,7 @@ from gatelab.gates.gate import gates
 from gatelab.gates.metrics import expert_load, mean_weights
 from gatelab.tasks.task import SplitName, Task
 from gatelab.training.evaluation import Evaluation
+from gatelab.training.goal import BY_LOSS, Goal, Rank
 from gatelab.training.jobs import Job
 from gatelab.training.scores import (
     MANY_TARGETS,
@@ -42,7 +43,9 @@ class Ending:
     reason: str
     epoch: int
     objective: float
-    """The lowest validation loss."""
+    """Of the weights that it keeps."""
+    broken: bool = False
+    """Whether these break what the goal requires."""
     metrics: dict[str, float] = field(default_factory=dict)
     by_target: dict[str, dict[str, float]] = field(default_factory=dict)
     """The scores of each target, in the evaluation only."""
@@ -61,7 +64,9 @@ class Step:
     epoch: int
     """Epochs done."""
     objective: float
-    """The lowest validation loss of the first member so far; inf before any."""
+    """The best of the first member so far; not finite before any."""
+    broken: bool
+    """Whether the weights that gave it break what the goal requires."""
     epochs: list[tuple[int, int, dict[str, float]]]
     """Member, epoch and metrics of each epoch in this step."""
     endings: list[Ending] | None
@@ -81,6 +86,7 @@ class Work:
         metrics: Sequence[str] | None = None,
         device: str = "cpu",
         step_seconds: float = STEP_SECONDS,
+        goal: Goal = BY_LOSS,
     ) -> None:
         """Make the models.
 
@@ -91,7 +97,9 @@ class Work:
             metrics: Names in ``tasks.metrics``; ``None``: the defaults of each target's kind.
             device: Where they train.
             step_seconds: After which a step ends with the epoch at hand.
+            goal: By which weights are kept.
         """
+        self.goal = goal
         self.task, self.job, self.recipe, self.metrics = task, job, recipe, metrics
         self.step_seconds = step_seconds
         self.training = Training(task, gates.get(job.gate), job.members, recipe, device)
@@ -106,49 +114,56 @@ class Work:
         self.seconds = 0.0
 
     def step(self) -> Step:
-        """Train until the next rung, the end, or a few seconds have passed."""
+        """Train until the job's rung, the end, or a few seconds have passed."""
         started = time.monotonic()
         epochs: list[tuple[int, int, dict[str, float]]] = []
         while not self.training.done:
             epochs.extend(self._epoch())
             late = time.monotonic() - started > self.step_seconds
-            if late or self.training.epoch in self.job.rungs:
+            if late or self.training.epoch == self.job.until:
                 break
         endings = self._endings() if self.training.done else None
-        objective = self.training.courses[0].best_loss
+        course = self.training.courses[0]
+        objective = self.goal.cost(course.best_cost)
         notes, self.training.notes = self.training.notes, []  # said once
-        return Step(self.training.epoch, objective, epochs, endings, notes)
+        return Step(self.training.epoch, objective, course.broken, epochs, endings, notes)
 
     def _epoch(self) -> list[tuple[int, int, dict[str, float]]]:
-        started = time.monotonic()
-        losses = self.training.run_epoch()
-        self.seconds += time.monotonic() - started
-        epoch = self.training.epoch
+        epoch, started = self.training.epoch + 1, time.monotonic()
+        scores: dict[int, dict[str, float]] = {}
+
+        def judge(evaluations: Mapping[int, Evaluation]) -> dict[int, Rank]:
+            self.seconds += time.monotonic() - started  # of the training, without the scores
+            for member, evaluation in evaluations.items():
+                scores[member] = self._epoch_scores(member, epoch, evaluation)
+            return {member: self.goal.rank(found) for member, found in scores.items()}
+
+        losses = self.training.run_epoch(judge)
         return [
-            (member, epoch, {"train/loss": loss, **self._epoch_scores(member, evaluation)})
-            for member, (loss, evaluation) in losses.items()
+            (member, epoch, {"train/loss": loss, **scores[member]})
+            for member, (loss, _) in losses.items()
         ]
 
-    def _epoch_scores(self, member: int, evaluation: Evaluation) -> dict[str, float]:
+    def _epoch_scores(self, member: int, epoch: int, evaluation: Evaluation) -> dict[str, float]:
         if not math.isfinite(evaluation.loss):  # it has diverged: nothing else has a meaning
             return {"val/loss": evaluation.loss}
         by_target = self._target_scores(evaluation, "val")
-        scores = predictive_scores("val", evaluation, by_target)
+        scores = predictive_scores("val", evaluation, by_target, also=self.goal.objective)
         scores |= gate_scores(self.task, self.k, evaluation)
         before = self.before.get(member)
         if before is not None:
             steps = -(-len(self.task.data("train").inputs) // self.recipe.batch_size)
             scores |= stability_scores(before.numpy(), evaluation.weights.numpy(), steps)
         self.before[member] = evaluation.weights
-        self._settle(member, scores.get("gate/at_most_k"))
+        self._settle(member, epoch, scores.get("gate/at_most_k"))
         return scores
 
-    def _settle(self, member: int, at_most_k: float | None) -> None:
+    def _settle(self, member: int, epoch: int, at_most_k: float | None) -> None:
         """Keep the first epoch from which on every example has used at most k experts."""
         if at_most_k is None or at_most_k < 1:
             self.settled[member] = None
         elif self.settled[member] is None:
-            self.settled[member] = self.training.epoch
+            self.settled[member] = epoch
 
     def _target_scores(
         self, evaluation: Evaluation, name: SplitName
@@ -163,7 +178,8 @@ class Work:
 
     def _ending(self, member: int, split: SplitName, evaluation: Evaluation) -> Ending:
         course = self.training.courses[member]
-        ending = Ending(course.end or "", course.reason, course.epochs, course.best_loss)
+        objective = self.goal.cost(course.best_cost)
+        ending = Ending(course.end or "", course.reason, course.epochs, objective, course.broken)
         if course.end == "failed":
             return ending
         if reason := _why_no_score(split, evaluation):
@@ -176,7 +192,7 @@ class Work:
             **predictive_scores(split, evaluation, by_target),
             **gate_scores(self.task, self.k, evaluation, names if few else None),
             "val/loss": course.best_loss,
-            "objective": course.best_loss,
+            "objective": objective,
             "time/train_seconds": self.seconds / len(self.training.courses),
             **self.sizes,
         }
@@ -202,10 +218,13 @@ class Work:
         torch.save(state, folder / STATE_FILE)
 
     def save_model(self, path: Path) -> None:
-        """Write the member of lowest validation loss that did not fail, and how to make it."""
+        """Write the best member by the goal that did not fail, and how to make it."""
         courses = self.training.courses
         scored = [index for index, course in enumerate(courses) if course.end != "failed"]
-        best = min(scored or range(len(courses)), key=lambda member: courses[member].best_loss)
+        best = min(
+            scored or range(len(courses)),
+            key=lambda member: (courses[member].broken, courses[member].best_cost),
+        )
         member = self.job.members[best]
         model = {
             "gate": self.job.gate,
@@ -232,8 +251,8 @@ def failed(error: BaseException, members: int) -> Step:
     """Return the step of a job that an error ended."""
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     trace = "".join(traceback.format_exception(error))[-TRACE:]
-    ending = Ending("failed", reason, 0, math.inf, trace=trace)
-    return Step(0, math.inf, [], [ending] * members)
+    ending = Ending("failed", reason, 0, math.inf, broken=True, trace=trace)
+    return Step(0, math.inf, True, [], [ending] * members)
 
 
 def _why_no_score(split: SplitName, evaluation: Evaluation) -> str:

@@ -21,6 +21,8 @@ ROOM_SECONDS = 5.0
 """After which a full disk is tried again."""
 STATES = "states"
 """The folder of a storage for what is needed only until its sweep has ended."""
+AT_RUNGS = "waiting"
+"""Another, for the states of trials that wait at a rung; Tune writes in the first."""
 
 
 class Storage:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any
@@ -22,6 +23,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from gatelab.sweeps.cluster.autoscaling import may_come
+from gatelab.sweeps.cluster.storage import AT_RUNGS, Storage
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.training.jobs import Job, Setting
 from gatelab.training.work import STEP_SECONDS, Ending, Step
@@ -118,7 +120,7 @@ class Results(FIFOScheduler):
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> str:
         """Return whether the trial goes on."""
-        over = self.sweep.progress(_job(trial), _parse(result["step"]))
+        over = take(self.sweep, _job(trial), result)
         return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
@@ -196,6 +198,40 @@ class States(Callback):
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing of the sweep, as above."""
         return {}
+
+
+class WaitingStates:
+    """Deletes what trials have left at their rungs, once they have ended."""
+
+    def __init__(self, storage: Storage, deleting: Executor) -> None:
+        """Delete from a storage, by an executor of its own."""
+        self.storage, self.deleting = storage, deleting
+
+    def started(self, job: Job) -> None:
+        """Nothing."""
+
+    def progressed(self, job: Job, step: Step) -> None:
+        """Nothing."""
+
+    def ended(self, job: Job, endings: Sequence[Ending]) -> None:
+        """Delete the states of a trial."""
+        if job.stage == "search":
+            self.deleting.submit(self.storage.remove, waiting(job))
+
+    def gate_ended(self, label: str, reason: str) -> None:
+        """Nothing."""
+
+
+def waiting(job: Job) -> str:
+    """Return the folder of a storage for the states of a trial at its rungs."""
+    return f"{AT_RUNGS}/{job.label}/{job.number}"
+
+
+def take(sweep: Sweep, job: Job, result: Mapping[str, Any]) -> bool:
+    """Take a worker's result to the sweep; return whether its job is over."""
+    if result["state"] is not None:  # before the sweep hears that the trial waits
+        sweep.keep_state(job, result["state"])
+    return sweep.progress(job, _parse(result["step"]))
 
 
 def _delete(checkpoint: Checkpoint) -> None:

@@ -28,11 +28,11 @@ from ray.tune.execution import class_cache
 
 from gatelab.sweeps.cluster.nodes import find_modules, join, users_folder
 from gatelab.sweeps.cluster.storage import STATES, Storage, when_there_is_room
-from gatelab.sweeps.driver.ray_hooks import Jobs, Results, States
+from gatelab.sweeps.driver.ray_hooks import Jobs, Results, States, WaitingStates, waiting
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.tasks.task import Task, tasks
 from gatelab.training.jobs import Job, Setting
-from gatelab.training.work import Work, failed, read_state
+from gatelab.training.work import STATE_FILE, Work, failed, read_state
 
 # Tune would give its workers the driver's keys by a description of their environment, which Ray
 # writes into its logs; every node has its own from where Ray was started.
@@ -71,16 +71,27 @@ class Worker(tune.Trainable):
             step = self.work.step()
             if step.endings is not None and self.job.stage == "evaluate":
                 self._leave_model(self.work)
+            waits = step.endings is None and step.epoch == self.job.until
+            state = self._leave_state(self.work) if waits else None
         except (Exception, SystemExit) as error:  # a gate's or a task's: it ends this job alone
-            step = failed(error, len(self.job.members))
+            step, state = failed(error, len(self.job.members)), None
         # Not `done`: Tune then asks no scheduler. The sweep's answer to the result ends the trial.
-        return {"step": json.dumps(asdict(step)), "should_checkpoint": step.endings is None}
+        under_way = step.endings is None and state is None
+        return {"step": json.dumps(asdict(step)), "state": state, "should_checkpoint": under_way}
 
     def _begin(self) -> Work:
         setting = self.setting
         task = _task(setting.task, json.dumps(dict(setting.task_options)))
         device = "cuda" if setting.gpus else "cpu"
-        work = Work(task, self.job, setting.recipe, setting.metrics, device, self.step_seconds)
+        work = Work(
+            task,
+            self.job,
+            setting.recipe,
+            setting.metrics,
+            device,
+            self.step_seconds,
+            setting.goal,
+        )
         if self.saved is None and self.state is not None:
             files = Storage(setting.storage).files
             with (
@@ -98,6 +109,16 @@ class Worker(tune.Trainable):
             work.save_model(path)
             storage, name = Storage(self.setting.storage), f"models/{self.job.label}.pt"
             when_there_is_room(lambda: storage.put(path, name))
+
+    def _leave_state(self, work: Work) -> str:
+        """Write the state of a trial that waits at a rung; return the folder where it lies."""
+        storage = Storage(self.setting.storage)
+        name = f"{waiting(self.job)}/{self.job.until}"
+        with TemporaryDirectory() as folder:
+            work.save(Path(folder))
+            path = Path(folder) / STATE_FILE
+            when_there_is_room(lambda: storage.put(path, f"{name}/{STATE_FILE}"))
+        return f"{storage.root}/{name}"
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
         """Save the work's state where Tune keeps it."""
@@ -131,6 +152,7 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
     worker = tune.with_parameters(Worker, setting=setting, folder=users_folder())
     trainable = tune.with_resources(worker, {"cpu": setting.cpus, "gpu": setting.gpus})
     deleting = ThreadPoolExecutor(16, thread_name_prefix="deleting")
+    sweep.listeners = [*sweep.listeners, WaitingStates(storage, deleting)]
     tuner = tune.Tuner(
         trainable,
         tune_config=TuneConfig(

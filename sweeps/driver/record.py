@@ -56,6 +56,7 @@ class Record:
         self.ends = {label: study.ends() for label, study in studies.items()}
         self.reasons = {label: study.reasons() for label, study in studies.items()}
         self.traces: dict[str, Path] = {}
+        self.started_here: set[str] = set()
 
     def start(self, provenance: Mapping[str, str], warning: str | None = None) -> None:
         """Start the runs of the sweep, and of its gates that are not done with."""
@@ -100,7 +101,10 @@ class Record:
         return f"{self.spec.name}/{job.label}/{job.stage}/{job.number + member}"
 
     def started(self, job: Job) -> None:
-        """Start a run for each member."""
+        """Start a run for each member, unless it goes on from a rung."""
+        if self._identity(job, 0) in self.started_here:
+            return
+        self.started_here.add(self._identity(job, 0))
         for index, member in enumerate(job.members):
             number = job.number + index
             what = "trial" if job.stage == "search" else "seed"

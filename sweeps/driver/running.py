@@ -10,16 +10,18 @@ from rich.console import Console
 from gatelab.results.comparison import Comparison
 from gatelab.sweeps.cluster.provenance import provenance
 from gatelab.sweeps.cluster.sizing import Needs
-from gatelab.sweeps.cluster.storage import STATES
+from gatelab.sweeps.cluster.storage import AT_RUNGS, STATES
 from gatelab.sweeps.driver.display import Display
 from gatelab.sweeps.driver.home import DamagedHome, Home
 from gatelab.sweeps.driver.processes import UNDER_WAY
 from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.reporting import record_report
-from gatelab.sweeps.driver.sweep import Plan, Sweep, rungs
+from gatelab.sweeps.driver.sweep import Plan, Sweep
 from gatelab.sweeps.search.studies import Study, open_studies
 from gatelab.sweeps.search.study_file import DamagedFile
-from gatelab.sweeps.spec.space import space
+from gatelab.sweeps.spec.goals import goal_of
+from gatelab.sweeps.spec.rounds import rounds_of
+from gatelab.sweeps.spec.space import draws_seed, space
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.check.scales import uneven_losses
 from gatelab.tasks.task import Task
@@ -98,15 +100,7 @@ def _work(
     from gatelab.sweeps.driver.ray_jobs import run_jobs  # here: Ray takes a second to import
 
     record = Record(recorder, spec, task, studies, home)
-    halving = spec.search.early_stopping
-    plan = Plan(
-        spec.search.trials,
-        rungs(halving.grace_epochs, halving.reduction_factor, spec.training.max_epochs)
-        if halving
-        else (),
-        spec.evaluation.seeds,
-        spec.search.seed,
-    )
+    plan = Plan(spec.search.trials, spec.evaluation.seeds, spec.search.seed)
     display = Display(console, studies, plan.trials, spec.training.max_epochs, said)
     keys = {label: gate.gate for label, gate in spec.gates.items()}
     sweep = Sweep(plan, keys, studies, [record, display])
@@ -116,22 +110,24 @@ def _work(
             display.note(f"warning: {warning}")
         record.start(provenance(task), warning)
         with display:
-            run_jobs(sweep, _setting(spec, home, job))
+            run_jobs(sweep, _setting(spec, task, home, job))
     if not sweep.finished:
         raise Interrupted(spec.name)
-    home.storage.remove(STATES)
+    for folder in (STATES, AT_RUNGS):
+        home.storage.remove(folder)
     return sweep
 
 
 def _studies(spec: Spec, task: Task, home: Home, recorder: Recorder) -> dict[str, Study]:
-    halving = spec.search.early_stopping
+    spaces = {label: space(spec, label, task) for label in spec.gates}
     with _damages(home):
         return open_studies(
             home.path / "studies.journal",
-            {label: space(spec, label, task) for label in spec.gates},
+            spaces,
+            rounds_of(spec, spaces),
             sampler=spec.search.sampler,
-            seed=spec.search.seed,
-            halving=(halving.grace_epochs, halving.reduction_factor) if halving else None,
+            seed=draws_seed(spec),
+            goal=goal_of(spec, task),
             behind=recorder.journal,
         )
 
@@ -149,12 +145,13 @@ def _damages(home: Home) -> Iterator[None]:
         raise DamagedHome(home.name, f"{error.filename}: {error.strerror}.") from error
 
 
-def _setting(spec: Spec, home: Home, job: Needs) -> Setting:
+def _setting(spec: Spec, task: Task, home: Home, job: Needs) -> Setting:
     return Setting(
         task=spec.task.name,
         task_options=spec.task.options,
         recipe=Recipe(**spec.training.model_dump()),
         metrics=spec.metrics,
+        goal=goal_of(spec, task),
         cpus=job.cpus,
         gpus=job.gpus,
         storage=home.storage.place,

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from gatelab.sweeps.search.studies import STATE_ATTRIBUTE, Study, TrialEnd
+from gatelab.sweeps.search.studies import STATE_ATTRIBUTE, Ask, Study, TrialEnd
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job
 from gatelab.training.train import Member
@@ -38,8 +38,6 @@ class Plan:
 
     trials: int
     """Of its search."""
-    rungs: tuple[int, ...]
-    """Epochs at which a trial may be pruned; none: never."""
     seeds: int
     """Of its evaluation."""
     seed: int
@@ -114,19 +112,19 @@ class Sweep:
         return Job("evaluate", label, self.gates[label], members)
 
     def _next_trial(self) -> Job | None:
-        """Ask the study that has handed out the fewest trials, so that all advance together."""
-        waiting = [
-            (len(study.live) + study.ended, label)
-            for label, study in self.studies.items()
-            if len(study.live) + study.ended < self.plan.trials
-        ]
-        if not waiting:
-            return None
-        label = min(waiting, key=lambda entry: entry[0])[1]
-        number, configuration = self.studies[label].ask()
+        """Ask first the study of which the fewest trials have ended, so that all advance."""
+        for label, study in sorted(self.studies.items(), key=lambda item: item[1].ended):
+            self._prune(label)  # what a stop has left undone
+            asked = study.ask(self.plan.trials)
+            if asked is not None:
+                return self._trial(label, asked)
+        return None
+
+    def _trial(self, label: str, asked: Ask) -> Job:
         # The same number has the same seed with every gate.
-        member = Member(configuration, _seed(self.plan.seed, 0, number))
-        return Job("search", label, self.gates[label], (member,), self.plan.rungs, number)
+        member = Member(asked.configuration, _seed(self.plan.seed, 0, asked.number))
+        gate = self.gates[label]
+        return Job("search", label, gate, (member,), asked.number, asked.until)
 
     def saved_state(self, job: Job) -> str | None:
         """Return where the state of a job lies that a stop cut short."""
@@ -148,7 +146,7 @@ class Sweep:
         """Take in a step.
 
         Returns:
-            Whether the job is over, because its members have ended or the search prunes it.
+            Whether the job is over: its members have ended, or it waits at a rung.
         """
         if job.name not in self.running:
             return True  # a worker that is lost after its last step makes Tune do the job again
@@ -157,13 +155,21 @@ class Sweep:
         if step.endings is not None:
             self._end(job, step.endings)
             return True
-        if job.stage == "search" and study.report(job.number, step.epoch, step.objective):
-            reason = (
-                f"val/loss {step.objective:.4g} was not among the best after epoch {step.epoch}"
-            )
-            self._end(job, [Ending("pruned", reason, step.epoch, step.objective)])
+        if step.epoch == job.until:
+            self.running.discard(job.name)
+            study.arrive(job.number, step.epoch, step.objective, broken=step.broken)
+            self._prune(job.label)
             return True
         return False
+
+    def _prune(self, label: str) -> None:
+        """End the trials of a gate that its round has left behind."""
+        study = self.studies[label]
+        for asked, outcome in study.lost():
+            ending = Ending(
+                outcome.end, outcome.reason, outcome.epoch, outcome.objective, outcome.broken
+            )
+            self._end_trial(self._trial(label, asked), ending)
 
     def take_back(self, job: Job) -> None:
         """Take in that a job was not begun; it is handed out again before any other."""
@@ -178,19 +184,26 @@ class Sweep:
             self._end(job, [failed] * len(job.members))
 
     def _end(self, job: Job, endings: Sequence[Ending]) -> None:
-        self._tell_all("ended", job, endings)
         self.running.discard(job.name)
-        study = self.studies[job.label]
         if job.stage == "search":
-            ending = endings[0]
-            outcome = TrialEnd(ending.end, ending.reason, ending.epoch, ending.objective)
-            study.tell(job.number, outcome)
-            if study.ended >= self.plan.trials and study.selected() is None:
-                self._give_up(job.label)
-        elif any(ending.end == "finished" for ending in endings):
+            self._end_trial(job, endings[0])
+            self._prune(job.label)
+            return
+        self._tell_all("ended", job, endings)
+        if any(ending.end == "finished" for ending in endings):
             self._finish(job.label, "")
         else:
             self._fail(job, endings)
+
+    def _end_trial(self, job: Job, ending: Ending) -> None:
+        self._tell_all("ended", job, [ending])
+        study = self.studies[job.label]
+        study.tell(
+            job.number,
+            TrialEnd(ending.end, ending.reason, ending.epoch, ending.objective, ending.broken),
+        )
+        if study.ended >= self.plan.trials and study.selected() is None:
+            self._give_up(job.label)
 
     def _fail(self, job: Job, endings: Sequence[Ending]) -> None:
         """End a gate without a score; its evaluation starts anew in a resume."""
@@ -211,16 +224,6 @@ class Sweep:
     def _tell_all(self, event: str, *what: object) -> None:
         for listener in self.listeners:
             getattr(listener, event)(*what)
-
-
-def rungs(grace_epochs: int, reduction_factor: int, max_epochs: int) -> tuple[int, ...]:
-    """Return the epochs at which successive halving compares, all before the last epoch."""
-    found = []
-    epoch = grace_epochs
-    while epoch < max_epochs:
-        found.append(epoch)
-        epoch *= reduction_factor
-    return tuple(found)
 
 
 def _seed(*numbers: int) -> int:

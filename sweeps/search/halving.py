@@ -1,65 +1,68 @@
-"""Successive halving as Optuna does it, in a time that does not grow with the trials.
-
-Private of Optuna: a study's ``_storage``, a trial's ``_trial_id``, and the name of the notes of
-rungs; guarded by tests/test_private_attributes.py.
-"""
+"""Synchronous successive halving, which decides when all trials of a round have arrived."""
 
 from __future__ import annotations
 
-from bisect import insort
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from optuna.pruners import SuccessiveHalvingPruner
-from optuna.study import Study
-from optuna.trial import FrozenTrial
-
-COMPLETED = "completed_rung_{}"
-"""Where Optuna notes with a trial its value at a rung."""
+from gatelab.sweeps.spec.rounds import Rounds
+from gatelab.training.goal import Rank
 
 
-class Halving(SuccessiveHalvingPruner):
-    """Decides as Optuna's pruner does, for one study that this process alone writes.
+@dataclass
+class Standing:
+    """What is known of one trial of a round."""
 
-    Optuna's reads every trial of the study at each rung of each of them: over 10,000 trials a
-    time that grows with their square. Here the values of each rung are kept in order. They are
-    noted with the trials as Optuna notes them, so that a resume, or Optuna's own pruner, goes on.
+    ranks: dict[int, Rank] = field(default_factory=dict)
+    """At the rungs that it has reached."""
+    final: Rank | None = None
+    """Once it has ended by itself."""
+    failed: bool = False
+
+    def at(self, rung: int) -> Rank | None:
+        """Return its rank at a rung, or at its end before that; ``None`` while it is under way."""
+        return self.ranks.get(rung, self.final)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a round has come to."""
+
+    going: tuple[int, ...]
+    """The trials that go on, or wait for others that do."""
+    until: int | None
+    """The epoch to which they train; ``None``: their end."""
+    lost: Mapping[int, str]
+    """Why trials were given up, in the order in which they were."""
+
+
+def verdict(standings: Mapping[int, Standing], rounds: Rounds) -> Verdict:
+    """Decide as far as can be decided, the same whenever and however often it is asked.
+
+    Of all trials that set out for a rung the best share goes on, one at least; a failed trial
+    takes a place of none. Equal ranks: the lower number. Li et al., Hyperband, JMLR 2018,
+    algorithm 1, its inner loop.
     """
-
-    def __init__(self, grace_epochs: int, reduction_factor: int) -> None:
-        """Prune from so many epochs on, and let one of so many trials go on."""
-        super().__init__(grace_epochs, reduction_factor)
-        self.grace, self.factor = grace_epochs, reduction_factor
-        self.rungs: list[list[float]] | None = None
-        """The values at each rung, lowest first; unknown before the first question."""
-
-    def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Return whether a trial is to end at the last epoch that it has reported."""
-        epoch = trial.last_step
-        if epoch is None:
-            return False
-        if self.rungs is None:
-            self.rungs = _noted(study)
-        rungs, value, rung = self.rungs, trial.intermediate_values[epoch], 0
-        while COMPLETED.format(rung) in trial.system_attrs:
-            rung += 1
-        while epoch >= self.grace * self.factor**rung:
-            study._storage.set_trial_system_attr(trial._trial_id, COMPLETED.format(rung), value)
-            if rung == len(rungs):
-                rungs.append([])
-            insort(rungs[rung], value)
-            if value > rungs[rung][max(len(rungs[rung]) // self.factor - 1, 0)]:
-                return True
-            rung += 1
-        return False
+    going, places = sorted(standings), len(standings)
+    lost: dict[int, str] = {}
+    for rung in rounds.rungs:
+        ranks = {number: standings[number].at(rung) for number in going}
+        known = {number: rank for number, rank in ranks.items() if rank is not None}
+        if len(known) < len(going):
+            return Verdict(tuple(going), rung, lost)
+        order = sorted(going, key=lambda n: (standings[n].failed, known[n], n))
+        places = max(1, places // rounds.factor)
+        lost |= {
+            number: f"{ordinal(place)} of {len(order)} at epoch {rung}"
+            for place, number in enumerate(order, start=1)
+            if place > places
+        }
+        going = sorted(n for n in order[:places] if not standings[n].failed)
+    return Verdict(tuple(going), None, lost)
 
 
-def _noted(study: Study) -> list[list[float]]:
-    """Return the values that are noted with a study's trials, from before a stop."""
-    rungs: list[list[float]] = []
-    for trial in study.get_trials(deepcopy=False):
-        rung = 0
-        while (value := trial.system_attrs.get(COMPLETED.format(rung))) is not None:
-            if rung == len(rungs):
-                rungs.append([])
-            rungs[rung].append(value)
-            rung += 1
-    return [sorted(values) for values in rungs]
+def ordinal(number: int) -> str:
+    """Return 1st, 2nd, 3rd, 4th, 11th, 21st."""
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    end = "th" if 10 <= number % 100 <= 20 else ends.get(number % 10, "th")
+    return f"{number}{end}"

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.pruners import NopPruner
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from gatelab.sweeps.search.halving import Halving
+from gatelab.sweeps.search.draws import Draws
+from gatelab.sweeps.search.halving import Standing, Verdict, verdict
 from gatelab.sweeps.search.study_file import StudyFile, damages
+from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace, configuration
 from gatelab.tracking.lines import Lines
 from gatelab.training.configuration import Configuration
+from gatelab.training.goal import BY_LOSS, Goal, Rank
 
 OPTUNA_STATES = {
     "finished": TrialState.COMPLETE,
@@ -33,6 +34,9 @@ OPTUNA_STATES = {
 }
 STATE_ATTRIBUTE = "state"
 """The attribute of a trial that says where its newest saved state lies."""
+BROKEN_ATTRIBUTE = "broken_at"
+"""That which says at which rungs it broke what is required."""
+WORST = Rank(True, math.inf)
 
 
 @dataclass(frozen=True)
@@ -44,81 +48,169 @@ class TrialEnd:
     reason: str
     epoch: int
     objective: float
-    """The lowest validation loss; not finite for one that never had any."""
+    """Of the weights that it keeps; not finite for one that never had any."""
+    broken: bool = False
+    """Whether these break what the goal requires."""
+
+
+class Ask(NamedTuple):
+    """What a trial is to do next."""
+
+    number: int
+    configuration: Configuration
+    until: int | None
+    """The epoch to which it trains; ``None``: its end."""
 
 
 class Study:
-    """One gate's search.
+    """One gate's search, in rounds.
 
     Trials go into Optuna with their true ends: a pruned one is PRUNED, not COMPLETE with the loss
-    of a shorter training, and a failed one FAIL with its reason, never left RUNNING.
+    of a shorter training, and a failed one FAIL with its reason, never left RUNNING. All that is
+    decided follows from what stands there, so that a resume decides the same.
     """
 
-    def __init__(self, study: optuna.Study, space: SearchSpace, sampler: str, seed: int) -> None:
-        """Wrap an Optuna study, which may hold trials from before a stop.
-
-        Args:
-            study: Optuna's, with its pruner.
-            space: What is searched.
-            sampler: ``tpe`` or ``random``.
-            seed: Of the sampler.
-        """
-        self.study, self.space, self.sampler, self.seed = study, space, sampler, seed
-        self.live: dict[int, optuna.Trial] = {}
-        trials = study.get_trials(deepcopy=False)
-        self.ended = sum(trial.state.is_finished() for trial in trials)
-        self.unfinished = [trial for trial in trials if not trial.state.is_finished()]
+    def __init__(
+        self, study: optuna.Study, space: SearchSpace, draws: Draws, rounds: Rounds, goal: Goal
+    ) -> None:
+        """Wrap an Optuna study, which may hold trials from before a stop."""
+        self.study, self.space, self.draws = study, space, draws
+        self.rounds, self.goal = rounds, goal
+        self.running: set[int] = set()
+        """The trials that somebody works on."""
+        self.trials: dict[int, optuna.Trial] = {}
+        """Of the round at hand, those that have not ended."""
+        self.standings: dict[int, Standing] = {}
+        """Of its trials."""
+        self.ended = 0
+        self._decided: Verdict | None = None
         # Optuna copies all of them at each look, and Tune's loop looks at every event.
         self.attributes: dict[str, Any] = study.user_attrs
         """What :meth:`mark` has kept."""
-        self.trial_states: dict[int, str] = {
-            trial.number: trial.user_attrs[STATE_ATTRIBUTE]
-            for trial in self.unfinished
-            if STATE_ATTRIBUTE in trial.user_attrs
-        }
+        self.trial_states: dict[int, str] = {}
         """Where the newest saved states of trials lie that have not ended."""
+        for frozen in study.get_trials(deepcopy=False):
+            self._take_in(frozen)
 
-    def ask(self) -> tuple[int, Configuration]:
-        """Return a new trial's number and configuration, or those of one that a stop cut short."""
-        if self.unfinished:
-            frozen = self.unfinished.pop(0)
-            self.live[frozen.number] = optuna.Trial(self.study, frozen._trial_id)
-            return frozen.number, configuration(self.space, frozen.params)
-        # The sampler follows from the seed and the number, so that a resume repeats no draw.
-        drawn = dict(self.space.distributions)
-        self.study.sampler = _sampler(self.sampler, self.seed, self.ended + len(self.live), drawn)
-        trial = self.study.ask(drawn)
-        self.live[trial.number] = trial
-        return trial.number, configuration(self.space, trial.params)
+    def _take_in(self, frozen: FrozenTrial) -> None:
+        """Take in a trial, new or from before a stop."""
+        number, attributes = frozen.number, frozen.user_attrs
+        if number % self.rounds.size == 0:
+            self.standings = {}
+        standing = self.standings[number] = Standing()
+        self._decided = None
+        broken = attributes.get(BROKEN_ATTRIBUTE, {})
+        for epoch, value in frozen.intermediate_values.items():
+            rank = Rank(broken.get(str(epoch), False), self.goal.cost(value))
+            standing.ranks[epoch] = rank
+        if frozen.state.is_finished():
+            self.ended += 1
+            self._settle(number, frozen.state, self._final(frozen))
+            return
+        self.trials[number] = optuna.Trial(self.study, frozen._trial_id)
+        if STATE_ATTRIBUTE in attributes:
+            self.trial_states[number] = attributes[STATE_ATTRIBUTE]
 
-    def report(self, number: int, epoch: int, objective: float) -> bool:
-        """Note a trial's lowest validation loss so far; return whether to prune the trial.
+    def _settle(self, number: int, state: TrialState, final: Rank) -> None:
+        standing, self._decided = self.standings[number], None
+        standing.failed = state == TrialState.FAIL
+        if state != TrialState.PRUNED:  # what ended by itself stands at every later rung
+            standing.final = final
 
-        By asynchronous successive halving within this study: Li et al., A System for Massively
-        Parallel Hyperparameter Tuning, MLSys 2020, algorithm 2.
+    def _final(self, frozen: FrozenTrial) -> Rank:
+        objective = frozen.user_attrs["objective"]
+        cost = math.inf if objective is None else self.goal.cost(objective)
+        return Rank(frozen.user_attrs.get("broken", False), cost)
+
+    def ask(self, trials: int) -> Ask | None:
+        """Return what to work on next; ``None`` while all that is left waits for what runs.
+
+        Args:
+            trials: How many there are in all.
         """
-        trial = self.live[number]
-        if math.isfinite(objective):
-            trial.report(objective, epoch)
-        return trial.should_prune()
+        if not self.trials and self.ended < trials or 0 < len(self.standings) < self.rounds.size:
+            self._begin_round()
+        found = self._verdict()
+        for number in found.going:
+            waits = found.until in self.standings[number].ranks
+            if number in self.trials and number not in self.running and not waits:
+                self.running.add(number)
+                values = self.trials[number].params
+                return Ask(number, configuration(self.space, values), found.until)
+        return None
+
+    def _verdict(self) -> Verdict:
+        self._decided = self._decided or verdict(self.standings, self.rounds)
+        return self._decided
+
+    def _begin_round(self) -> None:
+        """Draw the trials of a round, or those that a stop has left undrawn."""
+        there = self.ended + len(self.trials)
+        first = there - there % self.rounds.size
+        drawn = self.draws.draw(first, self.rounds.size, self._past(first))
+        for params in drawn[there - first :]:
+            trial = create_trial(
+                state=TrialState.RUNNING, params=params, distributions=self.space.distributions
+            )
+            self.study.add_trial(trial)
+        for frozen in self.study.get_trials(deepcopy=False)[there:]:
+            self._take_in(frozen)
+
+    def _past(self, first: int) -> list[dict[str, Any]]:
+        """Return the values of the trials below a number that gave a rank, the best first.
+
+        Whoever keeps what is required is before whoever does not, then who went further.
+        """
+        tried = self.study.get_trials(deepcopy=False)[:first]
+        ranked = [trial for trial in tried if trial.state != TrialState.FAIL]
+
+        def worth(trial: FrozenTrial) -> tuple[bool, bool, int, float, int]:
+            broken, cost = self._final(trial)
+            pruned = trial.state == TrialState.PRUNED
+            return broken, pruned, -trial.user_attrs["epoch"] * pruned, cost, trial.number
+
+        return [trial.params for trial in sorted(ranked, key=worth)]
+
+    def arrive(self, number: int, epoch: int, objective: float, *, broken: bool) -> None:
+        """Note what a trial is worth at a rung, where it waits for the others of its round."""
+        self.running.discard(number)
+        trial, standing = self.trials[number], self.standings[number]
+        self._decided = None
+        standing.ranks[epoch] = Rank(broken, self.goal.cost(objective))
+        noted = {str(epoch): rank.broken for epoch, rank in standing.ranks.items()}
+        trial.set_user_attr(BROKEN_ATTRIBUTE, noted)
+        trial.report(objective, epoch)
+
+    def lost(self) -> list[tuple[Ask, TrialEnd]]:
+        """Return the trials that have not ended yet and need not go on, and how they end."""
+        found = self._verdict().lost
+        return [self._pruned(n, found[n]) for n in sorted(found.keys() & self.trials.keys())]
+
+    def _pruned(self, number: int, reason: str) -> tuple[Ask, TrialEnd]:
+        epoch, (broken, cost) = max(self.standings[number].ranks.items())
+        asked = Ask(number, configuration(self.space, self.trials[number].params), epoch)
+        return asked, TrialEnd("pruned", reason, epoch, self.goal.cost(cost), broken)
 
     def tell(self, number: int, outcome: TrialEnd) -> None:
         """End a trial."""
-        trial = self.live.pop(number)
+        self.running.discard(number)
+        trial = self.trials.pop(number)
         self.trial_states.pop(number, None)
         for name, value in asdict(outcome).items():
             finite = not isinstance(value, float) or math.isfinite(value)
             trial.set_user_attr(name, value if finite else None)
         value = outcome.objective if outcome.end == "finished" else None
-        self.study.tell(trial, value, OPTUNA_STATES[outcome.end])
+        state = OPTUNA_STATES[outcome.end]
+        self.study.tell(trial, value, state)
+        self._settle(number, state, Rank(outcome.broken, self.goal.cost(outcome.objective)))
         self.ended += 1
 
     def selected(self) -> tuple[int, Configuration] | None:
-        """Return the finished trial of lowest validation loss; ``None`` where all others ended."""
+        """Return the best finished trial; ``None`` where all others ended."""
         done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         if not done:
             return None
-        best = min(done, key=lambda trial: (trial.value, trial.number))
+        best = min(done, key=lambda trial: (self._final(trial), trial.number))
         return best.number, configuration(self.space, best.params)
 
     def reasons(self) -> Counter[str]:
@@ -127,17 +219,17 @@ class Study:
         return Counter(str(trial.user_attrs.get("reason", "")) for trial in failed)
 
     def best(self) -> float:
-        """Return the lowest validation loss of a finished trial; inf without any."""
+        """Return the objective of the best finished trial; not finite without any."""
         done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-        return min((trial.value for trial in done if trial.value is not None), default=math.inf)
+        return self.goal.cost(min((self._final(trial) for trial in done), default=WORST).cost)
 
     def keep_state(self, number: int, folder: str) -> None:
         """Note with a trial that has not ended where its newest saved state lies.
 
         Not with the study: a note of all states would grow with the trials that run at once.
         """
-        if number in self.live:
-            self.live[number].set_user_attr(STATE_ATTRIBUTE, folder)
+        if number in self.trials:
+            self.trials[number].set_user_attr(STATE_ATTRIBUTE, folder)
             self.trial_states[number] = folder
 
     def ends(self) -> Counter[str]:
@@ -153,28 +245,14 @@ class Study:
             self.attributes[name] = value
 
 
-class _Storage(JournalStorage):
-    """Optuna's, without its search of all trials, at each question, for one that is enqueued."""
-
-    def get_all_trials(
-        self,
-        study_id: int,
-        deepcopy: bool = True,
-        states: Container[TrialState] | None = None,
-    ) -> list[FrozenTrial]:
-        """Return a study's trials, of which none is ever enqueued here."""
-        if states == (TrialState.WAITING,):
-            return []
-        return super().get_all_trials(study_id, deepcopy, states)
-
-
 def open_studies(
     path: Path,
     spaces: Mapping[str, SearchSpace],
+    rounds: Mapping[str, Rounds],
     *,
     sampler: str,
     seed: int,
-    halving: tuple[int, int] | None = None,
+    goal: Goal = BY_LOSS,
     behind: Lines | None = None,
 ) -> dict[str, Study]:
     """Open one study a gate in one journal file, which optuna-dashboard opens too.
@@ -182,10 +260,10 @@ def open_studies(
     Args:
         path: The file, made if missing.
         spaces: What is searched, by the gate's name, which is the study's.
+        rounds: How each search is cut, by the same.
         sampler: ``tpe`` or ``random``.
-        seed: Of the samplers, the same for every gate.
-        halving: The first epoch at which trials are pruned, and of how many one goes on there;
-            ``None``: no trial is pruned.
+        seed: Of the draws, the same for every gate.
+        goal: By which trials are compared.
         behind: The record, no line of which may wait for room when a study's is written.
 
     Raises:
@@ -194,33 +272,18 @@ def open_studies(
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the display says what it would
     file = StudyFile(path, behind)
     with damages(path):
-        storage = _Storage(file)
-    studies = {}
-    for label, space in spaces.items():
-        pruner = NopPruner() if halving is None else Halving(*halving)
-        study = optuna.create_study(
-            storage=storage, study_name=label, pruner=pruner, load_if_exists=True
-        )
-        studies[label] = Study(study, space, sampler, seed)
+        storage = JournalStorage(file)
+        studies = {}
+        for label, space in spaces.items():
+            study = optuna.create_study(
+                storage=storage,
+                study_name=label,
+                # Neither draws here, nor prunes: what does is above.
+                sampler=RandomSampler(),
+                pruner=NopPruner(),
+                direction="maximize" if goal.higher_is_better else "minimize",
+                load_if_exists=True,
+            )
+            draws = Draws(space.distributions, space.defaults, sampler, seed)
+            studies[label] = Study(study, space, draws, rounds[label], goal)
     return studies
-
-
-class _TPESampler(TPESampler):
-    """Optuna's, told what is searched; by itself it finds that out from all trials, at each ask."""
-
-    def __init__(self, seed: int, drawn: Mapping[str, BaseDistribution]) -> None:
-        super().__init__(seed=seed)
-        self._drawn = {name: d for name, d in sorted(drawn.items()) if not d.single()}
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Return what is drawn together."""
-        return self._drawn
-
-
-def _sampler(
-    name: str, seed: int, number: int, drawn: Mapping[str, BaseDistribution]
-) -> BaseSampler:
-    mixed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-    return RandomSampler(seed=mixed) if name == "random" else _TPESampler(mixed, drawn)

@@ -17,7 +17,9 @@ from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import Gate, gates
 from gatelab.registry import near_misses
 from gatelab.rules import shown
+from gatelab.sweeps.spec.goals import goal_of
 from gatelab.sweeps.spec.hyperparameters import typed
+from gatelab.sweeps.spec.rounds import default_rounds
 from gatelab.sweeps.spec.space import (
     configuration,
     gate_defaults,
@@ -59,8 +61,12 @@ def faults_of(spec: Spec, wrong: Collection[str] = ()) -> list[Fault]:
         check("model", _check_model, spec, task)
     sound = task if not faults else None
     if task is not None:
+        known = len(faults)
         check("metrics", _check_metrics, spec, task)
-    check("search training", _check_early_stopping, spec)
+        if len(faults) == known:
+            check("search metrics", goal_of, spec, task)
+    check("search training", _check_grace, spec)
+    check("search", _check_rounds, spec)
     for label in spec.gates:
         cls = check("gates", _check_gate, spec, label)
         if cls is not None and sound is not None:
@@ -167,14 +173,31 @@ def _check_metrics(spec: Spec, task: Task) -> None:
     _raise(faults)
 
 
-def _check_early_stopping(spec: Spec) -> None:
+def _check_grace(spec: Spec) -> None:
     halving, max_epochs = spec.search.early_stopping, spec.training.max_epochs
-    if halving and halving.grace_epochs > max_epochs:
+    if halving and halving.grace_epochs and halving.grace_epochs > max_epochs:
         raise SpecError(
             "",
             "search.early_stopping.grace_epochs",
             "`grace_epochs <= max_epochs` must hold, "
             f"but got (grace_epochs={halving.grace_epochs}, {max_epochs=}).",
+        )
+
+
+def _check_rounds(spec: Spec) -> None:
+    trials, halving = spec.search.trials, spec.search.early_stopping
+    rounds = spec.search.rounds or default_rounds(trials)
+    if trials % rounds:
+        fitting = ", ".join(str(n) for n in range(1, trials + 1) if trials % n == 0)
+        message = f"`rounds` must divide `trials`, but got ({rounds=}, {trials=}); {fitting} do."
+        raise SpecError("", "search.rounds", message)
+    size = trials // rounds
+    if halving and 1 < size < halving.reduction_factor:
+        raise SpecError(
+            "",
+            "search.early_stopping.reduction_factor",
+            "`reduction_factor <= trials / rounds` must hold, "
+            f"but got (reduction_factor={halving.reduction_factor}, {trials=}, {rounds=}).",
         )
 
 

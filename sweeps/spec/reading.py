@@ -16,7 +16,7 @@ from gatelab.registry import near_misses
 from gatelab.rules import shown
 from gatelab.sweeps.spec.check import faults_of
 from gatelab.sweeps.spec.notation import is_number, read_notation
-from gatelab.sweeps.spec.spec import Fault, HalvingSpec, Spec, SpecError, SpecPart
+from gatelab.sweeps.spec.spec import Fault, HalvingSpec, RequireSpec, Spec, SpecError, SpecPart
 
 MOST_BYTES = 2**20
 """Of a spec's file."""
@@ -135,7 +135,7 @@ def _path(error: ErrorDetails) -> str:
     return ".".join(_keys(error)[:-1] if error["type"] == "extra_forbidden" else _keys(error))
 
 
-_NOT_WRITTEN = {"(halving)", "(none)", "hyperparameters", "[key]"}
+_NOT_WRITTEN = {"(halving)", "(requirement)", "(none)", "hyperparameters", "[key]"}
 
 
 def _keys(error: ErrorDetails) -> list[str]:
@@ -144,7 +144,11 @@ def _keys(error: ErrorDetails) -> list[str]:
 
 def _sections() -> dict[str, type[SpecPart]]:
     """Return what has keys of its own, by its path."""
-    found: dict[str, type[SpecPart]] = {"": Spec, "search.early_stopping": HalvingSpec}
+    found: dict[str, type[SpecPart]] = {
+        "": Spec,
+        "search.early_stopping": HalvingSpec,
+        "search.require": RequireSpec,
+    }
     for name, field in Spec.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, SpecPart):
             found[name] = field.annotation

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+import numpy as np
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -19,6 +20,7 @@ from gatelab.gates.auxiliary import AUXILIARY_WEIGHTS
 from gatelab.gates.gate import Gate, gates
 from gatelab.sweeps.spec.hyperparameters import typed
 from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.sweeps.spec.values import nearest
 from gatelab.tasks.task import Task
 from gatelab.training.configuration import Configuration
 
@@ -33,6 +35,8 @@ class SearchSpace:
 
     fixed: dict[str, Any]
     distributions: dict[str, BaseDistribution]
+    defaults: dict[str, Any] = field(default_factory=dict)
+    """The value of each that is drawn in the search's first trial."""
 
     def extremes(self) -> list[dict[str, Any]]:
         """Return values for all that is drawn, which together meet every end and choice."""
@@ -74,7 +78,19 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
         found.update({f"gate.{n}": _cropped(n, d, most) for n, d in cls.search_space.items()})
     drawn = {name: d for name, d in found.items() if isinstance(d, BaseDistribution)}
     fixed = {name: value for name, value in found.items() if name not in drawn}
-    return SearchSpace(fixed, drawn)
+    rules = type(spec.optimizer).model_fields
+    own = {
+        **{f"optimizer.{name}": rule.default for name, rule in rules.items()},
+        **{f"model.{name}": value for name, value in network.items()},
+        **{f"gate.{name}": value for name, value in defaults.items()},
+    }
+    return SearchSpace(fixed, drawn, {n: nearest(d, own.get(n)) for n, d in drawn.items()})
+
+
+def draws_seed(spec: Spec) -> int:
+    """Return the seed of all draws: other tasks have others, as independent repetitions need."""
+    task = f"{spec.task.name} {sorted(spec.task.options.items())}"
+    return int(np.random.SeedSequence([spec.search.seed, *task.encode()]).generate_state(1)[0])
 
 
 def gate_defaults(cls: type[Gate]) -> dict[str, Any]:

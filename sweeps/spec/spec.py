@@ -127,21 +127,39 @@ class TrainingSpec(SpecPart):
 
 
 class HalvingSpec(SpecPart):
-    """When a gate's search gives up trials that lag behind its others."""
+    """When a gate's search gives up trials that lag behind the others of their round."""
 
-    grace_epochs: Count = 5
-    """No trial is pruned before: sparse gates settle late."""
-    reduction_factor: Annotated[int, Field(strict=True, ge=2)] = 3
-    """Of how many trials one goes on; epochs are compared at grace, grace x factor, and so on."""
+    grace_epochs: Count | None = None
+    """No trial is pruned before, nor before the schedule of a gate has ended; null: a quarter of
+    ``max_epochs``."""
+    reduction_factor: Annotated[int, Field(strict=True, ge=2)] = 2
+    """Of how many trials one goes on; they are compared at grace, grace x factor, and so on."""
+
+
+class RequireSpec(SpecPart):
+    """What weights must keep to be better than those that do not."""
+
+    at_most_k: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.99
+    """The share of val rows that use at most k experts, of gates that state a k."""
 
 
 class SearchSpec(SpecPart):
     """Every gate's search, the same for each."""
 
     trials: Count = 20
+    rounds: Count | None = None
+    """In how many parts they are asked for, each once the last has ended; null: what
+    :mod:`.rounds` finds for the trials."""
     sampler: Literal["tpe", "random"] = "tpe"
     seed: Seed = 0
     """From which every seed of the sweep follows."""
+    objective: str = "loss"
+    """What is minimised or maximised: the validation loss, or a metric such as
+    ``val/mean/auroc``."""
+    require: Annotated[
+        Annotated[RequireSpec, Tag("(requirement)")] | Annotated[Literal[False], Tag("(none)")],
+        Discriminator(lambda value: "(none)" if value is False else "(requirement)"),
+    ] = RequireSpec()
     early_stopping: Annotated[
         Annotated[HalvingSpec, Tag("(halving)")] | Annotated[Literal[False], Tag("(none)")],
         Discriminator(lambda value: "(none)" if value is False else "(halving)"),
@@ -149,11 +167,21 @@ class SearchSpec(SpecPart):
 
     @field_validator("early_stopping", mode="before")
     @classmethod
-    def _off_or_on(cls, value: Any) -> Any:
+    def _stopping_off_or_on(cls, value: Any) -> Any:
         if value is not False and not isinstance(value, (dict, HalvingSpec)):
             raise ValueError(
                 "must be false, which prunes no trial, or a mapping with `grace_epochs` or "
                 f"`reduction_factor`, or be left out, but got {shown(value)}."
+            )
+        return value
+
+    @field_validator("require", mode="before")
+    @classmethod
+    def _requirement_off_or_on(cls, value: Any) -> Any:
+        if value is not False and not isinstance(value, (dict, RequireSpec)):
+            raise ValueError(
+                "must be false, which requires nothing, or a mapping with `at_most_k`, or be left "
+                f"out, but got {shown(value)}."
             )
         return value
 

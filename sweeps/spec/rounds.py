@@ -1,0 +1,75 @@
+"""How the search of every gate is cut: into rounds, and these by rungs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gatelab.gates.gate import gates
+from gatelab.sweeps.spec.space import SearchSpace, configuration
+from gatelab.sweeps.spec.spec import Spec
+from gatelab.training.train import settled_epoch
+
+MOST_ROUNDS = 4
+"""Of a search that names no number: each waits for its last trial."""
+FEWEST_TRIALS = 6
+"""Of a round then: halved twice, it still compares."""
+GRACE_SHARE = 0.25
+"""Of ``max_epochs``: where a spec says nothing, no trial is pruned before."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How the search of one gate is cut."""
+
+    size: int
+    """Trials a round."""
+    rungs: tuple[int, ...] = ()
+    """Epochs, counted from 1, at which a round's trials are compared; none: all train to their
+    end."""
+    factor: int = 2
+    """Of how many trials one goes on from each rung."""
+
+
+def default_rounds(trials: int) -> int:
+    """Return the most rounds of equal size, 4 at most, of which each has 6 trials or more."""
+    most = min(MOST_ROUNDS, trials // FEWEST_TRIALS)
+    return max((n for n in range(1, most + 1) if trials % n == 0), default=1)
+
+
+def rounds_of(spec: Spec, spaces: Mapping[str, SearchSpace]) -> dict[str, Rounds]:
+    """Return how the search of each gate is cut, by its name in the spec.
+
+    All have the same rungs, so that all spend the same epochs: the first comes after the grace, and
+    after the schedule of every gate has ended. A gate whose schedule lasts to the end of the
+    training is compared there alone.
+    """
+    size = spec.search.trials // (spec.search.rounds or default_rounds(spec.search.trials))
+    halving, max_epochs = spec.search.early_stopping, spec.training.max_epochs
+    if not halving:
+        return dict.fromkeys(spaces, Rounds(size))
+    settled = {label: _settled(spec, label, space) for label, space in spaces.items()}
+    early = [epoch for epoch in settled.values() if epoch <= max_epochs]
+    grace = halving.grace_epochs or math.ceil(GRACE_SHARE * max_epochs)
+    rungs = _rungs(max(grace, *early, 0), halving.reduction_factor, max_epochs)
+    return {
+        label: Rounds(size, rungs if epoch <= max_epochs else (), halving.reduction_factor)
+        for label, epoch in settled.items()
+    }
+
+
+def _settled(spec: Spec, label: str, space: SearchSpace) -> int:
+    """Return the latest epoch before which a gate may follow a schedule."""
+    gate = gates.get(spec.gates[label].gate)
+    configurations = [configuration(space, sampled) for sampled in space.extremes()]
+    return max(settled_epoch(gate, c.gate, spec.training.max_epochs) for c in configurations)
+
+
+def _rungs(first: int, factor: int, max_epochs: int) -> tuple[int, ...]:
+    """Return the epochs at which successive halving compares, all before the last epoch."""
+    found = []
+    while first < max_epochs:
+        found.append(first)
+        first *= factor
+    return tuple(found)

@@ -1,0 +1,172 @@
+"""Rounds: the same spec gives the same search, whoever finishes first and wherever it stops."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial
+
+from gatelab.sweeps.driver.sweep import Plan, Sweep
+from gatelab.sweeps.search.studies import open_studies
+from gatelab.sweeps.spec.check import make_task
+from gatelab.sweeps.spec.reading import load_spec
+from gatelab.sweeps.spec.rounds import Rounds, default_rounds, rounds_of
+from gatelab.sweeps.spec.space import SearchSpace, space
+from gatelab.training.jobs import Job
+from gatelab.training.work import Ending, Step
+from tests.in_process import gatelab
+from tests.launched import read, studies
+
+GATES = ("one", "two", "three")
+SPACE = SearchSpace(
+    {"optimizer.name": "adam"},
+    {"gate.gamma": FloatDistribution(0.1, 10.0, log=True)},
+    {"gate.gamma": 1.0},
+)
+ROUNDS = Rounds(8, (2, 4), 2)
+
+
+def opened(folder: Path) -> Sweep:
+    spaces, rounds = dict.fromkeys(GATES, SPACE), dict.fromkeys(GATES, ROUNDS)
+    found = open_studies(folder / "journal", spaces, rounds, sampler="tpe", seed=0)
+    return Sweep(Plan(16, 2, 0), dict.fromkeys(GATES, "softmax"), found)
+
+
+def result(job: Job) -> Step:
+    """Return what a job comes to, which follows from its members alone; some diverge."""
+    gamma = job.members[0].configuration.gate["gamma"]
+    epoch = job.until or 8
+    loss = abs(gamma - 2) + 1 / epoch
+    if gamma > 9 and job.stage == "search":
+        failed = Ending("failed", "train/loss is nan in epoch 1", 1, float("inf"), True)
+        return Step(1, float("inf"), True, [], [failed])
+    if job.until:
+        return Step(epoch, loss, gamma < 1, [], None)
+    ending = Ending("finished", "reached max_epochs (8)", 8, loss, gamma < 1)
+    return Step(epoch, loss, gamma < 1, [], [ending] * len(job.members))
+
+
+def run(folder: Path, slots: int, seed: int, stop_every: int = 0) -> dict[str, list[Any]]:
+    """Run a sweep on so many slots, whose jobs end in any order; return what its studies hold."""
+    folder.mkdir()
+    draws, sweep, events = random.Random(seed), opened(folder), 0
+    running: list[Job] = []
+    while not sweep.finished:
+        while len(running) < slots and (job := sweep.next_job()) is not None:
+            running.append(job)
+        ended = running.pop(draws.randrange(len(running)))
+        assert sweep.progress(ended, result(ended))
+        events += 1
+        if stop_every and events % stop_every == 0:
+            sweep, running = opened(folder), []
+    return {label: list(map(_told, s.study.get_trials())) for label, s in sweep.studies.items()}
+
+
+def _told(trial: FrozenTrial) -> tuple[Any, ...]:
+    noted = {name: value for name, value in trial.user_attrs.items() if name != "state"}
+    return trial.number, trial.params, trial.state, trial.intermediate_values, noted
+
+
+@pytest.mark.parametrize(
+    ("slots", "seed", "stop_every"), [(4, 1, 0), (16, 2, 0), (1, 0, 7), (4, 3, 5), (16, 4, 11)]
+)
+def test_order_and_stops_change_nothing(
+    slots: int, seed: int, stop_every: int, tmp_path: Path
+) -> None:
+    alone = run(tmp_path / "alone", 1, 0)
+    assert run(tmp_path / "other", slots, seed, stop_every) == alone
+    ends = [trial[4]["end"] for trial in alone["one"]]
+    assert len(ends) == 16 and {"finished", "pruned", "failed"} == set(ends)
+
+
+def test_gates_fill_the_slots_while_one_waits_for_its_last_trial(tmp_path: Path) -> None:
+    sweep = opened(tmp_path)
+    jobs = [sweep.next_job() for _ in range(24)]
+    assert None not in jobs, "the first round of all gates"
+    assert sweep.next_job() is None
+    for job in jobs[:-1]:
+        assert job is not None
+        sweep.progress(job, result(job))
+    last = jobs[-1]
+    assert last is not None
+    going = []
+    while (job := sweep.next_job()) is not None:
+        going.append(job)
+    assert {job.label for job in going} == set(GATES) - {last.label}
+    assert {job.until for job in going} == {4}
+
+
+@pytest.mark.parametrize(
+    ("trials", "rounds"), [(1, 1), (6, 1), (10, 1), (12, 2), (13, 1), (20, 2), (24, 4), (60, 4)]
+)
+def test_rounds_by_default(trials: int, rounds: int) -> None:
+    assert default_rounds(trials) == rounds
+
+
+SPEC = """
+name: halved
+task: {name: synthetic_groups, num_targets: 4, train_rows: 128, val_rows: 64, test_rows: 64}
+model: {num_experts: 4}
+gates: GATES
+optimizer: {learning_rate: {low: 1e-3, high: 1e-2, log: true}}
+training: {max_epochs: 8, batch_size: 64}
+search: {trials: 8, rounds: 2, sampler: tpe}
+evaluation: {seeds: 2}
+"""
+
+
+def cut(folder: Path, text: str) -> Mapping[str, Rounds]:
+    (folder / "spec.yaml").write_text(text)
+    spec = load_spec(folder / "spec.yaml")
+    task = make_task(spec)
+    return rounds_of(spec, {label: space(spec, label, task) for label in spec.gates})
+
+
+def test_rungs_begin_at_the_grace_and_lie_before_the_last_epoch(tmp_path: Path) -> None:
+    text = SPEC.replace("GATES", "[softmax]")
+    assert cut(tmp_path, text)["softmax"] == Rounds(4, (2, 4), 2), "a quarter of 8 epochs"
+    for stopping, rungs in (
+        ("{grace_epochs: 3}", (3, 6)),
+        ("{grace_epochs: 1, reduction_factor: 3}", (1, 3)),
+        ("{grace_epochs: 8}", ()),
+        ("false", ()),
+    ):
+        changed = text.replace("sampler: tpe", f"early_stopping: {stopping}")
+        assert cut(tmp_path, changed)["softmax"].rungs == rungs, stopping
+
+
+def test_rungs_wait_for_the_latest_schedule_of_all_gates(tmp_path: Path) -> None:
+    """Half of 8 epochs: the fifth is the first that begins after it."""
+    comet = "comet: {local_search: true, search_share: 0.5}"
+    found = cut(
+        tmp_path, SPEC.replace("GATES", f"{{softmax: {{}}, {comet}, gumbel_softmax: {{}}}}")
+    )
+    assert found["softmax"].rungs == found["comet"].rungs == (5,)
+    assert found["gumbel_softmax"].rungs == (), "its schedule lasts to the end"
+
+
+def test_a_sweep_that_is_stopped_again_and_again_has_the_table_of_one_that_is_not(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "spec.yaml").write_text(SPEC.replace("GATES", "[dselect_k, softmax]"))
+    gatelab(tmp_path, "launch", "spec.yaml", "--name", "whole")
+    gatelab(tmp_path, "launch", "spec.yaml", "--name", "cut", code=130, most=3)
+    for most in (4, 1, 6):
+        gatelab(tmp_path, "resume", "cut", code=130, most=most)
+    gatelab(tmp_path, "resume", "cut")
+    for label, study in studies(tmp_path, "whole").items():
+        there = studies(tmp_path, "cut")[label]
+        assert list(map(_told, study.trials)) == list(map(_told, there.trials))
+    tables = []
+    for name in ("whole", "cut"):
+        runs = read(tmp_path, name).of("evaluate")
+        scores = [(r.tags["gate"], r.tags["seed"], r.metrics["test/loss"]) for r in runs]
+        tables.append(sorted(scores))
+    assert tables[0] == tables[1]
+    home = tmp_path / "gatelab_runs" / "sweeps" / "cut"
+    assert not (home / "waiting").exists()
