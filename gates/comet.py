@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import Tensor, nn
@@ -14,6 +17,8 @@ from gatelab.rules import check_not_negative, check_positive
 
 CHANCE_EPSILON = 1e-8
 """Inside the logarithm of a leaf's chance, as published."""
+SEARCH_SHARE = 0.1
+"""Of the training, in which the leaves' order is learnt where a spec says nothing else."""
 
 
 @register_gate("comet")
@@ -53,7 +58,7 @@ class CometGate(Gate):
         entropy_weight: float = 0.0,
         static: bool = False,
         local_search: bool = False,
-        search_share: float = 0.1,
+        search_share: float = SEARCH_SHARE,
         search_temperature: float = 0.1,
     ) -> None:
         """Make the gate.
@@ -120,6 +125,12 @@ class CometGate(Gate):
             "saturated_splits": 1 - open_splits / max(splits.numel(), 1),
             "tree_duplication": same.to(splits.dtype).mean(),
         }
+
+    @classmethod
+    def schedule_end(cls, hyperparameters: Mapping[str, Any]) -> float:
+        """Return when the search for the leaves' order ends, if there is one."""
+        searches = hyperparameters.get("local_search", False)
+        return float(hyperparameters.get("search_share", SEARCH_SHARE)) if searches else 0.0
 
     @property
     def updates(self) -> bool:

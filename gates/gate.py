@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from optuna.distributions import BaseDistribution
@@ -66,6 +66,18 @@ class Gate(nn.Module):
         """Keep each real value as a scalar buffer of the same name."""
         for name, value in values.items():
             self.register_buffer(name, torch.tensor(float(value)))
+
+    @classmethod
+    def schedule_end(cls, hyperparameters: Mapping[str, Any]) -> float:
+        """Return the share of the training after which nothing follows a schedule any more.
+
+        In [0, 1]; 0 for a gate without a schedule, which is the default. Before it a gate's
+        validation losses do not speak for what it ends as.
+
+        Args:
+            hyperparameters: As the constructor takes them; what is missing has its default.
+        """
+        return 0.0
 
     def place(self, target: int, num_targets: int) -> None:
         """Take in which target the gate is for, once, before training; nothing by default.

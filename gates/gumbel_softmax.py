@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor
@@ -78,6 +81,11 @@ class GumbelSoftmaxGate(Gate):
         diagnostics = {} if self.training else {"temperature": self.current_temperature}
         weights = for_each_row(weights, x)
         return Routing(weights, weights.new_zeros(()), diagnostics, (logits,))
+
+    @classmethod
+    def schedule_end(cls, hyperparameters: Mapping[str, Any]) -> float:
+        """Return 1: the temperature falls until the end."""
+        return 1.0
 
     def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
         """Return the temperature of the next step."""
