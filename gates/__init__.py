@@ -6,12 +6,13 @@ from gatelab.gates.comet import CometGate
 from gatelab.gates.dselect_k import DSelectKGate
 from gatelab.gates.entmax15 import Entmax15Gate
 from gatelab.gates.fixed import OneEachGate, RandomKGate, SingleGate, UniformGate
-from gatelab.gates.gate import Gate, Routing, check_k, gates, register_gate
+from gatelab.gates.gate import Gate, Planted, Routing, check_k, gates, register_gate
 from gatelab.gates.gumbel_softmax import GumbelSoftmaxGate
 from gatelab.gates.lapsum import LapSumGate
 from gatelab.gates.logits import Logits, for_each_row
 from gatelab.gates.mixture import Mixture
 from gatelab.gates.noisy_top_k import NoisyTopKGate
+from gatelab.gates.oracle import OracleGate
 from gatelab.gates.relu import ReLUGate
 from gatelab.gates.sampled_k import SampledKGate
 from gatelab.gates.softmax import SoftmaxGate
@@ -31,6 +32,8 @@ __all__ = [
     "GumbelSoftmaxGate",
     "LapSumGate",
     "NoisyTopKGate",
+    "OracleGate",
+    "Planted",
     "ReLUGate",
     "SampledKGate",
     "SparsemaxGate",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatelab.gates.gate import Gate, Routing
+from gatelab.gates.gate import Gate, Planted, Routing
 from gatelab.rules import check_not_negative
 
 AUXILIARY_WEIGHTS: Mapping[str, float] = {"balance_weight": 0.0, "z_weight": 0.0}
@@ -82,6 +82,10 @@ class AuxiliaryLosses(Gate):
         for logits in routing.logits:
             loss = loss + self.z_weight * z_loss(logits)
         return routing._replace(aux_loss=loss)
+
+    def reveal(self, planted: Planted | None) -> None:
+        """Pass it on."""
+        self.gate.reveal(planted)
 
     @property
     def updates(self) -> bool:

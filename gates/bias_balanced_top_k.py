@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import FloatDistribution
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
@@ -22,7 +22,6 @@ class BiasBalancedTopKGate(Gate):
     """
 
     search_space = {
-        "k": IntDistribution(1, 4),
         "update_rate": FloatDistribution(1e-4, 1e-1, log=True),
     }
     diagnostics = {

@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import Tensor, nn
 
-from gatelab.gates.binary_codes import code_entropy, smooth_step
+from gatelab.gates.binary_codes import code_entropy
 from gatelab.gates.gate import Gate, Routing, check_k, register_gate
+from gatelab.gates.hardening import (
+    HARDENING_SPACE,
+    HARDENING_TRIAL,
+    OFF,
+    Hardening,
+    schedule_end,
+)
 from gatelab.gates.learnt_order import LearntOrder
 from gatelab.gates.logits import Logits, for_each_row
-from gatelab.rules import check_not_negative, check_positive
+from gatelab.rules import check_positive
 
 CHANCE_EPSILON = 1e-8
 """Inside the logarithm of a leaf's chance, as published."""
@@ -32,11 +38,8 @@ class CometGate(Gate):
     published gate has no 1e-8; ours is one formula.
     """
 
-    search_space = {
-        "k": IntDistribution(1, 4),
-        "gamma": FloatDistribution(0.01, 10.0, log=True),
-        "entropy_weight": CategoricalDistribution((0.0, 1e-3, 1e-2, 0.1, 1.0)),
-    }
+    search_space = HARDENING_SPACE
+    first_trial = HARDENING_TRIAL
     diagnostics = {
         "saturated_splits": "share of the splits that are exactly 0 or 1",
         "tree_duplication": "share of trees whose leaf another leads to too",
@@ -45,8 +48,6 @@ class CometGate(Gate):
         "at_most_k": "splits are smooth: k is kept to once they have become 0 or 1"
     }
     k: int
-    gamma: Tensor
-    entropy_weight: Tensor
 
     def __init__(
         self,
@@ -60,6 +61,9 @@ class CometGate(Gate):
         local_search: bool = False,
         search_share: float = SEARCH_SHARE,
         search_temperature: float = 0.1,
+        noise: float = OFF["noise"],
+        entropy_warmup: float = OFF["entropy_warmup"],
+        snap: float = OFF["snap"],
     ) -> None:
         """Make the gate.
 
@@ -74,17 +78,29 @@ class CometGate(Gate):
             search_share: The share of the training in which it is learnt, in (0, 1].
             search_temperature: Of the order at the start, above 0. The published 1e-3 leaves next
                 to no gradient: in trials it found no planted order of 8 experts, and 0.1 found all.
+            noise: Deviation of the noise on every split's logit in units of gamma, 0 or more, in
+                training only; it falls to 0 at ``snap``. Ours, as the next two: see
+                :class:`~gatelab.gates.hardening.Hardening`.
+            entropy_warmup: The share of the training up to which the entropy has no weight; from
+                there it rises to ``entropy_weight`` at ``snap``. 0: it is constant.
+            snap: The share of the training, above ``entropy_warmup``, after which splits are
+                exactly 0 or 1 and only experts and leaves train on. 1: never.
 
         Raises:
             ValueError: If a value is out of its range.
         """
         super().__init__(in_features, num_experts)
         check_k(k, num_experts)
-        check_positive(gamma=gamma, search_temperature=search_temperature)
-        check_not_negative(entropy_weight=entropy_weight)
+        check_positive(search_temperature=search_temperature)
         if not 0 < search_share <= 1:
             raise ValueError(f"`0 < search_share <= 1` must hold, but got ({search_share=}).")
-        self.register_hyperparameters(gamma=gamma, entropy_weight=entropy_weight)
+        self.hardening = Hardening(
+            gamma=gamma,
+            entropy_weight=entropy_weight,
+            noise=noise,
+            entropy_warmup=entropy_warmup,
+            snap=snap,
+        )
         self.k = k
         # One map gives the splits in heap order and, after them, the leaves from left to right:
         # k numbers each.
@@ -105,20 +121,21 @@ class CometGate(Gate):
         """Route ``(batch, in_features)``."""
         n, k = self.num_experts, self.k
         splits, leaves = self.logits.transposed(x).split((k * (n - 1), k * n))
-        chances = leaf_chances(smooth_step(splits.unflatten(0, (n - 1, k)), self.gamma))
+        chances = leaf_chances(self.hardening(splits.unflatten(0, (n - 1, k)), len(x)))
         # Added, not filled in, which would be a copy more in each direction.
         out_of_reach = torch.where(chances > 0, 0.0, -torch.inf)
         log_chances = (chances + CHANCE_EPSILON).log() + out_of_reach
         weights = (leaves + log_chances.flatten(0, 1)).softmax(0).unflatten(0, (n, k)).sum(1)
         if self.order is not None:
             weights = self.order().mT @ weights
-        aux_loss = self.entropy_weight * code_entropy(chances).sum(0).mean()
+        entropy = code_entropy(chances).sum(0).mean()
+        aux_loss = self.hardening.current_entropy_weight * entropy
         diagnostics = {} if self.training else self._diagnose(splits, chances)
         return Routing(for_each_row(weights.mT, x), aux_loss, diagnostics, (leaves.mT,))
 
     def _diagnose(self, splits: Tensor, chances: Tensor) -> dict[str, Tensor]:
         """Return the share of exact splits, and of trees whose leaf another one leads to too."""
-        open_splits = (splits.abs() < self.gamma / 2).to(splits.dtype).sum()
+        open_splits = (~self.hardening.exact(splits)).to(splits.dtype).sum()
         found = chances.argmax(0)
         same = (found.unsqueeze(0) == found.unsqueeze(1)).sum(0) > 1
         return {
@@ -128,21 +145,19 @@ class CometGate(Gate):
 
     @classmethod
     def schedule_end(cls, hyperparameters: Mapping[str, Any]) -> float:
-        """Return when the search for the leaves' order ends, if there is one."""
+        """Return when the splits have snapped and the leaves' order is found, as far as they do."""
         searches = hyperparameters.get("local_search", False)
-        return float(hyperparameters.get("search_share", SEARCH_SHARE)) if searches else 0.0
-
-    @property
-    def updates(self) -> bool:
-        """Whether an order is learnt."""
-        return self.order is not None
+        found = hyperparameters.get("search_share", SEARCH_SHARE) if searches else 0.0
+        return max(schedule_end(hyperparameters), float(found))
 
     def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
-        """Return the order's next state, if one is learnt."""
-        if self.order is None:
-            return {}
-        after = self.order.update(progress)
-        return {f"order.{name}": value for name, value in after.items()}
+        """Return what the schedule sets for the next step, and the order's next state."""
+        parts = {"hardening": self.hardening, **({"order": self.order} if self.order else {})}
+        return {
+            f"{part}.{name}": value
+            for part, module in parts.items()
+            for name, value in module.update(progress).items()
+        }
 
 
 def leaf_chances(steps: Tensor) -> Tensor:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 import torch
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import Tensor
 
 from gatelab.gates.binary_codes import (
@@ -14,15 +14,24 @@ from gatelab.gates.binary_codes import (
     code_weights,
     fold,
     inverse,
-    smooth_step,
 )
 from gatelab.gates.gate import Gate, Routing, check_k, register_gate
+from gatelab.gates.hardening import (
+    HARDENING_SPACE,
+    HARDENING_TRIAL,
+    OFF,
+    Hardening,
+    schedule_end,
+)
 from gatelab.gates.logits import Logits, for_each_row
-from gatelab.rules import check_not_negative, check_positive
+from gatelab.rules import check_not_negative
 
 
 class Selection(NamedTuple):
-    """What the selectors pick; the batch is last, and 1 where the gate is static."""
+    """What the selectors pick; the batch is last, and 1 where the gate is static.
+
+    With noise in training bits, picks and what follows are each row's own, static or not.
+    """
 
     logits: Tensor
     """The selectors' logits, ``(k, batch)``."""
@@ -45,11 +54,8 @@ class DSelectKGate(Gate):
     q(alpha, Z) = sum_i softmax(alpha)_i r(S(z_i)), with the entropy regulariser of section 3.2.
     """
 
-    search_space = {
-        "k": IntDistribution(1, 4),
-        "gamma": FloatDistribution(0.01, 10.0, log=True),
-        "entropy_weight": CategoricalDistribution((0.0, 1e-3, 1e-2, 0.1, 1.0)),
-    }
+    search_space = HARDENING_SPACE
+    first_trial = HARDENING_TRIAL
     diagnostics = {
         "saturated_bits": "share of the selectors' bits that are exactly 0 or 1",
         "selector_duplication": "share of selectors whose expert another picks too",
@@ -58,8 +64,6 @@ class DSelectKGate(Gate):
         "at_most_k": "bits are smooth: k is kept to once they have become 0 or 1"
     }
     k: int
-    gamma: Tensor
-    entropy_weight: Tensor
     penalty_weight: Tensor
 
     def __init__(
@@ -74,6 +78,9 @@ class DSelectKGate(Gate):
         folded: bool = False,
         static: bool = False,
         reduction: Literal["mean", "published"] = "mean",
+        noise: float = OFF["noise"],
+        entropy_warmup: float = OFF["entropy_warmup"],
+        snap: float = OFF["snap"],
     ) -> None:
         """Make the gate.
 
@@ -90,23 +97,35 @@ class DSelectKGate(Gate):
             static: Select the same experts for every example.
             reduction: Regularisers as a mean over the batch, or ``"published"``: summed over it,
                 with the entropy taken over the experts.
+            noise: Deviation of the noise on every bit's logit in units of gamma, 0 or more, in
+                training only; it falls to 0 at ``snap``. Ours, as the next two: see
+                :class:`~gatelab.gates.hardening.Hardening`.
+            entropy_warmup: The share of the training up to which the entropy has no weight; from
+                there it rises to ``entropy_weight`` at ``snap``. 0: it is constant.
+            snap: The share of the training, above ``entropy_warmup``, after which bits are exactly
+                0 or 1 and only experts and selectors train on. 1: never.
 
         Raises:
             ValueError: If a value is out of its range.
         """
         super().__init__(in_features, num_experts)
         check_k(k, num_experts)
-        check_positive(gamma=gamma)
-        check_not_negative(entropy_weight=entropy_weight, penalty_weight=penalty_weight)
+        check_not_negative(penalty_weight=penalty_weight)
         if reduction not in ("mean", "published"):
             raise ValueError(
                 f"`reduction in ('mean', 'published')` must hold, but got ({reduction=})."
             )
-        self.register_hyperparameters(
-            gamma=gamma, entropy_weight=entropy_weight, penalty_weight=penalty_weight
+        self.register_hyperparameters(penalty_weight=penalty_weight)
+        self.hardening = Hardening(
+            gamma=gamma,
+            entropy_weight=entropy_weight,
+            noise=noise,
+            entropy_warmup=entropy_warmup,
+            snap=snap,
         )
         self.k = k
         self.reduction = reduction
+        self.summed = reduction == "published" and not static
         self.num_bits = (num_experts - 1).bit_length()
         self.complete = num_experts == 2**self.num_bits
         self.folded = folded and not self.complete
@@ -126,7 +145,7 @@ class DSelectKGate(Gate):
         logits = self.logits.transposed(x)
         z, selectors = logits.split((self.k * self.num_bits, self.k))
         z = z.unflatten(0, (self.k, self.num_bits)).transpose(0, 1)
-        bits = smooth_step(z, self.gamma)
+        bits: Tensor = self.hardening(z, len(x))
         codes, count = code_weights(bits), self.num_experts
         picks = fold(codes, count) if self.folded else codes[:count]
         return Selection(selectors, z, bits, picks, selectors.softmax(0))
@@ -143,10 +162,10 @@ class DSelectKGate(Gate):
         """Return the weighted regularisers, summed over the selectors."""
         by_bits = self.complete and self.reduction == "mean"
         spread = bits_entropy(selection.bits) if by_bits else code_entropy(selection.picks)
-        loss = self.entropy_weight * spread
+        loss = self.hardening.current_entropy_weight * spread
         if not (self.complete or self.folded):
             loss = loss + self.penalty_weight * inverse(selection.picks.sum(0))
-        return loss.sum() if self.reduction == "published" else loss.sum(0).mean()
+        return loss.sum() if self.summed else loss.sum(0).mean()
 
     def _diagnose(self, selection: Selection) -> dict[str, Tensor]:
         """Return the share of exact bits, and of selectors whose expert another one picks too."""
@@ -154,6 +173,16 @@ class DSelectKGate(Gate):
         same = (experts.unsqueeze(0) == experts.unsqueeze(1)).sum(0) > 1
         dtype = selection.z.dtype
         return {
-            "saturated_bits": (selection.z.abs() >= self.gamma / 2).to(dtype).mean(),
+            "saturated_bits": self.hardening.exact(selection.z).to(dtype).mean(),
             "selector_duplication": same.to(dtype).mean(),
         }
+
+    @classmethod
+    def schedule_end(cls, hyperparameters: Mapping[str, Any]) -> float:
+        """Return when the bits snap, where noise, warm-up or snap are on."""
+        return schedule_end(hyperparameters)
+
+    def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        """Return what the schedule sets for the next step."""
+        after = self.hardening.update(progress)
+        return {f"hardening.{name}": value for name, value in after.items()}

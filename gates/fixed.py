@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from optuna.distributions import IntDistribution
 from torch import Tensor
 
 from gatelab.gates.gate import Gate, Routing, check_k, register_gate
@@ -32,7 +31,6 @@ class UniformGate(Gate):
 class RandomKGate(Gate):
     """Weighs k experts equally, drawn once for each target: what choosing well must beat."""
 
-    search_space = {"k": IntDistribution(1, 4)}
     k: int
     row: Tensor
 

@@ -29,6 +29,15 @@ class Routing(NamedTuple):
     if the gate has such; the router z-loss reads them."""
 
 
+class Planted(NamedTuple):
+    """What a target is really made from, as a task with a planted truth knows it."""
+
+    experts: tuple[frozenset[int], ...]
+    """By regime the teacher experts: one set where they are the same for every row."""
+    directions: tuple[tuple[float, ...], ...] = ()
+    """Of the gate's input: bit i of a row's regime says whether it lies on direction i's side."""
+
+
 class Gate(nn.Module):
     """A rule that weighs the experts for one target.
 
@@ -39,7 +48,13 @@ class Gate(nn.Module):
     """
 
     search_space: ClassVar[Mapping[str, BaseDistribution]] = MappingProxyType({})
-    """Optuna's distributions by constructor argument, searched when a spec names none."""
+    """Optuna's distributions by constructor argument, searched when a spec names none.
+
+    ``k`` is not searched unless a spec says so: the lowest loss would mostly be that of the most
+    experts, and gates would be compared at different costs.
+    """
+    first_trial: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """What a search of that space tries first, where it is not the constructor's default."""
     diagnostics: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """What each of the diagnostics means that the gate returns, in a line: the report prints it."""
     expected_failed_checks: ClassVar[Mapping[str, str]] = MappingProxyType({})
@@ -88,6 +103,18 @@ class Gate(nn.Module):
 
         Raises:
             ValueError: If the gate cannot serve so many targets.
+        """
+
+    def reveal(self, planted: Planted | None) -> None:
+        """Take in what the target is made from, once, after :meth:`place`; nothing by default.
+
+        For baselines alone: a gate that learns must not look.
+
+        Args:
+            planted: What the task says; ``None`` where it has no truth.
+
+        Raises:
+            ValueError: If the gate cannot do without, or with it.
         """
 
     def forward(self, x: Tensor) -> Routing:

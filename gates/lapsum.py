@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import FloatDistribution
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -22,7 +22,6 @@ class LapSumGate(Gate):
     """
 
     search_space = {
-        "k": IntDistribution(1, 4),
         "alpha": FloatDistribution(0.01, 10.0, log=True),
     }
     diagnostics = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import FloatDistribution
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -26,7 +26,6 @@ class NoisyTopKGate(Gate):
     """
 
     search_space = {
-        "k": IntDistribution(1, 4),
         "importance_weight": FloatDistribution(1e-3, 1.0, log=True),
         "load_weight": FloatDistribution(1e-3, 1.0, log=True),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import FloatDistribution
 from torch import Tensor
 
 from gatelab.gates.gate import Gate, Routing, check_k, register_gate
@@ -27,7 +27,6 @@ class ReLUGate(Gate):
     """
 
     search_space = {
-        "k": IntDistribution(1, 4),
         "l1_weight": FloatDistribution(1e-8, 1e-2, log=True),
     }
     diagnostics = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from optuna.distributions import IntDistribution
+from optuna.distributions import CategoricalDistribution
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -20,7 +20,10 @@ class TopKGate(Gate):
     H(x) = x W_g + N(0, 1) * softplus(x W_noise), the noise in training only.
     """
 
-    search_space = {"k": IntDistribution(1, 4)}
+    search_space = {
+        "noise": CategoricalDistribution([False, True]),
+        "static": CategoricalDistribution([False, True]),
+    }
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from gatelab.tasks.synthetic_groups import SyntheticGroups
 from gatelab.tasks.task import (
     Kind,
     Network,
+    Regimes,
     Split,
     SplitName,
     Target,
@@ -28,6 +29,7 @@ __all__ = [
     "Kind",
     "Metric",
     "Network",
+    "Regimes",
     "Split",
     "SplitName",
     "SyntheticGroups",

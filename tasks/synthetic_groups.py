@@ -13,7 +13,16 @@ import torch
 from gatelab.rules import check_counts, check_not_negative
 from gatelab.tasks.layers import DefaultPrecision, mlp_network
 from gatelab.tasks.streams import stream
-from gatelab.tasks.task import Network, Split, SplitName, Target, Task, Truth, register_task
+from gatelab.tasks.task import (
+    Network,
+    Regimes,
+    Split,
+    SplitName,
+    Target,
+    Task,
+    Truth,
+    register_task,
+)
 
 Array = npt.NDArray[np.float64]
 
@@ -57,6 +66,12 @@ class SyntheticGroups(Task):
     ``correlation`` and two of different groups by 0, up to the error of a finite sample. Noise
     divides correlations by ``1 + noise**2``, which is also the variance of a target.
 
+    With ``regimes``, that holds within each of so many regions of the input, which are told apart
+    by the signs of log2(regimes) orthogonal directions: in regime r the targets of group g are made
+    from the teachers of group g + r, so that every target changes its teachers at every border.
+    Who selects by the example can follow; correlations are then only nearly those above, since
+    teachers are uncorrelated over all inputs, not over half of them.
+
     Where ``in_features`` is small beside the number of targets, the inputs have no room for that
     many smooth uncorrelated functions; the later teachers then oscillate and are hard to learn.
     """
@@ -70,6 +85,7 @@ class SyntheticGroups(Task):
         in_features: int = 16,
         noise: float = 0.1,
         correlation: float = 0.9,
+        regimes: int = 1,
         train_rows: int = 4096,
         val_rows: int = 1024,
         test_rows: int = 1024,
@@ -84,6 +100,8 @@ class SyntheticGroups(Task):
             in_features: The number of inputs, at least 1.
             noise: The deviation of the noise added to targets of deviation 1, at least 0.
             correlation: That of two noise-free targets of a group, in [0, 1].
+            regimes: The number of regions with an assignment of groups to teachers of its own, a
+                power of two in [1, num_groups].
             train_rows: The number of rows to train on, at least 1; so for the others.
             val_rows: The number of rows to validate on.
             test_rows: The number of rows to test on.
@@ -106,10 +124,12 @@ class SyntheticGroups(Task):
         if not 0 <= correlation <= 1:
             raise ValueError(f"`0 <= correlation <= 1` must hold, but got ({correlation=}).")
         check_not_negative(seed=seed)
+        _check_regimes(regimes, num_groups, in_features)
         self.in_features, self.noise, self.correlation = in_features, noise, correlation
         self.experts_per_group, self.seed = experts_per_group, seed
         self.targets = tuple(Target(f"t{i:03}", "regression") for i in range(num_targets))
-        self.truth: Truth = _plant(num_targets, num_groups, experts_per_group)
+        self.regimes, self.num_groups = regimes, num_groups
+        self._groups = tuple(target * num_groups // num_targets for target in range(num_targets))
         self._rows: Mapping[SplitName, int] = {
             "train": train_rows,
             "val": val_rows,
@@ -129,13 +149,26 @@ class SyntheticGroups(Task):
 
     def signals(self, inputs: Array) -> Array:
         """Return the targets ``(rows, targets)`` without noise for ``(rows, in_features)``."""
-        teachers, mixings = self._planted
+        teachers, mixings, _ = self._planted
         outputs = np.stack([teacher(inputs) for teacher in teachers])
-        columns = [
-            np.einsum("ero,eo->r", outputs[sorted(experts)], mixing)
-            for experts, mixing in zip(self.truth.experts, mixings, strict=True)
-        ]
-        return np.stack(columns, axis=1)
+        found = np.empty((len(inputs), len(mixings)))
+        regime = self.regime(inputs)
+        for number in range(self.regimes):
+            rows = regime == number
+            for target, mixing in enumerate(mixings):
+                made = outputs[sorted(self._experts(target, number))][:, rows]
+                found[rows, target] = np.einsum("ero,eo->r", made, mixing)
+        return found
+
+    def regime(self, inputs: Array) -> npt.NDArray[np.int64]:
+        """Return the number of the regime ``(rows,)`` in which inputs ``(rows, in_features)`` lie.
+
+        Its bits, the least first, are the sides of the directions.
+        """
+        directions = self._planted[2]
+        sides = inputs @ directions.T > 0
+        number: npt.NDArray[np.int64] = sides @ (1 << np.arange(len(directions)))
+        return number
 
     def network(
         self,
@@ -166,10 +199,28 @@ class SyntheticGroups(Task):
         )
 
     @cached_property
-    def _planted(self) -> tuple[list[Teacher], list[Array]]:
-        """The teachers, and each target's weights ``(experts_per_group, outputs)`` of its own."""
+    def truth(self) -> Truth:  # type: ignore[override]
+        """The groups, and the teacher experts of each target, by regime where there are several."""
+        by_regime = tuple(
+            tuple(self._experts(target, number) for target in range(len(self.targets)))
+            for number in range(self.regimes)
+        )
+        if self.regimes == 1:
+            return Truth(self._groups, by_regime[0])
+        directions = tuple(tuple(row) for row in self._planted[2].tolist())
+        union = tuple(frozenset().union(*sets) for sets in zip(*by_regime, strict=True))
+        return Truth(self._groups, union, Regimes(directions, by_regime))
+
+    def _experts(self, target: int, regime: int) -> frozenset[int]:
+        """Return the teacher experts of a target in a regime."""
+        first = (self._groups[target] + regime) % self.num_groups * self.experts_per_group
+        return frozenset(range(first, first + self.experts_per_group))
+
+    @cached_property
+    def _planted(self) -> tuple[list[Teacher], list[Array], Array]:
+        """The teachers, each target's weights ``(experts_per_group, outputs)``, the directions."""
         common = stream("common", self.seed)
-        sizes = np.bincount(self.truth.groups)
+        sizes = np.bincount(self._groups)
         outputs = -(-(1 + sizes.max()) // self.experts_per_group)  # room for u and every v
         num_experts = len(sizes) * self.experts_per_group
         teachers = _uncorrelated_teachers(common, num_experts, self.in_features, int(outputs))
@@ -177,16 +228,26 @@ class SyntheticGroups(Task):
         for size in sizes:
             shape = (self.experts_per_group, int(outputs))
             mixings.extend(_mixings(common, shape, int(size), self.correlation))
-        return teachers, mixings
+        # Last, so that one regime has the data of before there were any.
+        drawn = common.standard_normal((self.in_features, self.regimes.bit_length() - 1))
+        return teachers, mixings, _orthonormal(drawn).T
 
 
-def _plant(num_targets: int, num_groups: int, experts_per_group: int) -> Truth:
-    groups = tuple(target * num_groups // num_targets for target in range(num_targets))
-    experts = tuple(
-        frozenset(range(group * experts_per_group, (group + 1) * experts_per_group))
-        for group in groups
-    )
-    return Truth(groups, experts)
+def _check_regimes(regimes: int, num_groups: int, in_features: int) -> None:
+    """Check that there is a region, and an assignment of its own, for each regime.
+
+    Raises:
+        ValueError: If there is not.
+    """
+    if not 1 <= regimes <= num_groups or regimes & (regimes - 1):
+        raise ValueError(
+            "`1 <= regimes <= num_groups` must hold, and `regimes` be a power of two, "
+            f"but got ({regimes=}, {num_groups=})."
+        )
+    if regimes > 2**in_features:
+        raise ValueError(
+            f"`regimes <= 2**in_features` must hold, but got ({regimes=}, {in_features=})."
+        )
 
 
 def _uncorrelated_teachers(
@@ -227,7 +288,14 @@ def _mixings(
     common = drawn.standard_normal(shape)
     common /= np.linalg.norm(common, axis=1, keepdims=True)
     directions = np.column_stack([common.ravel(), drawn.standard_normal((common.size, size))])
-    basis, triangle = np.linalg.qr(directions)
-    basis *= np.sign(triangle.diagonal())  # which sign comes out is up to the LAPACK at hand
+    basis = _orthonormal(directions)
     own = np.sqrt(1 - correlation) * basis[:, 1:]
     return [column.reshape(shape) for column in (np.sqrt(correlation) * basis[:, :1] + own).T]
+
+
+def _orthonormal(columns: Array) -> Array:
+    """Return orthonormal columns that span the same as ``(rows, columns)``, one after the other."""
+    basis, triangle = np.linalg.qr(columns)
+    # Which sign comes out is up to the LAPACK at hand.
+    signed: Array = basis * np.sign(triangle.diagonal())
+    return signed

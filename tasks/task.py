@@ -76,13 +76,25 @@ class Split(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Regimes:
+    """Regions of the input in which targets are made from other teacher experts."""
+
+    directions: tuple[tuple[float, ...], ...]
+    """Of the gates' input: bit i of a row's regime says on which side of direction i it lies."""
+    experts: tuple[tuple[frozenset[int], ...], ...]
+    """By regime, ``2**len(directions)`` of them, the teacher experts of each target."""
+
+
+@dataclass(frozen=True)
 class Truth:
     """The planted structure of a synthetic task."""
 
     groups: tuple[int, ...]
     """The group of each target."""
     experts: tuple[frozenset[int], ...]
-    """The teacher experts that each target is made from."""
+    """The teacher experts that each target is made from, in any regime."""
+    regimes: Regimes | None = None
+    """Which of them where, if that depends on the row."""
 
 
 @dataclass(frozen=True)

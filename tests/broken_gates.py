@@ -312,6 +312,12 @@ class OutOfRange(Sound):
     search_space: ClassVar[Any] = {"scale": FloatDistribution(2.0, 3.0)}
 
 
+class Unsearched(Sound):
+    """Names a first value of what is not searched."""
+
+    first_trial: ClassVar[Any] = {"scales": 1.0}
+
+
 class Idle(Sound):
     """Takes a hyperparameter and does nothing with it."""
 

@@ -11,7 +11,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from torch import Tensor
 
-from gatelab.gates import SingleGate
+from gatelab.gates import LapSumGate, SampledKGate, SingleGate, gates
 from gatelab.sweeps.driver.record import over_seeds
 from gatelab.sweeps.export.export import save_tried
 from gatelab.sweeps.export.selected import Selected
@@ -26,16 +26,27 @@ from tests.scaled import Scaled
     ("num_experts", "most"),
     [(1, 1), (3, 3), (4, 4), (8, 4), ({"low": 3, "high": 9}, 3), ([8, 2, 4], 2)],
 )
-def test_a_gate_searches_no_more_experts_than_there_are(num_experts: Any, most: int) -> None:
-    """DSelect-k's own space has k from 1 to 4; where their number is searched the lowest counts."""
-    gates = {"dselect_k": None, "sampled_k": None}
-    plain = {"name": "s", "task": "synthetic_groups", "gates": gates}
+def test_a_gate_searches_no_more_experts_than_there_are(
+    num_experts: Any, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gate's own space may have k; where the number of experts is searched the lowest counts."""
+    alpha = FloatDistribution(0.01, 10.0, log=True)
+    own: Any = {LapSumGate: {"k": IntDistribution(1, 4), "alpha": alpha}}
+    own[SampledKGate] = {"k": IntDistribution(2, 4)}
+    for cls, searched in own.items():
+        monkeypatch.setattr(cls, "search_space", searched)
+    plain = {"name": "s", "task": "synthetic_groups", "gates": ["lapsum", "sampled_k"]}
     spec = Spec.model_validate({**plain, "model": {"num_experts": num_experts}})
-    found = space(spec, "dselect_k", Scaled()).distributions
+    found = space(spec, "lapsum", Scaled()).distributions
     assert found["gate.k"] == IntDistribution(1, most)
-    assert found["gate.gamma"] == FloatDistribution(0.01, 10.0, log=True)
+    assert found["gate.alpha"] == alpha
     at_least_two = space(spec, "sampled_k", Scaled()).distributions["gate.k"]
     assert at_least_two == IntDistribution(2, max(2, most)), "which is then refused if too many"
+
+
+@pytest.mark.parametrize("name", gates.names())
+def test_no_gate_of_ours_searches_its_number_of_experts(name: str) -> None:
+    assert "k" not in gates.get(name).search_space
 
 
 def halved(number: int) -> FrozenTrial:

@@ -88,6 +88,7 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.Unseeded, "same_seed_gives_the_same_course", set()),
     (broken.Misspelt, "search_space_names_arguments", set()),
     (broken.OutOfRange, "defaults_lie_in_the_search_space", set()),
+    (broken.Unsearched, "defaults_lie_in_the_search_space", set()),
     (broken.Idle, "search_space_is_live", set()),
     (broken.Placed, "gates_differ_in_tensors_alone", set()),
     (broken.PythonNumber, "stacking_equals_the_loop", set()),
@@ -100,6 +101,7 @@ OPTIONS = (
     {"noise": True},
     {"straight_through": True},
     {"local_search": True},
+    {"entropy_weight": 0.1, "noise": 0.3, "entropy_warmup": 0.3, "snap": 0.7},
 )
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     (name, options)

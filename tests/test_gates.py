@@ -23,9 +23,15 @@ def make(name: str, num_experts: int, options: dict[str, Any]) -> Gate:
 def test_real_hyperparameters_are_buffers() -> None:
     gate = make("dselect_k", 6, {"gamma": 0.25, "entropy_weight": 0.5})
     assert {n: b.item() for n, b in gate.named_buffers()} == {
-        "gamma": 0.25,
-        "entropy_weight": 0.5,
         "penalty_weight": 1.0,
+        "hardening.gamma": 0.25,
+        "hardening.entropy_weight": 0.5,
+        "hardening.noise": 0.0,
+        "hardening.entropy_warmup": 0.0,
+        "hardening.snap": 1.0,
+        "hardening.current_gamma": 0.25,
+        "hardening.current_entropy_weight": 0.5,
+        "hardening.current_noise": 0.0,
     }
 
 

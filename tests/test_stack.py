@@ -121,7 +121,7 @@ def test_parameters_are_learnt_and_buffers_are_not() -> None:
         "each.logits.kernel": 2,
         "each.logits.bias": 2,
     }
-    assert dict(stack.named_buffers())["each.gamma"].tolist() == [0.5, 2.0]
+    assert dict(stack.named_buffers())["each.hardening.gamma"].tolist() == [0.5, 2.0]
     assert all(p.is_leaf and p.requires_grad for p in stack.parameters())
 
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gatelab.gates import Mixture, Routing, Stack, make_gate
+from gatelab.gates import Mixture, Planted, Routing, Stack, make_gate
 from gatelab.gates.gate import Gate
 from gatelab.likeness import difference
 from gatelab.tasks.metrics import loss
-from gatelab.tasks.task import Target, Task
+from gatelab.tasks.task import Target, Task, Truth
 
 
 class Output(NamedTuple):
@@ -58,11 +58,10 @@ class Model(nn.Module):
         experts = [network.expert() for _ in range(num_experts)]
         towers = [network.tower(target) for target in task.targets]
         self.gate_input = network.gate_input()
-        features = network.gate_features
-        count = len(task.targets)
+        sizes = (network.gate_features, num_experts)
         gates = [
-            make_gate(gate, features, num_experts, target=i, num_targets=count, **gate_options)
-            for i in range(count)
+            target_gate(task, index, gate, sizes, gate_options)
+            for index in range(len(task.targets))
         ]
         self.mixture = Mixture(gates, experts)
         self.targets = task.targets
@@ -128,6 +127,34 @@ class Model(nn.Module):
         """Return the task's loss ``()``: the targets' ``(targets,)``, weighted and added."""
         weights = [target.weight for target in self.targets]
         return target_losses @ target_losses.new_tensor(weights)
+
+
+def target_gate(
+    task: Task, index: int, cls: type[Gate], sizes: tuple[int, int], options: Mapping[str, Any]
+) -> Gate:
+    """Make the gate of one of a task's targets, which is told what there is to know of the task.
+
+    Args:
+        task: Has the targets, and a truth if one is planted.
+        index: The target's.
+        cls: The gate's class.
+        sizes: Its ``in_features`` and ``num_experts``.
+        options: Its hyperparameters.
+
+    Raises:
+        ValueError: If an option is out of its range, or the gate does not fit the task.
+    """
+    gate = make_gate(cls, *sizes, target=index, num_targets=len(task.targets), **options)
+    gate.reveal(None if task.truth is None else _planted(task.truth, index))
+    return gate
+
+
+def _planted(truth: Truth, index: int) -> Planted:
+    """Return what a truth says of one target, in the words of the gates."""
+    regimes = truth.regimes
+    if regimes is None:
+        return Planted((truth.experts[index],))
+    return Planted(tuple(experts[index] for experts in regimes.experts), regimes.directions)
 
 
 def _like_targets(targets: Sequence[Target], towers: Sequence[nn.Module]) -> list[list[int]]:

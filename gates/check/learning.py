@@ -80,8 +80,12 @@ def check_search_space_names_arguments(subject: Subject) -> None:
 
 
 def check_defaults_lie_in_the_search_space(subject: Subject) -> None:
-    """A search can find the default of whatever it searches."""
-    defaults = subject.defaults()
+    """A search can find what it tries first: the class's ``first_trial``, else the default."""
+    first, space = subject.cls.first_trial, subject.cls.search_space
+    for name in first:
+        if name not in space:
+            fail(f"`first_trial` has {name!r}; {near_misses(name, space)}", "it is not searched")
+    defaults = subject.defaults() | dict(first)
     for name, distribution in subject.cls.search_space.items():
         if name not in defaults or not isinstance(distribution, BaseDistribution):
             continue
@@ -93,7 +97,8 @@ def check_defaults_lie_in_the_search_space(subject: Subject) -> None:
 def check_search_space_is_live(subject: Subject) -> None:
     """Each hyperparameter that is searched changes what a short training gives."""
     for name, distribution in subject.cls.search_space.items():
-        if name in subject.defaults() and isinstance(distribution, BaseDistribution):
+        known = name in subject.defaults() and isinstance(distribution, BaseDistribution)
+        if known and not distribution.single():
             results = [_course(subject, {name: value}) for value in _ends(distribution)]
             if all(alike(result, results[0], 1e-7) for result in results[1:]):
                 fail(f"{name!r} changes nothing", "a hyperparameter that is kept but not used")

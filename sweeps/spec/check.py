@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import torch
 
 from gatelab.foreign import ForeignError, foreign
-from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import Gate, gates
 from gatelab.registry import near_misses
 from gatelab.rules import shown
@@ -31,6 +30,7 @@ from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import Task, tasks
 from gatelab.tracking.store_errors import check_experiment_name
 from gatelab.training.configuration import Configuration
+from gatelab.training.model import target_gate
 
 T = TypeVar("T")
 MOST_EXPERTS = 10_000
@@ -230,9 +230,8 @@ def _check_made(chosen: Configuration, task: Task, label: str, gate: type[Gate])
         )
     with _blamed("model", options), foreign():
         sizes = (task.network(**options).gate_features, num_experts)
-    count = len(task.targets)
     with _blamed(f"gates.{label}", chosen.gate), foreign(), torch.random.fork_rng([]):
-        make_gate(gate, *sizes, target=count - 1, num_targets=count, **chosen.gate)
+        target_gate(task, len(task.targets) - 1, gate, sizes, chosen.gate)
 
 
 def _check_optimizer(options: Mapping[str, Any]) -> None:
