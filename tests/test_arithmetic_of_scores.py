@@ -181,7 +181,8 @@ def test_what_gates_say_of_themselves_is_averaged_over_targets() -> None:
 def test_changes_are_a_step() -> None:
     """Of two rows one drops an expert of weight 1/4 for good: 1/2 in all, over 5 steps."""
     before = torch.tensor([[[0.75, 0.25], [1.0, 0.0]]]).numpy()
-    after = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]]).numpy()
+    weights = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
+    after = Evaluation((), weights, torch.zeros(1), 0.0, {})
     assert stability_scores(before, after, 5) == pytest.approx(
         {"gate/weight_change": 0.5 / 2 / 5, "gate/support_flips": 1 / 2 / 5 * 1000}
     )

@@ -47,6 +47,8 @@ class Metrics:
     TRAIN_LOSS, VAL_LOSS, TEST_LOSS = "train/loss", "val/loss", "test/loss"
     OBJECTIVE = "objective"
     """What the search minimises: the lowest validation loss."""
+    EXPERTS_PER_EXAMPLE, EXPERTS_PER_ROW = "gate/experts_per_example", "gate/experts_per_row"
+    AT_MOST_K, SETTLED_EPOCH = "gate/at_most_k", "gate/settled_epoch"
     TRAIN_SECONDS = "time/train_seconds"
     PARAMETERS, GATE_PARAMETERS = "model/parameters", "model/gate_parameters"
     IMPORTANCE, DEVIATION = "importance/", "std/"

@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from gatelab.gates.metrics import selection_metrics, support_flips, weight_change
+from gatelab.gates.metrics import Known, selection_metrics, support_flips, weight_change
 from gatelab.tasks.metric import TARGETS_LOSS, metrics_of
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.evaluation import Evaluation
@@ -66,6 +66,7 @@ def gate_scores(
         truth_groups=truth.groups if truth else None,
         truth_experts=truth.experts if truth else None,
         targets=names,
+        known=rows_that_count(evaluation),
     )
     for key, values in evaluation.diagnostics.items():
         scores[key] = float(values.mean())
@@ -73,12 +74,18 @@ def gate_scores(
     return {f"gate/{key}": value for key, value in scores.items()}
 
 
-def stability_scores(before: Weights, after: Weights, steps: int) -> dict[str, float]:
+def rows_that_count(evaluation: Evaluation) -> Known | None:
+    """Return the rows that gates are measured on, ``(targets, rows)``: where targets are known."""
+    return None if evaluation.known is None else evaluation.known.numpy()
+
+
+def stability_scores(before: Weights, evaluation: Evaluation, steps: int) -> dict[str, float]:
     """Return how much the weights of the same rows moved in so many optimiser steps.
 
     Both are lower bounds: what moves and comes back between two looks is not seen.
     """
+    after, known = evaluation.weights.numpy(), rows_that_count(evaluation)
     return {
-        "gate/weight_change": weight_change(before, after) / steps,
-        "gate/support_flips": support_flips(before, after) * 1000 / steps,
+        "gate/weight_change": weight_change(before, after, known) / steps,
+        "gate/support_flips": support_flips(before, after, known) * 1000 / steps,
     }

@@ -14,18 +14,21 @@ from gatelab.tracking.schema import Metrics
 MOST_METRICS = 12
 SHOWN_METRICS = (
     "gate/experts_per_example",
-    "gate/at_most_k",
+    Metrics.EXPERTS_PER_ROW,
+    Metrics.AT_MOST_K,
     "gate/entropy",
     "gate/load_cv2",
+    "gate/pooled_load_cv2",
     "gate/dead_experts",
     "gate/jaccard",
+    "gate/group_agreement",
     "gate/f1",
     Metrics.TRAIN_SECONDS,
 )
 """The gates' metrics in the table; all of them are in the CSV file."""
 MOST_COLUMNS = 5
 """With more gates than this, they are the rows."""
-SHOWN_OF_MANY = (Metrics.TEST_LOSS, "gate/experts_per_example", Metrics.TRAIN_SECONDS)
+SHOWN_OF_MANY = (Metrics.TEST_LOSS, Metrics.EXPERTS_PER_ROW, Metrics.TRAIN_SECONDS)
 """What the table shows of many gates, beside the means over targets."""
 
 
