@@ -22,6 +22,8 @@ from gatelab.results.comparison.score_grids import pair_grid, score_grid, shown_
 from gatelab.results.comparison.statistics import holm, smallest_effect
 from gatelab.results.comparison.tables import Grid, markdown, p_value, rich_table
 from gatelab.results.comparison.verdict import sentences
+from gatelab.results.report.page import _meanings
+from gatelab.results.report.page_grids import predictive_grids
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Directions, Tags
 
@@ -297,6 +299,20 @@ def test_many_targets_show_means_only() -> None:
     comparison = compare_runs(SweepRecord("s", runs))
     assert shown_metrics(comparison) == ["test/loss", "test/mean/r2"]
     assert len(comparison.to_frame()) == 22
+
+
+def test_a_mean_says_of_how_many_targets_it_is() -> None:
+    metrics = {"test/loss": 1.0, "test/mean/auroc": 0.7, "test/mean/f1": 0.6}
+    metrics |= {"defined/test/auroc": 28.0, "targets/test/auroc": 29.0}
+    runs = [run("evaluate", gate, seed=0, metrics=metrics) for gate in "ab"]
+    titles = [row[0] for row in score_grid(compare_runs(SweepRecord("s", tuple(runs)))).rows]
+    assert titles[:3] == ["test loss", "test mean/auroc (28 of 29 targets)", "test mean/f1"]
+    fewer = run("evaluate", "c", seed=0, metrics={**metrics, "defined/test/auroc": 27.0})
+    comparison = compare_runs(SweepRecord("s", (*runs, fewer)))
+    assert score_grid(comparison).rows[1][0] == "test mean/auroc (27 to 28 of 29 targets)"
+    (grid,) = predictive_grids(comparison)
+    assert grid.rows[1][0] == "mean: auroc (27 to 28 of 29 targets)"
+    assert [*_meanings([grid], {"auroc": "x", "f1": "y", "r2": "z"})] == [{"auroc": "x", "f1": "y"}]
 
 
 def many() -> Comparison:

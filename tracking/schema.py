@@ -51,6 +51,9 @@ class Metrics:
     AT_MOST_K, SETTLED_EPOCH = "gate/at_most_k", "gate/settled_epoch"
     TRAIN_SECONDS = "time/train_seconds"
     PARAMETERS, GATE_PARAMETERS = "model/parameters", "model/gate_parameters"
+    DEFINED, TARGETS = "defined/", "targets/"
+    """How keys begin that tell of how many targets a metric is defined, and how many have it, where
+    these differ: ``defined/test/auroc``."""
     IMPORTANCE, DEVIATION = "importance/", "std/"
     """How keys begin that tell a hyperparameter's importance, and a deviation over seeds."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import chain
 
@@ -36,12 +37,20 @@ def target_scores(
 def predictive_scores(
     name: SplitName, evaluation: Evaluation, by_target: dict[str, dict[str, float]]
 ) -> dict[str, float]:
-    """Return ``<split>/loss``, means over targets, and with few targets those of each."""
+    """Return ``<split>/loss``, means over targets, and with few targets those of each.
+
+    A mean is over the targets of which the metric is defined; where that is not all of those that
+    have it, both numbers stand beside it: AUROC is not defined of a target of one class.
+    """
     scores = {f"{name}/loss": evaluation.loss}
     metrics = dict.fromkeys(chain.from_iterable(by_target.values()))
     for metric in (m for m in metrics if m != TARGETS_LOSS):
         values = [target[metric] for target in by_target.values() if metric in target]
-        scores[f"{name}/mean/{metric}"] = float(np.mean(values))
+        defined = [value for value in values if not math.isnan(value)]
+        scores[f"{name}/mean/{metric}"] = float(np.mean(defined)) if defined else math.nan
+        if len(defined) < len(values):
+            scores[f"defined/{name}/{metric}"] = float(len(defined))
+            scores[f"targets/{name}/{metric}"] = float(len(values))
     if len(by_target) <= MANY_TARGETS:
         for target, values_of in by_target.items():
             scores.update({f"{name}/{target}/{key}": value for key, value in values_of.items()})

@@ -220,7 +220,10 @@ def common(
     return [first[seed] for seed in seeds], [second[seed] for seed in seeds]
 
 
-_PARTS = (Metrics.TEST_LOSS, "test/mean/", "test/", "gate/", "time/", "model/")
+_PARTS = (
+    *(Metrics.TEST_LOSS, "test/mean/", "test/", "gate/", "time/", "model/"),
+    *(Metrics.DEFINED, Metrics.TARGETS),
+)
 
 
 def _rank(metric: str) -> tuple[int, int, str]:

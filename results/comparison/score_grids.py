@@ -44,7 +44,13 @@ def score_grid(comparison: Comparison, metrics: Sequence[str] = ()) -> Grid:
     shown = metrics or shown_metrics(comparison)
     if turned and not metrics:
         shown = [m for m in shown if m in SHOWN_OF_MANY or m.startswith("test/mean/")]
-    rows = [[metric_title(m), *(_cell(comparison, gate, m) for gate in gates)] for m in shown]
+    rows = [
+        [
+            metric_title(m) + defined_on(comparison, m),
+            *(_cell(comparison, gate, m) for gate in gates),
+        ]
+        for m in shown
+    ]
     rows += _budget_rows(comparison, gates)
     if turned:  # with spaces a narrow column breaks its title instead of cutting it
         rows = [[row[0].replace("_", " ").replace("/", " / "), *row[1:]] for row in rows]
@@ -56,6 +62,20 @@ def score_grid(comparison: Comparison, metrics: Sequence[str] = ()) -> Grid:
         f"*: better than every other gate (paired t, Holm, p < {ALPHA})",
     )
     return grid.turned("gate") if turned else grid
+
+
+def defined_on(comparison: Comparison, metric: str) -> str:
+    """Return of how many targets a mean over targets is, where that is not all that have it."""
+    key = metric.replace("/mean/", "/", 1)
+    parts = [f"{start}{key}" for start in (Metrics.DEFINED, Metrics.TARGETS)]
+    if "/mean/" not in metric:
+        return ""
+    numbers = [[s.mean for s in comparison.scores if s.metric == part] for part in parts]
+    if not all(numbers):
+        return ""
+    defined, targets = numbers
+    few = f"{min(defined):g}" + (f" to {max(defined):g}" if min(defined) < max(defined) else "")
+    return f" ({few} of {max(targets):g} targets)"
 
 
 def shown_metrics(comparison: Comparison) -> list[str]:
