@@ -23,6 +23,9 @@ class Tags:
     GATES = "gates"
     """Of the sweep's run: its gates in the spec's order, with commas."""
     SEED, TRIAL = "seed", "trial"
+    SPLIT_SEED, TEST_TO_TRAIN = "split_seed", "test_to_train"
+    """Of an evaluation's run: which split it was on, and its test rows over its train rows where
+    splits are of the same rows."""
     END, END_REASON, END_EPOCH = "end", "end.reason", "end.epoch"
     FAILURES = "search.reasons"
     """Of a gate's run: why its trials failed, with counts, in JSON."""
@@ -49,6 +52,8 @@ class Metrics:
     """What the search minimises: the lowest validation loss."""
     EXPERTS_PER_EXAMPLE, EXPERTS_PER_ROW = "gate/experts_per_example", "gate/experts_per_row"
     AT_MOST_K, SETTLED_EPOCH = "gate/at_most_k", "gate/settled_epoch"
+    SEARCH_EPOCHS = "search/epochs"
+    """Of a gate's run: the epochs that all its trials trained."""
     TRAIN_SECONDS = "time/train_seconds"
     PARAMETERS, GATE_PARAMETERS = "model/parameters", "model/gate_parameters"
     DEFINED, TARGETS = "defined/", "targets/"
