@@ -56,7 +56,7 @@ def score_grid(comparison: Comparison, metrics: Sequence[str] = ()) -> Grid:
         rows = [[row[0].replace("_", " ").replace("/", " / "), *row[1:]] for row in rows]
     grid = Grid(
         f"{comparison.sweep}: {comparison.task}",
-        ("metric", *gates),
+        ("metric", *(comparison.subject(gate).label for gate in gates)),
         rows,
         "mean ± half the 95% interval over seeds; bold: best; "
         f"*: better than every other gate (paired t, Holm, p < {ALPHA})",

@@ -84,7 +84,10 @@ def _by_metric(grid: Grid) -> Grid:
 
 def _agreement(comparison: Comparison, record: SweepRecord) -> list[list[str]]:
     """Return the row of the one metric that is not a seed's but of all of them."""
-    found = {run.gate: run.metrics.get("gate/seed_agreement") for run in record.of("gate")}
+    found = {
+        comparison.subject(run.gate).label: run.metrics.get("gate/seed_agreement")
+        for run in record.of("gate")
+    }
     if all(value is None for value in found.values()):
         return []
     values = [found.get(gate) for gate in _gates(comparison)[1:]]
