@@ -69,7 +69,7 @@ def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
             *page_grids.selected_grids(record),
             *_of(plates, "importance", "slices"),
         ],
-        "Cost": [*page_grids.cost_grids(record), *_of(plates, "cost")],
+        "Cost": [*page_grids.cost_grids(record), *_of(plates, "tradeoff", "cost")],
     }
     return [Section(_key(title), title, found) for title, found in blocks.items()]
 
