@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.floating]
+from gatelab.gates.recovery import Array, group_agreement, recovery_metrics
+
+Known = npt.NDArray[np.bool_]
+"""Which rows count for each target, ``(targets, rows)``: those of which its value is known."""
 
 SUPPORT = 1e-5
 """An example uses the experts that it weighs above this."""
@@ -27,6 +31,7 @@ def selection_metrics(
     truth_groups: Sequence[int] | None = None,
     truth_experts: Sequence[Collection[int]] | None = None,
     targets: Sequence[str] | None = None,
+    known: Known | None = None,
 ) -> dict[str, float]:
     """Return the expert-selection metrics by name.
 
@@ -36,50 +41,93 @@ def selection_metrics(
         truth_groups: The planted group of each target, if known.
         truth_experts: The planted experts of each target, if known.
         targets: Names, for ``<target>/<metric>`` beside the means over targets.
+        known: The rows that count for each target, ``(targets, rows)``; by default all.
     """
-    by_target = _by_target(weights, k)
+    by_target = _by_target(weights, k, known)
     scores = {name: float(values.mean()) for name, values in by_target.items()}
-    scores["dead_experts"] = float((expert_load(weights).max(0) == 0).sum())
-    supports = regular_supports(weights)
+    scores |= _over_all_targets(weights, known)
+    means = mean_weights(weights, known)
+    supports = regular_supports(means)
     if len(supports) > 1:
-        scores |= overlap_metrics(supports, k, truth_groups)
+        scores |= overlap_metrics(supports, truth_groups)
     if truth_experts is not None:
-        scores |= recovery_metrics(weights, truth_experts)
+        scores |= recovery_metrics(means, supports, truth_experts)
     if truth_groups is not None and len(supports) > 1:
-        scores["group_agreement"] = group_agreement(weights, truth_groups)
+        scores["group_agreement"] = group_agreement(means, truth_groups)
     for name, values in by_target.items():
         pairs = zip(targets or (), values, strict=False)
         scores |= {f"{target}/{name}": float(value) for target, value in pairs}
     return scores
 
 
-def _by_target(weights: Array, k: int | None) -> dict[str, Array]:
+def _by_target(weights: Array, k: int | None, known: Known | None) -> dict[str, Array]:
     """Return the metrics that each target has of its own, ``(targets,)``."""
     used = (weights > SUPPORT).sum(2)
     total = weights.sum(2)
-    found = {
-        "experts_per_example": used.mean(1),
-        "entropy": entropy(weights).mean(1),
-        "weight_sum": total.mean(1),
-        "weight_sum_below_one": (total < 1 - SUPPORT).mean(1),
-        "importance_cv2": _cv2(mean_weights(weights)),
-        "load_cv2": _cv2(expert_load(weights)),
+    rows = {
+        "experts_per_example": used,
+        "entropy": entropy(weights),
+        "weight_sum": total,
+        "weight_sum_below_one": total < 1 - SUPPORT,
     }
     if k is not None:
-        found |= {"at_most_k": (used <= k).mean(1), "exactly_k": (used == k).mean(1)}
-    return found
+        rows |= {"at_most_k": used <= k, "exactly_k": used == k}
+    return {name: _over_rows(values, known) for name, values in rows.items()} | {
+        "importance_cv2": _cv2(mean_weights(weights, known)),
+        "load_cv2": _cv2(expert_load(weights, known)),
+    }
 
 
-def mean_weights(weights: Array) -> Array:
+def _over_all_targets(weights: Array, known: Known | None) -> dict[str, float]:
+    """Return what the targets do together: what runs for a row, and how evenly experts are used."""
+    used = weights > SUPPORT
+    if known is not None:
+        used &= known[:, :, None]
+    union = used.any(0).sum(1)
+    counted = None if known is None else known.any(0, keepdims=True)
+    load = expert_load(weights, known)
+    return {
+        "experts_per_row": float(_over_rows(union[None], counted)[0]),
+        "pooled_importance_cv2": float(_cv2(_pooled(mean_weights(weights, known), known))[0]),
+        "pooled_load_cv2": float(_cv2(_pooled(load, known))[0]),
+        "dead_experts": float((load.max(0) == 0).sum()),
+    }
+
+
+def _pooled(by_target: Array, known: Known | None) -> Array:
+    """Return means over the rows of all targets, ``(1, num_experts)``, from those of each."""
+    counts = np.ones(len(by_target)) if known is None else _counts(known)
+    return np.average(by_target, axis=0, weights=counts)[None]
+
+
+def _over_rows(values: npt.NDArray[Any], known: Known | None) -> Array:
+    """Return the means of ``(targets, rows, ...)`` over the rows that count, ``(targets, ...)``.
+
+    A target that no row is known of is measured on all rows, for want of others.
+    """
+    if known is None:
+        mean: Array = values.mean(1)
+        return mean
+    counted = known | ~known.any(1, keepdims=True)
+    extra = (1,) * (values.ndim - 2)
+    total = (values * counted.reshape(*counted.shape, *extra)).sum(1)
+    return np.asarray(total / _counts(known).reshape(-1, *extra))
+
+
+def _counts(known: Known) -> Array:
+    """Return how many rows count for each target, ``(targets,)``."""
+    counts = known.sum(1)
+    return np.where(counts > 0, counts, known.shape[1]).astype(float)
+
+
+def mean_weights(weights: Array, known: Known | None = None) -> Array:
     """Return the mean weight of every expert, ``(targets, num_experts)``."""
-    mean: Array = weights.mean(1)
-    return mean
+    return _over_rows(weights, known)
 
 
-def expert_load(weights: Array) -> Array:
+def expert_load(weights: Array, known: Known | None = None) -> Array:
     """Return the share of examples that use every expert, ``(targets, num_experts)``."""
-    share: Array = (weights > SUPPORT).mean(1)
-    return share
+    return _over_rows(weights > SUPPORT, known)
 
 
 def entropy(weights: Array) -> Array:
@@ -96,30 +144,35 @@ def _cv2(values: Array) -> Array:
     return cv2
 
 
-def regular_supports(weights: Array) -> npt.NDArray[np.bool_]:
-    """Return which experts carry more than ``REGULAR`` of a target's weight."""
-    mean = mean_weights(weights)
+def regular_supports(mean: Array) -> npt.NDArray[np.bool_]:
+    """Return which experts carry more than ``REGULAR`` of a target's mean weight."""
     total = mean.sum(1, keepdims=True)
     return mean > REGULAR * np.where(total > 0, total, 1)
 
 
 def overlap_metrics(
-    supports: npt.NDArray[np.bool_], k: int | None, groups: Sequence[int] | None = None
+    supports: npt.NDArray[np.bool_], groups: Sequence[int] | None = None
 ) -> dict[str, float]:
-    """Return how much targets share experts, beside what random choices of k would share.
+    """Return how much targets share experts, beside what chance would let them share.
+
+    Chance is two random subsets as large as the two targets' own, A and B of n experts, which
+    share |A||B|/n: the mean of the hypergeometric distribution. A gate's k would not do, for a
+    gate need not keep it.
 
     Args:
         supports: ``(targets, num_experts)``.
-        k: For the null: two random k-subsets of n experts share k²/n.
         groups: The planted group of each target, for the gap between related and unrelated pairs.
     """
     first, second = np.array(list(combinations(range(len(supports)), 2))).T
     shared = (supports[first] & supports[second]).sum(1)
     union = (supports[first] | supports[second]).sum(1)
     jaccard = np.divide(shared, union, out=np.zeros(len(union)), where=union > 0)
-    scores = {"jaccard": float(jaccard.mean()), "shared_experts": float(shared.mean())}
-    if k is not None:
-        scores["shared_experts_null"] = k * k / supports.shape[1]
+    sizes = supports.sum(1)
+    scores = {
+        "jaccard": float(jaccard.mean()),
+        "shared_experts": float(shared.mean()),
+        "shared_experts_null": float((sizes[first] * sizes[second]).mean() / supports.shape[1]),
+    }
     if groups is not None:
         related = np.equal(np.take(groups, first), np.take(groups, second))
         if related.any() and not related.all():
@@ -129,72 +182,15 @@ def overlap_metrics(
     return {name: float(value) for name, value in scores.items()}
 
 
-def recovery_metrics(weights: Array, truth: Sequence[Collection[int]]) -> dict[str, float]:
-    """Return precision, recall and F1 of the planted experts, after the best matching of experts.
-
-    Experts have no order, so learnt ones are matched to planted ones by the Hungarian method, to
-    put as much weight as can be where it belongs. Kuhn, The Hungarian Method, 1955.
-    """
-    from scipy.optimize import linear_sum_assignment  # here: SciPy takes a second to import
-
-    supports = regular_supports(weights)
-    planted = np.zeros((len(truth), max(max(experts) for experts in truth) + 1), dtype=bool)
-    for target, experts in enumerate(truth):
-        planted[target, list(experts)] = True
-    learnt, wanted = linear_sum_assignment(-(mean_weights(weights).T @ planted))
-    found = np.zeros_like(planted)
-    found[:, wanted] = supports[:, learnt]
-    hits, chosen = (found & planted).sum(), supports.sum()
-    precision, recall = hits / max(chosen, 1), hits / planted.sum()
-    exact = (found == planted).all(1) & (supports.sum(1) == planted.sum(1))
-    return {
-        "precision": float(precision),
-        "recall": float(recall),
-        "f1": float(2 * precision * recall / max(precision + recall, 1e-12)),
-        "exact_recovery": float(exact.mean()),
-    }
-
-
-def group_agreement(weights: Array, groups: Sequence[int]) -> float:
-    """Return how well clusters of targets by their weights agree with the planted groups.
-
-    Average-linkage clusters of the targets' mean weights by cosine distance, as many as there are
-    groups; the adjusted Rand index of Hubert and Arabie, 1985: 1 for the same, 0 by chance.
-    """
-    from scipy.cluster.hierarchy import fcluster, linkage  # here: SciPy takes a second to import
-
-    mean = mean_weights(weights) + 1e-12  # a target without weight has no direction
-    tree = linkage(mean, method="average", metric="cosine")
-    return adjusted_rand(groups, fcluster(tree, len(set(groups)), criterion="maxclust"))
-
-
-def adjusted_rand(first: Sequence[int], second: Sequence[int] | npt.NDArray[np.integer]) -> float:
-    """Return how well two groupings of the same things agree: 1 where they are equal, 0 by chance.
-
-    It is scikit-learn's, which takes two seconds to import: the share of pairs that both put
-    together, between what chance would give and the most that there could be.
-
-    Source: Hubert and Arabie, Comparing Partitions, 1985, equation 5.
-    """
-    rows, columns = (np.unique(labels, return_inverse=True)[1] for labels in (first, second))
-    table = np.zeros((rows.max() + 1, columns.max() + 1))
-    np.add.at(table, (rows, columns), 1)
-    both, ours, theirs, every = (
-        (counts * (counts - 1) / 2).sum()
-        for counts in (table, table.sum(1), table.sum(0), table.sum(keepdims=True))
-    )
-    chance, most = ours * theirs / max(every, 1), (ours + theirs) / 2
-    return 1.0 if most == chance else float((both - chance) / (most - chance))
-
-
-def weight_change(before: Array, after: Array) -> float:
+def weight_change(before: Array, after: Array, known: Known | None = None) -> float:
     """Return the mean over targets and rows of the L1 change of the weights."""
-    return float(np.abs(after - before).sum(2).mean())
+    return float(_over_rows(np.abs(after - before).sum(2), known).mean())
 
 
-def support_flips(before: Array, after: Array) -> float:
+def support_flips(before: Array, after: Array, known: Known | None = None) -> float:
     """Return how many experts an example takes up or drops, on average."""
-    return float(((before > SUPPORT) != (after > SUPPORT)).sum(2).mean())
+    flips = ((before > SUPPORT) != (after > SUPPORT)).sum(2)
+    return float(_over_rows(flips, known).mean())
 
 
 def seed_agreement(means: Sequence[Array]) -> float:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from gatelab.gates.gate import Gate, Routing
+from gatelab.gates.known_rows import stand_ins
 from gatelab.gates.stack import Stack
 
 
@@ -23,25 +24,34 @@ class Mixture(nn.Module):
         self.experts = Stack(experts)
         self.updates = gates[0].updates
 
-    def forward(self, features: Tensor, gate_input: Tensor) -> tuple[Tensor, Routing]:
+    def forward(
+        self, features: Tensor, gate_input: Tensor, known: Tensor | None = None
+    ) -> tuple[Tensor, Routing]:
         """Mix the experts for every target.
 
         Args:
             features: What the experts read, ``(batch, ...)``.
             gate_input: What the gates read, ``(batch, in_features)``.
+            known: True where a target's value is known, ``(targets, batch)``: the rows that its
+                gate learns from. What is mixed for the others is of no meaning. By default all.
 
         Returns:
             The mixtures, ``(targets, batch, expert_features)``, and the stacked routing: weights
             ``(targets, batch, num_experts)``, aux losses and diagnostics ``(targets,)``.
         """
-        routing = self._route(gate_input)
+        routing = self._route(gate_input, known)
         experts = self.experts(features)
         # A gate may return its weights transposed, and BLAS then copies them row by row.
         weights = routing.weights.contiguous()
         return torch.einsum("tbn,nbd->tbd", weights, experts), routing
 
-    def _route(self, gate_input: Tensor) -> Routing:
-        routing: Routing = self.gates(gate_input)
+    def _route(self, gate_input: Tensor, known: Tensor | None) -> Routing:
+        routing: Routing
+        if known is None:
+            routing = self.gates(gate_input)
+        else:
+            routing = self.gates(gate_input[stand_ins(known)], own=True)
+            routing = routing._replace(aux_loss=routing.aux_loss * known.any(1))
         expected = (self.gates.size, gate_input.shape[0], self.experts.size)
         if routing.weights.shape != expected:
             raise ValueError(

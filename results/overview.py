@@ -13,6 +13,7 @@ from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.best_trials import SHARE, BestTrials, best_trials
 from gatelab.results.comparison.caveats import differing, notes, partial_line
 from gatelab.results.comparison.conditions import Conditions
+from gatelab.results.comparison.equivalence import Equivalence, check_margin, equivalences
 from gatelab.results.comparison.inference import Pair, check_metric, pairwise
 from gatelab.results.comparison.merging import by_task, directions_of, sweep_titles
 from gatelab.results.comparison.plain import plain
@@ -46,6 +47,10 @@ class Overview:
     """By metric, of the search on one task."""
     rankings: tuple[Ranking, ...] = ()
     """By metric, over several tasks."""
+    margin: float | None = None
+    """Within which gates are as good as each other, where it is asked for: 0.01 is 1%."""
+    equivalences: Mapping[str, Sequence[Equivalence]] = field(default_factory=dict)
+    """By metric, of all pairs of gates, where a margin is given."""
 
     @property
     def comparison(self) -> Comparison:
@@ -68,8 +73,8 @@ class Overview:
             return [line for ranking in self.rankings for line in rank_sentences(ranking)]
         if self.trials:
             return [line for found in self.trials for line in trial_sentences(found)]
-        metrics = self.metrics or (Metrics.TEST_LOSS,)
-        said = [line for metric in metrics for line in sentences(self.comparison, metric)]
+        metrics, asked = self.metrics or (Metrics.TEST_LOSS,), self.margin
+        said = [line for metric in metrics for line in sentences(self.comparison, metric, asked)]
         return list(dict.fromkeys(said))
 
     def frame(self) -> pd.DataFrame:
@@ -89,6 +94,8 @@ class Overview:
             "warnings": [*self.partial, *self.warnings],
             "comparisons": {task: c.to_dict() for task, c in self.comparisons.items()},
             "pairs": plain(self.pairs),
+            "margin": self.margin,
+            "equivalences": plain(self.equivalences),
             "best_trials": plain(self.trials),
             "rankings": plain(self.rankings),
         }
@@ -99,6 +106,7 @@ def overview(
     metrics: Sequence[str] = (),
     stage: str = "evaluate",
     share: float = SHARE,
+    margin: float | None = None,
     folder: str | Path = FOLDER,
     uri: str | None = None,
 ) -> Overview:
@@ -109,20 +117,25 @@ def overview(
         metrics: To show alone and test pair by pair, or to rank by; by default the loss.
         stage: ``evaluate``, or ``search``: the best trials, as published.
         share: Of the trials: above 0, at most 1.
+        margin: Within which gates are as good as each other, a share of the better one's mean.
         folder: Of the store.
         uri: MLflow's tracking URI; by default of the SQLite store in the folder.
 
     Raises:
         LookupError: If there is no such sweep, no gate has a metric, or none ranks by it.
         StoreUnavailable: If a store cannot be used.
-        ValueError: If a sweep is named twice.
+        ValueError: If a sweep is named twice, or a margin is not above 0 or has nothing to be of.
     """
     search = stage == "search"
+    if margin is not None:
+        check_margin(margin)
     tasks = by_task(read_sweeps(*sweeps, folder=folder, uri=uri, trials=search))
     comparisons = {task: compare_runs(*records) for task, records in tasks.items()}
     keys = tuple(metrics) or ((Metrics.VAL_LOSS,) if search else (Metrics.TEST_LOSS,))
     conditions = [found for c in comparisons.values() for found in c.conditions]
     partial = tuple(partial_line(sweep) for sweep in conditions if sweep.running)
+    if margin is not None and (search or len(tasks) > 1):
+        raise ValueError("--margin needs the evaluation of sweeps on one task.")
     answer = Overview(stage, tuple(metrics), comparisons, partial, _warnings(tasks, conditions))
     if len(tasks) > 1:
         means = _trial_means(tasks, keys, share) if search else _means(comparisons, keys)
@@ -131,7 +144,9 @@ def overview(
     if search:
         (records,) = tasks.values()
         return replace(answer, trials=tuple(best_trials(records, share, key) for key in keys))
-    return replace(answer, pairs={key: pairwise(answer.comparison, key) for key in metrics})
+    pairs = {key: pairwise(answer.comparison, key) for key in metrics}
+    alike = {k: equivalences(answer.comparison, k, margin) for k in keys} if margin else {}
+    return replace(answer, pairs=pairs, margin=margin, equivalences=alike)
 
 
 def _warnings(

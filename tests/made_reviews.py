@@ -145,6 +145,7 @@ def _seed_run(
     for name in ("entropy", "load_cv2", "jaccard", "jaccard_gap", "f1", "dead_experts"):
         metrics[f"gate/{name}"] = rng.random()
     metrics["gate/experts_per_example"] = 1 + index % 8 + 0.2 * rng.random()
+    metrics["gate/experts_per_row"] = min(8.0, 1.5 * metrics["gate/experts_per_example"])
     metrics["time/train_seconds"] = 1.2 + 0.3 * index + 0.1 * rng.random()
     metrics |= {"model/parameters": 51_210.0, "model/gate_parameters": 520.0 * (1 + index % 3)}
     return replace(_run("evaluate", gate, seed=str(seed)), metrics=metrics)

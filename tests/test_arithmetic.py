@@ -146,20 +146,22 @@ def test_parts_of_a_split_count_by_their_rows() -> None:
         assert evaluation.weights.shape == (2, 5120, 1)
 
 
-def test_gates_own_losses_are_added_up_over_targets() -> None:
-    """One step of the bottom's factor b of a row 1, of which heavy is 4 + 5/24 and light unknown.
+@pytest.mark.parametrize(("light", "step"), [(4.0, -0.01), (UNKNOWN, 0.01)])
+def test_gates_own_losses_are_added_up_over_targets(light: float, step: float) -> None:
+    """One step of the bottom's factor b of a row 1, of which heavy is 4 + 5/24 and light is met.
 
-    The task's slope is 0.9 x 2 x 4 x (4 - 4 - 5/24) = -3/2, and each target's gate adds 1.
+    The task's slope is 0.9 x 2 x 4 x (4 - 4 - 5/24) = -3/2, and each target's gate adds 1, which is
+    uphill for two, and downhill where light is not known: then its gate has no loss.
     """
 
     class Scaling(Scaled):
         def network(self) -> Network:
             return replace(super().network(), bottom=lambda: one_weight(1.0))
 
-    task = Scaling(train=[(1, UNKNOWN, 4 + 5 / 24)])
+    task = Scaling(train=[(1, light, 4 + 5 / 24)])
     training = Training(task, Diagnosed, [member(rate=0.01)], Recipe(BATCH, 1))
     ((train_loss, evaluation),) = training.run_epoch().values()
-    assert training.members.state(0)["bottom.weight"].item() == pytest.approx(1 - 0.01)
+    assert training.members.state(0)["bottom.weight"].item() == pytest.approx(1 + step)
     assert train_loss == pytest.approx(0.9 * (5 / 24) ** 2)
 
 

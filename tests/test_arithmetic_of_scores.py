@@ -161,6 +161,18 @@ def test_means_are_over_the_targets_that_have_a_metric() -> None:
     assert {key: found[key] for key in means} == means
 
 
+def test_means_are_over_the_targets_of_which_a_metric_is_defined() -> None:
+    evaluation = Evaluation((), torch.zeros(0), torch.zeros(0), 7.5, {})
+    scores = {f"t{i}": {"loss": 1.0, "auroc": 0.5 + 0.01 * i, "f1": 0.5} for i in range(29)}
+    scores["t28"]["auroc"] = math.nan
+    found = predictive_scores("test", evaluation, scores)
+    assert found["test/mean/auroc"] == pytest.approx(0.5 + 0.01 * 27 / 2)
+    assert (found["defined/test/auroc"], found["targets/test/auroc"]) == (28, 29)
+    assert not {"defined/test/f1", "targets/test/f1"} & set(found), "which is said nowhere else"
+    nowhere = predictive_scores("test", evaluation, {"t": {"loss": 1.0, "auroc": math.nan}})
+    assert math.isnan(nowhere["test/mean/auroc"])
+
+
 @pytest.mark.parametrize(("targets", "by_target"), [(16, True), (17, False)])
 def test_of_more_than_16_targets_only_means_are_recorded(targets: int, by_target: bool) -> None:
     evaluation = Evaluation((), torch.zeros(0), torch.zeros(0), 0.0, {})
@@ -182,7 +194,8 @@ def test_what_gates_say_of_themselves_is_averaged_over_targets() -> None:
 def test_changes_are_a_step() -> None:
     """Of two rows one drops an expert of weight 1/4 for good: 1/2 in all, over 5 steps."""
     before = torch.tensor([[[0.75, 0.25], [1.0, 0.0]]]).numpy()
-    after = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]]).numpy()
+    weights = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
+    after = Evaluation((), weights, torch.zeros(1), 0.0, {})
     assert stability_scores(before, after, 5) == pytest.approx(
         {"gate/weight_change": 0.5 / 2 / 5, "gate/support_flips": 1 / 2 / 5 * 1000}
     )

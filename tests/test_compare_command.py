@@ -62,6 +62,8 @@ def test_one_sweep(folder: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "one: digits" in result.stdout
     assert "dselect_k has the lowest test loss, 0.5" in result.stdout
+    said = result.stdout.partition("dselect_k wins: its test loss is significantly lower than")
+    assert said[1] and "─╯" not in said[2] and "┘" not in said[2], "the first line after the table"
     assert result.stderr == (
         "gatelab: 2 runs of another program in the experiment of one are ignored.\n"
     )
@@ -97,6 +99,18 @@ def test_sweeps_on_one_task_stand_side_by_side(folder: Path) -> None:
         assert gate in result.stdout
     found = compare("one", "two", folder=folder)
     assert len([t for t in found.tests if t.metric == "test/loss" and t.n == 5]) == 10
+
+
+def test_a_margin_is_a_percentage_or_a_share(folder: Path) -> None:
+    for margin in ("50%", "0.5"):
+        lines = run(folder, "one", "--margin", margin).stdout.splitlines()
+        assert any(
+            line.startswith("top_k and softmax are as good as dselect_k within 50%")
+            for line in lines
+        )
+    read = strict(run(folder, "one", "--margin", "1%", "--format", "json").stdout)
+    found = read["equivalences"]
+    assert isinstance(found, dict) and len(found["test/loss"]) == 3 and read["margin"] == 0.01
 
 
 def test_stores(folder: Path, elsewhere: Path) -> None:
@@ -199,6 +213,10 @@ def test_without_evaluation_the_budgets_are_shown(folder: Path) -> None:
         (("one", "groups4", "groups8", "--figure", "x.pdf"), "must name a PNG file"),
         (("one", "groups4", "groups8", "--figure", "no/x.png"), "No such file or directory"),
         (("two", "groups4", "--figure", "x.png"), "got (2, 1)"),
+        (("one", "--margin", "0"), "--margin must be above 0, but got 0."),
+        (("one", "--margin", "-1%"), "--margin must be above 0, but got -0.01."),
+        (("one", "--margin", "nan"), "--margin must be above 0, but got nan."),
+        (("one", "groups4", "--margin", "1%"), "--margin needs the evaluation of sweeps on one"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -22,6 +22,8 @@ from gatelab.results.comparison.score_grids import pair_grid, score_grid, shown_
 from gatelab.results.comparison.statistics import holm, smallest_effect
 from gatelab.results.comparison.tables import Grid, markdown, p_value, rich_table
 from gatelab.results.comparison.verdict import sentences
+from gatelab.results.report.page import _meanings
+from gatelab.results.report.page_grids import predictive_grids
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Directions, Tags
 
@@ -164,7 +166,7 @@ def test_a_gate_without_a_finished_trial_is_named(comparison: Comparison) -> Non
     budget = {b.gate: b for b in comparison.budgets}["dead"]
     assert (budget.trials, budget.failed, budget.evaluated) == (2, 2, 0)
     assert budget.reasons == {"boom": 2}
-    assert sentences(comparison)[0] == "dead has no score: no trial finished: boom."
+    assert "dead has no score: no trial finished: boom." in sentences(comparison)
     assert "0/0/2" in render(score_grid(comparison))
 
 
@@ -215,16 +217,22 @@ def test_names_are_no_markup() -> None:
 
 
 def test_sentences(comparison: Comparison) -> None:
-    assert sentences(comparison)[1:] == [
+    assert sentences(comparison) == [
+        "a wins: its test loss is significantly lower than that of every other gate.",
+        "dead has no score: no trial finished: boom.",
+        "P(a better than c) = 0.999 and P(a better than b) > 0.999 (Student's posterior of the "
+        "mean difference, flat prior).",
+        "Of the trials, 1 of 2 (a, b, c) and 0 of 2 (dead) were trained to the end.",
+        "Evaluated on 4 seeds, on one split: how scores vary over splits is not seen.",
+        "With 4 seeds the paired t-test decides: tests by ranks and by sign flips can never be "
+        "significant (their smallest p is 0.125, 0.38 corrected for 3 pairs).",
         "a has the lowest test loss, 0.105 (95% interval 0.08446 to 0.1255), over 4 seeds.",
         "b's is higher by 0.103 (95% interval 0.0873 to 0.118): significant, p < 0.001 after "
         "Holm's correction.",
         "c's is higher by 0.105 (95% interval 0.0719 to 0.138): significant, p = 0.0041 after "
         "Holm's correction.",
-        "With 4 seeds the paired t-test decides: tests by ranks and by sign flips can never be "
-        "significant (their smallest p is 0.125, 0.38 corrected for 3 pairs).",
     ]
-    higher = sentences(comparison, "test/mean/accuracy")[1:3]
+    higher = sentences(comparison, "test/mean/accuracy")[-3:-1]
     assert higher[0].startswith("a has the highest test mean/accuracy, 0.895 (")
     assert higher[1].startswith("b's is lower by 0.102 (95% interval 0.0873 to 0.118): significant")
     assert "no better and worse" in said(comparison, "gate/entropy")
@@ -297,6 +305,20 @@ def test_many_targets_show_means_only() -> None:
     comparison = compare_runs(SweepRecord("s", runs))
     assert shown_metrics(comparison) == ["test/loss", "test/mean/r2"]
     assert len(comparison.to_frame()) == 22
+
+
+def test_a_mean_says_of_how_many_targets_it_is() -> None:
+    metrics = {"test/loss": 1.0, "test/mean/auroc": 0.7, "test/mean/f1": 0.6}
+    metrics |= {"defined/test/auroc": 28.0, "targets/test/auroc": 29.0}
+    runs = [run("evaluate", gate, seed=0, metrics=metrics) for gate in "ab"]
+    titles = [row[0] for row in score_grid(compare_runs(SweepRecord("s", tuple(runs)))).rows]
+    assert titles[:3] == ["test loss", "test mean/auroc (28 of 29 targets)", "test mean/f1"]
+    fewer = run("evaluate", "c", seed=0, metrics={**metrics, "defined/test/auroc": 27.0})
+    comparison = compare_runs(SweepRecord("s", (*runs, fewer)))
+    assert score_grid(comparison).rows[1][0] == "test mean/auroc (27 to 28 of 29 targets)"
+    (grid,) = predictive_grids(comparison)
+    assert grid.rows[1][0] == "mean: auroc (27 to 28 of 29 targets)"
+    assert [*_meanings([grid], {"auroc": "x", "f1": "y", "r2": "z"})] == [{"auroc": "x", "f1": "y"}]
 
 
 def many() -> Comparison:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -25,6 +26,8 @@ from gatelab.results.figures.inline import svg
 from gatelab.results.figures.panels import MOST_TOGETHER
 from gatelab.results.figures.slices import slices
 from gatelab.results.figures.style import COLORS, WIDTH, grid, looks, save_figure
+from gatelab.results.figures.tradeoff import pareto_front, tradeoff
+from gatelab.tracking.runs import RunRecord, SweepRecord
 
 SEARCHED = {"search", "slices"}
 QUICK = ("small", "running", "empty")
@@ -77,6 +80,50 @@ def test_an_absent_figure_says_why() -> None:
     assert {p.caption for p in without if p.name in ("weights", "overlap", "load")} == {NO_WEIGHTS}
     alone = {plate.name: plate for plate in all_figures(made(["softmax"]))}
     assert alone["differences"].caption == "It takes two evaluated gates to compare."
+
+
+def test_the_front_is_whom_nobody_beats_in_both() -> None:
+    places = {"a": (2, 0.3), "b": (8, 0.1), "c": (4, 0.4), "d": (4, 0.2), "e": (9, 0.1)}
+    assert pareto_front(places) == ["a", "d", "b"]
+    assert pareto_front({"a": (1, 1), "b": (1, 0.5)}) == ["b"]
+    assert pareto_front({}) == []
+
+
+def test_loss_stands_against_experts_a_row_with_both_intervals() -> None:
+    review = made(["top_k", "oracle", "random_k", "softmax"])
+    drawn = tradeoff(review.comparison)
+    assert drawn is not None
+    (axes,) = drawn.axes
+    x, y = (review.comparison.score("top_k", m) for m in ("gate/experts_per_row", "test/loss"))
+    assert x is not None and y is not None
+    across, up, marker = (
+        (list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines[:3]
+    )
+    assert across == ([x.low, x.high], [y.mean, y.mean])
+    assert up == ([x.mean, x.mean], [y.low, y.high])
+    assert marker == ([x.mean], [y.mean])
+    labels = axes.get_legend_handles_labels()[1]
+    assert labels == ["top_k", "softmax", "random_k (baseline)", "oracle (ceiling)"]
+    front = list(axes.lines[-1].get_xdata())
+    oracle = review.comparison.score("oracle", "gate/experts_per_row")
+    assert oracle is not None and x.mean in front and oracle.mean not in front
+    before = compare_runs(SweepRecord("s", tuple(_without(review.record.runs))))
+    assert tradeoff(before) is None, "a sweep that was recorded before"
+
+
+def _without(runs: Sequence[RunRecord]) -> Iterator[RunRecord]:
+    for run in runs:
+        metrics = {k: v for k, v in run.metrics.items() if k != "gate/experts_per_row"}
+        yield replace(run, metrics=metrics)
+
+
+def test_baselines_stand_below_a_line() -> None:
+    review = made(["single", "top_k", "softmax"])
+    drawn = scores.score_panels(review.comparison)
+    assert drawn is not None
+    labels = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
+    assert labels == ["top_k", "softmax", "single (baseline)"]
+    assert any(list(line.get_ydata()) == [1.5, 1.5] for line in drawn.axes[0].lines)
 
 
 def test_a_gate_named_by_its_module_is_a_file_too() -> None:

@@ -23,6 +23,9 @@ class Tags:
     GATES = "gates"
     """Of the sweep's run: its gates in the spec's order, with commas."""
     SEED, TRIAL = "seed", "trial"
+    SPLIT_SEED, TEST_TO_TRAIN = "split_seed", "test_to_train"
+    """Of an evaluation's run: which split it was on, and its test rows over its train rows where
+    splits are of the same rows."""
     END, END_REASON, END_EPOCH = "end", "end.reason", "end.epoch"
     FAILURES = "search.reasons"
     """Of a gate's run: why its trials failed, with counts, in JSON."""
@@ -47,8 +50,15 @@ class Metrics:
     TRAIN_LOSS, VAL_LOSS, TEST_LOSS = "train/loss", "val/loss", "test/loss"
     OBJECTIVE = "objective"
     """What the search minimises: the lowest validation loss."""
+    EXPERTS_PER_EXAMPLE, EXPERTS_PER_ROW = "gate/experts_per_example", "gate/experts_per_row"
+    AT_MOST_K, SETTLED_EPOCH = "gate/at_most_k", "gate/settled_epoch"
+    SEARCH_EPOCHS = "search/epochs"
+    """Of a gate's run: the epochs that all its trials trained."""
     TRAIN_SECONDS = "time/train_seconds"
     PARAMETERS, GATE_PARAMETERS = "model/parameters", "model/gate_parameters"
+    DEFINED, TARGETS = "defined/", "targets/"
+    """How keys begin that tell of how many targets a metric is defined, and how many have it, where
+    these differ: ``defined/test/auroc``."""
     IMPORTANCE, DEVIATION = "importance/", "std/"
     """How keys begin that tell a hyperparameter's importance, and a deviation over seeds."""
 

@@ -34,6 +34,8 @@ class Evaluation(NamedTuple):
     """Their weighted sum, without aux losses."""
     diagnostics: dict[str, Tensor]
     """What the gates say of themselves, ``(targets,)`` by name."""
+    known: Tensor | None = None
+    """The rows of which a target's value is known, ``(targets, rows)``; by default all."""
 
 
 @torch.no_grad()
@@ -46,6 +48,7 @@ def evaluate(members: Members, model: Model, split: Split) -> list[Evaluation]:
             for outputs in zip(*groups, strict=True)
         ]
     ).cpu()
+    known = None if split.mask is None else split.mask.mT.cpu()
     return [
         Evaluation(
             model.split_groups([group[member].cpu() for group in groups]),
@@ -53,6 +56,7 @@ def evaluate(members: Members, model: Model, split: Split) -> list[Evaluation]:
             losses[member],
             float(model.task_loss(losses[member])),
             {name: values[member].cpu() for name, values in diagnostics.items()},
+            known,
         )
         for member in range(len(members))
     ]

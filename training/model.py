@@ -68,15 +68,20 @@ class Model(nn.Module):
         self.groups = _like_targets(task.targets, towers)
         self.towers = nn.ModuleList(Stack([towers[i] for i in group]) for group in self.groups)
 
-    def forward(self, inputs: Tensor, progress: Tensor | None = None) -> Output:
+    def forward(
+        self, inputs: Tensor, progress: Tensor | None = None, mask: Tensor | None = None
+    ) -> Output:
         """Compute every target's output.
 
         Args:
             inputs: ``(batch, ...)``, as the task's splits hold them.
             progress: In training, the share of it that is done, ``()``, in [0, 1].
+            mask: In training, true where a target is known, ``(batch, targets)``: gates learn
+                from these rows, and outputs of the others have no meaning. By default all.
         """
         features = self.bottom(inputs)
-        mixed, routing = self.mixture(features, self.gate_input(features))
+        known = None if mask is None else mask.mT
+        mixed, routing = self.mixture(features, self.gate_input(features), known)
         buffers = {}
         if progress is not None:
             after = self.mixture.next_buffers(routing, progress)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
-from gatelab.gates.metrics import selection_metrics, support_flips, weight_change
+from gatelab.gates.metrics import Known, selection_metrics, support_flips, weight_change
 from gatelab.tasks.metric import TARGETS_LOSS, metrics_of
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.evaluation import Evaluation
@@ -41,6 +42,9 @@ def predictive_scores(
 ) -> dict[str, float]:
     """Return ``<split>/loss``, means over targets, and with few targets those of each.
 
+    A mean is over the targets of which the metric is defined; where that is not all of those that
+    have it, both numbers stand beside it: AUROC is not defined of a target of one class.
+
     Args:
         name: Of the split.
         evaluation: What a member gave for it.
@@ -51,7 +55,11 @@ def predictive_scores(
     metrics = dict.fromkeys(chain.from_iterable(by_target.values()))
     for metric in (m for m in metrics if m != TARGETS_LOSS):
         values = [target[metric] for target in by_target.values() if metric in target]
-        scores[f"{name}/mean/{metric}"] = float(np.mean(values))
+        defined = [value for value in values if not math.isnan(value)]
+        scores[f"{name}/mean/{metric}"] = float(np.mean(defined)) if defined else math.nan
+        if len(defined) < len(values):
+            scores[f"defined/{name}/{metric}"] = float(len(defined))
+            scores[f"targets/{name}/{metric}"] = float(len(values))
     few = len(by_target) <= MANY_TARGETS
     for target, values_of in by_target.items():
         keyed = {f"{name}/{target}/{key}": value for key, value in values_of.items()}
@@ -77,6 +85,7 @@ def gate_scores(
         truth_groups=truth.groups if truth else None,
         truth_experts=truth.experts if truth else None,
         targets=names,
+        known=rows_that_count(evaluation),
     )
     for key, values in evaluation.diagnostics.items():
         scores[key] = float(values.mean())
@@ -84,12 +93,18 @@ def gate_scores(
     return {f"gate/{key}": value for key, value in scores.items()}
 
 
-def stability_scores(before: Weights, after: Weights, steps: int) -> dict[str, float]:
+def rows_that_count(evaluation: Evaluation) -> Known | None:
+    """Return the rows that gates are measured on, ``(targets, rows)``: where targets are known."""
+    return None if evaluation.known is None else evaluation.known.numpy()
+
+
+def stability_scores(before: Weights, evaluation: Evaluation, steps: int) -> dict[str, float]:
     """Return how much the weights of the same rows moved in so many optimiser steps.
 
     Both are lower bounds: what moves and comes back between two looks is not seen.
     """
+    after, known = evaluation.weights.numpy(), rows_that_count(evaluation)
     return {
-        "gate/weight_change": weight_change(before, after) / steps,
-        "gate/support_flips": support_flips(before, after) * 1000 / steps,
+        "gate/weight_change": weight_change(before, after, known) / steps,
+        "gate/support_flips": support_flips(before, after, known) * 1000 / steps,
     }

@@ -207,7 +207,7 @@ class Training:
         progress: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensors]:
         """Return what a member minimises, the task's part of it, and its gates' next buffers."""
-        output: Output = functional_call(self.model, tensors, (inputs, progress))
+        output: Output = functional_call(self.model, tensors, (inputs, progress, mask))
         rows = self.model.row_losses(output.groups, targets)
         loss = self.model.task_loss(self.model.target_losses(rows, mask))
         return loss + output.routing.aux_loss.sum(), loss.detach(), output.buffers

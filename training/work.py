@@ -23,6 +23,7 @@ from gatelab.training.scores import (
     MANY_TARGETS,
     gate_scores,
     predictive_scores,
+    rows_that_count,
     stability_scores,
     target_scores,
 )
@@ -153,7 +154,7 @@ class Work:
         before = self.before.get(member)
         if before is not None:
             steps = -(-len(self.task.data("train").inputs) // self.recipe.batch_size)
-            scores |= stability_scores(before.numpy(), evaluation.weights.numpy(), steps)
+            scores |= stability_scores(before.numpy(), evaluation, steps)
         self.before[member] = evaluation.weights
         self._settle(member, epoch, scores.get("gate/at_most_k"))
         return scores
@@ -200,11 +201,9 @@ class Work:
             ending.metrics["gate/settled_epoch"] = settled
         if self.job.stage == "evaluate":
             ending.by_target = by_target
-            weights = evaluation.weights.numpy()
-            ending.weights, ending.load = (
-                mean_weights(weights).tolist(),
-                expert_load(weights).tolist(),
-            )
+            weights, known = evaluation.weights.numpy(), rows_that_count(evaluation)
+            ending.weights = mean_weights(weights, known).tolist()
+            ending.load = expert_load(weights, known).tolist()
         return ending
 
     def save(self, folder: Path) -> None:

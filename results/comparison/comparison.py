@@ -14,14 +14,23 @@ from gatelab.results.comparison.budgets import Budget, budget
 from gatelab.results.comparison.conditions import Conditions, conditions
 from gatelab.results.comparison.merging import directions_of, side_by_side, sweep_titles
 from gatelab.results.comparison.plain import plain, to_json
-from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, holm, mean_interval, paired_t
+from gatelab.results.comparison.statistics import (
+    ALPHA,
+    RESOLUTION,
+    Interval,
+    holm,
+    mean_interval,
+    paired_t,
+)
+from gatelab.results.comparison.subjects import ROLES, Role, Subject, subject
+from gatelab.results.comparison.units import ByUnit, by_unit, split_ratio, splits_of
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Directions, Metrics
 
 
 @dataclass(frozen=True)
 class Score:
-    """A metric of one gate over its evaluation's seeds."""
+    """A metric of one gate over its evaluation's seeds, or its splits where there are several."""
 
     gate: str
     metric: str
@@ -31,7 +40,7 @@ class Score:
     """Of the 95% interval, as ``high``; NaN with one seed."""
     high: float
     values: Mapping[str, float]
-    """By seed."""
+    """By seed; with several splits by split, the mean over its seeds."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,12 @@ class Comparison:
     """Of each sweep."""
     directions: Directions
     """Of the metrics."""
+    subjects: tuple[Subject, ...]
+    """What every gate is, in their order: gates, then baselines, then ceilings."""
+    splits: int = 1
+    """On how many splits gates were evaluated."""
+    test_to_train: float = 0.0
+    """With several splits of the same rows the test rows over the train rows, else 0."""
 
     @property
     def running(self) -> bool:
@@ -92,6 +107,14 @@ class Comparison:
     def ignored(self) -> int:
         """Runs of other programs in the sweeps' experiments."""
         return sum(sweep.ignored for sweep in self.conditions)
+
+    def subject(self, gate: str) -> Subject:
+        """Return what a gate is."""
+        return next(subject for subject in self.subjects if subject.gate == gate)
+
+    def of_role(self, role: Role) -> list[str]:
+        """Return the gates of a role."""
+        return [subject.gate for subject in self.subjects if subject.role == role]
 
     def score(self, gate: str, metric: str) -> Score | None:
         """Return one gate's score, if it has any."""
@@ -105,10 +128,11 @@ class Comparison:
     def leaders(self, metric: str) -> list[str]:
         """Return the gates with the best mean: one, or several that are level.
 
-        None where the metric has no direction, or nobody has a score.
+        A ceiling is none of them. None where the metric has no direction, or nobody has a score.
         """
         means = {s.gate: s.mean for s in self.scores if s.metric == metric}
-        means = {gate: mean for gate, mean in means.items() if not math.isnan(mean)}
+        out = {*self.of_role("ceiling"), *(gate for gate, mean in means.items() if mean != mean)}
+        means = {gate: mean for gate, mean in means.items() if gate not in out}
         if not means or not (direction := self.directions.of(metric)):
             return []
         best = max(means.values(), key=lambda mean: direction * mean)
@@ -123,8 +147,14 @@ class Comparison:
         return [t for t in self.tests if t.metric == metric and gate in (t.first, t.second)]
 
     def beats_all(self, metric: str, gate: str) -> bool:
-        """Return whether a gate is significantly better than every other one that has a score."""
-        direction, tests = self.directions.of(metric), self.against(metric, gate)
+        """Return whether a gate is significantly better than every other one that has a score.
+
+        Baselines count among the others, ceilings do not, and never beat anybody.
+        """
+        ceilings, direction = self.of_role("ceiling"), self.directions.of(metric)
+        tests = [t for t in self.against(metric, gate) if t.other(gate) not in ceilings]
+        if gate in ceilings:
+            return False
         return bool(tests) and all(t.significant and direction * t.lead(gate) > 0 for t in tests)
 
     def to_frame(self) -> pd.DataFrame:
@@ -150,16 +180,19 @@ class Comparison:
 def compare_runs(*records: SweepRecord) -> Comparison:
     """Compare the gates of a sweep, or of several on one task: finished evaluation runs by seed.
 
-    Gates are paired where their seeds are equal. Holm's correction is over the pairs of gates
-    within one metric.
+    Gates are paired where their seeds are equal, or their splits where there are several. Holm's
+    correction is over the pairs of gates within one metric.
     """
-    gates = side_by_side(records)
+    gates, subjects = _in_order(side_by_side(records))
+    splits, share = len(splits_of(records)), split_ratio(records)
+    share = share if splits > 1 else 0.0
     values = {
-        title: _values(record.of("evaluate", gate)) for title, (record, gate) in gates.items()
+        title: _values(record.of("evaluate", gate), splits > 1)
+        for title, (record, gate) in gates.items()
     }
     metrics = sorted({metric for found in values.values() for metric in found}, key=_rank)
     scores = [
-        Score(gate, metric, len(found), *mean_interval(list(found.values())), found)
+        Score(gate, metric, len(found), *_interval(found, share), found)
         for metric in metrics
         for gate in gates
         if (found := values[gate].get(metric))
@@ -168,7 +201,9 @@ def compare_runs(*records: SweepRecord) -> Comparison:
         test
         for metric in metrics
         if metric.startswith("test/")
-        for test in paired_tests(metric, {g: v[metric] for g, v in values.items() if metric in v})
+        for test in paired_tests(
+            metric, {g: v[metric] for g, v in values.items() if metric in v}, share
+        )
     ]
     budgets = [budget(record, gate, title) for title, (record, gate) in gates.items()]
     sweeps = [_conditions(record) for record in records]
@@ -181,30 +216,43 @@ def compare_runs(*records: SweepRecord) -> Comparison:
         tuple(budgets),
         tuple(sweeps),
         directions_of(records),
+        subjects,
+        max(1, splits),
+        share,
     )
+
+
+def _in_order(
+    gates: Mapping[str, tuple[SweepRecord, str]],
+) -> tuple[dict[str, tuple[SweepRecord, str]], tuple[Subject, ...]]:
+    """Return gates before baselines before ceilings, and what each is."""
+    found = [subject(record, gate, title) for title, (record, gate) in gates.items()]
+    subjects = tuple(sorted(found, key=lambda one: ROLES.index(one.role)))
+    return {one.gate: gates[one.gate] for one in subjects}, subjects
+
+
+def _interval(values: Mapping[str, float], share: float) -> Interval:
+    return mean_interval(list(values.values()), test_to_train=share)
 
 
 def _conditions(record: SweepRecord) -> Conditions:
     return conditions(record, sum(budget(record, gate, gate).trials for gate in record.gates))
 
 
-def _values(runs: Sequence[RunRecord]) -> dict[str, dict[str, float]]:
-    """Return metric to seed to value, by seed."""
-    finished = {run.seed: run for run in runs if run.end == "finished"}
-    values: dict[str, dict[str, float]] = {}
-    for seed in sorted(finished, key=lambda seed: (len(seed), seed)):  # as the numbers they are
-        for metric, value in finished[seed].metrics.items():
-            if metric.startswith(_PARTS):
-                values.setdefault(metric, {})[seed] = value
-    return values
+def _values(runs: Sequence[RunRecord], several_splits: bool) -> ByUnit:
+    """Return metric to seed, or split, to value."""
+    found = by_unit([run for run in runs if run.end == "finished"], several_splits)
+    return {metric: values for metric, values in found.items() if metric.startswith(_PARTS)}
 
 
-def paired_tests(metric: str, values: Mapping[str, Mapping[str, float]]) -> list[Test]:
-    """Return the test of every pair of gates on a metric, given by gate and seed."""
+def paired_tests(
+    metric: str, values: Mapping[str, Mapping[str, float]], test_to_train: float = 0.0
+) -> list[Test]:
+    """Return the test of every pair of gates on a metric, given by gate and seed or split."""
     found = []
     for first, second in combinations(values, 2):
         ours, theirs = common(values[first], values[second])
-        found.append((first, second, len(ours), paired_t(ours, theirs)))
+        found.append((first, second, len(ours), paired_t(ours, theirs, test_to_train)))
     corrected = holm([result.p for *_, result in found])
     return [
         Test(metric, first, second, n, *result, p_holm)
@@ -220,7 +268,10 @@ def common(
     return [first[seed] for seed in seeds], [second[seed] for seed in seeds]
 
 
-_PARTS = (Metrics.TEST_LOSS, "test/mean/", "test/", "gate/", "time/", "model/")
+_PARTS = (
+    *(Metrics.TEST_LOSS, "test/mean/", "test/", "gate/", "time/", "model/"),
+    *(Metrics.DEFINED, Metrics.TARGETS),
+)
 
 
 def _rank(metric: str) -> tuple[int, int, str]:

@@ -22,7 +22,7 @@ from gatelab.results.comparison.statistics import (
 )
 
 SeedValues = Mapping[str, float]
-"""By seed."""
+"""By seed, or by split where there are several."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,9 @@ def pairwise(comparison: Comparison, metric: str) -> list[Pair]:
     values = _by_gate(comparison, metric)
     count = testable(comparison, metric)
     direction = comparison.directions.of(metric)
-    tests = paired_tests(metric, values)
-    return _corrected([_pair(test, values, direction, count) for test in tests])
+    share = comparison.test_to_train
+    tests = paired_tests(metric, values, share)
+    return _corrected([_pair(test, values, direction, count, share) for test in tests])
 
 
 def check_metric(comparison: Comparison, metric: str) -> None:
@@ -82,15 +83,17 @@ def smallest_difference(comparison: Comparison, metric: str, first: str, second:
 
     It follows from the spread of the differences; NaN where there is none.
     """
-    values = _by_gate(comparison, metric)
-    return _smallest(_apart(values[first], values[second]), testable(comparison, metric))
+    values, tests = _by_gate(comparison, metric), testable(comparison, metric)
+    return _smallest(_apart(values[first], values[second]), tests, comparison.test_to_train)
 
 
 def _by_gate(comparison: Comparison, metric: str) -> dict[str, SeedValues]:
     return {score.gate: score.values for score in comparison.scores if score.metric == metric}
 
 
-def _pair(test: Test, values: Mapping[str, SeedValues], direction: int, tests: int) -> Pair:
+def _pair(
+    test: Test, values: Mapping[str, SeedValues], direction: int, tests: int, share: float
+) -> Pair:
     first, second = values[test.first], values[test.second]
     apart = _apart(first, second)
     better, p_welch = _welch(direction, (test.first, first), (test.second, second))
@@ -99,7 +102,7 @@ def _pair(test: Test, values: Mapping[str, SeedValues], direction: int, tests: i
         **asdict(test),
         bca_low=interval.low,
         bca_high=interval.high,
-        smallest=_smallest(apart, tests),
+        smallest=_smallest(apart, tests, share),
         better=better,
         p_welch=p_welch,
         p_wilcoxon=wilcoxon(apart),
@@ -120,10 +123,10 @@ def _apart(first: SeedValues, second: SeedValues) -> Array:
     return differences(*common(first, second))
 
 
-def _smallest(apart: Array, tests: int) -> float:
+def _smallest(apart: Array, tests: int, share: float) -> float:
     if len(apart) < 2 or not (spread := float(apart.std(ddof=1))) > 0:
         return math.nan
-    return spread * smallest_effect(len(apart), max(1, tests))
+    return spread * smallest_effect(len(apart), max(1, tests), test_to_train=share)
 
 
 def _welch(

@@ -14,18 +14,21 @@ from gatelab.tracking.schema import Metrics
 MOST_METRICS = 12
 SHOWN_METRICS = (
     "gate/experts_per_example",
-    "gate/at_most_k",
+    Metrics.EXPERTS_PER_ROW,
+    Metrics.AT_MOST_K,
     "gate/entropy",
     "gate/load_cv2",
+    "gate/pooled_load_cv2",
     "gate/dead_experts",
     "gate/jaccard",
+    "gate/group_agreement",
     "gate/f1",
     Metrics.TRAIN_SECONDS,
 )
 """The gates' metrics in the table; all of them are in the CSV file."""
 MOST_COLUMNS = 5
 """With more gates than this, they are the rows."""
-SHOWN_OF_MANY = (Metrics.TEST_LOSS, "gate/experts_per_example", Metrics.TRAIN_SECONDS)
+SHOWN_OF_MANY = (Metrics.TEST_LOSS, Metrics.EXPERTS_PER_ROW, Metrics.TRAIN_SECONDS)
 """What the table shows of many gates, beside the means over targets."""
 
 
@@ -41,18 +44,38 @@ def score_grid(comparison: Comparison, metrics: Sequence[str] = ()) -> Grid:
     shown = metrics or shown_metrics(comparison)
     if turned and not metrics:
         shown = [m for m in shown if m in SHOWN_OF_MANY or m.startswith("test/mean/")]
-    rows = [[metric_title(m), *(_cell(comparison, gate, m) for gate in gates)] for m in shown]
+    rows = [
+        [
+            metric_title(m) + defined_on(comparison, m),
+            *(_cell(comparison, gate, m) for gate in gates),
+        ]
+        for m in shown
+    ]
     rows += _budget_rows(comparison, gates)
     if turned:  # with spaces a narrow column breaks its title instead of cutting it
         rows = [[row[0].replace("_", " ").replace("/", " / "), *row[1:]] for row in rows]
     grid = Grid(
         f"{comparison.sweep}: {comparison.task}",
-        ("metric", *gates),
+        ("metric", *(comparison.subject(gate).label for gate in gates)),
         rows,
         "mean ± half the 95% interval over seeds; bold: best; "
         f"*: better than every other gate (paired t, Holm, p < {ALPHA})",
     )
     return grid.turned("gate") if turned else grid
+
+
+def defined_on(comparison: Comparison, metric: str) -> str:
+    """Return of how many targets a mean over targets is, where that is not all that have it."""
+    key = metric.replace("/mean/", "/", 1)
+    parts = [f"{start}{key}" for start in (Metrics.DEFINED, Metrics.TARGETS)]
+    if "/mean/" not in metric:
+        return ""
+    numbers = [[s.mean for s in comparison.scores if s.metric == part] for part in parts]
+    if not all(numbers):
+        return ""
+    defined, targets = numbers
+    few = f"{min(defined):g}" + (f" to {max(defined):g}" if min(defined) < max(defined) else "")
+    return f" ({few} of {max(targets):g} targets)"
 
 
 def shown_metrics(comparison: Comparison) -> list[str]:

@@ -39,15 +39,40 @@ class PairedTest(NamedTuple):
     p: float
 
 
-def mean_interval(values: Sequence[float] | Array, level: float = 0.95) -> Interval:
-    """Return the mean and Student's t interval; the bounds of a single value are NaN."""
+def standard_error(deviation: float, n: int, test_to_train: float = 0.0) -> float:
+    """Return the standard error of a mean of n values, ``deviation x sqrt(1/n + test/train)``.
+
+    With ``test_to_train = 0`` it is the plain one, of independent values. Scores on random splits
+    of the same rows are not: their training rows overlap, and so the plain error is too small.
+
+    Args:
+        deviation: Of the values, with n - 1 in the denominator.
+        n: How many there are.
+        test_to_train: Rows of the test split over those of the train split, 0 or more.
+
+    Source: Nadeau and Bengio, Inference for the Generalization Error, Machine Learning 2003,
+    the corrected resampled t-test.
+    """
+    return deviation * math.sqrt(1 / n + test_to_train)
+
+
+def mean_interval(
+    values: Sequence[float] | Array, level: float = 0.95, test_to_train: float = 0.0
+) -> Interval:
+    """Return the mean and Student's t interval; the bounds of a single value are NaN.
+
+    Args:
+        values: The sample.
+        level: How much of the distribution lies between the bounds.
+        test_to_train: As :func:`standard_error` takes it.
+    """
     array = np.asarray(values, dtype=float)
     if len(array) == 0:
         return Interval(math.nan, math.nan, math.nan)
     with np.errstate(all="ignore"):  # what is not finite stays so
         mean, error = float(array.mean()), math.nan
         if len(array) > 1:
-            error = float(array.std(ddof=1)) / math.sqrt(len(array))
+            error = standard_error(float(array.std(ddof=1)), len(array), test_to_train)
     if len(array) > 1 and (array == array[0]).all():
         mean, error = float(array[0]), 0.0
     half = float(special.stdtrit(len(array) - 1, (1 + level) / 2)) * error
@@ -74,8 +99,12 @@ def differences(first: Sequence[float], second: Sequence[float]) -> Array:
     return found
 
 
-def paired_t(first: Sequence[float], second: Sequence[float]) -> PairedTest:
+def paired_t(
+    first: Sequence[float], second: Sequence[float], test_to_train: float = 0.0
+) -> PairedTest:
     """Return Student's paired test of ``first - second``, two-sided; NaN for fewer than 2 pairs.
+
+    With ``test_to_train``, as :func:`standard_error` takes it, it is the corrected resampled test.
 
     Differences that are all the same have no spread to measure by: p is 1 if they are 0, else that
     of the sign flips, 2 / 2^n. (Few coarse values, such as accuracies, are often so by chance.)
@@ -84,13 +113,13 @@ def paired_t(first: Sequence[float], second: Sequence[float]) -> PairedTest:
         ValueError: If the values are not paired.
     """
     found = differences(first, second)
-    mean, low, high = mean_interval(found)
+    mean, low, high = mean_interval(found, test_to_train=test_to_train)
     n = len(found)
     if n < 2 or not math.isfinite(mean):
         return PairedTest(mean, low, high, math.nan)
     if np.ptp(found) == 0:
         return PairedTest(mean, low, high, 1.0 if mean == 0 else smallest_p(n))
-    t = mean / (float(found.std(ddof=1)) / math.sqrt(n))
+    t = mean / standard_error(float(found.std(ddof=1)), n, test_to_train)
     return PairedTest(mean, low, high, float(2 * special.stdtr(n - 1, -abs(t))))
 
 
@@ -192,7 +221,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 @functools.lru_cache(maxsize=256)
-def smallest_effect(n: int, tests: int = 1, power: float = 0.8) -> float:
+def smallest_effect(
+    n: int, tests: int = 1, power: float = 0.8, test_to_train: float = 0.0
+) -> float:
     """Return the true difference that a paired t-test of n pairs would show with this power.
 
     In standard deviations of the differences; NaN for fewer than 2 pairs. A test shows it if its
@@ -200,14 +231,15 @@ def smallest_effect(n: int, tests: int = 1, power: float = 0.8) -> float:
     less powerful) and the difference has its true sign.
 
     Source: P(T > t) = power, where T is noncentral t with n - 1 degrees of freedom, shifted by
-    effect x sqrt(n).
+    effect x sqrt(n), or effect / sqrt(1/n + test/train) of the corrected resampled test.
     """
     if n < 2:
         return math.nan
     critical = float(stats.t.isf(ALPHA / tests / 2, n - 1))
 
     def lack(effect: float) -> float:
-        return float(stats.nct.sf(critical, n - 1, effect * math.sqrt(n))) - power
+        shift = effect / standard_error(1.0, n, test_to_train)
+        return float(stats.nct.sf(critical, n - 1, shift)) - power
 
     high = 1.0
     while lack(high) < 0:

@@ -6,7 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 
 from gatelab.results.comparison import Comparison, Score, Test
+from gatelab.results.comparison.answer import answer
 from gatelab.results.comparison.budgets import WAITING, Budget
+from gatelab.results.comparison.equivalence import check_margin
+from gatelab.results.comparison.evidence import count, evidence, settled_early
 from gatelab.results.comparison.inference import smallest_difference, testable
 from gatelab.results.comparison.statistics import ALPHA, smallest_p
 from gatelab.results.comparison.tables import listed, metric_title, p_words
@@ -16,22 +19,44 @@ MOST_SENTENCES = 5
 """Of more gates than this, each is named in a list instead of a sentence of its own."""
 
 
-def sentences(comparison: Comparison, metric: str = Metrics.TEST_LOSS) -> list[str]:
-    """Return in words which gate is best, which differences are real, and which could be hidden."""
+def sentences(
+    comparison: Comparison, metric: str = Metrics.TEST_LOSS, margin: float | None = None
+) -> list[str]:
+    """Return the answer in words, what it rests on, which differences are real, and their limits.
+
+    Args:
+        comparison: Of the gates.
+        metric: Its key.
+        margin: As :func:`gatelab.results.comparison.answer.answer` takes it.
+
+    Raises:
+        ValueError: If the margin is not above 0.
+    """
+    if margin is not None:
+        check_margin(margin)
     if not comparison.scores and all(b.note == WAITING for b in comparison.budgets):
         return ["No gate has been evaluated yet, so there is nothing to compare but the budgets."]
-    said = [_missing(budget) for budget in comparison.budgets if budget.note or budget.lost]
+    missing = [_missing(budget) for budget in comparison.budgets if budget.note or budget.lost]
     leaders = comparison.leaders(metric)
     if not leaders:
-        return [*said, _no_best(comparison, metric)]
-    said.append(_best(comparison, metric, leaders))
-    best = leaders[0]
+        return [_no_best(comparison, metric), *missing]
+    return [
+        *answer(comparison, metric, margin),
+        *settled_early(comparison),
+        *missing,
+        *evidence(comparison, metric),
+        *_limits(comparison, metric, leaders[0]),
+        *_differences(comparison, metric, leaders),
+    ]
+
+
+def _differences(comparison: Comparison, metric: str, leaders: Sequence[str]) -> list[str]:
+    """Return which gate has the best mean, and how far the others are from it."""
+    best, said = leaders[0], [_best(comparison, metric, leaders)]
     tests = [t for t in comparison.against(metric, best) if t.other(best) not in leaders]
     if len(tests) > MOST_SENTENCES:
-        said += _verdict_of_many(tests, best)
-    else:
-        said += [_verdict(comparison, test, best) for test in tests]
-    return said + _limits(comparison, metric, best)
+        return said + _verdict_of_many(tests, best)
+    return said + [_verdict(comparison, test, best) for test in tests]
 
 
 def _missing(budget: Budget) -> str:
@@ -57,7 +82,7 @@ def _best(comparison: Comparison, metric: str, leaders: Sequence[str]) -> str:
     extreme = "lowest" if comparison.directions.of(metric) < 0 else "highest"
     score = comparison.score(leaders[0], metric)
     assert score is not None
-    value = f"{_with_interval(score)}, over {_seeds(score.n)}"
+    value = f"{_with_interval(score)}, over {count(comparison, score.n)}"
     if sum(s.metric == metric for s in comparison.scores) == 1:
         return f"{score.gate} is the only gate with a {title}: {value}."
     if len(leaders) > 1:
@@ -73,14 +98,14 @@ def _with_interval(score: Score) -> str:
 
 def _verdict(comparison: Comparison, test: Test, best: str) -> str:
     """Return how far another gate is from the best one, and whether that is more than chance."""
-    other, gap = test.other(best), -test.lead(best)
+    other, gap, unit = test.other(best), -test.lead(best), _unit(comparison)
     if test.n == 0:
-        return f"{other} has no seed in common with {best}, so their difference is not tested."
+        return f"{other} has no {unit} in common with {best}, so their difference is not tested."
     side = f"{'higher' if gap > 0 else 'lower'} by {abs(gap):.3g}" if gap else "level on average"
     if test.n == 1:
-        return f"{other}'s is {side}; one seed cannot tell that from chance."
+        return f"{other}'s is {side}; one {unit} cannot tell that from chance."
     if math.isnan(test.p_holm):
-        return f"{other}'s cannot be tested: it is not finite on every seed."
+        return f"{other}'s cannot be tested: it is not finite on every {unit}."
     half = (test.high - test.low) / 2
     bounds = sorted((abs(gap) - half, abs(gap) + half))
     where = f" (95% interval {bounds[0]:.3g} to {bounds[1]:.3g}{_shared(comparison, test)})"
@@ -94,7 +119,7 @@ def _shared(comparison: Comparison, test: Test) -> str:
     scores = (comparison.score(gate, test.metric) for gate in (test.first, test.second))
     if all(score is not None and score.n == test.n for score in scores):
         return ""
-    return f", over the {test.n} seeds that both have"
+    return f", over the {count(comparison, test.n)} that both have"
 
 
 def _verdict_of_many(tests: Sequence[Test], best: str) -> list[str]:
@@ -118,38 +143,39 @@ def _limits(comparison: Comparison, metric: str, best: str) -> list[str]:
     tests = [test for test in comparison.against(metric, best) if test.n > 1]
     if not tests:
         return []
-    seeds, pairs = max(test.n for test in tests), testable(comparison, metric)
+    most, pairs = max(test.n for test in tests), testable(comparison, metric)
+    seeds = count(comparison, most)
     hidden = {}
     for test in (test for test in tests if not test.significant):
         least = smallest_difference(comparison, metric, test.first, test.second)
         if not math.isnan(least):
             hidden[test.other(best)] = least
-    return [*([_hidden(hidden, seeds)] if hidden else []), *_powerless(seeds, pairs)]
+    return [*([_hidden(hidden, seeds)] if hidden else []), *_powerless(seeds, most, pairs)]
 
 
-def _powerless(seeds: int, pairs: int) -> list[str]:
+def _powerless(seeds: str, most: int, pairs: int) -> list[str]:
     """Return that ranks and signs cannot decide, where they cannot."""
-    least = smallest_p(seeds)
+    least = smallest_p(most)
     if least * pairs < ALPHA:
         return []
     corrected = f", {min(1, least * pairs):.2g} corrected for {pairs} pairs" if pairs > 1 else ""
     return [
-        f"With {_seeds(seeds)} the paired t-test decides: tests by ranks and by sign flips can "
+        f"With {seeds} the paired t-test decides: tests by ranks and by sign flips can "
         f"never be significant (their smallest p is {least:.3g}{corrected})."
     ]
 
 
-def _hidden(smallest: dict[str, float], seeds: int) -> str:
+def _hidden(smallest: dict[str, float], seeds: str) -> str:
     """Return how large a true difference must be to be found with 80% power."""
     sizes = listed([f"{size:.2g} from {gate}" for gate, size in smallest.items()])
     if len(smallest) > MOST_SENTENCES:
         low, high = (pick(smallest, key=smallest.__getitem__) for pick in (min, max))
         sizes = f"{smallest[low]:.2g} (from {low}) to {smallest[high]:.2g} (from {high})"
     return (
-        f"With {_seeds(seeds)} a true difference must be {sizes} to be found significant in 4 of "
+        f"With {seeds} a true difference must be {sizes} to be found significant in 4 of "
         "5 repetitions; a smaller one stays hidden more often."
     )
 
 
-def _seeds(n: int) -> str:
-    return f"{n} seed{'s' if n > 1 else ''}"
+def _unit(comparison: Comparison) -> str:
+    return count(comparison, 1).removeprefix("1 ")

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from gatelab.results.figures import courses, scores, search, selection
 from gatelab.results.figures.panels import MOST_TOGETHER
 from gatelab.results.figures.slices import slices
+from gatelab.results.figures.tradeoff import tradeoff
 from gatelab.results.review import Review
 
 NOT_EVALUATED = "Nothing has been evaluated yet."
@@ -45,7 +46,7 @@ def all_figures(review: Review) -> list[Plate]:
         *_selection(review),
         *_training(review),
         *_search(review),
-        _cost(review),
+        *_cost(review),
     ]
 
 
@@ -175,8 +176,17 @@ def _search(review: Review) -> Iterator[Plate]:
         yield Plate(name, "Slices" if part == 1 else f"Slices, part {part}", caption, figure)
 
 
-def _cost(review: Review) -> Plate:
-    return _plate(
+def _cost(review: Review) -> Iterator[Plate]:
+    yield _plate(
+        "tradeoff",
+        "Test loss against experts a row",
+        tradeoff(review.comparison),
+        "Marker: a gate's means over the seeds; lines: their 95% intervals. Experts a row: those "
+        "that any target of a row uses, which is what it costs. Grey line: the Pareto front, gates "
+        "that none beats in both. Hollow: baselines and ceilings, which last are on no front.",
+        "Experts a row are not recorded." if review.comparison.scores else NOT_EVALUATED,
+    )
+    yield _plate(
         "cost",
         "What a gate costs",
         scores.cost_panels(review.record),

@@ -11,8 +11,9 @@ from matplotlib.ticker import EngFormatter
 
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.statistics import mean_interval
+from gatelab.results.comparison.subjects import ROLES
 from gatelab.results.costs import COSTS, GateValues, costs
-from gatelab.results.figures.style import INK, WIDTH, Look, fit, grid, looks
+from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid, looks
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import Metrics
 
@@ -31,7 +32,9 @@ def score_panels(comparison: Comparison) -> Figure | None:
     values = {metric: _values(comparison, metric) for metric in metrics[:MOST_PANELS]}
     gates = _order(comparison, metrics[0])
     titles = {metric: metric.replace("/", " ") for metric in values}
-    return _panels(values, titles, gates, looks(comparison.gates))
+    figure = _panels(values, titles, gates, looks(comparison.gates))
+    _set_apart(figure.axes, comparison, gates)
+    return figure
 
 
 def difference_panels(comparison: Comparison) -> Figure | None:
@@ -46,7 +49,18 @@ def difference_panels(comparison: Comparison) -> Figure | None:
         {Metrics.TEST_LOSS: apart}, {Metrics.TEST_LOSS: title}, gates, looks(comparison.gates)
     )
     figure.axes[0].axvline(0, color=INK, linewidth=0.8)
+    _set_apart(figure.axes, comparison, gates)
     return figure
+
+
+def _set_apart(panels: Sequence[Axes], comparison: Comparison, gates: Sequence[str]) -> None:
+    """Draw a line above the baselines, and say that they are."""
+    subjects = [comparison.subject(gate) for gate in gates]
+    panels[0].set_yticks(range(len(gates)), [subject.label for subject in subjects])
+    selecting = sum(subject.role == "gate" for subject in subjects)
+    if 0 < selecting < len(gates):
+        for axes in panels:
+            axes.axhline(selecting - 0.5, color=GREY, linewidth=0.8, linestyle="dotted")
 
 
 def cost_panels(record: SweepRecord) -> Figure | None:
@@ -70,9 +84,10 @@ def _values(comparison: Comparison, metric: str) -> GateValues:
 
 
 def _order(comparison: Comparison, metric: str) -> list[str]:
-    """Return the gates that have a score, the lowest mean first."""
+    """Return the gates that have a score, the lowest mean first, baselines below the others."""
     means = {s.gate: s.mean for s in comparison.scores if s.metric == metric}
-    return sorted(means, key=lambda gate: (np.isnan(means[gate]), means[gate]))
+    below = {s.gate: ROLES.index(s.role) for s in comparison.subjects}
+    return sorted(means, key=lambda gate: (below[gate], np.isnan(means[gate]), means[gate]))
 
 
 def _minus(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:

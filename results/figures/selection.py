@@ -141,7 +141,7 @@ def _jaccard(selection: GateWeights) -> Array:
     """Return the mean over seeds of the Jaccard index of the supports, ``(targets, targets)``."""
     found = []
     for weights in selection.weights.values():
-        used = regular_supports(weights[:, None, :]).astype(float)
+        used = regular_supports(weights).astype(float)
         shared = used @ used.T
         union = used.sum(1)[:, None] + used.sum(1) - shared
         found.append(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))

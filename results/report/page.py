@@ -69,15 +69,18 @@ def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
             *page_grids.selected_grids(record),
             *_of(plates, "importance", "slices"),
         ],
-        "Cost": [*page_grids.cost_grids(record), *_of(plates, "cost")],
+        "Cost": [*page_grids.cost_grids(record), *_of(plates, "tradeoff", "cost")],
     }
     return [Section(_key(title), title, found) for title, found in blocks.items()]
 
 
 def _meanings(grids: Sequence[Grid], meanings: Mapping[str, str]) -> list[Block]:
-    """Return what the metrics of some tables mean, whose names may begin with a target."""
+    """Return what the metrics of some tables mean.
+
+    Their names may begin with a target, and end with how many targets a mean is of.
+    """
     names = {name for grid in grids for name in (*grid.columns, *(row[0] for row in grid.rows))}
-    named = {name.rpartition(": ")[2] for name in names}
+    named = {name.rpartition(": ")[2].partition(" (")[0] for name in names}
     found = {metric: meaning for metric, meaning in meanings.items() if metric in named}
     return [found] if found else []
 

@@ -10,7 +10,12 @@ from gatelab.gates.meanings import MEANINGS
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.budgets import Budget
 from gatelab.results.comparison.inference import pairwise
-from gatelab.results.comparison.score_grids import MOST_COLUMNS, pair_grid, score_grid
+from gatelab.results.comparison.score_grids import (
+    MOST_COLUMNS,
+    defined_on,
+    pair_grid,
+    score_grid,
+)
 from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.comparison.tables import Grid, number
 from gatelab.results.costs import COSTS, costs
@@ -26,7 +31,7 @@ PARTS = {"gate.": "of the gate", "optimizer.": "of the optimiser", "model.": "of
 def predictive_grids(comparison: Comparison) -> list[Grid]:
     """Return the test metrics by gate: loss, means over targets, and targets."""
     names = {m: m.split("/", 1)[1] for m in comparison.metrics() if m.startswith("test/")}
-    names = {metric: name.replace("/", ": ") for metric, name in names.items()}
+    names = {m: name.replace("/", ": ") + defined_on(comparison, m) for m, name in names.items()}
     grid = Grid(
         "Test metrics",
         _gates(comparison),
@@ -79,7 +84,10 @@ def _by_metric(grid: Grid) -> Grid:
 
 def _agreement(comparison: Comparison, record: SweepRecord) -> list[list[str]]:
     """Return the row of the one metric that is not a seed's but of all of them."""
-    found = {run.gate: run.metrics.get("gate/seed_agreement") for run in record.of("gate")}
+    found = {
+        comparison.subject(run.gate).label: run.metrics.get("gate/seed_agreement")
+        for run in record.of("gate")
+    }
     if all(value is None for value in found.values()):
         return []
     values = [found.get(gate) for gate in _gates(comparison)[1:]]

@@ -15,6 +15,22 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "json", "markdown")
 
 
+class Share(click.ParamType):
+    """A share, as a percentage (``1%``) or a number (``0.01``)."""
+
+    name = "share"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        text = str(value).strip()
+        try:
+            return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            self.fail(f"must be a percentage such as 1%, but got {text[:40]!r}.", param, ctx)
+
+
 @click.command()
 @click.argument("sweeps", nargs=-1, required=True, metavar="SWEEP...")
 @click.option(
@@ -37,6 +53,11 @@ FORMATS = ("table", "csv", "json", "markdown")
     show_default=True,
     help="Which share of the trials, with --stage search.",
 )
+@click.option(
+    "--margin",
+    type=Share(),
+    help="Say which gates are as good as the best one within this share of its mean: 1%.",
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option(
     "--figure",
@@ -50,6 +71,7 @@ def compare(
     metrics: tuple[str, ...],
     stage: str,
     best: float,
+    margin: float | None,
     form: str,
     figure: Path | None,
     folder: Path,
@@ -64,7 +86,13 @@ def compare(
 
     try:
         answer = overview(
-            *sweeps, metrics=metrics, stage=stage, share=best, folder=folder, uri=tracking_uri
+            *sweeps,
+            metrics=metrics,
+            stage=stage,
+            share=best,
+            margin=margin,
+            folder=folder,
+            uri=tracking_uri,
         )
         if figure:
             _draw(answer, figure)

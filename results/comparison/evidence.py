@@ -1,0 +1,124 @@
+"""Evidence: what stands behind an answer, trials, seeds and splits, and how sure it is."""
+
+from __future__ import annotations
+
+import math
+
+from gatelab.results.comparison import Comparison, Test
+from gatelab.results.comparison.answer import better
+from gatelab.results.comparison.subjects import HARDENING
+from gatelab.results.comparison.tables import listed
+from gatelab.tracking.schema import Metrics
+
+MOST_CHANCES = 3
+"""So many gates' chances are told, of those next to the best one."""
+
+
+def chance_better(test: Test, gate: str, direction: int) -> float:
+    """Return the probability that a gate's true mean is better than the other's of a test.
+
+    From a flat prior on the differences' mean and on the logarithm of their deviation the mean's
+    posterior is Student's t around the one that was seen, and so its part on the better side
+    follows from the two-sided p: 1 - p/2, or p/2 where the gate was worse. NaN without a test.
+
+    Args:
+        test: Of two gates.
+        gate: One of them.
+        direction: 1 where more of the metric is better, -1 where less is.
+
+    Source: Benavoli, Corani, Demšar and Zaffalon, Time for a Change, JMLR 2017, section 3, which
+    with test/train as the correlation's share is the correlated t-test.
+    """
+    if math.isnan(test.p):
+        return math.nan
+    return 1 - test.p / 2 if direction * test.lead(gate) >= 0 else test.p / 2
+
+
+def evidence(comparison: Comparison, metric: str) -> list[str]:
+    """Return how sure the answer is, and on how many trials, seeds and splits it rests."""
+    return [*_chances(comparison, metric), *_trained(comparison), *_repeated(comparison, metric)]
+
+
+def settled_early(comparison: Comparison) -> list[str]:
+    """Return which gates that are to become sparse had chosen before they could know."""
+    said = []
+    for gate in comparison.of_role("gate"):
+        score = comparison.score(gate, Metrics.SETTLED_EPOCH)
+        if score is None or comparison.subject(gate).key not in HARDENING:
+            continue
+        early = sum(value < 2 for value in score.values.values())
+        if early:
+            seeds = count(comparison, max(early, _evaluated(comparison, gate)))
+            said.append(
+                f"Warning: {gate} settled before epoch 2 on {early} of {seeds}: it chose its "
+                "experts before they had learnt anything to be chosen by."
+            )
+    return said
+
+
+def _evaluated(comparison: Comparison, gate: str) -> int:
+    """Return on how many seeds, or splits, a gate has any score."""
+    return max((s.n for s in comparison.scores if s.gate == gate), default=0)
+
+
+def count(comparison: Comparison, n: int) -> str:
+    """Return so many seeds, or splits where these repeat the evaluation, in words."""
+    unit = "seed" if comparison.splits == 1 else "split"
+    return f"{n} {unit}{'s' if n != 1 else ''}"
+
+
+def _chances(comparison: Comparison, metric: str) -> list[str]:
+    gates, direction = better(comparison, metric), comparison.directions.of(metric)
+    ceilings = comparison.of_role("ceiling")
+    if not gates:
+        return []
+    chances = {
+        t.other(gates[0]): chance_better(t, gates[0], direction)
+        for t in comparison.against(metric, gates[0])
+        if t.other(gates[0]) not in ceilings and not math.isnan(t.p)
+    }
+    closest = sorted(chances, key=chances.__getitem__)[:MOST_CHANCES]
+    if not closest:
+        return []
+    words = listed([f"P({gates[0]} better than {g}) {_chance(chances[g])}" for g in closest])
+    return [f"{words} (Student's posterior of the mean difference, flat prior)."]
+
+
+def _chance(chance: float) -> str:
+    if not 0.001 <= chance <= 0.999:
+        return "> 0.999" if chance > 0.5 else "< 0.001"
+    return f"= {chance:.3f}" if chance > 0.99 or chance < 0.01 else f"= {chance:.2f}"
+
+
+def _trained(comparison: Comparison) -> list[str]:
+    """Return how many trials were trained to the end, of how many."""
+    by_number: dict[tuple[int, int], list[str]] = {}
+    for budget in (budget for budget in comparison.budgets if budget.trials):
+        by_number.setdefault((budget.finished, budget.trials), []).append(budget.gate)
+    if not by_number:
+        return []
+    if len(by_number) == 1:
+        ((finished, trials),) = by_number
+        return [f"{finished} of {trials} trials of each gate were trained to the end."]
+    if len(by_number) > MOST_CHANCES:
+        low, high = min(by_number), max(by_number)
+        return [f"{low[0]} to {high[0]} of {high[1]} trials a gate were trained to the end."]
+    said = [f"{done} of {of} ({', '.join(who)})" for (done, of), who in by_number.items()]
+    return [f"Of the trials, {listed(said)} were trained to the end."]
+
+
+def _repeated(comparison: Comparison, metric: str) -> list[str]:
+    """Return on how many seeds and splits gates were evaluated."""
+    seeds = len({seed for sweep in comparison.conditions for seed in sweep.seeds})
+    if not any(score.metric == metric for score in comparison.scores):
+        return []
+    words = f"{seeds} seed{'s' if seeds != 1 else ''}"
+    if comparison.splits == 1:
+        return [f"Evaluated on {words}, on one split: how scores vary over splits is not seen."]
+    rule = "the split is the unit of the t-test"
+    if comparison.test_to_train:
+        rule = (
+            "splits of the same rows overlap, so the corrected resampled t-test decides "
+            f"(variance x (1/{comparison.splits} + {comparison.test_to_train:.2g}))"
+        )
+    return [f"Evaluated on {words} and {comparison.splits} splits: {rule}."]

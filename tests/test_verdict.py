@@ -1,0 +1,237 @@
+"""The verdict: its first line is the answer, and nothing is praised that baselines equal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gatelab.results.comparison import Comparison, compare_runs
+from gatelab.results.comparison.evidence import chance_better
+from gatelab.results.comparison.score_grids import score_grid
+from gatelab.results.comparison.verdict import sentences
+from gatelab.tracking.runs import RunRecord, SweepRecord
+
+LOSS = "test/loss"
+LOW, MIDDLE, HIGH = (
+    [0.10, 0.11, 0.13, 0.12],
+    [0.205, 0.212, 0.228, 0.222],
+    [0.301, 0.309, 0.335, 0.318],
+)
+ROUGH = [0.12, 0.10, 0.14, 0.11]
+"""About as good as ``LOW``."""
+
+
+def compared(
+    losses: Mapping[str, Sequence[float]],
+    *,
+    k: str = "",
+    extra: Mapping[str, Sequence[float]] | None = None,
+    metric: str = LOSS,
+    counts: Mapping[str, float] | None = None,
+    keys: Mapping[str, str] | None = None,
+    splits: int = 1,
+    **tags: str,
+) -> Comparison:
+    """Compare gates by their losses on seeds, the first with other metrics and a k."""
+    found = {"metrics.higher": "r2", "stage": "sweep", "end": "finished"}
+    runs = [RunRecord("s", "s", "FINISHED", {}, {}, found)]
+    for gate, values in losses.items():
+        mine = extra if extra and gate == next(iter(losses)) else {}
+        params = {"gate": (keys or {}).get(gate, gate)} | ({"gate.k": k} if k else {})
+        found = {"stage": "gate", "gate": gate, "end": "finished"}
+        runs.append(RunRecord("g", "g", "FINISHED", params, counts or {}, found))
+        for index, value in enumerate(values):
+            scores = {metric: value, **{name: x[index] for name, x in mine.items()}}
+            found = {"stage": "evaluate", "gate": gate, "seed": str(index // splits)}
+            found |= {"end": "finished", "split_seed": str(index % splits), **tags}
+            runs.append(RunRecord("e", "e", "FINISHED", {}, scores, found))
+    return compare_runs(SweepRecord("s", tuple(runs)))
+
+
+@pytest.mark.parametrize(
+    ("losses", "metric", "line"),
+    [
+        (
+            {"top_k": LOW, "softmax": MIDDLE},
+            LOSS,
+            "top_k wins: its test loss is significantly lower than that of every other gate.",
+        ),
+        (
+            {"top_k": LOW, "softmax": MIDDLE},
+            "test/mean/r2",
+            "softmax wins: its test mean/r2 is significantly higher than that of every other gate.",
+        ),
+        (
+            {"top_k": LOW, "softmax": MIDDLE, "single": HIGH},
+            LOSS,
+            "top_k wins: its test loss is significantly lower than that of every other gate and "
+            "baseline.",
+        ),
+        (
+            {"top_k": LOW, "single": HIGH},
+            LOSS,
+            "top_k wins: its test loss is significantly lower than that of every baseline.",
+        ),
+        (
+            {"top_k": LOW, "softmax": ROUGH},
+            LOSS,
+            "Undecided: top_k's test loss is not significantly lower than that of softmax.",
+        ),
+        (
+            {"top_k": LOW, "softmax": MIDDLE, "random_k": ROUGH},
+            LOSS,
+            "Undecided: top_k's test loss is not significantly lower than that of random_k.",
+        ),
+        (
+            {"top_k": ROUGH, "softmax": MIDDLE, "random_k": LOW},
+            LOSS,
+            "No gate wins: the baseline random_k has the lowest test loss.",
+        ),
+        (
+            {"top_k": MIDDLE, "softmax": HIGH, "random_k": LOW},
+            LOSS,
+            "No gate wins: the baseline random_k has a significantly lower test loss.",
+        ),
+        ({"top_k": LOW}, LOSS, "Undecided: top_k is the only gate with a test loss."),
+        (
+            {"single": LOW, "random_k": ROUGH},
+            LOSS,
+            "Undecided: no gate that selects has a test loss.",
+        ),
+        (
+            {"top_k": MIDDLE, "softmax": HIGH, "oracle": LOW},
+            LOSS,
+            "top_k wins: its test loss is significantly lower than that of every other gate.",
+        ),
+    ],
+)
+def test_the_first_line_is_the_answer(
+    losses: Mapping[str, Sequence[float]], metric: str, line: str
+) -> None:
+    comparison = compared(losses, metric=metric)
+    assert sentences(comparison, metric)[0] == line
+
+
+def test_a_gate_that_is_no_better_than_a_baseline_is_not_praised() -> None:
+    losses = {
+        "top_k": LOW,
+        "softmax": ROUGH,
+        "random_k": [x + 0.001 * i for i, x in enumerate(ROUGH)],
+    }
+    said = sentences(compared(losses))
+    assert not any("wins" in line for line in said)
+    assert "top_k is not significantly better than the baseline random_k." in said
+    alike = sentences(compared(losses), margin=0.5)
+    assert alike[0].startswith("softmax is as good as top_k within 50%: ")
+    assert alike[1] == "top_k is not significantly better than the baseline random_k."
+    assert not any("random_k is as good" in line for line in alike), "it is no gate"
+
+
+def test_as_good_as_within_a_margin() -> None:
+    near = [x + 0.0002 * i for i, x in enumerate(LOW)]
+    comparison = compared({"dselect_k": near, "softmax": LOW, "top_k": HIGH})
+    said = sentences(comparison, margin=0.01)
+    assert said[0].startswith(
+        "dselect_k is as good as softmax within 1%: the difference in test loss is less than 0.001"
+    )
+    assert said[0].endswith(" after Holm's correction).")
+    narrow = sentences(comparison, margin=0.0001)
+    assert narrow[0].startswith("Undecided: ")
+    assert narrow[1] == "No gate is shown to be as good as another within 0.01%."
+    won = sentences(compared({"a": LOW, "b": MIDDLE}), margin=2)
+    assert won[0].startswith("a wins") and won[1].startswith("b is as good as a within 200%")
+    with pytest.raises(ValueError, match="--margin must be above 0"):
+        sentences(comparison, margin=0.0)
+
+
+@pytest.mark.parametrize(
+    ("used", "kept", "k", "line"),
+    [
+        ([7.9] * 4, [0.0] * 4, "1", "d did not become sparse: 7.9 experts an example, its k is 1."),
+        (
+            [1.9] * 4,
+            [0.98] * 4,
+            "2",
+            "d did not become sparse: 1.9 experts an example, and 2.0% of the examples use more "
+            "than its k.",
+        ),
+        (
+            [7.9] * 4,
+            [0.25] * 4,
+            "",
+            "d did not become sparse: 7.9 experts an example, and 75.0% of the examples use more "
+            "than its k.",
+        ),
+        ([1.0] * 4, [0.99] * 4, "1", ""),
+    ],
+)
+def test_a_gate_that_did_not_keep_its_k_is_said_first(
+    used: list[float], kept: list[float], k: str, line: str
+) -> None:
+    extra = {"gate/experts_per_example": used, "gate/at_most_k": kept}
+    said = sentences(compared({"d": LOW, "e": MIDDLE}, k=k, extra=extra))
+    assert said[0] == (line or said[0]) and said[bool(line)].startswith("d wins")
+    assert not any("sparse" in text for text in said[bool(line) :])
+
+
+def test_a_gate_that_settled_before_epoch_2_is_warned_of() -> None:
+    early = {"gate/settled_epoch": [1, 1, 3, 2]}
+    losses = {"mine": LOW, "top_k": MIDDLE}
+    warning = (
+        "Warning: mine settled before epoch 2 on 2 of 4 seeds: it chose its experts before they "
+        "had learnt anything to be chosen by."
+    )
+    assert warning in sentences(compared(losses, extra=early, keys={"mine": "dselect_k"}))
+    late = {"gate/settled_epoch": [2, 9, 3, 2]}
+    for extra, key in ((early, "top_k"), (late, "comet")):
+        said = sentences(compared(losses, extra=extra, keys={"mine": key}))
+        assert not any("settled" in line for line in said), "top_k is sparse from the start"
+
+
+def test_chances_are_of_students_posterior() -> None:
+    """The mean's posterior is t around the one seen, in standard errors."""
+    comparison = compared({"a": ROUGH, "b": LOW, "oracle": HIGH})
+    (test, *_) = comparison.tests
+    apart = np.subtract(ROUGH, LOW)
+    below = stats.t.cdf(-apart.mean() / (apart.std(ddof=1) / 2), 3)
+    assert chance_better(test, "a", -1) == pytest.approx(below)
+    assert chance_better(test, "b", -1) == pytest.approx(1 - below)
+    assert chance_better(test, "a", 1) == pytest.approx(1 - below)
+    (said,) = (line for line in sentences(comparison) if line.startswith("P("))
+    assert said.startswith(f"P(b better than a) = {1 - below:.2f} (Student's posterior")
+    assert not any(line.startswith("P(") for line in sentences(compared({"a": [1.0], "b": [2.0]})))
+
+
+def test_it_says_on_what_it_rests() -> None:
+    counts = {"search/finished": 2.0, "search/pruned": 8.0, "search/failed": 0.0}
+    said = sentences(compared({"a": LOW, "b": MIDDLE}, counts=counts))
+    assert "2 of 10 trials of each gate were trained to the end." in said
+    assert "Evaluated on 4 seeds, on one split: how scores vary over splits is not seen." in said
+    old = sentences(compared({"a": LOW, "b": MIDDLE}))
+    assert not any("trained to the end" in line for line in old), "of which nothing is recorded"
+
+
+def test_over_splits_it_speaks_of_splits() -> None:
+    losses = {"a": [0.1, 0.2, 0.12, 0.2], "b": [0.2, 0.5, 0.2, 0.6]}
+    said = sentences(compared(losses, splits=2, test_to_train="0.5"))
+    assert (
+        "Evaluated on 2 seeds and 2 splits: splits of the same rows overlap, so the corrected "
+        "resampled t-test decides (variance x (1/2 + 0.5))."
+    ) in said
+    assert any(line.startswith("With 2 splits a true difference must be") for line in said)
+    assert not any("seeds a true" in line or "over 4" in line for line in said)
+    plain = sentences(compared(losses, splits=2))
+    assert "Evaluated on 2 seeds and 2 splits: the split is the unit of the t-test." in plain
+
+
+def test_baselines_and_ceilings_are_set_apart() -> None:
+    comparison = compared({"oracle": LOW, "random_k": HIGH, "top_k": MIDDLE})
+    assert comparison.gates == ("top_k", "random_k", "oracle")
+    grid = score_grid(comparison)
+    assert grid.columns == ("metric", "top_k", "random_k (baseline)", "oracle (ceiling)")
+    assert [cell.startswith("**") for cell in grid.rows[0][1:]] == [True, False, False]
+    assert grid.rows[0][1].endswith("*")
+    assert not comparison.beats_all(LOSS, "oracle")
