@@ -56,9 +56,7 @@ def check_sweep(spec: Spec) -> Task:
         options = {n: v for n, v in chosen.model.items() if n != "num_experts"}
         network = task.network(**options)
         if repr(options) not in passed:
-            _check_memory(
-                network, options, task, chosen.model["num_experts"], spec.evaluation.seeds
-            )
+            _check_memory(spec, network, task, chosen.model)
             passed[repr(options)] = _pass_network(spec, task, network)
         _pass_gate(spec, label, chosen, passed[repr(options)], len(task.targets))
     return task
