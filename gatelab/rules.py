@@ -7,8 +7,6 @@ from reprlib import Repr
 from typing import Any
 
 _SHOWN_WIDTH = 120
-_SHOWN = Repr()
-_SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 60
 NAME = re.compile(r"\w[\w.:-]*")
 """What a part of a metric's key may be: MLflow takes no other sign, and a slash parts keys."""
 LONGEST_NAME = 100
@@ -67,5 +65,32 @@ def check_counts(**values: int) -> None:
 
 def shown(value: Any) -> str:
     """Return a value as a message shows it: as Python writes it, cut where it is long."""
-    text = _SHOWN.repr(value)
+    return _cut(_SHOWN.repr(value))
+
+
+def written(value: Any) -> str:
+    """Return a value of a spec as a message shows it: with YAML's words for Python's."""
+    return _cut(_WRITTEN.repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_WIDTH else f"{text[:_SHOWN_WIDTH]}..."
+
+
+class _Shown(Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxlong = self.maxother = 60
+
+
+class _Written(_Shown):
+    """Names its methods by the classes of values, as the library wants it."""
+
+    def repr_bool(self, value: bool, level: int) -> str:
+        return str(value).lower()
+
+    def repr_NoneType(self, value: None, level: int) -> str:  # noqa: N802
+        return "null"
+
+
+_SHOWN, _WRITTEN = _Shown(), _Written()

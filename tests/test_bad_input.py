@@ -59,7 +59,13 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
     ),
     ("k no integer", spec(gates="{top_k: {k: 2.5}}"), ("gates.top_k.k", "an integer", "2.5")),
     ("k a text", spec(gates="{top_k: {k: two}}"), ("gates.top_k.k", "an integer", "'two'")),
-    ("k true", spec(gates="{top_k: {k: true}}"), ("gates.top_k.k", "an integer", "True")),
+    ("k true", spec(gates="{top_k: {k: true}}"), ("gates.top_k.k", "an integer", "got true.")),
+    ("k null", spec(gates="{top_k: {k: [null]}}"), ("gates.top_k.k", "got null.")),
+    (
+        "a word of YAML's",
+        spec(gates="{true: }"),
+        ("line 3", "write 'true' in quotes"),
+    ),
     ("gamma zero", spec(gates="{dselect_k: {gamma: 0}}"), ("gates.dselect_k.gamma", "gamma > 0")),
     ("gamma negative", spec(gates="{dselect_k: {gamma: -1}}"), ("gamma", "-1")),
     (
@@ -159,6 +165,7 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
     ("no experts", spec(model="{num_experts: 0}"), ("model.num_experts", "num_experts=0")),
     ("unknown network key", spec(model="{expert_widht: 3}"), ("'expert_widht'", "'expert_width'")),
     ("width zero", spec(model="{expert_width: 0}"), ("model.expert_width", "expert_width=0")),
+    ("depth without end", spec(model="{expert_depth: 1000000000}"), ("model", "expert_depth=100")),
     ("dropout one", spec(model="{dropout: 1.0}"), ("model.dropout", "1.0")),
     ("task option", spec(task="{name: digits_pairs, sed: 1}"), ("task", "'sed'", "'seed'")),
     (
@@ -172,6 +179,8 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
     ("name with a slash", spec(name="../x"), ("name", "letters", "'../x'")),
     ("name of dots", spec(name=".."), ("name", "letters", "'..'")),
     ("negative gpus", spec(resources="{gpus: -1}"), ("resources.gpus", "gpus >= 0")),
+    ("parts of GPUs", spec(resources="{gpus: 1.5}"), ("resources.gpus", "whole", "gpus=1.5")),
+    ("next to nothing", spec(resources="{cpus: 1e-5}"), ("resources.cpus", "cpus >= 0.0001")),
     ("z-loss without logits", spec(gates="{uniform: {z_weight: 0.1}}"), ("z_weight", "logits")),
     (
         "more targets than experts",

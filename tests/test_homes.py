@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from gatelab.sweeps.cli import main
+from gatelab.sweeps.driver import launching
 from gatelab.sweeps.driver.home import Home, is_half_made, local_sweeps
 from gatelab.sweeps.driver.launching import launch
 from gatelab.sweeps.spec.reading import parse_spec
@@ -99,6 +100,20 @@ def test_a_look_at_the_lock_keeps_no_driver_out(tmp_path: Path) -> None:
         with home.locked(), pytest.raises(SpecError, match="running in another process"):
             with home.locked():
                 pass
+
+
+def test_of_resumes_of_one_sweep_one_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other is refused in one line before it reads data or starts Ray."""
+    home = Home.make(tmp_path, spec("a"), None, None)
+    monkeypatch.setattr(launching, "status", lambda _: "stopped")  # as both found it
+    monkeypatch.setattr(launching, "make_task", lambda _: pytest.fail("it went on"))
+    with home.locked():
+        code, said = command(tmp_path, "resume", "a")
+    assert (code, said) == (
+        2,
+        "gatelab: a: sweep 'a' is running in another process: `gatelab status a` shows how far it "
+        "is.\n",
+    )
 
 
 UNKNOWN_GATE = b"name: n\ntask: synthetic_groups\ngates: [none]\nsearch: {trials: 3}"

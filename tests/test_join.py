@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
 import pytest
 
 from gatelab.sweeps.cluster import nodes
@@ -45,3 +48,21 @@ def test_a_ray_that_is_late_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(nodes, "keep_own_token", lambda: None)
     nodes.join()
     assert tries == ["local", "local"]
+
+
+def test_a_term_while_ray_starts_is_a_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's own handler, which is there as soon as it starts, ends the process without a word."""
+    found = signal.signal(signal.SIGTERM, interrupt := lambda *_: None)
+
+    def init(*_: object, **__: object) -> None:
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))  # as Ray does
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(nodes.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(nodes.ray, "init", init)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            nodes.join()
+        assert signal.getsignal(signal.SIGTERM) is interrupt
+    finally:
+        signal.signal(signal.SIGTERM, found)

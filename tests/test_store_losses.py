@@ -14,6 +14,7 @@ from gatelab.tracking.mlflow_store import Store, default_uri, open_client
 from gatelab.tracking.recorder import Recorder
 from tests.in_process import gatelab
 from tests.launched import read
+from tests.small_disk import read_only
 
 SPEC = """
 name: c
@@ -77,6 +78,25 @@ def test_records_wait_while_a_run_is_deleted(identity: str, uri: str, taken: Rec
     taken.refused = False
     assert taken.flush(30.0)
     assert client.get_run(run).data.tags["end"] == "finished"
+
+
+def test_records_wait_while_artifacts_are_read_only(uri: str, tmp_path: Path) -> None:
+    """It is said at once, not after five minutes in which nothing could have come of waiting."""
+    (tmp_path / "a.txt").write_text("one")
+    artifacts = tmp_path / "artifacts"
+    with read_only(artifacts):
+        recorder = Recorder(
+            tmp_path / "s.jsonl", uri=uri, experiment="e", sweep="s", artifacts=artifacts
+        )
+        tags = {"sweep": "s", "stage": "sweep"}
+        recorder.start_run("s", parent=None, name="s", tags=tags, params={})
+        recorder.log_artifact("s", tmp_path / "a.txt")
+        recorder.end_run("s", "FINISHED", {})
+        assert not recorder.flush(30.0) and recorder.refused
+        assert "artifacts cannot be written (Read-only file system: /" in recorder.problem
+    recorder.refused = False
+    assert recorder.flush(60.0) and recorder.close()
+    assert read_artifact(uri, ids(uri)["s"], "a.txt") == b"one"
 
 
 def test_a_bad_value_alone_is_dropped_and_named(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import functools
 import os
@@ -19,6 +20,7 @@ from mlflow.protos.databricks_pb2 import (
     ErrorCode,
 )
 
+from gatelab.tracking.lines import FULL
 from gatelab.tracking.mlflow_check import check_store
 from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_moved import follow_artifacts
@@ -30,6 +32,8 @@ from gatelab.tracking.store_errors import StoreRefuses, is_there, masked
 
 PARENT = "mlflow.parentRunId"
 PAGE = 500
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, *FULL)
+"""Errors of a disk that takes no file until somebody sees to it."""
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
 
@@ -122,10 +126,23 @@ class Store:
         self.client.log_batch(run_id, metrics=values, tags=run_tags, params=settings)
 
     def log_artifact(self, identity: str, path: str, folder: str) -> None:
-        """Copy a file to a run's artifacts."""
+        """Copy a file to a run's artifacts.
+
+        Raises:
+            StoreRefuses: If the disk of the artifacts takes none.
+        """
         if not Path(path).exists():
             raise Rejected(f"no such file: {path}")
-        self.client.log_artifact(self._run_id(identity), path, folder or None)
+        try:
+            self.client.log_artifact(self._run_id(identity), path, folder or None)
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            remedy = "make room" if error.errno in FULL else "make them writable"
+            raise StoreRefuses(
+                f"MLflow's artifacts cannot be written ({error.strerror}: {error.filename}): "
+                f"{remedy}."
+            ) from error
 
     def end_run(self, identity: str, status: str, end_ms: int) -> None:
         """End a run as FINISHED, FAILED or KILLED."""

@@ -65,15 +65,9 @@ def join(code: Path | None = None) -> None:
     address = os.environ.get("RAY_ADDRESS")
     if address:
         _check_port(address)
-    before = signal.getsignal(signal.SIGTERM)
     try:
-        try:
-            _init(address, code)
-        except Exception as error:  # of no class of its own: a part of a node was not up in 15 s
-            if TIMED_OUT not in str(error):
-                raise
-            ray.shutdown()
-            _init(address, code)  # a busy machine has read from its disk by now what Ray needs
+        with _terms_as_before():
+            _init_in_time(address, code)
     except (AuthenticationError, OSError, RuntimeError, ValueError) as error:
         raise ClusterError(_why_not_joined(address, error)) from error
     except Exception as error:
@@ -82,8 +76,34 @@ def join(code: Path | None = None) -> None:
         raise ClusterError(f"Ray {TIMED_OUT}, twice: is the machine busy? Try again.") from error
     if not address:
         keep_own_token()
-    if callable(before) and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)  # Ray puts its own, which saves nothing
+
+
+@contextmanager
+def _terms_as_before() -> Iterator[None]:
+    """Let SIGTERM do afterwards what it did before; Ray's own handler saves nothing.
+
+    That ends the process with the signal's number; while Ray starts, it is a Ctrl-C as any other.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as error:
+        if error.code != signal.SIGTERM:
+            raise
+        raise KeyboardInterrupt from None
+    finally:
+        if callable(before) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _init_in_time(address: str | None, code: Path | None) -> None:
+    try:
+        _init(address, code)
+    except Exception as error:  # of no class of its own: a part of a node was not up in 15 s
+        if TIMED_OUT not in str(error):
+            raise
+        ray.shutdown()
+        _init(address, code)  # a busy machine has read from its disk by now what Ray needs
 
 
 def _init(address: str | None, code: Path | None) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import signal
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -103,7 +105,7 @@ class Display:
         """Say something once, above the bars where there are any."""
         if text not in self.said:
             self.said.add(text)
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self._print(text)
 
     def _note(self, label: str) -> str:
         ends, best = self.ends[label], self.best[label]
@@ -113,4 +115,12 @@ class Display:
 
     def _line(self, text: str) -> None:
         if not self.console.is_terminal:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        """Print a line; it must not raise where Ray's loop would end for it and save nothing."""
+        try:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        except OSError as error:  # of others, as of a log whose disk is full, the record knows all
+            if error.errno == errno.EPIPE:  # nobody reads on: that is a Ctrl-C
+                signal.raise_signal(signal.SIGINT)

@@ -165,7 +165,10 @@ class Home:
             raise DamagedHome(self.name, f"{lock}: {error.strerror}.") from error
         with file:
             if not _lock(file.fileno()):
-                message = f"sweep {self.name!r} is running in another process."
+                message = (
+                    f"sweep {self.name!r} is running in another process: `gatelab status "
+                    f"{self.name}` shows how far it is."
+                )
                 raise SpecError("", "", message)
             file.truncate(0)
             file.write(str(os.getpid()))

@@ -80,7 +80,7 @@ def launch(
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     with writing(folder):
         home = Home.make(folder, spec, uri, storage, fill=keep_code)
-    with _resumable(home):
+    with _resumable(home), home.locked():
         return run_sweep(spec, task, home, job, console, said=notes)
 
 
@@ -115,7 +115,8 @@ def resume(
     if found in NOTHING_TO_RESUME and not (found == "finished" and redeliver):
         instead = NOTHING_TO_RESUME[found].format(name)
         raise SpecError("", "", f"sweep {name!r} is {found}: {instead}.")
-    with _resumable(home):
+    # Its lock comes first: of two that resume one sweep, the second need not start Ray to hear so.
+    with _resumable(home), home.locked():
         code = use_code(home.path)
         spec = home.spec
         check_record(home, spec, uri or home.uri, redeliver)

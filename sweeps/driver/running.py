@@ -1,4 +1,4 @@
-"""Running: what is left of a sweep, under its lock, to the comparison that stands in the record."""
+"""Running: what is left of a sweep that is locked, to the comparison that stands in the record."""
 
 from __future__ import annotations
 
@@ -60,30 +60,29 @@ def run_sweep(
     redeliver: bool = False,
     said: Sequence[str] = (),
 ) -> Comparison:
-    """Run what is left of a sweep, of which something has been said, then compare."""
-    with home.locked():
-        if uri is not None:
-            home.move_record(uri)
-        if redeliver:
-            home.reopen()
-        where = f"{spec.name}: {UNDER_WAY}, in {home.path}"
-        console.print(where, highlight=False, markup=False, soft_wrap=True)
-        with _damages(home):
-            recorder = Recorder(
-                home.spool,
-                uri=home.uri,
-                experiment=spec.experiment,
-                sweep=spec.name,
-                artifacts=home.folder / "artifacts" if sqlite_path(home.uri) else None,
-                home=home.path,
-                redeliver=redeliver,
-            )
-        try:
-            studies = _studies(spec, task, home, recorder)
-            sweep = _work(spec, task, home, job, studies, recorder, console, said)
-            return _compare(spec, home, recorder, sweep)
-        finally:
-            recorder.close()
+    """Run what is left of a sweep whose home is locked, of which some was said, then compare."""
+    if uri is not None:
+        home.move_record(uri)
+    if redeliver:
+        home.reopen()
+    where = f"{spec.name}: {UNDER_WAY}, in {home.path}"
+    console.print(where, highlight=False, markup=False, soft_wrap=True)
+    with _damages(home):
+        recorder = Recorder(
+            home.spool,
+            uri=home.uri,
+            experiment=spec.experiment,
+            sweep=spec.name,
+            artifacts=home.folder / "artifacts" if sqlite_path(home.uri) else None,
+            home=home.path,
+            redeliver=redeliver,
+        )
+    try:
+        studies = _studies(spec, task, home, recorder)
+        sweep = _work(spec, task, home, job, studies, recorder, console, said)
+        return _compare(spec, home, recorder, sweep)
+    finally:
+        recorder.close()
 
 
 def _work(

@@ -15,7 +15,7 @@ import torch
 from gatelab.foreign import ForeignError, foreign
 from gatelab.gates.gate import Gate, gates
 from gatelab.registry import near_misses
-from gatelab.rules import shown
+from gatelab.rules import written
 from gatelab.sweeps.spec.goals import goal_of
 from gatelab.sweeps.spec.hyperparameters import typed
 from gatelab.sweeps.spec.rounds import default_rounds
@@ -131,7 +131,7 @@ def _registered(path: str, get: Callable[[str], Any], key: str) -> Any:
 
 def _check_names(path: str, given: Mapping[str, Any], valid: Any) -> None:
     _raise(
-        (path, f"unknown key {shown(name)}; {near_misses(str(name), valid)}")
+        (path, f"unknown key {written(name)}; {near_misses(str(name), valid)}")
         for name in given
         if name not in valid
     )
@@ -169,7 +169,7 @@ def _check_metrics(spec: Spec, task: Task) -> None:
         if not fitting & kinds:
             valid = [n for n in metrics.names() if set(metrics.get(n).kinds) & kinds]
             why = f"fits no target of task {spec.task.name!r}; those that fit: {', '.join(valid)}."
-            faults.append(("metrics", f"{shown(key)} {why}"))
+            faults.append(("metrics", f"{written(key)} {why}"))
     _raise(faults)
 
 

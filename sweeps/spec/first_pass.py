@@ -7,11 +7,14 @@ gates and metrics that the spec describes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from gatelab.conformance import CheckFailed
 from gatelab.foreign import ForeignError, foreign, told
@@ -31,6 +34,8 @@ from gatelab.training.configuration import Configuration
 
 BYTES_PER_PARAMETER = 4 * 4
 """Weight, gradient and Adam's two moments, float32."""
+MOST_TENSORS = 50_000
+"""Of the parameters of a bottom, an expert and all towers: to make so many takes seconds."""
 MOST_MEMORY = 2**40
 """Bytes: no machine of a cluster has more memory; on this one a model must be made, to look at."""
 
@@ -51,7 +56,7 @@ def check_sweep(spec: Spec) -> Task:
         options = {n: v for n, v in chosen.model.items() if n != "num_experts"}
         network = task.network(**options)
         if repr(options) not in passed:
-            _check_memory(network, task, chosen.model["num_experts"], spec.evaluation.seeds)
+            _check_memory(spec, network, task, chosen.model)
             passed[repr(options)] = _pass_network(spec, task, network)
         _pass_gate(spec, label, chosen, passed[repr(options)], len(task.targets))
     return task
@@ -65,14 +70,17 @@ def _configurations(spec: Spec, task: Task) -> Iterator[tuple[str, Configuration
         yield from ((label, one) for one in {c.structure(): c for c in chosen}.values())
 
 
-def _check_memory(network: Network, task: Task, num_experts: int, seeds: int) -> None:
+def _check_memory(spec: Spec, network: Network, task: Task, model: Mapping[str, Any]) -> None:
     """Check that the models of an evaluation can be held, by counting without making."""
     try:
-        with torch.device("meta"), torch.random.fork_rng([]), foreign():
+        with torch.device("meta"), torch.random.fork_rng([]), foreign(), _bounded():
             modules = made_of(network, task.targets)
-    except ForeignError:  # numbers that are computed with when a module is made
-        return
+    except ForeignError as error:
+        if isinstance(error.__cause__, _TooManyLayers):
+            raise SpecError("spec", "model", _too_many(model)) from error
+        return  # numbers that are computed with when a module is made
     sizes = {name: _size(module) for name, module in modules.items()}
+    seeds, num_experts = spec.evaluation.seeds, model["num_experts"]
     numbers = sum(sizes.values()) + (num_experts - 1) * sizes["expert"]
     here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for path, count, memory in (
@@ -88,6 +96,37 @@ def _check_memory(network: Network, task: Task, num_experts: int, seeds: int) ->
                 f"{what} {needed / 1e9:,.0f} GB to train, of at most {memory / 1e9:,.0f}, "
                 f"with {sizes['expert']:,} parameters an expert and {num_experts=}.",
             )
+
+
+class _TooManyLayers(Exception):
+    """A network goes on and on."""
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """End the making of modules that have too many parameters, which also fill memory unmade."""
+    count = 0
+
+    def count_one(*_: object) -> None:
+        nonlocal count
+        count += 1
+        if count > MOST_TENSORS:
+            raise _TooManyLayers
+
+    hook = register_module_parameter_registration_hook(count_one)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _too_many(model: Mapping[str, Any]) -> str:
+    numbers = {name: value for name, value in model.items() if isinstance(value, int)}
+    largest = max(numbers, key=lambda name: numbers[name])
+    return (
+        f"a network has at most {MOST_TENSORS} tensors of parameters, but this has more, with "
+        f"{largest}={numbers[largest]}."
+    )
 
 
 def _size(module: nn.Module) -> int:

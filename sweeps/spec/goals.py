@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatelab.registry import near_misses
-from gatelab.rules import shown
+from gatelab.rules import written
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.metric import TARGETS_LOSS, metrics_of
 from gatelab.tasks.task import Task
@@ -19,7 +19,7 @@ def goal_of(spec: Spec, task: Task) -> Goal:
     found, key = _directions(spec, task), spec.search.objective
     if key not in found:
         near = near_misses(key, found)
-        message = f"must be `loss` or a metric of the task, but got {shown(key)}; {near}"
+        message = f"must be `loss` or a metric of the task, but got {written(key)}; {near}"
         raise SpecError("", "search.objective", message)
     required = spec.search.require.at_most_k if spec.search.require else None
     return Goal(VAL_LOSS if key == "loss" else key, found[key], required)

@@ -15,7 +15,7 @@ from optuna.distributions import (
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from gatelab.registry import near_misses
-from gatelab.rules import shown
+from gatelab.rules import written
 from gatelab.sweeps.spec.notation import is_number
 
 Scalar = bool | int | float | str | None
@@ -39,9 +39,9 @@ class Range(BaseModel):
         for name in ("low", "high", "step"):
             value = data.get(name, 0)
             if not _is_number(value) and not (name == "step" and value is None):
-                raise ValueError(f"`{name}` must be a number, but got {shown(value)}.")
+                raise ValueError(f"`{name}` must be a number, but got {written(value)}.")
         if not isinstance(data.get("log", False), bool):
-            raise ValueError(f"`log` must be true or false, but got {shown(data['log'])}.")
+            raise ValueError(f"`log` must be true or false, but got {written(data['log'])}.")
         return data
 
     @model_validator(mode="after")
@@ -69,7 +69,7 @@ def _form(value: Any) -> Any:
         unknown = [key for key in value if key not in Range.model_fields]
         if unknown:
             near = near_misses(str(unknown[0]), Range.model_fields)
-            raise ValueError(f"unknown key {shown(unknown[0])}; {near}")
+            raise ValueError(f"unknown key {written(unknown[0])}; {near}")
         missing = [key for key in ("low", "high") if key not in value]
         if missing:
             raise ValueError(f"a range needs `low` and `high`, but {missing[0]!r} is missing.")
@@ -78,7 +78,7 @@ def _form(value: Any) -> Any:
         if not value:
             raise ValueError("a list of choices must not be empty, but got [].")
         if len({repr(choice) for choice in value}) < len(value):
-            raise ValueError(f"choices must differ, but got {shown(list(value))}.")
+            raise ValueError(f"choices must differ, but got {written(list(value))}.")
         return tuple(_scalar(choice) for choice in value)
     return value if isinstance(value, Range) else _scalar(value)
 
@@ -88,7 +88,7 @@ def _scalar(value: Any) -> Scalar:
         raise ValueError(f"must be finite, but got {value}.")
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise ValueError(f"must be a number, a text, a list or a range, but got {shown(value)}.")
+    raise ValueError(f"must be a number, a text, a list or a range, but got {written(value)}.")
 
 
 def _is_number(value: Any) -> bool:
@@ -141,7 +141,7 @@ def _cast(value: Scalar, like: Any) -> Scalar:
     else:
         fits = number
     if not fits:
-        raise ValueError(f"must be {_kind(like)}, but got {shown(value)}{_hint(value, like)}.")
+        raise ValueError(f"must be {_kind(like)}, but got {written(value)}{_hint(value, like)}.")
     return float(value) if isinstance(like, float) and number else value  # type: ignore[arg-type]
 
 

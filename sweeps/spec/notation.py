@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from yaml.constructor import ConstructorError
 
-from gatelab.rules import shown
+from gatelab.rules import written
 
 MOST_DEPTH = 50
 """Of mappings and lists inside each other."""
@@ -51,6 +51,9 @@ def write_notation(value: Any) -> str:
 def is_number(text: str) -> bool:
     """Return whether a text would be a number without its quotes."""
     return any(re.fullmatch(_FORMS[kind][0], text) for kind in ("int", "float"))
+
+
+_NO_KEYS = (f"{_CORE}null", f"{_CORE}bool")
 
 
 class _Loader(yaml.SafeLoader):
@@ -92,8 +95,10 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _refusal("a key must be one word", key)
+            if key.tag in _NO_KEYS:
+                raise _refusal(f"a key must be a text: write '{key.value}' in quotes", key)
             if (key.tag, key.value) in seen:
-                raise _refusal(f"the key {shown(key.value)} is there twice", key)
+                raise _refusal(f"the key {written(key.value)} is there twice", key)
             seen.add((key.tag, key.value))
         return node
 
@@ -109,7 +114,7 @@ def _refusal(problem: str, place: Any) -> ConstructorError:
 def _integer(_: yaml.SafeLoader, node: Any) -> int:
     """Return an integer that fits into 64 bits, as all that takes one wants it."""
     if len(node.value) > 20 or abs(int(node.value)) >= 2**63:
-        raise _refusal(f"an integer must be below 2**63, but got {shown(node.value)}", node)
+        raise _refusal(f"an integer must be below 2**63, but got {written(node.value)}", node)
     return int(node.value)
 
 

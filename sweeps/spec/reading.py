@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gatelab.registry import near_misses
-from gatelab.rules import shown
+from gatelab.rules import written
 from gatelab.sweeps.spec.check import faults_of
 from gatelab.sweeps.spec.notation import is_number, read_notation
 from gatelab.sweeps.spec.spec import Fault, HalvingSpec, RequireSpec, Spec, SpecError, SpecPart
@@ -56,7 +56,7 @@ def parse_spec(mapping: Any, source: str = "spec") -> Spec:
         SpecError: With everything in it that cannot work.
     """
     if not isinstance(mapping, dict):
-        what = "is empty" if mapping is None else f"holds {shown(mapping)}"
+        what = "is empty" if mapping is None else f"holds {written(mapping)}"
         raise SpecError(source, "", f"must be a mapping of keys to values, but {what}.")
     spec, faults, wrong = _formed(mapping)
     if spec is not None:
@@ -113,7 +113,7 @@ def _text(path: Path) -> str:
 
 def _why_not_there(path: Path) -> str:
     if path.is_symlink():
-        return f"leads to {shown(str(path.readlink()))}, which is not there."
+        return f"leads to {written(str(path.readlink()))}, which is not there."
     siblings = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
     return f"no such file; {near_misses(path.name, siblings)}"
 
@@ -164,29 +164,29 @@ def _message(error: ErrorDetails) -> str:
     name = _keys(error)[-1] if error["loc"] else ""
     for key, sign in _SIGNS.items():
         if key in context:
-            return f"`{name} {sign} {context[key]}` must hold, but got ({name}={shown(value)})."
+            return f"`{name} {sign} {context[key]}` must hold, but got ({name}={written(value)})."
     if error["type"] == "extra_forbidden":
         key, valid = str(error["loc"][-1]), _sections()[_path(error)].model_fields
-        return f"unknown key {shown(key)}; {near_misses(key, valid)}"
+        return f"unknown key {written(key)}; {near_misses(key, valid)}"
     if error["type"] == "missing":
         return "is required, but missing."
     if error["type"] == "literal_error":
         words = re.findall(r"'([^']+)'", str(context["expected"]))
         near = near_misses(str(value), words)
-        return f"must be one of {context['expected']}, but got {shown(value)}; {near}"
+        return f"must be one of {context['expected']}, but got {written(value)}; {near}"
     if error["type"] == "string_pattern_mismatch":
-        return f"must be letters, digits and `_.-`, the first no sign, but got {shown(value)}."
+        return f"must be letters, digits and `_.-`, the first no sign, but got {written(value)}."
     if error["type"] == "string_too_long":
         most = context["max_length"]
-        return f"must have {most} characters at most, but has {len(value)}: {shown(value)}."
+        return f"must have {most} characters at most, but has {len(value)}: {written(value)}."
     if error["type"] == "string_type":
         what = "write one" if value is None else "write it in quotes"
-        return f"must be a text, but got {shown(value)}: {what}."
+        return f"must be a text, but got {written(value)}: {what}."
     if error["type"] == "value_error":
         return str(context["error"])
     message = error["msg"].removeprefix("Input should be ").replace("tuple", "list")
     message = message.replace("a valid integer", "an integer").replace("a valid ", "a ")
-    return f"must be {message}, but got {shown(value)}{_instead(value)}."
+    return f"must be {message}, but got {written(value)}{_instead(value)}."
 
 
 def _instead(value: Any) -> str:

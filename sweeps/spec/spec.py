@@ -11,12 +11,13 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
 )
 
-from gatelab.rules import shown
+from gatelab.rules import written
 from gatelab.sweeps.spec.hyperparameters import Hyperparameter, Range
 from gatelab.sweeps.spec.notation import write_notation
 
@@ -24,6 +25,8 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0)]
 Share = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+LEAST_SHARE = 1e-4
+"""Ray counts in such parts: less is nothing, of which any number of jobs run at once."""
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=128)]
 """Part of names of files, which end at 255 characters."""
 Fault = tuple[str, str]
@@ -68,7 +71,7 @@ class SpecPart(BaseModel):
         if data is None:
             raise ValueError("is empty: write its keys below it, or leave it out.")
         if not isinstance(data, dict):
-            raise ValueError(f"must be a mapping of keys to values, but got {shown(data)}.")
+            raise ValueError(f"must be a mapping of keys to values, but got {written(data)}.")
         return data
 
 
@@ -86,7 +89,9 @@ class TaskSpec(BaseModel):
         if isinstance(data, str):
             return {"name": data}
         if not isinstance(data, dict) or not isinstance(data.get("name"), str):
-            raise ValueError(f"must be a name, or a mapping with a `name`, but got {shown(data)}.")
+            raise ValueError(
+                f"must be a name, or a mapping with a `name`, but got {written(data)}."
+            )
         return {"name": data["name"], "options": {k: v for k, v in data.items() if k != "name"}}
 
     @model_serializer
@@ -171,7 +176,7 @@ class SearchSpec(SpecPart):
         if value is not False and not isinstance(value, (dict, HalvingSpec)):
             raise ValueError(
                 "must be false, which prunes no trial, or a mapping with `grace_epochs` or "
-                f"`reduction_factor`, or be left out, but got {shown(value)}."
+                f"`reduction_factor`, or be left out, but got {written(value)}."
             )
         return value
 
@@ -181,7 +186,7 @@ class SearchSpec(SpecPart):
         if value is not False and not isinstance(value, (dict, RequireSpec)):
             raise ValueError(
                 "must be false, which requires nothing, or a mapping with `at_most_k`, or be left "
-                f"out, but got {shown(value)}."
+                f"out, but got {written(value)}."
             )
         return value
 
@@ -198,6 +203,27 @@ class ResourcesSpec(SpecPart):
 
     cpus: Share | None = None
     gpus: Share | None = None
+
+    @field_validator("cpus", "gpus")
+    @classmethod
+    def _not_too_small(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value and value < LEAST_SHARE:
+            name = info.field_name
+            raise ValueError(
+                f"`{name} >= {LEAST_SHARE:g}` must hold where it is above 0, but got "
+                f"({name}={value:g}): Ray counts in such parts."
+            )
+        return value
+
+    @field_validator("gpus")
+    @classmethod
+    def _a_part_or_whole_ones(cls, value: float | None) -> float | None:
+        if value and value > 1 and value != int(value):
+            raise ValueError(
+                f"above 1 it must be a whole number, but got (gpus={value:g}): Ray shares one GPU "
+                "among jobs, not several."
+            )
+        return value
 
     @model_validator(mode="after")
     def _something(self) -> ResourcesSpec:
@@ -231,7 +257,7 @@ class Spec(SpecPart):
     def _by_label(cls, value: Any) -> Any:
         """Turn a list of names, or a mapping with or without hyperparameters, into one form."""
         if not isinstance(value, (dict, list, tuple)) or not value:
-            raise ValueError(f"must name at least one gate, but got {shown(value)}.")
+            raise ValueError(f"must name at least one gate, but got {written(value)}.")
         if not isinstance(value, dict):
             value = _labelled(value)
         return {str(label): _gate(str(label), entry) for label, entry in value.items()}
@@ -267,10 +293,12 @@ def _labelled(names: Any) -> dict[str, Any]:
     labels: dict[str, Any] = {}
     for key in names:
         if not isinstance(key, str):
-            raise ValueError(f"a list of gates holds their names, but got {shown(key)}.")
+            raise ValueError(f"a list of gates holds their names, but got {written(key)}.")
         label = key.rpartition(":")[2]
         if label in labels:
-            raise ValueError(f"gates must have different names, but {shown(label)} is there twice.")
+            raise ValueError(
+                f"gates must have different names, but {written(label)} is there twice."
+            )
         labels[label] = {"gate": key}
     return labels
 
@@ -281,7 +309,7 @@ def _gate(label: str, entry: Any) -> Any:
     entry = {} if entry is None else entry
     if not isinstance(entry, dict):
         raise ValueError(
-            f"{shown(label)} must be a mapping of hyperparameters, but got {shown(entry)}."
+            f"{written(label)} must be a mapping of hyperparameters, but got {written(entry)}."
         )
     hyperparameters = {key: value for key, value in entry.items() if key != "gate"}
     return {"gate": entry.get("gate", label), "hyperparameters": hyperparameters}
