@@ -58,7 +58,9 @@ start_worker() { # HOST [OPTION...]
   on "$1" "$node start worker $(address "$head")$(options "$@")" </dev/null
 }
 
-nodes() { on "$head" '. .gatelab/env; ray status 2>/dev/null' </dev/null | grep -c '^ 1 node_' || true; }
+nodes() { # of the head's Ray, 0 where it does not answer
+  on "$head" '. .gatelab/env; python .gatelab/source/cluster/nodes.py 2>/dev/null || echo 0' </dev/null
+}
 
 await() { # COUNT
   local end=$((SECONDS + 180)) there=0
@@ -67,7 +69,7 @@ await() { # COUNT
       echo "$there of $1 hosts joined; the others' ~/.gatelab/logs/ray.log says why" >&2
       return 1
     fi
-    sleep 3 # to ask takes seconds of a CPU, of which the hosts may be short
+    sleep 1
   done
   echo "$there hosts are up"
 }

@@ -166,8 +166,19 @@ def test_registry_and_conformance_need_the_standard_library_only() -> None:
     ["gatelab.training.train", "gatelab.training.work", "gatelab.sweeps.driver.sweep"],
 )
 def test_training_runs_without_ray_and_mlflow(module: str) -> None:
-    code = f"import sys, {module}; print(sorted({{'ray', 'mlflow'}} & set(sys.modules)))"
+    assert imported_by(module, {"ray", "mlflow"}) == "[]"
+
+
+def test_who_asks_a_cluster_waits_for_ray_alone() -> None:
+    """Status, logs and stop are asked for often, and from where no torch need be imported."""
+    asking = "gatelab.sweeps.cli.cluster, gatelab.sweeps.cluster.watching"
+    assert imported_by(asking, {"ray", "torch", "optuna", "mlflow"}) == "['ray']"
+
+
+def imported_by(modules: str, heavy: set[str]) -> str:
+    """Return which of the heavy packages modules import."""
+    code = f"import sys, {modules}; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert result.stdout.strip() == "[]"
+    return result.stdout.strip()

@@ -10,84 +10,22 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 import requests
-from click.testing import CliRunner
 
-from gatelab.sweeps.cli import main
 from gatelab.tracking.mlflow_read import history, read_sweep
 from gatelab.tracking.mlflow_store import default_uri
-from tests.commands import PROCESSES
-from tests.ray_heads import Head, clean_environment, forget_token, free_ports, head
-from tests.user_names import OTHERS, RAISING, SIX
+from tests.ray_heads import Head, clean_environment, free_ports, head
+from tests.remote_commands import make_laptop, refused, run, start, write_spec
 
-SPEC = """
-name: NAME
-task: {name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}
-model: {num_experts: 4}
-gates: [softmax, "tasks:remote"]
-training: {max_epochs: EPOCHS, batch_size: 32, patience: null}
-search: {trials: 3, early_stopping: false}
-evaluation: {seeds: 2}
-"""
-MODULE = '''
-from gatelab.gates import SoftmaxGate, register_gate
-from registry import pause
-
-@register_gate("remote")
-class Remote(SoftmaxGate):
-    """A gate that only the laptop has, and which takes its time."""
-    def forward(self, x):
-        pause()
-        return super().forward(x)
-'''
-PAUSE = """
-import time
-from pathlib import Path
-
-def pause():
-    if Path("HOLD").exists():
-        time.sleep(0.2)
-"""
 SECRETS = {
     "MLFLOW_TRACKING_PASSWORD": "hunter2-of-mlflow",
     "AWS_SECRET_ACCESS_KEY": "hunter2-of-storage",
 }
 """The head's, beside its token."""
-
-IGNORE_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
-"""What a shell does with what it starts in the background."""
-
-WAITING = """
-import time
-from gatelab.sweeps.driver.processes import interrupt_on_term
-interrupt_on_term()
-try:
-    print("ready", flush=True)
-    time.sleep(60)
-except KeyboardInterrupt:
-    print("interrupted")
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_driver_started_in_the_background_can_be_stopped(number: signal.Signals) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", WAITING],
-        env=clean_environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=IGNORE_CTRL_C,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(number)
-    assert process.communicate(timeout=120)[0] == "interrupted\n"
 
 
 @pytest.fixture(scope="module")
@@ -102,60 +40,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Its modules have the names of our folders, and of what once were modules of ours.
     """
-    folder = tmp_path_factory.mktemp("laptop")
-    for name in {*SIX, *OTHERS}:
-        (folder / f"{name}.py").write_text(RAISING)
-    (folder / "tasks.py").write_text(MODULE)
-    (folder / "registry.py").write_text(PAUSE.replace("HOLD", str(folder / "hold")))
-    (folder / ".env").write_text("PASSWORD=hunter2-of-laptop\n")
-    return folder
-
-
-def write_spec(folder: Path, name: str, epochs: int = 2, more: str = "") -> None:
-    text = SPEC.replace("NAME", name).replace("EPOCHS", str(epochs))
-    (folder / f"{name}.yaml").write_text(text + more)
-
-
-def start(
-    folder: Path, *arguments: str, cluster: Head | None = None, **more: Any
-) -> subprocess.Popen[str]:
-    """Start a command in a process and session of its own."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gatelab", *arguments],
-        cwd=folder,
-        env=clean_environment(**cluster.environment() if cluster else {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        **more,
-    )
-    PROCESSES.append(process)
-    return process
-
-
-def run(cluster: Head | None, folder: Path, *arguments: str, **more: str) -> tuple[int, str, str]:
-    """Return exit code, output and errors of a command, without an import of everything anew."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        environment = clean_environment(**{**(cluster.environment() if cluster else {}), **more})
-        for name in {*os.environ} - {*environment}:
-            patch.delenv(name)
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        forget_token()
-        result = CliRunner().invoke(main, arguments)
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
-
-
-def refused(cluster: Head, folder: Path, *arguments: str, **environment: str) -> str:
-    """Return the one line with which a command is refused."""
-    code, _, errors = run(cluster, folder, *arguments, **environment)
-    assert (code, errors.count("\n")) == (2, 1), errors
-    assert errors.startswith("gatelab: ")
-    return errors.strip()
+    return make_laptop(tmp_path_factory.mktemp("laptop"))
 
 
 @pytest.mark.slow

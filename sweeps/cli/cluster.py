@@ -19,7 +19,6 @@ from gatelab.sweeps.cli.terminal import (
     uri_option,
 )
 from gatelab.sweeps.cluster.access import ClusterError
-from gatelab.sweeps.driver.processes import UNDER_WAY
 
 if TYPE_CHECKING:
     from gatelab.sweeps.cluster.client import Cluster, DriverJob
@@ -80,6 +79,8 @@ def _progress(cluster: Cluster, job: DriverJob) -> str:
         return f"`gatelab resume {job.sweep}{option(cluster)}` repeats evaluations that failed"
     if job.status in ("stopped", "undelivered"):
         return f"`gatelab resume {job.sweep}{option(cluster)}` goes on"
+    from gatelab.sweeps.driver.processes import UNDER_WAY  # here: Optuna takes a second to import
+
     text = cluster.log(job)
     last = _last_line(text) or _last_line(job.message)
     lost = job.status == "failed" and UNDER_WAY in text

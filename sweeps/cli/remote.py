@@ -13,7 +13,6 @@ import click
 
 from gatelab.sweeps.cli.terminal import FAILED, INTERRUPTED, end, refuse
 from gatelab.sweeps.cluster.access import ClusterError
-from gatelab.sweeps.driver.processes import UNDER_WAY
 
 if TYPE_CHECKING:
     from gatelab.sweeps.cluster.client import Cluster, DriverJob
@@ -76,6 +75,7 @@ def refusals() -> Iterator[None]:
 def _watch(cluster: Cluster, job: DriverJob, follow: bool) -> NoReturn:
     """Show a driver's lines to its end, or wait only until it is under way."""
     from gatelab.sweeps.cluster.watching import follow as lines_of
+    from gatelab.sweeps.driver.processes import UNDER_WAY  # here: Optuna takes a second to import
 
     click.echo(f"{job.sweep}: submitted as job {job.id}; its driver checks the cluster.")
     last = ""

@@ -14,7 +14,6 @@ from uuid import uuid4
 
 from gatelab.registry import near_misses
 from gatelab.sweeps.cluster.storage import Storage, check_no_key, inside
-from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.schema import Artifacts
 from gatelab.tracking.sqlite import absolute, default_uri
@@ -129,6 +128,8 @@ class Home:
     @property
     def spec(self) -> Spec:
         """The spec as it was launched."""
+        from gatelab.sweeps.spec.reading import load_spec  # here: torch takes seconds to import
+
         return load_spec(self.path / Artifacts.SPEC)
 
     @property
