@@ -122,6 +122,8 @@ def validate(spec: Path) -> None:
     """Check SPEC, and its data, without running anything."""
     from gatelab.sweeps.spec.first_pass import check_sweep
     from gatelab.sweeps.spec.rehearsals import rehearse_gates
+    from gatelab.sweeps.spec.rounds import plan, rounds_of
+    from gatelab.sweeps.spec.space import space
     from gatelab.tasks.check.scales import uneven_losses
 
     loaded = _load(spec)
@@ -134,9 +136,9 @@ def validate(spec: Path) -> None:
         click.echo(f"gatelab: warning: {spec}: task: {loaded.task.name!r}: {warning}", err=True)
     for note in notes:
         click.echo(note)
-    count, trials = len(loaded.gates), loaded.search.trials
+    rounds = rounds_of(loaded, {label: space(loaded, label, task) for label in loaded.gates})
     click.echo(
-        f"{spec}: valid. {count} gates on {loaded.task.name}: {trials} trials each, "
+        f"{spec}: valid. {len(loaded.gates)} gates on {loaded.task.name}: {plan(loaded, rounds)}; "
         f"then {loaded.evaluation.seeds} seeds of the best."
     )
 

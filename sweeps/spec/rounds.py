@@ -59,6 +59,19 @@ def rounds_of(spec: Spec, spaces: Mapping[str, SearchSpace]) -> dict[str, Rounds
     }
 
 
+def plan(spec: Spec, rounds: Mapping[str, Rounds]) -> str:
+    """Return how the search of every gate is cut, in a sentence."""
+    trials, longest = spec.search.trials, max(rounds.values(), key=lambda cut: len(cut.rungs))
+    count = trials // longest.size
+    parts = f"{trials} trials each" + (f" in {count} rounds of {longest.size}" if count > 1 else "")
+    if not longest.rungs or longest.size == 1:
+        return f"{parts}, all trained to their end"
+    epochs = " and ".join(map(str, longest.rungs))
+    whole = [label for label, cut in rounds.items() if not cut.rungs]
+    but = f" (not of {', '.join(whole)}: a schedule lasts to the end)" if whole else ""
+    return f"{parts}, of which one of {longest.factor} goes on from epoch {epochs}{but}"
+
+
 def _settled(spec: Spec, label: str, space: SearchSpace) -> int:
     """Return the latest epoch before which a gate may follow a schedule."""
     gate = gates.get(spec.gates[label].gate)

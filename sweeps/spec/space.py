@@ -71,6 +71,7 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
         **_typed("model", "model", model, network),
     }
     given, defaults = gate.hyperparameters, gate_defaults(cls)
+    first = defaults if given else {**defaults, **cls.first_trial}
     if given:
         found.update(_typed("gate", f"gates.{label}", given, defaults))
     else:
@@ -82,7 +83,7 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
     own = {
         **{f"optimizer.{name}": rule.default for name, rule in rules.items()},
         **{f"model.{name}": value for name, value in network.items()},
-        **{f"gate.{name}": value for name, value in defaults.items()},
+        **{f"gate.{name}": value for name, value in first.items()},
     }
     return SearchSpace(fixed, drawn, {n: nearest(d, own.get(n)) for n, d in drawn.items()})
 
