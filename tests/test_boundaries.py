@@ -22,7 +22,7 @@ BELOW = {
 ORDERS = {
     "training": (
         *("memory", "configuration", "members", "model", "evaluation", "optimizer"),
-        *("rehearsal", "goal", "train", "scores", "jobs", "work"),
+        *("rehearsal", "goal", "train", "scores", "jobs", "steps", "work"),
     ),
     "results": ("comparison", "costs", "review", "figures", "report", "comparing", "overview"),
     "sweeps": ("spec", "search", "cluster", "export", "driver", "cli"),

@@ -24,8 +24,9 @@ from gatelab.tasks import SyntheticGroups
 from gatelab.training.configuration import Configuration
 from gatelab.training.goal import BY_LOSS
 from gatelab.training.jobs import Job, Setting
+from gatelab.training.steps import Ending, Step
 from gatelab.training.train import Member, Recipe
-from gatelab.training.work import STEP_SECONDS, Ending, Step, Work
+from gatelab.training.work import STEP_SECONDS, Work
 from tests.in_process import Worker
 
 SPACE = SearchSpace({"optimizer.name": "adam"}, {"gate.gamma": FloatDistribution(0.1, 1.0)})
@@ -35,7 +36,7 @@ SETTING = Setting("synthetic_groups", {}, Recipe(64, 4), None, BY_LOSS, 1, 0, "/
 def sweep(folder: Path, trials: int = 9) -> Sweep:
     rounds = {"one": Rounds(trials)}
     studies = open_studies(folder / "journal", {"one": SPACE}, rounds, sampler="random", seed=0)
-    return Sweep(Plan(trials, 2, 0), {"one": "softmax"}, studies)
+    return Sweep(Plan(trials, 1, 2, 0), {"one": "softmax"}, studies)
 
 
 def slots(number: int, asked: list[int]) -> Callable[[Setting], int]:

@@ -13,7 +13,7 @@ from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
 from gatelab.training.jobs import Job
-from gatelab.training.work import Ending, Step
+from gatelab.training.steps import Ending, Step
 
 SPACE = SearchSpace({"optimizer.name": "adam"}, {"gate.gamma": FloatDistribution(0.1, 1.0)})
 
@@ -42,7 +42,7 @@ def sweep(folder: Path, heard: Heard, trials: int = 2) -> Sweep:
     spaces = dict.fromkeys(labels, SPACE)
     rounds = dict.fromkeys(labels, Rounds(trials))
     studies = open_studies(folder / "journal", spaces, rounds, sampler="random", seed=0)
-    return Sweep(Plan(trials, 3, 0), dict.fromkeys(labels, "softmax"), studies, [heard])
+    return Sweep(Plan(trials, 1, 3, 0), dict.fromkeys(labels, "softmax"), studies, [heard])
 
 
 def ended(job: Job, end: str = "finished", objective: float = 0.5) -> Step:

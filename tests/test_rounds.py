@@ -18,7 +18,7 @@ from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.rounds import Rounds, default_rounds, rounds_of
 from gatelab.sweeps.spec.space import SearchSpace, space
 from gatelab.training.jobs import Job
-from gatelab.training.work import Ending, Step
+from gatelab.training.steps import Ending, Step
 from tests.in_process import gatelab
 from tests.launched import read, studies
 
@@ -34,7 +34,7 @@ ROUNDS = Rounds(8, (2, 4), 2)
 def opened(folder: Path) -> Sweep:
     spaces, rounds = dict.fromkeys(GATES, SPACE), dict.fromkeys(GATES, ROUNDS)
     found = open_studies(folder / "journal", spaces, rounds, sampler="tpe", seed=0)
-    return Sweep(Plan(16, 2, 0), dict.fromkeys(GATES, "softmax"), found)
+    return Sweep(Plan(16, 1, 2, 0), dict.fromkeys(GATES, "softmax"), found)
 
 
 def result(job: Job) -> Step:

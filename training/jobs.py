@@ -15,7 +15,10 @@ Stage = Literal["search", "evaluate"]
 
 @dataclass(frozen=True)
 class Job:
-    """Members of one gate to train together: one trial of its search, or its evaluation."""
+    """Members of one gate to train together: one trial of its search, or its evaluation.
+
+    The members of a trial are one configuration with several seeds.
+    """
 
     stage: Stage
     label: str
@@ -34,6 +37,11 @@ class Job:
         """The same in every process and after every resume."""
         part = "" if self.until is None else f"@{self.until}"
         return f"{self.label}/{self.stage}/{self.number}{part}"
+
+    @property
+    def told(self) -> int:
+        """Of how many results it is: a trial tells its members as one."""
+        return 1 if self.stage == "search" else len(self.members)
 
     def to_plain(self) -> dict[str, Any]:
         """Return dicts, lists, strings and numbers only."""

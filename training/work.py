@@ -6,10 +6,10 @@ import math
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +27,7 @@ from gatelab.training.scores import (
     stability_scores,
     target_scores,
 )
+from gatelab.training.steps import Ending, Epochs, Step, Trial
 from gatelab.training.train import Recipe, Training
 
 STEP_SECONDS = 5.0
@@ -34,46 +35,6 @@ STEP_SECONDS = 5.0
 STATE_FILE = "state.pt"
 TRACE = 20_000
 """The last characters of a traceback, which are kept."""
-
-
-@dataclass
-class Ending:
-    """What became of a member, at the weights that it keeps."""
-
-    end: str
-    reason: str
-    epoch: int
-    objective: float
-    """Of the weights that it keeps."""
-    broken: bool = False
-    """Whether these break what the goal requires."""
-    metrics: dict[str, float] = field(default_factory=dict)
-    by_target: dict[str, dict[str, float]] = field(default_factory=dict)
-    """The scores of each target, in the evaluation only."""
-    weights: list[list[float]] = field(default_factory=list)
-    """The mean weights (targets, num_experts), in the evaluation only."""
-    load: list[list[float]] = field(default_factory=list)
-    """The share of examples that use each expert, like ``weights``."""
-    trace: str = ""
-    """The traceback, where an error ended it."""
-
-
-@dataclass
-class Step:
-    """What a step of work reports: plain values, which any process can read."""
-
-    epoch: int
-    """Epochs done."""
-    objective: float
-    """The best of the first member so far; not finite before any."""
-    broken: bool
-    """Whether the weights that gave it break what the goal requires."""
-    epochs: list[tuple[int, int, dict[str, float]]]
-    """Member, epoch and metrics of each epoch in this step."""
-    endings: list[Ending] | None
-    """One a member, when all have ended."""
-    notes: list[str] = field(default_factory=list)
-    """What the training could not do as usual, a line each."""
 
 
 class Work:
@@ -113,23 +74,30 @@ class Work:
         self.before: dict[int, Tensor] = {}
         self.settled: list[int | None] = [None] * len(job.members)
         self.seconds = 0.0
+        self.trial = Trial() if job.stage == "search" else None
 
     def step(self) -> Step:
         """Train until the job's rung, the end, or a few seconds have passed."""
         started = time.monotonic()
-        epochs: list[tuple[int, int, dict[str, float]]] = []
-        while not self.training.done:
+        epochs: Epochs = []
+        while not self._over():
             epochs.extend(self._epoch())
             late = time.monotonic() - started > self.step_seconds
             if late or self.training.epoch == self.job.until:
                 break
-        endings = self._endings() if self.training.done else None
-        course = self.training.courses[0]
-        objective = self.goal.cost(course.best_cost)
+        endings = self._endings() if self._over() else None
+        courses = self.training.courses
+        objective = float(np.mean([self.goal.cost(course.best_cost) for course in courses]))
+        broken = any(course.broken for course in courses)
         notes, self.training.notes = self.training.notes, []  # said once
-        return Step(self.training.epoch, objective, course.broken, epochs, endings, notes)
+        return Step(self.training.epoch, objective, broken, epochs, endings, notes)
 
-    def _epoch(self) -> list[tuple[int, int, dict[str, float]]]:
+    def _over(self) -> bool:
+        """Return whether every member has ended, or one by which the trial has failed."""
+        ends = [course.end for course in self.training.courses]
+        return self.training.done or (self.trial is not None and "failed" in ends)
+
+    def _epoch(self) -> Epochs:
         epoch, started = self.training.epoch + 1, time.monotonic()
         scores: dict[int, dict[str, float]] = {}
 
@@ -140,10 +108,9 @@ class Work:
             return {member: self.goal.rank(found) for member, found in scores.items()}
 
         losses = self.training.run_epoch(judge)
-        return [
-            (member, epoch, {"train/loss": loss, **scores[member]})
-            for member, (loss, _) in losses.items()
-        ]
+        found = {n: {"train/loss": loss, **scores[n]} for n, (loss, _) in losses.items()}
+        told = found if self.trial is None else {0: self.trial.epoch(found)}
+        return [(member, epoch, metrics) for member, metrics in told.items()]
 
     def _epoch_scores(self, member: int, epoch: int, evaluation: Evaluation) -> dict[str, float]:
         if not math.isfinite(evaluation.loss):  # it has diverged: nothing else has a meaning
@@ -175,7 +142,8 @@ class Work:
         """Score every member at its best weights; the test split is made here or never."""
         split: SplitName = "test" if self.job.stage == "evaluate" else "val"
         evaluations = self.training.evaluate_best(split)
-        return [self._ending(i, split, e) for i, e in enumerate(evaluations)]
+        endings = [self._ending(i, split, e) for i, e in enumerate(evaluations)]
+        return endings if self.trial is None else [self.trial.ending(endings)]
 
     def _ending(self, member: int, split: SplitName, evaluation: Evaluation) -> Ending:
         course = self.training.courses[member]
@@ -213,6 +181,7 @@ class Work:
             "before": self.before,
             "settled": self.settled,
             "seconds": self.seconds,
+            "last": self.trial.last if self.trial else {},
         }
         torch.save(state, folder / STATE_FILE)
 
@@ -238,6 +207,8 @@ class Work:
         self.training.load_state_dict(state["training"])
         self.before, self.settled = state["before"], state["settled"]
         self.seconds = state["seconds"]
+        if self.trial is not None:
+            self.trial.last = state["last"]
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -246,12 +217,12 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def failed(error: BaseException, members: int) -> Step:
+def failed(error: BaseException, job: Job) -> Step:
     """Return the step of a job that an error ended."""
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     trace = "".join(traceback.format_exception(error))[-TRACE:]
     ending = Ending("failed", reason, 0, math.inf, broken=True, trace=trace)
-    return Step(0, math.inf, True, [], [ending] * members)
+    return Step(0, math.inf, True, [], [ending] * job.told)
 
 
 def _why_no_score(split: SplitName, evaluation: Evaluation) -> str:

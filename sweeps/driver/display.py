@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gatelab.sweeps.search.studies import Study
 from gatelab.training.jobs import Job
-from gatelab.training.work import Ending, Step
+from gatelab.training.steps import Ending, Step
 
 
 class Display:

@@ -26,7 +26,8 @@ from gatelab.sweeps.cluster.autoscaling import may_come
 from gatelab.sweeps.cluster.storage import AT_RUNGS, Storage
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.training.jobs import Job, Setting
-from gatelab.training.work import STEP_SECONDS, Ending, Step
+from gatelab.training.steps import Ending, Step
+from gatelab.training.work import STEP_SECONDS
 
 SLOTS_SECONDS = 1.0
 """How long the cluster's size is taken as known: Tune wants it at every event, and Ray asks its

@@ -74,7 +74,7 @@ class Worker(tune.Trainable):
             waits = step.endings is None and step.epoch == self.job.until
             state = self._leave_state(self.work) if waits else None
         except (Exception, SystemExit) as error:  # a gate's or a task's: it ends this job alone
-            step, state = failed(error, len(self.job.members)), None
+            step, state = failed(error, self.job), None
         # Not `done`: Tune then asks no scheduler. The sweep's answer to the result ends the trial.
         under_way = step.endings is None and state is None
         return {"step": json.dumps(asdict(step)), "state": state, "should_checkpoint": under_way}

@@ -21,7 +21,7 @@ from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import COUNTS, ENDS, Artifacts, Directions, Metrics, Tags
 from gatelab.training.jobs import Job
 from gatelab.training.scores import MANY_TARGETS
-from gatelab.training.work import Ending, Step
+from gatelab.training.steps import Ending, Step
 
 MOST_REASONS = 10
 """So many different ones are told with a gate; a tag does not hold them all."""
@@ -105,10 +105,12 @@ class Record:
         if self._identity(job, 0) in self.started_here:
             return
         self.started_here.add(self._identity(job, 0))
-        for index, member in enumerate(job.members):
+        for index, member in enumerate(job.members[: job.told]):
             number = job.number + index
             what = "trial" if job.stage == "search" else "seed"
-            tags = {**self._tags(job.stage, job.label), Tags.SEED: str(member.seed)}
+            seeds = job.members if job.stage == "search" else (member,)
+            tags = self._tags(job.stage, job.label)
+            tags[Tags.SEED] = ",".join(str(one.seed) for one in seeds)
             if job.stage == "search":
                 tags[Tags.TRIAL] = str(number)
             self.recorder.start_run(

@@ -99,7 +99,7 @@ def _work(
     from gatelab.sweeps.driver.ray_jobs import run_jobs  # here: Ray takes a second to import
 
     record = Record(recorder, spec, task, studies, home)
-    plan = Plan(spec.search.trials, spec.evaluation.seeds, spec.search.seed)
+    plan = Plan(spec.search.trials, spec.search.seeds, spec.evaluation.seeds, spec.search.seed)
     display = Display(console, studies, plan.trials, spec.training.max_epochs, said)
     keys = {label: gate.gate for label, gate in spec.gates.items()}
     sweep = Sweep(plan, keys, studies, [record, display])

@@ -12,8 +12,8 @@ import numpy as np
 from gatelab.sweeps.search.studies import STATE_ATTRIBUTE, Ask, Study, TrialEnd
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job
+from gatelab.training.steps import Ending, Step
 from gatelab.training.train import Member
-from gatelab.training.work import Ending, Step
 
 
 class Listener(Protocol):
@@ -38,6 +38,8 @@ class Plan:
 
     trials: int
     """Of its search."""
+    trial_seeds: int
+    """Members of each."""
     seeds: int
     """Of its evaluation."""
     seed: int
@@ -121,10 +123,10 @@ class Sweep:
         return None
 
     def _trial(self, label: str, asked: Ask) -> Job:
-        # The same number has the same seed with every gate.
-        member = Member(asked.configuration, _seed(self.plan.seed, 0, asked.number))
-        gate = self.gates[label]
-        return Job("search", label, gate, (member,), asked.number, asked.until)
+        # The same number has the same seeds with every gate.
+        seeds = [_seed(self.plan.seed, 0, asked.number, n) for n in range(self.plan.trial_seeds)]
+        members = tuple(Member(asked.configuration, seed) for seed in seeds)
+        return Job("search", label, self.gates[label], members, asked.number, asked.until)
 
     def saved_state(self, job: Job) -> str | None:
         """Return where the state of a job lies that a stop cut short."""
@@ -181,7 +183,7 @@ class Sweep:
         """Take in that a job cannot be brought to its end."""
         if job.name in self.running:
             failed = Ending("failed", reason, 0, float("inf"))
-            self._end(job, [failed] * len(job.members))
+            self._end(job, [failed] * job.told)
 
     def _end(self, job: Job, endings: Sequence[Ending]) -> None:
         self.running.discard(job.name)

@@ -155,6 +155,8 @@ class SearchSpec(SpecPart):
     rounds: Count | None = None
     """In how many parts they are asked for, each once the last has ended; null: what
     :mod:`.rounds` finds for the trials."""
+    seeds: Count = 1
+    """Members of a trial, whose objective is their mean."""
     sampler: Literal["tpe", "random"] = "tpe"
     seed: Seed = 0
     """From which every seed of the sweep follows."""
@@ -195,7 +197,14 @@ class EvaluationSpec(SpecPart):
     """The final evaluation of each gate's selected configuration."""
 
     seeds: Count = 5
-    select: Literal["best"] = "best"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_select(cls, data: Any) -> Any:
+        """Leave out what specs of 2026 said of the selection, which had one value."""
+        if isinstance(data, dict) and data.get("select") == "best":
+            return {key: value for key, value in data.items() if key != "select"}
+        return data
 
 
 class ResourcesSpec(SpecPart):

@@ -1,0 +1,95 @@
+"""What the barriers of a synchronous search cost: how busy the slots are that run its jobs.
+
+The search is real, its jobs are not: a job takes as long as its epochs, times a factor of its
+configuration (wide ones train longer). Counted in that time: the share of the slots' time in which
+a job runs, from the start to the last evaluation, and how much longer the sweep takes than with
+slots that never wait.
+"""
+
+from __future__ import annotations
+
+import heapq
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from optuna.distributions import FloatDistribution
+
+from gatelab.sweeps.driver.sweep import Plan, Sweep
+from gatelab.sweeps.search.studies import open_studies
+from gatelab.sweeps.spec.rounds import Rounds
+from gatelab.sweeps.spec.space import SearchSpace
+from gatelab.training.jobs import Job
+from gatelab.training.steps import Ending, Step
+
+MAX_EPOCHS = 20
+SEEDS = 5
+SPACE = SearchSpace(
+    {}, {"gate.cost": FloatDistribution(0.5, 2.0, log=True), "gate.loss": FloatDistribution(0, 1)}
+)
+CASES = [
+    (1, 2, 12, 2),
+    (3, 2, 12, 2),
+    (1, 16, 12, 2),
+    (3, 16, 12, 2),
+    (3, 16, 48, 4),
+    (1, 1000, 4000, 4),
+    (3, 1000, 4000, 4),
+    (3, 1000, 4000, 1),
+]
+"""Gates, slots, trials a gate, rounds."""
+
+
+def main() -> None:
+    """Print a line a case."""
+    print("| gates | slots | trials a gate | rounds | slots busy | time, of the least |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    for gates, slots, trials, rounds in CASES:
+        took, work, longest = simulate(gates, slots, trials, rounds)
+        least = max(work / slots, longest)
+        print(
+            f"| {gates} | {slots:,} | {trials:,} | {rounds} | {work / (slots * took):.0%} "
+            f"| {took / least:.2f} |"
+        )
+
+
+def simulate(gates: int, slots: int, trials: int, rounds: int) -> tuple[float, float, float]:
+    """Return the time that a sweep takes, that of all its jobs, and the longest way through it."""
+    with TemporaryDirectory() as folder:
+        sweep = _sweep(Path(folder), gates, trials, rounds)
+        now = work = 0.0
+        running: list[tuple[float, int, Job]] = []
+        handed, reached = 0, {}
+        while not sweep.finished:
+            while len(running) < slots and (job := sweep.next_job()) is not None:
+                epochs = (job.until or MAX_EPOCHS) - reached.get(job.name.partition("@")[0], 0)
+                seconds = epochs * job.members[0].configuration.gate["cost"]
+                handed, work = handed + 1, work + seconds
+                heapq.heappush(running, (now + seconds, handed, job))
+            now, _, job = heapq.heappop(running)
+            reached[job.name.partition("@")[0]] = job.until or MAX_EPOCHS
+            sweep.progress(job, _result(job))
+    return now, work, 2.0 * MAX_EPOCHS * (rounds + 1)
+
+
+def _sweep(folder: Path, gates: int, trials: int, rounds: int) -> Sweep:
+    labels = [f"gate{number}" for number in range(gates)]
+    cut = Rounds(trials // rounds, (5, 10), 2)
+    studies = open_studies(
+        folder / "studies.journal",
+        dict.fromkeys(labels, SPACE),
+        dict.fromkeys(labels, cut),
+        sampler="random",
+        seed=0,
+    )
+    return Sweep(Plan(trials, 1, SEEDS, 0), dict.fromkeys(labels, "softmax"), studies)
+
+
+def _result(job: Job) -> Step:
+    loss = job.members[0].configuration.gate["loss"]
+    ending = Ending("finished", "reached max_epochs", MAX_EPOCHS, loss)
+    over = job.until is None
+    return Step(job.until or MAX_EPOCHS, loss, False, [], [ending] * job.told if over else None)
+
+
+if __name__ == "__main__":
+    main()

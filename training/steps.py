@@ -1,0 +1,88 @@
+"""Steps: what work reports of a job, as plain values that any process can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Epochs = list[tuple[int, int, dict[str, float]]]
+"""Member, epoch and metrics."""
+
+
+@dataclass
+class Ending:
+    """What became of a member, at the weights that it keeps."""
+
+    end: str
+    reason: str
+    epoch: int
+    objective: float
+    """Of the weights that it keeps."""
+    broken: bool = False
+    """Whether these break what the goal requires."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    by_target: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The scores of each target, in the evaluation only."""
+    weights: list[list[float]] = field(default_factory=list)
+    """The mean weights (targets, num_experts), in the evaluation only."""
+    load: list[list[float]] = field(default_factory=list)
+    """The share of examples that use each expert, like ``weights``."""
+    trace: str = ""
+    """The traceback, where an error ended it."""
+
+
+@dataclass
+class Step:
+    """What a step of work reports: plain values, which any process can read."""
+
+    epoch: int
+    """Epochs done."""
+    objective: float
+    """The best of a trial so far, the mean over its members; not finite before any."""
+    broken: bool
+    """Whether any of the weights that gave it break what the goal requires."""
+    epochs: Epochs
+    """Of this step."""
+    endings: list[Ending] | None
+    """One a member, of a trial one for all, when all have ended."""
+    notes: list[str] = field(default_factory=list)
+    """What the training could not do as usual, a line each."""
+
+
+class Trial:
+    """Tells several members of one configuration as one: the means over them.
+
+    A member that has stopped counts with its last metrics, so that no epoch is a mean over fewer.
+    """
+
+    def __init__(self) -> None:
+        """Begin before the first epoch."""
+        self.last: dict[int, dict[str, float]] = {}
+
+    def epoch(self, metrics: Mapping[int, dict[str, float]]) -> dict[str, float]:
+        """Return the means after an epoch of the members that still train."""
+        self.last |= metrics
+        return means(list(self.last.values()))
+
+    def ending(self, endings: Sequence[Ending]) -> Ending:
+        """Return how the trial ended: it fails with any of its members."""
+        failed = [ending for ending in endings if ending.end == "failed"]
+        if failed:
+            return failed[0]
+        last = max(endings, key=lambda ending: ending.epoch)
+        return Ending(
+            last.end,
+            last.reason,
+            last.epoch,
+            float(np.mean([ending.objective for ending in endings])),
+            any(ending.broken for ending in endings),
+            means([ending.metrics for ending in endings]),
+        )
+
+
+def means(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each metric over those that have it."""
+    names = dict.fromkeys(name for found in metrics for name in found)
+    return {name: float(np.mean([m[name] for m in metrics if name in m])) for name in names}
