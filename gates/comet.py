@@ -121,7 +121,7 @@ class CometGate(Gate):
         """Route ``(batch, in_features)``."""
         n, k = self.num_experts, self.k
         splits, leaves = self.logits.transposed(x).split((k * (n - 1), k * n))
-        chances = leaf_chances(self.hardening(splits.unflatten(0, (n - 1, k)), len(x)))
+        chances = leaf_chances(self.hardening(splits.unflatten(0, (n - 1, k)), x.shape[0]))
         # Added, not filled in, which would be a copy more in each direction.
         out_of_reach = torch.where(chances > 0, 0.0, -torch.inf)
         log_chances = (chances + CHANCE_EPSILON).log() + out_of_reach

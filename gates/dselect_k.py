@@ -145,7 +145,7 @@ class DSelectKGate(Gate):
         logits = self.logits.transposed(x)
         z, selectors = logits.split((self.k * self.num_bits, self.k))
         z = z.unflatten(0, (self.k, self.num_bits)).transpose(0, 1)
-        bits: Tensor = self.hardening(z, len(x))
+        bits: Tensor = self.hardening(z, x.shape[0])
         codes, count = code_weights(bits), self.num_experts
         picks = fold(codes, count) if self.folded else codes[:count]
         return Selection(selectors, z, bits, picks, selectors.softmax(0))

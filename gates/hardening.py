@@ -103,11 +103,15 @@ class Hardening(nn.Module):
 
     def forward(self, logits: Tensor, batch: int) -> Tensor:
         """Return the steps of logits ``(..., batch)``, or ``(..., 1)`` where a gate is static."""
-        if self.noisy and self.training:
+        if self.training:
+            logits = self._in_training(logits, batch)
+        return smooth_step(logits, self.current_gamma)
+
+    def _in_training(self, logits: Tensor, batch: int) -> Tensor:
+        if self.noisy:
             logits = logits.expand(*logits.shape[:-1], batch)
             logits = logits + self.current_noise * self.gamma * torch.randn_like(logits)
-        snapped = self.current_gamma < self.gamma
-        return smooth_step(torch.where(snapped, logits.detach(), logits), self.current_gamma)
+        return torch.where(self.current_gamma < self.gamma, logits.detach(), logits)
 
     def exact(self, logits: Tensor) -> Tensor:
         """Return which steps are exactly 0 or 1, of the logits' shape."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gatelab.tasks.task import Network, Split, SplitName, Target, Task, Truth
+from gatelab.tasks.task import Network, Regimes, Split, SplitName, Target, Task, Truth
 
 FEATURES = 5
 STREAMS = {"train": 1, "val": 2, "test": 3}
@@ -141,6 +141,9 @@ class ListOfWidths(Sound):
         return super().network(width=width)
 
 
+_SETS = (frozenset({0}), frozenset({1}), frozenset({1}))
+
+
 class Ungrouped(Sound):
     """Forgets the group of a target."""
 
@@ -163,6 +166,18 @@ class Mixed(Sound):
     """Makes targets of one group from different experts."""
 
     truth = Truth((0, 1, 1), (frozenset({0}), frozenset({1}), frozenset({2})))
+
+
+class Undirected(Sound):
+    """Has two regimes, and nothing that parts them."""
+
+    truth = Truth((0, 1, 1), _SETS, Regimes((), (_SETS, _SETS)))
+
+
+class Onesided(Sound):
+    """States the experts of one regime as those of all."""
+
+    truth = Truth((0, 1, 1), _SETS, Regimes(((1.0,),), (_SETS, (_SETS[1], *_SETS[1:]))))
 
 
 class ColumnShort(Sound):

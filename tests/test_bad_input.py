@@ -187,6 +187,16 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
         spec(gates="[one_each]", model="{num_experts: 1}"),
         ("gates.one_each", "num_targets <= num_experts", "num_targets=2, num_experts=1"),
     ),
+    (
+        "an oracle without a truth",
+        spec(gates="[oracle]"),
+        ("gates.oracle", "`oracle` needs a task that knows its truth, but this one has none."),
+    ),
+    (
+        "a warm-up after the snap",
+        spec(gates="{dselect_k: {entropy_warmup: 0.8, snap: 0.7}}"),
+        ("gates.dselect_k.entropy_warmup", "entropy_warmup=0.8, snap=0.7"),
+    ),
     ("no resources", spec(resources="{cpus: 0}"), ("resources", "cpus + gpus > 0", "cpus=0")),
     ("a list at the top", "- a\n- b\n", ("must be a mapping",)),
     ("a text at the top", "hello\n", ("must be a mapping", "'hello'")),

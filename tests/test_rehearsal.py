@@ -29,7 +29,8 @@ class Odd(SyntheticGroups):
     """A small task, some part of whose network is odd."""
 
     def __init__(self, **parts: Callable[..., nn.Module]) -> None:
-        super().__init__(num_targets=2, in_features=WIDTH, train_rows=96, val_rows=48, test_rows=48)
+        sizes = {"train_rows": 96, "val_rows": 48, "test_rows": 48}
+        super().__init__(num_targets=2, experts_per_group=1, in_features=WIDTH, **sizes)
         self.parts = parts
 
     def network(self) -> Network:  # type: ignore[override]

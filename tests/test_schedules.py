@@ -162,6 +162,20 @@ def test_after_the_snap_rows_use_k_and_selectors_train_on(cls: type[Gate], stati
 
 
 @both
+def test_after_the_snap_bits_stay_even_between_0_and_1(cls: type[Gate]) -> None:
+    """Within 1e-4 of a border a step is so steep that one row would throw the bits about."""
+    gate = make(cls, static=True, **ON)
+    for end, moves in ((0.7, True), (0.75, False)):
+        at(gate, end)
+        with torch.no_grad():
+            gate.logits.bias.fill_(1e-6)
+        gate.zero_grad()
+        gate.hardening.current_noise.zero_()
+        (gate(X).weights @ torch.arange(8.0)).sum().backward()
+        assert bool(gate.logits.bias.grad[:6].any()) == moves
+
+
+@both
 def test_gates_that_differ_in_the_schedule_stack(cls: type[Gate]) -> None:
     """Each follows its own, within gates and within members."""
     options = [{**ON, "noise": 0.2 * i, "entropy_warmup": 0.2 * i, "snap": 0.3 * i} for i in (1, 2)]

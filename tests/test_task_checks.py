@@ -45,6 +45,8 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.Untaught, "truth_fits", set()),
     (broken.Named, "truth_fits", set()),
     (broken.Mixed, "truth_fits", set()),
+    (broken.Undirected, "truth_fits", set()),
+    (broken.Onesided, "truth_fits", set()),
     (broken.ColumnShort, "splits_have_shapes", set()),
     (broken.RowShort, "splits_have_shapes", set()),
     (broken.Flat, "splits_have_shapes", set()),

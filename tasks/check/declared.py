@@ -8,7 +8,7 @@ from inspect import Parameter
 
 from gatelab.conformance import fail
 from gatelab.tasks.check.subject import Subject, parameters
-from gatelab.tasks.task import Target, Truth
+from gatelab.tasks.task import Regimes, Target, Truth
 
 
 def check_is_documented(subject: Subject) -> None:
@@ -91,6 +91,19 @@ def check_truth_fits(subject: Subject) -> None:
                 "a target made from no teacher, or no indices from 0 on",
             )
     _check_groups(truth)
+    if truth.regimes is not None:
+        _check_regimes(truth, truth.regimes)
+
+
+def _check_regimes(truth: Truth, regimes: Regimes) -> None:
+    if len(regimes.experts) != 2 ** len(regimes.directions):
+        fail(
+            f"{len(regimes.directions)} directions part {len(regimes.experts)} regimes",
+            "a regime for each pattern of sides is due",
+        )
+    by_target = list(zip(*regimes.experts, strict=False))
+    if [frozenset().union(*sets) for sets in by_target] != list(truth.experts):
+        fail("the experts of a target are not those of its regimes", "a truth of one regime")
 
 
 def _check_groups(truth: Truth) -> None:
