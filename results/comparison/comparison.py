@@ -23,7 +23,7 @@ from gatelab.results.comparison.statistics import (
     paired_t,
 )
 from gatelab.results.comparison.subjects import ROLES, Role, Subject, subject
-from gatelab.results.comparison.units import ByUnit, by_unit, split_ratio, evaluated_splits
+from gatelab.results.comparison.units import ByUnit, by_unit, evaluated_splits, split_ratio
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Directions, Metrics
 
