@@ -84,7 +84,7 @@ def _over_all_targets(weights: Array, known: Known | None) -> dict[str, float]:
     if known is not None:
         used &= known[:, :, None]
     union = used.any(0).sum(1)
-    counted = None if known is None else known.any(0)[None]
+    counted = None if known is None else np.asarray(known.any(0))[None]
     load = expert_load(weights, known)
     return {
         "experts_per_row": float(_over_rows(union[None], counted)[0]),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "json", "markdown")
 
 
-class Percentage(click.ParamType):
+class Percentage(click.ParamType[float]):
     """A share, as a percentage (``1%``) or a number (``0.01``)."""
 
     name = "share"
