@@ -84,7 +84,7 @@ def _over_all_targets(weights: Array, known: Known | None) -> dict[str, float]:
     if known is not None:
         used &= known[:, :, None]
     union = used.any(0).sum(1)
-    counted = None if known is None else known.any(0, keepdims=True)
+    counted = None if known is None else np.asarray(known.any(0))[None]
     load = expert_load(weights, known)
     return {
         "experts_per_row": float(_over_rows(union[None], counted)[0]),
@@ -117,7 +117,8 @@ def _over_rows(values: npt.NDArray[Any], known: Known | None) -> Array:
 def _counts(known: Known) -> Array:
     """Return how many rows count for each target, ``(targets,)``."""
     counts = known.sum(1)
-    return np.where(counts > 0, counts, known.shape[1]).astype(float)
+    found: Array = np.where(counts > 0, counts, known.shape[1]).astype(float)
+    return found
 
 
 def mean_weights(weights: Array, known: Known | None = None) -> Array:

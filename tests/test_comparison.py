@@ -224,6 +224,8 @@ def test_sentences(comparison: Comparison) -> None:
         "mean difference, flat prior).",
         "Of the trials, 1 of 2 (a, b, c) and 0 of 2 (dead) were trained to the end.",
         "Evaluated on 4 seeds, on one split: how scores vary over splits is not seen.",
+        "With 4 seeds a true difference must be 0.03 from b and 0.065 from c to be found "
+        "significant in 4 of 5 repetitions; a smaller one stays hidden more often.",
         "With 4 seeds the paired t-test decides: tests by ranks and by sign flips can never be "
         "significant (their smallest p is 0.125, 0.38 corrected for 3 pairs).",
         "a has the lowest test loss, 0.105 (95% interval 0.08446 to 0.1255), over 4 seeds.",

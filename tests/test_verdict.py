@@ -235,3 +235,23 @@ def test_baselines_and_ceilings_are_set_apart() -> None:
     assert [cell.startswith("**") for cell in grid.rows[0][1:]] == [True, False, False]
     assert grid.rows[0][1].endswith("*")
     assert not comparison.beats_all(LOSS, "oracle")
+
+
+def test_epochs_are_a_row_where_they_are_recorded() -> None:
+    counts = {"search/finished": 2.0, "search/pruned": 8.0, "search/failed": 0.0}
+    row = ["epochs", "75 (7.5 a trial)", "75 (7.5 a trial)"]
+    counted = compared({"a": LOW, "b": MIDDLE}, counts={**counts, "search/epochs": 75.0})
+    assert score_grid(counted).rows[-2] == row
+    assert all(r[0] != "epochs" for r in score_grid(compared({"a": LOW}, counts=counts)).rows)
+
+
+def test_epochs_are_added_up_over_trials_where_these_are_read() -> None:
+    tags = {"stage": "search", "gate": "a", "end": "pruned"}
+    trials = [
+        RunRecord("t", "t", "FINISHED", {}, {}, {**tags, "end.epoch": epoch}) for epoch in "539"
+    ]
+    going_on = RunRecord("t", "t", "RUNNING", {}, {}, {**tags, "end": ""})
+    (budget,) = compare_runs(SweepRecord("s", (*trials, going_on))).budgets
+    assert (budget.epochs, budget.trials) == (17, 3)
+    unknown = RunRecord("t", "t", "FINISHED", {}, {}, tags)
+    assert compare_runs(SweepRecord("s", (*trials, unknown))).budgets[0].epochs is None

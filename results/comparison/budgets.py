@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gatelab.tracking.runs import RunRecord, SweepRecord
-from gatelab.tracking.schema import COUNTS, Tags
+from gatelab.tracking.schema import COUNTS, Metrics, Tags
 
 WAITING = "not evaluated yet"
 
@@ -29,6 +29,8 @@ class Budget:
     """Why trials failed."""
     note: str
     """Why there is no evaluation, or why seeds of it failed."""
+    epochs: int | None = None
+    """That all trials trained together, where it is recorded or the trials have been read."""
 
     @property
     def trials(self) -> int:
@@ -53,6 +55,7 @@ def budget(record: SweepRecord, gate: str, title: str) -> Budget:
         len(failures),
         reasons,
         note if note or evaluated else WAITING,
+        _epochs(record, gate),
     )
 
 
@@ -65,6 +68,15 @@ def _search(record: SweepRecord, gate: str) -> tuple[Mapping[str, int], Mapping[
     trials = record.of("search", gate)
     failed = [run.end_reason for run in trials if run.end == "failed"]
     return Counter(run.end for run in trials), dict(Counter(failed))
+
+
+def _epochs(record: SweepRecord, gate: str) -> int | None:
+    """Return how many epochs the trials trained: as the gate's run counts them, or by each."""
+    for run in record.of("gate", gate):
+        if Metrics.SEARCH_EPOCHS in run.metrics:
+            return int(run.metrics[Metrics.SEARCH_EPOCHS])
+    spent = [run.tags.get(Tags.END_EPOCH, "") for run in record.of("search", gate) if run.end]
+    return sum(map(int, spent)) if spent and all(map(str.isdecimal, spent)) else None
 
 
 def _reasons(run: RunRecord) -> Mapping[str, int]:

@@ -23,7 +23,7 @@ from gatelab.results.comparison.statistics import (
     paired_t,
 )
 from gatelab.results.comparison.subjects import ROLES, Role, Subject, subject
-from gatelab.results.comparison.units import ByUnit, by_unit, split_ratio, splits_of
+from gatelab.results.comparison.units import ByUnit, by_unit, evaluated_splits, split_ratio
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Directions, Metrics
 
@@ -184,7 +184,7 @@ def compare_runs(*records: SweepRecord) -> Comparison:
     correction is over the pairs of gates within one metric.
     """
     gates, subjects = _in_order(side_by_side(records))
-    splits, share = len(splits_of(records)), split_ratio(records)
+    splits, share = len(evaluated_splits(records)), split_ratio(records)
     share = share if splits > 1 else 0.0
     values = {
         title: _values(record.of("evaluate", gate), splits > 1)

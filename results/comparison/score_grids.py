@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from gatelab.results.comparison import Comparison
+from gatelab.results.comparison.budgets import Budget
 from gatelab.results.comparison.inference import Pair
 from gatelab.results.comparison.statistics import ALPHA
 from gatelab.results.comparison.tables import Grid, metric_title, number, p_value
@@ -142,4 +143,14 @@ def _budget_rows(comparison: Comparison, gates: Sequence[str]) -> list[list[str]
     shown = [budgets[gate] for gate in gates]
     ends = [f"{b.finished}/{b.pruned}/{b.failed}" for b in shown]
     seeds = [str(b.evaluated) if b.evaluated else "none" for b in shown]
-    return [["finished/pruned/failed", *ends], ["seeds evaluated", *seeds]]
+    rows = [["finished/pruned/failed", *ends], ["seeds evaluated", *seeds]]
+    if any(b.epochs is not None and b.trials for b in shown):
+        rows.insert(1, ["epochs", *map(_epochs, shown)])
+    return rows
+
+
+def _epochs(budget: Budget) -> str:
+    """Return how many epochs a gate's search spent, and a trial of it."""
+    if budget.epochs is None or not budget.trials:
+        return "-"
+    return f"{budget.epochs} ({budget.epochs / budget.trials:.1f} a trial)"

@@ -11,7 +11,7 @@ ByUnit = dict[str, dict[str, float]]
 """Metric to unit to value."""
 
 
-def splits_of(records: Sequence[SweepRecord]) -> list[str]:
+def evaluated_splits(records: Sequence[SweepRecord]) -> list[str]:
     """Return the split seeds that any gate was evaluated on; of old sweeps none is recorded."""
     found = {run.tags.get(Tags.SPLIT_SEED, "") for run in _finished(records)} - {""}
     return sorted(found, key=_as_numbers)

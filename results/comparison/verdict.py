@@ -146,7 +146,7 @@ def _limits(comparison: Comparison, metric: str, best: str) -> list[str]:
     most, pairs = max(test.n for test in tests), testable(comparison, metric)
     seeds = count(comparison, most)
     hidden = {}
-    for test in (test for test in tests if not test.significant):
+    for test in tests:
         least = smallest_difference(comparison, metric, test.first, test.second)
         if not math.isnan(least):
             hidden[test.other(best)] = least

@@ -30,7 +30,8 @@ def tradeoff(comparison: Comparison) -> Figure | None:
     places = {gate: (x.mean, y.mean) for gate, (x, y) in drawn.items()}
     ceilings = comparison.of_role("ceiling")
     front = pareto_front({g: place for g, place in places.items() if g not in ceilings})
-    axes.plot(*zip(*(places[g] for g in front), strict=True), color=GREY, zorder=1.0)
+    course = list(zip(*(places[g] for g in front), strict=True))
+    axes.plot(*course, "o-", color=GREY, markersize=14, markerfacecolor="none", zorder=1.0)
     for which, axis in (("x", 0), ("y", 1)):
         fit(axes, which, [place[axis] for place in places.values()], 7)  # type: ignore[arg-type]
     axes.set(xlabel="experts a row, over all targets", ylabel="test loss")

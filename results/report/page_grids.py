@@ -130,6 +130,7 @@ def budget_grid(comparison: Comparison) -> Grid:
         [
             budget.gate,
             *map(str, (budget.trials, budget.finished, budget.pruned, budget.failed)),
+            "-" if budget.epochs is None else str(budget.epochs),
             str(budget.evaluated),
             _wrong(budget),
         ]
@@ -137,10 +138,10 @@ def budget_grid(comparison: Comparison) -> Grid:
     ]
     return Grid(
         "Budget of the search",
-        ("gate", "trials", "finished", "pruned", "failed", "seeds", "what went wrong"),
+        ("gate", "trials", "finished", "pruned", "failed", "epochs", "seeds", "what went wrong"),
         rows,
-        "Every gate has the same budget; pruned and failed trials count against it. Seeds: those "
-        "of the evaluation that finished.",
+        "Every gate has the same budget; pruned and failed trials count against it. Epochs: those "
+        "that all trials trained. Seeds: those of the evaluation that finished.",
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "json", "markdown")
 
 
-class Share(click.ParamType):
+class Percentage(click.ParamType[float]):
     """A share, as a percentage (``1%``) or a number (``0.01``)."""
 
     name = "share"
@@ -55,7 +55,7 @@ class Share(click.ParamType):
 )
 @click.option(
     "--margin",
-    type=Share(),
+    type=Percentage(),
     help="Say which gates are as good as the best one within this share of its mean: 1%.",
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
