@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +14,8 @@ from pathlib import Path
 
 from cluster.hosts import ROOT, Host, Process, wait
 from cluster.lan import Lan, lan
+from cluster.object_store import ObjectStore
+from cluster.ports import answers, free_port
 
 ROLES = {
     "node": r"node\.sh run",
@@ -119,7 +119,14 @@ class Cluster:
 
     def nodes(self) -> int:
         """Return how many nodes the head's Ray has alive, 0 if it does not answer."""
-        return self.head.ssh(NODES, check=False).stdout.count('"state": "ALIVE"')
+        return self.ask("/api/v0/nodes?limit=100", check=False).count('"state": "ALIVE"')
+
+    def ask(self, path: str, *, check: bool = True) -> str:
+        """Return the answer of the head's Ray.
+
+        The command `ray` asks the same, in seconds of a CPU.
+        """
+        return self.head.ssh(ASK.format(path=path), check=check).stdout
 
     def wait_for_nodes(self, count: int, seconds: float = 120) -> None:
         """Wait until Ray has so many nodes.
@@ -169,11 +176,10 @@ class Cluster:
             process.wait()
 
 
-NODES = """
+ASK = """
 printf 'Authorization: Bearer %s' "$(cat ~/.gatelab/ray_token)" |
-  curl -sf --max-time 20 -H @- 'http://127.0.0.1:8266/api/v0/nodes?limit=100'
+  curl -sf --max-time 20 -H @- 'http://127.0.0.1:8266{path}'
 """
-"""Asks the head's Ray for its nodes: `ray status` asks the same, and takes seconds of a CPU."""
 MISSED_SOON = {
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "2000",
@@ -182,55 +188,6 @@ MISSED_SOON = {
 """Ray misses a host that does not answer after 12 s, instead of 65, and so do the tests."""
 OPTIONS = "--num-cpus=1 --object-store-memory=200000000"
 """Of `ray start` on each host: three share this machine."""
-
-
-class ObjectStore:
-    """An S3-compatible store on the network, on no host of the cluster."""
-
-    def __init__(self, network: Lan) -> None:
-        """Start it, empty."""
-        self.address = f"{network.address}:9000"
-        self.secret = secrets.token_hex(20)
-        self.log = network.folder / "store.log"
-        self.process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """The lines of settings.env for it."""
-        return {
-            "GATELAB_STORAGE": f"s3://gatelab/sweeps?endpoint_override={self.address}&scheme=http",
-            "AWS_ACCESS_KEY_ID": "key-of-the-store",
-            "AWS_SECRET_ACCESS_KEY": self.secret,
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-
-    def start(self) -> None:
-        """Start it; what it had is lost."""
-        host, _, port = self.address.partition(":")
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "moto.server", "-H", host, "-p", port],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
-        wait(lambda: answers(int(port), host), 90, "the object store")
-        import boto3
-
-        keys = self.settings
-        boto3.client(
-            "s3",
-            endpoint_url=f"http://{self.address}",
-            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
-            region_name=keys["AWS_DEFAULT_REGION"],
-        ).create_bucket(Bucket="gatelab")
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
 
 
 @contextmanager
@@ -257,18 +214,3 @@ def credentials(running: Cluster, service: str) -> tuple[str, str]:
     basic = base64.b64encode(f"gatelab:{running.password}".encode()).decode()
     mine = {"dashboard": f"Bearer {running.token}", "mlflow": f"Basic {basic}"}
     return "Authorization", mine[service]
-
-
-def free_port() -> int:
-    """Return a port of loopback that nothing listens at."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def answers(port: int, host: str = "127.0.0.1") -> bool:
-    """Return whether something accepts a connection."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return not probe.connect_ex((host, port))

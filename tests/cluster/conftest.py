@@ -10,7 +10,7 @@ import pytest
 from cluster.cluster import Cluster, Tunnel, cluster
 from cluster.lan import NoHosts, check_machine
 from cluster.leaks import check_disks
-from cluster.sweeping import BRISK, Account, Sweeping
+from cluster.sweeping import Account, Sweeping
 from cluster.watched import Watched, watched_commands
 
 NO_HOSTS = "no test hosts: "
@@ -71,7 +71,7 @@ def tunnel(site: Cluster) -> Iterator[Tunnel]:
 def calm(site: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Watched:
     """A sweep that nothing disturbs, launched from afar and followed to its end."""
     site.mend()
-    sweep = Sweeping(site, tmp_path_factory.mktemp("user"), "undisturbed", pace=BRISK)
+    sweep = Sweeping(site, tmp_path_factory.mktemp("user"), "undisturbed")
     with watched_commands() as commands:
         said = sweep.launch("--follow")
     return Watched(frozenset(commands), said, sweep.account())

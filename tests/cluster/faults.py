@@ -13,7 +13,7 @@ from cluster.cluster import ROLES
 from cluster.hosts import Host, wait
 from cluster.sweeping import Sweeping
 
-CUT_SECONDS, AWAY_SECONDS, FULL_SECONDS = 16, 25, 8
+CUT_SECONDS, AWAY_SECONDS, FULL_SECONDS = 16, 16, 8
 """Longer than Ray takes to miss a host (see MISSED_SOON), than several tries to reach MLflow, and
 than the time between two deliveries."""
 SPOOL_KIB = 4096
@@ -109,10 +109,9 @@ def _worker(sweep: Sweeping) -> Host:
 
 Fault = Callable[[Sweeping], None]
 GROUPS: tuple[tuple[Fault, ...], ...] = (
-    (stop_the_cluster, add_a_node, kill_a_trial),
-    (kill_the_driver, kill_a_raylet, fill_the_spool),
-    (restart_postgresql, cut_a_link, take_mlflow_away),
+    (stop_the_cluster, add_a_node, kill_a_trial, restart_postgresql, cut_a_link),
+    (kill_the_driver, kill_a_raylet, fill_the_spool, take_mlflow_away),
 )
-"""Those that one sweep can survive one after another, each leaving no trace of what another may
-have lost: a resume, which reads everything again, comes first, and what takes long comes last."""
+"""Those that one sweep can survive one after another, each hiding nothing of what another may have
+lost: a resume, which reads everything again, comes first, and what takes long comes last."""
 FAULTS = tuple(fault for group in GROUPS for fault in group)

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,26 +18,29 @@ from cluster.hosts import wait
 
 GATES = '''
 import time
+from pathlib import Path
 from gatelab.gates import SoftmaxGate, TopKGate, register_gate
 
-SECONDS = {seconds}
+def pause():
+    time.sleep({slow} if Path("/home/gl/slow").exists() else {pace})
 
 @register_gate("soft")
 class Soft(SoftmaxGate):
     """A gate that takes its time, but no CPU's."""
     def forward(self, x):
-        time.sleep(SECONDS)
+        pause()
         return super().forward(x)
 
 @register_gate("top")
 class Top(TopKGate):
     """As above."""
     def forward(self, x):
-        time.sleep(SECONDS)
+        pause()
         return super().forward(x)
 '''
-BRISK, SLOW = 0.02, 0.2
-"""Seconds of a gate's call: what a sweep learns does not depend on them, how long it takes does."""
+BRISK, SLOW = 0.02, 1.0
+"""Seconds of a gate's call, and where a host is to be slow: what a sweep learns does not depend on
+them, how long it takes does. Thirty-five calls are a trial."""
 TRIALS, SEEDS = 12, 2
 """Of each of the two gates, unless told otherwise."""
 SPEC = """
@@ -116,12 +121,12 @@ class Sweeping:
     """A sweep of two gates on a cluster, driven from a folder of the user's machine."""
 
     def __init__(
-        self, cluster: Cluster, folder: Path, name: str, trials: int = TRIALS, pace: float = SLOW
+        self, cluster: Cluster, folder: Path, name: str, trials: int = TRIALS, pace: float = BRISK
     ) -> None:
-        """Write what is launched; with the pace SLOW a trial takes seven seconds."""
+        """Write what is launched."""
         self.cluster, self.folder, self.name = cluster, folder, name
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "slow_gates.py").write_text(GATES.format(seconds=pace))
+        (folder / "slow_gates.py").write_text(GATES.format(pace=pace, slow=SLOW))
         (folder / f"{name}.yaml").write_text(SPEC.format(name=name, trials=trials, seeds=SEEDS))
 
     def gatelab(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -141,10 +146,29 @@ class Sweeping:
         result = self.gatelab("launch", f"{self.name}.yaml", *options)
         return result.stdout + result.stderr
 
+    @contextmanager
+    def slowly(self) -> Iterator[None]:
+        """Let trials take long meanwhile, so that what happens happens to them."""
+        marks = [host.home / "slow" for host in self.cluster.hosts]
+        for mark in marks:
+            mark.touch()
+        try:
+            yield
+        finally:
+            for mark in marks:
+                mark.unlink()
+
     def resume(self) -> None:
         """Resume, as soon as the cluster has seen that no driver runs."""
-        wait(lambda: "running" not in self.gatelab("status", check=False).stdout, 180, "its end")
+        wait(lambda: not self._live(), 180, "its end", every=0.5)
         self.gatelab("resume", self.name)
+
+    def _live(self) -> bool:
+        """Return whether the cluster takes the driver for one that runs."""
+        answer = self.cluster.ask("/api/jobs/", check=False)
+        jobs = [job for job in json.loads(answer or "[]") if "sweep" in (job["metadata"] or {})]
+        states = {job["status"] for job in jobs if job["metadata"]["sweep"] == self.name}
+        return not answer or not states.isdisjoint(("PENDING", "RUNNING"))
 
     def ended(self) -> int:
         """Return how many trials and seeds have ended."""
@@ -205,6 +229,6 @@ class Sweeping:
         return processes or self._busy()
 
     def _busy(self) -> list[str]:
-        used = self.cluster.head.ssh(". ~/.gatelab/env; timeout 30 ray status").stdout
+        used = json.loads(self.cluster.ask("/api/cluster_status?format=1"))["data"]["clusterStatus"]
         shares = [line.strip() for line in used.splitlines() if line.strip().endswith(" CPU")]
         return [line for line in shares if not line.startswith("0.0/")]

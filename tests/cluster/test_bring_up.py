@@ -76,8 +76,9 @@ def test_a_job_through_the_tunnel(running: Cluster, tunnel: Tunnel, tmp_path: Pa
 
 REACHED = """
 until (: </dev/tcp/127.0.0.1/5000) 2>/dev/null; do sleep 0.2; done
-ray job list --address http://127.0.0.1:8265
+ray job list --address http://127.0.0.1:8265 &
 python -c "import mlflow; print('experiments', len(mlflow.search_experiments()))"
+wait $!
 kill %1
 """
 

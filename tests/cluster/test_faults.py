@@ -43,7 +43,8 @@ def test_nothing_is_lost(
         for fault in group:
             sweep.wait_for(sweep.ended() + 1)
             assert sweep.ended() < 2 * TRIALS, "it is hit in the middle"
-            fault(sweep)
+            with sweep.slowly():
+                fault(sweep)
         sweep.finish()
         wait(lambda: not sweep.left_behind(), 180, f"an end of {sweep.left_behind()}", every=0.5)
         assert not sweep.account().differences(undisturbed)

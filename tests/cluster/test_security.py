@@ -12,7 +12,8 @@ import pytest
 import requests
 from mlflow import MlflowClient
 
-from cluster.cluster import Cluster, Tunnel, answers, credentials
+from cluster.cluster import Cluster, Tunnel, credentials
+from cluster.ports import answers
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
@@ -45,14 +46,24 @@ def test_ray_itself_refuses_who_has_no_token(running: Cluster) -> None:
     ray = Path(sys.prefix) / "bin" / "ray"
     command = [str(ray), "status", "--address", f"{running.head.address}:6379"]
 
-    def status(**variables: str) -> subprocess.CompletedProcess[str]:
-        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    asked = [started(command, variables) for variables in (*STRANGERS, friend(running))]
+    *strangers, ours = [(process.communicate()[0], process.returncode) for process in asked]
+    assert all(code and "node_" not in told for told, code in strangers)
+    assert "node_" in ours[0]
 
-    for stranger in (status(RAY_AUTH_MODE="disabled"),
-                     status(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="wrong")):  # fmt: skip
-        assert stranger.returncode and "node_" not in stranger.stdout
-    assert "node_" in status(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=running.token).stdout
+
+STRANGERS = ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "wrong"})
+
+
+def friend(running: Cluster) -> dict[str, str]:
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": running.token}
+
+
+def started(command: list[str], variables: dict[str, str]) -> subprocess.Popen[str]:
+    """Start what says who it is in variables alone."""
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, env=environment, text=True, **pipes)
 
 
 CLIENT = """
@@ -70,17 +81,9 @@ def test_rays_client_server_refuses_who_has_no_token(running: Cluster) -> None:
     """
     words = [sys.executable, "-c", CLIENT, f"ray://{running.head.address}:10001"]
 
-    def join(**variables: str) -> subprocess.Popen[str]:
-        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(words, env=environment, text=True, **pipes)
-
-    strangers = [
-        join(RAY_AUTH_MODE="disabled"),
-        join(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="wrong"),
-    ]
+    strangers = [started(words, variables) for variables in STRANGERS]
     assert [process.communicate()[0] for process in strangers] == ["", ""]
-    ours = (join(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=running.token) for _ in range(3))
+    ours = (started(words, friend(running)) for _ in range(3))
     assert any(process.communicate()[0] == "joined 3\n" for process in ours)
 
 
