@@ -16,7 +16,6 @@ from tests.in_process import gatelab
 from tests.launched import read
 from tests.test_store_losses import SPEC, STAGES
 
-
 MODULE = """
 from gatelab.gates import SoftmaxGate, register_gate
 
