@@ -73,8 +73,8 @@ def sweeps(folder: Path, count: int = SWEEPS) -> None:
         "compare one": ["compare", names[-1]],
         "compare all": ["compare", *names, "--format", "csv"],
     }.items():
-        cpu, mebibytes, said = _measured("gatelab", *arguments, "--folder", str(folder))
-        lines = f"{said.count(chr(10))} lines, {mebibytes:.0f} MiB"
+        cpu, said = _measured("gatelab", *arguments, "--folder", str(folder))
+        lines = f"{said.count(chr(10))} lines"
         report(f"load: seconds of CPU to {what} of {count} sweeps", cpu, "none", said=lines)
     _look(folder, names[-1])
 
@@ -143,7 +143,7 @@ def _bytes(request: object) -> int:
     return int(sizes["responseBodySize"])
 
 
-def readers(folder: Path, count: int = READERS, trials: int = 20) -> None:
+def readers(folder: Path, count: int = READERS, trials: int = 5) -> None:
     """Record trials while so many read what there is, and check that nothing is missing."""
     alone, _ = _record(folder / "alone", trials, 0)
     for name, through in (("beside", False), ("through", True)):
@@ -232,10 +232,10 @@ def _rows(folder: Path) -> int:
 
 def resumed(folder: Path, trials: int = TRIALS) -> None:
     """Measure a resume of a large sweep until its first job, in a process of its own."""
-    seconds, *_ = _measured("benchmarks.load", "make", str(folder), str(trials))
+    seconds, _ = _measured("benchmarks.load", "make", str(folder), str(trials))
     spool, studies = Home(folder, "large").spool, Home(folder, "large").path / "studies.journal"
     files = [f"{file.stat().st_size / 2**20:.0f} MiB" for file in (spool, studies)]
-    *_, said = _measured("benchmarks.load", "resume", str(folder), str(trials))
+    _, said = _measured("benchmarks.load", "resume", str(folder), str(trials))
     cpu, mebibytes = map(float, said.split()[-2:])
     report(
         f"load: seconds of CPU until the first job of {trials} trials resumed",
@@ -280,8 +280,8 @@ def _large(folder: Path, trials: int, *, again: bool) -> None:
             resume("large", folder=folder)
 
 
-def _measured(module: str, *arguments: str) -> tuple[float, float, str]:
-    """Return the seconds of CPU, the MiB and the output of a module in a process of its own."""
+def _measured(module: str, *arguments: str) -> tuple[float, str]:
+    """Return the seconds of CPU and the output of a module in a process of its own."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", module, *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -289,7 +289,7 @@ def _measured(module: str, *arguments: str) -> tuple[float, float, str]:
         sys.exit(f"`{' '.join(command)}` failed:\n{result.stdout}{result.stderr}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return cpu, after.ru_maxrss / 1024, result.stdout
+    return cpu, result.stdout
 
 
 if __name__ == "__main__":
