@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("gates", "step", "members", "trials", "recording", "store", "rounds")
+NAMES = ("gates", "step", "members", "trials", "recording", "store", "rounds", "load")
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:

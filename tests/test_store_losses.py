@@ -99,6 +99,32 @@ def test_records_wait_while_artifacts_are_read_only(uri: str, tmp_path: Path) ->
     assert read_artifact(uri, ids(uri)["s"], "a.txt") == b"one"
 
 
+def test_a_copy_writes_nothing_into_what_it_was_copied_from(uri: str, tmp_path: Path) -> None:
+    def recorded(folder: Path, *files: str) -> None:
+        utils._artifact_repos_cache.clear()  # as in a process of its own
+        recorder = Recorder(
+            folder / "s.jsonl",
+            uri=default_uri(folder),
+            experiment="e",
+            sweep="s",
+            artifacts=folder / "artifacts",
+        )
+        recorder.start_run("s", parent=None, name="s", tags={"sweep": "s"}, params={})
+        for name in files:
+            (tmp_path / name).write_text(name)
+            recorder.log_artifact("s", tmp_path / name)
+        assert recorder.close()
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    shutil.move(tmp_path / "mlflow.db", first)
+    recorded(first, "one")
+    shutil.copytree(first, second)
+    recorded(second, "two")
+    found = [sorted(p.name for p in f.glob("artifacts/*/*/*")) for f in (first, second)]
+    assert found == [["one"], ["one", "two"]]
+
+
 def test_a_bad_value_alone_is_dropped_and_named(
     uri: str, taken: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:

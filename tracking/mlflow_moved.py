@@ -1,4 +1,4 @@
-"""Artifacts of a store that was moved with them: MLflow notes of every run where they lay."""
+"""Artifacts of a store that was moved or copied: MLflow notes of every run where they lay."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ COLUMNS = (
 def follow_artifacts(path: Path) -> None:
     """Let a SQLite store find the folder ``artifacts`` beside it, where it lay beside it before.
 
-    Only addresses that lead to a folder which is gone are changed, and only where there is one now.
+    Only addresses are changed that lead to a folder which is gone, or which has runs that the one
+    beside the store has too: this is a copy then, and must not write into what it was copied from.
     """
     place = path.resolve().parent / "artifacts"
     if not place.is_dir():
@@ -34,16 +35,23 @@ def follow_artifacts(path: Path) -> None:
         with suppress(SQLAlchemyError), engine.begin() as connection:  # it may be read-only
             query = sqlalchemy.text("SELECT DISTINCT artifact_location FROM experiments")
             for (old,) in connection.execute(query).all():
-                if old and _is_gone(old):
+                if old and old != place.as_uri() and _was_left(old, place):
                     _change(connection, old, place.as_uri())
     finally:
         engine.dispose()
 
 
-def _is_gone(address: str) -> bool:
+def _was_left(address: str, place: Path) -> bool:
     parts = urlsplit(address)
     path = Path(unquote(parts.path))
-    return parts.scheme == "file" and path.name == "artifacts" and not path.exists()
+    if parts.scheme != "file" or path.name != "artifacts":
+        return False
+    return not path.exists() or bool(_runs(path) & _runs(place))
+
+
+def _runs(artifacts: Path) -> set[str]:
+    """Return the runs that have files in a folder, whose names no two runs share."""
+    return {path.name for path in artifacts.glob(32 * "[0-9a-f]")}
 
 
 def _change(connection: sqlalchemy.Connection, old: str, new: str) -> None:

@@ -40,6 +40,8 @@ class Tags:
     COMMIT = "git.commit"
     VERSION, MACHINE = "version.", "machine."
     """How the tags begin that name versions of packages, and the driver's machine."""
+    CODE = "code."
+    """How the tags begin that hold a fingerprint of a module of the user's own."""
     DESCRIPTION = "mlflow.note.content"
     """Whose Markdown MLflow shows above a run."""
 

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
+from gatelab.sweeps.cluster.sources import OURS
 from gatelab.tasks.task import Task
 from gatelab.tracking.schema import Tags
 
 PACKAGES = ("gatelab", "torch", "optuna", "ray", "mlflow")
 
 
-def provenance(task: Task) -> dict[str, str]:
-    """Return versions, commit, machine and data as tags."""
-    return {**versions(), **commit(), **machine(), Tags.DATA: fingerprint(task)}
+def provenance(task: Task, gates: Iterable[type] = ()) -> dict[str, str]:
+    """Return versions, commit, machine, data and the code of a task and gates as tags."""
+    classes = (type(task), *gates)
+    return {**versions(), **commit(), **machine(), **code(classes), Tags.DATA: fingerprint(task)}
+
+
+def code(classes: Iterable[type]) -> dict[str, str]:
+    """Return fingerprints of the files of the modules that classes are of, except for ours."""
+    modules = {cls.__module__: inspect.getsourcefile(cls) for cls in classes if not _is_ours(cls)}
+    return {
+        f"{Tags.CODE}{module}": hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+        for module, file in sorted(modules.items())
+        if file is not None and Path(file).is_file()
+    }
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] in OURS
 
 
 def versions() -> dict[str, str]:

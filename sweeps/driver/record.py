@@ -12,6 +12,7 @@ import numpy as np
 from gatelab.gates.gate import gates
 from gatelab.gates.metrics import seed_agreement
 from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.driver.parts import runs_by
 from gatelab.sweeps.search.importance import importance
 from gatelab.sweeps.search.studies import Study
 from gatelab.sweeps.spec.spec import Spec
@@ -57,13 +58,14 @@ class Record:
         self.reasons = {label: study.reasons() for label, study in studies.items()}
         self.traces: dict[str, Path] = {}
         self.started_here: set[str] = set()
+        self.by: dict[str, str] = {}
 
-    def start(self, provenance: Mapping[str, str], warning: str | None = None) -> None:
+    def start(self, provenance: Mapping[str, str], warnings: Sequence[str] = ()) -> None:
         """Start the runs of the sweep, and of its gates that are not done with."""
-        name = self.spec.name
+        name, self.by = self.spec.name, runs_by(provenance)
         tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
-        if warning:
-            tags[Tags.WARNINGS] = f"{warning[0].upper()}{warning[1:]}"
+        if warnings:
+            tags[Tags.WARNINGS] = "\n".join(f"{line[0].upper()}{line[1:]}" for line in warnings)
         scored = _metrics(self.task, self.spec.metrics)
         tags |= directions(self.task, self.spec.metrics).to_tags()
         tags |= _meanings({name: metric.meaning() for name, metric in scored.items()})
@@ -109,7 +111,7 @@ class Record:
             number = job.number + index
             what = "trial" if job.stage == "search" else "seed"
             seeds = job.members if job.stage == "search" else (member,)
-            tags = self._tags(job.stage, job.label)
+            tags = {**self._tags(job.stage, job.label), **self.by}
             tags[Tags.SEED] = ",".join(str(one.seed) for one in seeds)
             if job.stage == "search":
                 tags[Tags.TRIAL] = str(number)

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from gatelab.gates.gate import gates
 from gatelab.results.comparison import Comparison
 from gatelab.sweeps.cluster.provenance import provenance
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.cluster.storage import AT_RUNGS, STATES
 from gatelab.sweeps.driver.display import Display
 from gatelab.sweeps.driver.home import DamagedHome, Home
+from gatelab.sweeps.driver.parts import begin_part
 from gatelab.sweeps.driver.processes import UNDER_WAY
 from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.reporting import record_report
@@ -104,10 +106,12 @@ def _work(
     keys = {label: gate.gate for label, gate in spec.gates.items()}
     sweep = Sweep(plan, keys, studies, [record, display])
     if not sweep.finished:
-        warning = uneven_losses(task)
-        if warning:
+        found = provenance(task, (gates.get(key) for key in keys.values()))
+        warnings = [warning for warning in [uneven_losses(task)] if warning]
+        warnings += begin_part(home, found)
+        for warning in warnings:
             display.note(f"warning: {warning}")
-        record.start(provenance(task), warning)
+        record.start(found, warnings)
         with display:
             run_jobs(sweep, _setting(spec, task, home, job))
     if not sweep.finished:
