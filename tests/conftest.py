@@ -17,7 +17,10 @@ from tests.shared import make_token, once
 torch.set_num_threads(1)
 
 
-LONG = ("cluster_client", "stops", "doctor", "null_sweep", "sweep", "browser", "ui", "user_names")
+LONG = (
+    *("cluster_client", "stops", "doctor", "sweep", "docs", "plug_ins", "browser", "ui"),
+    *("user_names", "figures", "page", "null_sweep"),
+)
 """Modules that take longest: they begin first, so that no core is idle at the end."""
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_reviews import MADE, SHAPES, made, many_targets, small
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -58,7 +59,6 @@ def test_every_figure_draws_as_svg_and_png(shape: str, tmp_path: Path) -> None:
                 "a <label> & more",
             )
             assert "http" not in element and "#010203" not in element
-            plate.figure.set_layout_engine("none")  # it is laid out: as a report is written
             save_figure(plate.figure, tmp_path / "figure.png")
             assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
@@ -412,3 +412,18 @@ def test_ids_of_two_figures_do_not_clash() -> None:
         for text in (first, second)
     ]
     assert ids[0] and not ids[0] & ids[1]
+
+
+def test_a_figure_is_laid_out_once_and_drawn_once_to_be_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, panels = grid(4, 2, 2.0, 1.5)
+    before = panels[0].get_position().bounds
+    drawings: list[int] = []
+    monkeypatch.setattr(Axes, "draw", lambda *_: drawings.append(1))
+    svg(drawn, "a", "")
+    laid = panels[0].get_position().bounds
+    assert laid != before
+    save_figure(drawn, tmp_path / "a.png")
+    assert panels[0].get_position().bounds == laid
+    assert len(drawings) == 2 * len(panels)

@@ -98,8 +98,9 @@ def test_a_failed_check_is_a_line_with_its_likely_cause(tmp_path: Path) -> None:
     write_gate("faulty", tmp_path)
     module = tmp_path / "faulty" / "faulty.py"
     module.write_text(module.read_text().replace(".softmax(-1)", ".sigmoid()"))
-    checked = gatelab(tmp_path / "faulty", "check", "gate", "faulty:faulty")
-    assert checked.returncode == 1
+    with in_process.modules_of(module.parent):
+        checked = CliRunner().invoke(main, ["check", "gate", "faulty:faulty"])
+    assert checked.exit_code == 1
     (failure,) = [line for line in checked.stdout.splitlines() if line.startswith("FAIL")]
     assert failure.startswith("FAIL  weights_sum_to_one: the weights of a row sum to ")
     assert failure.endswith("; likely cause: they are not normalised.")

@@ -8,7 +8,7 @@ import re
 
 from matplotlib.figure import Figure
 
-from gatelab.results.figures.style import INK
+from gatelab.results.figures.style import INK, lay_out
 
 JOINS = "stroke-linejoin: round; stroke-linecap: butt"
 
@@ -21,6 +21,7 @@ def svg(figure: Figure, name: str, label: str) -> str:
         name: Unique in the page; the element's ids begin with it.
         label: What a reader who does not see is told.
     """
+    lay_out(figure)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()

@@ -129,6 +129,18 @@ def whole(axis: Axis) -> None:
     axis.set_major_locator(MaxNLocator(5, integer=True))
 
 
+def lay_out(figure: Figure) -> None:
+    """Lay a figure out for good: matplotlib draws one that has a layout engine twice, to save it.
+
+    That it has none is ``None``; "none" would keep the engine's place, and the second drawing.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
 def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure as a PNG file, on white."""
+    lay_out(figure)
     figure.savefig(path, facecolor="white")

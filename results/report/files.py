@@ -27,7 +27,6 @@ def write_report(review: Review, folder: str | Path) -> list[Path]:
     written = [page]
     for plate in plates:
         if plate.figure is not None:
-            plate.figure.set_layout_engine("none")  # it is laid out, as the page has it
             written.append(folder / "figures" / f"{plate.name}.png")
             save_figure(plate.figure, written[-1])
     for name, frame in data_tables(review).items():
