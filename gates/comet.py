@@ -152,12 +152,10 @@ class CometGate(Gate):
 
     def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
         """Return what the schedule sets for the next step, and the order's next state."""
-        parts = {"hardening": self.hardening, **({"order": self.order} if self.order else {})}
-        return {
-            f"{part}.{name}": value
-            for part, module in parts.items()
-            for name, value in module.update(progress).items()
-        }
+        after = {f"hardening.{n}": value for n, value in self.hardening.update(progress).items()}
+        if self.order is not None:
+            after |= {f"order.{n}": value for n, value in self.order.update(progress).items()}
+        return after
 
 
 def leaf_chances(steps: Tensor) -> Tensor:

@@ -155,7 +155,7 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
     ("zero batch", spec(training="{batch_size: 0}"), ("training.batch_size", "batch_size >= 1")),
     ("zero patience", spec(training="{patience: 0}"), ("training.patience", "patience >= 1")),
     ("zero seeds", spec(evaluation="{seeds: 0}"), ("evaluation.seeds", "seeds >= 1", "seeds=0")),
-    ("unknown selection", spec(evaluation="{select: bset}"), ("evaluation.select", "'best'")),
+    ("selection", spec(evaluation="{select: worst}"), ("evaluation", "unknown key 'select'")),
     ("unknown optimizer", spec(optimizer="{name: adm}"), ("optimizer.name", "'adm'", "'adam'")),
     ("rate zero", spec(optimizer="{learning_rate: 0}"), ("optimizer.learning_rate", "0.0")),
     ("rate negative", spec(optimizer="{learning_rate: [0.1, -0.1]}"), ("learning_rate", "-0.1")),

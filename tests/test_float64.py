@@ -26,7 +26,12 @@ def float64() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.parametrize(("name", "task"), PAIRS, ids=str)
+def _named(value: object) -> str:
+    """Return the same in every process."""
+    return value if isinstance(value, str) else type(value).__name__
+
+
+@pytest.mark.parametrize(("name", "task"), PAIRS, ids=_named)
 def test_a_training_has_no_single_precision_in_it(name: str, task: Task) -> None:
     optimizer = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.1}
     model = {"num_experts": 2, "expert_width": 4, "dropout": 0.1}

@@ -150,14 +150,14 @@ def test_rungs_wait_for_the_latest_schedule_of_all_gates(tmp_path: Path) -> None
     assert found["gumbel_softmax"].rungs == (), "its schedule lasts to the end"
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_stopped_again_and_again_has_the_table_of_one_that_is_not(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "spec.yaml").write_text(SPEC.replace("GATES", "[dselect_k, softmax]"))
     gatelab(tmp_path, "launch", "spec.yaml", "--name", "whole")
     gatelab(tmp_path, "launch", "spec.yaml", "--name", "cut", code=130, most=3)
-    for most in (4, 1, 6):
-        gatelab(tmp_path, "resume", "cut", code=130, most=most)
+    gatelab(tmp_path, "resume", "cut", code=130, most=7)
     gatelab(tmp_path, "resume", "cut")
     for label, study in studies(tmp_path, "whole").items():
         there = studies(tmp_path, "cut")[label]

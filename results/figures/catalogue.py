@@ -184,7 +184,9 @@ def _cost(review: Review) -> Iterator[Plate]:
         "Marker: a gate's means over the seeds; lines: their 95% intervals. Experts a row: those "
         "that any target of a row uses, which is what it costs. Grey, with rings: the Pareto "
         "front, those that none beats in both. Hollow: baselines, and ceilings, which are on none.",
-        "Experts a row are not recorded." if review.comparison.scores else NOT_EVALUATED,
+        "Experts a row are not recorded, or no mean loss is a number."
+        if review.comparison.scores
+        else NOT_EVALUATED,
     )
     yield _plate(
         "cost",

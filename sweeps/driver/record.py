@@ -56,6 +56,9 @@ class Record:
         self.studies, self.home = studies, home
         self.ends = {label: study.ends() for label, study in studies.items()}
         self.reasons = {label: study.reasons() for label, study in studies.items()}
+        self.epochs = {
+            label: study.epochs() * spec.search.seeds for label, study in studies.items()
+        }
         self.traces: dict[str, Path] = {}
         self.started_here: set[str] = set()
         self.by: dict[str, str] = {}
@@ -149,7 +152,9 @@ class Record:
         """Record with the gate how its trials ended, so that nobody need read them all."""
         ends, reasons = self.ends[label], self.reasons[label]
         ends[ending.end] += 1
+        self.epochs[label] += ending.epoch * self.spec.search.seeds
         counts = {key: float(ends[end]) for end, key in COUNTS.items()}
+        counts[Metrics.SEARCH_EPOCHS] = float(self.epochs[label])
         identity = f"{self.spec.name}/{label}"
         self.recorder.log_metrics(identity, ends.total(), counts)
         if ending.end == "failed":

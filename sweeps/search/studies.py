@@ -218,6 +218,11 @@ class Study:
         failed = self.study.get_trials(deepcopy=False, states=[TrialState.FAIL])
         return Counter(str(trial.user_attrs.get("reason", "")) for trial in failed)
 
+    def epochs(self) -> int:
+        """Return how many epochs the trials that have ended took together."""
+        trials = self.study.get_trials(deepcopy=False)
+        return sum(trial.user_attrs["epoch"] for trial in trials if trial.state.is_finished())
+
     def best(self) -> float:
         """Return the objective of the best finished trial; not finite without any."""
         done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])

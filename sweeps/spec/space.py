@@ -55,7 +55,8 @@ class SearchSpace:
 def space(spec: Spec, label: str, task: Task) -> SearchSpace:
     """Return what a spec fixes and searches for one of its gates.
 
-    A gate for which the spec names no hyperparameter is searched in its own ``search_space``.
+    A gate for which the spec names no hyperparameter, or ``k`` alone, is searched in its own
+    ``search_space``.
 
     Raises:
         SpecError: If a value has the wrong type.
@@ -71,12 +72,13 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
         **_typed("model", "model", model, network),
     }
     given, defaults = gate.hyperparameters, gate_defaults(cls)
-    first = defaults if given else {**defaults, **cls.first_trial}
-    if given:
-        found.update(_typed("gate", f"gates.{label}", given, defaults))
-    else:
-        most = _lowest(found["model.num_experts"])
+    first = {**defaults, **cls.first_trial}
+    most = _lowest(found["model.num_experts"])
+    if not set(given) - {"k"}:
         found.update({f"gate.{n}": _cropped(n, d, most) for n, d in cls.search_space.items()})
+    if defaults.get("k") is not None:  # so that it is recorded
+        found.setdefault("gate.k", min(defaults["k"], most))
+    found.update(_typed("gate", f"gates.{label}", given, defaults))
     drawn = {name: d for name, d in found.items() if isinstance(d, BaseDistribution)}
     fixed = {name: value for name, value in found.items() if name not in drawn}
     rules = type(spec.optimizer).model_fields
