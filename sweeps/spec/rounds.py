@@ -47,7 +47,7 @@ def rounds_of(spec: Spec, spaces: Mapping[str, SearchSpace]) -> dict[str, Rounds
     """
     size = spec.search.trials // (spec.search.rounds or default_rounds(spec.search.trials))
     halving, max_epochs = spec.search.early_stopping, spec.training.max_epochs
-    if not halving:
+    if not halving or size == 1:  # nothing to compare with
         return dict.fromkeys(spaces, Rounds(size))
     settled = {label: _settled(spec, label, space) for label, space in spaces.items()}
     early = [epoch for epoch in settled.values() if epoch <= max_epochs]
