@@ -72,6 +72,10 @@ def test_what_ended_by_itself_is_compared_at_later_rungs_as_it_ended() -> None:
     assert found.lost[0] == "2nd of 2 at epoch 4"
 
 
+def test_of_an_odd_number_the_smaller_half_goes_on() -> None:
+    assert verdict(at(2, 0.1, 0.2, 0.3, 0.4, 0.5), ROUNDS).going == (0, 1)
+
+
 def test_one_goes_on_at_least() -> None:
     assert verdict(at(2, 0.5), ROUNDS).going == (0,)
     assert verdict(at(2, 0.5, 0.4), Rounds(2, (2,), 5)).going == (1,)

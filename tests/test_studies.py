@@ -10,6 +10,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from gatelab.sweeps.search.studies import Ask, Study, TrialEnd, open_studies
+from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
 from gatelab.training.goal import BY_LOSS, Goal
@@ -145,6 +146,16 @@ def test_a_stop_while_a_round_is_drawn_changes_nothing(tmp_path: Path) -> None:
     again = opened(tmp_path)
     assert len(again.study.get_trials()) == 2
     assert [asked(again).configuration for _ in range(6)] == drawn
+
+
+def test_a_search_that_was_begun_without_rounds_does_not_go_on(tmp_path: Path) -> None:
+    """As by a version before there were any: some of its trials would never be asked for."""
+    study = opened(tmp_path, Rounds(12))
+    for _ in range(7):
+        asked(study)
+    study.tell(0, finished(0.5))
+    with pytest.raises(DamagedFile, match="'one' was begun without rounds"):
+        opened(tmp_path)
 
 
 def test_what_runs_or_waits_is_not_asked_for(tmp_path: Path) -> None:

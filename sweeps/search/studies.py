@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from gatelab.sweeps.search.draws import Draws
 from gatelab.sweeps.search.halving import Standing, Verdict, verdict
-from gatelab.sweeps.search.study_file import StudyFile, damages
+from gatelab.sweeps.search.study_file import DamagedFile, StudyFile, damages
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace, configuration
 from gatelab.tracking.lines import Lines
@@ -73,7 +73,11 @@ class Study:
     def __init__(
         self, study: optuna.Study, space: SearchSpace, draws: Draws, rounds: Rounds, goal: Goal
     ) -> None:
-        """Wrap an Optuna study, which may hold trials from before a stop."""
+        """Wrap an Optuna study, which may hold trials from before a stop.
+
+        Raises:
+            DamagedFile: If a trial of an earlier round has not ended, as in no search in rounds.
+        """
         self.study, self.space, self.draws = study, space, draws
         self.rounds, self.goal = rounds, goal
         self.running: set[int] = set()
@@ -91,6 +95,9 @@ class Study:
         """Where the newest saved states of trials lie that have not ended."""
         for frozen in study.get_trials(deepcopy=False):
             self._take_in(frozen)
+        if self.trials.keys() - self.standings.keys():
+            name = study.study_name
+            raise DamagedFile(f"the search of {name!r} was begun without rounds: it cannot go on.")
 
     def _take_in(self, frozen: FrozenTrial) -> None:
         """Take in a trial, new or from before a stop."""
