@@ -84,6 +84,26 @@ def test_order_and_stops_change_nothing(
     assert len(ends) == 16 and {"finished", "pruned", "failed"} == set(ends)
 
 
+def test_a_stop_between_the_last_arrival_and_the_pruning_is_made_up_for(tmp_path: Path) -> None:
+    """No other event would: the trial that goes on has ended already, for its patience ran out."""
+
+    def opened() -> Sweep:
+        rounds = {"one": Rounds(2, (4,), 2)}
+        found = open_studies(tmp_path / "j", {"one": SPACE}, rounds, sampler="tpe", seed=0)
+        return Sweep(Plan(2, 1, 1, 0), {"one": "softmax"}, found)
+
+    sweep = opened()
+    first, second = sweep.next_job(), sweep.next_job()
+    assert first is not None and second is not None
+    ending = Ending("finished", "nothing better for 1 epochs", 2, 0.1)
+    sweep.progress(first, Step(2, 0.1, False, [], [ending]))
+    sweep.studies["one"].arrive(second.number, 4, 0.5, broken=False)
+    again = opened()
+    job = again.next_job()
+    assert job is not None and job.stage == "evaluate"
+    assert again.studies["one"].ends() == {"finished": 1, "pruned": 1}
+
+
 def test_gates_fill_the_slots_while_one_waits_for_its_last_trial(tmp_path: Path) -> None:
     sweep = opened(tmp_path)
     jobs = [sweep.next_job() for _ in range(24)]
