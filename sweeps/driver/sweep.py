@@ -88,6 +88,8 @@ class Sweep:
 
     def next_job(self) -> Job | None:
         """Return the next job; ``None`` while all that is left waits for running ones."""
+        for label in self.studies:
+            self._prune(label)  # what a stop has left undone
         returned = self.returned.pop(0) if self.returned else None
         job = returned or self._next_evaluation() or self._next_trial()
         if job is not None:
@@ -116,7 +118,6 @@ class Sweep:
     def _next_trial(self) -> Job | None:
         """Ask first the study of which the fewest trials have ended, so that all advance."""
         for label, study in sorted(self.studies.items(), key=lambda item: item[1].ended):
-            self._prune(label)  # what a stop has left undone
             asked = study.ask(self.plan.trials)
             if asked is not None:
                 return self._trial(label, asked)
