@@ -84,6 +84,22 @@ def test_order_and_stops_change_nothing(
     assert len(ends) == 16 and {"finished", "pruned", "failed"} == set(ends)
 
 
+def test_a_rung_that_is_reached_twice_is_taken_in_once(tmp_path: Path) -> None:
+    """Tune does a job again whose worker was lost after its last step; the trial may be further."""
+    rounds = {"one": Rounds(1, (2, 4), 2)}
+    studies = open_studies(tmp_path / "j", {"one": SPACE}, rounds, sampler="tpe", seed=0)
+    sweep = Sweep(Plan(1, 1, 1, 0), {"one": "softmax"}, studies)
+    first = sweep.next_job()
+    assert first is not None and first.until == 2
+    assert sweep.progress(first, result(first))
+    second = sweep.next_job()
+    assert second is not None and second.until == 4
+    assert sweep.progress(first, result(first)), "it is over, whatever it says"
+    assert second.name in sweep.running
+    assert not sweep.progress(second, Step(3, 0.5, False, [], None))
+    assert list(studies["one"].standings[0].ranks) == [2]
+
+
 def test_a_stop_between_the_last_arrival_and_the_pruning_is_made_up_for(tmp_path: Path) -> None:
     """No other event would: the trial that goes on has ended already, for its patience ran out."""
 
