@@ -11,12 +11,13 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial
 
+from gatelab.gates.hardening import HARDENING_TRIAL
 from gatelab.sweeps.driver.sweep import Plan, Sweep
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.rounds import Rounds, default_rounds, rounds_of
-from gatelab.sweeps.spec.space import SearchSpace, space
+from gatelab.sweeps.spec.space import SearchSpace, draws_seed, space
 from gatelab.training.jobs import Job
 from gatelab.training.steps import Ending, Step
 from tests.in_process import gatelab
@@ -184,6 +185,29 @@ def test_rungs_wait_for_the_latest_schedule_of_all_gates(tmp_path: Path) -> None
     )
     assert found["softmax"].rungs == found["comet"].rungs == (5,)
     assert found["gumbel_softmax"].rungs == (), "its schedule lasts to the end"
+
+
+def test_a_search_begins_with_what_the_gate_says_and_the_defaults(tmp_path: Path) -> None:
+    for hyperparameters in ("", "k: 3"):
+        (tmp_path / "spec.yaml").write_text(
+            SPEC.replace("GATES", f"{{dselect_k: {{{hyperparameters}}}}}")
+        )
+        spec = load_spec(tmp_path / "spec.yaml")
+        found = space(spec, "dselect_k", make_task(spec))
+        assert found.defaults == {
+            "optimizer.learning_rate": 1e-3,
+            **{f"gate.{name}": value for name, value in HARDENING_TRIAL.items()},
+        }
+        assert found.fixed["gate.k"] == (3 if hyperparameters else 2), "it is recorded"
+
+
+def test_other_tasks_have_other_draws(tmp_path: Path) -> None:
+    seeds = set()
+    text = SPEC.replace("GATES", "[softmax]")
+    for changed in (text, text.replace("num_targets: 4", "num_targets: 8")):
+        (tmp_path / "spec.yaml").write_text(changed)
+        seeds.add(draws_seed(load_spec(tmp_path / "spec.yaml")))
+    assert len(seeds) == 2
 
 
 @pytest.mark.slow
