@@ -33,7 +33,7 @@ class Review:
     trials: pd.DataFrame
     """Search: ``gate, number, end, epoch, objective``, and a column for each hyperparameter.
 
-    ``objective`` is the lowest validation loss, of a pruned trial until then. Hyperparameters are
+    ``objective`` is the best that the trial had, of a pruned one until then. Hyperparameters are
     named as in the spec (``gate.gamma``, ``optimizer.learning_rate``); numbers are numbers.
     """
     curves: pd.DataFrame

@@ -77,6 +77,17 @@ def test_the_objective_is_the_loss_where_a_trial_has_one() -> None:
     assert best_trials([SweepRecord("s", (run,))]).summaries[0].mean == 0.1
 
 
+def test_where_more_of_the_objective_is_better_the_highest_are_the_best() -> None:
+    params, tags = {"search.objective": "val/mean/f1"}, {"stage": "sweep", "metrics.higher": "f1"}
+    runs = [RunRecord("s", "s", "RUNNING", params, {}, tags)]
+    for f1 in (0.2, 0.9, 0.5):
+        scores = {"val/loss": f1, "val/mean/f1": f1, "objective": f1}
+        runs.append(_run("search", "a", "finished", scores))
+    record = SweepRecord("s", tuple(runs))
+    for metric in ("val/mean/f1", "val/loss"):
+        assert best_trials([record], metric=metric).summaries[0].mean == 0.9, "of the same trial"
+
+
 def test_words_and_table() -> None:
     found = best_trials([sweep({**LOSSES, "c": []})])
     grid = trial_grid(found, "s: t")

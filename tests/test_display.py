@@ -1,15 +1,23 @@
-"""The lines of a sweep that nobody can read: they must not end Ray's loop, which saves nothing."""
+"""The lines of a sweep: what they say, and that nobody can read them must not end Ray's loop."""
 
 from __future__ import annotations
 
 import errno
 import signal
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from gatelab.sweeps.driver.display import Display
+from gatelab.sweeps.search.studies import open_studies
+from gatelab.sweeps.spec.rounds import Rounds
+from gatelab.sweeps.spec.space import SearchSpace
+from gatelab.training.goal import Goal
+from gatelab.training.jobs import Job
+from gatelab.training.steps import Ending
 
 
 class Unread(Console):
@@ -36,3 +44,17 @@ def test_when_nobody_reads_on_the_sweep_stops_as_by_ctrl_c() -> None:
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 def test_a_log_that_takes_no_line_stops_nothing(number: int) -> None:
     Display(Unread(number), {}, 1, 1).note("one")
+
+
+def test_the_best_is_so_by_the_goal_of_the_sweep(tmp_path: Path) -> None:
+    """Of a metric that is better when higher, and first by what is required."""
+    goal = Goal("val/mean/r2", higher_is_better=True, at_most_k=0.99)
+    text = StringIO()
+    rounds, space = {"one": Rounds(3)}, {"one": SearchSpace({}, {})}
+    studies = open_studies(tmp_path / "j", space, rounds, sampler="tpe", seed=0, goal=goal)
+    display = Display(Console(file=text, width=200), studies, 3, 8, goal)
+    for number, (r2, broken) in enumerate(((0.5, False), (0.7, False), (0.9, True))):
+        job = Job("search", "one", "softmax", (), number)
+        display.ended(job, [Ending("finished", "", 8, r2, broken)])
+    assert "one: trial 3/3 finished, val/mean/r2 0.9, epoch 8" in text.getvalue()
+    assert display._note("one") == "best val/mean/r2 0.7"

@@ -273,6 +273,10 @@ def test_pruned_and_failed_trials_are_spent_but_never_best() -> None:
     np.testing.assert_array_equal(np.asarray(marks.get_ydata()), [np.nan, 3, np.nan, 2])
     np.testing.assert_array_equal(np.asarray(steps.get_xdata()), [1, 2, 3, 4])
     assert search.best_so_far(trials([("pruned", 0.1)]), ["a"]) is None
+    drawn = search.best_so_far(trials([*ends, ("finished", 4)]), ["a"], "val/f1", higher=True)
+    assert drawn is not None
+    steps, _ = drawn.axes[0].lines
+    np.testing.assert_array_equal(np.asarray(steps.get_ydata()), [np.nan, 3, 3, 3, 4])
 
 
 def test_slices_are_logarithmic_categorical_and_hollow_where_pruned() -> None:

@@ -13,7 +13,7 @@ from optuna.distributions import FloatDistribution
 from gatelab.sweeps.cluster import storage
 from gatelab.sweeps.cluster.storage import Storage, when_there_is_room
 from gatelab.sweeps.driver.home import Home
-from gatelab.sweeps.search.studies import Study, TrialEnd, open_studies
+from gatelab.sweeps.search.studies import Study, open_studies
 from gatelab.sweeps.search.study_file import read_studies
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
@@ -21,6 +21,7 @@ from gatelab.tracking.journal import Journal
 from gatelab.tracking.lines import FULL
 from gatelab.tracking.mlflow_read import read_sweep
 from gatelab.tracking.sqlite import default_uri
+from gatelab.training.steps import Ending
 from tests.in_process import gatelab
 from tests.launched import MODULE
 from tests.small_disk import fill, small_disk
@@ -47,7 +48,7 @@ def search(study: Study, trials: int) -> None:
         asked = study.ask(100)
         assert asked is not None
         number = asked.number
-        study.tell(number, TrialEnd("finished", "reached max_epochs (4)", 4, 1 / (number + 1)))
+        study.tell(number, Ending("finished", "reached max_epochs (4)", 4, 1 / (number + 1)))
 
 
 def test_a_search_goes_on_while_the_disk_of_its_studies_is_full(disk: Path) -> None:

@@ -119,4 +119,5 @@ def test_a_sweep_records_one_run_for_each_trial_with_all_its_seeds(tmp_path: Pat
     seeds = [trial.tags["seed"].split(",") for trial in trials]
     assert len(seeds) == 2
     assert len(set(seeds[0]) | set(seeds[1])) == 6
-    assert {trial.end for trial in trials} <= {"finished", "pruned"}
+    assert {trial.end for trial in trials} == {"finished", "pruned"}
+    assert all("objective" in trial.metrics for trial in trials), "of a pruned one what it had"

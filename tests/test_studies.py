@@ -9,11 +9,12 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from gatelab.sweeps.search.studies import Ask, Study, TrialEnd, open_studies
+from gatelab.sweeps.search.studies import Ask, Study, open_studies
 from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
-from gatelab.training.goal import BY_LOSS, Goal
+from gatelab.training.goal import BY_LOSS, Goal, Rank
+from gatelab.training.steps import Ending
 
 SPACE = SearchSpace(
     {"gate.k": 2}, {"gate.gamma": FloatDistribution(0.01, 10.0, log=True)}, {"gate.gamma": 1.0}
@@ -33,8 +34,8 @@ def asked(study: Study) -> Ask:
     return found
 
 
-def finished(objective: float, *, broken: bool = False) -> TrialEnd:
-    return TrialEnd("finished", "reached max_epochs (4)", 4, objective, broken)
+def finished(objective: float, *, broken: bool = False) -> Ending:
+    return Ending("finished", "reached max_epochs (4)", 4, objective, broken)
 
 
 def test_every_end_is_told_as_it_was(tmp_path: Path) -> None:
@@ -42,8 +43,8 @@ def test_every_end_is_told_as_it_was(tmp_path: Path) -> None:
     inf = float("inf")
     outcomes = [
         finished(0.5),
-        TrialEnd("pruned", "was not among the best", 2, 0.1),
-        TrialEnd("failed", "val/loss is nan", 1, inf),
+        Ending("pruned", "was not among the best", 2, 0.1),
+        Ending("failed", "val/loss is nan", 1, inf),
     ]
     for outcome in outcomes:
         number, chosen, until = asked(study)
@@ -57,7 +58,7 @@ def test_every_end_is_told_as_it_was(tmp_path: Path) -> None:
     selected = study.selected()
     assert selected is not None
     assert selected[0] == 0, "only a finished trial is selected"
-    assert study.best() == 0.5
+    assert study.best() == Rank(False, 0.5)
 
 
 def test_what_keeps_the_requirement_is_selected_first(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_what_keeps_the_requirement_is_selected_first(tmp_path: Path) -> None:
     for again in (study, opened(tmp_path)):
         selected = again.selected()
         assert selected is not None
-        assert (selected[0], again.best()) == (2, 0.2)
+        assert (selected[0], again.best()) == (2, Rank(False, 0.2))
 
 
 def test_where_higher_is_better_the_highest_is_selected(tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_where_higher_is_better_the_highest_is_selected(tmp_path: Path) -> None:
         study.tell(asked(study).number, finished(objective))
     selected = study.selected()
     assert selected is not None
-    assert (selected[0], study.best()) == (1, 0.9)
+    assert (selected[0], study.best()) == (1, Rank(False, -0.9))
 
 
 def loss(study: Study, number: int, epoch: int) -> float:

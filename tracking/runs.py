@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
-from gatelab.tracking.schema import Directions, Tags
+from gatelab.tracking.schema import Directions, Metrics, Tags
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,12 @@ class SweepRecord:
     def directions(self) -> Directions:
         """Of which metrics more is better, and of which less."""
         return Directions.from_tags(self.run.tags if self.run else {})
+
+    @property
+    def objective(self) -> str:
+        """The key of the metric that the search compared trials by."""
+        named = self.run.params.get("search.objective", "loss") if self.run else "loss"
+        return Metrics.VAL_LOSS if named == "loss" else named
 
     @property
     def meanings(self) -> dict[str, str]:

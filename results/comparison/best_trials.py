@@ -18,7 +18,7 @@ from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Metrics
 
 SHARE = 0.05
-"""By which trials are chosen: the loss that a trial reports as its objective."""
+"""Of the trials of a gate: as many are summarised."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class BestTrials:
 def best_trials(
     records: Sequence[SweepRecord], share: float = SHARE, metric: str = Metrics.VAL_LOSS
 ) -> BestTrials:
-    """Summarise the best trials of every gate, those with the lowest validation loss.
+    """Summarise the best trials of every gate, by the objective of their search.
 
     Their number is this share of all trials that ended, rounded, and at least one: the same for
     gates with the same budget. They are chosen among those that finished.
@@ -109,14 +109,15 @@ def objective(run: RunRecord) -> float:
     return run.metrics.get(Metrics.OBJECTIVE, run.metrics.get(Metrics.VAL_LOSS, math.nan))
 
 
-def _value(run: RunRecord, metric: str) -> float:
-    return objective(run) if metric == Metrics.VAL_LOSS else run.metrics.get(metric, math.nan)
+def _value(record: SweepRecord, run: RunRecord, metric: str) -> float:
+    return objective(run) if metric == record.objective else run.metrics.get(metric, math.nan)
 
 
 def _finished(record: SweepRecord, gate: str | None = None) -> list[RunRecord]:
     """Return the trials that finished, the best first."""
     trials = [run for run in record.of("search", gate) if run.end == "finished"]
-    return sorted((r for r in trials if math.isfinite(objective(r))), key=objective)
+    found = sorted((r for r in trials if math.isfinite(objective(r))), key=objective)
+    return found[::-1] if record.directions.of(record.objective) > 0 else found
 
 
 def _check_metric(records: Sequence[SweepRecord], metric: str) -> None:
@@ -131,7 +132,7 @@ def _check_metric(records: Sequence[SweepRecord], metric: str) -> None:
 def _summary(record: SweepRecord, gate: str, title: str, share: float, metric: str) -> Summary:
     trials = budget(record, gate, title).trials
     chosen = _finished(record, gate)[: max(1, round(share * trials))]
-    values = np.array([_value(run, metric) for run in chosen])
+    values = np.array([_value(record, run, metric) for run in chosen])
     values = values[np.isfinite(values)]
     n = len(values)
     mean = float(values.mean()) if n else math.nan

@@ -13,6 +13,7 @@ from gatelab.results.figures.panels import MOST_TOGETHER
 from gatelab.results.figures.slices import slices
 from gatelab.results.figures.tradeoff import tradeoff
 from gatelab.results.review import Review
+from gatelab.tracking.schema import Metrics
 
 NOT_EVALUATED = "Nothing has been evaluated yet."
 NO_WEIGHTS = "The record of this sweep has no weights by target and expert."
@@ -144,30 +145,32 @@ def _training(review: Review) -> Iterator[Plate]:
 
 
 def _search(review: Review) -> Iterator[Plate]:
-    gates, trials = review.comparison.gates, review.trials
+    gates, trials, key = review.comparison.gates, review.trials, review.record.objective
+    name = search.LOSS_LABEL if key == Metrics.VAL_LOSS else key
+    higher = review.record.directions.of(key) > 0
     yield _plate(
         "search",
         "Best so far",
-        search.best_so_far(trials, gates),
-        "The lowest validation loss among a gate's finished trials by how many of its trials were "
-        "spent, pruned and failed ones included, in the order in which they were drawn. Markers: "
-        "finished trials. A line that still falls at its end asks for more trials." + _grey(review),
+        search.best_so_far(trials, gates, name, higher=higher),
+        f"The {'highest' if higher else 'lowest'} {name} among a gate's finished trials by how "
+        "many of its trials were spent, pruned and failed ones included, in the order in which "
+        "they were drawn. Markers: finished trials. A line that still moves at its end asks for "
+        "more trials." + _grey(review),
         "No trial has finished yet.",
     )
     yield _plate(
         "importance",
         "Importance of the hyperparameters",
         search.importance_bars(review.importance, gates),
-        "The share of the validation loss's variation over a gate's trials that a hyperparameter "
+        f"The share of the variation of the {name} over a gate's trials that a hyperparameter "
         "accounts for (fANOVA, as Optuna has it); the bars of a gate add up to 1. With few trials "
         "it is a hint.",
         "Not recorded: it takes 8 trials of a gate that ended without failing, and an evaluation.",
     )
-    figures = slices(trials, gates)
+    figures = slices(trials, gates, name)
     caption = (
-        "The lowest validation loss of every trial by a hyperparameter's value. Hollow markers are "
-        "pruned trials: their loss stems from fewer epochs, and training on might have lowered "
-        "it."
+        f"The best {name} of every trial by a hyperparameter's value. Hollow markers are "
+        "pruned trials: theirs stems from fewer epochs, and training on might have made it better."
     )
     if not figures:
         yield Plate("slices", "Slices", "No trial with a searched hyperparameter yet.", None)

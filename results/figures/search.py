@@ -13,11 +13,22 @@ from matplotlib.figure import Figure
 from gatelab.results.figures.panels import BEHIND, by_gate
 from gatelab.results.figures.style import WIDTH, Look, fit, grid, looks, whole
 
+LOSS_LABEL = "validation loss"
 
-def best_so_far(trials: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
-    """Draw the lowest objective among the finished trials by how many trials had ended."""
-    courses = {gate: _lowest(trials[trials["gate"] == gate]) for gate in gates}
-    drawn = [gate for gate in gates if courses[gate]["lowest"].notna().any()]
+
+def best_so_far(
+    trials: pd.DataFrame, gates: Sequence[str], name: str = LOSS_LABEL, *, higher: bool = False
+) -> Figure | None:
+    """Draw the best objective among the finished trials by how many trials had ended.
+
+    Args:
+        trials: As in a review.
+        gates: Whose.
+        name: Of the objective.
+        higher: Whether more of it is better.
+    """
+    courses = {gate: _best(trials[trials["gate"] == gate], higher=higher) for gate in gates}
+    drawn = [gate for gate in gates if courses[gate]["best"].notna().any()]
     if not drawn:
         return None
     look = looks(gates)
@@ -25,10 +36,10 @@ def best_so_far(trials: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
         drawn,
         lambda axes, gate: _steps(axes, courses[gate], look[gate], gate),
         lambda axes, gate: axes.step(
-            courses[gate].index, courses[gate]["lowest"], where="post", **BEHIND
+            courses[gate].index, courses[gate]["best"], where="post", **BEHIND
         ),
         "trials spent",
-        "validation loss",
+        name,
     )
     for axes in panels:
         fit(axes, "y", np.concatenate([courses[gate]["objective"] for gate in drawn]))
@@ -36,16 +47,17 @@ def best_so_far(trials: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
     return figure
 
 
-def _lowest(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return finished objectives and their lowest so far by the count of trials that ended."""
+def _best(trials: pd.DataFrame, *, higher: bool) -> pd.DataFrame:
+    """Return finished objectives and their best so far by the count of trials that ended."""
     ended = trials[trials["end"].isin(["finished", "pruned", "failed"])].sort_values("number")
     ended.index = pd.RangeIndex(1, len(ended) + 1)
     objective = ended["objective"].where(ended["end"] == "finished").replace(math.inf, math.nan)
-    return pd.DataFrame({"objective": objective, "lowest": objective.cummin().ffill()})
+    best = objective.cummax() if higher else objective.cummin()
+    return pd.DataFrame({"objective": objective, "best": best.ffill()})
 
 
 def _steps(axes: Axes, course: pd.DataFrame, look: Look, gate: str) -> None:
-    axes.step(course.index, course["lowest"], where="post", color=look.color, label=gate)
+    axes.step(course.index, course["best"], where="post", color=look.color, label=gate)
     axes.plot(
         course.index,
         course["objective"],

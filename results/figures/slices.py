@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gatelab.results.figures.search import short
+from gatelab.results.figures.search import LOSS_LABEL, short
 from gatelab.results.figures.style import WIDTH, Look, fit, grid, looks
 
 FEW_VALUES = 6
@@ -22,14 +22,16 @@ MANY_POINTS = 2000
 """More than so many are drawn as pixels: a page should stay small."""
 
 
-def slices(trials: pd.DataFrame, gates: Sequence[str]) -> list[Figure]:
+def slices(trials: pd.DataFrame, gates: Sequence[str], objective: str = LOSS_LABEL) -> list[Figure]:
     """Draw the objective by the value of each hyperparameter, in figures of up to 24 panels."""
     searched = [(gate, name) for gate in gates for name in _searched(trials, gate)]
     parts = [searched[i : i + MOST_SLICES] for i in range(0, len(searched), MOST_SLICES)]
-    return [_slices(trials, gates, part) for part in parts]
+    return [_slices(trials, gates, part, objective) for part in parts]
 
 
-def _slices(trials: pd.DataFrame, gates: Sequence[str], part: Sequence[tuple[str, str]]) -> Figure:
+def _slices(
+    trials: pd.DataFrame, gates: Sequence[str], part: Sequence[tuple[str, str]], objective: str
+) -> Figure:
     columns = min(4, len(part))
     figure, panels = grid(len(part), columns, WIDTH / 4, 1.75, sharey=True)
     for axes, (gate, name) in zip(panels, part, strict=True):
@@ -39,7 +41,7 @@ def _slices(trials: pd.DataFrame, gates: Sequence[str], part: Sequence[tuple[str
         axes.set_xlabel(short(name))
         fit(axes, "y", trials["objective"].to_numpy())
         axes.grid(axis="y")
-    figure.supylabel("validation loss", fontsize=9)
+    figure.supylabel(objective, fontsize=9)
     return figure
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gatelab.sweeps.search.studies import Study
+from gatelab.training.goal import BY_LOSS, Goal, Rank
 from gatelab.training.jobs import Job
 from gatelab.training.steps import Ending, Step
 
@@ -26,10 +27,11 @@ class Display:
         studies: Mapping[str, Study],
         trials: int,
         max_epochs: int,
+        goal: Goal = BY_LOSS,
         said: Sequence[str] = (),
     ) -> None:
         """Show so many trials a gate, from what the studies hold and what has been said already."""
-        self.console, self.trials, self.max_epochs = console, trials, max_epochs
+        self.console, self.trials, self.max_epochs, self.goal = console, trials, max_epochs, goal
         self.ends: dict[str, Counter[str]] = {label: s.ends() for label, s in studies.items()}
         self.best = {label: study.best() for label, study in studies.items()}
         self.said = set(said)
@@ -86,12 +88,13 @@ class Display:
             return
         self.ends[job.label][ending.end] += 1
         if ending.end == "finished":
-            self.best[job.label] = min(self.best[job.label], ending.objective)
+            rank = Rank(ending.broken, self.goal.cost(ending.objective))
+            self.best[job.label] = min(self.best[job.label], rank)
         done = self.ends[job.label].total()
         self.progress.update(self.bars[job.label], completed=done, note=self._note(job.label))
         self._line(
             f"{job.label}: trial {done}/{self.trials} {ending.end}, "
-            f"val/loss {ending.objective:.4g}, epoch {ending.epoch}"
+            f"{self.goal.objective} {ending.objective:.4g}, epoch {ending.epoch}"
             + (f": {ending.reason}" if ending.end == "failed" else "")
         )
 
@@ -108,8 +111,9 @@ class Display:
             self._print(text)
 
     def _note(self, label: str) -> str:
-        ends, best = self.ends[label], self.best[label]
-        parts = [f"best val/loss {best:.4g}"] if math.isfinite(best) else []
+        ends, cost = self.ends[label], self.best[label].cost
+        best = f"best {self.goal.objective} {self.goal.cost(cost):.4g}"
+        parts = [best] if math.isfinite(cost) else []
         parts += [f"{ends[end]} {end}" for end in ("pruned", "failed") if ends[end]]
         return ", ".join(parts)
 

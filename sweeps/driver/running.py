@@ -102,7 +102,8 @@ def _work(
 
     record = Record(recorder, spec, task, studies, home)
     plan = Plan(spec.search.trials, spec.search.seeds, spec.evaluation.seeds, spec.search.seed)
-    display = Display(console, studies, plan.trials, spec.training.max_epochs, said)
+    goal = goal_of(spec, task)
+    display = Display(console, studies, plan.trials, spec.training.max_epochs, goal, said)
     keys = {label: gate.gate for label, gate in spec.gates.items()}
     sweep = Sweep(plan, keys, studies, [record, display])
     if not sweep.finished:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from gatelab.sweeps.search.studies import STATE_ATTRIBUTE, Ask, Study, TrialEnd
+from gatelab.sweeps.search.studies import STATE_ATTRIBUTE, Ask, Study
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job
 from gatelab.training.steps import Ending, Step
@@ -167,11 +167,7 @@ class Sweep:
 
     def _prune(self, label: str) -> None:
         """End the trials of a gate that its round has left behind."""
-        study = self.studies[label]
-        for asked, outcome in study.lost():
-            ending = Ending(
-                outcome.end, outcome.reason, outcome.epoch, outcome.objective, outcome.broken
-            )
+        for asked, ending in self.studies[label].lost():
             self._end_trial(self._trial(label, asked), ending)
 
     def take_back(self, job: Job) -> None:
@@ -201,10 +197,7 @@ class Sweep:
     def _end_trial(self, job: Job, ending: Ending) -> None:
         self._tell_all("ended", job, [ending])
         study = self.studies[job.label]
-        study.tell(
-            job.number,
-            TrialEnd(ending.end, ending.reason, ending.epoch, ending.objective, ending.broken),
-        )
+        study.tell(job.number, ending)
         if study.ended >= self.plan.trials and study.selected() is None:
             self._give_up(job.label)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from gatelab.sweeps.spec.space import SearchSpace, configuration
 from gatelab.tracking.lines import Lines
 from gatelab.training.configuration import Configuration
 from gatelab.training.goal import BY_LOSS, Goal, Rank
+from gatelab.training.steps import Ending
 
 OPTUNA_STATES = {
     "finished": TrialState.COMPLETE,
@@ -37,20 +37,6 @@ STATE_ATTRIBUTE = "state"
 BROKEN_ATTRIBUTE = "broken_at"
 """That which says at which rungs it broke what is required."""
 WORST = Rank(True, math.inf)
-
-
-@dataclass(frozen=True)
-class TrialEnd:
-    """How a trial ended."""
-
-    end: str
-    """``finished``, ``pruned`` or ``failed``."""
-    reason: str
-    epoch: int
-    objective: float
-    """Of the weights that it keeps; not finite for one that never had any."""
-    broken: bool = False
-    """Whether these break what the goal requires."""
 
 
 class Ask(NamedTuple):
@@ -188,28 +174,30 @@ class Study:
         trial.set_user_attr(BROKEN_ATTRIBUTE, noted)
         trial.report(objective, epoch)
 
-    def lost(self) -> list[tuple[Ask, TrialEnd]]:
+    def lost(self) -> list[tuple[Ask, Ending]]:
         """Return the trials that have not ended yet and need not go on, and how they end."""
         found = self._verdict().lost
         return [self._pruned(n, found[n]) for n in sorted(found.keys() & self.trials.keys())]
 
-    def _pruned(self, number: int, reason: str) -> tuple[Ask, TrialEnd]:
+    def _pruned(self, number: int, reason: str) -> tuple[Ask, Ending]:
         epoch, (broken, cost) = max(self.standings[number].ranks.items())
         asked = Ask(number, configuration(self.space, self.trials[number].params), epoch)
-        return asked, TrialEnd("pruned", reason, epoch, self.goal.cost(cost), broken)
+        objective = self.goal.cost(cost)
+        metrics = {"objective": objective}
+        return asked, Ending("pruned", reason, epoch, objective, broken, metrics)
 
-    def tell(self, number: int, outcome: TrialEnd) -> None:
+    def tell(self, number: int, ending: Ending) -> None:
         """End a trial."""
         self.running.discard(number)
         trial = self.trials.pop(number)
         self.trial_states.pop(number, None)
-        for name, value in asdict(outcome).items():
-            finite = not isinstance(value, float) or math.isfinite(value)
-            trial.set_user_attr(name, value if finite else None)
-        value = outcome.objective if outcome.end == "finished" else None
-        state = OPTUNA_STATES[outcome.end]
-        self.study.tell(trial, value, state)
-        self._settle(number, state, Rank(outcome.broken, self.goal.cost(outcome.objective)))
+        finite = math.isfinite(ending.objective)
+        noted = {name: getattr(ending, name) for name in ("end", "reason", "epoch", "broken")}
+        for name, value in {**noted, "objective": ending.objective if finite else None}.items():
+            trial.set_user_attr(name, value)
+        state = OPTUNA_STATES[ending.end]
+        self.study.tell(trial, ending.objective if ending.end == "finished" else None, state)
+        self._settle(number, state, Rank(ending.broken, self.goal.cost(ending.objective)))
         self.ended += 1
 
     def selected(self) -> tuple[int, Configuration] | None:
@@ -230,10 +218,10 @@ class Study:
         trials = self.study.get_trials(deepcopy=False)
         return sum(trial.user_attrs["epoch"] for trial in trials if trial.state.is_finished())
 
-    def best(self) -> float:
-        """Return the objective of the best finished trial; not finite without any."""
+    def best(self) -> Rank:
+        """Return the rank of the best finished trial; the worst there is without any."""
         done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-        return self.goal.cost(min((self._final(trial) for trial in done), default=WORST).cost)
+        return min((self._final(trial) for trial in done), default=WORST)
 
     def keep_state(self, number: int, folder: str) -> None:
         """Note with a trial that has not ended where its newest saved state lies.
