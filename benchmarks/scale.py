@@ -44,10 +44,10 @@ SLICES = (100, 1000, 2500, 5000, 7500, 10_000)
 """After so many trials a line is printed; the first has the start of the workers in it."""
 CORES, AT_ONCE = 2, 32
 EPOCHS = 6
-"""Every result is one epoch of 20 metrics. Two of three trials are pruned before the last one."""
+"""Every result is one epoch of 20 metrics. Half of the trials are pruned before the last one."""
 EVENTS = ("started", "progressed", "ended", "gate_ended")
 PARTS: Mapping[str, Mapping[type, tuple[str, ...]]] = {
-    "search": {Study: ("ask", "report", "tell", "keep_state", "mark", "selected")},
+    "search": {Study: ("ask", "arrive", "lost", "tell", "keep_state", "mark", "selected")},
     "record": {Record: EVENTS, Display: EVENTS},
 }
 """The methods of each part of the driver. Tune's loop is what else its own thread does."""
@@ -86,7 +86,7 @@ def _spec(trials: int, gates: int, sampler: str, epochs: int) -> Spec:
             "search": {
                 "trials": trials // gates,
                 "sampler": sampler,
-                "early_stopping": {"grace_epochs": epochs - 1, "reduction_factor": 3},
+                "early_stopping": {"grace_epochs": epochs - 1, "reduction_factor": 2},
             },
             "evaluation": {"seeds": 2},
             "resources": {"cpus": CORES / AT_ONCE},
@@ -105,16 +105,17 @@ class Reports:
 
     def step(self) -> Step:
         self.epoch += 1
-        members = range(len(self.job.members))
+        members = range(self.job.told)
         epochs = [(member, self.epoch, self._metrics()) for member in members]
         endings = [self._ending() for _ in members] if self.epoch == self.epochs else None
-        return Step(self.epoch, self.loss, epochs, endings)
+        return Step(self.epoch, self.loss, False, epochs, endings)
 
     def _metrics(self) -> dict[str, float]:
         return {key: self.random.random() for key in KEYS} | {"val/loss": self.loss}
 
     def _ending(self) -> Ending:
-        return Ending("finished", "reached max_epochs", self.epoch, self.loss, self._metrics())
+        metrics = self._metrics()
+        return Ending("finished", "reached max_epochs", self.epoch, self.loss, metrics=metrics)
 
     def save(self, folder: Path) -> None:
         torch.save({"epoch": self.epoch}, folder / STATE_FILE)
@@ -151,7 +152,7 @@ class Meter:
                 for name in names:
                     setattr(cls, name, self._timed(part, getattr(cls, name)))
         self._count(Sweep, "progress", "results", lambda job: 1)
-        self._count(Sweep, "_end", "trials", lambda job: job.stage == "search")
+        self._count(Sweep, "_end_trial", "trials", lambda job: 1)
 
     def _timed(self, part: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)

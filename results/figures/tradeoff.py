@@ -32,8 +32,9 @@ def tradeoff(comparison: Comparison) -> Figure | None:
     front = pareto_front({g: place for g, place in places.items() if g not in ceilings})
     course = list(zip(*(places[g] for g in front), strict=True))
     axes.plot(*course, "o-", color=GREY, markersize=14, markerfacecolor="none", zorder=1.0)
-    for which, axis in (("x", 0), ("y", 1)):
-        fit(axes, which, [place[axis] for place in places.values()], 7)  # type: ignore[arg-type]
+    costs, losses = zip(*places.values(), strict=True)
+    fit(axes, "x", costs, 7)
+    fit(axes, "y", losses, 7)
     axes.set(xlabel="experts a row, over all targets", ylabel="test loss")
     axes.grid()
     legend(figure, axes)

@@ -122,7 +122,7 @@ class Worker(tune.Trainable):
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
         """Save the work's state where Tune keeps it."""
-        return when_there_is_room(lambda: super(Worker, self).save(checkpoint_dir))
+        return when_there_is_room(lambda: tune.Trainable.save(self, checkpoint_dir))
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the work's state."""

@@ -148,6 +148,17 @@ class RequireSpec(SpecPart):
     """The share of val rows that use at most k experts, of gates that state a k."""
 
 
+def _off_or_on(value: Any, part: type[SpecPart], off: str) -> Any:
+    """Return what stands for a part that a spec may turn off, if it is false or a mapping."""
+    if value is not False and not isinstance(value, (dict, part)):
+        keys = " or ".join(f"`{key}`" for key in part.model_fields)
+        raise ValueError(
+            f"must be false, which {off}, or a mapping with {keys}, or be left out, "
+            f"but got {written(value)}."
+        )
+    return value
+
+
 class SearchSpec(SpecPart):
     """Every gate's search, the same for each."""
 
@@ -175,22 +186,12 @@ class SearchSpec(SpecPart):
     @field_validator("early_stopping", mode="before")
     @classmethod
     def _stopping_off_or_on(cls, value: Any) -> Any:
-        if value is not False and not isinstance(value, (dict, HalvingSpec)):
-            raise ValueError(
-                "must be false, which prunes no trial, or a mapping with `grace_epochs` or "
-                f"`reduction_factor`, or be left out, but got {written(value)}."
-            )
-        return value
+        return _off_or_on(value, HalvingSpec, "prunes no trial")
 
     @field_validator("require", mode="before")
     @classmethod
     def _requirement_off_or_on(cls, value: Any) -> Any:
-        if value is not False and not isinstance(value, (dict, RequireSpec)):
-            raise ValueError(
-                "must be false, which requires nothing, or a mapping with `at_most_k`, or be left "
-                f"out, but got {written(value)}."
-            )
-        return value
+        return _off_or_on(value, RequireSpec, "requires nothing")
 
 
 class EvaluationSpec(SpecPart):
