@@ -23,6 +23,13 @@ class Tags:
     GATES = "gates"
     """Of the sweep's run: its gates in the spec's order, with commas."""
     SEED, TRIAL = "seed", "trial"
+    REPEAT = "repeat"
+    """Of a trial's or an evaluation's run: of which repeat of the search, counted from 0."""
+    ROLE, HARDENS = "role", "hardens"
+    """Of a gate's run: what it is compared as; and ``yes`` if it is dense at first and is to become
+    sparse in training."""
+    ROW_OF = "row_of"
+    """Of a gate's run that is the best at one k of another gate's search: that gate."""
     SPLIT_SEED, TEST_TO_TRAIN = "split_seed", "test_to_train"
     """Of an evaluation's run: which split it was on, and its test rows over its train rows where
     splits are of the same rows."""
