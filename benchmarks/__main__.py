@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("gates", "step", "members", "trials", "recording", "store", "rounds", "load")
+NAMES = ("gates", "step", "members", "trials", "recording", "store", "rounds", "load", "null")
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:

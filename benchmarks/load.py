@@ -37,6 +37,7 @@ name: {FIRST}
 experiment: sweeps
 task: {{name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 64, test_rows: 64}}
 gates: [softmax]
+baselines: false
 training: {{max_epochs: 2}}
 search: {{trials: 4, early_stopping: false}}
 evaluation: {{seeds: 2}}

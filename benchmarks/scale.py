@@ -81,6 +81,7 @@ def _spec(trials: int, gates: int, sampler: str, epochs: int) -> Spec:
             "name": "scale",
             "task": "synthetic_groups",  # which no worker makes
             "gates": {f"gate_{number}": gate for number in range(gates)},
+            "baselines": False,
             "optimizer": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
             "training": {"max_epochs": epochs, "patience": None},
             "search": {

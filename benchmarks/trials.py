@@ -66,6 +66,7 @@ def _ours(folder: Path, trials: int) -> float:
             "name": name,
             "task": {"name": "synthetic_groups", **TASK},
             "gates": ["softmax"],
+            "baselines": False,
             "training": {"max_epochs": EPOCHS, "batch_size": 64},
             "optimizer": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
             "search": {"trials": trials, "early_stopping": False},

@@ -17,6 +17,7 @@ name: small
 task: {name: synthetic_groups, num_targets: 4, train_rows: 256, val_rows: 128, test_rows: 128}
 model: {num_experts: 4}
 gates: [dselect_k, top_k, softmax]
+baselines: false
 training: {max_epochs: 6, batch_size: 64}
 search: {trials: 4, early_stopping: {grace_epochs: 2, reduction_factor: 2}}
 evaluation: {seeds: 3}

@@ -21,6 +21,7 @@ name: NAME
 task: {name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}
 model: {num_experts: 4}
 gates: [softmax, "tasks:remote"]
+baselines: false
 training: {max_epochs: EPOCHS, batch_size: 32, patience: null}
 search: {trials: 3, early_stopping: false}
 evaluation: {seeds: 2}

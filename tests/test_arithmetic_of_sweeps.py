@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from torch import Tensor
 
 from gatelab.gates import LapSumGate, SampledKGate, SingleGate, gates
-from gatelab.sweeps.driver.record import over_seeds
+from gatelab.sweeps.driver.summaries import over_seeds
 from gatelab.sweeps.export.export import save_tried
 from gatelab.sweeps.export.selected import Selected
 from gatelab.sweeps.search.importance import importance

@@ -17,7 +17,8 @@ from optuna.distributions import (
 from optuna.samplers import TPESampler
 from optuna.trial import create_trial
 
-from gatelab.sweeps.search.draws import Draws, _mixed
+from gatelab.sweeps.search.draws import Draws
+from gatelab.sweeps.spec.searches import mixed
 from gatelab.sweeps.spec.values import nearest, value_at
 
 SPACE: dict[str, BaseDistribution] = {
@@ -82,7 +83,7 @@ def test_later_rounds_draw_what_optunas_tpe_draws() -> None:
         theirs.add_trial(create_trial(params=params, distributions=SPACE, value=loss))
     expected: list[dict[str, Any]] = []
     for number in range(8, 14):
-        theirs.sampler = TPESampler(n_startup_trials=1, constant_liar=True, seed=_mixed(3, number))
+        theirs.sampler = TPESampler(n_startup_trials=1, constant_liar=True, seed=mixed(3, number))
         expected.append(theirs.ask(SPACE).params)
     assert draws().draw(8, 6, past) == expected
     assert draws().draw(8, 6, past[::-1]) != expected

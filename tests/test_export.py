@@ -81,6 +81,7 @@ name: small
 task: {name: digits_pairs, train_rows: 400, val_rows: 200, test_rows: 200}
 model: {num_experts: 4, expert_width: 32}
 gates: {top_k: , softmax: , nearest: {gate: "mine:nearest"}, raising: {gate: "mine:raising"}}
+baselines: false
 training: {max_epochs: 4, batch_size: 64}
 search: {trials: 2, early_stopping: false}
 evaluation: {seeds: 3}

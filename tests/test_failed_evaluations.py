@@ -18,6 +18,7 @@ name: c
 task: {name: 'mine:changing', num_targets: 2, train_rows: 96, val_rows: 48, test_rows: 48}
 model: {num_experts: 3}
 gates: [softmax, 'mine:late']
+baselines: false
 training: {max_epochs: 2}
 search: {trials: 2, early_stopping: false}
 evaluation: {seeds: 2}
@@ -114,6 +115,9 @@ def test_one_gate_without_a_score_and_its_traceback(folder: Path) -> None:
     record = read(folder, "c")
     found = {run.gate: run.status for run in record.of("gate")}
     assert found == {"softmax": "FINISHED", "late": "FAILED"}
+    (folder / "fails").unlink()
+    output = in_process.gatelab(folder, "resume", "c")
+    assert "Tracebacks" not in output and not traces.exists(), "of what has a score there is none"
 
 
 @pytest.mark.parametrize("how", ["missing", "nan", "empty"])

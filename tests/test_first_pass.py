@@ -16,6 +16,7 @@ name: c
 task: {name: "mine:mine", which: WHICH}
 model: {num_experts: 2}
 gates: [softmax]
+baselines: false
 training: {max_epochs: 2}
 search: {trials: 2, early_stopping: false}
 evaluation: {seeds: 2}

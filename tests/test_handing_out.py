@@ -8,7 +8,8 @@ from pathlib import Path
 
 from optuna.distributions import FloatDistribution
 
-from gatelab.sweeps.driver.sweep import Plan, Sweep
+from gatelab.sweeps.driver.evaluations import Plan
+from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace

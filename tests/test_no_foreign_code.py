@@ -133,6 +133,7 @@ SPEC = """
 name: bad
 task: "{task}"
 gates: {{mine: {{gate: "{gate}"}}}}
+baselines: false
 """
 KEYS = [
     ("os:system", "unknown gate 'os:system'"),

@@ -111,6 +111,7 @@ name: own
 task: {name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}
 model: {num_experts: 4}
 gates: [softmax, KEY]
+baselines: false
 training: {max_epochs: 2, batch_size: 32}
 search: {trials: 2, early_stopping: false}
 evaluation: {seeds: 2}

@@ -12,7 +12,8 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial
 
 from gatelab.gates.hardening import HARDENING_TRIAL
-from gatelab.sweeps.driver.sweep import Plan, Sweep
+from gatelab.sweeps.driver.evaluations import Plan
+from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.reading import load_spec
@@ -150,6 +151,7 @@ name: halved
 task: {name: synthetic_groups, num_targets: 4, train_rows: 128, val_rows: 64, test_rows: 64}
 model: {num_experts: 4}
 gates: GATES
+baselines: false
 optimizer: {learning_rate: {low: 1e-3, high: 1e-2, log: true}}
 training: {max_epochs: 8, batch_size: 64}
 search: {trials: 8, rounds: 2, sampler: tpe}

@@ -106,6 +106,7 @@ name: two
 task: {name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}
 model: {num_experts: 4}
 gates: [softmax]
+baselines: false
 training: {max_epochs: 4, batch_size: 32}
 search: {trials: 2, seeds: 3}
 evaluation: {seeds: 2}

@@ -208,6 +208,7 @@ SPEC = """
 name: lost
 task: digits_pairs
 gates: [softmax]
+baselines: false
 search: {trials: 1}
 """
 

@@ -21,6 +21,7 @@ name: c
 experiment: first
 task: {name: synthetic_groups, num_targets: 2, train_rows: 256, val_rows: 128, test_rows: 128}
 gates: [softmax]
+baselines: false
 training: {max_epochs: 2}
 search: {trials: 2, early_stopping: false}
 evaluation: {seeds: 2}

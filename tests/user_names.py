@@ -15,6 +15,7 @@ name: small
 task: {{name: "{task}", num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}}
 model: {{num_experts: 4}}
 gates: [softmax, "{gate}"]
+baselines: false
 training: {{max_epochs: 2, batch_size: 32, patience: null}}
 search: {{trials: 2, early_stopping: false}}
 evaluation: {{seeds: 2}}

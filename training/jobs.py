@@ -22,21 +22,36 @@ class Job:
 
     stage: Stage
     label: str
-    """The gate's name in the spec."""
+    """Under which it is recorded: the gate's name in the spec, or of its row at one k."""
     gate: str
     """Its key in the registry."""
     members: tuple[Member, ...]
     number: int = 0
-    """Of the trial in its study."""
+    """Of the trial in its search; of an evaluation's first run among all of its label."""
     until: int | None = None
     """The epoch, counted from 1, at which it waits for the others of its round; ``None``: it
     trains to its end."""
+    split_seed: int | None = None
+    """Of the split that an evaluation is on; ``None``: the task's own."""
+    search: str = ""
+    """The search that it is part of, or that selected its configuration; empty: the label's."""
+
+    @property
+    def of_search(self) -> str:
+        """The name of its search."""
+        return self.search or self.label
 
     @property
     def name(self) -> str:
         """The same in every process and after every resume."""
         part = "" if self.until is None else f"@{self.until}"
-        return f"{self.label}/{self.stage}/{self.number}{part}"
+        return f"{self.run}/{self.number}{part}"
+
+    @property
+    def run(self) -> str:
+        """How the names of its runs in the record begin."""
+        whose = self.of_search if self.stage == "search" else self.label
+        return f"{whose}/{self.stage}"
 
     @property
     def told(self) -> int:

@@ -120,6 +120,8 @@ def resume(
 @click.argument("spec", type=click.Path(path_type=Path))
 def validate(spec: Path) -> None:
     """Check SPEC, and its data, without running anything."""
+    from gatelab.sweeps.spec.baselines import with_baselines
+    from gatelab.sweeps.spec.check import make_task
     from gatelab.sweeps.spec.first_pass import check_sweep
     from gatelab.sweeps.spec.rehearsals import rehearse_gates
     from gatelab.sweeps.spec.rounds import plan, rounds_of
@@ -128,7 +130,9 @@ def validate(spec: Path) -> None:
 
     loaded = _load(spec)
     try:
-        task = check_sweep(loaded)
+        task = make_task(loaded)
+        loaded = with_baselines(loaded, task)
+        check_sweep(loaded, task)
         notes = rehearse_gates(loaded, task, here=not loaded.resources.gpus)
     except SpecError as error:
         refuse(error.at(str(spec)))
@@ -138,8 +142,7 @@ def validate(spec: Path) -> None:
         click.echo(note)
     rounds = rounds_of(loaded, {label: space(loaded, label, task) for label in loaded.gates})
     click.echo(
-        f"{spec}: valid. {len(loaded.gates)} gates on {loaded.task.name}: {plan(loaded, rounds)}; "
-        f"then {loaded.evaluation.seeds} seeds of the best."
+        f"{spec}: valid. {', '.join(loaded.gates)} on {loaded.task.name}: {plan(loaded, rounds)}."
     )
 
 

@@ -12,7 +12,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gatelab.sweeps.search.studies import Study
+from gatelab.sweeps.search.studies import WORST, Study
+from gatelab.sweeps.spec.searches import Search
 from gatelab.training.goal import BY_LOSS, Goal, Rank
 from gatelab.training.jobs import Job
 from gatelab.training.steps import Ending, Step
@@ -30,10 +31,25 @@ class Display:
         goal: Goal = BY_LOSS,
         said: Sequence[str] = (),
     ) -> None:
-        """Show so many trials a gate, from what the studies hold and what has been said already."""
-        self.console, self.trials, self.max_epochs, self.goal = console, trials, max_epochs, goal
-        self.ends: dict[str, Counter[str]] = {label: s.ends() for label, s in studies.items()}
-        self.best = {label: study.best() for label, study in studies.items()}
+        """Show every gate's searches, from what the studies hold and what has been said already.
+
+        Args:
+            console: Where.
+            studies: Every search, by its name.
+            trials: Of a search.
+            max_epochs: Of a training.
+            goal: By which trials are compared.
+            said: What has been said already.
+        """
+        self.console, self.max_epochs, self.goal = console, max_epochs, goal
+        self.ends: dict[str, Counter[str]] = {}
+        self.best: dict[str, Rank] = {}
+        self.trials: Counter[str] = Counter()
+        for name, study in studies.items():
+            label = Search.of(name).label
+            self.trials[label] += trials if study.rounds.size else 0
+            self.ends[label] = self.ends.get(label, Counter()) + study.ends()
+            self.best[label] = min(self.best.get(label, WORST), study.best())
         self.said = set(said)
         self.progress = Progress(
             TextColumn("{task.fields[label]:<14}", style="bold"),
@@ -47,7 +63,11 @@ class Display:
         )
         self.bars = {
             label: self.progress.add_task(
-                "search", total=trials, completed=ends.total(), label=label, note=self._note(label)
+                "search",
+                total=self.trials[label],
+                completed=ends.total(),
+                label=label,
+                note=self._note(label),
             )
             for label, ends in self.ends.items()
         }
@@ -69,22 +89,25 @@ class Display:
     def started(self, job: Job) -> None:
         """Turn a gate's bar to its evaluation."""
         if job.stage == "evaluate":
-            bar = self.bars[job.label]
+            bar = self.bars[Search.of(job.of_search).label]
             self.progress.reset(bar, description="evaluate", total=self.max_epochs)
-            self._line(f"{job.label}: evaluating {len(job.members)} seeds")
+            where = "" if job.split_seed is None else f" on split {job.split_seed}"
+            self._line(f"{job.label}: evaluating {len(job.members)} seeds{where}")
 
     def progressed(self, job: Job, step: Step) -> None:
         """Move the bar of an evaluation, and say once what could not be done as usual."""
         for note in step.notes:
             self.note(f"{job.label}: {note}")
         if job.stage == "evaluate":
-            self.progress.update(self.bars[job.label], completed=step.epoch)
+            bar = self.bars[Search.of(job.of_search).label]
+            self.progress.update(bar, completed=step.epoch)
 
     def ended(self, job: Job, endings: Sequence[Ending]) -> None:
         """Count a trial, or fill the bar of an evaluation."""
         ending = endings[0]
         if job.stage == "evaluate":
-            self.progress.update(self.bars[job.label], completed=self.max_epochs)
+            bar = self.bars[Search.of(job.of_search).label]
+            self.progress.update(bar, completed=self.max_epochs)
             return
         self.ends[job.label][ending.end] += 1
         if ending.end == "finished":
@@ -93,7 +116,7 @@ class Display:
         done = self.ends[job.label].total()
         self.progress.update(self.bars[job.label], completed=done, note=self._note(job.label))
         self._line(
-            f"{job.label}: trial {done}/{self.trials} {ending.end}, "
+            f"{job.label}: trial {done}/{self.trials[job.label]} {ending.end}, "
             f"{self.goal.objective} {ending.objective:.4g}, epoch {ending.epoch}"
             + (f": {ending.reason}" if ending.end == "failed" else "")
         )
@@ -101,7 +124,9 @@ class Display:
     def gate_ended(self, label: str, reason: str) -> None:
         """Say that a gate is done with."""
         how = "failed" if reason else "done"
-        self.progress.update(self.bars[label], description=how, note=reason or self._note(label))
+        if label in self.bars:  # not a row of another gate
+            note = reason or self._note(label)
+            self.progress.update(self.bars[label], description=how, note=note)
         self._line(f"{label}: {how}" + (f": {reason}" if reason else ""))
 
     def note(self, text: str) -> None:

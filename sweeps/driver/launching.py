@@ -14,6 +14,7 @@ from gatelab.sweeps.driver.admission import check_free, check_nodes, check_place
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.processes import status
 from gatelab.sweeps.driver.running import Interrupted, run_sweep
+from gatelab.sweeps.spec.baselines import with_baselines
 from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.first_pass import check_sweep
 from gatelab.sweeps.spec.rehearsals import rehearse_gates
@@ -53,7 +54,7 @@ def launch(
     """Run a sweep to its end: search, evaluation, comparison.
 
     Args:
-        spec: What to run.
+        spec: What to run, and baselines beside it unless it wants none.
         folder: For the store and the sweep's own files.
         uri: MLflow's tracking URI; by default a SQLite store in the folder.
         storage: Where workers leave states and models (:class:`.Storage`), if not in the
@@ -72,7 +73,9 @@ def launch(
     check_writable(folder)
     check_free(spec.name, folder, uri or default_uri(folder))
     check_place(spec.experiment, uri or default_uri(folder))
-    task = check_sweep(spec)
+    task = make_task(spec)
+    spec = with_baselines(spec, task)
+    check_sweep(spec, task)
     job = check_nodes(spec, task, storage or str(folder.resolve()))
     console = console or Console(quiet=True)
     notes = rehearse_gates(spec, task, here=not job.gpus)

@@ -31,6 +31,8 @@ from gatelab.sweeps.cluster.storage import STATES, Storage, when_there_is_room
 from gatelab.sweeps.driver.ray_hooks import Jobs, Results, States, WaitingStates, waiting
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.tasks.task import Task, tasks
+from gatelab.training.beginning import begin_work
+from gatelab.training.constant import ConstantWork
 from gatelab.training.jobs import Job, Setting
 from gatelab.training.work import STATE_FILE, Work, failed, read_state
 
@@ -61,7 +63,7 @@ class Worker(tune.Trainable):
         self.step_seconds: float = new_config["step_seconds"]
         self.state: str | None = new_config["state"]
         self.saved: dict[str, Any] | None = None
-        self.work: Work | None = None
+        self.work: Work | ConstantWork | None = None
         return True
 
     def step(self) -> dict[str, Any]:
@@ -79,11 +81,14 @@ class Worker(tune.Trainable):
         under_way = step.endings is None and state is None
         return {"step": json.dumps(asdict(step)), "state": state, "should_checkpoint": under_way}
 
-    def _begin(self) -> Work:
+    def _begin(self) -> Work | ConstantWork:
         setting = self.setting
-        task = _task(setting.task, json.dumps(dict(setting.task_options)))
+        options = dict(setting.task_options)
+        if self.job.split_seed is not None:
+            options["split_seed"] = self.job.split_seed
+        task = _task(setting.task, json.dumps(options))
         device = "cuda" if setting.gpus else "cpu"
-        work = Work(
+        work = begin_work(
             task,
             self.job,
             setting.recipe,
@@ -103,14 +108,17 @@ class Worker(tune.Trainable):
             work.restore(self.saved)
         return work
 
-    def _leave_model(self, work: Work) -> None:
+    def _leave_model(self, work: Work | ConstantWork) -> None:
+        if isinstance(work, ConstantWork):
+            return
         with TemporaryDirectory() as folder:
             path = Path(folder) / "model.pt"
             work.save_model(path)
-            storage, name = Storage(self.setting.storage), f"models/{self.job.label}.pt"
+            storage = Storage(self.setting.storage)
+            name = f"models/{self.job.label}-{self.job.number}.pt"
             when_there_is_room(lambda: storage.put(path, name))
 
-    def _leave_state(self, work: Work) -> str:
+    def _leave_state(self, work: Work | ConstantWork) -> str:
         """Write the state of a trial that waits at a rung; return the folder where it lies."""
         storage = Storage(self.setting.storage)
         name = f"{waiting(self.job)}/{self.job.until}"

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from shutil import rmtree
 
-import numpy as np
-
-from gatelab.gates.gate import gates
-from gatelab.gates.metrics import seed_agreement
+from gatelab.gates.gate import Gate, gates
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.parts import runs_by
-from gatelab.sweeps.search.importance import importance
+from gatelab.sweeps.driver.summaries import Summaries, write_table
 from gatelab.sweeps.search.studies import Study
+from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.metric import Metric, metrics_of
+from gatelab.tasks.splits import split_seeds
 from gatelab.tasks.task import Task
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import COUNTS, ENDS, Artifacts, Directions, Metrics, Tags
@@ -49,16 +50,20 @@ class Record:
             recorder: Delivers.
             spec: Names the sweep and what its runs are of.
             task: Names the targets, and their planted groups.
-            studies: Every gate's search, by its name in the spec.
+            studies: Every search, by its name.
             home: Of the sweep, for files that go into the record.
         """
         self.recorder, self.spec, self.task = recorder, spec, task
         self.studies, self.home = studies, home
-        self.ends = {label: study.ends() for label, study in studies.items()}
-        self.reasons = {label: study.reasons() for label, study in studies.items()}
-        self.epochs = {
-            label: study.epochs() * spec.search.seeds for label, study in studies.items()
-        }
+        self.ends: dict[str, Counter[str]] = {label: Counter() for label in spec.gates}
+        self.reasons: dict[str, Counter[str]] = {label: Counter() for label in spec.gates}
+        self.epochs: Counter[str] = Counter()
+        for found, study in studies.items():
+            label = Search.of(found).label
+            self.ends[label] += study.ends()
+            self.reasons[label] += study.reasons()
+            self.epochs[label] += study.epochs() * spec.search.seeds
+        self.summaries = Summaries(recorder, spec, task, studies, home)
         self.traces: dict[str, Path] = {}
         self.started_here: set[str] = set()
         self.by: dict[str, str] = {}
@@ -78,10 +83,12 @@ class Record:
         self.recorder.start_run(name, parent=None, name=name, tags=tags, params=self._params())
         self.recorder.log_artifact(name, self.home.path / Artifacts.SPEC)
         for label, gate in self.spec.gates.items():
-            if "done" in self.studies[label].attributes:
+            searches = (s for name, s in self.studies.items() if Search.of(name).label == label)
+            if all("done" in study.attributes for study in searches):
                 continue  # its run has ended, and would never end again
-            tags = {**self._tags("gate", label), **provenance}
-            tags |= _meanings(gates.get(gate.gate).diagnostics)
+            cls = gates.get(gate.gate)
+            tags = {**self._tags("gate", label), **provenance, **_kind(cls)}
+            tags |= _meanings(cls.diagnostics)
             self.recorder.start_run(
                 f"{name}/{label}", parent=name, name=label, tags=tags, params={"gate": gate.gate}
             )
@@ -103,28 +110,45 @@ class Record:
         return tags if label is None else {**tags, Tags.GATE: label}
 
     def _identity(self, job: Job, member: int) -> str:
-        return f"{self.spec.name}/{job.label}/{job.stage}/{job.number + member}"
+        return f"{self.spec.name}/{job.run}/{job.number + member}"
 
     def started(self, job: Job) -> None:
         """Start a run for each member, unless it goes on from a rung."""
         if self._identity(job, 0) in self.started_here:
             return
         self.started_here.add(self._identity(job, 0))
+        if job.stage == "evaluate" and job.label not in self.spec.gates:
+            self._start_row(job)
         for index, member in enumerate(job.members[: job.told]):
-            number = job.number + index
-            what = "trial" if job.stage == "search" else "seed"
-            seeds = job.members if job.stage == "search" else (member,)
-            tags = {**self._tags(job.stage, job.label), **self.by}
-            tags[Tags.SEED] = ",".join(str(one.seed) for one in seeds)
-            if job.stage == "search":
-                tags[Tags.TRIAL] = str(number)
             self.recorder.start_run(
                 self._identity(job, index),
                 parent=f"{self.spec.name}/{job.label}",
-                name=f"{job.label}-{what}-{number:03}",
-                tags=tags,
+                name=_title(job, index),
+                tags=self._member_tags(job, index),
                 params={"gate": job.gate, **member.configuration.values},
             )
+
+    def _start_row(self, job: Job) -> None:
+        """Start the run of a gate's best at one k, if it is not there yet."""
+        of, name = Search.of(job.of_search), self.spec.name
+        tags = {**self._tags("gate", job.label), **self.by, Tags.ROW_OF: of.label}
+        tags |= _kind(gates.get(job.gate))
+        self.recorder.start_run(
+            f"{name}/{job.label}", parent=name, name=job.label, tags=tags, params={"gate": job.gate}
+        )
+
+    def _member_tags(self, job: Job, index: int) -> dict[str, str]:
+        """Return the tags of the run of a trial, or of one of an evaluation's seeds."""
+        seeds = job.members if job.stage == "search" else job.members[index : index + 1]
+        tags = {**self._tags(job.stage, job.label), **self.by}
+        tags[Tags.SEED] = ",".join(str(one.seed) for one in seeds)
+        tags[Tags.REPEAT] = str(Search.of(job.of_search).repeat)
+        if job.stage == "search":
+            tags[Tags.TRIAL] = str(job.number)
+        elif split_seeds(type(self.task)):
+            own = self.spec.task.options.get("split_seed", 0)
+            tags[Tags.SPLIT_SEED] = str(own if job.split_seed is None else job.split_seed)
+        return tags
 
     def progressed(self, job: Job, step: Step) -> None:
         """Record every epoch's metrics."""
@@ -140,13 +164,12 @@ class Record:
             if len(ending.by_target) > MANY_TARGETS:
                 name = f"{job.label}-{member}-targets.csv"
                 self.recorder.log_artifact(identity, self._table(name, ending.by_target))
-            if ending.trace:
-                self.recorder.log_artifact(identity, self._trace(job, member, ending.trace))
+            self._keep_trace(job, member, ending.trace)
             self.recorder.end_run(identity, ENDS[ending.end], end_tags(ending))
         if job.stage == "search":
             self._count(job.label, endings[0])
         else:
-            self._selected(job, endings)
+            self.summaries.keep(job, endings)
 
     def _count(self, label: str, ending: Ending) -> None:
         """Record with the gate how its trials ended, so that nobody need read them all."""
@@ -162,77 +185,52 @@ class Record:
             common = dict(reasons.most_common(MOST_REASONS))
             self.recorder.set_tags(identity, {Tags.FAILURES: json.dumps(common)})
 
-    def _selected(self, job: Job, endings: Sequence[Ending]) -> None:
-        """Record with the gate what was evaluated: hyperparameters, means over seeds, the model."""
-        identity = f"{self.spec.name}/{job.label}"
-        self.recorder.log_params(identity, job.members[0].configuration.values)
-        seeds = [m.seed for m, e in zip(job.members, endings, strict=True) if e.weights]
-        endings = [ending for ending in endings if ending.weights]
-        if not endings:
-            return
-        weights = [np.array(ending.weights) for ending in endings]
-        metrics = over_seeds([ending.metrics for ending in endings])
-        if len(weights) > 1:
-            metrics["gate/seed_agreement"] = seed_agreement(weights)
-        trials = self.studies[job.label].study.get_trials(deepcopy=False)
-        metrics |= {
-            f"{Metrics.IMPORTANCE}{name}": value for name, value in importance(trials).items()
-        }
-        self.recorder.log_metrics(identity, self.ends[job.label].total() + 1, metrics)
-        self.recorder.log_artifact(identity, self._weights(job.label, seeds, endings))
-        model = self.home.path / "files" / job.label / f"{job.label}.pt"
-        if self.home.storage.get(f"models/{job.label}.pt", model):
-            self.recorder.log_artifact(identity, model)
-
-    def _weights(self, label: str, seeds: Sequence[int], endings: Sequence[Ending]) -> Path:
-        """Write the mean weight and the load of every expert, by seed and target."""
-        names = [target.name for target in self.task.targets]
-        truth = self.task.truth
-        groups: Sequence[object] = truth.groups if truth else [""] * len(names)
-        rows = (
-            (seed, name, group, expert, weight, load)
-            for seed, ending in zip(seeds, endings, strict=True)
-            for name, group, weights, loads in zip(
-                names, groups, ending.weights, ending.load, strict=True
-            )
-            for expert, (weight, load) in enumerate(zip(weights, loads, strict=True))
-        )
-        header = ["seed", "target", "group", "expert", "weight", "load"]
-        return self._write(f"{label}/{Artifacts.WEIGHTS}", header, rows)
-
     def _table(self, name: str, by_target: Mapping[str, Mapping[str, float]]) -> Path:
         columns = list(dict.fromkeys(key for scores in by_target.values() for key in scores))
         rows = (
             (target, *(scores.get(column, "") for column in columns))
             for target, scores in by_target.items()
         )
-        return self._write(name, ["target", *columns], rows)
+        return write_table(self.home, name, ["target", *columns], rows)
 
-    def _trace(self, job: Job, member: int, trace: str) -> Path:
-        """Write where an error was raised, beside what else the sweep leaves."""
-        folder = f"{job.label}-{job.stage}-{job.number + member:03}"
+    def _keep_trace(self, job: Job, member: int, trace: str) -> None:
+        """Keep where an error was raised, beside what else the sweep leaves; or forget it.
+
+        A resume repeats evaluations that have failed: what has a score has no traceback.
+        """
+        folder = f"{job.run.replace('/', '-')}-{job.number + member:03}"
         path = self.home.path / Artifacts.TRACES / folder / Artifacts.TRACE
+        if not trace:
+            rmtree(path.parent, ignore_errors=True)
+            with suppress(OSError):  # others' are there, or none
+                path.parent.parent.rmdir()
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(trace)
         self.traces.setdefault(job.label, path)
-        return path
-
-    def _write(self, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
-        path = self.home.path / "files" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            writer.writerows(rows)
-        return path
+        self.recorder.log_artifact(self._identity(job, member), path)
 
     def gate_ended(self, label: str, reason: str) -> None:
-        """End a gate's run."""
+        """End the run of a gate, or of a row of it, with what its evaluations came to."""
         if label in self.traces and reason:
             reason = f"{reason}; traceback in {self.traces[label]}"
+        self.summaries.record(label)
         end = "failed" if reason else "finished"
         tags = {Tags.END: end, Tags.END_REASON: reason or "evaluated"}
         self.recorder.end_run(f"{self.spec.name}/{label}", ENDS[end], tags)
+
+
+def _title(job: Job, index: int) -> str:
+    """Return what MLflow calls the run of a trial, or of one of an evaluation's seeds."""
+    repeat = Search.of(job.of_search).repeat if job.stage == "search" else 0
+    what = {"search": "trial", "evaluate": "seed"}[job.stage]
+    part = f"{repeat}-" if repeat else ""
+    return f"{job.label}-{what}-{part}{job.number + index:03}"
+
+
+def _kind(gate: type[Gate]) -> dict[str, str]:
+    """Return the tags that say as what a gate is compared."""
+    return {Tags.ROLE: gate.role, **({Tags.HARDENS: "yes"} if gate.hardens else {})}
 
 
 def directions(task: Task, chosen: Sequence[str] | None) -> Directions:
@@ -249,20 +247,6 @@ def _metrics(task: Task, chosen: Sequence[str] | None) -> dict[str, Metric]:
 def _meanings(found: Mapping[str, str]) -> dict[str, str]:
     """Return meanings as a tag; none where there is none."""
     return {Tags.MEANINGS: json.dumps({n: m[:200] for n, m in found.items()})} if found else {}
-
-
-def over_seeds(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return means over seeds under the metrics' own keys, so that gates line up in MLflow.
-
-    Beside them the standard deviation of the test metrics, which MLflow cannot compute.
-    """
-    keys = [key for key in metrics[0] if all(key in scores for scores in metrics)]
-    values = {key: np.array([scores[key] for scores in metrics]) for key in keys}
-    found = {key: float(array.mean()) for key, array in values.items()}
-    if len(metrics) > 1:
-        tests = (key for key in keys if key.startswith("test/"))
-        found |= {f"{Metrics.DEVIATION}{key}": float(values[key].std(ddof=1)) for key in tests}
-    return found
 
 
 def end_tags(ending: Ending) -> dict[str, str]:

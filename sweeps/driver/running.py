@@ -13,16 +13,18 @@ from gatelab.sweeps.cluster.provenance import provenance
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.cluster.storage import AT_RUNGS, STATES
 from gatelab.sweeps.driver.display import Display
+from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.home import DamagedHome, Home
 from gatelab.sweeps.driver.parts import begin_part
 from gatelab.sweeps.driver.processes import UNDER_WAY
 from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.reporting import record_report
-from gatelab.sweeps.driver.sweep import Plan, Sweep
+from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.search.studies import Study, open_studies
 from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.goals import goal_of
 from gatelab.sweeps.spec.rounds import rounds_of
+from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.space import draws_seed, space
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.check.scales import uneven_losses
@@ -101,7 +103,7 @@ def _work(
     from gatelab.sweeps.driver.ray_jobs import run_jobs  # here: Ray takes a second to import
 
     record = Record(recorder, spec, task, studies, home)
-    plan = Plan(spec.search.trials, spec.search.seeds, spec.evaluation.seeds, spec.search.seed)
+    plan = _plan(spec)
     goal = goal_of(spec, task)
     display = Display(console, studies, plan.trials, spec.training.max_epochs, goal, said)
     keys = {label: gate.gate for label, gate in spec.gates.items()}
@@ -122,13 +124,23 @@ def _work(
     return sweep
 
 
+def _plan(spec: Spec) -> Plan:
+    search, evaluation = spec.search, spec.evaluation
+    own: int = spec.task.options.get("split_seed", 0)
+    splits = range(own, own + evaluation.splits) if evaluation.splits > 1 else [None]
+    seeds = (search.seeds, evaluation.seeds, search.seed)
+    return Plan(search.trials, *seeds, tuple(splits), search.repeats)
+
+
 def _studies(spec: Spec, task: Task, home: Home, recorder: Recorder) -> dict[str, Study]:
     spaces = {label: space(spec, label, task) for label in spec.gates}
+    rounds = rounds_of(spec, spaces)
+    searches = [Search(label, n) for n in range(spec.search.repeats) for label in spec.gates]
     with _damages(home):
         return open_studies(
             home.path / "studies.journal",
-            spaces,
-            rounds_of(spec, spaces),
+            {search.name: spaces[search.label] for search in searches},
+            {search.name: rounds[search.label] for search in searches},
             sampler=spec.search.sampler,
             seed=draws_seed(spec),
             goal=goal_of(spec, task),
@@ -171,7 +183,7 @@ def _compare(spec: Spec, home: Home, recorder: Recorder, sweep: Sweep) -> Compar
     _deliver(spec, home, recorder)
     comparison = record_report(home, recorder)
     _deliver(spec, home, recorder)
-    home.finish(complete=not sweep.unscored)
+    home.finish(complete=not sweep.failed)
     return comparison
 
 

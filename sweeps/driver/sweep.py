@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
+from gatelab.sweeps.driver.evaluations import Plan, evaluations
 from gatelab.sweeps.search.studies import STATE_ATTRIBUTE, Ask, Study
-from gatelab.training.configuration import Configuration
+from gatelab.sweeps.spec.searches import Search, mixed, seed_of
 from gatelab.training.jobs import Job
 from gatelab.training.steps import Ending, Step
 from gatelab.training.train import Member
+
+EVALUATED = "evaluated"
+"""The attribute of a study that names the evaluations which have finished."""
 
 
 class Listener(Protocol):
@@ -32,22 +33,8 @@ class Listener(Protocol):
         """Hear that a gate is done with; ``reason`` says why it has no evaluation, if so."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What every gate gets, the same for each."""
-
-    trials: int
-    """Of its search."""
-    trial_seeds: int
-    """Members of each."""
-    seeds: int
-    """Of its evaluation."""
-    seed: int
-    """From which all seeds of training follow."""
-
-
 class Sweep:
-    """Hands out every gate's trials in turn, then its evaluation, and takes in the results.
+    """Hands out every gate's trials in turn, then its evaluations, and takes in the results.
 
     It runs nothing itself. What it must know after a stop is in the studies.
     """
@@ -64,32 +51,57 @@ class Sweep:
         Args:
             plan: What every gate gets.
             gates: The registry's key of each gate, by its name in the spec.
-            studies: The search of each, by the same.
+            studies: Every search of each, by the search's name.
             listeners: Who is told.
         """
         self.plan, self.gates, self.studies, self.listeners = plan, gates, studies, listeners
         self.running: set[str] = set()
-        self.unscored: set[str] = set()
-        """Gates whose evaluation has failed since the start; a resume repeats it."""
+        self.failed: dict[str, str] = {}
+        """Evaluations that have failed since the start, and why; a resume repeats them."""
+        self.closed: set[str] = set()
+        """Searches after which nothing is left to do for now."""
         self.returned: list[Job] = []
+        self._evaluations: dict[str, list[Job]] = {}
 
     @property
     def finished(self) -> bool:
         """Whether every gate is done with, as far as this process goes."""
-        return all(self._done(label) for label in self.studies)
-
-    def _done(self, label: str) -> bool:
-        return label in self.unscored or "done" in self.studies[label].attributes
+        return all(self._over(name) for name in self.studies)
 
     def without_score(self) -> list[str]:
-        """Return the gates that have been done with and have no score."""
-        studies = self.studies.items()
-        return [n for n, study in studies if n in self.unscored or study.selected() is None]
+        """Return the gates of which no evaluation has finished."""
+        return [label for label in self.gates if not self._scored(label)]
+
+    def _searches(self, label: str) -> dict[str, Study]:
+        """Return all searches of a gate."""
+        return {n: study for n, study in self.studies.items() if Search.of(n).label == label}
+
+    def _scored(self, label: str) -> list[str]:
+        """Return the evaluations of a gate, and of its rows, that have finished."""
+        searches = self._searches(label).values()
+        return [job for study in searches for job in study.attributes.get(EVALUATED, [])]
+
+    def _over(self, name: str) -> bool:
+        """Return whether a search is done with: evaluated or given up, or failed for now."""
+        return name in self.closed or "done" in self.studies[name].attributes
+
+    def _left(self, name: str) -> list[Job]:
+        """Return the evaluations that follow from a search and have not ended."""
+        ended = {*self.studies[name].attributes.get(EVALUATED, []), *self.failed}
+        return [job for job in self._follow(name) if job.name not in ended]
+
+    def _follow(self, name: str) -> list[Job]:
+        """Return the evaluations that follow from a search that has ended."""
+        if name not in self._evaluations:
+            search, study = Search.of(name), self.studies[name]
+            jobs = evaluations(self.plan, search, self.gates[search.label], study)
+            self._evaluations[name] = jobs
+        return self._evaluations[name]
 
     def next_job(self) -> Job | None:
         """Return the next job; ``None`` while all that is left waits for running ones."""
-        for label in self.studies:
-            self._prune(label)  # what a stop has left undone
+        for name in self.studies:
+            self._prune(name)  # what a stop has left undone
         returned = self.returned.pop(0) if self.returned else None
         job = returned or self._next_evaluation() or self._next_trial()
         if job is not None:
@@ -98,52 +110,49 @@ class Sweep:
         return job
 
     def _next_evaluation(self) -> Job | None:
-        for label, study in self.studies.items():
-            ready = study.ended >= self.plan.trials and not self._done(label)
-            if not ready or f"{label}/evaluate/0" in self.running:
+        for name, study in self.studies.items():
+            if not study.over(self.plan.trials) or self._over(name):
                 continue
-            selected = study.selected()
-            if selected is None:
-                self._give_up(label)
-                continue
-            study.mark(selected=selected[0])
-            return self._evaluation(label, selected[1])
+            left = self._left(name)
+            if not left:  # a stop came before the gate was closed, or nothing can be evaluated
+                self._close(name)
+            waiting = [job for job in left if job.name not in self.running]
+            if waiting:
+                return waiting[0]
         return None
-
-    def _evaluation(self, label: str, configuration: Configuration) -> Job:
-        seeds = [_seed(self.plan.seed, 1, index) for index in range(self.plan.seeds)]
-        members = tuple(Member(configuration, seed) for seed in seeds)
-        return Job("evaluate", label, self.gates[label], members)
 
     def _next_trial(self) -> Job | None:
         """Ask first the study of which the fewest trials have ended, so that all advance."""
-        for label, study in sorted(self.studies.items(), key=lambda item: item[1].ended):
+        for name, study in sorted(self.studies.items(), key=lambda item: item[1].ended):
             asked = study.ask(self.plan.trials)
             if asked is not None:
-                return self._trial(label, asked)
+                return self._trial(name, asked)
         return None
 
-    def _trial(self, label: str, asked: Ask) -> Job:
+    def _trial(self, name: str, asked: Ask) -> Job:
         # The same number has the same seeds with every gate.
-        seeds = [_seed(self.plan.seed, 0, asked.number, n) for n in range(self.plan.trial_seeds)]
+        label, repeat = Search.of(name)
+        root = seed_of(self.plan.seed, repeat)
+        seeds = [mixed(root, 0, asked.number, n) for n in range(self.plan.trial_seeds)]
         members = tuple(Member(asked.configuration, seed) for seed in seeds)
-        return Job("search", label, self.gates[label], members, asked.number, asked.until)
+        gate = self.gates[label]
+        return Job("search", label, gate, members, asked.number, asked.until, search=name)
 
     def saved_state(self, job: Job) -> str | None:
         """Return where the state of a job lies that a stop cut short."""
-        study = self.studies[job.label]
+        study = self.studies[job.of_search]
         if job.stage == "search":
             return study.trial_states.get(job.number)
-        state: str | None = study.attributes.get(STATE_ATTRIBUTE)
+        state: str | None = study.attributes.get(_state(job))
         return state
 
     def keep_state(self, job: Job, folder: str) -> None:
         """Take in where the newest saved state of a job lies."""
-        study = self.studies[job.label]
+        study = self.studies[job.of_search]
         if job.stage == "search":
             study.keep_state(job.number, folder)
         else:
-            study.mark(**{STATE_ATTRIBUTE: folder})
+            study.mark(**{_state(job): folder})
 
     def progress(self, job: Job, step: Step) -> bool:
         """Take in a step.
@@ -154,21 +163,21 @@ class Sweep:
         if job.name not in self.running:
             return True  # a worker that is lost after its last step makes Tune do the job again
         self._tell_all("progressed", job, step)
-        study = self.studies[job.label]
+        study = self.studies[job.of_search]
         if step.endings is not None:
             self._end(job, step.endings)
             return True
         if step.epoch == job.until:
             self.running.discard(job.name)
             study.arrive(job.number, step.epoch, step.objective, broken=step.broken)
-            self._prune(job.label)
+            self._prune(job.of_search)
             return True
         return False
 
-    def _prune(self, label: str) -> None:
-        """End the trials of a gate that its round has left behind."""
-        for asked, ending in self.studies[label].lost():
-            self._end_trial(self._trial(label, asked), ending)
+    def _prune(self, name: str) -> None:
+        """End the trials of a search that its round has left behind."""
+        for asked, ending in self.studies[name].lost():
+            self._end_trial(self._trial(name, asked), ending)
 
     def take_back(self, job: Job) -> None:
         """Take in that a job was not begun; it is handed out again before any other."""
@@ -186,41 +195,59 @@ class Sweep:
         self.running.discard(job.name)
         if job.stage == "search":
             self._end_trial(job, endings[0])
-            self._prune(job.label)
-            return
-        self._tell_all("ended", job, endings)
-        if any(ending.end == "finished" for ending in endings):
-            self._finish(job.label, "")
+            self._prune(job.of_search)
         else:
-            self._fail(job, endings)
+            self._end_evaluation(job, endings)
 
     def _end_trial(self, job: Job, ending: Ending) -> None:
         self._tell_all("ended", job, [ending])
-        study = self.studies[job.label]
+        study = self.studies[job.of_search]
         study.tell(job.number, ending)
-        if study.ended >= self.plan.trials and study.selected() is None:
-            self._give_up(job.label)
+        if study.over(self.plan.trials) and study.selected() is None:
+            self._close(job.of_search)
 
-    def _fail(self, job: Job, endings: Sequence[Ending]) -> None:
-        """End a gate without a score; its evaluation starts anew in a resume."""
-        counts = Counter(ending.reason for ending in endings)
-        self._tell_all("gate_ended", job.label, f"evaluation failed: {'; '.join(counts)}")
-        self.unscored.add(job.label)
-        self.studies[job.label].mark(**{STATE_ATTRIBUTE: None})
+    def _end_evaluation(self, job: Job, endings: Sequence[Ending]) -> None:
+        """Take in what came of an evaluation; without any score it starts anew in a resume."""
+        self._tell_all("ended", job, endings)
+        study = self.studies[job.of_search]
+        if any(ending.end == "finished" for ending in endings):
+            study.mark(**{EVALUATED: [*study.attributes.get(EVALUATED, []), job.name]})
+        else:
+            self.failed[job.name] = "; ".join(Counter(ending.reason for ending in endings))
+            study.mark(**{_state(job): None})
+        if not self._left(job.of_search):
+            self._close(job.of_search)
 
-    def _give_up(self, label: str) -> None:
-        reasons = self.studies[label].reasons()
-        self._finish(label, f"no trial finished: {'; '.join(reasons)}")
+    def _close(self, name: str) -> None:
+        """Take in that nothing is left to do after a search; with a gate's last one it ends."""
+        self.closed.add(name)
+        label = Search.of(name).label
+        if all(self._over(other) for other in self._searches(label)):
+            self._tell_end(label)
+        if not any(job.name in self.failed for job in self._follow(name)):
+            self.studies[name].mark(done=True)
 
-    def _finish(self, label: str, reason: str) -> None:
-        if "done" not in self.studies[label].attributes:
-            self._tell_all("gate_ended", label, reason)
-            self.studies[label].mark(done=True)
+    def _tell_end(self, label: str) -> None:
+        """Tell that a gate is done with, and its rows."""
+        searches = self._searches(label)
+        jobs = [job for name in searches for job in self._follow(name)]
+        scored = self._scored(label)
+        reasons = Counter(why for study in searches.values() for why in study.reasons())
+        for row in dict.fromkeys([label, *(job.label for job in jobs)]):
+            own = [job.name for job in jobs if job.label == row]
+            failed = "; ".join(dict.fromkeys(self.failed[n] for n in own if n in self.failed))
+            why = (
+                f"evaluation failed: {failed}"
+                if own
+                else f"no trial finished: {'; '.join(reasons)}"
+            )
+            self._tell_all("gate_ended", row, "" if set(own) & set(scored) else why)
 
     def _tell_all(self, event: str, *what: object) -> None:
         for listener in self.listeners:
             getattr(listener, event)(*what)
 
 
-def _seed(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+def _state(job: Job) -> str:
+    """Return the attribute of a study that says where an evaluation's newest state lies."""
+    return f"{STATE_ATTRIBUTE} {job.name}"

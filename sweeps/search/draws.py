@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import create_trial
 from scipy.stats import qmc
 
+from gatelab.sweeps.spec.searches import mixed
 from gatelab.sweeps.spec.values import value_at
 
 DIMENSIONS = 64
@@ -60,7 +61,7 @@ class Draws:
     def _ask(
         self, study: optuna.Study, sampler: Callable[..., BaseSampler], number: int, **options: Any
     ) -> dict[str, Any]:
-        study.sampler = sampler(seed=_mixed(self.seed, number), **options)
+        study.sampler = sampler(seed=mixed(self.seed, number), **options)
         return study.ask(dict(self.distributions)).params
 
     def _quasi_random(self, numbers: range) -> list[dict[str, Any]]:
@@ -87,7 +88,3 @@ class Draws:
             study.add_trial(trial)
         options: dict[str, Any] = {"n_startup_trials": 1, "constant_liar": True}
         return [self._ask(study, TPESampler, number, **options) for number in numbers]
-
-
-def _mixed(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

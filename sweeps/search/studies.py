@@ -21,6 +21,7 @@ from gatelab.sweeps.search.draws import Draws
 from gatelab.sweeps.search.halving import Standing, Verdict, verdict
 from gatelab.sweeps.search.study_file import DamagedFile, StudyFile, damages
 from gatelab.sweeps.spec.rounds import Rounds
+from gatelab.sweeps.spec.searches import Search, seed_of
 from gatelab.sweeps.spec.space import SearchSpace, configuration
 from gatelab.tracking.lines import Lines
 from gatelab.training.configuration import Configuration
@@ -121,7 +122,9 @@ class Study:
         Args:
             trials: How many there are in all.
         """
-        if not self.trials and self.ended < trials or 0 < len(self.standings) < self.rounds.size:
+        if self.over(trials):
+            return None
+        if not self.trials or 0 < len(self.standings) < self.rounds.size:
             self._begin_round()
         found = self._verdict()
         for number in found.going:
@@ -131,6 +134,10 @@ class Study:
                 values = self.trials[number].params
                 return Ask(number, configuration(self.space, values), found.until)
         return None
+
+    def over(self, trials: int) -> bool:
+        """Return whether so many trials have ended, or there is nothing to search."""
+        return not self.rounds.size or self.ended >= trials
 
     def _verdict(self) -> Verdict:
         self._decided = self._decided or verdict(self.standings, self.rounds)
@@ -150,7 +157,11 @@ class Study:
             self._take_in(frozen)
 
     def _past(self, first: int) -> list[dict[str, Any]]:
-        """Return the values of the trials below a number that gave a rank, the best first.
+        """Return the values of the trials below a number that gave a rank, the best first."""
+        return [trial.params for trial in self._ranked(first)]
+
+    def _ranked(self, first: int | None = None) -> list[FrozenTrial]:
+        """Return the trials below a number that gave a rank, or all such, the best first.
 
         Whoever keeps what is required is before whoever does not, then who went further.
         """
@@ -162,7 +173,7 @@ class Study:
             pruned = trial.state == TrialState.PRUNED
             return broken, pruned, -trial.user_attrs["epoch"] * pruned, cost, trial.number
 
-        return [trial.params for trial in sorted(ranked, key=worth)]
+        return sorted(ranked, key=worth)
 
     def arrive(self, number: int, epoch: int, objective: float, *, broken: bool) -> None:
         """Note what a trial is worth at a rung, where it waits for the others of its round."""
@@ -201,12 +212,26 @@ class Study:
         self.ended += 1
 
     def selected(self) -> tuple[int, Configuration] | None:
-        """Return the best finished trial; ``None`` where all others ended."""
+        """Return the best finished trial; ``None`` where there is none.
+
+        Where nothing is searched, it is what the spec fixes, as trial 0.
+        """
+        if not self.rounds.size:
+            return 0, configuration(self.space, {})
         done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         if not done:
             return None
         best = min(done, key=lambda trial: (self._final(trial), trial.number))
         return best.number, configuration(self.space, best.params)
+
+    def best_with(self, name: str, value: Any) -> tuple[int, Configuration] | None:
+        """Return the best trial with a value of a hyperparameter, whether it was pruned or not.
+
+        ``None`` where all failed, or none was drawn.
+        """
+        trials = (t for t in self._ranked() if t.params[name] == value)
+        best = next(trials, None)
+        return best and (best.number, configuration(self.space, best.params))
 
     def reasons(self) -> Counter[str]:
         """Return why trials failed, and how many for each reason."""
@@ -259,10 +284,10 @@ def open_studies(
 
     Args:
         path: The file, made if missing.
-        spaces: What is searched, by the gate's name, which is the study's.
+        spaces: What is searched, by the search's name, which is the study's.
         rounds: How each search is cut, by the same.
         sampler: ``tpe`` or ``random``.
-        seed: Of the draws, the same for every gate.
+        seed: Of the draws, the same for every gate; each repeat has one that follows from it.
         goal: By which trials are compared.
         behind: The record, no line of which may wait for room when a study's is written.
 
@@ -284,6 +309,7 @@ def open_studies(
                 direction="maximize" if goal.higher_is_better else "minimize",
                 load_if_exists=True,
             )
-            draws = Draws(space.distributions, space.defaults, sampler, seed)
+            repeat = Search.of(label).repeat
+            draws = Draws(space.distributions, space.defaults, sampler, seed_of(seed, repeat))
             studies[label] = Study(study, space, draws, rounds[label], goal)
     return studies

@@ -19,6 +19,7 @@ from gatelab.rules import written
 from gatelab.sweeps.spec.goals import goal_of
 from gatelab.sweeps.spec.hyperparameters import typed
 from gatelab.sweeps.spec.rounds import default_rounds
+from gatelab.sweeps.spec.searches import row_label
 from gatelab.sweeps.spec.space import (
     configuration,
     gate_defaults,
@@ -27,6 +28,7 @@ from gatelab.sweeps.spec.space import (
 )
 from gatelab.sweeps.spec.spec import Fault, Spec, SpecError
 from gatelab.tasks.metric import metrics
+from gatelab.tasks.splits import split_seeds
 from gatelab.tasks.task import Task, tasks
 from gatelab.tracking.store_errors import check_experiment_name
 from gatelab.training.configuration import Configuration
@@ -67,10 +69,12 @@ def faults_of(spec: Spec, wrong: Collection[str] = ()) -> list[Fault]:
             check("search metrics", goal_of, spec, task)
     check("search training", _check_grace, spec)
     check("search", _check_rounds, spec)
+    check("evaluation task", _check_splits, spec)
+    check("gates", _check_rows, spec)
     for label in spec.gates:
         cls = check("gates", _check_gate, spec, label)
         if cls is not None and sound is not None:
-            check("model optimizer task", _check_values, spec, sound, label, cls)
+            check("model optimizer task", check_values, spec, sound, label, cls)
     return list(dict.fromkeys(faults))
 
 
@@ -201,8 +205,38 @@ def _check_rounds(spec: Spec) -> None:
         )
 
 
-def _check_values(spec: Spec, task: Task, label: str, gate: type[Gate]) -> None:
-    """Construct what the space's extremes describe: the rules of values live in constructors."""
+def _check_splits(spec: Spec) -> None:
+    splits, cls = spec.evaluation.splits, _registered("task", tasks.get, spec.task.name)
+    if splits > 1 and not split_seeds(cls):
+        raise SpecError(
+            "",
+            "evaluation.splits",
+            f"must be 1 on task {spec.task.name!r}, which takes no `split_seed` by which it could "
+            f"be divided anew, but got {splits}.",
+        )
+
+
+def _check_rows(spec: Spec) -> None:
+    """Check that no gate has the name of another's row at one k."""
+    rows = {
+        row_label(label, k): label
+        for label, gate in spec.gates.items()
+        if isinstance(listed := gate.hyperparameters.get("k"), tuple)
+        for k in listed
+    }
+    _raise(
+        (f"gates.{name}", f"is the name of the row of {rows[name]!r} at one k: take another.")
+        for name in spec.gates
+        if name in rows
+    )
+
+
+def check_values(spec: Spec, task: Task, label: str, gate: type[Gate]) -> None:
+    """Construct what a gate's extremes describe: the rules of values live in constructors.
+
+    Raises:
+        SpecError: With every value that cannot work.
+    """
     found = space(spec, label, task)
     faults: dict[str, str] = {}
     for sampled in found.extremes():

@@ -21,7 +21,6 @@ from gatelab.foreign import ForeignError, foreign, told
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import gates
 from gatelab.gates.meanings import check_diagnostics
-from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.space import configuration, space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.check.data import check_data
@@ -40,13 +39,16 @@ MOST_MEMORY = 2**40
 """Bytes: no machine of a cluster has more memory; on this one a model must be made, to look at."""
 
 
-def check_sweep(spec: Spec) -> Task:
-    """Return a spec's task, all of whose data, networks, gates and metrics work together.
+def check_sweep(spec: Spec, task: Task) -> None:
+    """Check that all data, networks, gates and metrics of a spec work together.
+
+    Args:
+        spec: A spec that is valid.
+        task: The spec's.
 
     Raises:
         SpecError: With the first thing that cannot be trained, scored or recorded.
     """
-    task = make_task(spec)
     try:
         check_data(task)
     except ValueError as error:
@@ -59,7 +61,6 @@ def check_sweep(spec: Spec) -> Task:
             _check_memory(spec, network, task, chosen.model)
             passed[repr(options)] = _pass_network(spec, task, network)
         _pass_gate(spec, label, chosen, passed[repr(options)], len(task.targets))
-    return task
 
 
 def _configurations(spec: Spec, task: Task) -> Iterator[tuple[str, Configuration]]:

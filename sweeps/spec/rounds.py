@@ -24,7 +24,7 @@ class Rounds:
     """How the search of one gate is cut."""
 
     size: int
-    """Trials a round."""
+    """Trials a round; 0: there is nothing to search."""
     rungs: tuple[int, ...] = ()
     """Epochs, counted from 1, at which a round's trials are compared; none: all train to their
     end."""
@@ -41,33 +41,48 @@ def default_rounds(trials: int) -> int:
 def rounds_of(spec: Spec, spaces: Mapping[str, SearchSpace]) -> dict[str, Rounds]:
     """Return how the search of each gate is cut, by its name in the spec.
 
-    All have the same rungs, so that all spend the same epochs: the first comes after the grace, and
-    after the schedule of every gate has ended. A gate whose schedule lasts to the end of the
-    training is compared there alone.
+    A gate without training has nothing to search. All others have the same rungs, so that all spend
+    the same epochs: the first comes after the grace, and after the schedule of every gate has
+    ended. A gate whose schedule lasts to the end of the training is compared there alone.
     """
-    size = spec.search.trials // (spec.search.rounds or default_rounds(spec.search.trials))
+    sizes = {label: _size(spec, label) for label in spaces}
     halving, max_epochs = spec.search.early_stopping, spec.training.max_epochs
-    if not halving or size == 1:  # nothing to compare with
-        return dict.fromkeys(spaces, Rounds(size))
+    if not halving or max(sizes.values()) <= 1:  # nothing to compare with
+        return {label: Rounds(size) for label, size in sizes.items()}
     settled = {label: _settled(spec, label, space) for label, space in spaces.items()}
     early = [epoch for epoch in settled.values() if epoch <= max_epochs]
     grace = halving.grace_epochs or math.ceil(GRACE_SHARE * max_epochs)
     rungs = _rungs(max(grace, *early, 0), halving.reduction_factor, max_epochs)
     return {
-        label: Rounds(size, rungs if epoch <= max_epochs else (), halving.reduction_factor)
+        label: Rounds(sizes[label], rungs if epoch <= max_epochs else (), halving.reduction_factor)
         for label, epoch in settled.items()
     }
 
 
+def _size(spec: Spec, label: str) -> int:
+    if not gates.get(spec.gates[label].gate).trained:
+        return 0
+    return spec.search.trials // (spec.search.rounds or default_rounds(spec.search.trials))
+
+
 def plan(spec: Spec, rounds: Mapping[str, Rounds]) -> str:
-    """Return how the search of every gate is cut, in a sentence."""
-    trials, longest = spec.search.trials, max(rounds.values(), key=lambda cut: len(cut.rungs))
+    """Return how every gate is searched and evaluated, in a sentence."""
+    again = f", {spec.search.repeats} times" if spec.search.repeats > 1 else ""
+    on = f" on each of {spec.evaluation.splits} splits" if spec.evaluation.splits > 1 else ""
+    return f"{_searched(spec, rounds)}{again}; then {spec.evaluation.seeds} seeds of the best{on}"
+
+
+def _searched(spec: Spec, rounds: Mapping[str, Rounds]) -> str:
+    searches = {label: cut for label, cut in rounds.items() if cut.size}
+    if not searches:
+        return "nothing to search"
+    trials, longest = spec.search.trials, max(searches.values(), key=lambda cut: len(cut.rungs))
     count = trials // longest.size
     parts = f"{trials} trials each" + (f" in {count} rounds of {longest.size}" if count > 1 else "")
     if not longest.rungs or longest.size == 1:
         return f"{parts}, all trained to their end"
     epochs = " and ".join(map(str, longest.rungs))
-    whole = [label for label, cut in rounds.items() if not cut.rungs]
+    whole = [label for label, cut in searches.items() if not cut.rungs]
     but = f" (not of {', '.join(whole)}: a schedule lasts to the end)" if whole else ""
     return f"{parts}, of which one of {longest.factor} goes on from epoch {epochs}{but}"
 

@@ -71,6 +71,7 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
         **_typed("optimizer", "optimizer", optimizer, dict.fromkeys(optimizer, 0.0)),
         **_typed("model", "model", model, network),
     }
+    found["model.num_experts"] = _own_number(cls, found["model.num_experts"], len(task.targets))
     given, defaults = gate.hyperparameters, gate_defaults(cls)
     first = {**defaults, **cls.first_trial}
     most = _lowest(found["model.num_experts"])
@@ -122,6 +123,13 @@ def _typed(
     if faults:
         raise SpecError.of(faults)
     return found
+
+
+def _own_number(cls: type[Gate], num_experts: Any, num_targets: int) -> Any:
+    """Return how many experts a spec's models have with a gate that may bring its own number."""
+    listed = _ends(num_experts) if isinstance(num_experts, BaseDistribution) else [num_experts]
+    own = {cls.num_experts_for(number, num_targets) for number in listed}
+    return num_experts if own == set(listed) else own.pop()
 
 
 def _lowest(value: Any) -> Any:

@@ -166,6 +166,9 @@ class SearchSpec(SpecPart):
     rounds: Count | None = None
     """In how many parts they are asked for, each once the last has ended; null: what
     :mod:`.rounds` finds for the trials."""
+    repeats: Count = 1
+    """How often every gate is searched, each time with draws and seeds of its own; what each
+    search selects is evaluated, and the searches are what the verdict compares."""
     seeds: Count = 1
     """Members of a trial, whose objective is their mean."""
     sampler: Literal["tpe", "random"] = "tpe"
@@ -198,6 +201,9 @@ class EvaluationSpec(SpecPart):
     """The final evaluation of each gate's selected configuration."""
 
     seeds: Count = 5
+    """On each split."""
+    splits: Count = 1
+    """More than the task's own: those of the split seeds that follow its own."""
 
     @model_validator(mode="before")
     @classmethod
@@ -256,6 +262,9 @@ class Spec(SpecPart):
     model: dict[str, Hyperparameter] = {}
     """``num_experts`` (8), and the hyperparameters of the task's network."""
     gates: dict[Name, GateSpec]
+    baselines: Annotated[bool, Field(strict=True)] = True
+    """Whether ``single``, ``random_k``, a constant prediction, and ``oracle`` where the task has a
+    truth, are compared too."""
     optimizer: OptimizerSpec = OptimizerSpec()
     training: TrainingSpec = TrainingSpec()
     search: SearchSpec = SearchSpec()

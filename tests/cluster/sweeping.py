@@ -48,6 +48,7 @@ name: {name}
 task: {{name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}}
 model: {{num_experts: 4}}
 gates: ["slow_gates:soft", "slow_gates:top"]
+baselines: false
 optimizer: {{learning_rate: {{low: 1e-4, high: 1e-1, log: true}}}}
 training: {{max_epochs: 8, batch_size: 32, patience: null}}
 search: {{trials: {trials}, sampler: random, seed: 7, early_stopping: false}}

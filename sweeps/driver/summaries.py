@@ -1,0 +1,188 @@
+"""Summaries: what stands with a gate's run at its end, over all that was evaluated of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gatelab.gates.metrics import seed_agreement
+from gatelab.sweeps.driver.evaluations import rows
+from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.search.importance import importance
+from gatelab.sweeps.search.studies import OPTUNA_STATES, Study
+from gatelab.sweeps.spec.searches import Search
+from gatelab.sweeps.spec.spec import Spec
+from gatelab.tasks.task import Task
+from gatelab.tracking.recorder import Recorder
+from gatelab.tracking.schema import COUNTS, Artifacts, Metrics
+from gatelab.training.jobs import Job
+from gatelab.training.steps import Ending
+
+
+class Evaluated(NamedTuple):
+    """What is summed up of one of an evaluation's seeds, as :class:`.Ending` has it."""
+
+    seed: int
+    metrics: dict[str, float]
+    weights: list[list[float]]
+    load: list[list[float]]
+
+
+class Summaries:
+    """Keeps how evaluations ended in the sweep's home, and sums them up when a gate ends.
+
+    A stop may come between two evaluations of one gate, on two splits or after two searches.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        spec: Spec,
+        task: Task,
+        studies: Mapping[str, Study],
+        home: Home,
+    ) -> None:
+        """Write through a recorder; the arguments are those of :class:`.record.Record`."""
+        self.recorder, self.spec, self.task = recorder, spec, task
+        self.studies, self.home = studies, home
+
+    def keep(self, job: Job, endings: Sequence[Ending]) -> None:
+        """Keep how the members of an evaluation ended that have a score."""
+        found = [
+            Evaluated(member.seed, ending.metrics, ending.weights, ending.load)
+            for member, ending in zip(job.members, endings, strict=True)
+            if ending.end == "finished"
+        ]
+        if not found:
+            return
+        path = self._folder(job.label) / f"evaluation-{job.number}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found))
+
+    def record(self, label: str) -> None:
+        """Record with a gate, or a row of it, its hyperparameters, scores, weights and model.
+
+        The hyperparameters and the model are those of the best search by the objective of its
+        selected trial, on the first split.
+        """
+        identity = f"{self.spec.name}/{label}"
+        selected = self._selected(label)
+        if selected is None:
+            return
+        search, values = selected
+        self.recorder.log_params(identity, values)
+        by_job = self._by_job(label)
+        if not by_job:
+            return
+        members = [member for members in by_job.values() for member in members]
+        metrics = over_seeds([member.metrics for member in members])
+        first = [one for number in self._first_split(by_job) for one in by_job[number]]
+        metrics |= self._agreement(first) | self._searched(label, search.label)
+        step = 1 + sum(study.ended for study in self._of(search))
+        self.recorder.log_metrics(identity, step, metrics)
+        if any(one.weights for one in first):
+            self.recorder.log_artifact(identity, self._weights(label, first))
+        self._model(label, search)
+
+    def _selected(self, label: str) -> tuple[Search, dict[str, Any]] | None:
+        """Return the best search that has the row of a label, and what is evaluated of it."""
+        every, found = self.spec.search.repeats > 1, []
+        for name, study in self.studies.items():
+            search = Search.of(name)
+            row = rows(search.label, study, every=every).get(label)
+            if row is not None:
+                found.append((study.best(), search.repeat, search, row.values))
+        best = min(found, key=lambda one: one[:2], default=None)
+        return best and (best[2], dict(best[3]))
+
+    def _of(self, search: Search) -> list[Study]:
+        """Return all searches of the gate of one."""
+        return [s for name, s in self.studies.items() if Search.of(name).label == search.label]
+
+    def _by_job(self, label: str) -> dict[int, list[Evaluated]]:
+        """Return what has a score, by the number of the evaluation's first run."""
+        found = {}
+        for path in self._folder(label).glob("evaluation-*.json"):
+            number = int(path.stem.partition("-")[2])
+            found[number] = [Evaluated(*one) for one in json.loads(path.read_text())]
+        return dict(sorted(found.items()))
+
+    def _first_split(self, numbers: Iterable[int]) -> Iterator[int]:
+        """Yield the numbers of evaluations on the first split, one for each search."""
+        every = self.spec.evaluation.seeds * self.spec.evaluation.splits
+        return (number for number in numbers if number % every == 0)
+
+    def _agreement(self, members: Sequence[Evaluated]) -> dict[str, float]:
+        weights = [np.array(one.weights) for one in members if one.weights]
+        return {"gate/seed_agreement": seed_agreement(weights)} if len(weights) > 1 else {}
+
+    def _searched(self, label: str, gate: str) -> dict[str, float]:
+        """Return the importance of what was searched; of a row, how its trials ended."""
+        trials = [t for s in self._of(Search(gate)) for t in s.study.get_trials(deepcopy=False)]
+        if label == gate:
+            found = importance(trials)
+            return {f"{Metrics.IMPORTANCE}{name}": value for name, value in found.items()}
+        k = int(label.rpartition(".k")[2])
+        mine = [trial for trial in trials if trial.params.get("gate.k") == k]
+        return {
+            key: float(sum(trial.state == OPTUNA_STATES[end] for trial in mine))
+            for end, key in COUNTS.items()
+        }
+
+    def _weights(self, label: str, members: Sequence[Evaluated]) -> Path:
+        """Write the mean weight and the load of every expert, by seed and target."""
+        names = [target.name for target in self.task.targets]
+        truth = self.task.truth
+        groups: Sequence[object] = truth.groups if truth else [""] * len(names)
+        table = (
+            (one.seed, name, group, expert, weight, load)
+            for one in members
+            if one.weights
+            for name, group, weights, loads in zip(
+                names, groups, one.weights, one.load, strict=True
+            )
+            for expert, (weight, load) in enumerate(zip(weights, loads, strict=True))
+        )
+        header = ["seed", "target", "group", "expert", "weight", "load"]
+        return write_table(self.home, f"{label}/{Artifacts.WEIGHTS}", header, table)
+
+    def _model(self, label: str, search: Search) -> None:
+        """Record the model that the first evaluation of a search has left."""
+        every = self.spec.evaluation.seeds * self.spec.evaluation.splits
+        stored = f"models/{label}-{search.repeat * every}.pt"
+        model = self._folder(label) / f"{label}.pt"
+        if self.home.storage.get(stored, model):
+            self.recorder.log_artifact(f"{self.spec.name}/{label}", model)
+
+    def _folder(self, label: str) -> Path:
+        return self.home.path / "files" / label
+
+
+def over_seeds(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return means over seeds under the metrics' own keys, so that gates line up in MLflow.
+
+    Beside them the standard deviation of the test metrics, which MLflow cannot compute.
+    """
+    keys = [key for key in metrics[0] if all(key in scores for scores in metrics)]
+    values = {key: np.array([scores[key] for scores in metrics]) for key in keys}
+    found = {key: float(array.mean()) for key, array in values.items()}
+    if len(metrics) > 1:
+        tests = (key for key in keys if key.startswith("test/"))
+        found |= {f"{Metrics.DEVIATION}{key}": float(values[key].std(ddof=1)) for key in tests}
+    return found
+
+
+def write_table(home: Home, name: str, header: Sequence[str], table: Iterable[Any]) -> Path:
+    """Write a table into the files of a home; return where it is."""
+    path = home.path / "files" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(table)
+    return path
