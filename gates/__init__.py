@@ -3,10 +3,17 @@
 from gatelab.gates.auxiliary import AUXILIARY_WEIGHTS, make_gate
 from gatelab.gates.bias_balanced_top_k import BiasBalancedTopKGate
 from gatelab.gates.comet import CometGate
+from gatelab.gates.constant import ConstantGate
 from gatelab.gates.dselect_k import DSelectKGate
 from gatelab.gates.entmax15 import Entmax15Gate
-from gatelab.gates.fixed import OneEachGate, RandomKGate, SingleGate, UniformGate
-from gatelab.gates.gate import Gate, Planted, Routing, check_k, gates, register_gate
+from gatelab.gates.fixed import (
+    IndependentGate,
+    OneEachGate,
+    RandomKGate,
+    SingleGate,
+    UniformGate,
+)
+from gatelab.gates.gate import Gate, Planted, Role, Routing, check_k, gates, register_gate
 from gatelab.gates.gumbel_softmax import GumbelSoftmaxGate
 from gatelab.gates.lapsum import LapSumGate
 from gatelab.gates.logits import Logits, for_each_row
@@ -24,7 +31,9 @@ from gatelab.rules import check_not_negative, check_positive
 __all__ = [
     "BiasBalancedTopKGate",
     "CometGate",
+    "ConstantGate",
     "Entmax15Gate",
+    "IndependentGate",
     "OneEachGate",
     "RandomKGate",
     "SingleGate",
@@ -42,6 +51,7 @@ __all__ = [
     "Gate",
     "Logits",
     "Mixture",
+    "Role",
     "Routing",
     "SoftmaxGate",
     "Stack",

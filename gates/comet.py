@@ -40,6 +40,7 @@ class CometGate(Gate):
 
     search_space = HARDENING_SPACE
     first_trial = HARDENING_TRIAL
+    hardens = True
     diagnostics = {
         "saturated_splits": "share of the splits that are exactly 0 or 1",
         "tree_duplication": "share of trees whose leaf another leads to too",

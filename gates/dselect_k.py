@@ -56,6 +56,7 @@ class DSelectKGate(Gate):
 
     search_space = HARDENING_SPACE
     first_trial = HARDENING_TRIAL
+    hardens = True
     diagnostics = {
         "saturated_bits": "share of the selectors' bits that are exactly 0 or 1",
         "selector_duplication": "share of selectors whose expert another picks too",

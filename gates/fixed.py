@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from gatelab.gates.gate import Gate, Routing, check_k, register_gate
+from gatelab.gates.gate import Gate, Role, Routing, check_k, register_gate
 from gatelab.gates.logits import for_each_row
 
 
@@ -15,6 +16,7 @@ from gatelab.gates.logits import for_each_row
 class UniformGate(Gate):
     """Weighs all experts equally for every target: an ensemble without a choice."""
 
+    role: ClassVar[Role] = "baseline"
     row: Tensor
 
     def __init__(self, in_features: int, num_experts: int) -> None:
@@ -31,6 +33,7 @@ class UniformGate(Gate):
 class RandomKGate(Gate):
     """Weighs k experts equally, drawn once for each target: what choosing well must beat."""
 
+    role: ClassVar[Role] = "baseline"
     k: int
     row: Tensor
 
@@ -62,6 +65,7 @@ class SingleGate(Gate):
     Source: Caruana, Multitask Learning, Machine Learning 1997.
     """
 
+    role: ClassVar[Role] = "baseline"
     k: int = 1
     row: Tensor
 
@@ -79,6 +83,7 @@ class SingleGate(Gate):
 class OneEachGate(Gate):
     """Gives every target an expert of its own: nothing is shared but the bottom."""
 
+    role: ClassVar[Role] = "baseline"
     k: int = 1
     row: Tensor
 
@@ -103,6 +108,19 @@ class OneEachGate(Gate):
     def forward(self, x: Tensor) -> Routing:
         """Route ``(batch, in_features)``."""
         return _route(self.row, x)
+
+
+@register_gate("independent")
+class IndependentGate(OneEachGate):
+    """Gives every target an expert of its own, and brings one for each: single-task learning.
+
+    Whatever ``model.num_experts`` says, so that nothing but the bottom is shared in any task.
+    """
+
+    @classmethod
+    def num_experts_for(cls, num_experts: int, num_targets: int) -> int:
+        """Return the number of targets."""
+        return num_targets
 
 
 def _shared(experts: Iterable[int], num_experts: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
 from optuna.distributions import BaseDistribution
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gatelab.registry import Registry
 
 G = TypeVar("G", bound="type[Gate]")
+Role = Literal["gate", "baseline", "ceiling"]
 
 
 class Routing(NamedTuple):
@@ -59,6 +60,14 @@ class Gate(nn.Module):
     """What each of the diagnostics means that the gate returns, in a line: the report prints it."""
     expected_failed_checks: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Why the gate must fail a check of ``gates.check``, by the check's name."""
+    role: ClassVar[Role] = "gate"
+    """As what it is compared: a ``gate``; a ``baseline``, which learns no selection, and which a
+    gate must beat; or a ``ceiling``, which is told what none can know."""
+    hardens: ClassVar[bool] = False
+    """Whether it is dense at first, to become sparse in training."""
+    trained: ClassVar[bool] = True
+    """Whether a model with it is trained; without, every prediction is a constant of the train
+    split, and nothing is searched."""
     k: int | None = None
     """The most experts that an example uses, where the gate keeps to a number."""
 
@@ -81,6 +90,16 @@ class Gate(nn.Module):
         """Keep each real value as a scalar buffer of the same name."""
         for name, value in values.items():
             self.register_buffer(name, torch.tensor(float(value)))
+
+    @classmethod
+    def num_experts_for(cls, num_experts: int, num_targets: int) -> int:
+        """Return how many experts a model with this gate has: what it is given, by default.
+
+        Args:
+            num_experts: What the model's hyperparameters say.
+            num_targets: Of the task.
+        """
+        return num_experts
 
     @classmethod
     def schedule_end(cls, hyperparameters: Mapping[str, Any]) -> float:
@@ -108,7 +127,7 @@ class Gate(nn.Module):
     def reveal(self, planted: Planted | None) -> None:
         """Take in what the target is made from, once, after :meth:`place`; nothing by default.
 
-        For baselines alone: a gate that learns must not look.
+        For a ceiling alone: what is compared as a gate must not look.
 
         Args:
             planted: What the task says; ``None`` where it has no truth.

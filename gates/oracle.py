@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
-from gatelab.gates.gate import Gate, Planted, Routing, register_gate
+from gatelab.gates.gate import Gate, Planted, Role, Routing, register_gate
 
 
 @register_gate("oracle")
@@ -16,6 +18,7 @@ class OracleGate(Gate):
     Planted teacher i is expert i. Where the truth depends on the example, so do the weights.
     """
 
+    role: ClassVar[Role] = "ceiling"
     rows: Tensor
     directions: Tensor
 

@@ -34,6 +34,12 @@ class Undocumented(Sound):
     pass
 
 
+class Referee(Sound):
+    """Is compared as nothing that there is."""
+
+    role: ClassVar[Any] = "base"
+
+
 class OneColumnShort(Sound):
     """Returns a weight too few, but for sizes that could not go on."""
 

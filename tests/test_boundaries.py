@@ -23,6 +23,7 @@ ORDERS = {
     "training": (
         *("memory", "configuration", "members", "model", "evaluation", "optimizer"),
         *("rehearsal", "goal", "train", "scores", "jobs", "steps", "work"),
+        *("constant", "beginning"),
     ),
     "results": ("comparison", "costs", "review", "figures", "report", "comparing", "overview"),
     "sweeps": ("spec", "search", "cluster", "export", "driver", "cli"),
@@ -120,7 +121,7 @@ FAMILIES = {
         "check_task",
     ),  # commands
     *("CONNECT_SECONDS", "ANSWER_SECONDS", "POLL_SECONDS", "STOP_SECONDS"),  # of a wait each
-    *("ROW", "versions"),
+    *("ROW", "versions", "Role"),
 }
 """Names that several modules give to the same thing, or to members of one family."""
 

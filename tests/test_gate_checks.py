@@ -25,6 +25,7 @@ COURSE = {
 """The checks that train, which can do nothing with a gate that cannot be trained."""
 BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.Undocumented, "is_documented", set()),
+    (broken.Referee, "role_is_known", set()),
     (broken.OneColumnShort, "weights_fit", {"numbers_of_experts", *COURSE}),
     (broken.Negative, "weights_fit", {"numbers_of_experts"}),
     (

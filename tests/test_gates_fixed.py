@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 
 from gatelab.gates.auxiliary import make_gate
-from gatelab.gates.fixed import OneEachGate, RandomKGate, SingleGate, UniformGate
-from gatelab.gates.gate import Gate
+from gatelab.gates.fixed import (
+    IndependentGate,
+    OneEachGate,
+    RandomKGate,
+    SingleGate,
+    UniformGate,
+)
+from gatelab.gates.gate import Gate, Role, gates
 from gatelab.gates.mixture import Mixture
 from gatelab.gates.stack import Stack
+from gatelab.training.model import Model
+from gatelab.training.train import Recipe, Training
+from tests.scaled import BATCH, Scaled, member
 
 X = torch.randn(5, 6)
-FIXED: list[type[Gate]] = [UniformGate, RandomKGate, SingleGate, OneEachGate]
+FIXED: list[type[Gate]] = [UniformGate, RandomKGate, SingleGate, OneEachGate, IndependentGate]
 
 
 def rows(cls: type[Gate], targets: int = 3, experts: int = 4) -> torch.Tensor:
@@ -48,6 +59,39 @@ def test_one_each_refuses_more_targets_than_experts() -> None:
         make_gate(OneEachGate, 6, 4, target=0, num_targets=5)
     message = "`num_targets <= num_experts` must hold, but got (num_targets=5, num_experts=4)."
     assert str(caught.value) == message
+
+
+def test_independent_brings_an_expert_for_each_target_whatever_the_model_says() -> None:
+    """Experts and towers of ``Scaled`` have one weight and none: two targets are two weights."""
+    sizes = {}
+    for name in ("independent", "one_each"):
+        model = Model(Scaled(), gates.get(name), {}, {"num_experts": 8})
+        assert isinstance(model.mixture.gates.each, OneEachGate)
+        sizes[name] = model.mixture.experts.size, sum(p.numel() for p in model.parameters())
+        weights = model(torch.ones(3, 1)).routing.weights[:, 0]
+        assert torch.equal(weights, torch.eye(sizes[name][0])[:2])
+    assert sizes == {"independent": (2, 2), "one_each": (8, 8)}
+
+
+def test_independent_trains_as_one_each_does_with_as_many_experts() -> None:
+    """``member`` says one expert; a model of two starts alike, and one expert a target learns."""
+    found = Training(Scaled(), IndependentGate, [member(rate=0.1)], Recipe(BATCH, 1))
+    found.run_epoch()
+    weights = found.best[0]["mixture.experts.each.weight"].flatten()
+    assert len(weights) == 2
+    assert (weights < 4).all(), "each has moved"
+    assert weights[0] != weights[1], "by its own target's loss"
+
+
+def test_roles() -> None:
+    ours = {n: gates.get(n) for n in gates.names() if gates.get(n).__module__.startswith("gatelab")}
+    roles = {role: {n for n, cls in ours.items() if cls.role == role} for role in get_args(Role)}
+    assert roles["baseline"] == {
+        *("single", "random_k", "one_each", "independent", "uniform", "constant")
+    }
+    assert roles["ceiling"] == {"oracle"}
+    assert {n for n, cls in ours.items() if cls.hardens} == {"dselect_k", "comet"}
+    assert {n for n, cls in ours.items() if not cls.trained} == {"constant"}
 
 
 def test_random_k_draws_k_experts_for_each_target_from_torchs_state() -> None:

@@ -45,14 +45,15 @@ class Model(nn.Module):
             task: Gives the factories and the targets.
             gate: The class of every target's gate.
             gate_options: Its hyperparameters.
-            model_options: ``num_experts``, and keyword arguments of the task's ``network``.
+            model_options: ``num_experts``, unless the gate brings its own number, and keyword
+                arguments of the task's ``network``.
 
         Raises:
             ValueError: If an option is out of its range.
         """
         super().__init__()
         options = dict(model_options)
-        num_experts = options.pop("num_experts")
+        num_experts = gate.num_experts_for(options.pop("num_experts"), len(task.targets))
         network = task.network(**options)
         self.bottom = network.bottom()
         experts = [network.expert() for _ in range(num_experts)]

@@ -8,6 +8,7 @@ from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from gatelab.gates.metrics import Known, selection_metrics, support_flips, weight_change
 from gatelab.tasks.metric import TARGETS_LOSS, metrics_of
@@ -96,6 +97,17 @@ def gate_scores(
 def rows_that_count(evaluation: Evaluation) -> Known | None:
     """Return the rows that gates are measured on, ``(targets, rows)``: where targets are known."""
     return None if evaluation.known is None else evaluation.known.numpy()
+
+
+def why_no_score(split: SplitName, evaluation: Evaluation) -> str:
+    """Return why a pass over a split gives no score, such as NaN in it; empty: it does."""
+    if not evaluation.weights.shape[1]:
+        return f"the {split} split has no rows"
+    if not math.isfinite(evaluation.loss):
+        return f"{split}/loss is {evaluation.loss} at the weights of lowest val/loss"
+    if not torch.isfinite(evaluation.weights).all():
+        return f"the gates' weights are not finite on the {split} split"
+    return ""
 
 
 def stability_scores(before: Weights, evaluation: Evaluation, steps: int) -> dict[str, float]:

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from gatelab.training.scores import (
     rows_that_count,
     stability_scores,
     target_scores,
+    why_no_score,
 )
 from gatelab.training.steps import Ending, Epochs, Step, Trial
 from gatelab.training.train import Recipe, Training
@@ -39,6 +40,9 @@ TRACE = 20_000
 
 class Work:
     """Trains a job's members and scores them: each epoch on val, in an evaluation once on test."""
+
+    leaves_model: ClassVar[bool] = True
+    """Whether there is something for :meth:`save_model` when an evaluation has ended."""
 
     def __init__(
         self,
@@ -151,7 +155,7 @@ class Work:
         ending = Ending(course.end or "", course.reason, course.epochs, objective, course.broken)
         if course.end == "failed":
             return ending
-        if reason := _why_no_score(split, evaluation):
+        if reason := why_no_score(split, evaluation):
             ending.end, ending.reason = "failed", reason
             return ending
         by_target = self._target_scores(evaluation, split)
@@ -223,17 +227,6 @@ def failed(error: BaseException, job: Job) -> Step:
     trace = "".join(traceback.format_exception(error))[-TRACE:]
     ending = Ending("failed", reason, 0, math.inf, broken=True, trace=trace)
     return Step(0, math.inf, True, [], [ending] * job.told)
-
-
-def _why_no_score(split: SplitName, evaluation: Evaluation) -> str:
-    """Return why a pass over a split gives no score, such as NaN in it; empty: it does."""
-    if not evaluation.weights.shape[1]:
-        return f"the {split} split has no rows"
-    if not math.isfinite(evaluation.loss):
-        return f"{split}/loss is {evaluation.loss} at the weights of lowest val/loss"
-    if not torch.isfinite(evaluation.weights).all():
-        return f"the gates' weights are not finite on the {split} split"
-    return ""
 
 
 def _count(module: nn.Module) -> int:

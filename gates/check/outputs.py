@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import get_args
 
 import torch
 
@@ -16,8 +17,9 @@ from gatelab.gates.check.subject import (
     route,
     rows,
 )
-from gatelab.gates.gate import Gate, Routing
+from gatelab.gates.gate import Gate, Role, Routing
 from gatelab.gates.meanings import check_diagnostics
+from gatelab.registry import near_misses
 
 SIZES = (1, 2, 3, 5, 16, 64)
 
@@ -27,6 +29,13 @@ def check_is_documented(subject: Subject) -> None:
     text = subject.cls.__dict__.get("__doc__")
     if not text or not text.strip():
         fail(f"{subject.cls.__name__} has no docstring", "the class has none of its own")
+
+
+def check_role_is_known(subject: Subject) -> None:
+    """A comparison knows as what to take the gate."""
+    role, roles = subject.cls.role, get_args(Role)
+    if role not in roles:
+        fail(f"the role is {role!r}; {near_misses(str(role), roles)}", "a misspelt role")
 
 
 def check_weights_fit(subject: Subject) -> None:
@@ -170,6 +179,7 @@ def _modes(gate: Gate) -> tuple[Gate, Gate]:
 
 CHECKS = (
     check_is_documented,
+    check_role_is_known,
     check_weights_fit,
     check_weights_sum_to_one,
     check_at_most_k,
