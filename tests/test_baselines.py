@@ -65,7 +65,7 @@ def test_what_a_spec_names_itself_is_not_added() -> None:
 
 @pytest.mark.parametrize(
     ("gates", "k"),
-    [({"top_k": {"k": 4}}, 4), ({"top_k": {"k": 4}, "relu": None}, 4), ({"relu": None}, None)],
+    [({"top_k": {"k": 4}}, 4), ({"top_k": {"k": 4}, "softmax": None}, 4), ({"softmax": None}, None)],
 )
 def test_random_k_has_the_k_of_the_gates(gates: dict[str, object], k: int | None) -> None:
     spec = parse_spec({"name": "n", "task": "synthetic_groups", "gates": gates})
