@@ -14,6 +14,7 @@ from gatelab.tasks.task import (
     Task,
     Truth,
     register_task,
+    split_seeds,
     tasks,
 )
 
@@ -38,5 +39,6 @@ __all__ = [
     "Truth",
     "register_metric",
     "register_task",
+    "split_seeds",
     "tasks",
 ]

@@ -43,15 +43,18 @@ class DigitsPairs(Task):
         val_rows: int = 1500,
         test_rows: int = 1500,
         seed: int = 0,
+        split_seed: int = 0,
     ) -> None:
-        """Set the number of pairs in each split, and the seed of the division and the pairs.
+        """Set the number of pairs in each split, and the seeds of the division and the pairs.
+
+        Nothing is planted, so that both seeds do the same: they divide the images, and draw pairs.
 
         Raises:
-            ValueError: If a number of rows is below 1 or the seed is below 0.
+            ValueError: If a number of rows is below 1 or a seed is below 0.
         """
         check_counts(train_rows=train_rows, val_rows=val_rows, test_rows=test_rows)
-        check_not_negative(seed=seed)
-        self.seed = seed
+        check_not_negative(seed=seed, split_seed=split_seed)
+        self.seed, self.split_seed = seed, split_seed
         self._rows: Mapping[SplitName, int] = {
             "train": train_rows,
             "val": val_rows,
@@ -61,7 +64,8 @@ class DigitsPairs(Task):
     def split(self, name: SplitName) -> Split:
         """Return inputs ``(rows, 10, 10)``, 0 to 32, and digits ``(rows, 2)``, all uint8."""
         sources = self.sources(name)
-        drawn = stream(name, self.seed).integers(len(sources), size=(self._rows[name], 2))
+        own = stream(name, self.seed, self.split_seed)
+        drawn = own.integers(len(sources), size=(self._rows[name], 2))
         pairs = sources[torch.from_numpy(drawn)]
         images, digits = _digits()
         return Split(overlay(*images[pairs].unbind(1)), digits[pairs])
@@ -72,13 +76,17 @@ class DigitsPairs(Task):
         Of each class, the train split has 4/6 and the others 1/6, within one image.
         """
         digits = _digits()[1].numpy()
-        common = stream("common", self.seed)
+        common = stream("common", self.seed, self.split_seed)
         parts = []
         for digit in range(10):
             rows = common.permutation(np.flatnonzero(digits == digit))
             cuts = [round(len(rows) * 4 / 6), round(len(rows) * 5 / 6)]
             parts.append(dict(zip(self._rows, np.split(rows, cuts), strict=True))[name])
         return torch.from_numpy(np.sort(np.concatenate(parts)))
+
+    def test_to_train(self) -> float:
+        """Return the ratio of images, about 1/4: they are divided, however many pairs are drawn."""
+        return len(self.sources("test")) / len(self.sources("train"))
 
     def network(
         self,

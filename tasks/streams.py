@@ -11,11 +11,16 @@ from gatelab.tasks.task import SplitName
 _STREAMS = {"common": 0, "train": 1, "val": 2, "test": 3}
 
 
-def stream(name: SplitName | Literal["common"], seed: int) -> np.random.Generator:
+def stream(
+    name: SplitName | Literal["common"], seed: int, split_seed: int = 0
+) -> np.random.Generator:
     """Return the stream of a split, or of what all splits follow from, at its beginning.
 
     Args:
         name: Of the split, or ``common``.
         seed: The task's, at least 0.
+        split_seed: The task's, at least 0, where what is drawn is another for each; with 0 the
+            stream is the one of before there were any.
     """
-    return np.random.default_rng([_STREAMS[name], seed])
+    key = (split_seed,) if split_seed else ()
+    return np.random.default_rng(np.random.SeedSequence([_STREAMS[name], seed], spawn_key=key))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,8 @@ class SyntheticGroups(Task):
     many smooth uncorrelated functions; the later teachers then oscillate and are hard to learn.
     """
 
+    draws_anew: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
@@ -90,6 +92,7 @@ class SyntheticGroups(Task):
         val_rows: int = 1024,
         test_rows: int = 1024,
         seed: int = 0,
+        split_seed: int = 0,
     ) -> None:
         """Set the planted structure; teachers and rows are made when a split is asked for.
 
@@ -106,6 +109,7 @@ class SyntheticGroups(Task):
             val_rows: The number of rows to validate on.
             test_rows: The number of rows to test on.
             seed: Of the teachers and the rows, at least 0.
+            split_seed: Of other rows of the same teachers, at least 0.
 
         Raises:
             ValueError: If an option is outside its range.
@@ -123,10 +127,11 @@ class SyntheticGroups(Task):
             raise ValueError(f"`0 <= noise < inf` must hold, but got ({noise=}).")
         if not 0 <= correlation <= 1:
             raise ValueError(f"`0 <= correlation <= 1` must hold, but got ({correlation=}).")
-        check_not_negative(seed=seed)
+        check_not_negative(seed=seed, split_seed=split_seed)
         _check_regimes(regimes, num_groups, in_features)
         self.in_features, self.noise, self.correlation = in_features, noise, correlation
-        self.experts_per_group, self.seed = experts_per_group, seed
+        self.experts_per_group = experts_per_group
+        self.seed, self.split_seed = seed, split_seed
         self.targets = tuple(Target(f"t{i:03}", "regression") for i in range(num_targets))
         self.regimes, self.num_groups = regimes, num_groups
         self._groups = tuple(target * num_groups // num_targets for target in range(num_targets))
@@ -138,7 +143,7 @@ class SyntheticGroups(Task):
 
     def split(self, name: SplitName) -> Split:
         """Return inputs ``(rows, in_features)`` and targets ``(rows, targets)``, all float32."""
-        own = stream(name, self.seed)
+        own = stream(name, self.seed, self.split_seed)
         inputs = own.standard_normal((self._rows[name], self.in_features))
         signals = self.signals(inputs)
         targets = signals + self.noise * own.standard_normal(signals.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -118,10 +119,15 @@ class Task:
     A subclass takes its options and a ``seed`` as keyword arguments, raises ``ValueError`` for
     those it cannot work with, and makes each split when asked for it: a search that never asks for
     the test split never has it in memory. The same options and seed give the same data anywhere.
+    One that can be divided anew takes ``split_seed: int = 0`` too, which moves rows between splits,
+    while ``seed`` fixes what the task is.
     """
 
     expected_failed_checks: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Why the task must fail a check of ``gatelab.tasks.check``, by the check's name."""
+    draws_anew: ClassVar[bool] = False
+    """Whether another split seed draws new rows from the same source instead of dividing the same
+    ones again."""
     targets: tuple[Target, ...]
     truth: Truth | None = None
 
@@ -140,9 +146,25 @@ class Task:
             made[name] = Split(*as_tensors(name, self.split(name)))
         return made[name]
 
+    def test_to_train(self) -> float:
+        """Return the test rows for each train row, of those that split seeds divide.
+
+        By this ratio scores of several split seeds are less independent than they look; 0 where
+        each draws new rows. Source: Nadeau and Bengio, Inference for the Generalization Error,
+        Machine Learning 2003, section 3.
+        """
+        if self.draws_anew:
+            return 0.0
+        return len(self.split("test").inputs) / len(self.data("train").inputs)
+
     def network(self) -> Network:
         """Return the factories; a subclass's keyword arguments are the model's hyperparameters."""
         raise NotImplementedError
+
+
+def split_seeds(cls: type[Task]) -> bool:
+    """Return whether a task takes a ``split_seed``, and so can be divided anew."""
+    return "split_seed" in inspect.signature(cls).parameters
 
 
 tasks: Registry[Task] = Registry("task")

@@ -338,6 +338,65 @@ class Deaf(Sound):
         super().__init__(rows=rows, seed=0)
 
 
+class Divided(Sound):
+    """Can be divided anew; nothing is wrong with it."""
+
+    def __init__(self, *, rows: int = 24, seed: int = 0, split_seed: int = 0) -> None:
+        super().__init__(rows=rows, seed=seed)
+        self.split_seed = split_seed
+
+    def split(self, name: SplitName) -> Split:
+        number = 10 * self.seed + 1000 * self.split_seed + STREAMS[name]
+        return self.made(name, torch.Generator().manual_seed(number))
+
+
+class Undivided(Divided):
+    """Has one test split, whatever the division."""
+
+    def split(self, name: SplitName) -> Split:
+        return Sound.split(self, name) if name == "test" else super().split(name)
+
+
+class Adrift(Divided):
+    """Draws by the system's numbers once it is divided anew."""
+
+    def split(self, name: SplitName) -> Split:
+        if not self.split_seed:
+            return super().split(name)
+        return self.made(name, torch.Generator().manual_seed(int.from_bytes(os.urandom(4))))
+
+
+class Elsewhere(Divided):
+    """Is on a split of its own where none is asked for."""
+
+    def __init__(self, *, rows: int = 24, seed: int = 0, split_seed: int = 7) -> None:
+        super().__init__(rows=rows, seed=seed, split_seed=split_seed)
+
+
+class Replanted(Divided):
+    """Plants something else in each division."""
+
+    def __init__(self, *, rows: int = 24, seed: int = 0, split_seed: int = 0) -> None:
+        super().__init__(rows=rows, seed=seed, split_seed=split_seed)
+        self.truth = Truth((0, 0, 1), (frozenset({split_seed}),) * 2 + (frozenset({9}),))
+
+
+class Renamed(Divided):
+    """Learns other targets in each division."""
+
+    def __init__(self, *, rows: int = 24, seed: int = 0, split_seed: int = 0) -> None:
+        super().__init__(rows=rows, seed=seed, split_seed=split_seed)
+        self.targets = (*Sound.targets[:2], Target(f"size{split_seed}", "regression"))
+
+
+class Encoded(Divided):
+    """Has as many columns as its division has seen."""
+
+    def made(self, name: SplitName, generator: torch.Generator) -> Split:
+        inputs, targets, mask = super().made(name, generator)
+        return Split(inputs.repeat(1, 1 + self.split_seed), targets, mask)
+
+
 class Taker(Sound):
     """Takes an element out of a list that it was given."""
 

@@ -72,6 +72,12 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.Global, "data_do_not_depend_on_global_seeds", {"random_states_are_left_alone"}),
     (broken.Seeder, "random_states_are_left_alone", set()),
     (broken.Deaf, "the_seed_matters", set()),
+    (broken.Undivided, "split_seeds_give_other_rows", set()),
+    (broken.Adrift, "split_seeds_give_other_rows", set()),
+    (broken.Elsewhere, "split_seeds_keep_the_task", set()),
+    (broken.Replanted, "split_seeds_keep_the_task", set()),
+    (broken.Renamed, "split_seeds_keep_the_task", set()),
+    (broken.Encoded, "split_seeds_keep_the_task", set()),
     (broken.Taker, "options_are_not_changed", set()),
     (broken.Unpicklable, "pickles", set()),
     (broken.Forgetful, "pickles", set()),
@@ -138,7 +144,7 @@ def test_registered_tasks(name: str) -> None:
     assert failures(tasks.get(name), **SMALL) == {}
 
 
-@pytest.mark.parametrize("cls", [broken.Sound, broken.Single, broken.Coarse])
+@pytest.mark.parametrize("cls", [broken.Sound, broken.Single, broken.Coarse, broken.Divided])
 def test_nothing_is_found_wrong_with_a_sound_task(cls: type[broken.Sound]) -> None:
     assert failures(cls) == {}
 

@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from gatelab.tasks import DigitsPairs, SplitName, SyntheticGroups, Task
+from gatelab.tasks import DigitsPairs, SplitName, SyntheticGroups, Task, split_seeds
 from gatelab.tasks.digits_pairs import overlay
 from gatelab.tasks.layers import Dropout
+from tests.scaled import Scaled
 
 ROOT = Path(__file__).parent.parent
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 SMALL: dict[str, Any] = {"train_rows": 50, "val_rows": 20, "test_rows": 20}
+DIGITS = "eec42ec93977adb9387f7e8f8b396a03440b7fa020d628e8cfbf089d629c6ef6"
+"""The digest of ``digits_pairs`` with these rows and seed 3."""
 
 
 def digest(task: Task) -> str:
@@ -59,6 +62,51 @@ def test_no_digit_is_in_two_splits_and_none_is_left_out() -> None:
     sources = [set(task.sources(name).tolist()) for name in SPLITS]
     assert sum(map(len, sources)) == len(set.union(*sources)) == 1797
     assert len(sources[0]) > 3 * len(sources[1])
+
+
+def test_another_split_seed_divides_the_same_images_anew() -> None:
+    task, anew = DigitsPairs(**SMALL), DigitsPairs(**SMALL, split_seed=1)
+    for name in SPLITS:
+        before, after = (set(it.sources(name).tolist()) for it in (task, anew))
+        assert len(before) == len(after)
+        assert len(before & after) < 0.8 * len(before)
+    assert set.union(*(set(anew.sources(n).tolist()) for n in SPLITS)) == set(range(1797))
+
+
+def test_another_split_seed_draws_new_rows_of_the_same_teachers() -> None:
+    x = np.random.default_rng(0).normal(size=(20, 16))
+    signals = SyntheticGroups(regimes=2).signals(x)
+    assert np.array_equal(SyntheticGroups(regimes=2, split_seed=1).signals(x), signals)
+    assert not np.allclose(SyntheticGroups(regimes=2, seed=1).signals(x), signals)
+    rows = [SyntheticGroups(**SMALL, split_seed=s).split("test").inputs for s in (0, 1)]
+    assert not set(rows[0].flatten().tolist()) & set(rows[1].flatten().tolist())
+
+
+def test_the_first_split_seed_gives_the_data_of_before_there_were_any() -> None:
+    """Computed before; of the teachers, which BLAS has a part in, within rounding."""
+    digits = DigitsPairs(**SMALL, seed=3, split_seed=0)
+    assert digest(digits) == DIGITS
+    inputs, targets, _ = SyntheticGroups(**SMALL, seed=3, split_seed=0).split("test")
+    assert inputs[0, :3].tolist() == [-1.7215889692306519, 0.5336101055145264, -0.9121463298797607]
+    assert targets[0, :3].tolist() == pytest.approx([1.6930449, 0.8441567, 1.7016599], abs=1e-5)
+
+
+def test_what_of_the_data_is_divided_tells_how_alike_divisions_are() -> None:
+    """Of 1797 images 4/6 and 1/6 of each class; of rows where a task says nothing else."""
+    ratio = DigitsPairs(test_rows=9000).test_to_train()
+    assert ratio == pytest.approx(1 / 4, abs=0.01), "however many pairs are drawn"
+    assert SyntheticGroups(**SMALL).test_to_train() == 0, "new rows each time"
+
+    class Table(SyntheticGroups):
+        draws_anew = False
+
+    assert Table(**SMALL).test_to_train() == 20 / 50
+
+
+def test_which_tasks_can_be_divided_anew() -> None:
+    assert split_seeds(DigitsPairs) and split_seeds(SyntheticGroups)
+    assert not split_seeds(Scaled)
+    assert (DigitsPairs.draws_anew, SyntheticGroups.draws_anew) == (False, True)
 
 
 def test_pairs_are_made_from_their_splits_own_sources() -> None:
@@ -124,6 +172,8 @@ def test_most_targets() -> None:
     [
         (DigitsPairs, {"train_rows": 0}),
         (DigitsPairs, {"seed": -1}),
+        (DigitsPairs, {"split_seed": -1}),
+        (SyntheticGroups, {"split_seed": -1}),
         (SyntheticGroups, {"num_targets": 1}),
         (SyntheticGroups, {"num_targets": 129}),
         (SyntheticGroups, {"num_groups": 9}),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from typing import Any, cast
 
 from gatelab.conformance import fail
 from gatelab.tasks.check.random_states import random_states, seeded
 from gatelab.tasks.check.subject import SPLITS, Data, Subject, identical, parameters, splits_of
-from gatelab.tasks.task import Task
+from gatelab.tasks.task import Split, Task, split_seeds
 
 
 def check_same_options_give_the_same_data(subject: Subject) -> None:
@@ -64,6 +65,47 @@ def check_the_seed_matters(subject: Subject) -> None:
         fail("seeds 1 and 2 give the same data", "a seed that is kept but not used")
 
 
+def check_split_seeds_give_other_rows(subject: Subject) -> None:
+    """Another ``split_seed``, where a task takes one, changes every split; the same one none."""
+    if not split_seeds(subject.cls):
+        return
+    first, second, again = (subject.data(split_seed=seed) for seed in (1, 2, 1))
+    _check_same(
+        first,
+        again,
+        "differs between two tasks of the same split_seed",
+        "numbers that follow from no seed",
+    )
+    for name in SPLITS:
+        if identical(first[name], second[name]):
+            fail(f"split seeds 1 and 2 give the same {name}", "rows that only `seed` divides")
+
+
+def check_split_seeds_keep_the_task(subject: Subject) -> None:
+    """What is learned, and what is planted, follows from ``seed`` alone."""
+    if not split_seeds(subject.cls):
+        return
+    default = inspect.signature(subject.cls).parameters["split_seed"].default
+    if default != 0:
+        fail(f"the default of 'split_seed' is {default!r}, not 0", "another split for each task")
+    first, second = (subject.make(split_seed=seed) for seed in (0, 1))
+    if first.targets != second.targets or first.truth != second.truth:
+        what = "targets" if first.targets != second.targets else "truth"
+        fail(f"split seeds 0 and 1 give other {what}", "a stream that is drawn from for both")
+    rows = [_row(splits_of(task, order=("train",))["train"]) for task in (first, second)]
+    if rows[0] != rows[1]:
+        fail(
+            f"a row is {rows[0]} with split seed 0, but {rows[1]} with 1",
+            "columns that are made from each split's own values",
+        )
+
+
+def _row(split: Split) -> str:
+    """Return what a row is; how many there are may follow from the division."""
+    inputs, targets = split.inputs, split.targets
+    return f"{tuple(inputs.shape[1:])} {inputs.dtype} with {tuple(targets.shape[1:])} targets"
+
+
 def check_options_are_not_changed(subject: Subject) -> None:
     """Making a task leaves the values that it was given as they were."""
     given = copy.deepcopy(dict(subject.options))
@@ -109,6 +151,8 @@ CHECKS = (
     check_data_do_not_depend_on_global_seeds,
     check_random_states_are_left_alone,
     check_the_seed_matters,
+    check_split_seeds_give_other_rows,
+    check_split_seeds_keep_the_task,
     check_options_are_not_changed,
     check_pickles,
 )
