@@ -155,7 +155,7 @@ class Task:
         """
         if self.draws_anew:
             return 0.0
-        return len(self.split("test").inputs) / len(self.data("train").inputs)
+        return len(self.data("test").inputs) / len(self.data("train").inputs)
 
     def network(self) -> Network:
         """Return the factories; a subclass's keyword arguments are the model's hyperparameters."""

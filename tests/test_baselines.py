@@ -65,7 +65,11 @@ def test_what_a_spec_names_itself_is_not_added() -> None:
 
 @pytest.mark.parametrize(
     ("gates", "k"),
-    [({"top_k": {"k": 4}}, 4), ({"top_k": {"k": 4}, "softmax": None}, 4), ({"softmax": None}, None)],
+    [
+        ({"top_k": {"k": 4}}, 4),
+        ({"top_k": {"k": 4}, "softmax": None}, 4),
+        ({"softmax": None}, None),
+    ],
 )
 def test_random_k_has_the_k_of_the_gates(gates: dict[str, object], k: int | None) -> None:
     spec = parse_spec({"name": "n", "task": "synthetic_groups", "gates": gates})
@@ -99,6 +103,8 @@ def test_every_gate_is_searched_twice_and_evaluated_on_three_splits(record: Swee
     every = {(row, repeat, split) for row in rows for repeat in "01" for split in "345"}
     assert evaluated == dict.fromkeys(every, 2)
     assert all(run.end == "finished" for run in record.of("evaluate"))
+    shares = {run.tags["test_to_train"] for run in record.of("evaluate")}
+    assert shares == {"0.0"}, "this task draws anew"
 
 
 @pytest.mark.slow

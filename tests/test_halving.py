@@ -101,3 +101,13 @@ def test_ordinals() -> None:
     assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111)] == [
         *("1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th")
     ]
+
+
+def test_a_failure_changes_no_earlier_decision() -> None:
+    standings = at(2, 0.1, 0.2, 0.3, 0.4)
+    standings[0].failed, standings[0].final = True, Rank(True, float("inf"))
+    found = verdict(standings, ROUNDS)
+    assert (found.going, found.until) == ((0, 1), 4) and set(found.lost) == {2, 3}
+    standings[1].ranks[4] = Rank(False, 0.2)
+    found = verdict(standings, ROUNDS)
+    assert (found.going, found.until) == ((1,), None) and set(found.lost) == {0, 2, 3}

@@ -86,6 +86,21 @@ def test_order_and_stops_change_nothing(
     assert len(ends) == 16 and {"finished", "pruned", "failed"} == set(ends)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_trial_that_fails_at_any_time_keeps_nobody_waiting(seed: int, tmp_path: Path) -> None:
+    """What was decided before it failed stays: who was pruned for it does not come back."""
+    draws = random.Random(seed)
+    rounds = {"one": Rounds(4, (1, 2), 2)}
+    studies = open_studies(tmp_path / "j", {"one": SPACE}, rounds, sampler="random", seed=seed)
+    sweep = Sweep(Plan(4, 1, 1, 0), {"one": "softmax"}, studies)
+    while (job := sweep.next_job()) is not None:
+        loss, end = draws.random(), "failed" if draws.random() < 0.4 else "finished"
+        endings = [Ending(end, "drawn", job.until or 3, loss)] * job.told
+        waits = job.until is not None and end == "finished"
+        sweep.progress(job, Step(job.until or 3, loss, False, [], None if waits else endings))
+    assert sweep.finished
+
+
 def test_a_rung_that_is_reached_twice_is_taken_in_once(tmp_path: Path) -> None:
     """Tune does a job again whose worker was lost after its last step; the trial may be further."""
     rounds = {"one": Rounds(1, (2, 4), 2)}

@@ -63,6 +63,7 @@ class ConstantWork:
             ending.end, ending.reason = "failed", reason
             return ending
         ending.by_target = self._by_target("test", test)
+        ending.test_to_train = self.task.test_to_train()
         ending.metrics = {
             **predictive_scores("test", test, ending.by_target),
             "val/loss": val.loss,

@@ -29,6 +29,9 @@ class Ending:
     """The mean weights (targets, num_experts), in the evaluation only."""
     load: list[list[float]] = field(default_factory=list)
     """The share of examples that use each expert, like ``weights``."""
+    test_to_train: float = 0.0
+    """In the evaluation the test split's rows over the train split's, as the task counts them; 0
+    where another split seed draws other rows."""
     trace: str = ""
     """The traceback, where an error ended it."""
 

@@ -173,6 +173,7 @@ class Work:
             ending.metrics["gate/settled_epoch"] = settled
         if self.job.stage == "evaluate":
             ending.by_target = by_target
+            ending.test_to_train = self.task.test_to_train()
             weights, known = evaluation.weights.numpy(), rows_that_count(evaluation)
             ending.weights = mean_weights(weights, known).tolist()
             ending.load = expert_load(weights, known).tolist()

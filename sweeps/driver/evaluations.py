@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 
@@ -80,7 +81,7 @@ def rows(label: str, study: Study, *, every: bool) -> dict[str, Configuration]:
     return found
 
 
-def ks(study: Study) -> Sequence[int]:
+def ks(study: Study) -> Sequence[Any]:
     """Return between which numbers of experts a search chooses, if a spec lists them."""
     listed = study.space.distributions.get("gate.k")
     return list(listed.choices) if isinstance(listed, CategoricalDistribution) else []

@@ -225,7 +225,7 @@ class WaitingStates:
 
 def waiting(job: Job) -> str:
     """Return the folder of a storage for the states of a trial at its rungs."""
-    return f"{AT_RUNGS}/{job.label}/{job.number}"
+    return f"{AT_RUNGS}/{job.run}/{job.number}"
 
 
 def take(sweep: Sweep, job: Job, result: Mapping[str, Any]) -> bool:

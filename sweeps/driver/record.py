@@ -17,8 +17,7 @@ from gatelab.sweeps.search.studies import Study
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.metric import Metric, metrics_of
-from gatelab.tasks.splits import split_seeds
-from gatelab.tasks.task import Task
+from gatelab.tasks.task import Task, split_seeds
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import COUNTS, ENDS, Artifacts, Directions, Metrics, Tags
 from gatelab.training.jobs import Job
@@ -165,7 +164,10 @@ class Record:
                 name = f"{job.label}-{member}-targets.csv"
                 self.recorder.log_artifact(identity, self._table(name, ending.by_target))
             self._keep_trace(job, member, ending.trace)
-            self.recorder.end_run(identity, ENDS[ending.end], end_tags(ending))
+            tags = end_tags(ending)
+            if job.stage == "evaluate" and split_seeds(type(self.task)):
+                tags[Tags.TEST_TO_TRAIN] = str(ending.test_to_train)
+            self.recorder.end_run(identity, ENDS[ending.end], tags)
         if job.stage == "search":
             self._count(job.label, endings[0])
         else:

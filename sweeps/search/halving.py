@@ -23,6 +23,10 @@ class Standing:
         """Return its rank at a rung, or at its end before that; ``None`` while it is under way."""
         return self.ranks.get(rung, self.final)
 
+    def failed_at(self, rung: int) -> bool:
+        """Return whether it failed before a rung; what comes later changes no earlier decision."""
+        return self.failed and rung not in self.ranks
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -50,14 +54,15 @@ def verdict(standings: Mapping[int, Standing], rounds: Rounds) -> Verdict:
         known = {number: rank for number, rank in ranks.items() if rank is not None}
         if len(known) < len(going):
             return Verdict(tuple(going), rung, lost)
-        order = sorted(going, key=lambda n: (standings[n].failed, known[n], n))
+        failed = {number for number in going if standings[number].failed_at(rung)}
+        order = sorted(going, key=lambda n: (n in failed, known[n], n))
         places = max(1, places // rounds.factor)
         lost |= {
             number: f"{ordinal(place)} of {len(order)} at epoch {rung}"
             for place, number in enumerate(order, start=1)
             if place > places
         }
-        going = sorted(n for n in order[:places] if not standings[n].failed)
+        going = sorted(set(order[:places]) - failed)
     return Verdict(tuple(going), None, lost)
 
 

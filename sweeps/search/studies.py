@@ -231,7 +231,7 @@ class Study:
         """
         trials = (t for t in self._ranked() if t.params[name] == value)
         best = next(trials, None)
-        return best and (best.number, configuration(self.space, best.params))
+        return None if best is None else (best.number, configuration(self.space, best.params))
 
     def reasons(self) -> Counter[str]:
         """Return why trials failed, and how many for each reason."""

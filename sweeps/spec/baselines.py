@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from gatelab.gates.gate import gates
 from gatelab.sweeps.spec.check import check_values
@@ -48,7 +49,7 @@ def _fits(spec: Spec, task: Task, label: str) -> bool:
     return True
 
 
-def _as_sparse(spec: Spec, task: Task, key: str) -> dict[str, int]:
+def _as_sparse(spec: Spec, task: Task, key: str) -> dict[str, Any]:
     """Return the k of a baseline that chooses so many at random: that of the gates, if one k is."""
     if key != "random_k":
         return {}

@@ -28,8 +28,7 @@ from gatelab.sweeps.spec.space import (
 )
 from gatelab.sweeps.spec.spec import Fault, Spec, SpecError
 from gatelab.tasks.metric import metrics
-from gatelab.tasks.splits import split_seeds
-from gatelab.tasks.task import Task, tasks
+from gatelab.tasks.task import Task, split_seeds, tasks
 from gatelab.tracking.store_errors import check_experiment_name
 from gatelab.training.configuration import Configuration
 from gatelab.training.model import target_gate
