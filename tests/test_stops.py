@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -174,6 +175,48 @@ def lose_workers(place: Path, driver: subprocess.Popen[str]) -> None:
         if pid not in (driver.pid, os.getpid()):
             with suppress(ProcessLookupError):  # of a driver before
                 os.kill(pid, signal.SIGKILL)
+
+
+def test_killed_between_rungs_a_sweep_ends_as_one_that_ran_elsewhere(place: Path) -> None:
+    """On two workers of Ray, killed and gone on with, or one job after another: it is one table."""
+    text = SPEC.replace("trials: 4", "trials: 8").replace("dselect_k", "relu")
+    (place / "near.yaml").write_text(text.replace("small", "near"))
+    (place / "alone.yaml").write_text(text.replace("small", "alone"))
+    process = launched(place, "launch", "near.yaml")
+    wait(process, lambda: at_rungs(place) >= 4)
+    kill_session(process)
+    assert 0 < at_rungs(place) and ends(place) < 3 * 8
+    in_process.gatelab(place, "resume", "near")
+    in_process.gatelab(place, "launch", "alone.yaml")
+    alone, near = (told(place, name) for name in ("alone", "near"))
+    assert {key: found[:2] for key, found in near.items()} == {
+        key: found[:2] for key, found in alone.items()
+    }
+    for key, (*_, losses) in alone.items():
+        assert near[key][2] == pytest.approx(losses, rel=1e-4), key
+    assert {found[1] for found in alone.values()} == {"finished", "pruned"}
+
+
+def at_rungs(place: Path) -> int:
+    """Return how many trials that have not ended wait at a rung, or go on from one."""
+    return sum(
+        bool(trial.intermediate_values) and not trial.state.is_finished()
+        for study in studies(place, "near").values()
+        for trial in study.get_trials()
+    )
+
+
+def told(place: Path, name: str) -> dict[tuple[str, ...], tuple[Any, ...]]:
+    """Return the hyperparameters, the end and the losses of every trial and seed."""
+    record = read(place, name)
+    return {
+        (run.gate, run.stage, run.tags.get("trial", ""), run.seed): (
+            run.params,
+            run.end,
+            [run.metrics[key] for key in ("val/loss", "test/loss") if key in run.metrics],
+        )
+        for run in [*record.of("search"), *record.of("evaluate")]
+    }
 
 
 SLOW = '''
