@@ -205,3 +205,20 @@ def test_a_gate_that_cannot_be_recorded(
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
     assert result.stderr.startswith(f"gatelab: bad.yaml: gates.{gate}: ")
     assert said in result.stderr
+
+
+def test_a_gate_that_brings_its_own_number_of_experts_is_made_with_it(tmp_path: Path) -> None:
+    """``one_each`` refuses 12 targets on 4 experts; ``independent`` brings 12."""
+    spec = """
+name: brought
+task: {name: synthetic_groups, num_targets: 12, train_rows: 32, val_rows: 16, test_rows: 16}
+model: {num_experts: 4}
+gates: [independent]
+training: {max_epochs: 2}
+search: {trials: 2}
+evaluation: {seeds: 2}
+"""
+    (tmp_path / "brought.yaml").write_text(spec)
+    with modules_of(tmp_path):
+        result = CliRunner().invoke(main, ["validate", "brought.yaml"])
+    assert result.exit_code == 0, result.output

@@ -262,7 +262,8 @@ def _check_made(chosen: Configuration, task: Task, label: str, gate: type[Gate])
             f"`1 <= num_experts <= {MOST_EXPERTS}` must hold, but got ({num_experts=}).",
         )
     with _blamed("model", options), foreign():
-        sizes = (task.network(**options).gate_features, num_experts)
+        experts = gate.num_experts_for(num_experts, len(task.targets))
+        sizes = (task.network(**options).gate_features, experts)
     with _blamed(f"gates.{label}", chosen.gate), foreign(), torch.random.fork_rng([]):
         target_gate(task, len(task.targets) - 1, gate, sizes, chosen.gate)
 

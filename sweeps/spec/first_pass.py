@@ -161,7 +161,8 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
 
 def _pass_gate(spec: Spec, label: str, chosen: Configuration, x: Tensor, num_targets: int) -> None:
     """Pass a few rows through a gate that does not raise; :mod:`.rehearsals` names those."""
-    cls, num_experts = gates.get(spec.gates[label].gate), chosen.model["num_experts"]
+    cls = gates.get(spec.gates[label].gate)
+    num_experts = cls.num_experts_for(chosen.model["num_experts"], num_targets)
     try:
         with seeded(0), foreign():
             gate = make_gate(
