@@ -54,8 +54,9 @@ class AuxiliaryLosses(Gate):
 
         Args:
             gate: What it is about.
-            balance_weight: Factor of :func:`balance_loss`, 0 or more.
-            z_weight: Factor of :func:`z_loss`, 0 or more.
+            balance_weight: Factor of :func:`balance_loss`, 0 or more. It acts within the gate's
+                target: its rows are spread over the experts, not the targets.
+            z_weight: Factor of :func:`z_loss`, 0 or more, of the target's logits alone.
 
         Raises:
             ValueError: If a weight is negative, or the gate has no logits for a z-loss.
