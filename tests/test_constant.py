@@ -168,7 +168,6 @@ def test_work_of_a_gate_that_is_trained_trains() -> None:
     job = Job("evaluate", "one", "single", (member(),))
     begun = begin_work(Scaled(), job, Recipe(4, 1), None, "cpu", 0.0, Goal())
     assert isinstance(begun, Work)
-    assert (Work.leaves_model, ConstantWork.leaves_model) == (True, False)
 
 
 def test_its_state_is_read_like_any(tmp_path: Path) -> None:

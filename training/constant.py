@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,9 +25,10 @@ UNTRAINED = "a constant prediction is not trained"
 
 
 class ConstantWork:
-    """Scores the constant prediction on test, once for each member, all of which are equal."""
+    """Scores the constant prediction on test, once for each member, all of which are equal.
 
-    leaves_model: ClassVar[bool] = False
+    There is no model to save.
+    """
 
     def __init__(
         self, task: Task, job: Job, metrics: Sequence[str] | None = None, goal: Goal = BY_LOSS

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,9 +40,6 @@ TRACE = 20_000
 
 class Work:
     """Trains a job's members and scores them: each epoch on val, in an evaluation once on test."""
-
-    leaves_model: ClassVar[bool] = True
-    """Whether there is something for :meth:`save_model` when an evaluation has ended."""
 
     def __init__(
         self,
