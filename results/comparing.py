@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.merging import by_task
-from gatelab.tracking.mlflow_read import read_sweep
+from gatelab.tracking.mlflow_read import read_sweep, with_spec
 from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import FOLDER
@@ -63,7 +63,7 @@ def report(
 def read_sweeps(
     *sweeps: str, folder: str | Path = FOLDER, uri: str | None = None, trials: bool = False
 ) -> list[SweepRecord]:
-    """Return the records of sweeps, each named as :func:`compare` takes it.
+    """Return the records of sweeps, each named as :func:`compare` takes it; several with specs.
 
     Raises:
         LookupError: If the store knows no such sweep.
@@ -79,7 +79,8 @@ def read_sweeps(
         check_there(store)
         if not name or "'" in name:  # which MLflow's queries do not take, and no spec either
             raise LookupError(f"no sweep {name!r} in {masked(store)}.")
-    return [read_sweep(store, name, trials=trials) for name, store in places]
+    records = [read_sweep(store, name, trials=trials) for name, store in places]
+    return [with_spec(record) for record in records] if len(records) > 1 else records
 
 
 def _place(sweep: str, default: str) -> tuple[str, str]:

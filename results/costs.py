@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gatelab.tracking.runs import SweepRecord
+from gatelab.results.comparison import Comparison
 from gatelab.tracking.schema import Metrics
 
 COSTS = {
@@ -14,14 +14,10 @@ COSTS = {
 }
 
 GateValues = Mapping[str, Mapping[str, float]]
-"""Gate to seed to value."""
+"""Gate to seed, split or repeat to value."""
 
 
-def costs(record: SweepRecord) -> dict[str, GateValues]:
-    """Return what is recorded of ``COSTS``, over the seeds that finished."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for run in (run for run in record.of("evaluate") if run.end == "finished"):
-        for metric in (metric for metric in COSTS if metric in run.metrics):
-            seeds = found.setdefault(metric, {}).setdefault(run.gate, {})
-            seeds[run.seed] = run.metrics[metric]
-    return {metric: found[metric] for metric in COSTS if metric in found}
+def costs(comparison: Comparison) -> dict[str, GateValues]:
+    """Return what is recorded of ``COSTS``, by the comparison's units, rows left out."""
+    found = {metric: comparison.values(metric) for metric in COSTS}
+    return {metric: values for metric, values in found.items() if values}

@@ -11,17 +11,25 @@ import pandas as pd
 from gatelab.results.comparing import read_sweeps
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.best_trials import SHARE, BestTrials, best_trials
-from gatelab.results.comparison.caveats import differing, notes, partial_line
+from gatelab.results.comparison.caveats import (
+    differing,
+    notes,
+    origins,
+    partial_line,
+    pooled_line,
+)
 from gatelab.results.comparison.conditions import Conditions
 from gatelab.results.comparison.equivalence import Equivalence, check_margin, equivalences
 from gatelab.results.comparison.inference import Pair, check_metric, pairwise
-from gatelab.results.comparison.merging import by_task, directions_of, sweep_titles
+from gatelab.results.comparison.merging import by_task, directions_of
 from gatelab.results.comparison.plain import plain
+from gatelab.results.comparison.pooling import alike, sweep_titles
 from gatelab.results.comparison.rank_report import rank_grid, rank_sentences
 from gatelab.results.comparison.ranking import Ranking, rank_gates
 from gatelab.results.comparison.score_grids import pair_grid, score_grid
 from gatelab.results.comparison.tables import Grid
 from gatelab.results.comparison.trial_report import trial_grid, trial_sentences
+from gatelab.results.comparison.tuning import Tuning, tuning, tuning_grid
 from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import FOLDER, Directions, Metrics
@@ -45,6 +53,8 @@ class Overview:
     """By metric, where metrics are asked for on one task."""
     trials: tuple[BestTrials, ...] = ()
     """By metric, of the search on one task."""
+    tuning: tuple[Tuning, ...] = ()
+    """By gate and repeat, of the search on one task."""
     rankings: tuple[Ranking, ...] = ()
     """By metric, over several tasks."""
     margin: float | None = None
@@ -63,7 +73,8 @@ class Overview:
             return [rank_grid(ranking) for ranking in self.rankings]
         if self.trials:
             title = f"{self.comparison.sweep}: {self.comparison.task}"
-            return [trial_grid(found, title) for found in self.trials]
+            grids = [trial_grid(found, title) for found in self.trials]
+            return [*grids, tuning_grid(self.tuning)] if self.tuning else grids
         scores = score_grid(self.comparison, self.metrics)
         return [scores, *(pair_grid(self.comparison, m, found) for m, found in self.pairs.items())]
 
@@ -97,6 +108,7 @@ class Overview:
             "margin": self.margin,
             "equivalences": plain(self.equivalences),
             "best_trials": plain(self.trials),
+            "tuning": plain(self.tuning),
             "rankings": plain(self.rankings),
         }
 
@@ -132,31 +144,40 @@ def overview(
     tasks = by_task(read_sweeps(*sweeps, folder=folder, uri=uri, trials=search))
     comparisons = {task: compare_runs(*records) for task, records in tasks.items()}
     keys = tuple(metrics) or ((Metrics.VAL_LOSS,) if search else (Metrics.TEST_LOSS,))
-    conditions = [found for c in comparisons.values() for found in c.conditions]
-    partial = tuple(partial_line(sweep) for sweep in conditions if sweep.running)
+    under = [found for c in comparisons.values() for found in c.conditions]
+    partial = tuple(partial_line(sweep) for sweep in under if sweep.running)
     if margin is not None and (search or len(tasks) > 1):
         raise ValueError("--margin needs the evaluation of sweeps on one task.")
-    answer = Overview(stage, tuple(metrics), comparisons, partial, _warnings(tasks, conditions))
+    answer = Overview(stage, tuple(metrics), comparisons, partial, _warnings(tasks, under))
     if len(tasks) > 1:
         means = _trial_means(tasks, keys, share) if search else _means(comparisons, keys)
         found = directions_of([record for records in tasks.values() for record in records])
         return replace(answer, rankings=tuple(_rankings(means, found)))
     if search:
         (records,) = tasks.values()
-        return replace(answer, trials=tuple(best_trials(records, share, key) for key in keys))
+        best = tuple(best_trials(records, share, key) for key in keys)
+        return replace(answer, trials=best, tuning=tuple(tuning(records)))
     pairs = {key: pairwise(answer.comparison, key) for key in metrics}
     alike = {k: equivalences(answer.comparison, k, margin) for k in keys} if margin else {}
     return replace(answer, pairs=pairs, margin=margin, equivalences=alike)
 
 
 def _warnings(
-    tasks: Mapping[str, Sequence[SweepRecord]], conditions: Sequence[Conditions]
+    tasks: Mapping[str, Sequence[SweepRecord]], under: Sequence[Conditions]
 ) -> tuple[str, ...]:
-    """Return what makes the sweeps differ, and what was left out."""
-    titles = sweep_titles([record for records in tasks.values() for record in records])
-    differences = differing(dict(zip(titles, conditions, strict=True)))
-    said = [line for records in tasks.values() for record in records for line in record.warnings]
-    return (*differences, *notes(conditions), *dict.fromkeys(said))
+    """Return what makes the sweeps differ, which of them are one, and what was left out."""
+    records = [record for found in tasks.values() for record in found]
+    titles = sweep_titles(records)
+    groups = [list(group) for group in alike(dict(zip(titles, records, strict=True)))]
+    by_title = dict(zip(titles, under, strict=True))
+    said = [line for record in records for line in record.warnings]
+    return (
+        *origins(by_title),
+        *(pooled_line(group) for group in groups if len(group) > 1),
+        *differing({", ".join(group): by_title[group[0]] for group in groups}),
+        *notes(under),
+        *dict.fromkeys(said),
+    )
 
 
 Means = dict[str, dict[str, dict[str, float]]]
@@ -176,7 +197,7 @@ def _rankings(means: Means, directions: Directions) -> Iterator[Ranking]:
 
 
 def _means(comparisons: Mapping[str, Comparison], metrics: Sequence[str]) -> Means:
-    """Return the means over seeds.
+    """Return the means of gates and baselines.
 
     Raises:
         LookupError: If no gate has a metric on any task.
@@ -184,7 +205,7 @@ def _means(comparisons: Mapping[str, Comparison], metrics: Sequence[str]) -> Mea
     found: Means = {}
     for metric in metrics:
         found[metric] = {
-            task: {score.gate: score.mean for score in c.scores if score.metric == metric}
+            task: {s.gate: s.mean for s in c.scores if s.metric == metric and s.gate in c.able}
             for task, c in comparisons.items()
         }
         if not any(found[metric].values()):

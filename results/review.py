@@ -9,14 +9,16 @@ import pandas as pd
 
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.best_trials import objective
-from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep
+from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep, with_spec
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import Artifacts, Metrics, Tags
 
 CURVES = (Metrics.TRAIN_LOSS, Metrics.VAL_LOSS, "gate/experts_per_example", "gate/weight_change")
 """Metrics of which a report shows the course over the epochs."""
-TRIAL_COLUMNS = ["gate", "number", "end", "epoch", "objective"]
+TRIAL_COLUMNS = ["gate", "repeat", "number", "end", "epoch", "objective"]
 CURVE_COLUMNS = ["gate", "seed", "epoch", "metric", "value"]
+WEIGHT_NAMES = {name: str for name in ("seed", "target", "split_seed", "repeat")}
+"""The columns of weights that are names, though they may look like numbers."""
 WEIGHT_COLUMNS = ["gate", "seed", "target", "group", "expert", "weight", "load"]
 IMPORTANCE_COLUMNS = ["gate", "hyperparameter", "importance"]
 
@@ -27,11 +29,9 @@ class Review:
 
     comparison: Comparison
     record: SweepRecord
-    """With all trials."""
-    spec: str
-    """As YAML, every default written out; empty where the store has none."""
+    """With all trials, and the spec."""
     trials: pd.DataFrame
-    """Search: ``gate, number, end, epoch, objective``, and a column for each hyperparameter.
+    """Search: ``gate, repeat, number, end, epoch, objective``, and a column a hyperparameter.
 
     ``objective`` is the best that the trial had, of a pruned one until then. Hyperparameters are
     named as in the spec (``gate.gamma``, ``optimizer.learning_rate``); numbers are numbers.
@@ -54,12 +54,10 @@ def read_review(uri: str, sweep: str) -> Review:
     Raises:
         LookupError: If the store knows no such sweep.
     """
-    record = read_sweep(uri, sweep, trials=True)
-    spec = read_artifact(uri, record.run.run_id, Artifacts.SPEC) if record.run else None
+    record = with_spec(read_sweep(uri, sweep, trials=True))
     return Review(
         compare_runs(record),
         record,
-        (spec or b"").decode(),
         _trials(record),
         _curves(uri, record),
         _weights(uri, record),
@@ -71,16 +69,17 @@ def _trials(record: SweepRecord) -> pd.DataFrame:
     rows = [
         {
             "gate": run.gate,
+            "repeat": run.repeat,
             "number": int(run.tags.get(Tags.TRIAL, -1)),
             "end": run.end or "running",
             "epoch": int(run.tags.get(Tags.END_EPOCH, 0)),
             "objective": objective(run),
-            **{name: _value(text) for name, text in run.params.items() if "." in name},
+            **{name: _value(text) for name, text in run.configuration.items()},
         }
         for run in record.of("search")
     ]
     frame = pd.DataFrame(rows, columns=None if rows else TRIAL_COLUMNS)
-    return frame.sort_values(["gate", "number"], ignore_index=True)
+    return frame.sort_values(["gate", "repeat", "number"], ignore_index=True)
 
 
 def _curves(uri: str, record: SweepRecord) -> pd.DataFrame:
@@ -100,9 +99,19 @@ def _weights(uri: str, record: SweepRecord) -> pd.DataFrame:
     for run in record.of("gate"):
         content = read_artifact(uri, run.run_id, Artifacts.WEIGHTS)
         if content is not None:
-            tables.append(pd.read_csv(io.BytesIO(content), dtype={"seed": str, "target": str}))
+            tables.append(_seeds_named(pd.read_csv(io.BytesIO(content), dtype=WEIGHT_NAMES)))
             tables[-1].insert(0, "gate", run.gate)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=WEIGHT_COLUMNS)
+
+
+def _seeds_named(table: pd.DataFrame) -> pd.DataFrame:
+    """Return weights whose seeds say their split and repeat, where there are several."""
+    for column, word in (("split_seed", "split"), ("repeat", "repeat")):
+        if column in table:
+            values = table.pop(column)
+            if values.nunique() > 1:
+                table["seed"] += f", {word} " + values
+    return table
 
 
 def _importance(record: SweepRecord) -> pd.DataFrame:

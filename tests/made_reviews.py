@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,8 @@ PARAMS = {
     "evaluation.select": "best",
 }
 MADE = ("dselect_k", "top_k", "softmax")
+WHOLE = ("dselect_k", "top_k", "softmax", "top_k.k1", "top_k.k4", "single", "random_k", "constant")
+ROLES = {"single": "baseline", "random_k": "baseline", "constant": "baseline", "oracle": "ceiling"}
 
 
 def made(
@@ -45,6 +48,8 @@ def made(
     groups: int | None = None,
     experts: int = 8,
     seeds: int = 5,
+    repeats: int = 1,
+    splits: int = 1,
     trials: int = 20,
     running: bool = False,
     dead: Sequence[str] = (),
@@ -57,14 +62,17 @@ def made(
         groups: Planted groups of targets, if any.
         experts: How many.
         seeds: Of the evaluation.
-        trials: Of each gate.
+        repeats: Of the search.
+        splits: On which every seed is evaluated.
+        trials: Of each gate's search.
         running: Whether it has not come to the evaluation.
         dead: Gates whose every trial failed.
     """
     rng = np.random.default_rng(0)
     names = [f"target_{i}" for i in range(targets)]
     alive = [gate for gate in gates if gate not in dead]
-    table = _trials(rng, gates, dead, trials)
+    searched = [gate for gate in gates if gate != "constant" and ".k" not in gate]
+    table = _trials(rng, searched, dead, trials, repeats)
     evaluated = [] if running else alive
     runs = [_run("sweep", end="" if running else "finished", gates=",".join(gates))]
     runs[0] = replace(
@@ -73,35 +81,39 @@ def made(
     for gate in gates:
         runs += _search_runs(gate, table[table["gate"] == gate], gate in evaluated)
     for index, gate in enumerate(evaluated):
-        runs += [_seed_run(rng, gate, index, seed, names) for seed in range(seeds)]
-    record = SweepRecord("made", tuple(runs), uri="sqlite:///made.db")
+        for seed in range(seeds * repeats):  # every repeat has seeds of its own
+            tags = {"repeat": str(seed // seeds)} if repeats > 1 else {}
+            for split in range(splits):
+                tags |= {"split_seed": str(split), "test_to_train": "0.25"} if splits > 1 else {}
+                runs.append(_seed_run(rng, gate, index, seed, names, tags))
+    record = SweepRecord("made", tuple(runs), uri="sqlite:///made.db", spec=SPEC)
     planted = None if groups is None else [i % groups for i in range(targets)]
     return Review(
         compare_runs(record),
         record,
-        SPEC,
         table,
         _curves(rng, evaluated, seeds),
-        _weights(rng, evaluated, seeds, names, planted, experts),
+        _weights(rng, [g for g in evaluated if g != "constant"], seeds, names, planted, experts),
         _importance(table, evaluated),
     )
 
 
 def _run(stage: str, gate: str = "", end: str = "finished", **tags: str) -> RunRecord:
     tags = {"stage": stage, "gate": gate, "task": "synthetic_groups", "sweep": "made", **tags}
-    named = f"{stage}-{gate}-{tags.get('seed', '')}{tags.get('trial', '')}"
+    numbers = (tags.get(tag, "") for tag in ("seed", "split_seed", "repeat", "trial"))
+    named = f"{stage}-{gate}-{'-'.join(filter(None, numbers))}"
     return RunRecord(named, named, "FINISHED", {}, {}, {**tags, "end": end} if end else tags)
 
 
 def _trials(
-    rng: np.random.Generator, gates: Sequence[str], dead: Sequence[str], trials: int
+    rng: np.random.Generator, gates: Sequence[str], dead: Sequence[str], trials: int, repeats: int
 ) -> pd.DataFrame:
     rows = []
     for gate in gates:
-        for number in range(trials):
+        for number, repeat in product(range(trials), range(repeats)):
             end = "failed" if gate in dead else rng.choice(["finished", "pruned"], p=[0.4, 0.6])
             rate, gamma = 10 ** rng.uniform(-4, -1.5), 10 ** rng.uniform(-2, 1)
-            row = {"gate": gate, "number": number, "end": str(end)}
+            row = {"gate": gate, "repeat": str(repeat), "number": number, "end": str(end)}
             row |= {"epoch": 20 if end == "finished" else 5, "objective": np.nan}
             row |= {"optimizer.learning_rate": rate, "model.num_experts": 8.0}
             if gate.startswith(("dselect", "gate")):
@@ -118,23 +130,43 @@ def _trials(
 
 
 def _search_runs(gate: str, table: pd.DataFrame, evaluated: bool) -> list[RunRecord]:
-    best = table.dropna(subset="objective").sort_values("objective").head(1)
-    chosen = {n: str(v) for n, v in best.iloc[0].dropna().items() if "." in n} if len(best) else {}
-    dead = len(table) > 0 and best.empty
+    finished = table[table["end"] == "finished"].sort_values("objective").head(1)
+    chosen = _configuration(finished.to_dict("records")[0]) if len(finished) else {}
+    dead = len(table) > 0 and finished.empty
     reason = f"no trial finished: {REASON}" if dead else "evaluated"
     end = "failed" if dead else "finished" if evaluated else ""
-    run = _run("gate", gate, end, **{"end.reason": reason} if end else {})
-    params = {"gate": gate, **(chosen if evaluated else {})}
-    metrics = {"gate/seed_agreement": 0.75} if evaluated else {}
-    runs = [replace(run, params=params, metrics=metrics)]
+    tags = {"role": ROLES.get(gate, "gate"), **({"end.reason": reason} if end else {})}
+    metrics = {"gate/seed_agreement": 0.75} if evaluated and gate != "constant" else {}
+    if ".k" in gate:
+        tags["row_of"], _, k = gate.partition(".k")
+        chosen = {"gate.k": k, "optimizer.learning_rate": "0.001"}
+        metrics |= {"search/finished": 4.0, "search/pruned": 3.0, "search/failed": 0.0}
+    run = _run("gate", gate, end, **tags)
+    runs = [replace(run, params={"gate": gate, **(chosen if evaluated else {})}, metrics=metrics)]
     for row in table.to_dict("records"):
         why = {"end.reason": REASON} if row["end"] == "failed" else {}
-        runs.append(_run("search", gate, row["end"], trial=str(row["number"]), **why))
+        why |= {
+            "trial": str(row["number"]),
+            "repeat": row["repeat"],
+            "end.epoch": str(row["epoch"]),
+        }
+        scores = {} if row["end"] == "failed" else {"objective": row["objective"]}
+        trial = _run("search", gate, row["end"], **why)
+        runs.append(replace(trial, params=_configuration(row), metrics=scores))
     return runs
 
 
+def _configuration(row: dict[Hashable, object]) -> dict[str, str]:
+    return {str(n): str(v) for n, v in row.items() if "." in str(n) and not pd.isna(v)}
+
+
 def _seed_run(
-    rng: np.random.Generator, gate: str, index: int, seed: int, names: Sequence[str]
+    rng: np.random.Generator,
+    gate: str,
+    index: int,
+    seed: int,
+    names: Sequence[str],
+    tags: Mapping[str, str],
 ) -> RunRecord:
     loss = 0.30 + 0.02 * index + 0.02 * np.sin(seed) + 0.008 * rng.standard_normal()
     metrics = {"test/loss": loss, "test/mean/accuracy": 1 - loss / 6}
@@ -142,13 +174,16 @@ def _seed_run(
         for name in names:
             metrics[f"test/{name}/loss"] = loss / len(names) + 0.005 * rng.standard_normal()
             metrics[f"test/{name}/accuracy"] = 1 - loss / 6 + 0.005 * rng.standard_normal()
+    run = _run("evaluate", gate, seed=str(seed), **tags)
+    if gate == "constant":  # it has no experts, and nothing to train
+        return replace(run, metrics=metrics)
     for name in ("entropy", "load_cv2", "jaccard", "jaccard_gap", "f1", "dead_experts"):
         metrics[f"gate/{name}"] = rng.random()
     metrics["gate/experts_per_example"] = 1 + index % 8 + 0.2 * rng.random()
     metrics["gate/experts_per_row"] = min(8.0, 1.5 * metrics["gate/experts_per_example"])
     metrics["time/train_seconds"] = 1.2 + 0.3 * index + 0.1 * rng.random()
     metrics |= {"model/parameters": 51_210.0, "model/gate_parameters": 520.0 * (1 + index % 3)}
-    return replace(_run("evaluate", gate, seed=str(seed)), metrics=metrics)
+    return replace(run, metrics=metrics)
 
 
 def _curves(rng: np.random.Generator, gates: Sequence[str], seeds: int) -> pd.DataFrame:
@@ -220,6 +255,11 @@ def one_dead() -> Review:
     return made(dead=["top_k"])
 
 
+def whole() -> Review:
+    """Return a review with gates of every role, and several searches and splits."""
+    return made(WHOLE, repeats=3, splits=2, seeds=3)
+
+
 def empty() -> Review:
     """Return a review of a sweep that has only begun."""
     return made(trials=0, running=True)
@@ -231,5 +271,6 @@ SHAPES = {
     "many_targets": many_targets,
     "running": running,
     "one_dead": one_dead,
+    "whole": whole,
     "empty": empty,
 }

@@ -224,8 +224,9 @@ def test_costs_are_of_seeds_that_finished() -> None:
         for n, e, s in ends
     ]
     record = SweepRecord("s", tuple(runs))
-    assert costs(record)["time/train_seconds"] == {"a": {"0": 1.0, "1": 2.0}}
-    (grid,) = cost_grids(record)
+    comparison = compare_runs(record)
+    assert costs(comparison)["time/train_seconds"] == {"a": {"0": 1.0, "1": 2.0}}
+    (grid,) = cost_grids(comparison)
     assert grid.rows == [["a", "1.5 ± 6.4", "51,210"]]
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from scipy import stats
 
 from gatelab.results.comparison import Comparison, compare_runs
-from gatelab.results.comparison.caveats import differing, notes, partial_line
+from gatelab.results.comparison.caveats import differing, notes, origins, partial_line
 from gatelab.results.comparison.inference import pairwise, smallest_difference
 from gatelab.results.comparison.merging import by_task
 from gatelab.results.comparison.score_grids import pair_grid, score_grid, shown_metrics
@@ -223,7 +223,8 @@ def test_sentences(comparison: Comparison) -> None:
         "P(a better than c) = 0.999 and P(a better than b) > 0.999 (Student's posterior of the "
         "mean difference, flat prior).",
         "Of the trials, 1 of 2 (a, b, c) and 0 of 2 (dead) were trained to the end.",
-        "Evaluated on 4 seeds, on one split: how scores vary over splits is not seen.",
+        "The verdict speaks of these configurations, found by one search each, on one split, with "
+        "4 seeds: how scores vary over searches and splits is not seen.",
         "With 4 seeds a true difference must be 0.03 from b and 0.065 from c to be found "
         "significant in 4 of 5 repetitions; a smaller one stays hidden more often.",
         "With 4 seeds the paired t-test decides: tests by ranks and by sign flips can never be "
@@ -382,7 +383,7 @@ def test_the_same_name_in_two_stores() -> None:
     comparison = compare_runs(*records)
     assert comparison.gates == ("a (s 1)", "a (s 2)")
     labels = dict(zip(["s 1", "s 2"], comparison.conditions, strict=True))
-    assert "s 2 is s in sqlite:///y.db." in differing(labels)
+    assert origins(labels) == [f"s {n} is s in sqlite:///{i}.db." for n, i in ((1, "x"), (2, "y"))]
 
 
 def test_files(comparison: Comparison, tmp_path: Path) -> None:

@@ -173,8 +173,7 @@ def test_how_it_was_done() -> None:
 
 def test_without_a_record_of_it_the_page_says_so() -> None:
     review = small()
-    bare = type(review)(**{**vars(review), "spec": ""})
-    text = render(bare, [])
+    text = render(replace(review, record=replace(review.record, spec="")), [])
     assert "<details>" not in text and "no specification" in text
 
 

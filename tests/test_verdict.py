@@ -20,6 +20,7 @@ LOW, MIDDLE, HIGH = (
     [0.205, 0.212, 0.228, 0.222],
     [0.301, 0.309, 0.335, 0.318],
 )
+ROLE = {"single": "baseline", "random_k": "baseline", "oracle": "ceiling", "mine": "baseline"}
 ROUGH = [0.12, 0.10, 0.14, 0.11]
 """About as good as ``LOW``."""
 
@@ -31,8 +32,10 @@ def compared(
     extra: Mapping[str, Sequence[float]] | None = None,
     metric: str = LOSS,
     counts: Mapping[str, float] | None = None,
-    keys: Mapping[str, str] | None = None,
+    hardens: Sequence[str] = (),
+    rows: Mapping[str, str] | None = None,
     splits: int = 1,
+    repeats: int = 1,
     **tags: str,
 ) -> Comparison:
     """Compare gates by their losses on seeds, the first with other metrics and a k."""
@@ -40,13 +43,16 @@ def compared(
     runs = [RunRecord("s", "s", "FINISHED", {}, {}, found)]
     for gate, values in losses.items():
         mine = extra if extra and gate == next(iter(losses)) else {}
-        params = {"gate": (keys or {}).get(gate, gate)} | ({"gate.k": k} if k else {})
-        found = {"stage": "gate", "gate": gate, "end": "finished"}
+        params = {"gate": gate} | ({"gate.k": k} if k else {})
+        found = {"stage": "gate", "gate": gate, "end": "finished", "role": ROLE.get(gate, "gate")}
+        found |= {"hardens": "yes"} if gate in hardens else {}
+        found |= {"row_of": rows[gate]} if gate in (rows or {}) else {}
         runs.append(RunRecord("g", "g", "FINISHED", params, counts or {}, found))
         for index, value in enumerate(values):
             scores = {metric: value, **{name: x[index] for name, x in mine.items()}}
             found = {"stage": "evaluate", "gate": gate, "seed": str(index // splits)}
             found |= {"end": "finished", "split_seed": str(index % splits), **tags}
+            found |= {"repeat": str(index * repeats // len(values))} if repeats > 1 else {}
             runs.append(RunRecord("e", "e", "FINISHED", {}, scores, found))
     return compare_runs(SweepRecord("s", tuple(runs)))
 
@@ -179,15 +185,15 @@ def test_a_gate_that_did_not_keep_its_k_is_said_first(
 
 def test_a_gate_that_settled_before_epoch_2_is_warned_of() -> None:
     early = {"gate/settled_epoch": [1, 1, 3, 2]}
-    losses = {"mine": LOW, "top_k": MIDDLE}
+    losses = {"dselect_k": LOW, "top_k": MIDDLE}
     warning = (
-        "Warning: mine settled before epoch 2 on 2 of 4 seeds: it chose its experts before they "
-        "had learnt anything to be chosen by."
+        "Warning: dselect_k settled before epoch 2 on 2 of 4 seeds: it chose its experts before "
+        "they had learnt anything to be chosen by."
     )
-    assert warning in sentences(compared(losses, extra=early, keys={"mine": "dselect_k"}))
+    assert warning in sentences(compared(losses, extra=early, hardens=["dselect_k"]))
     late = {"gate/settled_epoch": [2, 9, 3, 2]}
-    for extra, key in ((early, "top_k"), (late, "comet")):
-        said = sentences(compared(losses, extra=extra, keys={"mine": key}))
+    for extra, hardens in ((early, ["top_k"]), (late, ["dselect_k"])):
+        said = sentences(compared(losses, extra=extra, hardens=hardens))
         assert not any("settled" in line for line in said), "top_k is sparse from the start"
 
 
@@ -209,7 +215,10 @@ def test_it_says_on_what_it_rests() -> None:
     counts = {"search/finished": 2.0, "search/pruned": 8.0, "search/failed": 0.0}
     said = sentences(compared({"a": LOW, "b": MIDDLE}, counts=counts))
     assert "2 of 10 trials of each gate were trained to the end." in said
-    assert "Evaluated on 4 seeds, on one split: how scores vary over splits is not seen." in said
+    assert (
+        "The verdict speaks of these configurations, found by one search each, on one split, with "
+        "4 seeds: how scores vary over searches and splits is not seen."
+    ) in said
     old = sentences(compared({"a": LOW, "b": MIDDLE}))
     assert not any("trained to the end" in line for line in old), "of which nothing is recorded"
 
@@ -218,13 +227,17 @@ def test_over_splits_it_speaks_of_splits() -> None:
     losses = {"a": [0.1, 0.2, 0.12, 0.2], "b": [0.2, 0.5, 0.2, 0.6]}
     said = sentences(compared(losses, splits=2, test_to_train="0.5"))
     assert (
-        "Evaluated on 2 seeds and 2 splits: splits of the same rows overlap, so the corrected "
-        "resampled t-test decides (variance x (1/2 + 0.5))."
+        "The verdict speaks of these configurations, found by one search each, on 2 splits, with "
+        "2 seeds: how scores vary over searches is not seen."
+    ) in said
+    assert (
+        "Splits of the same rows overlap, so the corrected resampled t-test decides "
+        "(variance x (1/2 + 0.5))."
     ) in said
     assert any(line.startswith("With 2 splits a true difference must be") for line in said)
     assert not any("seeds a true" in line or "over 4" in line for line in said)
     plain = sentences(compared(losses, splits=2))
-    assert "Evaluated on 2 seeds and 2 splits: the split is the unit of the t-test." in plain
+    assert "The split is the unit of the t-test." in plain
 
 
 def test_baselines_and_ceilings_are_set_apart() -> None:

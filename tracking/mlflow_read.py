@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,7 @@ from gatelab.registry import near_misses
 from gatelab.tracking.mlflow_errors import reading
 from gatelab.tracking.mlflow_store import PAGE, metric_key, open_client, search
 from gatelab.tracking.runs import RunRecord, SweepRecord
-from gatelab.tracking.schema import COUNTS, STAGES
+from gatelab.tracking.schema import COUNTS, STAGES, Artifacts
 from gatelab.tracking.store_errors import masked
 
 TRAINING = "workflowType=machine_learning"
@@ -77,6 +78,13 @@ def read_artifact(uri: str, run_id: str, path: str) -> bytes | None:
             return Path(client.download_artifacts(run_id, path, folder)).read_bytes()
     except (MlflowException, OSError):  # which of them depends on where the artifacts lie
         return None
+
+
+def with_spec(record: SweepRecord) -> SweepRecord:
+    """Return a sweep's record with its spec, as far as the store has it."""
+    run = record.run
+    spec = read_artifact(record.uri, run.run_id, Artifacts.SPEC) if run else None
+    return replace(record, spec=(spec or b"").decode())
 
 
 @reading

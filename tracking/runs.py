@@ -48,6 +48,26 @@ class RunRecord:
         """The seed of a trial or an evaluation; without a tag the run's id, which no other has."""
         return self.tags.get(Tags.SEED, self.run_id)
 
+    @property
+    def repeat(self) -> str:
+        """Which repeat of the search a trial or an evaluation is of: ``0`` without a tag."""
+        return self.tags.get(Tags.REPEAT, "0")
+
+    @property
+    def split(self) -> str:
+        """The split seed of an evaluation; empty where none is recorded."""
+        return self.tags.get(Tags.SPLIT_SEED, "")
+
+    @property
+    def row_of(self) -> str:
+        """The gate of whose search a gate's run is the best at one k; empty of any other."""
+        return self.tags.get(Tags.ROW_OF, "")
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        """The hyperparameters, by the spec's names."""
+        return {name: value for name, value in self.params.items() if "." in name}
+
 
 @dataclass(frozen=True)
 class SweepRecord:
@@ -59,6 +79,8 @@ class SweepRecord:
     """Runs in its experiment that no sweep wrote; of very many not all are counted."""
     uri: str = ""
     """MLflow's tracking URI of the store it was read from."""
+    spec: str = ""
+    """As YAML, every default written out; empty where it was not read, or is not recorded."""
 
     def of(self, stage: str, gate: str | None = None) -> list[RunRecord]:
         """Return the runs of a stage, of one gate or of all."""

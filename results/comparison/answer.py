@@ -82,7 +82,7 @@ def _undecided(comparison: Comparison, metric: str) -> str:
         return f"No gate wins: the baseline {lead} has the {_extreme(lower)} {title}."
     if not gates:
         return f"Undecided: no gate that selects has a {title}."
-    if len([s for s in comparison.scores if s.metric == metric]) == 1:
+    if len(comparison.values(metric)) == 1:
         return f"Undecided: {gates[0]} is the only gate with a {title}."
     rivals = level(comparison, metric, gates[0])
     whom = [rival for rival in rivals if rival in gates] or rivals

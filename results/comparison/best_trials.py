@@ -13,6 +13,7 @@ import pandas as pd
 from gatelab.registry import near_misses
 from gatelab.results.comparison.budgets import budget
 from gatelab.results.comparison.merging import directions_of, side_by_side
+from gatelab.results.comparison.pooling import pooled
 from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, welch
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Metrics
@@ -96,12 +97,23 @@ def best_trials(
     Source: the protocol of COMET's experiments (Ibrahim et al. 2023), which reports the test
     loss of these trials.
     """
-    gates = side_by_side(records)
+    gates = searched(records)
     _check_metric(records, metric)
     summaries = [_summary(*gates[title], title, share, metric) for title in gates]
     direction = directions_of(records).of(metric)
     tests = _tests(summaries, direction) if direction else []
     return BestTrials(metric, direction, share, tuple(summaries), tuple(tests))
+
+
+def searched(records: Sequence[SweepRecord]) -> dict[str, tuple[SweepRecord, str]]:
+    """Return the gates that have a search of their own, by title."""
+    found = side_by_side(pooled(records))
+    return {
+        title: (record, gate)
+        for title, (record, gate) in found.items()
+        if not any(run.row_of for run in record.of("gate", gate))
+        and budget(record, gate, title).searched
+    }
 
 
 def objective(run: RunRecord) -> float:

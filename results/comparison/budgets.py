@@ -22,9 +22,9 @@ class Budget:
     pruned: int
     failed: int
     evaluated: int
-    """Seeds that finished."""
+    """Seeds that finished, on every split and of every repeat."""
     lost: int
-    """Seeds that failed."""
+    """Those that failed."""
     reasons: Mapping[str, int]
     """Why trials failed."""
     note: str
@@ -36,6 +36,11 @@ class Budget:
     def trials(self) -> int:
         """All trials that ended."""
         return self.finished + self.pruned + self.failed
+
+    @property
+    def searched(self) -> bool:
+        """Whether there is or will be a search: what was evaluated without one has none."""
+        return self.trials > 0 or not self.evaluated + self.lost
 
 
 def budget(record: SweepRecord, gate: str, title: str) -> Budget:
@@ -60,21 +65,24 @@ def budget(record: SweepRecord, gate: str, title: str) -> Budget:
 
 
 def _search(record: SweepRecord, gate: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    """Return ends and reasons of failures: as the gate's run counts them, or by its trials."""
-    for run in record.of("gate", gate):
-        if all(key in run.metrics for key in COUNTS.values()):
-            ends = {end: int(run.metrics[key]) for end, key in COUNTS.items()}
-            return ends, _reasons(run)
+    """Return ends and reasons of failures: as the gate's runs count them, or by its trials.
+
+    Of sweeps that were pooled a gate has several runs.
+    """
+    runs = record.of("gate", gate)
+    if runs and all(key in run.metrics for run in runs for key in COUNTS.values()):
+        ends = {end: sum(int(run.metrics[key]) for run in runs) for end, key in COUNTS.items()}
+        return ends, dict(sum((Counter(_reasons(run)) for run in runs), Counter()))
     trials = record.of("search", gate)
     failed = [run.end_reason for run in trials if run.end == "failed"]
     return Counter(run.end for run in trials), dict(Counter(failed))
 
 
 def _epochs(record: SweepRecord, gate: str) -> int | None:
-    """Return how many epochs the trials trained: as the gate's run counts them, or by each."""
-    for run in record.of("gate", gate):
-        if Metrics.SEARCH_EPOCHS in run.metrics:
-            return int(run.metrics[Metrics.SEARCH_EPOCHS])
+    """Return how many epochs the trials trained: as the gate's runs count them, or by each."""
+    counted = [run.metrics.get(Metrics.SEARCH_EPOCHS) for run in record.of("gate", gate)]
+    if counted and None not in counted:
+        return sum(int(epochs) for epochs in counted if epochs is not None)
     spent = [run.tags.get(Tags.END_EPOCH, "") for run in record.of("search", gate) if run.end]
     return sum(map(int, spent)) if spent and all(map(str.isdecimal, spent)) else None
 

@@ -5,27 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gatelab.results.comparison.conditions import Conditions
+from gatelab.results.comparison.tables import listed
 
 
 def partial_line(sweep: Conditions) -> str:
     """Return how far a sweep has come that is still running."""
     planned = sweep.settings.get("search.trials", "")
-    total = f" of {int(planned) * len(sweep.gates)}" if planned.isdecimal() else ""
+    repeats = sweep.settings.get("search.repeats", "1")
+    total = ""
+    if planned.isdecimal() and repeats.isdecimal():
+        total = f" of {int(planned) * int(repeats) * sweep.searched}"
     return (
         f"PARTIAL: {sweep.sweep} is still running, or was stopped: {sweep.trials}{total} trials "
         f"have ended, {sweep.evaluated} of {len(sweep.gates)} gates are evaluated."
     )
 
 
-def differing(sweeps: Mapping[str, Conditions]) -> list[str]:
-    """Return a line for everything in which sweeps, by their titles, differ and should not."""
-    said = [
+def origins(sweeps: Mapping[str, Conditions]) -> list[str]:
+    """Return which sweep a title means where that is not its name."""
+    return [
         f"{title} is {sweep.sweep} in {sweep.uri}."
         for title, sweep in sweeps.items()
         if title != sweep.sweep
     ]
-    said += [*_by_key(sweeps, "settings"), *_by_key(sweeps, "model"), *_by_key(sweeps, "gates")]
+
+
+def differing(sweeps: Mapping[str, Conditions]) -> list[str]:
+    """Return a line for everything in which sweeps, by their titles, differ and should not.
+
+    Of sweeps that are one the first stands for all, which differ in what they are to differ in.
+    """
+    parts = ("settings", "model", "gates")
+    said = [line for part in parts for line in _by_key(sweeps, part)]
     return [*said, *_seeds(sweeps), *_data(sweeps)]
+
+
+def pooled_line(titles: Sequence[str]) -> str:
+    """Return that sweeps are taken as one."""
+    return (
+        f"{listed(titles)} are pooled: only the seed of their search or their split differs, so "
+        "their searches are repeats of one."
+    )
 
 
 def _by_key(sweeps: Mapping[str, Conditions], part: str) -> list[str]:

@@ -1,79 +1,21 @@
-"""The comparison of gates, from the records of their sweeps alone."""
+"""The comparison of gates: scores, tests and budgets, and who is better than whom."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
 
-from gatelab.results.comparison.budgets import Budget, budget
-from gatelab.results.comparison.conditions import Conditions, conditions
-from gatelab.results.comparison.merging import directions_of, side_by_side, sweep_titles
+from gatelab.results.comparison.budgets import Budget
+from gatelab.results.comparison.conditions import Conditions
 from gatelab.results.comparison.plain import plain, to_json
-from gatelab.results.comparison.statistics import (
-    ALPHA,
-    RESOLUTION,
-    Interval,
-    holm,
-    mean_interval,
-    paired_t,
-)
-from gatelab.results.comparison.subjects import ROLES, Role, Subject, subject
-from gatelab.results.comparison.units import ByUnit, by_unit, evaluated_splits, split_ratio
-from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.results.comparison.scores import Score, Test
+from gatelab.results.comparison.statistics import RESOLUTION
+from gatelab.results.comparison.subjects import Role, Subject
 from gatelab.tracking.schema import Directions, Metrics
-
-
-@dataclass(frozen=True)
-class Score:
-    """A metric of one gate over its evaluation's seeds, or its splits where there are several."""
-
-    gate: str
-    metric: str
-    n: int
-    mean: float
-    low: float
-    """Of the 95% interval, as ``high``; NaN with one seed."""
-    high: float
-    values: Mapping[str, float]
-    """By seed; with several splits by split, the mean over its seeds."""
-
-
-@dataclass(frozen=True)
-class Test:
-    """A paired t-test between two gates on one metric."""
-
-    __test__ = False  # no test class of pytest's
-
-    metric: str
-    first: str
-    second: str
-    n: int
-    """Seeds that both have; with none there is no test, and everything else is NaN."""
-    difference: float
-    """The mean of first - second."""
-    low: float
-    high: float
-    p: float
-    p_holm: float
-    """Corrected for all pairs of gates on this metric."""
-
-    @property
-    def significant(self) -> bool:
-        """Whether the corrected p-value is under 0.05."""
-        return self.p_holm < ALPHA
-
-    def other(self, gate: str) -> str:
-        """Return which gate this one is tested against."""
-        return self.second if gate == self.first else self.first
-
-    def lead(self, gate: str) -> float:
-        """Return the mean difference as one of the gates sees it: its own minus the other's."""
-        return self.difference if gate == self.first else -self.difference
 
 
 @dataclass(frozen=True)
@@ -92,11 +34,15 @@ class Comparison:
     directions: Directions
     """Of the metrics."""
     subjects: tuple[Subject, ...]
-    """What every gate is, in their order: gates, then baselines, then ceilings."""
+    """What every gate is, in their order: gates, then rows, baselines and ceilings."""
+    unit: str = "seed"
+    """What the values of scores and tests are by: see :class:`Units`."""
+    repeats: int = 1
+    """How often each gate was searched."""
     splits: int = 1
     """On how many splits gates were evaluated."""
     test_to_train: float = 0.0
-    """With several splits of the same rows the test rows over the train rows, else 0."""
+    """Where the units are splits of the same rows the test rows over the train rows, else 0."""
 
     @property
     def running(self) -> bool:
@@ -116,6 +62,22 @@ class Comparison:
         """Return the gates of a role."""
         return [subject.gate for subject in self.subjects if subject.role == role]
 
+    @property
+    def able(self) -> list[str]:
+        """The gates and baselines: who can be best, or has to be beaten."""
+        return [*self.of_role("gate"), *self.of_role("baseline")]
+
+    @property
+    def tested(self) -> list[str]:
+        """The gates, baselines and ceilings that take part in tests: all but rows."""
+        return [subject.gate for subject in self.subjects if subject.tested]
+
+    def values(self, metric: str) -> dict[str, Mapping[str, float]]:
+        """Return a metric by gate and unit, of those that take part in tests."""
+        return {
+            s.gate: s.values for s in self.scores if s.metric == metric and s.gate in self.tested
+        }
+
     def score(self, gate: str, metric: str) -> Score | None:
         """Return one gate's score, if it has any."""
         found = (s for s in self.scores if s.gate == gate and s.metric == metric)
@@ -123,16 +85,16 @@ class Comparison:
 
     def metrics(self) -> list[str]:
         """Return every metric: losses first, then means over targets, targets, and gates."""
-        return sorted({score.metric for score in self.scores}, key=_rank)
+        return sorted({score.metric for score in self.scores}, key=rank)
 
     def leaders(self, metric: str) -> list[str]:
         """Return the gates with the best mean: one, or several that are level.
 
-        A ceiling is none of them. None where the metric has no direction, or nobody has a score.
+        A ceiling is none of them, nor a row. None where the metric has no direction, or nobody has
+        a score.
         """
-        means = {s.gate: s.mean for s in self.scores if s.metric == metric}
-        out = {*self.of_role("ceiling"), *(gate for gate, mean in means.items() if mean != mean)}
-        means = {gate: mean for gate, mean in means.items() if gate not in out}
+        scores = [s for s in self.scores if s.metric == metric and s.gate in self.able]
+        means = {s.gate: s.mean for s in scores if not math.isnan(s.mean)}
         if not means or not (direction := self.directions.of(metric)):
             return []
         best = max(means.values(), key=lambda mean: direction * mean)
@@ -149,11 +111,11 @@ class Comparison:
     def beats_all(self, metric: str, gate: str) -> bool:
         """Return whether a gate is significantly better than every other one that has a score.
 
-        Baselines count among the others, ceilings do not, and never beat anybody.
+        Baselines count among the others; ceilings and rows do not, and never beat anybody.
         """
-        ceilings, direction = self.of_role("ceiling"), self.directions.of(metric)
-        tests = [t for t in self.against(metric, gate) if t.other(gate) not in ceilings]
-        if gate in ceilings:
+        able, direction = self.able, self.directions.of(metric)
+        tests = [t for t in self.against(metric, gate) if t.other(gate) in able]
+        if gate not in able:
             return False
         return bool(tests) and all(t.significant and direction * t.lead(gate) > 0 for t in tests)
 
@@ -177,103 +139,14 @@ class Comparison:
         Path(path).write_text(to_json(self.to_dict()))
 
 
-def compare_runs(*records: SweepRecord) -> Comparison:
-    """Compare the gates of a sweep, or of several on one task: finished evaluation runs by seed.
-
-    Gates are paired where their seeds are equal, or their splits where there are several. Holm's
-    correction is over the pairs of gates within one metric.
-    """
-    gates, subjects = _in_order(side_by_side(records))
-    splits, share = len(evaluated_splits(records)), split_ratio(records)
-    share = share if splits > 1 else 0.0
-    values = {
-        title: _values(record.of("evaluate", gate), splits > 1)
-        for title, (record, gate) in gates.items()
-    }
-    metrics = sorted({metric for found in values.values() for metric in found}, key=_rank)
-    scores = [
-        Score(gate, metric, len(found), *_interval(found, share), found)
-        for metric in metrics
-        for gate in gates
-        if (found := values[gate].get(metric))
-    ]
-    tests = [
-        test
-        for metric in metrics
-        if metric.startswith("test/")
-        for test in paired_tests(
-            metric, {g: v[metric] for g, v in values.items() if metric in v}, share
-        )
-    ]
-    budgets = [budget(record, gate, title) for title, (record, gate) in gates.items()]
-    sweeps = [_conditions(record) for record in records]
-    return Comparison(
-        ", ".join(sweep_titles(records)),
-        next((sweep.task for sweep in sweeps if sweep.task), ""),
-        tuple(gates),
-        tuple(scores),
-        tuple(tests),
-        tuple(budgets),
-        tuple(sweeps),
-        directions_of(records),
-        subjects,
-        max(1, splits),
-        share,
-    )
-
-
-def _in_order(
-    gates: Mapping[str, tuple[SweepRecord, str]],
-) -> tuple[dict[str, tuple[SweepRecord, str]], tuple[Subject, ...]]:
-    """Return gates before baselines before ceilings, and what each is."""
-    found = [subject(record, gate, title) for title, (record, gate) in gates.items()]
-    subjects = tuple(sorted(found, key=lambda one: ROLES.index(one.role)))
-    return {one.gate: gates[one.gate] for one in subjects}, subjects
-
-
-def _interval(values: Mapping[str, float], share: float) -> Interval:
-    return mean_interval(list(values.values()), test_to_train=share)
-
-
-def _conditions(record: SweepRecord) -> Conditions:
-    return conditions(record, sum(budget(record, gate, gate).trials for gate in record.gates))
-
-
-def _values(runs: Sequence[RunRecord], several_splits: bool) -> ByUnit:
-    """Return metric to seed, or split, to value."""
-    found = by_unit([run for run in runs if run.end == "finished"], several_splits)
-    return {metric: values for metric, values in found.items() if metric.startswith(_PARTS)}
-
-
-def paired_tests(
-    metric: str, values: Mapping[str, Mapping[str, float]], test_to_train: float = 0.0
-) -> list[Test]:
-    """Return the test of every pair of gates on a metric, given by gate and seed or split."""
-    found = []
-    for first, second in combinations(values, 2):
-        ours, theirs = common(values[first], values[second])
-        found.append((first, second, len(ours), paired_t(ours, theirs, test_to_train)))
-    corrected = holm([result.p for *_, result in found])
-    return [
-        Test(metric, first, second, n, *result, p_holm)
-        for (first, second, n, result), p_holm in zip(found, corrected, strict=True)
-    ]
-
-
-def common(
-    first: Mapping[str, float], second: Mapping[str, float]
-) -> tuple[list[float], list[float]]:
-    """Return the values of two gates on the seeds that both have."""
-    seeds = [seed for seed in first if seed in second]
-    return [first[seed] for seed in seeds], [second[seed] for seed in seeds]
-
-
-_PARTS = (
+COMPARED = (
     *(Metrics.TEST_LOSS, "test/mean/", "test/", "gate/", "time/", "model/"),
     *(Metrics.DEFINED, Metrics.TARGETS),
 )
+"""How the keys of the metrics begin that are compared, in the order in which they are shown."""
 
 
-def _rank(metric: str) -> tuple[int, int, str]:
-    part = next((i for i, start in enumerate(_PARTS) if metric.startswith(start)), len(_PARTS))
+def rank(metric: str) -> tuple[int, int, str]:
+    """Return by what metrics are sorted: losses, then means over targets, targets, and gates."""
+    part = next((i for i, start in enumerate(COMPARED) if metric.startswith(start)), len(COMPARED))
     return part, metric.count("/"), metric

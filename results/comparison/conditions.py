@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gatelab.results.comparison.budgets import budget
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import Tags
 from gatelab.tracking.store_errors import masked
 
+SPLIT_OPTION = "split_seed"
+"""Of a task: by which its rows are moved between splits."""
 SETTINGS = ("search.", "training.", "evaluation.", "optimizer.")
 """How the params of a sweep's run begin that make its budget."""
 
@@ -35,6 +38,8 @@ class Conditions:
     """Those that any gate was evaluated on."""
     trials: int
     """How many have ended."""
+    searched: int
+    """How many gates have a search; a constant prediction has none."""
     evaluated: int
     """How many gates have a finished evaluation run."""
     running: bool
@@ -43,9 +48,11 @@ class Conditions:
     """Runs in its experiment that no sweep wrote."""
 
 
-def conditions(record: SweepRecord, trials: int) -> Conditions:
-    """Return the conditions of a sweep of which so many trials have ended."""
+def conditions(record: SweepRecord) -> Conditions:
+    """Return the conditions of a sweep."""
     params = record.run.params if record.run else {}
+    rows = {run.gate for run in record.of("gate") if run.row_of}
+    budgets = [budget(record, gate, gate) for gate in record.gates if gate not in rows]
     finished = [run for run in record.of("evaluate") if run.end == "finished"]
     return Conditions(
         record.sweep,
@@ -53,12 +60,17 @@ def conditions(record: SweepRecord, trials: int) -> Conditions:
         task_of(record),
         options_of(record),
         data_of(record),
-        {run.gate: run.params.get("gate", run.gate) for run in record.of("gate")},
+        {
+            run.gate: run.params.get("gate", run.gate)
+            for run in record.of("gate")
+            if run.gate not in rows
+        },
         _model(record),
         {key: value for key, value in params.items() if key.startswith(SETTINGS)},
         tuple(sorted({run.seed for run in finished}, key=lambda seed: (len(seed), seed))),
-        trials,
-        len({run.gate for run in finished}),
+        sum(one.trials for one in budgets),
+        sum(one.searched for one in budgets),
+        len({run.gate for run in finished} - rows),
         record.running and not _complete(record),
         record.ignored,
     )
@@ -83,7 +95,7 @@ def data_of(record: SweepRecord) -> str:
 
 def _model(record: SweepRecord) -> dict[str, str]:
     """Return the model's hyperparameters that are the same for all gates: not searched."""
-    runs = [run.params for run in record.of("gate")]
+    runs = [run.configuration for run in record.of("gate")]
     runs = [{k: v for k, v in p.items() if k.startswith("model.")} for p in runs]
     runs = [params for params in runs if params]  # a gate has them once it is evaluated
     if not runs:

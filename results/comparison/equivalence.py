@@ -10,7 +10,8 @@ from itertools import combinations
 import numpy as np
 from scipy import special
 
-from gatelab.results.comparison.comparison import Comparison, common
+from gatelab.results.comparison.comparison import Comparison
+from gatelab.results.comparison.scores import common
 from gatelab.results.comparison.statistics import (
     ALPHA,
     differences,
@@ -67,7 +68,9 @@ def equivalences(comparison: Comparison, metric: str, margin: float) -> list[Equ
     check_margin(margin)
     if not (direction := comparison.directions.of(metric)):
         return []
-    scores = [s for s in comparison.scores if s.metric == metric and math.isfinite(s.mean)]
+    able = comparison.values(metric)
+    scores = [s for s in comparison.scores if s.metric == metric and s.gate in able]
+    scores = [score for score in scores if math.isfinite(score.mean)]
     best_first = sorted(scores, key=lambda score: -direction * score.mean)
     found = []
     for reference, other in combinations(best_first, 2):

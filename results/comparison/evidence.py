@@ -6,7 +6,6 @@ import math
 
 from gatelab.results.comparison import Comparison, Test
 from gatelab.results.comparison.answer import better
-from gatelab.results.comparison.subjects import HARDENING
 from gatelab.results.comparison.tables import listed
 from gatelab.tracking.schema import Metrics
 
@@ -36,7 +35,7 @@ def chance_better(test: Test, gate: str, direction: int) -> float:
 
 def evidence(comparison: Comparison, metric: str) -> list[str]:
     """Return how sure the answer is, and on how many trials, seeds and splits it rests."""
-    return [*_chances(comparison, metric), *_trained(comparison), *_repeated(comparison, metric)]
+    return [*_chances(comparison, metric), *_trained(comparison), *_scope(comparison, metric)]
 
 
 def settled_early(comparison: Comparison) -> list[str]:
@@ -44,7 +43,7 @@ def settled_early(comparison: Comparison) -> list[str]:
     said = []
     for gate in comparison.of_role("gate"):
         score = comparison.score(gate, Metrics.SETTLED_EPOCH)
-        if score is None or comparison.subject(gate).key not in HARDENING:
+        if score is None or not comparison.subject(gate).hardens:
             continue
         early = sum(value < 2 for value in score.values.values())
         if early:
@@ -57,14 +56,18 @@ def settled_early(comparison: Comparison) -> list[str]:
 
 
 def _evaluated(comparison: Comparison, gate: str) -> int:
-    """Return on how many seeds, or splits, a gate has any score."""
+    """Return on how many units a gate has any score."""
     return max((s.n for s in comparison.scores if s.gate == gate), default=0)
 
 
 def count(comparison: Comparison, n: int) -> str:
-    """Return so many seeds, or splits where these repeat the evaluation, in words."""
-    unit = "seed" if comparison.splits == 1 else "split"
-    return f"{n} {unit}{'s' if n != 1 else ''}"
+    """Return so many of the comparison's units in words."""
+    return f"{n} {comparison.unit if n == 1 else plural(comparison.unit)}"
+
+
+def plural(unit: str) -> str:
+    """Return the plural of a unit's name."""
+    return "sets of splits" if unit == "set of splits" else f"{unit}s"
 
 
 def _chances(comparison: Comparison, metric: str) -> list[str]:
@@ -93,7 +96,8 @@ def _chance(chance: float) -> str:
 def _trained(comparison: Comparison) -> list[str]:
     """Return how many trials were trained to the end, of how many."""
     by_number: dict[tuple[int, int], list[str]] = {}
-    for budget in (budget for budget in comparison.budgets if budget.trials):
+    tested = comparison.tested
+    for budget in (b for b in comparison.budgets if b.trials and b.gate in tested):
         by_number.setdefault((budget.finished, budget.trials), []).append(budget.gate)
     if not by_number:
         return []
@@ -107,18 +111,36 @@ def _trained(comparison: Comparison) -> list[str]:
     return [f"Of the trials, {listed(said)} were trained to the end."]
 
 
-def _repeated(comparison: Comparison, metric: str) -> list[str]:
-    """Return on how many seeds and splits gates were evaluated."""
-    seeds = len({seed for sweep in comparison.conditions for seed in sweep.seeds})
+def _scope(comparison: Comparison, metric: str) -> list[str]:
+    """Return of what the verdict speaks, on what, and what the t-test counts."""
     if not any(score.metric == metric for score in comparison.scores):
         return []
-    words = f"{seeds} seed{'s' if seeds != 1 else ''}"
-    if comparison.splits == 1:
-        return [f"Evaluated on {words}, on one split: how scores vary over splits is not seen."]
-    rule = "the split is the unit of the t-test"
+    seeds = len({seed for sweep in comparison.conditions for seed in sweep.seeds})
+    repeats, splits = comparison.repeats, comparison.splits
+    what = f"these gates, over {repeats} searches of each"
+    if repeats == 1:
+        what = "these configurations, found by one search each"
+    where = "one split" if splits == 1 else f"{splits} splits"
+    once = ["searches"] * (repeats == 1) + ["splits"] * (splits == 1)
+    unseen = f": how scores vary over {listed(once)} is not seen" if once else ""
+    on = f"{where}, with {seeds} seed{'s' if seeds != 1 else ''}"
+    return [f"The verdict speaks of {what}, on {on}{unseen}.", *_rule(comparison)]
+
+
+def _rule(comparison: Comparison) -> list[str]:
+    """Return what the t-test counts, where it is not the seeds."""
+    unit = comparison.unit
     if comparison.test_to_train:
-        rule = (
-            "splits of the same rows overlap, so the corrected resampled t-test decides "
-            f"(variance x (1/{comparison.splits} + {comparison.test_to_train:.2g}))"
-        )
-    return [f"Evaluated on {words} and {comparison.splits} splits: {rule}."]
+        variance = f"1/{_most(comparison)} + {comparison.test_to_train:.2g}"
+        return [
+            f"{plural(unit).capitalize()} of the same rows overlap, so the corrected resampled "
+            f"t-test decides (variance x ({variance}))."
+        ]
+    if unit == "repeat" and comparison.splits > 1:
+        return ["The repeat is the unit of the t-test, and the splits are the same for each."]
+    return [] if unit == "seed" else [f"The {unit} is the unit of the t-test."]
+
+
+def _most(comparison: Comparison) -> int:
+    """Return how many units there are."""
+    return len({unit for score in comparison.scores for unit in score.values})

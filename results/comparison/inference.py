@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 
 from gatelab.registry import near_misses
-from gatelab.results.comparison.comparison import Comparison, Test, common, paired_tests
+from gatelab.results.comparison.comparison import Comparison
+from gatelab.results.comparison.scores import Test, common, paired_tests
 from gatelab.results.comparison.statistics import (
     Array,
     bca_interval,
@@ -21,8 +22,8 @@ from gatelab.results.comparison.statistics import (
     wilcoxon,
 )
 
-SeedValues = Mapping[str, float]
-"""By seed, or by split where there are several."""
+UnitValues = Mapping[str, float]
+"""By seed, split or repeat."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Pair(Test):
     smallest: float
     """The true difference that the t-test would show in 4 of 5 repetitions."""
     better: str
-    """The gate with the better mean over all its seeds; empty if neither."""
+    """The gate with the better mean over all its units; empty if neither."""
     p_welch: float
     """One-sided, that the better gate is better; not paired, not corrected."""
     p_wilcoxon: float
@@ -52,7 +53,7 @@ def pairwise(comparison: Comparison, metric: str) -> list[Pair]:
         LookupError: If no gate has the metric.
     """
     check_metric(comparison, metric)
-    values = _by_gate(comparison, metric)
+    values = comparison.values(metric)
     count = testable(comparison, metric)
     direction = comparison.directions.of(metric)
     share = comparison.test_to_train
@@ -73,26 +74,22 @@ def check_metric(comparison: Comparison, metric: str) -> None:
 
 
 def testable(comparison: Comparison, metric: str) -> int:
-    """Return how many pairs of gates have two seeds or more in common."""
-    pairs = combinations(_by_gate(comparison, metric).values(), 2)
+    """Return how many pairs of gates have two units or more in common."""
+    pairs = combinations(comparison.values(metric).values(), 2)
     return sum(len(_apart(first, second)) > 1 for first, second in pairs)
 
 
 def smallest_difference(comparison: Comparison, metric: str, first: str, second: str) -> float:
-    """Return the true difference of two gates that these seeds would show in 4 of 5 repetitions.
+    """Return the true difference of two gates that these units would show in 4 of 5 repetitions.
 
     It follows from the spread of the differences; NaN where there is none.
     """
-    values, tests = _by_gate(comparison, metric), testable(comparison, metric)
+    values, tests = comparison.values(metric), testable(comparison, metric)
     return _smallest(_apart(values[first], values[second]), tests, comparison.test_to_train)
 
 
-def _by_gate(comparison: Comparison, metric: str) -> dict[str, SeedValues]:
-    return {score.gate: score.values for score in comparison.scores if score.metric == metric}
-
-
 def _pair(
-    test: Test, values: Mapping[str, SeedValues], direction: int, tests: int, share: float
+    test: Test, values: Mapping[str, UnitValues], direction: int, tests: int, share: float
 ) -> Pair:
     first, second = values[test.first], values[test.second]
     apart = _apart(first, second)
@@ -119,7 +116,7 @@ def _corrected(pairs: Sequence[Pair]) -> list[Pair]:
     ]
 
 
-def _apart(first: SeedValues, second: SeedValues) -> Array:
+def _apart(first: UnitValues, second: UnitValues) -> Array:
     return differences(*common(first, second))
 
 
@@ -130,7 +127,7 @@ def _smallest(apart: Array, tests: int, share: float) -> float:
 
 
 def _welch(
-    direction: int, first: tuple[str, SeedValues], second: tuple[str, SeedValues]
+    direction: int, first: tuple[str, UnitValues], second: tuple[str, UnitValues]
 ) -> tuple[str, float]:
     """Return the better gate, and Welch's p that it is."""
     samples = {gate: list(values.values()) for gate, values in (first, second)}

@@ -1,4 +1,4 @@
-"""Merging: sweeps on one task side by side, and what tells gates, sweeps and tasks apart."""
+"""Merging: sweeps on one task side by side, and what tells gates and tasks apart."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
 
-from gatelab.results.comparison.conditions import data_of, options_of, task_of
+from gatelab.results.comparison.conditions import (
+    SPLIT_OPTION,
+    data_of,
+    options_of,
+    task_of,
+)
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import Directions
 
 
-def sweep_titles(records: Sequence[SweepRecord]) -> list[str]:
-    """Return the sweeps' names, numbered where two stores have the same one."""
-    names = [record.sweep for record in records]
-    return [
-        name if names.count(name) == 1 else f"{name} {names[: i + 1].count(name)}"
-        for i, name in enumerate(names)
-    ]
+def side_by_side(pools: Mapping[str, SweepRecord]) -> dict[str, tuple[SweepRecord, str]]:
+    """Return every gate of sweeps by title: by its name, or ``gate (sweep)`` if several have it.
 
-
-def side_by_side(records: Sequence[SweepRecord]) -> dict[str, tuple[SweepRecord, str]]:
-    """Return every gate of the sweeps: by its name, or ``gate (sweep)`` if several have it."""
-    times = Counter(gate for record in records for gate in record.gates)
+    A row is called as its gate is.
+    """
+    times = Counter(gate for record in pools.values() for gate in record.gates)
     return {
-        gate if times[gate] == 1 else f"{gate} ({sweep})": (record, gate)
-        for sweep, record in zip(sweep_titles(records), records, strict=True)
+        gate if times[_whose(record, gate)] == 1 else f"{gate} ({sweep})": (record, gate)
+        for sweep, record in pools.items()
         for gate in record.gates
     }
+
+
+def _whose(record: SweepRecord, gate: str) -> str:
+    return next((run.row_of for run in record.of("gate", gate) if run.row_of), gate)
 
 
 def directions_of(records: Sequence[SweepRecord]) -> Directions:
@@ -39,13 +42,14 @@ def directions_of(records: Sequence[SweepRecord]) -> Directions:
 def by_task(records: Sequence[SweepRecord]) -> dict[str, list[SweepRecord]]:
     """Return the sweeps of every task, by a title that tells it from the others.
 
-    A task is the same if its name, options and data are; where no fingerprint of the data is
-    recorded, it is taken to be the same.
+    A task is the same if its name, options and data are, whatever the option ``split_seed`` and
+    the data that follow from it; where no fingerprint of the data is recorded, it is taken to be
+    the same.
     """
     groups: list[list[SweepRecord]] = []
     for record in records:
         for group in groups:
-            if all(_same_task(record, other) for other in group):
+            if all(same_task(record, other) for other in group):
                 group.append(record)
                 break
         else:
@@ -53,9 +57,13 @@ def by_task(records: Sequence[SweepRecord]) -> dict[str, list[SweepRecord]]:
     return dict(zip(_task_titles([group[0] for group in groups]), groups, strict=True))
 
 
-def _same_task(one: SweepRecord, other: SweepRecord) -> bool:
+def same_task(one: SweepRecord, other: SweepRecord) -> bool:
+    """Return whether sweeps are on one task, on any split of it."""
     known = {data_of(one), data_of(other)} - {""}
-    return (task_of(one), options_of(one)) == (task_of(other), options_of(other)) and len(known) < 2
+    ours, theirs = options_of(one), options_of(other)
+    same_split = ours.pop(SPLIT_OPTION, None) == theirs.pop(SPLIT_OPTION, None)
+    same_data = len(known) < 2 or not same_split
+    return (task_of(one), ours) == (task_of(other), theirs) and same_data
 
 
 def _task_titles(records: Sequence[SweepRecord]) -> list[str]:

@@ -21,7 +21,7 @@ def rank_grid(ranking: Ranking) -> Grid:
             *([task, *(_cell(ranking, task, g) for g in ranking.gates)] for task in ranking.tasks),
             ["mean rank", *(_mean_rank(ranking, gate) for gate in ranking.gates)],
         ],
-        "mean over seeds (rank among the gates that every task has; 1 is best); bold: best",
+        "mean (rank among the gates that every task has; 1 is best); bold: best",
     )
     wide = len(ranking.tasks) > max(MOST_TASKS, len(ranking.gates))
     return grid if wide else grid.turned("gate")

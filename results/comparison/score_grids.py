@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.budgets import Budget
+from gatelab.results.comparison.evidence import plural
 from gatelab.results.comparison.inference import Pair
 from gatelab.results.comparison.statistics import ALPHA
+from gatelab.results.comparison.subjects import ROLES
 from gatelab.results.comparison.tables import Grid, metric_title, number, p_value
 from gatelab.tracking.schema import Metrics
 
@@ -59,7 +61,7 @@ def score_grid(comparison: Comparison, metrics: Sequence[str] = ()) -> Grid:
         f"{comparison.sweep}: {comparison.task}",
         ("metric", *(comparison.subject(gate).label for gate in gates)),
         rows,
-        "mean ± half the 95% interval over seeds; bold: best; "
+        f"mean ± half the 95% interval over {plural(comparison.unit)}; bold: best; "
         f"*: better than every other gate (paired t, Holm, p < {ALPHA})",
     )
     return grid.turned("gate") if turned else grid
@@ -91,7 +93,7 @@ def shown_metrics(comparison: Comparison) -> list[str]:
 def pair_grid(comparison: Comparison, metric: str, pairs: Sequence[Pair]) -> Grid:
     """Return the pairs of gates on a metric; of many gates, those of the best one."""
     best, shown = comparison.best(metric), pairs
-    if best is not None and len(comparison.gates) > MOST_COLUMNS:
+    if best is not None and len(comparison.tested) > MOST_COLUMNS:
         shown = [pair for pair in pairs if best in (pair.first, pair.second)]
     only = "" if len(shown) == len(pairs) else f"; the other pairs than {best}'s: --format json"
     return Grid(
@@ -100,8 +102,8 @@ def pair_grid(comparison: Comparison, metric: str, pairs: Sequence[Pair]) -> Gri
         [_pair_row(pair) for pair in shown],
         f"p of the paired t, Wilcoxon's and sign-flip tests, Holm's correction for {len(pairs)} "
         "pairs; of Welch's test one-sided, not paired, not corrected; smallest: the true "
-        "difference that t would find in 4 of 5 repetitions; BCa intervals of few seeds are too "
-        f"narrow{only}",
+        "difference that t would find in 4 of 5 repetitions; BCa intervals of few "
+        f"{plural(comparison.unit)} are too narrow{only}",
     )
 
 
@@ -121,11 +123,12 @@ def _short(value: float) -> str:
 
 
 def _ordered(comparison: Comparison, metric: str) -> list[str]:
-    """Return the gates by their means, the best first, those without a score last."""
+    """Return the gates of each role by their means, the best first, without a score last."""
     sign = -comparison.directions.of(metric)
     means = {s.gate: sign * s.mean for s in comparison.scores if s.metric == metric}
     means = {gate: mean for gate, mean in means.items() if not math.isnan(mean)}
-    return sorted(comparison.gates, key=lambda gate: means.get(gate, math.inf))
+    place = {subject.gate: ROLES.index(subject.role) for subject in comparison.subjects}
+    return sorted(comparison.gates, key=lambda gate: (place[gate], means.get(gate, math.inf)))
 
 
 def _cell(comparison: Comparison, gate: str, metric: str) -> str:
@@ -141,9 +144,10 @@ def _cell(comparison: Comparison, gate: str, metric: str) -> str:
 def _budget_rows(comparison: Comparison, gates: Sequence[str]) -> list[list[str]]:
     budgets = {budget.gate: budget for budget in comparison.budgets}
     shown = [budgets[gate] for gate in gates]
-    ends = [f"{b.finished}/{b.pruned}/{b.failed}" for b in shown]
-    seeds = [str(b.evaluated) if b.evaluated else "none" for b in shown]
-    rows = [["finished/pruned/failed", *ends], ["seeds evaluated", *seeds]]
+    ends = [f"{b.finished}/{b.pruned}/{b.failed}" if b.searched else "-" for b in shown]
+    done = [str(b.evaluated) if b.evaluated else "none" for b in shown]
+    runs = "seeds evaluated" if comparison.unit == "seed" else "evaluations"
+    rows = [["finished/pruned/failed", *ends], [runs, *done]]
     if any(b.epochs is not None and b.trials for b in shown):
         rows.insert(1, ["epochs", *map(_epochs, shown)])
     return rows

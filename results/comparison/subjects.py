@@ -1,4 +1,4 @@
-"""Subjects: what is compared, and as what: a gate, a baseline or a ceiling."""
+"""Subjects: what is compared, and as what: a gate, a row of one, a baseline or a ceiling."""
 
 from __future__ import annotations
 
@@ -6,16 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.schema import Tags
 
-Role = Literal["gate", "baseline", "ceiling"]
-ROLES: tuple[Role, ...] = ("gate", "baseline", "ceiling")
+Role = Literal["gate", "row", "baseline", "ceiling"]
+ROLES: tuple[Role, ...] = ("gate", "row", "baseline", "ceiling")
 """In the order in which tables and figures show them."""
-BASELINES = ("constant", "single", "random_k", "one_each", "independent", "uniform")
-"""Keys of gates that learn no selection: what a gate must beat before it is worth a word."""
-CEILINGS = ("oracle",)
-"""Keys of gates that are told the truth: what no gate could win against, and none wins by."""
-HARDENING = ("dselect_k", "comet")
-"""Keys of gates that are dense at first and become sparse in training, if they do."""
 
 
 @dataclass(frozen=True)
@@ -28,24 +23,44 @@ class Subject:
     """In the registry, or ``module:name``."""
     k: int | None
     """How many experts an example is to use, where it is recorded."""
+    role: Role = "gate"
+    """A baseline learns no selection, and a ceiling is told the truth: no gate has to beat it. A
+    row is the best at one k of a gate's search: it is shown beside that gate, and not tested."""
+    hardens: bool = False
+    """Whether it is dense at first and is to become sparse in training."""
+    row_of: str = ""
+    """Of a row: the title of its gate."""
 
     @property
-    def role(self) -> Role:
-        """What it is compared as."""
-        if self.key in CEILINGS:
-            return "ceiling"
-        return "baseline" if self.key in BASELINES else "gate"
+    def tested(self) -> bool:
+        """Whether it takes part in tests: a row would only make those of the others weaker."""
+        return self.role != "row"
 
     @property
     def label(self) -> str:
         """Its title, with what it is where it is no gate that selects."""
+        if self.role == "row":
+            return self.gate if self.k is None else f"{self.row_of} at k = {self.k}"
         return self.gate if self.role == "gate" else f"{self.gate} ({self.role})"
 
 
 def subject(record: SweepRecord, gate: str, title: str) -> Subject:
-    """Return a gate of a sweep under its title in a comparison."""
-    runs = [*record.of("gate", gate), *record.of("evaluate", gate)]
+    """Return a gate of a sweep under its title in a comparison, as its runs declare it.
+
+    A gate that declares nothing is a gate.
+    """
+    declared = record.of("gate", gate)
+    runs = [*declared, *record.of("evaluate", gate)]
     keys = (run.params["gate"] for run in runs if "gate" in run.params)
-    ks = (run.params["gate.k"] for run in runs if "gate.k" in run.params)
-    k = next(ks, "")
-    return Subject(title, next(keys, gate), int(k) if k.isdecimal() else None)
+    k = next((run.params["gate.k"] for run in runs if "gate.k" in run.params), "")
+    tags = declared[0].tags if declared else {}
+    row_of = tags.get(Tags.ROW_OF, "")
+    role = next((role for role in ROLES if role == tags.get(Tags.ROLE)), ROLES[0])
+    return Subject(
+        title,
+        next(keys, gate),
+        int(k) if k.isdecimal() else None,
+        "row" if row_of else role,
+        tags.get(Tags.HARDENS) == "yes",
+        row_of and row_of + title.removeprefix(gate),
+    )

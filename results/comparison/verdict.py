@@ -36,7 +36,7 @@ def sentences(
         check_margin(margin)
     if not comparison.scores and all(b.note == WAITING for b in comparison.budgets):
         return ["No gate has been evaluated yet, so there is nothing to compare but the budgets."]
-    missing = [_missing(budget) for budget in comparison.budgets if budget.note or budget.lost]
+    missing = [_missing(comparison, b) for b in comparison.budgets if b.note or b.lost]
     leaders = comparison.leaders(metric)
     if not leaders:
         return [_no_best(comparison, metric), *missing]
@@ -59,13 +59,15 @@ def _differences(comparison: Comparison, metric: str, leaders: Sequence[str]) ->
     return said + [_verdict(comparison, test, best) for test in tests]
 
 
-def _missing(budget: Budget) -> str:
+def _missing(comparison: Comparison, budget: Budget) -> str:
+    gate = comparison.subject(budget.gate).label
     if not budget.evaluated:
-        return f"{budget.gate} has no score: {budget.note}."
+        return f"{gate} has no score: {budget.note}."
     why = f" ({budget.note})" if budget.note else ""
+    runs = "seeds" if comparison.unit == "seed" else "evaluations"
     return (
-        f"{budget.gate} is scored on the {budget.evaluated} of {budget.evaluated + budget.lost} "
-        f"seeds that did not fail{why}."
+        f"{gate} is scored on the {budget.evaluated} of {budget.evaluated + budget.lost} {runs} "
+        f"that did not fail{why}."
     )
 
 
@@ -83,7 +85,7 @@ def _best(comparison: Comparison, metric: str, leaders: Sequence[str]) -> str:
     score = comparison.score(leaders[0], metric)
     assert score is not None
     value = f"{_with_interval(score)}, over {count(comparison, score.n)}"
-    if sum(s.metric == metric for s in comparison.scores) == 1:
+    if len(comparison.values(metric)) == 1:
         return f"{score.gate} is the only gate with a {title}: {value}."
     if len(leaders) > 1:
         return f"{listed(leaders)} are level with the {extreme} {title}, {score.mean:.4g}."
@@ -98,7 +100,7 @@ def _with_interval(score: Score) -> str:
 
 def _verdict(comparison: Comparison, test: Test, best: str) -> str:
     """Return how far another gate is from the best one, and whether that is more than chance."""
-    other, gap, unit = test.other(best), -test.lead(best), _unit(comparison)
+    other, gap, unit = test.other(best), -test.lead(best), comparison.unit
     if test.n == 0:
         return f"{other} has no {unit} in common with {best}, so their difference is not tested."
     side = f"{'higher' if gap > 0 else 'lower'} by {abs(gap):.3g}" if gap else "level on average"
@@ -175,7 +177,3 @@ def _hidden(smallest: dict[str, float], seeds: str) -> str:
         f"With {seeds} a true difference must be {sizes} to be found significant in 4 of "
         "5 repetitions; a smaller one stays hidden more often."
     )
-
-
-def _unit(comparison: Comparison) -> str:
-    return count(comparison, 1).removeprefix("1 ")

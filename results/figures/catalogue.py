@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from gatelab.results.comparison.evidence import plural
 from gatelab.results.figures import courses, scores, search, selection
 from gatelab.results.figures.panels import MOST_TOGETHER
 from gatelab.results.figures.slices import slices
@@ -27,6 +28,17 @@ BAND_CAPTION = (
     "Line: mean over the seeds; band: from the lowest seed to the highest; dotted from the epoch "
     "after which a seed had stopped early, over those that went on."
 )
+
+ROWS_CAPTION = (
+    " Small, with their k: the best of a gate's search at that k, joined to the gate by dots."
+)
+SAME = {
+    "seed": "The same seed means the same starting network and data order",
+    "split": "The same split means the same rows to learn from and to be tested on",
+    "set of splits": "The same splits mean the same rows to learn from and to be tested on",
+    "repeat": "The same repeat means the same seeds and the same draws of what gates share",
+}
+"""Why gates are paired by a unit."""
 
 
 class Plate(NamedTuple):
@@ -57,11 +69,12 @@ def _plate(name: str, title: str, figure: Figure | None, caption: str, absent: s
 
 def _scores(review: Review) -> Iterator[Plate]:
     comparison = review.comparison
+    unit, units = comparison.unit, plural(comparison.unit)
     yield _plate(
         "scores",
         "Test scores by gate",
         scores.score_panels(comparison),
-        "Dots: the seeds, one below the other in the same order for each gate; large marker: "
+        f"Dots: the {units}, one below the other in the same order for each gate; large marker: "
         "their mean; line: its 95% interval (Student's t). The gate with the lowest test loss is "
         "on top.",
         NOT_EVALUATED,
@@ -70,8 +83,8 @@ def _scores(review: Review) -> Iterator[Plate]:
         "differences",
         "Differences from the best gate",
         scores.difference_panels(comparison),
-        "The same seed means the same starting network and data order, so gates are compared seed "
-        "by seed. Dots: differences of single seeds; large marker: their mean; line: its 95% "
+        f"{SAME[unit]}, so gates are compared {unit} by {unit}. Dots: differences of single "
+        f"{units}; large marker: their mean; line: its 95% "
         "interval, not corrected for several gates. An interval that reaches 0 leaves open which "
         "gate is better.",
         "It takes two evaluated gates to compare." if comparison.scores else NOT_EVALUATED,
@@ -79,7 +92,7 @@ def _scores(review: Review) -> Iterator[Plate]:
 
 
 def _selection(review: Review) -> Iterator[Plate]:
-    gates, weights = review.comparison.gates, review.weights
+    gates, weights = review.comparison.tested, review.weights
     drawn = [gate for gate in gates if (weights["gate"] == gate).any()]
     tallest = selection.TALLEST if len(drawn) <= MOST_TOGETHER else 0.0
     for gate in drawn:
@@ -114,7 +127,7 @@ def _selection(review: Review) -> Iterator[Plate]:
 
 
 def _training(review: Review) -> Iterator[Plate]:
-    gates, table = review.comparison.gates, review.curves
+    gates, table = review.comparison.tested, review.curves
     absent = "Not recorded." if review.comparison.scores else NOT_EVALUATED
     drawings = (
         (
@@ -145,9 +158,10 @@ def _training(review: Review) -> Iterator[Plate]:
 
 
 def _search(review: Review) -> Iterator[Plate]:
-    gates, trials, key = review.comparison.gates, review.trials, review.record.objective
+    gates, trials, key = review.comparison.tested, review.trials, review.record.objective
     name = search.LOSS_LABEL if key == Metrics.VAL_LOSS else key
     higher = review.record.directions.of(key) > 0
+    repeats = " Each repeat of a search has a line." if review.comparison.repeats > 1 else ""
     yield _plate(
         "search",
         "Best so far",
@@ -155,7 +169,7 @@ def _search(review: Review) -> Iterator[Plate]:
         f"The {'highest' if higher else 'lowest'} {name} among a gate's finished trials by how "
         "many of its trials were spent, pruned and failed ones included, in the order in which "
         "they were drawn. Markers: finished trials. A line that still moves at its end asks for "
-        "more trials." + _grey(review),
+        f"more trials.{repeats}" + _grey(review),
         "No trial has finished yet.",
     )
     yield _plate(
@@ -180,13 +194,15 @@ def _search(review: Review) -> Iterator[Plate]:
 
 
 def _cost(review: Review) -> Iterator[Plate]:
+    units = plural(review.comparison.unit)
     yield _plate(
         "tradeoff",
         "Test loss against experts a row",
         tradeoff(review.comparison),
-        "Marker: a gate's means over the seeds; lines: their 95% intervals. Experts a row: those "
-        "that any target of a row uses, which is what it costs. Grey, with rings: the Pareto "
-        "front, those that none beats in both. Hollow: baselines, and ceilings, which are on none.",
+        f"Marker: a gate's means over the {units}; lines: their 95% intervals. Experts a row: "
+        "those that any target of a row uses, which is what it costs. Grey, with rings: the Pareto "
+        "front, those that none beats in both. Hollow: baselines, and ceilings, which are on none."
+        f"{ROWS_CAPTION if review.comparison.of_role('row') else ''}",
         "Experts a row are not recorded, or no mean loss is a number."
         if review.comparison.scores
         else NOT_EVALUATED,
@@ -194,8 +210,8 @@ def _cost(review: Review) -> Iterator[Plate]:
     yield _plate(
         "cost",
         "What a gate costs",
-        scores.cost_panels(review.record),
-        "The numbers of the table above. Dots: seeds; large marker: their mean; line: its 95% "
+        scores.cost_panels(review.comparison),
+        f"The numbers of the table above. Dots: {units}; large marker: their mean; line: its 95% "
         "interval.",
         NOT_EVALUATED,
     )
@@ -203,7 +219,7 @@ def _cost(review: Review) -> Iterator[Plate]:
 
 def _grey(review: Review) -> str:
     """Return what is said of the lines that stand behind each of many gates."""
-    return " Grey: the other gates." if len(review.comparison.gates) > MOST_TOGETHER else ""
+    return " Grey: the other gates." if len(review.comparison.tested) > MOST_TOGETHER else ""
 
 
 def _absent(review: Review) -> str:

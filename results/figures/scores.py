@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,8 +14,8 @@ from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.comparison.subjects import ROLES
 from gatelab.results.costs import COSTS, GateValues, costs
-from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid, looks
-from gatelab.tracking.runs import SweepRecord
+from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid
+from gatelab.results.figures.tradeoff import looks_of
 from gatelab.tracking.schema import Metrics
 
 ROW = 0.3
@@ -32,21 +33,21 @@ def score_panels(comparison: Comparison) -> Figure | None:
     values = {metric: _values(comparison, metric) for metric in metrics[:MOST_PANELS]}
     gates = _order(comparison, metrics[0])
     titles = {metric: metric.replace("/", " ") for metric in values}
-    figure = _panels(values, titles, gates, looks(comparison.gates))
+    figure = _panels(values, titles, gates, looks_of(comparison))
     _set_apart(figure.axes, comparison, gates)
     return figure
 
 
 def difference_panels(comparison: Comparison) -> Figure | None:
-    """Draw how much higher every gate's test loss is than the best gate's, seed by seed."""
-    best, values = comparison.best(Metrics.TEST_LOSS), _values(comparison, Metrics.TEST_LOSS)
-    gates = [gate for gate in _order(comparison, Metrics.TEST_LOSS) if gate != best]
+    """Draw how much higher every gate's test loss is than the best gate's, unit by unit."""
+    best, values = comparison.best(Metrics.TEST_LOSS), comparison.values(Metrics.TEST_LOSS)
+    gates = [g for g in _order(comparison, Metrics.TEST_LOSS) if g in values and g != best]
     if best is None or not gates:
         return None
     apart = {gate: _minus(values[gate], values[best]) for gate in gates}
-    title = f"test loss, minus that of {best} with the same seed"
+    title = f"test loss, minus that of {best} with the same {comparison.unit}"
     figure = _panels(
-        {Metrics.TEST_LOSS: apart}, {Metrics.TEST_LOSS: title}, gates, looks(comparison.gates)
+        {Metrics.TEST_LOSS: apart}, {Metrics.TEST_LOSS: title}, gates, looks_of(comparison)
     )
     figure.axes[0].axvline(0, color=INK, linewidth=0.8)
     _set_apart(figure.axes, comparison, gates)
@@ -54,22 +55,24 @@ def difference_panels(comparison: Comparison) -> Figure | None:
 
 
 def _set_apart(panels: Sequence[Axes], comparison: Comparison, gates: Sequence[str]) -> None:
-    """Draw a line above the baselines, and say that they are."""
+    """Draw a line between gates, rows and baselines, and say what they are."""
     subjects = [comparison.subject(gate) for gate in gates]
     panels[0].set_yticks(range(len(gates)), [subject.label for subject in subjects])
-    selecting = sum(subject.role == "gate" for subject in subjects)
-    if 0 < selecting < len(gates):
-        for axes in panels:
-            axes.axhline(selecting - 0.5, color=GREY, linewidth=0.8, linestyle="dotted")
+    for place, (above, below) in enumerate(pairwise(subjects)):
+        if above.role != below.role:
+            for axes in panels:
+                axes.axhline(place + 0.5, color=GREY, linewidth=0.8, linestyle="dotted")
 
 
-def cost_panels(record: SweepRecord) -> Figure | None:
+def cost_panels(comparison: Comparison) -> Figure | None:
     """Draw what a gate costs: seconds of training, and parameters."""
-    values = costs(record)
-    gates = [gate for gate in record.gates if any(gate in found for found in values.values())]
+    values = costs(comparison)
+    known = {gate for found in values.values() for gate in found}
+    gates = [gate for gate in comparison.tested if gate in known]
     if not gates:
         return None
-    figure = _panels(values, COSTS, gates, looks(record.gates))
+    figure = _panels(values, COSTS, gates, looks_of(comparison))
+    _set_apart(figure.axes, comparison, gates)
     for axes, metric in zip(figure.axes, values, strict=True):
         if axes.get_xscale() == "linear":
             highest = max(v for seeds in values[metric].values() for v in seeds.values())

@@ -27,24 +27,27 @@ def best_so_far(
         name: Of the objective.
         higher: Whether more of it is better.
     """
-    courses = {gate: _best(trials[trials["gate"] == gate], higher=higher) for gate in gates}
-    drawn = [gate for gate in gates if courses[gate]["best"].notna().any()]
+    courses = {gate: _courses(trials[trials["gate"] == gate], higher=higher) for gate in gates}
+    drawn = [gate for gate in gates if any(one["best"].notna().any() for one in courses[gate])]
     if not drawn:
         return None
     look = looks(gates)
     figure, panels = by_gate(
         drawn,
         lambda axes, gate: _steps(axes, courses[gate], look[gate], gate),
-        lambda axes, gate: axes.step(
-            courses[gate].index, courses[gate]["best"], where="post", **BEHIND
-        ),
+        lambda axes, gate: _behind(axes, courses[gate]),
         "trials spent",
         name,
     )
     for axes in panels:
-        fit(axes, "y", np.concatenate([courses[gate]["objective"] for gate in drawn]))
+        fit(axes, "y", np.concatenate([one["objective"] for g in drawn for one in courses[g]]))
         whole(axes.xaxis)
     return figure
+
+
+def _courses(trials: pd.DataFrame, *, higher: bool) -> list[pd.DataFrame]:
+    """Return the course of each repeat of a search."""
+    return [_best(part, higher=higher) for _, part in trials.groupby("repeat")]
 
 
 def _best(trials: pd.DataFrame, *, higher: bool) -> pd.DataFrame:
@@ -56,17 +59,24 @@ def _best(trials: pd.DataFrame, *, higher: bool) -> pd.DataFrame:
     return pd.DataFrame({"objective": objective, "best": best.ffill()})
 
 
-def _steps(axes: Axes, course: pd.DataFrame, look: Look, gate: str) -> None:
-    axes.step(course.index, course["best"], where="post", color=look.color, label=gate)
-    axes.plot(
-        course.index,
-        course["objective"],
-        look.marker,
-        color=look.color,
-        alpha=0.6,
-        markersize=4.5,
-        markeredgewidth=0,
-    )
+def _steps(axes: Axes, courses: Sequence[pd.DataFrame], look: Look, gate: str) -> None:
+    for index, course in enumerate(courses):
+        label = "" if index else gate
+        axes.step(course.index, course["best"], where="post", color=look.color, label=label)
+        axes.plot(
+            course.index,
+            course["objective"],
+            look.marker,
+            color=look.color,
+            alpha=0.6,
+            markersize=4.5,
+            markeredgewidth=0,
+        )
+
+
+def _behind(axes: Axes, courses: Sequence[pd.DataFrame]) -> None:
+    for course in courses:
+        axes.step(course.index, course["best"], where="post", **BEHIND)
 
 
 def importance_bars(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:

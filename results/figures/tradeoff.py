@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gatelab.results.comparison import Comparison, Score
+from gatelab.results.comparison.subjects import Subject
 from gatelab.results.figures.panels import legend
 from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid, looks
 from gatelab.tracking.schema import Metrics
@@ -23,11 +24,12 @@ def tradeoff(comparison: Comparison) -> Figure | None:
     if not drawn:
         return None
     figure, (axes,) = grid(1, 1, WIDTH, 3.4)
-    look = looks(comparison.gates)
+    look = looks_of(comparison)
     for gate, scores in drawn.items():
-        subject = comparison.subject(gate)
-        _cross(axes, scores, look[gate], subject.label, hollow=subject.role != "gate")
+        _cross(axes, scores, look[gate], comparison.subject(gate))
     places = {gate: (x.mean, y.mean) for gate, (x, y) in drawn.items()}
+    for gate in comparison.of_role("gate"):
+        _join(axes, comparison, gate, places, look[gate])
     ceilings = comparison.of_role("ceiling")
     front = pareto_front({g: place for g, place in places.items() if g not in ceilings})
     course = list(zip(*(places[g] for g in front), strict=True))
@@ -62,21 +64,49 @@ def _scored(comparison: Comparison) -> dict[str, tuple[Score, Score]]:
     return found
 
 
-def _cross(
-    axes: Axes, scores: tuple[Score, Score], look: Look, label: str, *, hollow: bool
-) -> None:
+def looks_of(comparison: Comparison) -> dict[str, Look]:
+    """Return every gate's look in a comparison; a row has that of its gate."""
+    found = looks(comparison.tested)
+    for row in (one for one in comparison.subjects if one.role == "row"):
+        found[row.gate] = found.get(row.row_of) or Look(INK, "o")
+    return found
+
+
+def _cross(axes: Axes, scores: tuple[Score, Score], look: Look, subject: Subject) -> None:
     """Draw a gate's means, and the intervals of both."""
-    x, y = scores
-    axes.plot([x.low, x.high], [y.mean, y.mean], color=look.color, linewidth=1)
-    axes.plot([x.mean, x.mean], [y.low, y.high], color=look.color, linewidth=1)
+    (x, y), hollow = scores, subject.role in ("baseline", "ceiling")
+    width = 0.6 if subject.role == "row" else 1
+    axes.plot([x.low, x.high], [y.mean, y.mean], color=look.color, linewidth=width)
+    axes.plot([x.mean, x.mean], [y.low, y.high], color=look.color, linewidth=width)
     axes.plot(
         x.mean,
         y.mean,
         look.marker,
         color=look.color,
         markerfacecolor="none" if hollow else look.color,
-        markersize=6,
+        markersize=4 if subject.role == "row" else 6,
         mec=look.color if hollow else INK,
         mew=1.2 if hollow else 0.6,
-        label=label,
+        label="" if subject.role == "row" else subject.label,
     )
+
+
+def _join(
+    axes: Axes, comparison: Comparison, gate: str, places: Mapping[str, Place], look: Look
+) -> None:
+    """Join a gate and its rows by a line, and say the k of each."""
+    rows = [one for one in comparison.subjects if one.row_of == gate or one.gate == gate]
+    drawn = [one for one in rows if one.gate in places]
+    if len(drawn) < 2:
+        return
+    course = zip(*sorted(places[one.gate] for one in drawn), strict=True)
+    axes.plot(*course, color=look.color, linewidth=0.8, linestyle="dotted", zorder=1.5)
+    for one in drawn:
+        if one.k is not None:
+            axes.annotate(
+                f"k = {one.k}",
+                places[one.gate],
+                xytext=(5, 5),
+                textcoords="offset points",
+                fontsize=7,
+            )

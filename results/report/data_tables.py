@@ -7,8 +7,9 @@ from dataclasses import asdict
 import pandas as pd
 
 from gatelab.results.comparison.inference import pairwise
+from gatelab.results.comparison.tuning import tuning
 from gatelab.results.costs import costs
-from gatelab.results.report.page_grids import selected_configuration
+from gatelab.results.report.page_grids import selected_configurations
 from gatelab.results.review import Review
 from gatelab.tracking.schema import Metrics
 
@@ -18,7 +19,8 @@ def data_tables(review: Review) -> dict[str, pd.DataFrame]:
 
     ``scores`` holds all metrics by gate, ``pairs`` what can be said of pairs on the test loss,
     ``budgets`` and ``failures`` the search, ``selected`` the evaluated configurations, ``costs``
-    time and parameters; the rest is what the figures are drawn from.
+    time and parameters, ``tuning`` what each search gained; the rest is what the figures are
+    drawn from.
     """
     comparison = review.comparison
     known = Metrics.TEST_LOSS in comparison.metrics()
@@ -35,6 +37,7 @@ def data_tables(review: Review) -> dict[str, pd.DataFrame]:
         "curves": review.curves,
         "weights": review.weights,
         "importance": review.importance,
+        "tuning": pd.DataFrame(map(asdict, tuning([review.record]))),
     }
     return {name: frame for name, frame in found.items() if len(frame)}
 
@@ -53,18 +56,19 @@ def _failures(review: Review) -> pd.DataFrame:
 
 def _costs(review: Review) -> pd.DataFrame:
     rows = [
-        (gate, metric, seed, value)
-        for metric, by_gate in costs(review.record).items()
-        for gate, seeds in by_gate.items()
-        for seed, value in seeds.items()
+        (gate, metric, unit, value)
+        for metric, by_gate in costs(review.comparison).items()
+        for gate, units in by_gate.items()
+        for unit, value in units.items()
     ]
-    return pd.DataFrame(rows, columns=["gate", "metric", "seed", "value"])
+    return pd.DataFrame(rows, columns=["gate", "metric", review.comparison.unit, "value"])
 
 
 def _selected(review: Review) -> pd.DataFrame:
     rows = [
-        (gate, name, value)
-        for gate in review.record.gates
-        for name, value in selected_configuration(review.record, gate).items()
+        (gate, repeat, name, value)
+        for gate in review.comparison.gates
+        for repeat, chosen in selected_configurations(review.record, gate).items()
+        for name, value in chosen.items()
     ]
-    return pd.DataFrame(rows, columns=["gate", "hyperparameter", "value"])
+    return pd.DataFrame(rows, columns=["gate", "repeat", "hyperparameter", "value"])

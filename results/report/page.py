@@ -42,7 +42,7 @@ def render(review: Review, plates: Sequence[Plate]) -> str:
         verdict=[*sentences(comparison), *review.record.warnings],
         sections=_sections(review, plates),
         how=page_grids.conditions_grid(review.record, comparison),
-        spec=review.spec,
+        spec=review.record.spec,
     )
 
 
@@ -66,10 +66,11 @@ def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
         "Search": [
             page_grids.budget_grid(comparison),
             *_of(plates, "search"),
-            *page_grids.selected_grids(record),
+            *page_grids.selected_grids(comparison, record),
+            *page_grids.tuning_grids(record),
             *_of(plates, "importance", "slices"),
         ],
-        "Cost": [*page_grids.cost_grids(record), *_of(plates, "tradeoff", "cost")],
+        "Cost": [*page_grids.cost_grids(comparison), *_of(plates, "tradeoff", "cost")],
     }
     return [Section(_key(title), title, found) for title, found in blocks.items()]
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from gatelab.gates.meanings import MEANINGS
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.budgets import Budget
+from gatelab.results.comparison.evidence import plural
 from gatelab.results.comparison.inference import pairwise
 from gatelab.results.comparison.score_grids import (
     MOST_COLUMNS,
@@ -18,6 +19,7 @@ from gatelab.results.comparison.score_grids import (
 )
 from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.comparison.tables import Grid, number
+from gatelab.results.comparison.tuning import tuning, tuning_grid
 from gatelab.results.costs import COSTS, costs
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import Metrics, Tags
@@ -36,9 +38,10 @@ def predictive_grids(comparison: Comparison) -> list[Grid]:
         "Test metrics",
         _gates(comparison),
         _scores(comparison, names),
-        "Mean over the evaluation's seeds ± half its 95% interval (Student's t). Bold: the best "
-        "mean. *: better than every other gate (paired t-tests by seed, Holm's correction for "
-        "the pairs of gates within a metric, p < 0.05).",
+        f"Mean over the evaluation's {plural(comparison.unit)} ± half its 95% interval (Student's "
+        f"t). Bold: the best mean. *: better than every other gate (paired t-tests by "
+        f"{comparison.unit}, Holm's correction for the pairs of gates within a metric, p < 0.05)."
+        f"{_rows_said(comparison)}",
     )
     return _blocks(grid)
 
@@ -53,10 +56,25 @@ def selection_grids(comparison: Comparison, record: SweepRecord) -> list[Grid]:
         "Expert selection",
         _gates(comparison),
         [*_scores(comparison, names), *_agreement(comparison, record)],
-        "Mean over the evaluation's seeds ± half its 95% interval, on the test split. No value is "
-        "better as such, so none is bold.",
+        f"Mean over the evaluation's {plural(comparison.unit)} ± half its 95% interval, on the "
+        "test split. No value is better as such, so none is bold.",
     )
-    return _blocks(grid)
+    return _blocks(_filled(grid))
+
+
+def _filled(grid: Grid) -> Grid:
+    """Return a grid without the columns that say nothing: a constant prediction has no experts."""
+    columns = list(zip(grid.columns, *grid.rows, strict=True))
+    kept = [c for i, c in enumerate(columns) if i == 0 or any(cell != "-" for cell in c[1:])]
+    names, *rows = zip(*kept, strict=True)
+    return replace(grid, columns=names, rows=rows)
+
+
+def _rows_said(comparison: Comparison) -> str:
+    """Return what rows are, where there are any."""
+    if not comparison.of_role("row"):
+        return ""
+    return " At k = ...: the best of a gate's search at that k, shown and not tested."
 
 
 def _gates(comparison: Comparison) -> Sequence[str]:
@@ -115,8 +133,9 @@ def pair_grids(comparison: Comparison) -> list[Grid]:
     best = comparison.best(Metrics.TEST_LOSS)
     others = "" if len(grid.rows) == len(found) else f" Only pairs with {best}; all: pairs.csv."
     caption = (
-        "Difference: mean of first - second over the seeds that both have, with its 95% interval "
-        "(BCa bootstrap). t, Wilcoxon, flips: p-values of the paired t-test, which decides, of "
+        f"Difference: mean of first - second over the {plural(comparison.unit)} that both have, "
+        "with its 95% interval (BCa bootstrap). t, Wilcoxon, flips: p-values of the paired t-test, "
+        "which decides, of "
         "Wilcoxon's signed-rank test and of the sign-flip permutation test, after Holm's "
         f"correction for {len(found)} pairs. Welch: one-sided, not paired, not corrected. "
         "Smallest: the true difference that the t-test would find in 4 of 5 repetitions." + others
@@ -128,21 +147,28 @@ def budget_grid(comparison: Comparison) -> Grid:
     """Return what became of every gate's search and evaluation, and why trials failed."""
     rows = [
         [
-            budget.gate,
-            *map(str, (budget.trials, budget.finished, budget.pruned, budget.failed)),
-            "-" if budget.epochs is None else str(budget.epochs),
+            comparison.subject(budget.gate).label,
+            *(_counts(budget) if budget.searched else ["-"] * 5),
             str(budget.evaluated),
             _wrong(budget),
         ]
         for budget in comparison.budgets
     ]
+    runs = "seeds" if comparison.unit == "seed" else "evaluations"
+    rows_said = " At k = ...: those of its gate's trials that had this k."
+    rows_said = rows_said if comparison.of_role("row") else ""
     return Grid(
         "Budget of the search",
-        ("gate", "trials", "finished", "pruned", "failed", "epochs", "seeds", "what went wrong"),
+        ("gate", "trials", "finished", "pruned", "failed", "epochs", runs, "what went wrong"),
         rows,
         "Every gate has the same budget; pruned and failed trials count against it. Epochs: those "
-        "that all trials trained. Seeds: those of the evaluation that finished.",
+        f"that all trials trained. {runs.capitalize()}: those that finished.{rows_said}",
     )
+
+
+def _counts(budget: Budget) -> list[str]:
+    ends = map(str, (budget.trials, budget.finished, budget.pruned, budget.failed))
+    return [*ends, "-" if budget.epochs is None else str(budget.epochs)]
 
 
 def _wrong(budget: Budget) -> str:
@@ -154,20 +180,35 @@ def _wrong(budget: Budget) -> str:
     return "; ".join(said) or "nothing"
 
 
-def selected_grids(record: SweepRecord) -> list[Grid]:
-    """Return the configuration of every gate that was evaluated."""
-    chosen = {gate: selected_configuration(record, gate) for gate in record.gates}
-    if not any(chosen.values()):
-        return []
-    rows = [[gate, *(_settings(values, part) for part in PARTS)] for gate, values in chosen.items()]
+def selected_grids(comparison: Comparison, record: SweepRecord) -> list[Grid]:
+    """Return the configuration of every gate that was evaluated: one for each of its searches."""
+    rows = [
+        [_named(comparison, gate, repeat), *(_settings(values, part) for part in PARTS)]
+        for gate in comparison.gates
+        for repeat, values in selected_configurations(record, gate).items()
+    ]
     caption = "What the search selected, or the spec fixed, and the evaluation trained afresh."
-    return [Grid("Selected configurations", ("gate", *PARTS.values()), rows, caption)]
+    return [Grid("Selected configurations", ("gate", *PARTS.values()), rows, caption)][: len(rows)]
 
 
-def selected_configuration(record: SweepRecord, gate: str) -> dict[str, str]:
-    """Return the hyperparameters with which a gate was evaluated, by the spec's names."""
-    runs = record.of("gate", gate)
-    return {name: value for run in runs for name, value in run.params.items() if "." in name}
+def _named(comparison: Comparison, gate: str, repeat: str) -> str:
+    label = comparison.subject(gate).label
+    return label if comparison.repeats == 1 else f"{label}, repeat {repeat}"
+
+
+def selected_configurations(record: SweepRecord, gate: str) -> dict[str, dict[str, str]]:
+    """Return the hyperparameters with which a gate was evaluated, by repeat of its search."""
+    found: dict[str, dict[str, str]] = {}
+    for run in (*record.of("evaluate", gate), *record.of("gate", gate)):
+        if run.configuration:
+            found.setdefault(run.repeat, run.configuration)
+    return found
+
+
+def tuning_grids(record: SweepRecord) -> list[Grid]:
+    """Return what each search gained on the gate's default configuration."""
+    found = tuning([record])
+    return [tuning_grid(found)] if found else []
 
 
 def _settings(values: Mapping[str, str], part: str) -> str:
@@ -183,17 +224,21 @@ def _short(value: str) -> str:
         return value
 
 
-def cost_grids(record: SweepRecord) -> list[Grid]:
+def cost_grids(comparison: Comparison) -> list[Grid]:
     """Return time and parameters by gate, as far as they are recorded."""
-    found = costs(record)
+    found = costs(comparison)
     rows = [
-        [gate, *(_mean(values.get(gate, {})) for values in found.values())]
-        for gate in record.gates
+        [
+            comparison.subject(gate).label,
+            *(_mean(values.get(gate, {})) for values in found.values()),
+        ]
+        for gate in comparison.gates
         if any(gate in values for values in found.values())
     ]
     caption = (
-        "Mean over the seeds ± half its 95% interval. Training time is a seed's share of the time "
-        "that all seeds of a gate trained together; parameters are those that are learned."
+        f"Mean over the {plural(comparison.unit)} ± half its 95% interval. Training time is a "
+        "seed's share of the time that all seeds of a gate trained together; parameters are those "
+        "that are learned."
     )
     columns = ["gate", *(COSTS[metric] for metric in found)]
     return [Grid("Time and parameters", columns, rows, caption)] if rows else []

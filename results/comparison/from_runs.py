@@ -1,0 +1,90 @@
+"""How a comparison is made from the records of sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gatelab.results.comparison.budgets import budget
+from gatelab.results.comparison.comparison import COMPARED, Comparison, rank
+from gatelab.results.comparison.conditions import conditions
+from gatelab.results.comparison.merging import directions_of, side_by_side
+from gatelab.results.comparison.pooling import pooled, sweep_titles
+from gatelab.results.comparison.scores import Score, Test, paired_tests
+from gatelab.results.comparison.statistics import mean_interval
+from gatelab.results.comparison.subjects import ROLES, Subject, subject
+from gatelab.results.comparison.units import ByUnit, units
+from gatelab.tracking.runs import SweepRecord
+
+
+def compare_runs(*records: SweepRecord) -> Comparison:
+    """Compare the gates of a sweep, or of several on one task, by their finished evaluation runs.
+
+    Sweeps that differ only in the search seed or the split become one, others stand side by side.
+    Holm's correction is over the pairs of gates within one metric; rows take no part in it.
+    """
+    pools = pooled(records)
+    counted = units(list(pools.values()))
+    gates, subjects = _in_order(side_by_side(pools))
+    values = {
+        title: _shown(counted.values(record.of("evaluate", gate)))
+        for title, (record, gate) in gates.items()
+    }
+    sweeps = tuple(map(conditions, records))
+    return Comparison(
+        ", ".join(sweep_titles(records)),
+        next((sweep.task for sweep in sweeps if sweep.task), ""),
+        tuple(gates),
+        _scores(values, counted.test_to_train),
+        _tests({s.gate: values[s.gate] for s in subjects if s.tested}, counted.test_to_train),
+        tuple(budget(record, gate, title) for title, (record, gate) in gates.items()),
+        sweeps,
+        directions_of(records),
+        subjects,
+        counted.name,
+        counted.repeats,
+        counted.splits,
+        counted.test_to_train,
+    )
+
+
+def _in_order(
+    gates: Mapping[str, tuple[SweepRecord, str]],
+) -> tuple[dict[str, tuple[SweepRecord, str]], tuple[Subject, ...]]:
+    """Return gates before their rows before baselines before ceilings, and what each is."""
+    found = [subject(record, gate, title) for title, (record, gate) in gates.items()]
+    subjects = tuple(sorted(found, key=lambda one: ROLES.index(one.role)))
+    return {one.gate: gates[one.gate] for one in subjects}, subjects
+
+
+def _shown(values: ByUnit) -> ByUnit:
+    return {metric: found for metric, found in values.items() if metric.startswith(COMPARED)}
+
+
+def _metrics(values: Mapping[str, ByUnit]) -> list[str]:
+    return sorted({metric for found in values.values() for metric in found}, key=rank)
+
+
+def _scores(values: Mapping[str, ByUnit], test_to_train: float) -> tuple[Score, ...]:
+    return tuple(
+        Score(
+            gate,
+            metric,
+            len(found),
+            *mean_interval(list(found.values()), test_to_train=test_to_train),
+            found,
+        )
+        for metric in _metrics(values)
+        for gate in values
+        if (found := values[gate].get(metric))
+    )
+
+
+def _tests(values: Mapping[str, ByUnit], test_to_train: float) -> tuple[Test, ...]:
+    return tuple(
+        test
+        for metric in _metrics(values)
+        if metric.startswith("test/")
+        for test in paired_tests(
+            metric, {gate: v[metric] for gate, v in values.items() if metric in v}, test_to_train
+        )
+    )

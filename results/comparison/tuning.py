@@ -1,0 +1,114 @@
+"""What tuning bought: the objective of a gate's default configuration, and of the selected one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gatelab.results.comparison.best_trials import objective, searched
+from gatelab.results.comparison.tables import Grid, metric_title
+from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.tracking.schema import Tags
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What one search of a gate gained on the gate's default configuration."""
+
+    gate: str
+    repeat: str
+    """Of the search: with several sweeps its search seed and number."""
+    metric: str
+    """The objective's key."""
+    default: float
+    """Of the first trial, the best that it had; NaN where it failed."""
+    default_end: str
+    """How the first trial ended."""
+    default_epoch: int | None
+    """After which it ended, where it is recorded."""
+    selected: float
+    """Of the trial whose configuration was evaluated; NaN where none is known."""
+    gain: float
+    """How much better the selected one is: a share of the default's objective."""
+
+
+def tuning(records: Sequence[SweepRecord]) -> list[Tuning]:
+    """Return what each search gained, by gate and repeat, as far as its trials were read.
+
+    Args:
+        records: Of sweeps on one task, with their trials.
+    """
+    return [
+        _tuning(record, gate, title, repeat)
+        for title, (record, gate) in searched(records).items()
+        for repeat in dict.fromkeys(run.repeat for run in record.of("search", gate))
+    ]
+
+
+def _tuning(record: SweepRecord, gate: str, title: str, repeat: str) -> Tuning:
+    trials = [run for run in record.of("search", gate) if run.repeat == repeat]
+    first, metric = min(trials, key=_number), record.objective
+    end, epoch = first.end or "running", first.tags.get(Tags.END_EPOCH, "")
+    default = math.nan if end == "failed" else objective(first)
+    selected = _selected(record, gate, repeat, trials)
+    value = objective(selected) if selected else math.nan
+    gain = record.directions.of(metric) * (value - default) / abs(default) if default else math.nan
+    at = int(epoch) if epoch.isdecimal() else None
+    return Tuning(title, repeat, metric, default, end, at, value, gain)
+
+
+def _number(run: RunRecord) -> int:
+    number = run.tags.get(Tags.TRIAL, "")
+    return int(number) if number.isdecimal() else 0
+
+
+def _selected(
+    record: SweepRecord, gate: str, repeat: str, trials: Sequence[RunRecord]
+) -> RunRecord | None:
+    """Return the trial whose configuration was evaluated; it need not have the best objective.
+
+    A gate that states a k must keep it to be selected.
+    """
+    runs = [run for run in record.of("evaluate", gate) if run.repeat == repeat]
+    runs += record.of("gate", gate)
+    chosen = next((run.configuration for run in runs if run.configuration), None)
+    found = (run for run in trials if run.end == "finished" and run.configuration == chosen)
+    return next(found, None)
+
+
+def tuning_grid(found: Sequence[Tuning]) -> Grid:
+    """Return a row a gate, or one for each search of it."""
+    several = len({one.repeat for one in found}) > 1
+    rows = [
+        [
+            f"{one.gate}, repeat {one.repeat}" if several else one.gate,
+            _default(one),
+            "-" if math.isnan(one.selected) else f"{one.selected:.4g}",
+            _gain(one),
+        ]
+        for one in found
+    ]
+    metric = metric_title(found[0].metric)
+    return Grid(
+        "What tuning bought",
+        ("gate", f"{metric} of the default", "of the selected", "better by"),
+        rows,
+        "Default: the first trial of a search, which is the gate's default configuration. Both "
+        "are from the validation split, by which the selected one was chosen.",
+    )
+
+
+def _default(one: Tuning) -> str:
+    if math.isnan(one.default):
+        return one.default_end
+    if one.default_end == "finished":
+        return f"{one.default:.4g}"
+    until = "" if one.default_epoch is None else f" at epoch {one.default_epoch}"
+    return f"{one.default:.4g} ({one.default_end}{until})"
+
+
+def _gain(one: Tuning) -> str:
+    if one.gain == 0:
+        return "nothing"
+    return "-" if math.isnan(one.gain) else f"{100 * one.gain:.1f}%"
