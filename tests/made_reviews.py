@@ -38,6 +38,8 @@ PARAMS = {
 }
 MADE = ("dselect_k", "top_k", "softmax")
 WHOLE = ("dselect_k", "top_k", "softmax", "top_k.k1", "top_k.k4", "single", "random_k", "constant")
+ROWS = {"top_k.k1": 0.03, "top_k.k4": -0.015}
+"""How far the test loss of the best at one k is from its gate's."""
 ROLES = {"single": "baseline", "random_k": "baseline", "constant": "baseline", "oracle": "ceiling"}
 
 
@@ -74,6 +76,7 @@ def made(
     searched = [gate for gate in gates if gate != "constant" and ".k" not in gate]
     table = _trials(rng, searched, dead, trials, repeats)
     evaluated = [] if running else alive
+    trained = [gate for gate in evaluated if gate != "constant"]
     runs = [_run("sweep", end="" if running else "finished", gates=",".join(gates))]
     runs[0] = replace(
         runs[0], params=PARAMS, tags={**runs[0].tags, **PROVENANCE, "metrics.higher": "accuracy"}
@@ -86,14 +89,15 @@ def made(
             for split in range(splits):
                 tags |= {"split_seed": str(split), "test_to_train": "0.25"} if splits > 1 else {}
                 runs.append(_seed_run(rng, gate, index, seed, names, tags))
+    runs = [_configured(run, runs) for run in runs]
     record = SweepRecord("made", tuple(runs), uri="sqlite:///made.db", spec=SPEC)
     planted = None if groups is None else [i % groups for i in range(targets)]
     return Review(
         compare_runs(record),
         record,
         table,
-        _curves(rng, evaluated, seeds),
-        _weights(rng, [g for g in evaluated if g != "constant"], seeds, names, planted, experts),
+        _curves(rng, trained, seeds),
+        _weights(rng, trained, seeds, names, planted, experts),
         _importance(table, evaluated),
     )
 
@@ -156,8 +160,23 @@ def _search_runs(gate: str, table: pd.DataFrame, evaluated: bool) -> list[RunRec
     return runs
 
 
+def _configured(run: RunRecord, runs: Sequence[RunRecord]) -> RunRecord:
+    """Return an evaluation's run with the best configuration of its repeat."""
+    trials = [r for r in runs if (r.stage, r.gate, r.end) == ("search", run.gate, "finished")]
+    trials = [trial for trial in trials if trial.repeat == run.repeat]
+    if run.stage != "evaluate" or not trials:
+        return run
+    best = min(trials, key=lambda trial: trial.metrics["objective"])
+    return replace(run, params={"gate": run.gate, **best.params})
+
+
 def _configuration(row: dict[Hashable, object]) -> dict[str, str]:
-    return {str(n): str(v) for n, v in row.items() if "." in str(n) and not pd.isna(v)}
+    found = {str(name): value for name, value in row.items() if "." in str(name)}
+    return {
+        name: f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in found.items()
+        if not pd.isna(value)
+    }
 
 
 def _seed_run(
@@ -168,7 +187,14 @@ def _seed_run(
     names: Sequence[str],
     tags: Mapping[str, str],
 ) -> RunRecord:
-    loss = 0.30 + 0.02 * index + 0.02 * np.sin(seed) + 0.008 * rng.standard_normal()
+    index = 1 if ".k" in gate else index
+    loss = (
+        0.30
+        + 0.02 * index
+        + ROWS.get(gate, 0.0)
+        + 0.02 * np.sin(seed)
+        + 0.008 * rng.standard_normal()
+    )
     metrics = {"test/loss": loss, "test/mean/accuracy": 1 - loss / 6}
     if len(names) <= 16:
         for name in names:
@@ -179,7 +205,8 @@ def _seed_run(
         return replace(run, metrics=metrics)
     for name in ("entropy", "load_cv2", "jaccard", "jaccard_gap", "f1", "dead_experts"):
         metrics[f"gate/{name}"] = rng.random()
-    metrics["gate/experts_per_example"] = 1 + index % 8 + 0.2 * rng.random()
+    used = float(gate.partition(".k")[2] or 1 + index % 8)
+    metrics["gate/experts_per_example"] = used + 0.2 * rng.random()
     metrics["gate/experts_per_row"] = min(8.0, 1.5 * metrics["gate/experts_per_example"])
     metrics["time/train_seconds"] = 1.2 + 0.3 * index + 0.1 * rng.random()
     metrics |= {"model/parameters": 51_210.0, "model/gate_parameters": 520.0 * (1 + index % 3)}

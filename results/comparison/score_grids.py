@@ -146,7 +146,7 @@ def _budget_rows(comparison: Comparison, gates: Sequence[str]) -> list[list[str]
     shown = [budgets[gate] for gate in gates]
     ends = [f"{b.finished}/{b.pruned}/{b.failed}" if b.searched else "-" for b in shown]
     done = [str(b.evaluated) if b.evaluated else "none" for b in shown]
-    runs = "seeds evaluated" if comparison.unit == "seed" else "evaluations"
+    runs = "seeds scored" if comparison.unit == "seed" else "times scored"
     rows = [["finished/pruned/failed", *ends], [runs, *done]]
     if any(b.epochs is not None and b.trials for b in shown):
         rows.insert(1, ["epochs", *map(_epochs, shown)])

@@ -22,7 +22,7 @@ class Subject:
     key: str
     """In the registry, or ``module:name``."""
     k: int | None
-    """How many experts an example is to use, where it is recorded."""
+    """How many experts an example is to use, where it is recorded and each search chose it."""
     role: Role = "gate"
     """A baseline learns no selection, and a ceiling is told the truth: no gate has to beat it. A
     row is the best at one k of a gate's search: it is shown beside that gate, and not tested."""
@@ -52,7 +52,8 @@ def subject(record: SweepRecord, gate: str, title: str) -> Subject:
     declared = record.of("gate", gate)
     runs = [*declared, *record.of("evaluate", gate)]
     keys = (run.params["gate"] for run in runs if "gate" in run.params)
-    k = next((run.params["gate.k"] for run in runs if "gate.k" in run.params), "")
+    ks = {run.params["gate.k"] for run in runs if "gate.k" in run.params}
+    k = ks.pop() if len(ks) == 1 else ""
     tags = declared[0].tags if declared else {}
     row_of = tags.get(Tags.ROW_OF, "")
     role = next((role for role in ROLES if role == tags.get(Tags.ROLE)), ROLES[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -78,37 +79,42 @@ def _selected(
 
 
 def tuning_grid(found: Sequence[Tuning]) -> Grid:
-    """Return a row a gate, or one for each search of it."""
-    several = len({one.repeat for one in found}) > 1
-    rows = [
-        [
-            f"{one.gate}, repeat {one.repeat}" if several else one.gate,
-            _default(one),
-            "-" if math.isnan(one.selected) else f"{one.selected:.4g}",
-            _gain(one),
-        ]
-        for one in found
-    ]
+    """Return a row a gate: means over its searches, where there are several."""
+    by_gate: dict[str, list[Tuning]] = {}
+    for one in found:
+        by_gate.setdefault(one.gate, []).append(one)
     metric = metric_title(found[0].metric)
+    several = len(found) > len(by_gate)
     return Grid(
         "What tuning bought",
-        ("gate", f"{metric} of the default", "of the selected", "better by"),
-        rows,
-        "Default: the first trial of a search, which is the gate's default configuration. Both "
-        "are from the validation split, by which the selected one was chosen.",
+        ("gate", f"{metric} of the default", "its end", "of the selected", "better by"),
+        [[gate, *_row(ones)] for gate, ones in by_gate.items()],
+        "Default: the first trial of a search, which is the gate's default configuration; of a "
+        "pruned one the best that it had until then. Both are from the validation split, by which "
+        "the selected one was chosen." + (" Means over the repeats of a search." * several),
     )
 
 
-def _default(one: Tuning) -> str:
-    if math.isnan(one.default):
-        return one.default_end
-    if one.default_end == "finished":
-        return f"{one.default:.4g}"
-    until = "" if one.default_epoch is None else f" at epoch {one.default_epoch}"
-    return f"{one.default:.4g} ({one.default_end}{until})"
+def _row(ones: Sequence[Tuning]) -> list[str]:
+    known = [one for one in ones if not math.isnan(one.gain)]
+    gain = f"{100 * sum(one.gain for one in known) / len(known):.1f}%" if known else "-"
+    defaults = [one.default for one in known or ones if not math.isnan(one.default)]
+    selected = [one.selected for one in known or ones if not math.isnan(one.selected)]
+    return [_mean(defaults), _ends(ones), _mean(selected), gain]
 
 
-def _gain(one: Tuning) -> str:
-    if one.gain == 0:
-        return "nothing"
-    return "-" if math.isnan(one.gain) else f"{100 * one.gain:.1f}%"
+def _mean(values: Sequence[float]) -> str:
+    return f"{sum(values) / len(values):.4g}" if values else "-"
+
+
+def _ends(ones: Sequence[Tuning]) -> str:
+    """Return how the default configuration's trials ended."""
+    counts = Counter(
+        one.default_end
+        if one.default_end != "pruned" or one.default_epoch is None
+        else f"pruned at epoch {one.default_epoch}"
+        for one in ones
+    )
+    if len(ones) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{count} × {end}" for end, count in counts.items())

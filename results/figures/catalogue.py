@@ -161,7 +161,8 @@ def _search(review: Review) -> Iterator[Plate]:
     gates, trials, key = review.comparison.tested, review.trials, review.record.objective
     name = search.LOSS_LABEL if key == Metrics.VAL_LOSS else key
     higher = review.record.directions.of(key) > 0
-    repeats = " Each repeat of a search has a line." if review.comparison.repeats > 1 else ""
+    several = trials["repeat"].nunique() > 1
+    repeats = " A line is a repeat of the search; grey: the other gates'." if several else ""
     yield _plate(
         "search",
         "Best so far",
@@ -169,7 +170,7 @@ def _search(review: Review) -> Iterator[Plate]:
         f"The {'highest' if higher else 'lowest'} {name} among a gate's finished trials by how "
         "many of its trials were spent, pruned and failed ones included, in the order in which "
         "they were drawn. Markers: finished trials. A line that still moves at its end asks for "
-        f"more trials.{repeats}" + _grey(review),
+        f"more trials.{repeats or _grey(review)}",
         "No trial has finished yet.",
     )
     yield _plate(

@@ -21,7 +21,7 @@ Draw = Callable[[Axes, str], object]
 
 
 def by_gate(
-    gates: Sequence[str], draw: Draw, behind: Draw, x: str, y: str
+    gates: Sequence[str], draw: Draw, behind: Draw, x: str, y: str, most: int = MOST_TOGETHER
 ) -> tuple[Figure, list[Axes]]:
     """Draw gates in one panel, or where they are many in one each, on the same scales.
 
@@ -31,8 +31,9 @@ def by_gate(
         behind: Draws a gate in another's panel.
         x: What the horizontal axes say.
         y: What the vertical axes say.
+        most: So many gates are drawn in one panel.
     """
-    if len(gates) <= MOST_TOGETHER:
+    if len(gates) <= most:
         figure, panels = grid(1, 1, WIDTH, 3.0)
         for gate in gates:
             draw(panels[0], gate)

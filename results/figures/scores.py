@@ -49,7 +49,10 @@ def difference_panels(comparison: Comparison) -> Figure | None:
     figure = _panels(
         {Metrics.TEST_LOSS: apart}, {Metrics.TEST_LOSS: title}, gates, looks_of(comparison)
     )
-    figure.axes[0].axvline(0, color=INK, linewidth=0.8)
+    (axes,) = figure.axes
+    axes.set_xscale("linear")  # 0, which an interval may reach, is on no other
+    fit(axes, "x", [0.0, *(v for found in apart.values() for v in found.values())], 7)
+    axes.axvline(0, color=INK, linewidth=0.8)
     _set_apart(figure.axes, comparison, gates)
     return figure
 

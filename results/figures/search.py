@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gatelab.results.figures.panels import BEHIND, by_gate
+from gatelab.results.figures.panels import BEHIND, MOST_TOGETHER, by_gate
 from gatelab.results.figures.style import WIDTH, Look, fit, grid, looks, whole
 
 LOSS_LABEL = "validation loss"
@@ -20,6 +20,8 @@ def best_so_far(
     trials: pd.DataFrame, gates: Sequence[str], name: str = LOSS_LABEL, *, higher: bool = False
 ) -> Figure | None:
     """Draw the best objective among the finished trials by how many trials had ended.
+
+    Of several repeats of a search each is a line, and every gate has a panel.
 
     Args:
         trials: As in a review.
@@ -31,13 +33,14 @@ def best_so_far(
     drawn = [gate for gate in gates if any(one["best"].notna().any() for one in courses[gate])]
     if not drawn:
         return None
-    look = looks(gates)
+    look, several = looks(gates), trials["repeat"].nunique() > 1
     figure, panels = by_gate(
         drawn,
         lambda axes, gate: _steps(axes, courses[gate], look[gate], gate),
         lambda axes, gate: _behind(axes, courses[gate]),
         "trials spent",
         name,
+        1 if several else MOST_TOGETHER,
     )
     for axes in panels:
         fit(axes, "y", np.concatenate([one["objective"] for g in drawn for one in courses[g]]))

@@ -17,10 +17,11 @@ from gatelab.results.figures.catalogue import Plate
 from gatelab.results.figures.inline import svg
 from gatelab.results.report import page_grids
 from gatelab.results.review import Review
+from gatelab.tracking.schema import Metrics
 
 Block = Grid | Plate | Mapping[str, str]
 """A table, a figure, or metrics and what they mean."""
-NUMBER = re.compile(r"(?:[-\d\s.,+<±()*e]|to)+|nan|none")
+NUMBER = re.compile(r"(?:[-\d\s.,+<±()*e%]|to)+|nan|none")
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,19 @@ def render(review: Review, plates: Sequence[Plate]) -> str:
         running=comparison.running,
         verdict=[*sentences(comparison), *review.record.warnings],
         sections=_sections(review, plates),
+        repeats=comparison.repeats,
+        objective=_objective(review),
         how=page_grids.conditions_grid(review.record, comparison),
         spec=review.record.spec,
     )
+
+
+def _objective(review: Review) -> str:
+    """Return what the search looked for."""
+    key = review.record.objective
+    if key == Metrics.VAL_LOSS:
+        return "the lowest validation loss of the task alone"
+    return f"the {'highest' if review.record.directions.of(key) > 0 else 'lowest'} {key}"
 
 
 def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:

@@ -1,0 +1,132 @@
+"""Pooling: sweeps that differ only in their draws or their split are repeats of one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gatelab.results.comparison import compare_runs
+from gatelab.results.comparison.best_trials import best_trials
+from gatelab.results.comparison.caveats import differing
+from gatelab.results.comparison.merging import by_task
+from gatelab.results.comparison.pooling import alike
+from gatelab.results.comparison.statistics import paired_t
+from gatelab.tracking.runs import RunRecord, SweepRecord
+
+LOSS = "test/loss"
+SPEC = "gates: {a: {gate: top_k, k: 2}, b: {gate: softmax}}"
+COUNTS = {"search/finished": 2.0, "search/pruned": 5.0, "search/failed": 1.0, "search/epochs": 30.0}
+
+
+def sweep(
+    name: str,
+    losses: tuple[float, float],
+    *,
+    seed: str = "0",
+    split: str = "",
+    spec: str = SPEC,
+    trials: str = "8",
+    code: str = "x",
+    data: str = "d",
+) -> SweepRecord:
+    """Return a sweep of two gates, by their losses."""
+    params = {"task": "t", "search.seed": seed, "search.trials": trials}
+    params |= {"task.split_seed": split} if split else {}
+    tags = {"stage": "sweep", "task": "t", "end": "finished", "gates": "a,b", "data": data + split}
+    runs = [RunRecord("s", "s", "FINISHED", params, {}, tags)]
+    for gate, key, loss in zip("ab", ("top_k", "softmax"), losses, strict=True):
+        tags = {"gate": gate, "end": "finished", "code.my_gate": code}
+        runs.append(RunRecord("g", "g", "", {"gate": key}, COUNTS, {**tags, "stage": "gate"}))
+        tags |= {"stage": "evaluate", "seed": f"7{seed}", "split_seed": split or "0"}
+        tags |= {"test_to_train": "0.25"}
+        runs.append(RunRecord("e", "e", "", {}, {LOSS: loss}, tags))
+        scores = {"val/loss": loss + int(seed or 0)}
+        runs.append(RunRecord("t", "t", "", {}, scores, {**tags, "stage": "search"}))
+    return SweepRecord(name, tuple(runs), spec=spec)
+
+
+def groups(*records: SweepRecord) -> list[list[str]]:
+    return [list(group) for group in alike({record.sweep: record for record in records})]
+
+
+THREE = [sweep(f"s{i}", (float((1, 2, 6)[i]), 0.0), seed=str(i)) for i in range(3)]
+
+
+def test_search_seeds_are_repeats_of_one_gate() -> None:
+    comparison = compare_runs(*THREE)
+    assert comparison.gates == ("a", "b")
+    assert (comparison.sweep, comparison.unit, comparison.repeats) == ("s0, s1, s2", "repeat", 3)
+    score = comparison.score("a", LOSS)
+    assert score is not None and score.values == {"0/0": 1.0, "1/0": 2.0, "2/0": 6.0}
+    (test,) = comparison.tests
+    assert test.p == pytest.approx(paired_t([1, 2, 6], [0, 0, 0]).p)
+    budget = comparison.budgets[0]
+    assert (budget.finished, budget.pruned, budget.failed, budget.epochs) == (6, 15, 3, 90)
+    assert budget.evaluated == 3
+
+
+def test_splits_are_decided_by_the_corrected_test() -> None:
+    records = [sweep(f"s{i}", (float((1, 2, 6)[i]), 0.0), split=str(i)) for i in range(3)]
+    assert list(by_task(records)) == ["t"], "one task, whatever its split"
+    comparison = compare_runs(*records)
+    assert (comparison.unit, comparison.repeats, comparison.splits) == ("split", 3, 3)
+    (test,) = comparison.tests
+    assert test.p == pytest.approx(paired_t([1, 2, 6], [0, 0, 0], 0.25).p)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        sweep("other", (1.0, 1.0), seed="1", spec=SPEC.replace("k: 2", "k: 4")),
+        sweep("other", (1.0, 1.0), seed="1", trials="16"),
+        sweep("other", (1.0, 1.0), seed="1", code="y"),
+        sweep("other", (1.0, 1.0), seed="1", data="e"),
+        sweep("other", (1.0, 1.0), seed=""),
+        sweep("other", (1.0, 1.0)),
+    ],
+    ids=["space", "trials", "code", "data", "unknown", "the same search twice"],
+)
+def test_what_differs_in_more_or_in_nothing_stands_side_by_side(other: SweepRecord) -> None:
+    assert groups(THREE[0], other) == [["s0"], ["other"]]
+    assert compare_runs(THREE[0], other).repeats == 1
+
+
+def test_a_split_seed_written_out_is_no_other_split() -> None:
+    """The fingerprint of the data says that it is the same one."""
+    written = sweep("other", (1.0, 1.0), split="0", data="d")
+    run = replace(written.runs[0], tags={**written.runs[0].tags, "data": "d"})
+    assert groups(THREE[0], replace(written, runs=(run, *written.runs[1:]))) == [["s0"], ["other"]]
+
+
+def test_a_sweep_beside_a_pool_has_its_own_gates() -> None:
+    other = sweep("other", (3.0, 3.0), trials="16")
+    comparison = compare_runs(THREE[0], other, THREE[1])
+    assert comparison.gates == ("a (s0, s1)", "b (s0, s1)", "a (other)", "b (other)")
+    tests = {(test.first, test.second): test.n for test in comparison.tests}
+    assert tests["a (s0, s1)", "a (other)"] == 1, "of the search seed that both have"
+
+
+def test_the_best_trials_of_a_pool_are_of_all_its_searches() -> None:
+    found = best_trials(THREE, share=1.0).summaries[0]
+    assert (found.gate, found.trials, found.values) == ("a", 24, (1.0, 3.0, 8.0))
+
+
+def test_sweeps_on_other_splits_that_are_not_one_are_not_tested() -> None:
+    other = sweep("other", (3.0, 3.0), split="1", trials="16")
+    comparison = compare_runs(THREE[0], other)
+    assert comparison.unit == "split"
+    assert {
+        t.n for t in comparison.tests if t.first.endswith("(s0)") != t.second.endswith("(s0)")
+    } == {0}
+
+
+def test_only_what_is_not_meant_to_differ_is_complained_of() -> None:
+    sweeps = dict(
+        zip(
+            ("s0", "other"),
+            compare_runs(THREE[0], sweep("o", (1.0, 1.0), trials="9")).conditions,
+            strict=True,
+        )
+    )
+    assert differing(sweeps) == ["search.trials differs: 8 (s0), 9 (other)."]

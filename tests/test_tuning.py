@@ -1,0 +1,60 @@
+"""What tuning bought: the first trial of a search beside the one that was evaluated."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from gatelab.results.comparison.tuning import tuning, tuning_grid
+from gatelab.tracking.runs import RunRecord, SweepRecord
+
+
+def trial(number: int, loss: float, end: str = "finished", **tags: str) -> RunRecord:
+    tags = {"stage": "search", "gate": "a", "end": end, "trial": str(number), **tags}
+    return RunRecord("t", "t", "", {"gate.k": str(number)}, {"objective": loss}, tags)
+
+
+def sweep(*runs: RunRecord, chosen: str = "2", **params: str) -> SweepRecord:
+    tags = {"stage": "sweep", "metrics.higher": "f1", "end": "finished"}
+    gate = RunRecord("g", "g", "", {"gate.k": chosen}, {}, {"stage": "gate", "gate": "a"})
+    return SweepRecord("s", (RunRecord("s", "s", "", params, {}, tags), gate, *runs))
+
+
+def test_the_selected_trial_is_the_one_that_was_evaluated() -> None:
+    """Not the best, which did not keep its k: 0.5 to 0.4 is 20%."""
+    (found,) = tuning([sweep(trial(1, 0.3), trial(0, 0.5), trial(2, 0.4))])
+    assert (found.default, found.selected, found.gain) == (0.5, 0.4, pytest.approx(0.2))
+    assert tuning_grid([found]).rows == [["a", "0.5", "finished", "0.4", "20.0%"]]
+
+
+def test_more_may_be_better() -> None:
+    record = sweep(trial(0, 0.5), trial(2, 0.6), **{"search.objective": "val/mean/f1"})
+    (found,) = tuning([record])
+    assert found.gain == pytest.approx(0.2)
+    assert tuning_grid([found]).columns[1] == "val mean/f1 of the default"
+
+
+def test_how_the_default_ended_is_said() -> None:
+    pruned = tuning([sweep(trial(0, 0.5, "pruned", **{"end.epoch": "3"}), trial(2, 0.4))])
+    assert tuning_grid(pruned).rows == [["a", "0.5", "pruned at epoch 3", "0.4", "20.0%"]]
+    failed = tuning([sweep(trial(0, 0.1, "failed"), trial(2, 0.4))])
+    assert tuning_grid(failed).rows == [["a", "-", "failed", "0.4", "-"]]
+    kept = tuning([sweep(trial(0, 0.5), trial(2, 0.4), chosen="0")])
+    assert tuning_grid(kept).rows == [["a", "0.5", "finished", "0.5", "0.0%"]]
+    nothing = tuning([sweep(trial(0, 0.5), chosen="9")])
+    assert math.isnan(nothing[0].selected)
+
+
+def test_of_several_searches_it_is_the_mean() -> None:
+    """0.5 to 0.4 and 0.5 to 0.45: 20% and 10%."""
+    runs = [trial(0, 0.5, repeat="0"), trial(2, 0.4, repeat="0"), trial(2, 0.45, repeat="1")]
+    runs.append(trial(0, 0.5, "pruned", repeat="1", **{"end.epoch": "4"}))
+    found = tuning([sweep(*runs)])
+    assert [one.repeat for one in found] == ["0", "1"]
+    (row,) = tuning_grid(found).rows
+    assert row == ["a", "0.5", "1 × finished, 1 × pruned at epoch 4", "0.425", "15.0%"]
+
+
+def test_what_has_no_trials_has_no_row() -> None:
+    assert tuning([sweep()]) == []

@@ -1,0 +1,134 @@
+"""Units: a test counts repeats of the search, else splits, else seeds, and pairs what is equal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from gatelab.results.comparison import Comparison, compare_runs
+from gatelab.results.comparison.statistics import mean_interval, paired_t
+from gatelab.results.comparison.verdict import sentences
+from gatelab.tracking.runs import RunRecord, SweepRecord
+
+LOSS = "test/loss"
+Place = tuple[int, int, int]
+"""Repeat, split and seed."""
+
+
+def evaluated(losses: Mapping[str, Mapping[Place, float]], seed: str = "0") -> SweepRecord:
+    """Return a sweep with these losses by gate and place."""
+    params = {"search.seed": seed}
+    runs = [RunRecord("s", "s", "FINISHED", params, {}, {"stage": "sweep", "end": "finished"})]
+    for gate, values in losses.items():
+        for (repeat, split, number), loss in values.items():
+            tags = {"stage": "evaluate", "gate": gate, "seed": str(number), "end": "finished"}
+            tags |= {"repeat": str(repeat), "split_seed": str(split), "test_to_train": "0.25"}
+            runs.append(RunRecord("e", "e", "FINISHED", {}, {LOSS: loss}, tags))
+    return SweepRecord(f"s{seed}", tuple(runs))
+
+
+def values(comparison: Comparison, gate: str) -> Mapping[str, float]:
+    score = comparison.score(gate, LOSS)
+    assert score is not None
+    return score.values
+
+
+A = {
+    (r, p, 10 * r + s): (1.0, 2, 6)[r] + 10 * p + s
+    for r in range(3)
+    for p in (0, 1)
+    for s in (0, 1)
+}
+B = {place: 10.0 * place[1] + place[2] % 10 for place in A}
+"""By repeat a - b is 1, 2 and 6, on either split and with either seed."""
+
+
+def test_with_several_repeats_the_repeat_is_the_unit() -> None:
+    """A repeat's value is the mean over its two seeds and two splits: 1 + 5 + 0.5 of a's first."""
+    comparison = compare_runs(evaluated({"a": A, "b": B}))
+    assert (comparison.unit, comparison.repeats, comparison.splits) == ("repeat", 3, 2)
+    assert values(comparison, "a") == {"0/0": 6.5, "0/1": 7.5, "0/2": 11.5}
+    (test,) = comparison.tests
+    assert test.n == 3 and test.difference == pytest.approx(3)
+    assert comparison.test_to_train == 0, "the splits are the same for each"
+    assert test.p == pytest.approx(paired_t([1, 2, 6], [0, 0, 0]).p)
+
+
+def test_a_seed_that_failed_makes_no_split_weigh_less() -> None:
+    """Of split 0 one seed is left: (1 + (11 + 12) / 2) / 2, not (1 + 11 + 12) / 3."""
+    less = {place: loss for place, loss in A.items() if place != (0, 0, 1)}
+    assert values(compare_runs(evaluated({"a": less})), "a")["0/0"] == 6.25
+
+
+def test_the_verdict_says_of_what_it_speaks() -> None:
+    said = sentences(compare_runs(evaluated({"a": A, "b": B})))
+    assert (
+        "The verdict speaks of these gates, over 3 searches of each, on 2 splits, with 6 seeds."
+        in said
+    )
+    assert "The repeat is the unit of the t-test, and the splits are the same for each." in said
+    assert any("over 3 repeats." in line for line in said)
+    one = {place: loss for place, loss in A.items() if place[1] == 0}
+    assert (
+        "The verdict speaks of these gates, over 3 searches of each, on one split, with 6 seeds: "
+        "how scores vary over splits is not seen."
+    ) in sentences(compare_runs(evaluated({"a": one})))
+
+
+def test_gates_of_sweeps_are_paired_by_search_seed_and_repeat() -> None:
+    """Of sweeps that are not one: their settings differ."""
+    other = evaluated({"c": B})
+    runs = (
+        RunRecord("s", "s", "", {"search.seed": "0", "search.trials": "9"}, {}, other.runs[0].tags),
+    )
+    comparison = compare_runs(evaluated({"a": A}), SweepRecord("c", runs + other.runs[1:]))
+    assert [test.n for test in comparison.tests] == [3]
+    apart = compare_runs(evaluated({"a": A}), evaluated({"c": B}, "1"))
+    assert [test.n for test in apart.tests] == [0], "other draws"
+
+
+def test_a_run_without_a_repeat_is_of_the_first() -> None:
+    tags = {"stage": "evaluate", "gate": "a", "seed": "3", "end": "finished"}
+    comparison = compare_runs(SweepRecord("s", (RunRecord("e", "e", "", {}, {LOSS: 1.0}, tags),)))
+    assert (comparison.unit, comparison.repeats, comparison.splits) == ("seed", 1, 1)
+    assert values(comparison, "a") == {"3": 1.0}
+
+
+def test_repeats_on_splits_of_their_own_are_as_many_as_there_are_splits() -> None:
+    """Sweeps on splits 0, 1 and 2, the last with two repeats: 1, 2 and the mean of 4 and 8."""
+    places = [(0, 0), (1, 1), (2, 2), (3, 2)]
+    a = {(r, p, 0): (1.0, 2, 4, 8)[r] for r, p in places}
+    b = {(r, p, 0): 0.0 for r, p in places}
+    comparison = compare_runs(evaluated({"a": a, "b": b}))
+    assert (comparison.unit, comparison.repeats, comparison.splits) == ("split", 4, 3)
+    assert values(comparison, "a") == {"0": 1.0, "1": 2.0, "2": 6.0}
+    (test,) = comparison.tests
+    assert test.p == pytest.approx(paired_t([1, 2, 6], [0, 0, 0], 0.25).p)
+    score = comparison.score("a", LOSS)
+    assert score is not None
+    assert (score.low, score.high) == mean_interval([1, 2, 6], test_to_train=0.25)[1:]
+    said = sentences(comparison)
+    assert (
+        "The verdict speaks of these gates, over 4 searches of each, on 3 splits, with 1 seed."
+        in said
+    )
+    assert (
+        "Splits of the same rows overlap, so the corrected resampled t-test decides "
+        "(variance x (1/3 + 0.25))."
+    ) in said
+
+
+def test_repeats_on_several_splits_of_their_own_are_sets_of_splits() -> None:
+    a = {(r, 10 * r + p, 0): float(r) for r in range(2) for p in range(2)}
+    comparison = compare_runs(evaluated({"a": a}))
+    assert (comparison.unit, dict(values(comparison, "a"))) == (
+        "set of splits",
+        {"0,1": 0.0, "10,11": 1.0},
+    )
+    assert any("over 2 sets of splits" in line for line in sentences(comparison))
+
+
+def test_a_repeat_of_which_a_split_is_missing_is_on_the_same_splits() -> None:
+    half = {place: loss for place, loss in A.items() if place[:2] != (1, 1)}
+    assert compare_runs(evaluated({"a": half})).unit == "repeat"
