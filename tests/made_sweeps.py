@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 
 from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.recorder import Recorder
+from gatelab.tracking.schema import Artifacts
 
 SETTINGS = {"search.seed": "0", "training.max_epochs": "20"}
 GATES = ("dselect_k", "top_k", "softmax")
@@ -31,6 +32,8 @@ class MadeSweep:
         trials: int = 8,
         unfinished: Sequence[str] = (),
         random_seed: int = 0,
+        settings: Mapping[str, str] | None = None,
+        spec: str = "",
     ) -> None:
         """Write it.
 
@@ -45,6 +48,8 @@ class MadeSweep:
             trials: Of each gate's search, a quarter of them finished.
             unfinished: Gates still at their search.
             random_seed: Of the noise.
+            settings: Of the search, beside or in place of ``SETTINGS``.
+            spec: Its text; by default none is recorded.
         """
         self.folder, self.name, self.task = folder, name, task
         self.random = np.random.default_rng(random_seed)
@@ -52,9 +57,16 @@ class MadeSweep:
             folder / f"{name}.jsonl", uri=default_uri(folder), experiment=name, sweep=name
         )
         params = {"task": task, **{f"task.{k}": v for k, v in (options or {}).items()}}
-        params |= SETTINGS | {"search.trials": str(trials), "evaluation.seeds": str(seeds)}
+        params |= {**SETTINGS, **(settings or {})} | {
+            "search.trials": str(trials),
+            "evaluation.seeds": str(seeds),
+        }
         tags = {"gates": ",".join(gates), "data": data, "metrics.higher": "f1"}
         self._run(name, "sweep", params=params, tags=tags)
+        if spec:
+            path = folder / Artifacts.SPEC
+            path.write_text(spec)
+            self.recorder.log_artifact(name, path)
         for place, gate in enumerate(gates):
             self._search(gate, place, trials)
             if gate not in unfinished:
@@ -74,11 +86,13 @@ class MadeSweep:
         return self
 
     def _search(self, gate: str, place: int, trials: int) -> None:
-        self._run(f"{self.name}/{gate}", "gate", gate, params={"gate": gate})
+        tags = {"role": "gate", "hardens": "yes" if gate in ("dselect_k", "comet") else ""}
+        self._run(f"{self.name}/{gate}", "gate", gate, params={"gate": gate}, tags=tags)
         for number in range(trials):
             loss = 0.4 + 0.1 * place + 0.05 * self.random.random()
             identity = f"{self.name}/{gate}/search/{number}"
-            self._run(identity, "search", gate, {"val/loss": loss, "val/f1": 1 - loss})
+            scores = {"val/loss": loss, "val/f1": 1 - loss}
+            self._run(identity, "search", gate, scores, tags={"trial": str(number)})
             self._end(identity, "finished" if number % 4 == 0 else "pruned")
         finished = len(range(0, trials, 4))
         counts = {"search/finished": finished, "search/pruned": trials - finished}

@@ -32,6 +32,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for targets in "48":
         options = {"targets": targets}
         MadeSweep(folder, f"groups{targets}", task="groups", options=options, data=targets)
+    for seed in range(3):
+        settings, gates = {"search.seed": str(seed)}, ("top_k", "softmax")
+        more = {"settings": settings, "random_seed": seed, "data": "d1"}
+        MadeSweep(folder, f"again{seed}", gates, spec="gates: {top_k: {k: 2}}", **more)
+    MadeSweep(folder, "wider", gates, spec="gates: {top_k: {k: 4}}", **more)
     MadeSweep(folder, "running", unfinished=("softmax",))
     MadeSweep(folder, "searching", unfinished=("dselect_k", "top_k", "softmax"))
     return folder
@@ -101,6 +106,20 @@ def test_sweeps_on_one_task_stand_side_by_side(folder: Path) -> None:
     assert len([t for t in found.tests if t.metric == "test/loss" and t.n == 5]) == 10
 
 
+def test_sweeps_that_differ_in_the_search_seed_are_one(folder: Path) -> None:
+    result = run(folder, "again0", "again1", "again2")
+    assert result.stderr == (
+        "gatelab: again0, again1 and again2 are pooled: only the seed of their search or their "
+        "split differs, so their searches are repeats of one.\n"
+    )
+    assert "top_k wins" in result.stdout and "(again0)" not in result.stdout
+    said = " ".join(result.stdout.split())
+    assert "The verdict speaks of these gates, over 3 searches of each, on one split" in said
+    other = run(folder, "again0", "wider")
+    assert "top_k (wider)" in other.stdout, "its search space is another"
+    assert "search.seed differs: 0 (again0), 2 (wider).\n" in other.stderr
+
+
 def test_a_margin_is_a_percentage_or_a_share(folder: Path) -> None:
     for margin in ("50%", "0.5"):
         lines = run(folder, "one", "--margin", margin).stdout.splitlines()
@@ -151,6 +170,7 @@ def test_the_best_trials(folder: Path) -> None:
     result = run(folder, "one", "--stage", "search")
     assert "one: digits: the best 5% of trials" in result.stdout
     assert "dselect_k has the lowest val loss over its best trial of 20, 0.4" in result.stdout
+    assert "What tuning bought" in result.stdout
     half = overview("one", stage="search", share=0.1, folder=folder).trials[0]
     assert [s.n for s in half.summaries] == [2, 2, 2]
     frame = pd.read_csv(

@@ -111,6 +111,41 @@ def test_loss_stands_against_experts_a_row_with_both_intervals() -> None:
     assert tradeoff(before) is None, "a sweep that was recorded before"
 
 
+def test_rows_at_one_k_stand_beside_their_gate() -> None:
+    review = made(["top_k.k1", "top_k", "softmax", "top_k.k4", "constant"])
+    drawn = tradeoff(review.comparison)
+    assert drawn is not None
+    (axes,) = drawn.axes
+    assert axes.get_legend_handles_labels()[1] == ["top_k", "softmax"]
+    assert [text.get_text() for text in axes.texts][-2:] == ["k = 1", "k = 4"]
+    colour = looks(review.comparison.tested)["top_k"].color
+    assert [line.get_color() for line in axes.lines if line.get_markersize() == 4] == [colour] * 2
+    joined = [line for line in axes.lines if line.get_linestyle() == ":"]
+    assert [len(line.get_xdata()) for line in joined] == [3]
+    low, high = (
+        review.comparison.score(g, "gate/experts_per_row") for g in review.comparison.gates[2:4]
+    )
+    front = list(axes.lines[-1].get_xdata())
+    assert low is not None and high is not None and low.mean in front
+
+
+def test_of_several_searches_every_one_is_a_line() -> None:
+    table = pd.concat([trials([("finished", 3), ("finished", 2)]), trials([("finished", 1)])])
+    drawn = search.best_so_far(table.assign(repeat=["0", "0", "1"]), ["a"])
+    assert drawn is not None
+    courses_of = [
+        list(line.get_ydata()) for line in drawn.axes[0].lines if line.get_marker() == "None"
+    ]
+    assert courses_of == [[3, 2], [1]]
+
+
+def test_differences_are_never_on_a_logarithm() -> None:
+    """0, which decides, would be on none of its axes."""
+    review = made(["top_k", "softmax", *(f"g{i}" for i in range(9))])
+    drawn = scores.difference_panels(review.comparison)
+    assert drawn is not None and drawn.axes[0].get_xscale() == "linear"
+
+
 def _without(runs: Sequence[RunRecord]) -> Iterator[RunRecord]:
     for run in runs:
         metrics = {k: v for k, v in run.metrics.items() if k != "gate/experts_per_row"}

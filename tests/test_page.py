@@ -22,7 +22,14 @@ from gatelab.results.comparison.verdict import sentences
 from gatelab.results.figures.catalogue import all_figures
 from gatelab.results.report.files import write_report
 from gatelab.results.report.page import render
-from gatelab.results.report.page_grids import pair_grids, predictive_grids, selection_grids
+from gatelab.results.report.page_grids import (
+    budget_grid,
+    pair_grids,
+    predictive_grids,
+    selected_grids,
+    selection_grids,
+)
+from gatelab.results.review import _seeds_named
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 MOST_BYTES = 1_500_000
@@ -157,6 +164,26 @@ def test_a_reason_is_text_and_not_markup() -> None:
     assert wrong == [f"20 × {REASON}"]
 
 
+def test_a_constant_prediction_and_rows_have_their_place() -> None:
+    review = SHAPES["whole"]()
+    text = render(review, [])
+    assert "0 of 0" not in text and "nan" not in Reader(text).said("td")
+    (chosen, *_) = selection_grids(review.comparison, review.record)
+    assert "constant (baseline)" not in {row[0] for row in chosen.rows}
+    rows = {row[0]: row[1:] for row in budget_grid(review.comparison).rows}
+    assert rows["constant (baseline)"][:5] == ["-"] * 5
+    assert rows["top_k at k = 4"][:4] == ["7", "4", "3", "0"]
+    assert {"top_k at k = 1", "constant (baseline)"} <= set(Reader(text).said("th"))
+    (selected,) = selected_grids(review.comparison, review.record)
+    assert [row[0] for row in selected.rows][:2] == ["dselect_k, repeat 0", "dselect_k, repeat 1"]
+    assert "searched 3 times" in text and "Every selected configuration" in text
+
+
+def test_seeds_of_weights_say_their_split_and_repeat() -> None:
+    table = pd.DataFrame({"seed": ["5", "5"], "split_seed": ["0", "1"], "repeat": ["0", "0"]})
+    assert _seeds_named(table)["seed"].tolist() == ["5, split 0", "5, split 1"]
+
+
 def test_partial_results_are_called_so() -> None:
     assert "Partial." in Reader(page("running")).said("strong")
     assert "Partial." not in Reader(page("small")).said("strong")
@@ -216,7 +243,7 @@ def test_every_figure_and_table_is_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").read_text() == page("small")
 
 
-TABLES = "scores pairs budgets selected costs trials curves weights importance".split()
+TABLES = "scores pairs budgets selected costs trials curves weights importance tuning".split()
 
 
 def test_failures_are_a_table_and_what_is_missing_is_no_file(tmp_path: Path) -> None:
@@ -229,6 +256,7 @@ def test_failures_are_a_table_and_what_is_missing_is_no_file(tmp_path: Path) -> 
         "budgets.csv",
         "failures.csv",
         "trials.csv",
+        "tuning.csv",
     }
     failures = pd.read_csv(tmp_path / "tables" / "failures.csv")
     assert failures.to_dict("records") == [{"gate": "top_k", "reason": REASON, "trials": 20}]

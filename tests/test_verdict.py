@@ -9,7 +9,9 @@ import pytest
 from scipy import stats
 
 from gatelab.results.comparison import Comparison, compare_runs
+from gatelab.results.comparison.equivalence import equivalences
 from gatelab.results.comparison.evidence import chance_better
+from gatelab.results.comparison.inference import pairwise
 from gatelab.results.comparison.score_grids import score_grid
 from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.runs import RunRecord, SweepRecord
@@ -20,7 +22,8 @@ LOW, MIDDLE, HIGH = (
     [0.205, 0.212, 0.228, 0.222],
     [0.301, 0.309, 0.335, 0.318],
 )
-ROLE = {"single": "baseline", "random_k": "baseline", "oracle": "ceiling", "mine": "baseline"}
+ROLE = {name: "baseline" for name in ("single", "random_k", "constant", "mine")}
+ROLE |= {"oracle": "ceiling", "odd": "nothing that there is"}
 ROUGH = [0.12, 0.10, 0.14, 0.11]
 """About as good as ``LOW``."""
 
@@ -35,7 +38,6 @@ def compared(
     hardens: Sequence[str] = (),
     rows: Mapping[str, str] | None = None,
     splits: int = 1,
-    repeats: int = 1,
     **tags: str,
 ) -> Comparison:
     """Compare gates by their losses on seeds, the first with other metrics and a k."""
@@ -52,7 +54,6 @@ def compared(
             scores = {metric: value, **{name: x[index] for name, x in mine.items()}}
             found = {"stage": "evaluate", "gate": gate, "seed": str(index // splits)}
             found |= {"end": "finished", "split_seed": str(index % splits), **tags}
-            found |= {"repeat": str(index * repeats // len(values))} if repeats > 1 else {}
             runs.append(RunRecord("e", "e", "FINISHED", {}, scores, found))
     return compare_runs(SweepRecord("s", tuple(runs)))
 
@@ -248,6 +249,61 @@ def test_baselines_and_ceilings_are_set_apart() -> None:
     assert [cell.startswith("**") for cell in grid.rows[0][1:]] == [True, False, False]
     assert grid.rows[0][1].endswith("*")
     assert not comparison.beats_all(LOSS, "oracle")
+
+
+def test_a_gate_of_the_users_own_may_be_a_baseline() -> None:
+    """It is what its run declares; without a word, or with an unknown one, it is a gate."""
+    comparison = compared({"mine": LOW, "odd": MIDDLE, "plain": HIGH})
+    assert [(s.gate, s.role) for s in comparison.subjects] == [
+        ("odd", "gate"),
+        ("plain", "gate"),
+        ("mine", "baseline"),
+    ]
+    assert sentences(comparison)[0].startswith("No gate wins: the baseline mine has a ")
+
+
+AT_ONE_K = {"top_k.k1": "top_k", "top_k.k4": "top_k"}
+
+
+def test_a_row_is_shown_and_takes_part_in_nothing() -> None:
+    """It has the best loss, and changes no word and no p-value of the others."""
+    losses = {"top_k": MIDDLE, "softmax": HIGH, "single": [x + 0.1 for x in HIGH]}
+    plain = compared(losses)
+    found = compared({"top_k.k1": LOW, **losses, "top_k.k4": ROUGH}, rows=AT_ONE_K, k="1")
+    assert sentences(found) == sentences(plain)
+    assert found.tests == plain.tests
+    assert found.gates == ("top_k", "softmax", "top_k.k1", "top_k.k4", "single")
+    assert found.tested == ["top_k", "softmax", "single"]
+    assert found.leaders(LOSS) == ["top_k"] and not found.beats_all(LOSS, "top_k.k1")
+    assert pairwise(found, LOSS) == pairwise(plain, LOSS)
+    assert equivalences(found, LOSS, 0.1) == equivalences(plain, LOSS, 0.1)
+    grid = score_grid(found)
+    assert grid.columns[3] == "top_k at k = 1" and grid.rows[0][3].startswith("0.115 ±")
+
+
+def test_rows_of_a_gate_that_two_sweeps_have_are_called_as_the_gate_is() -> None:
+    titles = {"top_k (s 1)", "top_k (s 2)", "top_k at k = 1"}
+    one = compared({"top_k": LOW, "top_k.k1": LOW}, rows=AT_ONE_K, k="1")
+    assert one.subject("top_k.k1").label == "top_k at k = 1"
+    tags = {"stage": "gate", "gate": "top_k.k1", "row_of": "top_k"}
+    row = RunRecord("g", "g", "", {"gate.k": "1"}, {}, tags)
+    gate = RunRecord("g", "g", "", {}, {}, {"stage": "gate", "gate": "top_k"})
+    found = compare_runs(SweepRecord("s", (gate, row)), SweepRecord("s", (gate,)))
+    assert {subject.label for subject in found.subjects} == titles - {"top_k at k = 1"} | {
+        "top_k (s 1) at k = 1"
+    }
+
+
+def test_a_constant_prediction_has_scores_and_nothing_else() -> None:
+    """It was not searched, and so no number of trials is said of it."""
+    losses = {"top_k": LOW, "softmax": MIDDLE, "constant": [0.5] * 4}
+    comparison = compared(losses)
+    assert sentences(comparison)[0].endswith("than that of every other gate and baseline.")
+    rows = {row[0]: row[1:] for row in score_grid(comparison).rows}
+    assert rows["test loss"][2] == "0.5"
+    assert rows["finished/pruned/failed"][2] == "-"
+    assert not any("0 of 0" in line for line in sentences(comparison))
+    assert comparison.conditions[0].searched == 0 and not comparison.budgets[2].searched
 
 
 def test_epochs_are_a_row_where_they_are_recorded() -> None:
