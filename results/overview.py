@@ -11,19 +11,11 @@ import pandas as pd
 from gatelab.results.comparing import read_sweeps
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.best_trials import SHARE, BestTrials, best_trials
-from gatelab.results.comparison.caveats import (
-    differing,
-    notes,
-    origins,
-    partial_line,
-    pooled_line,
-)
-from gatelab.results.comparison.conditions import Conditions
+from gatelab.results.comparison.caveats import partial_line, warnings
 from gatelab.results.comparison.equivalence import Equivalence, check_margin, equivalences
 from gatelab.results.comparison.inference import Pair, check_metric, pairwise
 from gatelab.results.comparison.merging import by_task, directions_of
 from gatelab.results.comparison.plain import plain
-from gatelab.results.comparison.pooling import alike, sweep_titles
 from gatelab.results.comparison.rank_report import rank_grid, rank_sentences
 from gatelab.results.comparison.ranking import Ranking, rank_gates
 from gatelab.results.comparison.score_grids import pair_grid, score_grid
@@ -142,17 +134,17 @@ def overview(
     if margin is not None:
         check_margin(margin)
     tasks = by_task(read_sweeps(*sweeps, folder=folder, uri=uri, trials=search))
+    read = [record for records in tasks.values() for record in records]
     comparisons = {task: compare_runs(*records) for task, records in tasks.items()}
     keys = tuple(metrics) or ((Metrics.VAL_LOSS,) if search else (Metrics.TEST_LOSS,))
     under = [found for c in comparisons.values() for found in c.conditions]
     partial = tuple(partial_line(sweep) for sweep in under if sweep.running)
     if margin is not None and (search or len(tasks) > 1):
         raise ValueError("--margin needs the evaluation of sweeps on one task.")
-    answer = Overview(stage, tuple(metrics), comparisons, partial, _warnings(tasks, under))
+    answer = Overview(stage, tuple(metrics), comparisons, partial, warnings(read, under))
     if len(tasks) > 1:
         means = _trial_means(tasks, keys, share) if search else _means(comparisons, keys)
-        found = directions_of([record for records in tasks.values() for record in records])
-        return replace(answer, rankings=tuple(_rankings(means, found)))
+        return replace(answer, rankings=tuple(_rankings(means, directions_of(read))))
     if search:
         (records,) = tasks.values()
         best = tuple(best_trials(records, share, key) for key in keys)
@@ -160,24 +152,6 @@ def overview(
     pairs = {key: pairwise(answer.comparison, key) for key in metrics}
     alike = {k: equivalences(answer.comparison, k, margin) for k in keys} if margin else {}
     return replace(answer, pairs=pairs, margin=margin, equivalences=alike)
-
-
-def _warnings(
-    tasks: Mapping[str, Sequence[SweepRecord]], under: Sequence[Conditions]
-) -> tuple[str, ...]:
-    """Return what makes the sweeps differ, which of them are one, and what was left out."""
-    records = [record for found in tasks.values() for record in found]
-    titles = sweep_titles(records)
-    groups = [list(group) for group in alike(dict(zip(titles, records, strict=True)))]
-    by_title = dict(zip(titles, under, strict=True))
-    said = [line for record in records for line in record.warnings]
-    return (
-        *origins(by_title),
-        *(pooled_line(group) for group in groups if len(group) > 1),
-        *differing({", ".join(group): by_title[group[0]] for group in groups}),
-        *notes(under),
-        *dict.fromkeys(said),
-    )
 
 
 Means = dict[str, dict[str, dict[str, float]]]

@@ -22,13 +22,8 @@ from gatelab.results.comparison.verdict import sentences
 from gatelab.results.figures.catalogue import all_figures
 from gatelab.results.report.files import write_report
 from gatelab.results.report.page import render
-from gatelab.results.report.page_grids import (
-    budget_grid,
-    pair_grids,
-    predictive_grids,
-    selected_grids,
-    selection_grids,
-)
+from gatelab.results.report.page_grids import pair_grids, predictive_grids, selection_grids
+from gatelab.results.report.search_grids import budget_grid, selected_grids
 from gatelab.results.review import _seeds_named
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}

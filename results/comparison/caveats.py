@@ -5,7 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gatelab.results.comparison.conditions import Conditions
+from gatelab.results.comparison.pooling import alike, sweep_titles
 from gatelab.results.comparison.tables import listed
+from gatelab.tracking.runs import SweepRecord
+
+
+def warnings(records: Sequence[SweepRecord], under: Sequence[Conditions]) -> tuple[str, ...]:
+    """Return what makes sweeps differ, which of them are one, and what was left out.
+
+    Args:
+        records: Of the sweeps.
+        under: The conditions of each.
+    """
+    titles = sweep_titles(records)
+    groups = [list(group) for group in alike(dict(zip(titles, records, strict=True)))]
+    by_title = dict(zip(titles, under, strict=True))
+    said = [line for record in records for line in record.warnings]
+    return (
+        *origins(by_title),
+        *(pooled_line(group) for group in groups if len(group) > 1),
+        *differing({", ".join(group): by_title[group[0]] for group in groups}),
+        *notes(under),
+        *dict.fromkeys(said),
+    )
 
 
 def partial_line(sweep: Conditions) -> str:

@@ -139,7 +139,7 @@ class Comparison:
         Path(path).write_text(to_json(self.to_dict()))
 
 
-COMPARED = (
+KEY_STARTS = (
     *(Metrics.TEST_LOSS, "test/mean/", "test/", "gate/", "time/", "model/"),
     *(Metrics.DEFINED, Metrics.TARGETS),
 )
@@ -148,5 +148,7 @@ COMPARED = (
 
 def rank(metric: str) -> tuple[int, int, str]:
     """Return by what metrics are sorted: losses, then means over targets, targets, and gates."""
-    part = next((i for i, start in enumerate(COMPARED) if metric.startswith(start)), len(COMPARED))
+    part = next(
+        (i for i, start in enumerate(KEY_STARTS) if metric.startswith(start)), len(KEY_STARTS)
+    )
     return part, metric.count("/"), metric

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gatelab.results.comparison.budgets import budget
-from gatelab.results.comparison.comparison import COMPARED, Comparison, rank
+from gatelab.results.comparison.comparison import KEY_STARTS, Comparison, rank
 from gatelab.results.comparison.conditions import conditions
 from gatelab.results.comparison.merging import directions_of, side_by_side
 from gatelab.results.comparison.pooling import pooled, sweep_titles
@@ -57,7 +57,7 @@ def _in_order(
 
 
 def _shown(values: ByUnit) -> ByUnit:
-    return {metric: found for metric, found in values.items() if metric.startswith(COMPARED)}
+    return {metric: found for metric, found in values.items() if metric.startswith(KEY_STARTS)}
 
 
 def _metrics(values: Mapping[str, ByUnit]) -> list[str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from gatelab.results.comparison.inference import pairwise
 from gatelab.results.comparison.tuning import tuning
 from gatelab.results.costs import costs
-from gatelab.results.report.page_grids import selected_configurations
+from gatelab.results.report.search_grids import selected_configurations
 from gatelab.results.review import Review
 from gatelab.tracking.schema import Metrics
 

@@ -15,7 +15,7 @@ from gatelab.results.comparison.tables import BOLD, Grid
 from gatelab.results.comparison.verdict import sentences
 from gatelab.results.figures.catalogue import Plate
 from gatelab.results.figures.inline import svg
-from gatelab.results.report import page_grids
+from gatelab.results.report import page_grids, search_grids
 from gatelab.results.review import Review
 from gatelab.tracking.schema import Metrics
 
@@ -75,10 +75,10 @@ def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
         ],
         "Training": _of(plates, "curves", "experts_per_example", "weight_change"),
         "Search": [
-            page_grids.budget_grid(comparison),
+            search_grids.budget_grid(comparison),
             *_of(plates, "search"),
-            *page_grids.selected_grids(comparison, record),
-            *page_grids.tuning_grids(record),
+            *search_grids.selected_grids(comparison, record),
+            *search_grids.tuning_grids(record),
             *_of(plates, "importance", "slices"),
         ],
         "Cost": [*page_grids.cost_grids(comparison), *_of(plates, "tradeoff", "cost")],
