@@ -38,16 +38,16 @@ from gatelab.training.train import Recipe
 from gatelab.training.work import Work
 
 NAMES = ("first", "second", "third")
-SWEEPS, REPEATS, PROCESSES = 200, 5, 2
+SWEEPS, REPEATS, PROCESSES = 200, 4, 2
 SPEC = {
     "name": "null",
     "gates": {"gate": {"gate": "softmax"}},
     "baselines": False,
     "model": {"num_experts": 3, "expert_width": 8, "tower_width": 8},
-    "optimizer": {"learning_rate": {"low": 1e-3, "high": 3e-2, "log": True}},
-    "training": {"max_epochs": 8, "batch_size": 64},
-    "search": {"trials": 6},
-    "evaluation": {"seeds": 5},
+    "optimizer": {"learning_rate": {"low": 3e-3, "high": 1e-1, "log": True}},
+    "training": {"max_epochs": 6, "batch_size": 128},
+    "search": {"trials": 4},
+    "evaluation": {"seeds": 3},
 }
 TASK = {"num_targets": 2, "num_groups": 2, "experts_per_group": 1, "in_features": 4}
 ROWS = {"train_rows": 256, "val_rows": 128, "test_rows": 512}
