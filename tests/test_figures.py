@@ -139,6 +139,29 @@ def test_of_several_searches_every_one_is_a_line() -> None:
     assert courses_of == [[3, 2], [1]]
 
 
+def test_intervals_over_splits_are_those_of_the_table() -> None:
+    """Of splits of the same rows: wider by their correlation."""
+    review = made(["top_k", "softmax"], splits=3, seeds=1)
+    comparison = review.comparison
+    drawn = scores.score_panels(comparison), scores.difference_panels(comparison)
+    score, (test,) = (
+        comparison.score("top_k", "test/loss"),
+        comparison.against("test/loss", "top_k")[:1],
+    )
+    assert drawn[0] is not None and drawn[1] is not None and score is not None
+    spans = [
+        [list(line.get_xdata()) for line in one.axes[0].lines if line.get_linestyle() == "-"]
+        for one in drawn
+        if one is not None
+    ]
+    assert comparison.test_to_train == 0.25
+    assert any(
+        span == pytest.approx([score.low, score.high]) for span in spans[0] if len(span) == 2
+    )
+    apart = sorted((-test.low, -test.high))
+    assert any(sorted(span) == pytest.approx(apart) for span in spans[1] if len(span) == 2)
+
+
 def test_differences_are_never_on_a_logarithm() -> None:
     """0, which decides, would be on none of its axes."""
     review = made(["top_k", "softmax", *(f"g{i}" for i in range(9))])

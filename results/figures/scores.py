@@ -33,7 +33,7 @@ def score_panels(comparison: Comparison) -> Figure | None:
     values = {metric: _values(comparison, metric) for metric in metrics[:MOST_PANELS]}
     gates = _order(comparison, metrics[0])
     titles = {metric: metric.replace("/", " ") for metric in values}
-    figure = _panels(values, titles, gates, looks_of(comparison))
+    figure = _panels(values, titles, gates, looks_of(comparison), comparison.test_to_train)
     _set_apart(figure.axes, comparison, gates)
     return figure
 
@@ -47,7 +47,11 @@ def difference_panels(comparison: Comparison) -> Figure | None:
     apart = {gate: _minus(values[gate], values[best]) for gate in gates}
     title = f"test loss, minus that of {best} with the same {comparison.unit}"
     figure = _panels(
-        {Metrics.TEST_LOSS: apart}, {Metrics.TEST_LOSS: title}, gates, looks_of(comparison)
+        {Metrics.TEST_LOSS: apart},
+        {Metrics.TEST_LOSS: title},
+        gates,
+        looks_of(comparison),
+        comparison.test_to_train,
     )
     (axes,) = figure.axes
     axes.set_xscale("linear")  # 0, which an interval may reach, is on no other
@@ -105,13 +109,14 @@ def _panels(
     titles: Mapping[str, str],
     gates: Sequence[str],
     look: Mapping[str, Look],
+    test_to_train: float = 0.0,
 ) -> Figure:
     """Draw a panel a metric, a row a gate."""
     count, height = len(values), 0.6 + ROW * len(gates)
     figure, panels = grid(count, count, WIDTH / count, height, sharey=True)
     for axes, (metric, by_gate) in zip(panels, values.items(), strict=True):
         for row, gate in enumerate(gates):
-            _row(axes, row, list(by_gate.get(gate, {}).values()), look[gate])
+            _row(axes, row, list(by_gate.get(gate, {}).values()), look[gate], test_to_train)
         drawn = [v for gate in gates for v in by_gate.get(gate, {}).values()]
         fit(axes, "x", drawn, 4 if count > 1 else 7)
         axes.set_xlabel(titles[metric])
@@ -121,11 +126,11 @@ def _panels(
     return figure
 
 
-def _row(axes: Axes, row: int, values: Sequence[float], look: Look) -> None:
+def _row(axes: Axes, row: int, values: Sequence[float], look: Look, test_to_train: float) -> None:
     """Draw a gate's seeds below each other, always in the same order, and their mean on top."""
     if not values:
         return
-    mean, low, high = mean_interval(values)
+    mean, low, high = mean_interval(values, test_to_train=test_to_train)
     if len(set(values)) > 1:
         heights = row + np.linspace(-0.24, 0.24, len(values))
         axes.plot(values, heights, ".", color=look.color, alpha=0.7, markersize=6, mew=0)
