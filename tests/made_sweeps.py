@@ -54,7 +54,11 @@ class MadeSweep:
         self.folder, self.name, self.task = folder, name, task
         self.random = np.random.default_rng(random_seed)
         self.recorder = Recorder(
-            folder / f"{name}.jsonl", uri=default_uri(folder), experiment=name, sweep=name
+            folder / f"{name}.jsonl",
+            uri=default_uri(folder),
+            experiment=name,
+            sweep=name,
+            artifacts=folder / "artifacts",
         )
         params = {"task": task, **{f"task.{k}": v for k, v in (options or {}).items()}}
         params |= {**SETTINGS, **(settings or {})} | {
