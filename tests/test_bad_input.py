@@ -130,6 +130,15 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
         spec(search="{trials: 10, rounds: 3}"),
         ("search.rounds", "must divide", "(rounds=3, trials=10)", "1, 2, 5, 10 do"),
     ),
+    ("no repeat", spec(search="{trials: 2, repeats: 0}"), ("search.repeats", "repeats >= 1")),
+    ("no split", spec(evaluation="{splits: 0}"), ("evaluation.splits", "splits >= 1")),
+    ("baselines as a text", spec(baselines="'no'"), ("baselines", "'no'")),
+    ("baselines in a list", spec(baselines="[single]"), ("baselines", "single")),
+    (
+        "name of a row at one k",
+        spec(gates="{top_k: {k: [1, 2]}, top_k.k2: {gate: softmax}}"),
+        ("gates.top_k.k2", "row of 'top_k'", "take another"),
+    ),
     (
         "objective of no target",
         spec(search="{trials: 2, objective: val/mean/aurock}"),

@@ -138,6 +138,17 @@ def test_what_is_taken(which: str, tmp_path: Path) -> None:
     assert "valid" in out
 
 
+def test_splits_need_a_task_that_can_be_divided_anew(tmp_path: Path) -> None:
+    code, message, _ = tried(
+        "launch", "", tmp_path, SPEC.replace("seeds: 2", "seeds: 2, splits: 2")
+    )
+    assert (code, message) == (
+        2,
+        "gatelab: bad.yaml: evaluation.splits: must be 1 on task 'mine:mine', which takes no "
+        "`split_seed` by which it could be divided anew, but got 2.\n",
+    )
+
+
 def test_scales_that_differ_are_a_warning(tmp_path: Path) -> None:
     code, message, out = tried("validate", "huge", tmp_path)
     assert (code, message.count("\n")) == (0, 1)

@@ -68,6 +68,8 @@ def read_selected(record: SweepRecord, gate: str) -> Selected:
         raise LookupError(f"no gate {gate!r} in sweep {record.sweep!r}; {known}")
     _check_evaluated(record, gate)
     run = record.of("gate", gate)[0]
+    if not gates.get(run.params["gate"]).trained:
+        raise ValueError(f"{_where(record, gate)} has no model: it is not trained.")
     saved = _read_saved(record, run.run_id, gate)
     test_loss = score_of(record, gate, saved["seed"])
     task = _task(record)
