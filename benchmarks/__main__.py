@@ -3,7 +3,10 @@
 import importlib
 import sys
 
-NAMES = ("gates", "step", "members", "trials", "recording", "store", "rounds", "load", "null")
+NAMES = (
+    *("gates", "step", "members", "trials", "recording", "store", "rounds", "load", "null"),
+    "selection",
+)
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:
