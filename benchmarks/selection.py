@@ -1,4 +1,4 @@
-"""Which static gates select: planted groups of targets, gates at fixed settings, many seeds at once.
+"""Which static gates select: planted groups of targets, gates at fixed settings, many seeds.
 
 ``python -m benchmarks.selection [TARGETS ...]``. Each seed keeps its best epoch by validation loss
 among those in which 99% of the rows use at most k experts. Intervals of differences are of the

@@ -11,5 +11,6 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a trial
-for _name in ("alembic", "mlflow.store.db.utils"):  # a new database tells of each migration
-    logging.getLogger(_name).setLevel(logging.WARNING)
+logging.getLogger("alembic").setLevel(logging.WARNING)  # a new database tells of each migration
+# And of what fails, with a page of traceback each time it is tried again: the recorder says it.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)

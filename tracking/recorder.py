@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +18,8 @@ from gatelab.tracking.mlflow_store import Rejected, Store, UnknownRun, rejected
 from gatelab.tracking.store_errors import StoreRefuses
 
 LOG = logging.getLogger(__name__)
+_NOISE = re.compile(r"\(raised as a result of .*?\)\s*(?=\()|\[SQL: .*", re.DOTALL)
+"""Of SQLAlchemy's messages: they hold the whole statement, with its values."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds before an unreachable store is tried again."""
 BATCH_SECONDS = 5.0
@@ -182,10 +185,11 @@ class Recorder:
 
     def _note_problem(self, error: Exception) -> None:
         refused = isinstance(error, StoreRefuses)
-        text = " ".join(str(error).split())
-        if refused and not self.refused:
+        text = " ".join(_NOISE.sub("", str(error)).split())
+        text = text if refused else text[:200]
+        if not self.problem or (refused and not self.refused):
             LOG.warning("What is recorded waits, since %s", text)
-        self.problem, self.refused = text if refused else text[:200], refused
+        self.problem, self.refused = text, refused
 
     def _deliver(self) -> None:
         self.journal.retry()
