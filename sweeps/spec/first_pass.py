@@ -33,7 +33,7 @@ from gatelab.training.configuration import Configuration
 
 BYTES_PER_PARAMETER = 4 * 4
 """Weight, gradient and Adam's two moments, float32."""
-MOST_TENSORS = 50_000
+MOST_TENSORS = 20_000
 """Of the parameters of a bottom, an expert and all towers: to make so many takes seconds."""
 MOST_MEMORY = 2**40
 """Bytes: no machine of a cluster has more memory; on this one a model must be made, to look at."""
