@@ -49,7 +49,7 @@ def main(*targets: int) -> None:
         for name in reversed(GATES):  # the references first
             found[name] = _endings(task, name)
         for name in GATES:
-            print(_line(name, found), flush=True)
+            print(_line(name, found, number), flush=True)
 
 
 def _endings(task: SyntheticGroups, name: str) -> list[Ending]:
@@ -64,12 +64,13 @@ def _endings(task: SyntheticGroups, name: str) -> list[Ending]:
     return step.endings
 
 
-def _line(name: str, found: Mapping[str, list[Ending]]) -> str:
-    losses = _metric(found[name], "test/loss")
+def _line(name: str, found: Mapping[str, list[Ending]], targets: int) -> str:
+    """Return a row of the table; losses are means over targets."""
+    losses = _metric(found[name], "test/loss", targets)
     mean = mean_interval(losses)
     cells = [f"`{name}`", f"{mean.mean:.4f} ± {mean.high - mean.mean:.4f}"]
     for reference in REFERENCES:
-        test = paired_t(losses, _metric(found[reference], "test/loss"))
+        test = paired_t(losses, _metric(found[reference], "test/loss", targets))
         half = test.high - test.difference
         cells.append("" if reference == name else f"{test.difference:.4f} ± {half:.4f}")
     for key in ("gate/group_agreement", "gate/f1"):
@@ -78,8 +79,8 @@ def _line(name: str, found: Mapping[str, list[Ending]]) -> str:
     return f"| {' | '.join(cells)} | {sparse} of {len(SEEDS)} |"
 
 
-def _metric(endings: list[Ending], key: str) -> list[float]:
-    return [ending.metrics[key] for ending in endings]
+def _metric(endings: list[Ending], key: str, share: int = 1) -> list[float]:
+    return [ending.metrics[key] / share for ending in endings]
 
 
 if __name__ == "__main__":
