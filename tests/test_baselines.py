@@ -43,6 +43,15 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> SweepRecord:
     return read(once(tmp_path_factory, "whole-sweep", make), "whole")
 
 
+@pytest.mark.slow
+def test_status_counts_the_trials_of_all_searches(
+    record: SweepRecord, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = once(tmp_path_factory, "whole-sweep", lambda _: None)
+    said = gatelab(folder, "status")
+    assert "top_k 8/8, evaluated" in said and "constant, evaluated" in said
+
+
 def names(**changed: object) -> list[str]:
     given = {"name": "n", "task": "synthetic_groups", "gates": ["top_k"], **changed}
     spec = parse_spec(given)

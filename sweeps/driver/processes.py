@@ -13,6 +13,7 @@ from types import FrameType
 import yaml
 
 from gatelab.sweeps.driver.home import PLACES, DamagedHome, Home
+from gatelab.sweeps.spec.searches import Search
 from gatelab.tracking.schema import Artifacts
 
 POLL_SECONDS = 0.2
@@ -26,7 +27,7 @@ class GateProgress:
 
     label: str
     ended: int
-    """Trials of its search."""
+    """Trials of its searches."""
     trials: int
     """That it gets."""
     done: bool
@@ -34,7 +35,9 @@ class GateProgress:
 
     def __str__(self) -> str:
         """Return it as a few words."""
-        return f"{self.label} {self.ended}/{self.trials}" + (", evaluated" if self.done else "")
+        nothing = self.done and not self.ended  # was searched
+        counted = self.label if nothing else f"{self.label} {self.ended}/{self.trials}"
+        return counted + (", evaluated" if self.done else "")
 
 
 def interrupt_on_term() -> None:
@@ -91,14 +94,18 @@ def gates_progress(home: Home) -> list[GateProgress]:
     )
 
     trials = _trials(home)
-    found = []
+    found: dict[str, GateProgress] = {}
     try:
         for name, study in read_studies(home.path / "studies.journal").items():
+            label = Search.of(name).label
+            before = found.get(label, GateProgress(label, 0, 0, True))
             ended = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
-            found.append(GateProgress(name, ended, trials, "done" in study.user_attrs))
+            done = before.done and "done" in study.user_attrs
+            sums = before.ended + ended, before.trials + trials
+            found[label] = GateProgress(label, *sums, done)
     except (DamagedFile, OSError) as error:
         raise DamagedHome(home.name, str(error)) from error
-    return found
+    return list(found.values())
 
 
 def _trials(home: Home) -> int:
