@@ -56,12 +56,14 @@ def evaluations(plan: Plan, search: Search, gate: str, study: Study) -> list[Job
             split_seed=split,
             search=search.name,
         )
-        for label, configuration in selections(search.label, study, every=plan.repeats > 1).items()
+        for label, configuration in selected_rows(
+            search.label, study, every=plan.repeats > 1
+        ).items()
         for place, split in enumerate(plan.splits)
     ]
 
 
-def selections(label: str, study: Study, *, every: bool) -> dict[str, Configuration]:
+def selected_rows(label: str, study: Study, *, every: bool) -> dict[str, Configuration]:
     """Return what a search selects: the winner under its label, and the best at each other k.
 
     Args:

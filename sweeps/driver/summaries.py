@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatelab.gates.metrics import seed_agreement
-from gatelab.sweeps.driver.evaluations import selections
+from gatelab.sweeps.driver.evaluations import selected_rows
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.search.importance import importance
 from gatelab.sweeps.search.studies import OPTUNA_STATES, Study
@@ -94,7 +94,7 @@ class Summaries:
         every, found = self.spec.search.repeats > 1, []
         for name, study in self.studies.items():
             search = Search.of(name)
-            row = selections(search.label, study, every=every).get(label)
+            row = selected_rows(search.label, study, every=every).get(label)
             if row is not None:
                 found.append((study.best(), search.repeat, search, row.values))
         best = min(found, key=lambda one: one[:2], default=None)
