@@ -40,7 +40,7 @@ def test_a_sweep_beside_modules_and_a_folder_of_its_names(tmp_path: Path) -> Non
     (tmp_path / "gatelab").mkdir()
     spec = SPEC.format(gate="tasks:mine", task="sweeps:mytask")
     (tmp_path / "small.yaml").write_text(f'{spec}metrics: [rmse, "sweeps:mymetric"]\n')
-    assert "2 gates on sweeps:mytask" in run(tmp_path, COMMAND, "validate", "small.yaml")
+    assert "softmax, mine on sweeps:mytask" in run(tmp_path, COMMAND, "validate", "small.yaml")
     launched = run(tmp_path, MODULE, "launch", "small.yaml", "--folder", "gatelab")
     assert "failed, val/loss" not in launched
     ours = ROOT / "gatelab" / "__init__.py"
