@@ -233,7 +233,7 @@ def test_what_was_packed_is_all_that_is_needed(
         check=False,
     )
     assert (valid.returncode, valid.stderr) == (0, "")
-    assert "1 gates on shipped_l:shipped_task" in valid.stdout
+    assert "valid. shipped_k" in valid.stdout and " on shipped_l:shipped_task: " in valid.stdout
 
 
 METRIC = """
