@@ -1,0 +1,1 @@
+"""Tables: what users bring, read without a guess that is not said."""
