@@ -49,6 +49,7 @@ class Contents:
         columns: By name, in the file's order, without those that are left out.
         left_out: Why, for each column that is left out unless ``drop`` or ``only`` says so.
         said: What was found, a line each that names column, count and the key that settles it.
+        doubtful: Values that probably stand for none, as texts, by column: what `missing` may say.
         digest: SHA-256 of what was read, 64 hexadecimal digits; where it lies is no part of it.
     """
 
@@ -56,4 +57,5 @@ class Contents:
     columns: Mapping[str, Column]
     left_out: Mapping[str, str]
     said: tuple[str, ...]
+    doubtful: Mapping[str, tuple[str, ...]]
     digest: str

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gatelab.tasks.tables.contents import Contents
+from gatelab.registry import near_misses
+from gatelab.tasks.tables.asked import as_time, read_as, read_target
+from gatelab.tasks.tables.cells import Cells, texts_of
+from gatelab.tasks.tables.contents import Column, Contents, TableError
+from gatelab.tasks.tables.kinds import Found, date_feature, find_kind, find_number_kind
+from gatelab.tasks.tables.sheet import Sheet
+from gatelab.tasks.tables.sources import read_source
 from gatelab.tasks.task import Kind
 
 
@@ -18,7 +24,7 @@ def read_contents(
     only: Iterable[str] | None = None,
     reading: Mapping[str, Any] = {},
     targets: Mapping[str, Kind] = {},
-    times: Iterable[str] = (),
+    times: Iterable[str] | Mapping[str, str] = (),
 ) -> Contents:
     """Return what a table holds, every column read as one kind over all its rows.
 
@@ -29,14 +35,69 @@ def read_contents(
     Args:
         source: Path of a CSV or Parquet file, or a frame (pandas, polars, pyarrow, NumPy).
         kinds: Of columns, ``number``, ``binary``, ``category`` or a list of levels in order.
-        missing: Values that stand for none, in all columns or by column.
+        missing: Values that stand for none, in all columns or by column; ``inf`` is any infinity.
         drop: Columns that are not read.
         only: The features to read, all where it is None; targets and times are read anyway.
         reading: Of a CSV, ``delimiter``, ``decimal``, ``encoding``, ``header``; found otherwise.
         targets: The kind of each target: ``regression``, ``binary`` or ``multiclass``.
-        times: Columns of ISO dates, or of numbers, that rows are ordered by.
+        times: Columns of numbers or dates that rows are ordered by, with the form of the dates
+            (``iso``, or one of ``datetime.strptime``) where this is a mapping.
 
     Raises:
         TableError: In one line, if the table cannot be read, or a key must settle how.
     """
-    raise NotImplementedError
+    sheet = read_source(source, reading)
+    forms = dict(times) if isinstance(times, Mapping) else dict.fromkeys(times, "iso")
+    by_column = missing if isinstance(missing, Mapping) else dict.fromkeys(sheet.columns, missing)
+    asked = {"kinds": kinds, "drop": drop, "only": only or (), "targets": targets, "split": forms}
+    for key, names in asked.items():
+        _check_columns(key, names, sheet)
+    if isinstance(missing, Mapping):
+        _check_columns("missing", missing, sheet)
+    named = {*sheet.columns} if only is None else {*only}
+    chosen = (named - {*drop}) | {*targets} | {*forms}
+    found = {}
+    for name, values in sheet.columns.items():
+        if name in chosen:
+            cells = Cells(name, values, sheet.first_row, tuple(texts_of(by_column.get(name, ()))))
+            found[name] = _find(cells, kinds.get(name), targets.get(name), forms.get(name))
+    return _contents(sheet, found)
+
+
+def _check_columns(key: str, names: Iterable[str], sheet: Sheet) -> None:
+    for name in names:
+        if name in sheet.left_out and key not in {"drop", "missing"}:
+            raise TableError(f"`{key}`: column `{name}` cannot be read ({sheet.left_out[name]}).")
+        if name not in sheet.columns and name not in sheet.left_out:
+            near = near_misses(str(name), sheet.columns)
+            raise TableError(f"`{key}`: no column `{name}`; {near}")
+
+
+def _find(
+    cells: Cells, kind: str | Sequence[str] | None, role: Kind | None, form: str | None
+) -> Found:
+    """Return a column by what is asked of it, or by what it is found to be."""
+    if role is not None:
+        return read_target(cells, role)
+    if form is not None:
+        return Found(as_time(cells, form))
+    if kind is not None:
+        return read_as(cells, kind)
+    if cells.is_date:
+        raise date_feature(cells.name, cells.first_row, str(cells.values.drop_null()[0]))
+    if cells.is_number:
+        return find_number_kind(cells.name, cells.numbers(exact=True))
+    return find_kind(cells.coded)
+
+
+def _contents(sheet: Sheet, found: Mapping[str, Found]) -> Contents:
+    columns: dict[str, Column] = {}
+    left_out = dict(sheet.left_out)
+    for name, it in found.items():
+        if it.column is None:
+            left_out[name] = it.why
+        else:
+            columns[name] = it.column
+    said = (*sheet.said, *(line for it in found.values() for line in it.said))
+    doubtful = {name: it.doubtful for name, it in found.items() if it.doubtful}
+    return Contents(sheet.rows, columns, left_out, said, doubtful, sheet.digest)

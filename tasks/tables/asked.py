@@ -1,0 +1,205 @@
+"""A column read as the kind that its user asked for: as a feature, a target or a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from gatelab.registry import near_misses
+from gatelab.rules import written
+from gatelab.tasks.tables.cells import Cells, texts_of
+from gatelab.tasks.tables.coded import Coded, among
+from gatelab.tasks.tables.contents import Column, ColumnKind, TableError
+from gatelab.tasks.tables.doubts import MISSING_WORDS, doubtful_number, said_of_category
+from gatelab.tasks.tables.kinds import (
+    Found,
+    as_category,
+    as_pair,
+    check_finite,
+    pair_of,
+    said_of_missing_words,
+    shown_text,
+)
+
+KINDS = ("number", "category", "binary")
+ROLES = ("regression", "binary", "multiclass")
+
+
+def read_as(cells: Cells, kind: str | Sequence[str]) -> Found:
+    """Return a column as the kind that ``kinds`` says.
+
+    Raises:
+        TableError: If the kind is unknown, or a value is none of it.
+    """
+    if not isinstance(kind, str):
+        return Found(_as_levels(cells.coded, kind))
+    if kind == "number":
+        return as_number(cells)
+    if kind == "category":
+        return Found(as_category(cells.coded))
+    if kind == "binary":
+        return Found(as_binary(cells.coded))
+    raise TableError(
+        f"`kinds: {{{cells.name}: {kind}}}` is no kind; {near_misses(kind, KINDS)} "
+        "A list of values is an order of levels."
+    )
+
+
+def read_target(cells: Cells, role: str) -> Found:
+    """Return a column as the target that it is.
+
+    Raises:
+        TableError: If the role is unknown, a value is none of it, or all known values are one.
+    """
+    if role not in ROLES:
+        raise TableError(f"target `{cells.name}`: no kind {role!r}; {near_misses(role, ROLES)}")
+    if role == "regression":
+        return _as_measure(cells)
+    coded = cells.coded.canonical()
+    _check_differs(coded.name, coded.texts)
+    if role == "binary":
+        return Found(as_binary(coded))
+    doubtful, said = said_of_category(coded)
+    return Found(_as_classes(coded), said=said, doubtful=doubtful)
+
+
+def _as_measure(cells: Cells) -> Found:
+    found = as_number(cells)
+    assert found.column is not None and found.column.numbers is not None
+    known = found.column.numbers[~np.isnan(found.column.numbers)]
+    _check_differs(
+        cells.name, [f"{it:.12g}" for it in {*known[:1], *known[known != known[:1]][:1]}]
+    )
+    doubtful, line = doubtful_number(cells.name, known)
+    return Found(found.column, said=found.said + ((line,) if line else ()), doubtful=doubtful)
+
+
+def _check_differs(name: str, distinct: list[str]) -> None:
+    if len(distinct) < 2:
+        what = f"constant, always `{shown_text(distinct[0])}`" if distinct else "all missing"
+        raise TableError(f"target `{name}` is {what}: there is nothing to learn.")
+
+
+def as_number(cells: Cells) -> Found:
+    """Return a column as numbers, words for missing as NaN.
+
+    Raises:
+        TableError: If a value is no finite number.
+    """
+    if cells.is_number:
+        return Found(Column(cells.name, "number", cells.numbers(exact=False)))
+    coded = cells.coded
+    check_finite(coded)
+    words = among(coded.values, MISSING_WORDS) & np.isnan(coded.numbers)
+    others = np.isnan(coded.numbers) & ~words
+    if others.any():
+        row, value = coded.row(others)
+        word = shown_text(value)
+        raise TableError(
+            f"`{coded.name}` is to be a number, but has `{word}` (row {row}): "
+            f'`missing: {{{coded.name}: ["{word}"]}}`, or another kind.'
+        )
+    column = Column(coded.name, "number", coded.spread(coded.numbers))
+    return Found(column, said=said_of_missing_words(coded, words))
+
+
+def as_binary(coded: Coded) -> Column:
+    """Return a column of two values as 0 and 1, of which 1 is the larger.
+
+    Raises:
+        TableError: If it has more values.
+    """
+    coded = coded.canonical()
+    pair = pair_of(coded.texts)
+    if pair:
+        return as_pair(coded, pair)
+    if len(coded.texts) > 2:
+        shown = ", ".join(map(shown_text, coded.texts[:5]))
+        raise TableError(
+            f"`{coded.name}` is to be binary, but has {len(coded.texts)} values ({shown}"
+            f"{', ...' if len(coded.texts) > 5 else ''}): name what is none in `missing`, "
+            "or another kind."
+        )
+    return _in_order(coded, by_value(coded), "binary")
+
+
+def by_value(coded: Coded) -> list[str]:
+    """Return the distinct values in order: as numbers if all are, else by code point."""
+    if np.isnan(coded.numbers).any():
+        return sorted(coded.texts)
+    return [coded.texts[at] for at in np.argsort(coded.numbers, kind="stable")]
+
+
+def _in_order(coded: Coded, values: Sequence[str], kind: ColumnKind) -> Column:
+    """Return a column as the places of its values in an order that has them all."""
+    place = {value: float(at) for at, value in enumerate(values)}
+    places = np.array([place[text] for text in coded.texts])
+    return Column(coded.name, kind, coded.spread(places), values=tuple(values))
+
+
+def _as_levels(coded: Coded, levels: Sequence[object]) -> Column:
+    coded = coded.canonical()
+    values = texts_of(levels)
+    if len(set(values)) < max(2, len(values)):
+        raise TableError(
+            f"`kinds: {{{coded.name}: {written(list(levels))}}}` must be two levels or more, "
+            "each once."
+        )
+    outside = ~np.isin(np.array(coded.texts, dtype=object), values)
+    if outside.any():
+        row, value = coded.row(outside)
+        raise TableError(
+            f"`{coded.name}` has `{shown_text(value)}` (row {row}), which is none of its levels "
+            f"({', '.join(values)}): add it to `kinds`, or name it in `missing`."
+        )
+    return _in_order(coded, values, "levels")
+
+
+def _as_classes(coded: Coded) -> Column:
+    texts = coded.per_row()
+    return Column(coded.name, "category", texts=texts, values=tuple(by_value(coded)))
+
+
+def as_time(cells: Cells, form: str) -> Column:
+    """Return a column of numbers or dates as numbers, seconds of the epoch for dates.
+
+    Args:
+        cells: The column.
+        form: ``iso``, or one of ``datetime.strptime``; a date without a zone is in UTC.
+
+    Raises:
+        TableError: If a value is missing or no date of this form.
+    """
+    times = cells.numbers(exact=False) if cells.is_number or cells.is_date else None
+    if times is None:
+        times = cells.coded.spread(_times_of_text(cells.coded, form))
+    gaps = np.flatnonzero(np.isnan(times))
+    if len(gaps):
+        row = cells.first_row + int(gaps[0])
+        raise TableError(f"`{cells.name}` is a time, but has no value in row {row}.")
+    return Column(cells.name, "number", times)
+
+
+def _times_of_text(coded: Coded, form: str) -> npt.NDArray[np.float64]:
+    check_finite(coded)
+    if form == "iso" and not np.isnan(coded.numbers).any():
+        return coded.numbers
+    seconds = np.array([_seconds(text, form) for text in coded.texts])
+    if np.isnan(seconds).any():
+        row, value = coded.row(np.isnan(seconds))
+        raise TableError(
+            f"`{coded.name}` has `{shown_text(value)}` (row {row}), no date of the form {form}: "
+            f'say its `format`, as `split: {{time: {coded.name}, format: "%d/%m/%Y"}}`.'
+        )
+    return seconds
+
+
+def _seconds(text: str, form: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text) if form == "iso" else datetime.strptime(text, form)
+    except ValueError:
+        return np.nan
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

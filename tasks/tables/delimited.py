@@ -1,0 +1,170 @@
+"""A text file (CSV and its relatives) becomes a sheet of strings, every row accounted for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from gatelab.tasks.tables.coded import NUMBER, matches
+from gatelab.tasks.tables.contents import TableError
+from gatelab.tasks.tables.dialect import Dialect, as_utf8, find_dialect
+from gatelab.tasks.tables.sheet import Sheet, check_names, is_row_numbers
+
+_COMMA = r"^[+-]?\d*,\d+([eE][+-]?\d+)?$"
+_THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
+
+
+def sheet_of_text(raw: bytes, reading: Mapping[str, Any], digest: str, where: str) -> Sheet:
+    """Return the sheet of a text file, all columns as strings.
+
+    Raises:
+        TableError: If it is no table, a row has too many or too few fields, two columns have one
+            name, or the user must say how it is to be read.
+    """
+    text = as_utf8(raw, reading.get("encoding"), where)
+    dialect = find_dialect(text, reading, where)
+    names = _names(dialect, where)
+    table = _parse(text, dialect, names, where)
+    _check_quotes(text, table, where)
+    columns = {name: pa.concat_arrays(table[name].chunks) for name in names}
+    unnamed = _unnamed(columns, where)
+    decimal = _decimal(columns, dialect, reading, where)
+    said = (*dialect.said, *unnamed.values(), *decimal)
+    first_row = 2 if dialect.header else 1
+    return Sheet(
+        columns, table.num_rows, digest, first_row, said, dict.fromkeys(unnamed, "unnamed")
+    )
+
+
+def _names(dialect: Dialect, where: str) -> list[str]:
+    if not dialect.header:
+        return [f"c{at}" for at in range(1, len(dialect.start[0]) + 1)]
+    names = [name.strip() for name in dialect.start[0]]
+    check_names(filter(None, names), where)
+    if names.count("") > 1:
+        raise TableError(f"{where}: {names.count('')} columns have no name; give them some.")
+    return names
+
+
+def _parse(text: bytes, dialect: Dialect, names: list[str], where: str) -> pa.Table:
+    given = [*names, "dropped"] if dialect.extra else names
+    bad: list[csv.InvalidRow] = []
+    try:
+        table = _read(text, dialect, len(given), None)
+    except pa.ArrowInvalid as error:
+        _read(text, dialect, len(given), bad)
+        raise TableError(_ragged(bad, error, len(given), dialect, where)) from None
+    if not table.num_rows:
+        raise TableError(f"{where} has names and no rows.")
+    if dialect.extra and table.column(len(names)).null_count < table.num_rows:
+        raise TableError(f"{where}: some rows have {len(given)} fields, the header {len(names)}.")
+    return table.select(range(len(names))).rename_columns(names)
+
+
+def _read(text: bytes, dialect: Dialect, width: int, bad: list[csv.InvalidRow] | None) -> pa.Table:
+    """Read all fields as strings; with ``bad``, note wrong rows in one thread: it numbers them."""
+
+    def note(row: csv.InvalidRow) -> str:
+        bad.append(row)  # type: ignore[union-attr]
+        return "skip"
+
+    places = [f"{at}" for at in range(width)]
+    return csv.read_csv(
+        io.BytesIO(text),
+        csv.ReadOptions(
+            column_names=places, skip_rows_after_names=dialect.header, use_threads=bad is None
+        ),
+        csv.ParseOptions(
+            delimiter=dialect.delimiter,
+            newlines_in_values=True,
+            invalid_row_handler=None if bad is None else note,
+        ),
+        csv.ConvertOptions(
+            column_types=dict.fromkeys(places, pa.large_string()),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            null_values=[""],
+        ),
+    )
+
+
+def _ragged(
+    bad: list[csv.InvalidRow], error: Exception, width: int, dialect: Dialect, where: str
+) -> str:
+    if not bad:
+        return f"{where} cannot be read: {' '.join(str(error).split())}"
+    row, fields = bad[0].number, bad[0].actual_columns
+    first = "the header" if dialect.header else "the first row"
+    return f"{where}: row {row} has {fields} fields, {first} {width}."
+
+
+def _check_quotes(text: bytes, table: pa.Table, where: str) -> None:
+    """A quote that is never closed takes all rows below it into one value, without an error."""
+    last = table.column(table.num_columns - 1)[-1].as_py() or ""
+    if text.count(b'"') % 2 and "\n" in last:
+        row = f"{where}: a quote is opened and never closed"
+        raise TableError(f"{row}; the last value has {last.count(chr(10)) + 1} lines.")
+
+
+def _unnamed(columns: dict[str, pa.Array], where: str) -> dict[str, str]:
+    """Take out a column without a name, and return the line that says so."""
+    if "" not in columns:
+        return {}
+    values = columns.pop("")
+    if is_row_numbers(values):
+        return {"": "an unnamed column of row numbers is left out."}
+    if values.null_count == len(values):
+        return {"": "an unnamed column without values is left out."}
+    raise TableError(f"{where}: a column has no name and is no row number; name it.")
+
+
+def _decimal(
+    columns: dict[str, pa.Array], dialect: Dialect, reading: Mapping[str, Any], where: str
+) -> list[str]:
+    """Rewrite numbers with a decimal comma, and return the line that says which."""
+    decimal = reading.get("decimal")
+    if decimal == "." or (decimal is None and dialect.delimiter == ","):
+        return []
+    found = [name for name, values in columns.items() if _has_commas(values)]
+    if decimal is None:
+        _check_decimal({name: columns[name] for name in found}, columns, where)
+    for name in found:
+        columns[name] = pc.replace_substring(columns[name], ",", ".")
+    names = ", ".join(f"`{name}`" for name in found)
+    key = '(`reading: {decimal: ","}`)'
+    return [f"decimal comma in {names} {key}."] if found and decimal is None else []
+
+
+def _has_commas(values: pa.Array) -> bool:
+    """Return whether all values are numbers, some with a decimal comma."""
+    known = pc.utf8_trim_whitespace(values.drop_null())
+    commas = matches(known, _COMMA)
+    return bool(commas.any()) and bool((commas | matches(known, r"^[+-]?\d+$")).all())
+
+
+def _check_decimal(
+    found: Mapping[str, pa.Array], columns: Mapping[str, pa.Array], where: str
+) -> None:
+    """Ask where commas may part thousands, or points stand beside them in another column."""
+    for name, values in found.items():
+        commas = values.drop_null().filter(pa.array(matches(values.drop_null(), ",")))
+        if matches(pc.utf8_trim_whitespace(commas), _THOUSANDS).all():
+            raise TableError(
+                f"{where}: is `{commas[0].as_py()}` in `{name}` a decimal comma? "
+                '`reading: {decimal: ","}` says so; else write thousands without signs.'
+            )
+    for name, values in columns.items() if found else ():
+        known = pc.utf8_trim_whitespace(values.drop_null())
+        points = matches(known, NUMBER) & matches(known, r"\.")
+        if points.any() and matches(known, NUMBER).all():
+            shown = known[int(np.flatnonzero(points)[0])].as_py()
+            raise TableError(
+                f"{where}: `{name}` has a decimal point ({shown}), `{next(iter(found))}` a decimal "
+                'comma: say which by `reading: {decimal: "."}` or `","`.'
+            )

@@ -1,0 +1,192 @@
+"""How a text file writes a table: its encoding, delimiter and header, found on its start."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gatelab.registry import near_misses
+from gatelab.rules import written
+from gatelab.tasks.tables.coded import NUMBER, matches
+from gatelab.tasks.tables.contents import TableError
+
+READING_KEYS = ("delimiter", "decimal", "encoding", "header")
+_DELIMITERS = {",": "comma", ";": "`;`", "\t": "tab", "|": "`|`"}
+_START = 2**16
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_FOREIGN = ((b"PK\x03\x04", "a ZIP or Excel file"), (b"\xd0\xcf\x11\xe0", "an Excel file"))
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text file writes a table.
+
+    Attributes:
+        delimiter: Between fields.
+        header: Whether its first row names the columns.
+        start: The first rows, each its fields; at least one.
+        extra: Whether each row ends in a delimiter that the header lacks.
+        said: What was found, a line each.
+    """
+
+    delimiter: str
+    header: bool
+    start: list[list[str]]
+    extra: bool
+    said: tuple[str, ...]
+
+
+def check_reading(reading: Mapping[str, Any]) -> None:
+    """Check the keys of `reading`, and their values.
+
+    Raises:
+        TableError: If a key is unknown, or a value cannot be.
+    """
+    for key, value in reading.items():
+        if key not in READING_KEYS:
+            raise TableError(f"`reading` has no key {key!r}; {near_misses(key, READING_KEYS)}")
+        rule = _RULES[key]
+        if not rule[1](value):
+            raise TableError(f"`reading.{key}` must be {rule[0]}, but got {written(value)}.")
+
+
+def _is_encoding(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(codecs.lookup(value))
+    except LookupError:
+        return False
+
+
+_RULES = {
+    "delimiter": ("one character", lambda it: isinstance(it, str) and len(it) == 1),
+    "decimal": ("`.` or `,`", lambda it: it in (".", ",")),
+    "encoding": ("an encoding that Python knows", _is_encoding),
+    "header": ("true or false", lambda it: isinstance(it, bool)),
+}
+
+
+def as_utf8(raw: bytes, encoding: str | None, where: str) -> bytes:
+    """Return a file's text as UTF-8 without a mark.
+
+    Raises:
+        TableError: If the file is no text, or none of this encoding.
+    """
+    _check_is_text(raw, where)
+    found = next((name for mark, name in _MARKS if raw.startswith(mark)), "utf-8")
+    try:
+        text = raw.decode(encoding or found)
+    except UnicodeDecodeError as error:
+        raise TableError(_undecoded(raw, error, encoding, where)) from None
+    if "\0" in text:
+        raise TableError(f"{where} holds a NUL character: `reading: {{encoding: utf-16}}`?")
+    text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+    return text.encode() if (encoding or found) != "utf-8" else raw
+
+
+def _check_is_text(raw: bytes, where: str) -> None:
+    if not raw.strip():
+        raise TableError(f"{where} is empty.")
+    for mark, what in _FOREIGN:
+        if raw.startswith(mark):
+            raise TableError(f"{where} is {what}: save it as CSV or Parquet.")
+    if raw[:200].lstrip().lower().startswith((b"<!doctype", b"<html")):
+        raise TableError(f"{where} is an HTML page, not a table.")
+
+
+def _undecoded(raw: bytes, error: UnicodeDecodeError, encoding: str | None, where: str) -> str:
+    line = raw.count(b"\n", 0, error.start) + 1
+    byte = f"{where}, line {line}: byte 0x{raw[error.start]:02x} is no {encoding or 'UTF-8'}"
+    return f"{byte}; say which it is, as `reading: {{encoding: cp1252}}`."
+
+
+def find_dialect(text: bytes, reading: Mapping[str, Any], where: str) -> Dialect:
+    """Return how a file in UTF-8 writes its table.
+
+    Raises:
+        TableError: If the delimiter or the header is to be said by the user.
+    """
+    start = _start(text)
+    delimiter = reading.get("delimiter") or _delimiter(start, where)
+    rows = _fields(start, delimiter)
+    header = reading.get("header")
+    if header is None:
+        header = _check_header(rows, where)
+    extra = header and _ends_in_delimiter(rows)
+    said = []
+    if delimiter != "," and "delimiter" not in reading:
+        key = "\\t" if delimiter == "\t" else delimiter
+        said.append(f'delimiter {_DELIMITERS[delimiter]} (`reading: {{delimiter: "{key}"}}`).')
+    if extra:
+        said.append("each row ends in a delimiter that the header lacks: empty last field dropped.")
+    return Dialect(delimiter, header, rows, extra, tuple(said))
+
+
+def _start(text: bytes) -> str:
+    """Return the start of a file, up to the end of a line."""
+    cut = text[:_START]
+    if len(text) > _START and b"\n" in cut:
+        cut = cut[: cut.rindex(b"\n") + 1]
+    return cut.decode(errors="ignore")
+
+
+def _fields(start: str, delimiter: str) -> list[list[str]]:
+    rows = list(csv.reader(io.StringIO(start, newline=""), delimiter=delimiter))
+    if len(start) > _START // 8 and len(rows) > 2:
+        rows = rows[:-1]  # it may be cut inside quotes
+    return [row for row in rows if row]
+
+
+def _delimiter(start: str, where: str) -> str:
+    """Return the delimiter by which most rows have one number of fields, and more are numbers."""
+    scores = {it: _score(_fields(start, it)) for it in _DELIMITERS}
+    best = max(scores, key=lambda it: scores[it])
+    if scores[best] == (0.0, 0.0):
+        raise TableError(
+            f"{where} has one column by each of comma, `;`, tab and `|`: "
+            "say how it is parted, as `reading: {delimiter: ...}`."
+        )
+    return best
+
+
+def _score(rows: list[list[str]]) -> tuple[float, float]:
+    widths = Counter(map(len, rows))
+    width, most = max(widths.items(), key=lambda it: (it[1], it[0]))
+    if width < 2:
+        return 0.0, 0.0
+    fields = pa.array([field.strip().replace(",", ".") for row in rows for field in row])
+    return most / len(rows), 1e-9 + float(np.mean(matches(fields, NUMBER)))
+
+
+def _check_header(rows: list[list[str]], where: str) -> bool:
+    """Return that the first row is a header, unless it looks like data."""
+    for at, name in enumerate(rows[0]):
+        below = [row[at].strip() for row in rows[1:] if at < len(row)]
+        if name.strip() and _is_data(name.strip(), below):
+            raise TableError(
+                f"{where}: the header looks like data (`{name.strip()}`): `reading: {{header: "
+                f"false}}` names the columns c1 to c{len(rows[0])}, `header: true` keeps it."
+            )
+    return True
+
+
+def _is_data(name: str, below: list[str]) -> bool:
+    """Return whether a name is a number, or a word that stands below it again."""
+    number = bool(matches(pa.array([name]), NUMBER)[0])
+    return number or name in below
+
+
+def _ends_in_delimiter(rows: list[list[str]]) -> bool:
+    width = len(rows[0]) + 1
+    return len(rows) > 1 and all(len(row) == width and not row[-1].strip() for row in rows[1:])

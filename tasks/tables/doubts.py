@@ -1,0 +1,118 @@
+"""What may mean something else than it says: codes for missing, categories of numbers, spellings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import numpy.typing as npt
+
+from gatelab.tasks.tables.coded import Coded, among
+
+MISSING_WORDS = ("na", "n/a", "#n/a", "<na>", "nan", "null", "none")
+"""In lower case: missing in a column of numbers, values in one of words."""
+_DOUBTFUL_WORDS = ("?", "-", "--", ".", "unknown", "missing", "n.a.", "nil", "not available")
+_NINES = (99.0, 999.0, 9999.0, 99999.0, 999999.0)
+_FEW_VALUES = 10
+_ROWS_A_VALUE = 3
+
+
+def doubtful_number(name: str, known: npt.NDArray[np.float64]) -> tuple[tuple[str, ...], str]:
+    """Return the numbers that probably stand for none, and the line that says so.
+
+    These are a lowest value of -1, -99, -999, ... below numbers that are all 0 or more, and a
+    highest of 99, 999, ... in two rows or more that is over twice the next; never one of two.
+
+    Args:
+        name: The column's.
+        known: Its numbers, (known,), at least one.
+    """
+    doubtful = tuple(f"{it:g}" for it in (_lowest(known), _highest(known)) if it is not None)
+    if not doubtful:
+        return (), ""
+    count = int(np.isin(known, [float(it) for it in doubtful]).sum())
+    shown = " and ".join(f"`{it}`" for it in doubtful)
+    key = f"`missing: {{{name}: [{', '.join(doubtful)}]}}`"
+    return doubtful, f"`{name}` has {shown} in {count} rows: missing? {key}."
+
+
+def _lowest(known: npt.NDArray[np.float64]) -> float | None:
+    lowest = float(known.min())
+    if lowest != -1 and -lowest not in _NINES:
+        return None
+    rest = known[known != lowest]
+    one_value = not len(rest) or rest.min() == rest.max()
+    return None if one_value or rest.min() < 0 else lowest
+
+
+def _highest(known: npt.NDArray[np.float64]) -> float | None:
+    highest = float(known.max())
+    if highest not in _NINES:
+        return None
+    rest = known[known != highest]
+    one_value = not len(rest) or rest.min() == rest.max()
+    if one_value or len(known) - len(rest) < 2 or rest.max() * 2 > highest:
+        return None
+    return highest
+
+
+def said_of_numbers(
+    name: str, numbers: npt.NDArray[np.float64], known: npt.NDArray[np.float64]
+) -> tuple[str, ...]:
+    """Return what to say of a column of whole numbers: few values, or numbers of the rows."""
+    if known[0] != np.floor(known[0]) or (known != np.floor(known)).any():
+        return ()
+    if len(known) == len(numbers) and numbers[0] in (0, 1) and (np.diff(numbers) == 1).all():
+        return (f"`{name}` numbers the rows; `drop: [{name}]` if it means nothing.",)
+    return said_of_few(name, known)
+
+
+def said_of_few(name: str, known: npt.NDArray[np.float64]) -> tuple[str, ...]:
+    """Return the line that asks whether few whole numbers are a category."""
+    if len(np.unique(known[:1000])) > _FEW_VALUES:
+        return ()
+    distinct = len(np.unique(known))
+    if distinct > _FEW_VALUES or len(known) < _ROWS_A_VALUE * distinct:
+        return ()
+    return (f"`{name}` has {distinct} integers; `kinds: {{{name}: category}}`?",)
+
+
+def said_of_category(coded: Coded) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the words that may stand for none, and the lines to say of a category."""
+    doubtful = among(coded.values, _DOUBTFUL_WORDS)
+    kept = among(coded.values, MISSING_WORDS)
+    words = tuple(coded.texts[at] for at in np.flatnonzero(doubtful))
+    said = [
+        *_line(coded, doubtful, "missing?"),
+        *_line(coded, kept, f"kept as values of {len(coded.texts)} categories;"),
+        *_said_of_case(coded),
+    ]
+    if coded.spaced:
+        said.append(f"`{coded.name}`: spaces around values stripped in {coded.spaced} rows.")
+    return words, tuple(said)
+
+
+def _line(coded: Coded, chosen: npt.NDArray[np.bool_], what: str) -> list[str]:
+    if not chosen.any():
+        return []
+    words = [coded.texts[at] for at in np.flatnonzero(chosen)]
+    shown = " and ".join(f"`{it}`" for it in words)
+    key = ", ".join(f'"{it}"' for it in words)
+    count = int(coded.counts[chosen].sum())
+    return [
+        f"`{coded.name}` has {shown} in {count} rows: {what} `missing: {{{coded.name}: [{key}]}}`."
+    ]
+
+
+def _said_of_case(coded: Coded) -> list[str]:
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for text in coded.texts:
+        spellings[text.lower()].append(text)
+    several = [group for group in spellings.values() if len(group) > 1]
+    if not several:
+        return []
+    shown = " and ".join(f"`{it}`" for it in several[0])
+    more = f", and {len(several) - 1} more" if len(several) > 1 else ""
+    return [
+        f"`{coded.name}`: {shown} differ by case only{more}; they stay {len(several[0])} values."
+    ]

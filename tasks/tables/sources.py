@@ -1,0 +1,112 @@
+"""Where a table comes from: a file, or a frame of pandas, polars, pyarrow or NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gatelab.registry import near_misses
+from gatelab.tasks.tables.contents import TableError
+from gatelab.tasks.tables.delimited import sheet_of_text
+from gatelab.tasks.tables.dialect import check_reading
+from gatelab.tasks.tables.identity import digest_of_file, digest_of_table
+from gatelab.tasks.tables.sheet import Sheet, check_names, sheet_of_typed
+
+
+def read_source(source: object, reading: Mapping[str, Any]) -> Sheet:
+    """Return the sheet of a path or a frame.
+
+    Raises:
+        TableError: If there is no such file, or what it holds is no table.
+    """
+    check_reading(reading)
+    if isinstance(source, (str, Path)):
+        return _read_file(Path(source), reading)
+    table = as_arrow(source)
+    return sheet_of_typed(table, digest_of_table(table), f"the {type(source).__name__}")
+
+
+def _read_file(path: Path, reading: Mapping[str, Any]) -> Sheet:
+    if not path.is_file():
+        raise TableError(_no_file(path))
+    try:
+        digest = digest_of_file(path, reading)
+        with path.open("rb") as file:
+            parquet = file.read(4) == b"PAR1"
+        if parquet or path.suffix in {".parquet", ".pq"}:
+            return _read_parquet(path, digest)
+        with pa.input_stream(path, compression="detect") as stream:
+            return sheet_of_text(stream.read(), reading, digest, path.name)
+    except OSError as error:
+        raise TableError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _no_file(path: Path) -> str:
+    if path.is_dir():
+        return f"{path} is a folder, not a file of CSV or Parquet."
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent}, where {path.name} should be."
+    beside = [it.name for it in path.parent.iterdir() if it.is_file()]
+    near = near_misses(path.name, beside)
+    end = f"; {near}" if near.startswith("did") else "."
+    return f"there is no file {path}{end}"
+
+
+def _read_parquet(path: Path, digest: str) -> Sheet:
+    try:
+        table = pq.ParquetFile(path).read()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        line = " ".join(str(error).split())
+        raise TableError(f"{path.name} is no Parquet that can be read: {line}") from None
+    return sheet_of_typed(table, digest, path.name)
+
+
+def as_arrow(frame: object) -> pa.Table:
+    """Return a frame as an Arrow table, without an index.
+
+    Raises:
+        TableError: If it is no frame, or a column of it holds values of several types.
+    """
+    if isinstance(frame, pa.Table):
+        return frame
+    if isinstance(frame, np.ndarray):
+        return _of_array(frame)
+    if hasattr(frame, "iloc") and hasattr(frame, "columns"):
+        return _of_pandas(frame)
+    if hasattr(frame, "__arrow_c_stream__"):
+        return pa.table(frame)
+    raise TableError(
+        "a table is a path, or a frame of pandas, polars, pyarrow or NumPy, "
+        f"but got a {type(frame).__name__}."
+    )
+
+
+def _of_array(array: np.ndarray[Any, Any]) -> pa.Table:
+    if array.dtype.names:
+        return pa.table({name: _column(name, array[name]) for name in array.dtype.names})
+    if array.ndim != 2:
+        raise TableError(f"an array must be (rows, columns), but has the shape {array.shape}.")
+    return pa.table({f"c{at}": _column(f"c{at}", it) for at, it in enumerate(array.T, start=1)})
+
+
+def _of_pandas(frame: Any) -> pa.Table:
+    if getattr(frame.columns, "nlevels", 1) > 1:
+        raise TableError("the frame's columns have several levels of names; give each one name.")
+    names = [str(name) for name in frame.columns]
+    check_names(names, "the frame")
+    return pa.table({name: _column(name, frame.iloc[:, at]) for at, name in enumerate(names)})
+
+
+def _column(name: str, values: Any) -> pa.Array:
+    try:
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        why = str(error).partition(":")[0]
+        raise TableError(
+            f"`{name}` holds values of several types, or none of a table ({why}); make them one."
+        ) from None
