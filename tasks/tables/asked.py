@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import numpy as np
-import numpy.typing as npt
 
 from gatelab.registry import near_misses
 from gatelab.rules import written
@@ -18,11 +16,11 @@ from gatelab.tasks.tables.kinds import (
     Found,
     as_category,
     as_pair,
-    check_finite,
     pair_of,
     said_of_missing_words,
-    shown_text,
 )
+from gatelab.tasks.tables.lines import in_yaml, kind_key, missing_key, shown_text
+from gatelab.tasks.tables.questions import check_finite
 
 KINDS = ("number", "category", "binary")
 ROLES = ("regression", "binary", "multiclass")
@@ -43,7 +41,7 @@ def read_as(cells: Cells, kind: str | Sequence[str]) -> Found:
     if kind == "binary":
         return Found(as_binary(cells.coded))
     raise TableError(
-        f"`kinds: {{{cells.name}: {kind}}}` is no kind; {near_misses(kind, KINDS)} "
+        f"{kind_key(cells.name, kind)}: no kind {kind!r}; {near_misses(kind, KINDS)} "
         "A list of values is an order of levels."
     )
 
@@ -97,10 +95,9 @@ def as_number(cells: Cells) -> Found:
     others = np.isnan(coded.numbers) & ~words
     if others.any():
         row, value = coded.row(others)
-        word = shown_text(value)
         raise TableError(
-            f"`{coded.name}` is to be a number, but has `{word}` (row {row}): "
-            f'`missing: {{{coded.name}: ["{word}"]}}`, or another kind.'
+            f"`{coded.name}` is to be a number, but has `{shown_text(value)}` (row {row}): "
+            f"{missing_key(coded.name, [value])}, or another kind."
         )
     column = Column(coded.name, "number", coded.spread(coded.numbers))
     return Found(column, said=said_of_missing_words(coded, words))
@@ -145,8 +142,8 @@ def _as_levels(coded: Coded, levels: Sequence[object]) -> Column:
     values = texts_of(levels)
     if len(set(values)) < max(2, len(values)):
         raise TableError(
-            f"`kinds: {{{coded.name}: {written(list(levels))}}}` must be two levels or more, "
-            "each once."
+            f"`kinds: {{{in_yaml(coded.name)}: {written(list(levels))}}}` must be two levels or "
+            "more, each once."
         )
     outside = ~np.isin(np.array(coded.texts, dtype=object), values)
     if outside.any():
@@ -161,45 +158,3 @@ def _as_levels(coded: Coded, levels: Sequence[object]) -> Column:
 def _as_classes(coded: Coded) -> Column:
     texts = coded.per_row()
     return Column(coded.name, "category", texts=texts, values=tuple(by_value(coded)))
-
-
-def as_time(cells: Cells, form: str) -> Column:
-    """Return a column of numbers or dates as numbers, seconds of the epoch for dates.
-
-    Args:
-        cells: The column.
-        form: ``iso``, or one of ``datetime.strptime``; a date without a zone is in UTC.
-
-    Raises:
-        TableError: If a value is missing or no date of this form.
-    """
-    times = cells.numbers(exact=False) if cells.is_number or cells.is_date else None
-    if times is None:
-        times = cells.coded.spread(_times_of_text(cells.coded, form))
-    gaps = np.flatnonzero(np.isnan(times))
-    if len(gaps):
-        row = cells.first_row + int(gaps[0])
-        raise TableError(f"`{cells.name}` is a time, but has no value in row {row}.")
-    return Column(cells.name, "number", times)
-
-
-def _times_of_text(coded: Coded, form: str) -> npt.NDArray[np.float64]:
-    check_finite(coded)
-    if form == "iso" and not np.isnan(coded.numbers).any():
-        return coded.numbers
-    seconds = np.array([_seconds(text, form) for text in coded.texts])
-    if np.isnan(seconds).any():
-        row, value = coded.row(np.isnan(seconds))
-        raise TableError(
-            f"`{coded.name}` has `{shown_text(value)}` (row {row}), no date of the form {form}: "
-            f'say its `format`, as `split: {{time: {coded.name}, format: "%d/%m/%Y"}}`.'
-        )
-    return seconds
-
-
-def _seconds(text: str, form: str) -> float:
-    try:
-        moment = datetime.fromisoformat(text) if form == "iso" else datetime.strptime(text, form)
-    except ValueError:
-        return np.nan
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from gatelab.tasks.tables.coded import Coded, as_numbers, canonical, code
 from gatelab.tasks.tables.identity import EXACT, beyond_exact
-from gatelab.tasks.tables.kinds import infinite_number, past_exact
+from gatelab.tasks.tables.questions import infinite_number, past_exact
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,9 @@ def sheet_of_text(raw: bytes, reading: Mapping[str, Any], digest: str, where: st
     columns = {name: pa.concat_arrays(table[name].chunks) for name in names}
     unnamed = _unnamed(columns, where)
     decimal = _decimal(columns, dialect, reading, where)
-    said = (*dialect.said, *unnamed.values(), *decimal)
+    said = (*dialect.said, *decimal)
     first_row = 2 if dialect.header else 1
-    return Sheet(
-        columns, table.num_rows, digest, first_row, said, dict.fromkeys(unnamed, "unnamed")
-    )
+    return Sheet(columns, table.num_rows, digest, first_row, said, unnamed)
 
 
 def _names(dialect: Dialect, where: str) -> list[str]:
@@ -113,14 +111,14 @@ def _check_quotes(text: bytes, table: pa.Table, where: str) -> None:
 
 
 def _unnamed(columns: dict[str, pa.Array], where: str) -> dict[str, str]:
-    """Take out a column without a name, and return the line that says so."""
+    """Take out a column without a name, and return why it is left out."""
     if "" not in columns:
         return {}
     values = columns.pop("")
     if is_row_numbers(values):
-        return {"": "an unnamed column of row numbers is left out."}
+        return {"": "row numbers"}
     if values.null_count == len(values):
-        return {"": "an unnamed column without values is left out."}
+        return {"": "all missing"}
     raise TableError(f"{where}: a column has no name and is no row number; name it.")
 
 

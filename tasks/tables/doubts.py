@@ -1,4 +1,4 @@
-"""What may mean something else than it says: codes for missing, categories of numbers, spellings."""
+"""What may mean other than it says: codes for missing, numbers for categories, spellings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatelab.tasks.tables.coded import Coded, among
+from gatelab.tasks.tables.lines import drop_key, kind_key, missing_key, rows_of
 
 MISSING_WORDS = ("na", "n/a", "#n/a", "<na>", "nan", "null", "none")
 """In lower case: missing in a column of numbers, values in one of words."""
@@ -32,12 +33,14 @@ def doubtful_number(name: str, known: npt.NDArray[np.float64]) -> tuple[tuple[st
         return (), ""
     count = int(np.isin(known, [float(it) for it in doubtful]).sum())
     shown = " and ".join(f"`{it}`" for it in doubtful)
-    key = f"`missing: {{{name}: [{', '.join(doubtful)}]}}`"
-    return doubtful, f"`{name}` has {shown} in {count} rows: missing? {key}."
+    line = f"`{name}` has {shown} in {rows_of(count)}: missing? {missing_key(name, doubtful)}."
+    return doubtful, line
 
 
 def _lowest(known: npt.NDArray[np.float64]) -> float | None:
     lowest = float(known.min())
+    if lowest == -1 and (known.max() <= 1 or (known != np.floor(known)).any()):
+        return None  # -1, 0 and 1 are three answers, and measures may be below 0
     if lowest != -1 and -lowest not in _NINES:
         return None
     rest = known[known != lowest]
@@ -63,7 +66,7 @@ def said_of_numbers(
     if known[0] != np.floor(known[0]) or (known != np.floor(known)).any():
         return ()
     if len(known) == len(numbers) and numbers[0] in (0, 1) and (np.diff(numbers) == 1).all():
-        return (f"`{name}` numbers the rows; `drop: [{name}]` if it means nothing.",)
+        return (f"`{name}` numbers the rows; {drop_key(name)} if it means nothing.",)
     return said_of_few(name, known)
 
 
@@ -74,7 +77,8 @@ def said_of_few(name: str, known: npt.NDArray[np.float64]) -> tuple[str, ...]:
     distinct = len(np.unique(known))
     if distinct > _FEW_VALUES or len(known) < _ROWS_A_VALUE * distinct:
         return ()
-    return (f"`{name}` has {distinct} integers; `kinds: {{{name}: category}}`?",)
+    kind = "binary" if distinct == 2 else "category"
+    return (f"`{name}` has {distinct} integers; {kind_key(name, kind)}?",)
 
 
 def said_of_category(coded: Coded) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -88,7 +92,7 @@ def said_of_category(coded: Coded) -> tuple[tuple[str, ...], tuple[str, ...]]:
         *_said_of_case(coded),
     ]
     if coded.spaced:
-        said.append(f"`{coded.name}`: spaces around values stripped in {coded.spaced} rows.")
+        said.append(f"`{coded.name}`: spaces around values stripped in {rows_of(coded.spaced)}.")
     return words, tuple(said)
 
 
@@ -97,11 +101,8 @@ def _line(coded: Coded, chosen: npt.NDArray[np.bool_], what: str) -> list[str]:
         return []
     words = [coded.texts[at] for at in np.flatnonzero(chosen)]
     shown = " and ".join(f"`{it}`" for it in words)
-    key = ", ".join(f'"{it}"' for it in words)
-    count = int(coded.counts[chosen].sum())
-    return [
-        f"`{coded.name}` has {shown} in {count} rows: {what} `missing: {{{coded.name}: [{key}]}}`."
-    ]
+    count = rows_of(int(coded.counts[chosen].sum()))
+    return [f"`{coded.name}` has {shown} in {count}: {what} {missing_key(coded.name, words)}."]
 
 
 def _said_of_case(coded: Coded) -> list[str]:

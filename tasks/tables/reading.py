@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gatelab.registry import near_misses
-from gatelab.tasks.tables.asked import as_time, read_as, read_target
+from gatelab.tasks.tables.asked import read_as, read_target
 from gatelab.tasks.tables.cells import Cells, texts_of
 from gatelab.tasks.tables.contents import Column, Contents, TableError
-from gatelab.tasks.tables.kinds import Found, date_feature, find_kind, find_number_kind
+from gatelab.tasks.tables.kinds import Found, find_kind, find_number_kind
+from gatelab.tasks.tables.questions import date_feature
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.sources import read_source
+from gatelab.tasks.tables.times import ISO, as_time
 from gatelab.tasks.task import Kind
 
 
@@ -47,21 +49,22 @@ def read_contents(
         TableError: In one line, if the table cannot be read, or a key must settle how.
     """
     sheet = read_source(source, reading)
-    forms = dict(times) if isinstance(times, Mapping) else dict.fromkeys(times, "iso")
+    forms = dict(times) if isinstance(times, Mapping) else dict.fromkeys(times, ISO)
     by_column = missing if isinstance(missing, Mapping) else dict.fromkeys(sheet.columns, missing)
     asked = {"kinds": kinds, "drop": drop, "only": only or (), "targets": targets, "split": forms}
     for key, names in asked.items():
         _check_columns(key, names, sheet)
     if isinstance(missing, Mapping):
         _check_columns("missing", missing, sheet)
-    named = {*sheet.columns} if only is None else {*only}
+    named = {*sheet.columns, *sheet.left_out} if only is None else {*only}
     chosen = (named - {*drop}) | {*targets} | {*forms}
     found = {}
     for name, values in sheet.columns.items():
         if name in chosen:
             cells = Cells(name, values, sheet.first_row, tuple(texts_of(by_column.get(name, ()))))
             found[name] = _find(cells, kinds.get(name), targets.get(name), forms.get(name))
-    return _contents(sheet, found)
+    unread = {name: why for name, why in sheet.left_out.items() if name in named - {*drop}}
+    return _contents(sheet, found, unread)
 
 
 def _check_columns(key: str, names: Iterable[str], sheet: Sheet) -> None:
@@ -90,14 +93,18 @@ def _find(
     return find_kind(cells.coded)
 
 
-def _contents(sheet: Sheet, found: Mapping[str, Found]) -> Contents:
+def _contents(sheet: Sheet, found: Mapping[str, Found], unread: Mapping[str, str]) -> Contents:
     columns: dict[str, Column] = {}
-    left_out = dict(sheet.left_out)
+    left_out = dict(unread)
     for name, it in found.items():
         if it.column is None:
             left_out[name] = it.why
         else:
             columns[name] = it.column
-    said = (*sheet.said, *(line for it in found.values() for line in it.said))
+    lines = [
+        f"{f'`{name}`' if name else 'the unnamed column'} is left out: {why}."
+        for name, why in unread.items()
+    ]
+    said = (*sheet.said, *lines, *(line for it in found.values() for line in it.said))
     doubtful = {name: it.doubtful for name, it in found.items() if it.doubtful}
     return Contents(sheet.rows, columns, left_out, said, doubtful, sheet.digest)

@@ -67,8 +67,7 @@ def sheet_of_typed(table: pa.Table, digest: str, where: str) -> Sheet:
             left_out[name] = why
         else:
             columns[name] = plain(values)
-    said = tuple(f"`{name}` is left out: {why}." for name, why in left_out.items())
-    return Sheet(columns, table.num_rows, digest, said=said, left_out=left_out)
+    return Sheet(columns, table.num_rows, digest, left_out=left_out)
 
 
 def _no_feature(name: str, kind: pa.DataType) -> str:

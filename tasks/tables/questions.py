@@ -1,0 +1,114 @@
+"""What the values of a column leave open: each is one line that its user answers by a key."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gatelab.tasks.tables.coded import Coded, among, matches
+from gatelab.tasks.tables.contents import TableError
+from gatelab.tasks.tables.doubts import MISSING_WORDS
+from gatelab.tasks.tables.identity import EXACT
+from gatelab.tasks.tables.lines import drop_key, kind_key, missing_key, shown_text
+
+_MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
+_DATES = "|".join(
+    (
+        r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?$",
+        r"^\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})([T ].*)?$",
+        r"^\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$",
+        rf"(?i)^\d{{1,2}}[. -]*{_MONTH}[a-z]*[., -]*\d{{2,4}}$",
+        rf"(?i)^{_MONTH}[a-z]*\.? \d{{1,2}},? \d{{4}}$",
+    )
+)
+_FORMATTED = r"^[€$£]?\s?[+-]?\d{1,3}([.,' ]?\d{3})*([.,]\d+)?\s?[%€$£]?$"
+
+
+def check_exact(coded: Coded) -> None:
+    """Check that no whole number is rounded as float64.
+
+    Raises:
+        TableError: If one would be.
+    """
+    past = (np.abs(coded.numbers) >= EXACT) & matches(coded.values, r"^[+-]?\d+$")
+    for at in np.flatnonzero(past):
+        past[at] = abs(int(coded.texts[at])) > EXACT
+    if past.any():
+        raise past_exact(coded.name, *coded.row(past))
+
+
+def past_exact(name: str, row: int, value: str) -> TableError:
+    """Return the question that a whole number past 2^53 asks."""
+    return TableError(
+        f"`{name}` has {value} (row {row}), past 2^53, where numbers are rounded: "
+        f"{kind_key(name)} or {drop_key(name)}?"
+    )
+
+
+def check_finite(coded: Coded) -> None:
+    """Check that no number is infinite.
+
+    Raises:
+        TableError: If one is.
+    """
+    infinite = np.isinf(coded.numbers)
+    if infinite.any():
+        raise infinite_number(coded.name, *coded.row(infinite))
+
+
+def infinite_number(name: str, row: int, value: str) -> TableError:
+    """Return the refusal of an infinite number."""
+    return TableError(
+        f"`{name}` has an infinite number, {value} (row {row}): "
+        f"{missing_key(name, ['inf'])} takes it for missing."
+    )
+
+
+def check_dates(coded: Coded) -> None:
+    """Check that a column is none of dates or times.
+
+    Raises:
+        TableError: If at least half its rows look like one.
+    """
+    dates = matches(coded.values, _DATES)
+    if coded.counts[dates].sum() * 2 >= coded.known:
+        raise date_feature(coded.name, *coded.row(dates))
+
+
+def date_feature(name: str, row: int, value: str) -> TableError:
+    """Return the refusal of a date as a feature."""
+    return TableError(
+        f"`{name}` looks like dates (`{value}`, row {row}), which are no feature: "
+        f"{drop_key(name)}, or make columns of your own (day, month, hour, age)."
+    )
+
+
+def check_plain(coded: Coded) -> None:
+    """Check that numbers are written without signs for thousands, money or percent.
+
+    Raises:
+        TableError: If at least half the rows are numbers, and one is written so.
+    """
+    formatted = matches(coded.values, _FORMATTED)
+    odd = formatted & np.isnan(coded.numbers)
+    if odd.any() and coded.counts[formatted].sum() * 2 >= coded.known:
+        row, value = coded.row(odd)
+        raise TableError(
+            f"`{coded.name}` has `{value}` (row {row}): write plain numbers, "
+            f'or say `reading: {{decimal: ","}}` or {kind_key(coded.name)}.'
+        )
+
+
+def check_unmixed(coded: Coded) -> None:
+    """Check that a column is not mostly numbers with a word among them.
+
+    Raises:
+        TableError: If it is.
+    """
+    words = np.isnan(coded.numbers)
+    numbers = int(coded.counts[~words].sum())
+    if numbers and numbers * 2 >= coded.known:
+        row, value = coded.row(words & ~among(coded.values, MISSING_WORDS))
+        raise TableError(
+            f"`{coded.name}` has {numbers} numbers and `{shown_text(value)}` (row {row}): "
+            f"{missing_key(coded.name, [value])} or {kind_key(coded.name)}?"
+        )
