@@ -1,0 +1,228 @@
+"""Tables are read whole: delimiters, headers, encodings, rows, frames, names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gatelab.tasks.tables.reading import read_contents
+from tests.written_tables import TABLES, numbers, refused, said, texts, write
+
+
+def test_a_mark_before_the_header_is_no_part_of_a_name() -> None:
+    contents = read_contents(TABLES / "bom_utf8.csv")
+    assert [*contents.columns] == ["age", "y"] and contents.rows == 6
+    assert contents.said == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_marks_of_encodings_are_read(tmp_path: Path, encoding: str) -> None:
+    text = ("\ufeff" if encoding == "utf-16-be" else "") + "stadt,y\nKöln,0\nBonn,1\nKöln,1\n"
+    contents = read_contents(write(tmp_path, text.encode(encoding)))
+    assert texts(contents, "stadt") == ["Köln", "Bonn", "Köln"]
+
+
+def test_another_encoding_is_asked_for_and_read() -> None:
+    path = TABLES / "cp1252_names.csv"
+    refused(path, "line 2", "0xfc", "encoding: cp1252")
+    contents = read_contents(path, reading={"encoding": "cp1252"})
+    assert texts(contents, "stadt")[0] == "München"
+
+
+def test_the_byte_is_named_by_the_line_where_it_stands(tmp_path: Path) -> None:
+    path = write(tmp_path, b"a,b\n" + b"1,x\n" * 30 + b"2,\xe9\n")
+    refused(path, "line 32", "0xe9", "encoding")
+    refused(path, "line 32", "0xe9", "ascii", reading={"encoding": "ascii"})
+
+
+def test_semicolons_and_decimal_commas_are_said() -> None:
+    contents = read_contents(TABLES / "delim_semicolon_decimal_comma.csv")
+    assert numbers(contents, "weight")[:2] == [60.05, 61.15]
+    assert {it.kind for it in contents.columns.values()} == {"number"}
+    assert said(contents, "delimiter", ";", "reading")
+    assert said(contents, "decimal comma", "`weight`", "`weeks`", 'decimal: ","')
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t", "|"])
+def test_delimiters_are_found_beside_others_in_texts(tmp_path: Path, sign: str) -> None:
+    fields = [
+        ["name", "street", "y"],
+        *[[f"n{at % 3}", '"a; b, c | d"', str(at)] for at in range(9)],
+    ]
+    contents = read_contents(write(tmp_path, "\n".join(map(sign.join, fields))))
+    assert numbers(contents, "y") == [float(at) for at in range(9)]
+    assert said(contents, "delimiter") == (sign != ",")
+
+
+def test_one_column_asks_for_the_delimiter(tmp_path: Path) -> None:
+    refused(write(tmp_path, "address\nhill\nhall\n"), "one column", "delimiter")
+    path = write(tmp_path, "a:b\n1:2\n3:4\n")
+    refused(path, "delimiter")
+    assert numbers(read_contents(path, reading={"delimiter": ":"}), "b") == [2, 4]
+
+
+def test_a_decimal_comma_that_may_part_thousands_is_asked_about(tmp_path: Path) -> None:
+    path = write(tmp_path, "a;b\n1;1,250\n2;3,500\n")
+    refused(path, "`1,250`", "decimal")
+    assert numbers(read_contents(path, reading={"decimal": ","}), "b") == [1.25, 3.5]
+    refused(write(tmp_path, "a;b\n1.5;1,25\n2.5;3,5\n"), "decimal point", "decimal comma")
+
+
+def test_a_column_without_a_name_that_counts_rows_is_left_out(tmp_path: Path) -> None:
+    contents = read_contents(TABLES / "unnamed_index.csv")
+    assert [*contents.columns] == ["a", "y"]
+    assert said(contents, "unnamed", "row numbers")
+    counted = write(tmp_path, ",a\n1,0.5\n2,1.5\n")
+    assert said(read_contents(counted), "unnamed", "row numbers")
+    refused(write(tmp_path, ",a\n1,0.5\n3,1.5\n"), "no name")
+    refused(write(tmp_path, ",,a\n1,0,0.5\n2,0,1.5\n"), "2 columns have no name")
+
+
+def test_a_header_that_looks_like_data_is_asked_about(tmp_path: Path) -> None:
+    path = TABLES / "no_header.csv"
+    refused(path, "header looks like data", "header: false", "c1 to c4")
+    contents = read_contents(path, reading={"header": False}, kinds={"c2": "category"})
+    assert [*contents.columns] == ["c1", "c2", "c3", "c4"] and contents.rows == 8
+    assert texts(contents, "c2")[0] == "Private"
+    years = write(tmp_path, "land,2019,2020\nA,1.5,2.5\nB,3.5,4.5\n")
+    refused(years, "`2019`", "header: true")
+    assert numbers(read_contents(years, reading={"header": True}), "2020") == [2.5, 4.5]
+    refused(write(tmp_path, "Private,>50K\nState,<=50K\nPrivate,>50K\n"), "`Private`", "header")
+
+
+def test_names_are_stripped_distinct_and_near_ones_offered(tmp_path: Path) -> None:
+    path = TABLES / "target_typo.csv"
+    refused(path, "no column `income`", "did you mean 'Income'", targets={"income": "binary"})
+    for key in ("drop", "only", "kinds", "missing"):
+        value: Any = {"weks": ("1",)} if key in {"kinds", "missing"} else ["weks"]
+        refused(path, f"`{key}`", "`weks`", "'weeks'", **{key: value})
+    refused(TABLES / "duplicate_header.csv", "two columns are called `x`")
+    refused(write(tmp_path, "a, a,b\n1,2,3\n"), "two columns are called `a`")
+
+
+def test_rows_of_another_length_are_refused_with_their_number(tmp_path: Path) -> None:
+    refused(TABLES / "ragged_long_row.csv", "row 4 has 4 fields, the header 3")
+    refused(write(tmp_path, "a,b,c\n1,2,3\n4,5\n6,7,8\n"), "row 3 has 2 fields, the header 3")
+    headless = write(tmp_path, "1,x\n2,x\n3\n")
+    refused(headless, "row 3 has 1 field", "the first row 2", reading={"header": False})
+
+
+def test_a_delimiter_at_the_end_of_each_row_is_dropped(tmp_path: Path) -> None:
+    contents = read_contents(TABLES / "ragged_trailing_comma.csv")
+    assert numbers(contents, "a") == [0, 1, 2, 3, 4, 5]
+    assert numbers(contents, "y") == [0, 1, 0, 1, 0, 1]
+    assert said(contents, "empty last field dropped")
+    late = "a;b\n" + "1;2;\n" * 20_000 + "1;2;9\n"
+    refused(write(tmp_path, late), "fields, the header 2")
+
+
+def test_newlines_and_delimiters_in_quotes_are_values(tmp_path: Path) -> None:
+    contents = read_contents(TABLES / "quoted_newline.csv")
+    assert contents.rows == 6 and "text" in contents.left_out["note"]
+    assert said(contents, "`note` is left out", "text")
+    rows = "".join(f'{at},"line\none, two",{at % 2}\n' for at in range(200_000))
+    large = read_contents(write(tmp_path, "id,note,y\n" + rows), drop=["note"])
+    assert large.rows == 200_000 and numbers(large, "id")[-1] == 199_999
+
+
+def test_a_quote_that_is_never_closed_is_refused(tmp_path: Path) -> None:
+    refused(write(tmp_path, 'a,b\n1,x\n2,"y\n3,x\n4,y\n'), "never closed")
+    inches = read_contents(write(tmp_path, 'a,b\n1,5" pipe\n2,x\n'))
+    assert texts(inches, "b") == ['5" pipe', "x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (b"", "empty"),
+        (b" \n\n", "empty"),
+        (b"a,b\n", "no rows"),
+        (b"PK\x03\x04 and more", "Excel"),
+        (b"<!DOCTYPE html><html>", "HTML"),
+        (b"a,b\n1,\x00\n", "NUL"),
+        (b"PAR1 and then nothing of it", "Parquet"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path: Path, text: bytes, part: str) -> None:
+    refused(write(tmp_path, text), "made.csv", part)
+    refused(TABLES / "empty_file.csv", "empty")
+
+
+def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "a,b\n1,2\n", "patients.csv")
+    refused(tmp_path / "patient.csv", "no file", "'patients.csv'")
+    refused(tmp_path, "folder")
+    refused(tmp_path / "none" / "a.csv", "no folder")
+    refused(3, "a table is a path", "int")
+
+
+@pytest.mark.parametrize(
+    ("reading", "part"),
+    [
+        ({"delimeter": ";"}, "did you mean 'delimiter'"),
+        ({"delimiter": ";;"}, "one character"),
+        ({"encoding": "utf-9"}, "encoding"),
+        ({"header": "no"}, "true or false"),
+        ({"decimal": ";"}, "`.` or `,`"),
+    ],
+)
+def test_keys_of_reading_are_checked(reading: dict[str, Any], part: str) -> None:
+    refused(TABLES / "few_rows.csv", part, reading=reading)
+
+
+def test_few_rows_are_read() -> None:
+    assert read_contents(TABLES / "few_rows.csv").rows == 4
+
+
+def test_decimals_of_parquet_are_numbers_and_lists_left_out() -> None:
+    contents = read_contents(TABLES / "parquet_decimal_list.parquet")
+    assert numbers(contents, "price") == [1.1, None, 3.3]
+    assert said(contents, "`tags` is left out", "list")
+    refused(
+        TABLES / "parquet_decimal_list.parquet", "`tags` cannot be read", kinds={"tags": "category"}
+    )
+    assert not said(read_contents(TABLES / "parquet_decimal_list.parquet", drop=["tags"]), "tags")
+
+
+def test_parquet_names_rows_and_duplicates(tmp_path: Path) -> None:
+    table = pa.table([pa.array([1, 2]), pa.array([3, 4])], names=["x", "x"])
+    pq.write_table(table, tmp_path / "two.parquet")
+    refused(tmp_path / "two.parquet", "two columns are called `x`")
+    pq.write_table(pa.table({"x": pa.array([], pa.int64())}), tmp_path / "none.parquet")
+    refused(tmp_path / "none.parquet", "no rows")
+
+
+def test_frames_are_read_as_files_are() -> None:
+    columns = {"x": [1.5, None, 2.5], "c": ["a", None, "b"], "f": [True, False, None]}
+    table = pa.table(columns)
+    structured = np.array([(1.5, "a"), (2.5, "b")], dtype=[("x", float), ("c", "U1")])
+    reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches())
+    for frame in (table, pd.DataFrame(columns, index=[5, 6, 7]), reader):
+        contents = read_contents(frame)
+        assert numbers(contents, "x") == [1.5, None, 2.5]
+        assert texts(contents, "c") == ["a", None, "b"]
+        assert numbers(contents, "f") == [1, 0, None]
+    assert texts(read_contents(structured), "c") == ["a", "b"]
+    assert numbers(read_contents(np.array([[1.5, 2], [3, 4]])), "c2") == [2, 4]
+
+
+def test_frames_that_are_no_table_are_refused() -> None:
+    refused(pd.DataFrame({"x": [1, "a", 2.5]}, dtype=object), "`x` holds values of several types")
+    refused(pd.DataFrame([[1, 2]], columns=["x", "x"]), "two columns are called `x`")
+    refused(np.zeros(3), "(rows, columns)", "(3,)")
+    refused(pd.DataFrame({"x": []}), "no rows")
+
+
+def test_columns_are_chosen_by_drop_and_only() -> None:
+    path = TABLES / "category_numbers.csv"
+    assert [*read_contents(path, drop=["zone"]).columns] == ["weekday", "y"]
+    assert [*read_contents(path, only=["zone"], targets={"y": "regression"}).columns] == [
+        "zone",
+        "y",
+    ]
