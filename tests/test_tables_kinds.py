@@ -54,9 +54,11 @@ def test_columns_without_news_are_left_out(tmp_path: Path) -> None:
     assert said(contents, "`site` is left out: constant") and said(contents, "`all_missing`")
     assert [*contents.left_out] == ["site", "all_missing"]
     frame = pa.table(
-        {"a": [2.0, 2.0, None], "b": pa.nulls(3), "c": [None, None, True], "d": [1, 2, 4]}
+        {"a": [2.0, 2.0, 2.0], "b": pa.nulls(3), "c": [True, True, True], "d": [1, 2, 4]}
     )
     assert [*read_contents(frame).left_out] == ["a", "b", "c"]
+    gaps = pa.table({"a": [2.0, 2.0, None], "b": ["x", None, "x"]})  # a gap is news
+    assert [*read_contents(gaps).columns] == ["a", "b"]
     kept = read_contents(TABLES / "constant_column.csv", kinds={"site": "category"})
     assert texts(kept, "site") == ["A"] * 8
 
@@ -186,7 +188,7 @@ def test_codes_for_missing_are_said_and_offered() -> None:
     assert said(contents, "`job` has `?`", 'missing: {job: ["?"]}')
     assert contents.doubtful == {"age": ("-999",), "job": ("?",), "income": ("-999",)}
     known = read_contents(path, missing=[-999, "?"], targets={"income": "regression"})
-    assert known.doubtful == {} and known.said == ()
+    assert known.doubtful == {} and known.said == () and known.left_out == {}
     assert numbers(known, "age")[0] is None and numbers(known, "income")[0] is None
     assert texts(known, "job")[0] is None
 

@@ -126,9 +126,9 @@ def test_newlines_and_delimiters_in_quotes_are_values(tmp_path: Path) -> None:
     contents = read_contents(TABLES / "quoted_newline.csv")
     assert contents.rows == 6 and "text" in contents.left_out["note"]
     assert said(contents, "`note` is left out", "text")
-    rows = "".join(f'{at},"line\none, two",{at % 2}\n' for at in range(200_000))
+    rows = "".join(f'{at},"line\none, two",{at % 2}\n' for at in range(60_000))
     large = read_contents(write(tmp_path, "id,note,y\n" + rows), drop=["note"])
-    assert large.rows == 200_000 and numbers(large, "id")[-1] == 199_999
+    assert large.rows == 60_000 and numbers(large, "id")[-1] == 59_999
 
 
 def test_a_quote_that_is_never_closed_is_refused(tmp_path: Path) -> None:

@@ -159,7 +159,8 @@ def _groups(features: Mapping[str, Column], targets: Collection[Column]) -> Iter
         if fixed or _GROUPS.fullmatch(name):
             each = f", each with one `{'`, `'.join(fixed)}`" if fixed else ""
             key = f"`split: {{group: {in_yaml(name)}}}`"
-            yield f"`{name}` repeats ({count} values in {known} rows){each}: {key}, or {drop_key(name)}?"
+            what = f"`{name}` repeats ({count} values in {known} rows){each}"
+            yield f"{what}: {key}, or {drop_key(name)}?"
 
 
 def _fixes(column: Column, values: npt.NDArray[np.int64], target: Column) -> bool:

@@ -65,7 +65,7 @@ def _plain(values: pa.Array) -> tuple[str, pa.Array]:
     """Return a column as numbers, or as the texts of what is none, with the word for it."""
     kind = values.type
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        numbers = values.cast(pa.float64(), safe=False)
+        numbers = as_float(values)
         return "number", pc.if_else(pc.is_nan(numbers), None, numbers)
     if pa.types.is_integer(kind) and not beyond_exact(values):
         return "number", values.cast(pa.float64())
@@ -83,6 +83,13 @@ def _add_texts(add: Callable[[bytes], None], texts: pa.Array) -> None:
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     add(memoryview(data)[ends[0] : ends[-1]] if data is not None else b"")
+
+
+def as_float(values: pa.Array) -> pa.Array:
+    """Return numbers as float64, decimals as the nearest one: Arrow's own cast makes 3.30 more."""
+    if pa.types.is_decimal(values.type):
+        values = values.cast(pa.large_string())
+    return values.cast(pa.float64(), safe=False)
 
 
 def beyond_exact(values: pa.Array) -> bool:

@@ -59,7 +59,7 @@ def find_kind(coded: Coded) -> Found:
     """
     if _is_long(coded):
         return _left_out(coded.name, "text", keep=True)
-    if len(coded.texts) < 2:
+    if not coded.known or (len(coded.texts) == 1 and (coded.codes >= 0).all()):
         return _without_news(coded.name, coded.texts)
     pair = pair_of(coded.texts)
     if pair:
@@ -84,7 +84,7 @@ def _is_long(coded: Coded) -> bool:
 
 
 def _without_news(name: str, distinct: list[str]) -> Found:
-    """Return that a column is left out which holds no value, or one alone."""
+    """Return that a column is left out which holds no value, or one alone and no gap."""
     why = f"constant, always `{shown_text(distinct[0])}`" if distinct else "all missing"
     return _left_out(name, why)
 
@@ -141,7 +141,7 @@ def said_of_missing_words(coded: Coded, words: npt.NDArray[np.bool_]) -> tuple[s
 def find_number_kind(name: str, numbers: npt.NDArray[np.float64]) -> Found:
     """Return a column of finite numbers, (rows,) with NaN where missing, as number or binary."""
     known = numbers[~np.isnan(numbers)]
-    if not len(known) or known.min() == known.max():
+    if not len(known) or (len(known) == len(numbers) and known.min() == known.max()):
         return _without_news(name, [f"{it:.12g}" for it in known[:1]])
     if known.min() == 0 and known.max() == 1 and ((known == 0) | (known == 1)).all():
         return Found(Column(name, "binary", numbers, values=("0", "1")))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gatelab.tasks.tables.contents import TableError
-from gatelab.tasks.tables.identity import is_text
+from gatelab.tasks.tables.identity import as_float, is_text
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def plain(values: pa.ChunkedArray) -> pa.Array:
     if pa.types.is_null(kind) or is_text(kind):
         values = values.cast(pa.large_string())
     elif pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        values = values.cast(pa.float64(), safe=False)
+        values = as_float(values)
         values = pc.if_else(pc.is_nan(values), None, values)
     return pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
 
