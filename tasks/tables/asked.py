@@ -22,8 +22,8 @@ from gatelab.tasks.tables.kinds import (
 from gatelab.tasks.tables.lines import in_yaml, kind_key, missing_key, shown_text
 from gatelab.tasks.tables.questions import check_finite
 
-KINDS = ("number", "category", "binary")
-ROLES = ("regression", "binary", "multiclass")
+_KINDS = ("number", "category", "binary")
+_ROLES = ("regression", "binary", "multiclass")
 
 
 def read_as(cells: Cells, kind: str | Sequence[str]) -> Found:
@@ -41,7 +41,7 @@ def read_as(cells: Cells, kind: str | Sequence[str]) -> Found:
     if kind == "binary":
         return Found(as_binary(cells.coded))
     raise TableError(
-        f"{kind_key(cells.name, kind)}: no kind {kind!r}; {near_misses(kind, KINDS)} "
+        f"{kind_key(cells.name, kind)}: no kind {kind!r}; {near_misses(kind, _KINDS)} "
         "A list of values is an order of levels."
     )
 
@@ -52,8 +52,8 @@ def read_target(cells: Cells, role: str) -> Found:
     Raises:
         TableError: If the role is unknown, a value is none of it, or all known values are one.
     """
-    if role not in ROLES:
-        raise TableError(f"target `{cells.name}`: no kind {role!r}; {near_misses(role, ROLES)}")
+    if role not in _ROLES:
+        raise TableError(f"target `{cells.name}`: no kind {role!r}; {near_misses(role, _ROLES)}")
     if role == "regression":
         return _as_measure(cells)
     coded = cells.coded.canonical()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gatelab.tasks.tables.coded import Coded, as_numbers, canonical, code
+from gatelab.tasks.tables.coded import Coded, as_numbers, canonical, code_texts
 from gatelab.tasks.tables.identity import EXACT, beyond_exact
 from gatelab.tasks.tables.questions import infinite_number, past_exact
 
@@ -35,17 +35,18 @@ class Cells:
     @property
     def is_number(self) -> bool:
         """Whether the source gives numbers, not texts."""
-        return pa.types.is_integer(self.values.type) or pa.types.is_floating(self.values.type)
+        kind = self.values.type
+        return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
     @property
     def is_date(self) -> bool:
         """Whether the source gives dates, not texts."""
-        return pa.types.is_date(self.values.type) or pa.types.is_timestamp(self.values.type)
+        return bool(pa.types.is_date(self.values.type) or pa.types.is_timestamp(self.values.type))
 
     @cached_property
     def coded(self) -> Coded:
         """The column as text, by its distinct values."""
-        coded = code(self.name, self.values.cast(pa.large_string()), self.first_row)
+        coded = code_texts(self.name, self.values.cast(pa.large_string()), self.first_row)
         if not self.missing:
             return coded
         words = np.asarray(pc.is_in(canonical(coded.values), self._texts), dtype=bool)

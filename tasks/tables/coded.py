@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+NUMERAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _INFINITE = r"(?i)^[+-]?inf(inity)?$"
 _WHOLE_AS_FLOAT = (r"^([+-]?(?:0|[1-9]\d*))\.0*$", r"\1")
 _ZEROS_AT_THE_END = (r"^([+-]?(?:0|[1-9]\d*)\.\d*[1-9])0+$", r"\1")
@@ -84,7 +84,7 @@ class Coded:
         return self.values.take(pa.array(self.codes, mask=self.codes < 0))
 
 
-def code(name: str, texts: pa.Array, first_row: int) -> Coded:
+def code_texts(name: str, texts: pa.Array, first_row: int) -> Coded:
     """Return a column of text by its distinct values; an empty text is no value."""
     encoded = texts.dictionary_encode()
     raw = encoded.dictionary.cast(pa.large_string())
@@ -113,7 +113,7 @@ def canonical(values: pa.Array) -> pa.Array:
 def as_numbers(values: pa.Array) -> npt.NDArray[np.float64]:
     """Return texts as float64, (values,); NaN where one is no number."""
     fits = pc.or_(
-        pc.match_substring_regex(values, NUMBER), pc.match_substring_regex(values, _INFINITE)
+        pc.match_substring_regex(values, NUMERAL), pc.match_substring_regex(values, _INFINITE)
     )
     numbers = pc.if_else(fits, values, None).cast(pa.float64())
     return np.asarray(numbers.fill_null(np.nan), dtype=np.float64)

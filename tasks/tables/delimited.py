@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from gatelab.tasks.tables.coded import NUMBER, matches
+from gatelab.tasks.tables.coded import NUMERAL, matches
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.dialect import Dialect, as_utf8, find_dialect
-from gatelab.tasks.tables.sheet import Sheet, check_names, is_row_numbers
+from gatelab.tasks.tables.sheet import Sheet, check_no_doubles, is_row_numbers
 
 _COMMA = r"^[+-]?\d*,\d+([eE][+-]?\d+)?$"
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
@@ -44,7 +44,7 @@ def _names(dialect: Dialect, where: str) -> list[str]:
     if not dialect.header:
         return [f"c{at}" for at in range(1, len(dialect.start[0]) + 1)]
     names = [name.strip() for name in dialect.start[0]]
-    check_names(filter(None, names), where)
+    check_no_doubles(filter(None, names), where)
     if names.count("") > 1:
         raise TableError(f"{where}: {names.count('')} columns have no name; give them some.")
     return names
@@ -159,8 +159,8 @@ def _check_decimal(
             )
     for name, values in columns.items() if found else ():
         known = pc.utf8_trim_whitespace(values.drop_null())
-        points = matches(known, NUMBER) & matches(known, r"\.")
-        if points.any() and matches(known, NUMBER).all():
+        points = matches(known, NUMERAL) & matches(known, r"\.")
+        if points.any() and matches(known, NUMERAL).all():
             shown = known[int(np.flatnonzero(points)[0])].as_py()
             raise TableError(
                 f"{where}: `{name}` has a decimal point ({shown}), `{next(iter(found))}` a decimal "

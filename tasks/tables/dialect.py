@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from gatelab.registry import near_misses
 from gatelab.rules import written
-from gatelab.tasks.tables.coded import NUMBER, matches
+from gatelab.tasks.tables.coded import NUMERAL, matches
 from gatelab.tasks.tables.contents import TableError
 
 READING_KEYS = ("delimiter", "decimal", "encoding", "header")
@@ -57,9 +57,9 @@ def check_reading(reading: Mapping[str, Any]) -> None:
     for key, value in reading.items():
         if key not in READING_KEYS:
             raise TableError(f"`reading` has no key {key!r}; {near_misses(key, READING_KEYS)}")
-        rule = _RULES[key]
-        if not rule[1](value):
-            raise TableError(f"`reading.{key}` must be {rule[0]}, but got {written(value)}.")
+        rule, holds = _RULES[key]
+        if not holds(value):
+            raise TableError(f"`reading.{key}` must be {rule}, but got {written(value)}.")
 
 
 def _is_encoding(value: object) -> bool:
@@ -69,7 +69,7 @@ def _is_encoding(value: object) -> bool:
         return False
 
 
-_RULES = {
+_RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "delimiter": ("one character", lambda it: isinstance(it, str) and len(it) == 1),
     "decimal": ("`.` or `,`", lambda it: it in (".", ",")),
     "encoding": ("an encoding that Python knows", _is_encoding),
@@ -166,7 +166,7 @@ def _score(rows: list[list[str]]) -> tuple[float, float]:
     if width < 2:
         return 0.0, 0.0
     fields = pa.array([field.strip().replace(",", ".") for row in rows for field in row])
-    return most / len(rows), 1e-9 + float(np.mean(matches(fields, NUMBER)))
+    return most / len(rows), 1e-9 + float(np.mean(matches(fields, NUMERAL)))
 
 
 def _check_header(rows: list[list[str]], where: str) -> bool:
@@ -183,7 +183,7 @@ def _check_header(rows: list[list[str]], where: str) -> bool:
 
 def _is_data(name: str, below: list[str]) -> bool:
     """Return whether a name is a number, or a word that stands below it again."""
-    number = bool(matches(pa.array([name]), NUMBER)[0])
+    number = bool(matches(pa.array([name]), NUMERAL)[0])
     return number or name in below
 
 

@@ -82,7 +82,7 @@ def _add_texts(add: Callable[[bytes], None], texts: pa.Array) -> None:
     add(np.asarray(pc.binary_length(texts), dtype="<i8").tobytes())
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    add(memoryview(data)[ends[0] : ends[-1]] if data is not None else b"")
+    add(bytes(memoryview(data)[ends[0] : ends[-1]]) if data is not None else b"")
 
 
 def as_float(values: pa.Array) -> pa.Array:
@@ -100,4 +100,4 @@ def beyond_exact(values: pa.Array) -> bool:
 
 def is_text(kind: pa.DataType) -> bool:
     """Return whether a type of Arrow's is text."""
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()
+    return kind in (pa.string(), pa.large_string(), pa.string_view())

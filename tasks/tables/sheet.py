@@ -35,7 +35,7 @@ class Sheet:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
-def check_names(names: Iterable[str], where: str) -> None:
+def check_no_doubles(names: Iterable[str], where: str) -> None:
     """Check that no two columns have the same name.
 
     Raises:
@@ -56,7 +56,7 @@ def sheet_of_typed(table: pa.Table, digest: str, where: str) -> Sheet:
         TableError: If it has no rows, or two columns of one name.
     """
     names = [str(name).strip() for name in table.column_names]
-    check_names(names, where)
+    check_no_doubles(names, where)
     if not table.num_rows:
         raise TableError(f"{where} has no rows.")
     columns: dict[str, pa.Array] = {}
@@ -66,7 +66,7 @@ def sheet_of_typed(table: pa.Table, digest: str, where: str) -> Sheet:
         if why:
             left_out[name] = why
         else:
-            columns[name] = plain(values)
+            columns[name] = plain_values(values)
     return Sheet(columns, table.num_rows, digest, left_out=left_out)
 
 
@@ -89,7 +89,7 @@ _UNREADABLE = (
 )
 
 
-def plain(values: pa.ChunkedArray) -> pa.Array:
+def plain_values(values: pa.ChunkedArray) -> pa.Array:
     """Return a column in one piece: decimals and floats as float64, NaN and null as null."""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)

@@ -15,7 +15,7 @@ from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.delimited import sheet_of_text
 from gatelab.tasks.tables.dialect import check_reading
 from gatelab.tasks.tables.identity import digest_of_file, digest_of_table
-from gatelab.tasks.tables.sheet import Sheet, check_names, sheet_of_typed
+from gatelab.tasks.tables.sheet import Sheet, check_no_doubles, sheet_of_typed
 
 
 def read_source(source: object, reading: Mapping[str, Any]) -> Sheet:
@@ -98,7 +98,7 @@ def _of_pandas(frame: Any) -> pa.Table:
     if getattr(frame.columns, "nlevels", 1) > 1:
         raise TableError("the frame's columns have several levels of names; give each one name.")
     names = [str(name) for name in frame.columns]
-    check_names(names, "the frame")
+    check_no_doubles(names, "the frame")
     return pa.table({name: _column(name, frame.iloc[:, at]) for at, name in enumerate(names)})
 
 
