@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, Literal, NamedTuple, TypeVar, get_args
 
@@ -32,12 +32,19 @@ class Target:
     """For multiclass only."""
     weight: float = 1.0
     """The factor of this target's loss in the task's, above 0."""
+    classes: tuple[str, ...] = ()
+    """The user's names of a multiclass target's classes, or of 0 and 1, where they are known."""
+    scale: float = field(default=1.0, compare=False)
+    """Of a regression target what 1 of the split's values is in the user's unit, above 0. It is
+    fitted to the train rows, so that it is no part of what the target is."""
+    offset: float = field(default=0.0, compare=False)
+    """Of a regression target what 0 of the split's values is in the user's unit."""
 
     def __post_init__(self) -> None:
         """Check what can be trained on, and be recorded.
 
         Raises:
-            ValueError: If the name, the kind, the classes or the weight cannot be.
+            ValueError: If the name, the kind, the classes, the weight or the unit cannot be.
         """
         check_name("target", self.name)
         if self.name.casefold() == MEAN:
@@ -58,11 +65,36 @@ class Target:
             )
         if not (isinstance(weight, int | float) and 0 < weight < math.inf):
             raise ValueError(f"{whose}: `0 < weight < inf` must hold, but got ({weight=}).")
+        named = {"regression": 0, "binary": 2}.get(self.kind, classes)
+        if self.classes and len(self.classes) != named:
+            raise ValueError(f"{whose} has {named} classes to name, but got {self.classes!r:.200}.")
+        self._check_unit(whose)
+
+    def _check_unit(self, whose: str) -> None:
+        scale, offset = self.scale, self.offset
+        if not (0 < scale < math.inf and math.isfinite(offset)):
+            raise ValueError(
+                f"{whose}: `0 < scale < inf` and a finite offset must hold, "
+                f"but got ({scale=}, {offset=})."
+            )
+        if self.kind != "regression" and (scale, offset) != (1, 0):
+            raise ValueError(
+                f"{whose}: only regression has a unit, but {self.kind} got ({scale=}, {offset=})."
+            )
 
     @property
     def out_features(self) -> int:
         """How many numbers the tower gives: the classes' logits, or one."""
         return self.num_classes or 1
+
+    def in_unit(self, values: Tensor) -> Tensor:
+        """Return outputs or values of the split, any shape, in the user's unit, in float64.
+
+        Those of a target that has no unit of its own are returned as they are.
+        """
+        if (self.scale, self.offset) == (1, 0):
+            return values
+        return values.double() * self.scale + self.offset
 
 
 class Split(NamedTuple):
@@ -128,6 +160,8 @@ class Task:
     draws_anew: ClassVar[bool] = False
     """Whether another split seed draws new rows from the same source instead of dividing the same
     ones again."""
+    fixed_split: bool = False
+    """Whether the options alone say which rows are in which split, whatever the split seed."""
     targets: tuple[Target, ...]
     truth: Truth | None = None
 
@@ -162,9 +196,9 @@ class Task:
         raise NotImplementedError
 
 
-def split_seeds(cls: type[Task]) -> bool:
-    """Return whether a task takes a ``split_seed``, and so can be divided anew."""
-    return "split_seed" in inspect.signature(cls).parameters
+def split_seeds(task: Task) -> bool:
+    """Return whether a task takes a ``split_seed`` that divides it anew."""
+    return not task.fixed_split and "split_seed" in inspect.signature(type(task)).parameters
 
 
 tasks: Registry[Task] = Registry("task")

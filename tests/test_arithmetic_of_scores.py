@@ -15,7 +15,12 @@ from gatelab.tasks import Network, Split, SplitName, Target, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.jobs import Job
-from gatelab.training.scores import gate_scores, predictive_scores, stability_scores
+from gatelab.training.scores import (
+    gate_scores,
+    predictive_scores,
+    stability_scores,
+    target_scores,
+)
 from gatelab.training.train import Member, Recipe, Training
 from gatelab.training.work import Work, read_state
 from tests.scaled import BATCH, Scaled, member, one_weight
@@ -237,3 +242,14 @@ def test_targets_of_several_kinds_keep_their_order() -> None:
     assert evaluation.losses.tolist() == pytest.approx([0.5, b, 13 / 2])
     assert evaluation.loss == pytest.approx(0.5 * 0.5 + b + 0.25 * 6.5)
     assert training.model.groups == [[0, 2], [1]]
+
+
+def test_metrics_are_in_the_users_unit_and_the_loss_as_it_is_trained() -> None:
+    """Prices 90 and 110, of mean 100 and deviation 10; 100 and 120 are predicted."""
+    task = Task()
+    task.targets = (Target("price", "regression", scale=10.0, offset=100.0),)
+    outputs = torch.tensor([[0.0], [2.0]])
+    found = Evaluation((outputs,), torch.zeros(1, 2, 0), torch.ones(1), 1.0, {})
+    split = Split(torch.zeros(2, 1), torch.tensor([[-1.0], [1.0]]))
+    scores = target_scores(task, ["rmse", "mae", "mse", "r2"], found, split)
+    assert scores == {"price": {"loss": 1, "rmse": 10, "mae": 10, "mse": 100, "r2": 0}}

@@ -71,3 +71,28 @@ def test_no_target_is_the_mean_over_targets(name: str) -> None:
 def test_what_cannot_be_trained_on(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Target("a", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"kind": "regression", "scale": 0.0}, "`0 < scale < inf`"),
+        ({"kind": "regression", "scale": float("nan")}, "`0 < scale < inf`"),
+        ({"kind": "regression", "offset": float("inf")}, "a finite offset"),
+        ({"kind": "binary", "scale": 2.0}, "only regression has a unit"),
+        ({"kind": "binary", "offset": 1.0}, "only regression has a unit"),
+        ({"kind": "binary", "classes": ("no",)}, "has 2 classes to name"),
+        ({"kind": "multiclass", "num_classes": 3, "classes": ("a", "b")}, "has 3 classes to name"),
+        ({"kind": "regression", "classes": ("a", "b")}, "has 0 classes to name"),
+    ],
+)
+def test_a_unit_or_classes_that_fit_no_target(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match="target 'a'") as error:
+        Target("a", **options)
+    assert said in str(error.value)
+
+
+def test_a_unit_is_no_part_of_what_a_target_is() -> None:
+    """It is fitted to the train rows, which another split seed changes."""
+    assert Target("a", "regression", scale=2.0, offset=1.0) == Target("a", "regression")
+    assert Target("a", "binary", classes=("no", "yes")) != Target("a", "binary")

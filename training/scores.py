@@ -23,13 +23,17 @@ MANY_TARGETS = 16
 def target_scores(
     task: Task, chosen: Sequence[str] | None, evaluation: Evaluation, split: Split
 ) -> dict[str, dict[str, float]]:
-    """Return loss and metrics of every target, by its name, over its known rows."""
+    """Return loss and metrics of every target, by its name, over its known rows.
+
+    Metrics are in the user's unit; the loss is what is minimised, so that it stays as scaled.
+    """
     scores: dict[str, dict[str, float]] = {}
     for index, target in enumerate(task.targets):
         outputs, values = evaluation.outputs[index], split.targets[:, index]
         if split.mask is not None:
             known = split.mask[:, index]
             outputs, values = outputs[known], values[known]
+        outputs, values = target.in_unit(outputs), target.in_unit(values)
         found = {n: m.score(outputs, values) for n, m in metrics_of(target, chosen).items()}
         scores[target.name] = {TARGETS_LOSS: float(evaluation.losses[index]), **found}
     return scores
