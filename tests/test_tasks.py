@@ -104,8 +104,11 @@ def test_what_of_the_data_is_divided_tells_how_alike_divisions_are() -> None:
 
 
 def test_which_tasks_can_be_divided_anew() -> None:
-    assert split_seeds(DigitsPairs) and split_seeds(SyntheticGroups)
-    assert not split_seeds(Scaled)
+    assert split_seeds(DigitsPairs(**SMALL)) and split_seeds(SyntheticGroups(**SMALL))
+    assert not split_seeds(Scaled())
+    fixed = DigitsPairs(**SMALL)
+    fixed.fixed_split = True
+    assert not split_seeds(fixed)
     assert (DigitsPairs.draws_anew, SyntheticGroups.draws_anew) == (False, True)
 
 

@@ -144,7 +144,7 @@ class Record:
         tags[Tags.REPEAT] = str(Search.of(job.of_search).repeat)
         if job.stage == "search":
             tags[Tags.TRIAL] = str(job.number)
-        elif split_seeds(type(self.task)):
+        elif split_seeds(self.task):
             own = self.spec.task.options.get("split_seed", 0)
             tags[Tags.SPLIT_SEED] = str(own if job.split_seed is None else job.split_seed)
         return tags
@@ -165,7 +165,7 @@ class Record:
                 self.recorder.log_artifact(identity, self._table(name, ending.by_target))
             self._keep_trace(job, member, ending.trace)
             tags = end_tags(ending)
-            if job.stage == "evaluate" and split_seeds(type(self.task)):
+            if job.stage == "evaluate" and split_seeds(self.task):
                 tags[Tags.TEST_TO_TRAIN] = str(ending.test_to_train)
             self.recorder.end_run(identity, ENDS[ending.end], tags)
         if job.stage == "search":

@@ -68,7 +68,8 @@ def faults_of(spec: Spec, wrong: Collection[str] = ()) -> list[Fault]:
             check("search metrics", goal_of, spec, task)
     check("search training", _check_grace, spec)
     check("search", _check_rounds, spec)
-    check("evaluation task", _check_splits, spec)
+    if task is not None:
+        check("evaluation", _check_splits, spec, task)
     check("gates", _check_rows, spec)
     for label in spec.gates:
         cls = check("gates", _check_gate, spec, label)
@@ -204,14 +205,18 @@ def _check_rounds(spec: Spec) -> None:
         )
 
 
-def _check_splits(spec: Spec) -> None:
-    splits, cls = spec.evaluation.splits, _registered("task", tasks.get, spec.task.name)
-    if splits > 1 and not split_seeds(cls):
+def _check_splits(spec: Spec, task: Task) -> None:
+    splits = spec.evaluation.splits
+    if splits > 1 and not split_seeds(task):
+        why = (
+            "whose options say which rows are in which split"
+            if task.fixed_split
+            else "which takes no `split_seed` by which it could be divided anew"
+        )
         raise SpecError(
             "",
             "evaluation.splits",
-            f"must be 1 on task {spec.task.name!r}, which takes no `split_seed` by which it could "
-            f"be divided anew, but got {splits}.",
+            f"must be 1 on task {spec.task.name!r}, {why}, but got {splits}.",
         )
 
 

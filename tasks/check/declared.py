@@ -19,9 +19,14 @@ def check_is_documented(subject: Subject) -> None:
 
 
 def check_options_are_keyword_arguments_with_defaults(subject: Subject) -> None:
-    """Every option can be given by name, and none must be."""
+    """Every option can be given by name, and none must be.
+
+    What has no name is no option, such as a frame: a spec cannot give it, so none must be given.
+    """
     for option in parameters(subject.cls):
-        _check_keyword("option", option)
+        unnamed = option.kind == Parameter.POSITIONAL_ONLY
+        if not unnamed or option.default is Parameter.empty:
+            _check_keyword("option", option)
 
 
 def check_network_hyperparameters_are_keyword_arguments(subject: Subject) -> None:

@@ -67,7 +67,7 @@ def check_the_seed_matters(subject: Subject) -> None:
 
 def check_split_seeds_give_other_rows(subject: Subject) -> None:
     """Another ``split_seed``, where a task takes one, changes every split; the same one none."""
-    if not split_seeds(subject.cls):
+    if not split_seeds(subject.make()):
         return
     first, second, again = (subject.data(split_seed=seed) for seed in (1, 2, 1))
     _check_same(
@@ -83,7 +83,7 @@ def check_split_seeds_give_other_rows(subject: Subject) -> None:
 
 def check_split_seeds_keep_the_task(subject: Subject) -> None:
     """What is learned, and what is planted, follows from ``seed`` alone."""
-    if not split_seeds(subject.cls):
+    if not split_seeds(subject.make()):
         return
     default = inspect.signature(subject.cls).parameters["split_seed"].default
     if default != 0:
