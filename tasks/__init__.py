@@ -4,6 +4,7 @@ from gatelab.tasks.digits_pairs import DigitsPairs
 from gatelab.tasks.metric import Metric, register_metric
 from gatelab.tasks.metrics import AUROC, F1, MAE, MSE, R2, RMSE, Accuracy
 from gatelab.tasks.synthetic_groups import SyntheticGroups
+from gatelab.tasks.tables.table import Table
 from gatelab.tasks.task import (
     Kind,
     Network,
@@ -34,6 +35,7 @@ __all__ = [
     "Split",
     "SplitName",
     "SyntheticGroups",
+    "Table",
     "Target",
     "Task",
     "Truth",

@@ -1,0 +1,129 @@
+"""A table's rows divided by its rule, and what there is to say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from gatelab.tasks.tables.contents import Column, Contents, TableError
+from gatelab.tasks.tables.copies import copies
+from gatelab.tasks.tables.fitted import Rows
+from gatelab.tasks.tables.split_rule import SplitRule
+from gatelab.tasks.tables.splitting import (
+    Assignment,
+    by_chance,
+    by_column,
+    by_group,
+    by_time,
+    rarest_classes,
+)
+from gatelab.tasks.tables.target_columns import TargetColumn, column_of
+from gatelab.tasks.task import SplitName
+
+Duplicates = Literal["keep", "together"]
+SPLIT_NUMBERS: Mapping[SplitName, int] = {"train": 0, "val": 1, "test": 2}
+FEWEST_ROWS = 10
+
+
+def divide(
+    contents: Contents,
+    target_columns: Sequence[TargetColumn],
+    rule: SplitRule,
+    *,
+    together: bool,
+    split_seed: int,
+) -> Assignment:
+    """Return the split of each row.
+
+    Args:
+        contents: The table.
+        target_columns: Its targets.
+        rule: By what its rows are divided.
+        together: Whether copies of rows are kept in one split; of random ones.
+        split_seed: Another one divides the same rows anew, where there is chance in it.
+
+    Raises:
+        TableError: If the rows are too few, or the rule does not fit them.
+    """
+    if contents.rows < FEWEST_ROWS:
+        raise TableError(
+            f"{contents.rows} rows are too few for three splits: at least {FEWEST_ROWS} are needed."
+        )
+    if rule.column is not None:
+        return _by(rule, column_of(contents, rule.column, "the column of `split`"), split_seed)
+    numbered = np.arange(contents.rows)
+    units = copies(contents.columns.values(), contents.rows) if together else numbered
+    strata = rarest_classes(target_columns) if rule.stratify else np.zeros_like(numbered)
+    return by_chance(units, strata, rule.shares, split_seed)
+
+
+def _by(rule: SplitRule, column: Column, split_seed: int) -> Assignment:
+    if rule.by == "column":
+        return by_column(column, rule)
+    if rule.by == "group":
+        return by_group(column, rule.shares, split_seed)
+    return by_time(column, rule.shares)
+
+
+def check_division(target_columns: Iterable[TargetColumn], splits: Assignment) -> None:
+    """Check that all targets can be learnt and scored.
+
+    Raises:
+        TableError: If a split knows no value of a target, or train lacks a class or has only one
+            value.
+    """
+    for target in target_columns:
+        for name, number in SPLIT_NUMBERS.items():
+            if not (target.known & (splits == number)).any():
+                raise TableError(
+                    f"{name} knows no value of target {target.name!r}, of "
+                    f"{target.known.sum()} that are known: give another `split`."
+                )
+        _check_train(target, target.values[target.known & (splits == 0)])
+
+
+def _check_train(target: TargetColumn, known: Rows) -> None:
+    found = np.unique(known)
+    lacking = [c for place, c in enumerate(target.classes) if place not in found]
+    if lacking:
+        raise TableError(
+            f"train has no row of class {lacking[0]!r} of target {target.name!r}: give another "
+            "`split`, or leave such rows out by `missing`."
+        )
+    if len(found) < 2:
+        raise TableError(
+            f"train knows no value of target {target.name!r} but {found[0]:g}: give another "
+            "`split`."
+        )
+
+
+def told_division(target_columns: Sequence[TargetColumn], splits: Assignment) -> tuple[str, ...]:
+    """Return a line for each split: its rows, and the known values of every target."""
+    lines = []
+    for name, number in SPLIT_NUMBERS.items():
+        here = splits == number
+        targets = "".join(f", {_told(target, target.values[here])}" for target in target_columns)
+        lines.append(f"{name}: {here.sum()} rows{targets}")
+    return tuple(lines)
+
+
+def _told(target: TargetColumn, values: Rows) -> str:
+    known = values[~np.isnan(values)]
+    if target.kind == "binary":
+        return f"{target.name} {int(known.sum())} {target.classes[1]} of {len(known)} known"
+    return f"{target.name} {len(known)} known"
+
+
+def told_copies(columns: Iterable[Column], splits: Assignment) -> tuple[str, ...]:
+    """Return a line where rows of val or test are copies of rows of train; else none."""
+    numbers = copies(columns, len(splits))
+    counts = [int(np.isin(numbers[splits == n], numbers[splits == 0]).sum()) for n in (1, 2)]
+    if not any(counts):
+        return ()
+    val, test = (int((splits == n).sum()) for n in (1, 2))
+    return (
+        f"{counts[0]} of {val} rows of val and {counts[1]} of {test} of test are copies of rows of "
+        "train, so that scores are too good; `duplicates: together` keeps copies in one split",
+    )

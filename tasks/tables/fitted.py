@@ -1,0 +1,187 @@
+"""What is fitted to the train rows of a table, column by column, and kept as plain numbers.
+
+scikit-learn fits numbers; it is imported where it does, for that takes most of a second.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gatelab.tasks.tables.contents import Column, TableError
+
+Numbers = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+LEAST_SPREAD = 1e-12
+"""Of the mean's size: float64 has 16 digits, so that a smaller deviation is of rounding alone."""
+MOST_CATEGORIES = 2**24
+"""Ids stand in float32 beside the numbers, which holds whole numbers to here."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The mean and the deviation that numbers are standardised by, in their own unit."""
+
+    mean: float
+    deviation: float
+
+    def standardised(self, numbers: Numbers) -> Numbers:
+        """Return numbers, any shape, as deviations from the mean; NaN stays."""
+        return (numbers - self.mean) / self.deviation
+
+
+def fit_scale(name: str, numbers: Numbers) -> Scale:
+    """Return the mean and deviation of known numbers ``(rows,)``; a constant's deviation is 1.
+
+    Raises:
+        TableError: If they are too large to be squared.
+    """
+    from sklearn.preprocessing import StandardScaler
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        fitted = StandardScaler().fit(numbers[:, None])
+    mean, deviation = float(fitted.mean_[0]), float(np.sqrt(fitted.var_[0]))
+    if not np.isfinite(deviation):
+        largest = np.abs(numbers).max()
+        raise TableError(f"column {name!r}: numbers to {largest:g} are too large to standardise.")
+    constant = deviation <= LEAST_SPREAD * abs(mean)
+    return Scale(mean, 1.0 if constant else deviation)
+
+
+@dataclass(frozen=True)
+class NumberFit:
+    """How a column of numbers is imputed and standardised."""
+
+    fill: float
+    """Stands where a number is missing: the train rows' median, 0 if none of theirs is known."""
+    scale: Scale
+    flagged: bool
+    """Whether a flag says where a number is missing, as it is somewhere in the file."""
+
+
+def fit_number(column: Column, train: Rows) -> NumberFit:
+    """Return the fit of a column to its train rows.
+
+    Raises:
+        TableError: If its numbers are too large.
+    """
+    from sklearn.impute import SimpleImputer
+
+    numbers = numbers_of(column)
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    filled = imputer.fit_transform(numbers[train, None])[:, 0]
+    [[fill]] = imputer.transform([[np.nan]])
+    return NumberFit(float(fill), fit_scale(column.name, filled), bool(np.isnan(numbers).any()))
+
+
+def fit_category(column: Column, train: Rows, min_frequency: int) -> tuple[str | None, ...]:
+    """Return the values that have an id of their own, sorted: ``min_frequency`` train rows or more.
+
+    A missing value is one like others, ``None``, and the last. Ids count from 1; what is rare or
+    unknown shares id 0, so that the id which unknown values will have is trained, by the rare.
+
+    Raises:
+        TableError: If there are more than a float32 can number.
+    """
+    counted = category_texts(column).take(pa.array(train)).value_counts()
+    often = pc.greater_equal(counted.field("counts"), min_frequency)
+    values: list[str | None] = counted.field("values").filter(often).to_pylist()
+    if len(values) >= MOST_CATEGORIES:
+        raise TableError(
+            f"column {column.name!r} has {len(values):,} categories, of at most "
+            f"{MOST_CATEGORIES - 1:,}: give a larger `min_frequency`, or leave it out by `drop`."
+        )
+    return tuple(sorted(values, key=lambda value: (value is None, value or "")))
+
+
+def ids(values: tuple[str | None, ...], texts: pa.Array) -> Rows:
+    """Return each text's place among values, from 1; 0 where it is not among them."""
+    found = pc.index_in(texts, value_set=pa.array(values, texts.type))
+    return np.asarray(pc.add(pc.fill_null(found, -1), 1), np.int64)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """All that is fitted to the train rows of a table."""
+
+    numbers: Mapping[str, NumberFit]
+    categories: Mapping[str, tuple[str | None, ...]]
+    targets: Mapping[str, Scale]
+    """Of regression targets."""
+
+    @cached_property
+    def flagged(self) -> list[str]:
+        """The columns that a flag belongs to, in order."""
+        return [name for name, fit in self.numbers.items() if fit.flagged]
+
+    def inputs(self, columns: Mapping[str, Column], rows: Rows) -> npt.NDArray[np.float32]:
+        """Return numbers, then flags, then ids of so many rows, ``(rows, features)``."""
+        wide = len(self.numbers) + len(self.flagged) + len(self.categories)
+        # One column after the other in one array: float64 copies of all would be the whole memory.
+        made = np.empty((len(rows), wide), np.float32)
+        places = iter(range(wide))
+        for name, fit in self.numbers.items():
+            numbers = numbers_of(columns[name])[rows]
+            filled = np.where(np.isnan(numbers), fit.fill, numbers)
+            made[:, next(places)] = fit.scale.standardised(filled)
+        for name in self.flagged:
+            made[:, next(places)] = np.isnan(numbers_of(columns[name])[rows])
+        for name, values in self.categories.items():
+            made[:, next(places)] = ids(values, category_texts(columns[name]).take(pa.array(rows)))
+        return made
+
+    def to_json(self) -> str:
+        """Return all of it as JSON, whose numbers are exact."""
+        return json.dumps(asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Fitted:
+        """Return what :meth:`to_json` wrote."""
+        plain: dict[str, Any] = json.loads(text)
+        return cls(
+            {
+                name: NumberFit(**{**fit, "scale": Scale(**fit["scale"])})
+                for name, fit in plain["numbers"].items()
+            },
+            {name: tuple(values) for name, values in plain["categories"].items()},
+            {name: Scale(**scale) for name, scale in plain["targets"].items()},
+        )
+
+
+def fit_features(
+    columns: Mapping[str, Column], train: Rows, min_frequency: int
+) -> tuple[dict[str, NumberFit], dict[str, tuple[str | None, ...]]]:
+    """Return the fits of columns of numbers, and those of categories, by name.
+
+    Raises:
+        TableError: If a column's numbers are too large, or its categories too many.
+    """
+    parted = {name: column.kind == "category" for name, column in columns.items()}
+    return (
+        {n: fit_number(columns[n], train) for n, category in parted.items() if not category},
+        {
+            n: fit_category(columns[n], train, min_frequency)
+            for n, category in parted.items()
+            if category
+        },
+    )
+
+
+def numbers_of(column: Column) -> Numbers:
+    """Return the numbers of a column of any kind but category, ``(rows,)``."""
+    assert column.numbers is not None, column.name
+    return column.numbers
+
+
+def category_texts(column: Column) -> pa.Array:
+    """Return the texts of a category, ``(rows,)``."""
+    assert column.texts is not None, column.name
+    return column.texts

@@ -1,0 +1,115 @@
+"""A table made ready: divided, fitted to its train rows, and given out as splits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gatelab.tasks.tables.contents import Column, Contents, TableError
+from gatelab.tasks.tables.division import (
+    SPLIT_NUMBERS,
+    check_division,
+    divide,
+    told_copies,
+    told_division,
+)
+from gatelab.tasks.tables.fitted import Fitted, Rows, fit_features, fit_scale
+from gatelab.tasks.tables.split_rule import SplitRule
+from gatelab.tasks.tables.splitting import Assignment
+from gatelab.tasks.tables.target_columns import TargetColumn
+from gatelab.tasks.task import Split, SplitName, Target
+
+MIN_FREQUENCY, FEW_ROWS = 5, 200
+"""So many train rows a category needs for an id of its own; one in a table of fewer rows."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A table whose rows are divided, with what is fitted to those of train."""
+
+    features: Mapping[str, Column]
+    target_columns: tuple[TargetColumn, ...]
+    splits: Assignment
+    fitted: Fitted
+    said: tuple[str, ...]
+    """A line for each split, and for copies in two of them."""
+
+    @property
+    def digest(self) -> str:
+        """What tells this division of the rows from others, 64 hexadecimal digits."""
+        return hashlib.sha256(self.splits.tobytes()).hexdigest()
+
+    def targets(self) -> tuple[Target, ...]:
+        """Return the targets, with their classes' names or their unit."""
+        return tuple(self._target(target) for target in self.target_columns)
+
+    def _target(self, target: TargetColumn) -> Target:
+        scale = self.fitted.targets.get(target.name)
+        return Target(
+            target.name,
+            target.kind,
+            len(target.classes) if target.kind == "multiclass" else None,
+            target.weight,
+            target.classes,
+            *(() if scale is None else (scale.deviation, scale.mean)),
+        )
+
+    def split(self, name: SplitName) -> Split:
+        """Return the rows of a split: inputs float32, numbers and flags before ids; targets."""
+        rows = np.flatnonzero(self.splits == SPLIT_NUMBERS[name])
+        values = np.column_stack([self._values(target)[rows] for target in self.target_columns])
+        targets = torch.from_numpy(np.nan_to_num(values).astype(np.float32))
+        inputs = torch.from_numpy(self.fitted.inputs(self.features, rows))
+        whole = all(target.known.all() for target in self.target_columns)
+        return Split(inputs, targets, None if whole else torch.from_numpy(~np.isnan(values)))
+
+    def _values(self, target: TargetColumn) -> Rows:
+        scale = self.fitted.targets.get(target.name)
+        return target.values if scale is None else scale.standardised(target.values)
+
+
+def prepare(
+    contents: Contents,
+    target_columns: Sequence[TargetColumn],
+    rule: SplitRule,
+    *,
+    together: bool = False,
+    min_frequency: int | None = None,
+    split_seed: int = 0,
+) -> Prepared:
+    """Divide a table's rows, and fit what is fitted to those of train.
+
+    Args:
+        contents: The table.
+        target_columns: Its targets.
+        rule: By what its rows are divided.
+        together: Whether copies of rows are kept in one split.
+        min_frequency: Categories of fewer train rows share an id with unknown ones; by default 5,
+            and 1 in a table of fewer than 200 rows.
+        split_seed: Another one divides the same rows anew, where there is chance in it.
+
+    Raises:
+        TableError: If a column, a target or the division cannot be worked with.
+    """
+    if min_frequency is None:
+        min_frequency = 1 if contents.rows < FEW_ROWS else MIN_FREQUENCY
+    splits = divide(contents, target_columns, rule, together=together, split_seed=split_seed)
+    check_division(target_columns, splits)
+    apart = {rule.column, *(target.name for target in target_columns)}
+    features = {name: c for name, c in contents.columns.items() if name not in apart}
+    if not features:
+        raise TableError("no column is left as a feature beside the targets.")
+    train = np.flatnonzero(splits == 0)
+    scales = {
+        target.name: fit_scale(target.name, target.values[target.known & (splits == 0)])
+        for target in target_columns
+        if target.kind == "regression"
+    }
+    fitted = Fitted(*fit_features(features, train, min_frequency), scales)
+    compared = [column for name, column in contents.columns.items() if name != rule.column]
+    said = (*told_division(target_columns, splits), *told_copies(compared, splits))
+    return Prepared(features, tuple(target_columns), splits, fitted, said)

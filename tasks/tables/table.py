@@ -1,0 +1,194 @@
+"""The task of a table: any file or frame, whose targets are columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from gatelab.registry import near_misses
+from gatelab.rules import check_counts, check_not_negative, shown
+from gatelab.tasks.layers import mlp_network
+from gatelab.tasks.tables.contents import Contents, TableError
+from gatelab.tasks.tables.division import Duplicates
+from gatelab.tasks.tables.files import found_file
+from gatelab.tasks.tables.fitted import Fitted
+from gatelab.tasks.tables.network import Embedded, embedding_width
+from gatelab.tasks.tables.prepared import prepare
+from gatelab.tasks.tables.reading import read_contents
+from gatelab.tasks.tables.split_rule import SplitRule, split_rule
+from gatelab.tasks.tables.target_columns import Rare, asked_targets, target_columns
+from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
+
+
+@register_task("table")
+class Table(Task):
+    """Learns columns of a table, CSV, Parquet or a frame, from its other columns.
+
+    Numbers are imputed, flagged where they were missing, and standardised; categories are embedded,
+    rare and unknown ones as one; all this is fitted to the train rows alone. Regression targets
+    are trained standardised and scored in their own unit.
+    """
+
+    def __init__(
+        self,
+        frame: object = None,
+        /,
+        *,
+        path: str = "",
+        targets: Mapping[str, Any] | None = None,
+        kinds: Mapping[str, Any] | None = None,
+        drop: Sequence[str] = (),
+        only: Sequence[str] | None = None,
+        missing: Sequence[object] | Mapping[str, Sequence[object]] = (),
+        split: str | Mapping[str, Any] = "random",
+        duplicates: str = "keep",
+        rare: str = "ask",
+        min_frequency: int | None = None,
+        reading: Mapping[str, Any] | None = None,
+        split_seed: int = 0,
+    ) -> None:
+        """Read the table, divide its rows, and fit what is fitted to those of train.
+
+        Args:
+            frame: In place of a path: of pandas, polars, pyarrow or NumPy.
+            path: Of a CSV or Parquet file; a relative one is looked for below the folder that the
+                environment variable GATELAB_DATA names, then from where the command runs.
+            targets: ``{column: kind}``, or ``{column: {kind: kind, weight: 1}}``; a kind is
+                ``regression``, ``binary`` or ``multiclass``.
+            kinds: Of columns: ``number``, ``binary``, ``category`` or a list of levels in order;
+                found where nothing is said.
+            drop: Columns that are not read.
+            only: The columns that are features, in place of all.
+            missing: Values that stand for none, in all columns or by column.
+            split: ``random``, ``{column: c, val: v, test: t}``, ``{group: c}`` or ``{time: c,
+                format: iso}``, each but the second also with ``shares: [0.7, 0.15, 0.15]``.
+            duplicates: ``keep``, or ``together``: copies of rows stay in one random split.
+            rare: Of classes of fewer than 3 known rows: ``ask``, ``drop`` or ``train``.
+            min_frequency: Categories of fewer train rows share the id of unknown ones; by default
+                5, and 1 in a table of fewer than 200 rows.
+            reading: Of a CSV: ``delimiter``, ``decimal``, ``encoding``, ``header``.
+            split_seed: Another one divides the same rows anew.
+
+        Raises:
+            TableError: If the table cannot be read or divided so, in one line.
+            ValueError: If an option is out of its range.
+        """
+        asked, rule = asked_targets(targets), split_rule(split)
+        _check_choice("duplicates", duplicates, get_args(Duplicates))
+        _check_choice("rare", rare, get_args(Rare))
+        check_counts(min_frequency=1 if min_frequency is None else min_frequency)
+        _check_seed(rule, split_seed)
+        if duplicates == "together" and rule.by != "random":
+            raise TableError(
+                f"`duplicates: together` needs a random split, but got one by {rule.by}."
+            )
+        contents = _contents(
+            frame,
+            path,
+            missing=missing,
+            drop=drop,
+            reading=reading or {},
+            targets={name: target.kind for name, target in asked.items()},
+            **_read_apart(rule, kinds or {}, only),
+        )
+        self.split_seed, self.fixed_split = split_seed, rule.fixed
+        self._prepared = prepare(
+            contents,
+            target_columns(contents, asked, cast(Rare, rare)),
+            rule,
+            together=duplicates == "together",
+            min_frequency=min_frequency,
+            split_seed=split_seed,
+        )
+        self.targets = self._prepared.targets()
+        self.said = (*contents.said, *self._prepared.said)
+
+    def split(self, name: SplitName) -> Split:
+        """Return inputs ``(rows, features)`` float32, targets float32, a mask where one is due."""
+        return self._prepared.split(name)
+
+    @property
+    def fitted(self) -> Fitted:
+        """What is fitted to the train rows, as plain numbers."""
+        return self._prepared.fitted
+
+    def network(
+        self,
+        *,
+        expert_width: int = 64,
+        expert_depth: int = 2,
+        tower_width: int = 32,
+        dropout: float = 0.0,
+    ) -> Network:
+        """Return MLP experts and towers on numbers and embeddings, which the gates read too.
+
+        Args:
+            expert_width: The number of units of each of an expert's layers, at least 1.
+            expert_depth: The number of an expert's layers, at least 1.
+            tower_width: The number of units of a tower's hidden layer, at least 1.
+            dropout: The share of an expert's units dropped in training, in [0, 1).
+
+        Raises:
+            ValueError: If a value is outside its range.
+        """
+        numbers = len(self.fitted.numbers) + len(self.fitted.flagged)
+        num_ids = [len(values) + 1 for values in self.fitted.categories.values()]
+        return mlp_network(
+            lambda: Embedded(numbers, num_ids),
+            numbers + sum(map(embedding_width, num_ids)),
+            expert_width=expert_width,
+            expert_depth=expert_depth,
+            tower_width=tower_width,
+            dropout=dropout,
+        )
+
+
+def _check_choice(option: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        near = near_misses(str(value), choices)
+        raise TableError(
+            f"`{option}` must be {' or '.join(choices)}, but got {shown(value)}; {near}"
+        )
+
+
+def _check_seed(rule: SplitRule, split_seed: int) -> None:
+    check_not_negative(split_seed=split_seed)
+    if rule.fixed and split_seed:
+        raise TableError(
+            f"`split` by {rule.by} divides the rows in one way alone, so that `split_seed` must be "
+            f"0, but got {split_seed}."
+        )
+
+
+def _read_apart(
+    rule: SplitRule, kinds: Mapping[str, Any], only: Sequence[str] | None
+) -> dict[str, Any]:
+    """Return how the reader is told of the column by which rows are divided."""
+    if rule.column is None or rule.by == "time":
+        times = {} if rule.column is None else {rule.column: rule.format}
+        return {"kinds": kinds, "only": only, "times": times}
+    # One text for each value, however it is written; and what is not a feature is read anyway.
+    kinds = {**kinds, rule.column: "category"}
+    return {"kinds": kinds, "only": None if only is None else [*only, rule.column]}
+
+
+def _contents(frame: object, path: str, **options: Any) -> Contents:
+    """Return what a frame or a file holds."""
+    if (frame is None) == (not path):
+        raise TableError(
+            "`path` must name the file of the table, or a frame be given, one of both."
+        )
+    if frame is not None:
+        return read_contents(frame, **options)
+    file = found_file(path)
+    state = file.stat()
+    return _read_file(file, state.st_mtime_ns, state.st_size, json.dumps(options))
+
+
+@lru_cache(maxsize=1)
+def _read_file(file: Path, changed: int, size: int, options: str) -> Contents:
+    """Return what a file holds, read once while it is the same: tasks may differ in their split."""
+    return read_contents(file, **json.loads(options))

@@ -1,0 +1,166 @@
+"""The targets of a table: what the user asks for, and what the rows hold of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from gatelab.registry import near_misses
+from gatelab.rules import shown
+from gatelab.tasks.tables.contents import Column, Contents, TableError
+from gatelab.tasks.tables.fitted import Numbers, category_texts, ids, numbers_of
+from gatelab.tasks.task import Kind
+
+Rare = Literal["ask", "drop", "train"]
+FEWEST_OF_A_CLASS = 3
+"""One for each split."""
+MOST_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user asks of one target."""
+
+    kind: Kind
+    weight: float = 1.0
+
+
+def asked_targets(given: object) -> dict[str, Asked]:
+    """Return the targets of the option ``targets``, by column.
+
+    Args:
+        given: ``{column: kind}``, or ``{column: {kind: kind, weight: 1}}``.
+
+    Raises:
+        TableError: If it has another form, or a kind is unknown.
+    """
+    if not isinstance(given, Mapping) or not given:
+        raise TableError(
+            "`targets` must say the kind of each target, such as {income: binary}, "
+            f"but got {shown(given)}."
+        )
+    return {str(name): _asked(str(name), value) for name, value in given.items()}
+
+
+def _asked(name: str, given: Any) -> Asked:
+    options = dict(given) if isinstance(given, Mapping) else {"kind": given}
+    for key in options.keys() - {"kind", "weight"}:
+        near = near_misses(str(key), ("kind", "weight"))
+        raise TableError(f"target {name!r} has the unknown key {key!r}; {near}")
+    kind = options.get("kind")
+    if kind not in get_args(Kind):
+        near = near_misses(str(kind), get_args(Kind))
+        raise TableError(f"target {name!r} has the unknown kind {shown(kind)}; {near}")
+    return Asked(**options)
+
+
+@dataclass(frozen=True)
+class TargetColumn:
+    """What the rows of a table hold of one target."""
+
+    name: str
+    kind: Kind
+    values: Numbers
+    """``(rows,)``: numbers in the user's unit, 0/1 or places in ``classes``; NaN where unknown."""
+    classes: tuple[str, ...] = ()
+    weight: float = 1.0
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Where the target is known, ``(rows,)``."""
+        return ~np.isnan(self.values)
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Classes ``(rows,)``, of a regression target 0 where it is known; -1: unknown."""
+        values = np.zeros_like(self.values) if self.kind == "regression" else self.values
+        return np.where(self.known, values, -1).astype(np.int64)
+
+
+def target_columns(
+    contents: Contents, asked: Mapping[str, Asked], rare: Rare
+) -> tuple[TargetColumn, ...]:
+    """Return the targets of a table.
+
+    Args:
+        contents: The table, whose reader was told of the targets.
+        asked: What is asked of each.
+        rare: What becomes of a class of fewer than 3 known rows, which cannot be in every split:
+            ``drop`` takes it for unknown, ``train`` leaves it in train, ``ask`` refuses it.
+
+    Raises:
+        TableError: If a target is not there or constant, or has too many classes or rare ones.
+    """
+    return tuple(
+        _target_column(column_of(contents, n, "target"), one, rare) for n, one in asked.items()
+    )
+
+
+def column_of(contents: Contents, name: str, what: str) -> Column:
+    """Return a column by its name; ``what`` it is for is said if it is not there.
+
+    Raises:
+        TableError: If it is not there.
+    """
+    if name in contents.columns:
+        return contents.columns[name]
+    if name in contents.left_out:
+        raise TableError(f"{what} {name!r} is left out: {contents.left_out[name]}.")
+    near = near_misses(name, contents.columns)
+    raise TableError(f"{what} {name!r} is no column of the table; {near}")
+
+
+def _target_column(column: Column, asked: Asked, rare: Rare) -> TargetColumn:
+    found = TargetColumn(column.name, asked.kind, _values(column, asked.kind), (), asked.weight)
+    if asked.kind != "regression":
+        found = _with_classes(found, column.values, rare)
+    known = found.values[found.known]
+    if not len(known) or (known == known[0]).all():
+        what = f"has no value but {known[0]:g}" if len(known) else "has no value"
+        raise TableError(f"target {column.name!r} {what}, so that there is nothing to learn.")
+    return found
+
+
+def _values(column: Column, kind: Kind) -> Numbers:
+    if kind != "multiclass":
+        return numbers_of(column)
+    places = ids(column.values, category_texts(column)) - 1.0
+    return np.where(places < 0, np.nan, places)
+
+
+def _with_classes(target: TargetColumn, classes: tuple[str, ...], rare: Rare) -> TargetColumn:
+    if len(classes) > MOST_CLASSES:
+        raise TableError(
+            f"target {target.name!r} has {len(classes):,} classes, of at most {MOST_CLASSES:,}; "
+            "is it a regression target?"
+        )
+    counts = np.bincount(target.labels[target.known], minlength=len(classes)).tolist()
+    few = [place for place, count in enumerate(counts) if count < FEWEST_OF_A_CLASS]
+    if few and rare == "ask":
+        raise TableError(
+            f"target {target.name!r}: {_counted(classes, counts, few)} cannot be in three splits: "
+            "`rare: drop` takes them for unknown, `rare: train` leaves them in train."
+        )
+    return _without(replace(target, classes=classes), few if rare == "drop" else [])
+
+
+def _without(target: TargetColumn, dropped: list[int]) -> TargetColumn:
+    """Return a target whose classes at some places are unknown, and the others moved up."""
+    kept = [place for place in range(len(target.classes)) if place not in dropped]
+    moved = np.full(len(target.classes) + 1, np.nan)  # the last stands for unknown, -1
+    moved[kept] = np.arange(len(kept))
+    return replace(
+        target,
+        values=moved[target.labels],
+        classes=tuple(target.classes[place] for place in kept),
+    )
+
+
+def _counted(classes: tuple[str, ...], counts: Sequence[int], few: list[int]) -> str:
+    told = [f"{classes[i]!r} ({counts[i]} row{'s' * (counts[i] != 1)})" for i in few[:3]]
+    more = f" and {len(few) - 3} more" if len(few) > 3 else ""
+    return ", ".join(told) + more

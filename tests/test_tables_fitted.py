@@ -1,0 +1,131 @@
+"""What is fitted to the train rows of a table: by hand, and as scikit-learn's pipelines have it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder, StandardScaler
+
+from gatelab.tasks.tables.contents import TableError
+from gatelab.tasks.tables.fitted import (
+    Fitted,
+    NumberFit,
+    Scale,
+    category_texts,
+    fit_category,
+    fit_features,
+    fit_number,
+    fit_scale,
+    ids,
+)
+from tests.made_tables import category, number
+
+GAP = math.nan
+AGE = number("age", [1, GAP, 3, 8, GAP, 1000])
+ZONE = category("zone", ["b", "a", "b", None, "c", "a"])
+TRAIN = np.arange(4)
+DEVIATION = math.sqrt(26.75 / 4)
+"""Of 1, 3, 3, 8: the gap of the train rows is their median, 3, and their mean is 3.75."""
+
+
+def test_numbers_by_hand() -> None:
+    assert fit_number(AGE, TRAIN) == NumberFit(3, Scale(3.75, pytest.approx(DEVIATION)), True)
+
+
+def test_categories_by_hand() -> None:
+    """Of the train rows b is two, a and the missing value are one; c is met later alone."""
+    assert fit_category(ZONE, TRAIN, 1) == ("a", "b", None)
+    assert fit_category(ZONE, TRAIN, 2) == ("b",)
+    assert ids(("a", "b", None), category_texts(ZONE)).tolist() == [2, 1, 2, 3, 0, 1]
+    assert ids(("b",), category_texts(ZONE)).tolist() == [1, 0, 1, 0, 0, 0]
+    assert ids((), category_texts(ZONE)).tolist() == [0] * 6
+
+
+def test_inputs_by_hand() -> None:
+    """Numbers, then flags, then ids; of any rows, in float32."""
+    whole = number("whole", [5, 7, 5, 7, 6, 8])
+    columns = {"zone": ZONE, "age": AGE, "whole": whole}
+    fitted = Fitted(*fit_features(columns, TRAIN, 1), {})
+    found = fitted.inputs(columns, np.array([4, 0]))
+    wanted = [[-0.75 / DEVIATION, 0, 1, 0], [-2.75 / DEVIATION, -1, 0, 2]]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_a_gap_anywhere_in_the_file_makes_a_flag() -> None:
+    assert fit_number(number("x", [1, 2, 3, GAP]), np.arange(3)).flagged
+    assert not fit_number(number("x", [1, 2, 3, 4]), np.arange(3)).flagged
+
+
+def test_a_number_that_train_never_knows_is_0_and_flagged() -> None:
+    column = number("x", [GAP, GAP, 5])
+    fit = fit_number(column, np.arange(2))
+    assert fit == NumberFit(0, Scale(0, 1), True)
+
+
+def test_numbers_as_scikit_learn_has_them() -> None:
+    random = np.random.default_rng(0)
+    values = random.lognormal(3, 2, 500)
+    values[random.random(500) < 0.1] = np.nan
+    train = np.sort(random.permutation(500)[:350])
+    column = number("x", values.tolist())
+    fitted = Fitted({"x": fit_number(column, train)}, {}, {})
+    pipeline = make_pipeline(SimpleImputer(strategy="median", add_indicator=True)).fit(
+        values[train, None]
+    )
+    scaler = StandardScaler().fit(pipeline.transform(values[train, None])[:, :1])
+    wanted = pipeline.transform(values[:, None])
+    wanted[:, :1] = scaler.transform(wanted[:, :1])
+    found = fitted.inputs({"x": column}, np.arange(500))
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_categories_as_scikit_learn_numbers_them() -> None:
+    """Its codes count from 0, and are -1 where a value is unknown."""
+    random = np.random.default_rng(0)
+    texts = random.choice(["a", "A", "ä", "10", "9", "zz"], 300).tolist() + ["new"]
+    train = np.arange(300)
+    column = category("x", texts)
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    wanted = encoder.fit(np.array(texts, object)[train, None]).transform(
+        np.array(texts, object)[:, None]
+    )
+    found = ids(fit_category(column, train, 1), category_texts(column))
+    assert found.tolist() == (wanted[:, 0] + 1).tolist()
+
+
+def test_seconds_of_the_epoch_a_minute_apart_stay_apart() -> None:
+    """In float32, 1.7e9 and 60 more are the same number."""
+    column = number("seen", [1.7e9, 1.7e9 + 60, 1.7e9 + 120])
+    fitted = Fitted({"seen": fit_number(column, np.arange(3))}, {}, {})
+    found = fitted.inputs({"seen": column}, np.arange(3))[:, 0]
+    assert found == pytest.approx([-math.sqrt(1.5), 0, math.sqrt(1.5)], rel=1e-6)
+
+
+@pytest.mark.parametrize("values", [[4.0, 4.0], [1e8, 1e8 + 1.5e-8], [0.1 + 0.2, 0.3]])
+def test_a_deviation_of_rounding_alone_is_none(values: list[float]) -> None:
+    assert fit_scale("x", np.array(values)).deviation == 1
+
+
+@pytest.mark.parametrize("values", [[0.0, 1e-30], [1e8, 1e8 + 1], [-1e-3, 1e-3]])
+def test_a_small_deviation_is_one(values: list[float]) -> None:
+    deviation = fit_scale("x", np.array(values)).deviation
+    assert deviation == pytest.approx((values[1] - values[0]) / 2)
+
+
+def test_numbers_that_are_too_large() -> None:
+    with pytest.raises(TableError, match="column 'x': numbers to 1e\\+300 are too large"):
+        fit_scale("x", np.array([1e300, -1e300]))
+
+
+def test_what_is_fitted_is_plain_json_and_exact() -> None:
+    fitted = Fitted(
+        {"age": NumberFit(1 / 3, Scale(0.1 + 0.2, 1e-17), True)},
+        {"zone": ("", "München", "None", None)},
+        {"weeks": Scale(-1 / 7, 2 / 3)},
+    )
+    assert Fitted.from_json(fitted.to_json()) == fitted

@@ -1,0 +1,309 @@
+"""The division of a table's rows: by hand, and what it keeps to with many tables."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatelab.tasks.tables.contents import Contents, TableError
+from gatelab.tasks.tables.copies import copies
+from gatelab.tasks.tables.division import check_division, divide, told_copies, told_division
+from gatelab.tasks.tables.prepared import prepare
+from gatelab.tasks.tables.split_rule import split_rule
+from gatelab.tasks.tables.splitting import (
+    by_chance,
+    by_column,
+    by_group,
+    by_time,
+    rarest_classes,
+)
+from gatelab.tasks.tables.target_columns import TargetColumn, asked_targets, target_columns
+from tests.made_tables import binary, category, number, table
+
+GAP = math.nan
+SHARES = (0.7, 0.15, 0.15)
+
+
+def target(name: str, kind: Any, values: list[float], classes: str = "") -> TargetColumn:
+    return TargetColumn(name, kind, np.array(values, np.float64), tuple(classes))
+
+
+def split_by(contents: Contents, found: tuple[TargetColumn, ...], **options: Any) -> np.ndarray:
+    rule = split_rule(options.pop("split", "random"))
+    return divide(contents, found, rule, **{"together": False, "split_seed": 0, **options})
+
+
+def test_each_row_belongs_to_its_rarest_class_by_hand() -> None:
+    """a: n 4 rows, y 2; b: p 1, q 3, unknown 2; c is known in 3 rows."""
+    a = target("a", "binary", [0, 0, 0, 0, 1, 1], "ny")
+    b = target("b", "multiclass", [0, 1, GAP, 1, 1, GAP], "pq")
+    c = target("c", "regression", [GAP, GAP, 2.5, 1, GAP, 3])
+    found = rarest_classes([a, b, c])
+    kinds = ["p", "q", "c", "q", "y", "y"]
+    assert [kinds.index(kinds[row]) for row in range(6)] == [
+        found.tolist().index(stratum) for stratum in found
+    ]
+
+
+def test_rows_that_know_nothing_are_a_stratum() -> None:
+    assert rarest_classes([target("a", "regression", [1, GAP, 2, GAP])]).tolist() == [0, -1, 0, -1]
+
+
+@pytest.mark.parametrize(
+    ("strata", "wanted"),
+    [
+        ([20], [[14, 3, 3]]),
+        ([3], [[1, 1, 1]]),
+        ([2], [[2, 0, 0]]),
+        ([1, 3, 4, 32], [[1, 0, 0], [1, 1, 1], [2, 1, 1], [24, 4, 4]]),
+    ],
+)
+def test_strata_are_divided_by_hand(strata: list[int], wanted: list[list[int]]) -> None:
+    """Of 40 rows val has 6: what rare classes take for one row in each split, the last makes good.
+
+    Of a class with fewer rows than splits all are in train.
+    """
+    of_row = np.repeat(np.arange(len(strata)), strata)
+    splits = by_chance(np.arange(len(of_row)), of_row, SHARES, 0)
+    found = [np.bincount(splits[of_row == s], minlength=3).tolist() for s in range(len(strata))]
+    assert found == wanted
+
+
+def test_every_class_of_many_rare_targets_is_in_every_split() -> None:
+    """Ten targets at 2%, 600 rows: a class of fewer than three rows apart, none is missing."""
+    random = np.random.default_rng(0)
+    missing = 0
+    for seed in range(20):
+        values = (random.random((10, 600)) < 0.02).astype(float)
+        found = [target(f"t{i}", "binary", v.tolist(), "ny") for i, v in enumerate(values)]
+        splits = by_chance(np.arange(600), rarest_classes(found), SHARES, seed)
+        assert np.bincount(splits).tolist() == pytest.approx([420, 90, 90], abs=5)
+        missing += sum(not values[i, splits == s].any() for i in range(10) for s in range(3))
+    assert missing <= 1, "of 600; at random it is 85"
+
+
+def test_a_split_seed_moves_rows_and_keeps_their_number() -> None:
+    rows = np.arange(200)
+    first, again, second = (by_chance(rows, rows * 0, SHARES, seed) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert np.bincount(first).tolist() == np.bincount(second).tolist() == [140, 30, 30]
+    assert 0.2 < (first != second).mean() < 0.7
+
+
+def test_copies_stay_together() -> None:
+    contents = table(
+        number("x", [0.0, -0.0, 1, GAP, GAP, 1] * 10),
+        category("z", ["a", "a", "b", None, None, "c"] * 10),
+    )
+    numbers = copies(contents.columns.values(), 60)
+    assert len(set(numbers)) == 4
+    assert [numbers[0] == numbers[1], numbers[3] == numbers[4], numbers[2] == numbers[5]] == [
+        *(True, True, False)
+    ]
+    found = (target("x", "regression", [1.0] * 60),)
+    splits = split_by(contents, found, together=True)
+    for number_ in set(numbers):
+        assert len(set(splits[numbers == number_])) == 1
+    assert set(splits) == {0, 1, 2}
+    assert told_copies(contents.columns.values(), splits) == ()
+
+
+def test_copies_in_two_splits_are_said() -> None:
+    """Rows 0, 1 and 3 are alike: one is in train, one in val, one in test."""
+    column = number("x", [5, 5, 6, 5, 7])
+    [line] = told_copies([column], np.array([0, 1, 1, 2, 2], np.uint8))
+    assert line.startswith("1 of 2 rows of val and 1 of 2 of test are copies of rows of train")
+    assert "`duplicates: together`" in line
+
+
+def test_a_column_says_where_rows_belong() -> None:
+    fold = category("fold", ["a", "v", "t", "b", "t"])
+    rule = split_rule({"column": "fold", "val": "v", "test": "t"})
+    assert by_column(fold, rule).tolist() == [0, 1, 2, 0, 2]
+    numbered = category("fold", ["1", "2", "3"])
+    assert by_column(numbered, split_rule({"column": "fold", "val": 2, "test": 3})).tolist() == [
+        *(0, 1, 2)
+    ]
+
+
+def test_no_group_is_in_two_splits() -> None:
+    groups = category("who", [f"p{i % 40}" for i in range(400)])
+    found = [by_group(groups, SHARES, seed) for seed in (0, 0, 1)]
+    for splits in found:
+        assert np.bincount(splits).tolist() == [280, 60, 60]
+        assert all(len(set(splits[who::40])) == 1 for who in range(40))
+    assert np.array_equal(found[0], found[1]) and not np.array_equal(found[0], found[2])
+
+
+def test_four_groups_leave_one_for_val_and_one_for_test() -> None:
+    splits = by_group(category("who", list("aaaaaabbbbbbccccccdddddd")), SHARES, 0)
+    assert np.bincount(splits).tolist() == [12, 6, 6]
+
+
+def test_time_is_cut_where_the_shares_are_met_best_by_hand() -> None:
+    """Ten rows, cuts due before 7 and 8.5: times 3 end at 6, times 4 at 8, 5 at 9."""
+    times = [1, 2, 3, 3, 3, 3, 4, 4, 5, 6]
+    assert by_time(number("day", times), SHARES).tolist() == [0] * 6 + [1, 1, 2, 2]
+    assert by_time(number("day", times[::-1]), SHARES).tolist() == [2, 2, 1, 1] + [0] * 6
+    assert by_time(number("day", [1, 1, 1, 1, 2, 3]), SHARES).tolist() == [0] * 4 + [1, 2]
+    assert by_time(number("day", [1, 2, 3, 3, 3, 3]), SHARES).tolist() == [0, 1, 2, 2, 2, 2]
+
+
+TWELVE = table(
+    number("x", list(range(12))),
+    category("who", ["a"] * 11 + [None]),
+    category("fold", ["a"] * 11 + ["t"]),
+    number("day", [1] * 11 + [GAP]),
+    number("pair", [1] * 11 + [2]),
+    category("two", ["a"] * 11 + ["b"]),
+)
+X = (target("x", "regression", list(range(12))),)
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ({"group": "who"}, "`split`: 'who' has no value in 1 of 12 rows (first: row 12)"),
+        ({"time": "day"}, "`split`: 'day' has no value in 1 of 12 rows (first: row 12)"),
+        ({"time": "pair"}, "'pair' has 2 times, but three are the least"),
+        ({"group": "two"}, "'two' has 2 groups, but three are the least"),
+        ({"column": "fold", "val": "v", "test": "t"}, "no row has 'v', of val, in 'fold'"),
+        ({"group": "whom"}, "the column of `split` 'whom' is no column of the table; did you mean"),
+    ],
+)
+def test_a_column_that_cannot_divide(split: Any, said: str) -> None:
+    with pytest.raises(TableError) as error:
+        split_by(TWELVE, X, split=split)
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, "`split` must be random, or a mapping"),
+        ("group", "`split` must be random, or a mapping"),
+        ({"grup": "a"}, "`split` by random has the unknown key 'grup'"),
+        ({"group": "a", "time": "b"}, "`split` by group has the unknown key 'time'"),
+        ({"group": 3}, "`split: group` must name a column, but got 3"),
+        ({"column": "a", "val": 1}, "`split` by column must say which of its values is test"),
+        ({"shares": [0.5, 0.5]}, "`shares` must be three numbers above 0 that add up to 1"),
+        ({"shares": [0.7, 0.2, 0.2]}, "`shares` must be three numbers above 0 that add up to 1"),
+        ({"shares": [1, 0.5, -0.5]}, "`shares` must be three numbers above 0 that add up to 1"),
+        ({"stratify": "no"}, "`stratify` must be true or false"),
+    ],
+)
+def test_a_rule_that_is_none(given: Any, said: str) -> None:
+    with pytest.raises(TableError) as error:
+        split_rule(given)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, "`targets` must say the kind of each target"),
+        ({}, "`targets` must say the kind of each target"),
+        ({"a": "binar"}, "target 'a' has the unknown kind 'binar'; did you mean 'binary'?"),
+        ({"a": {"weight": 2}}, "target 'a' has the unknown kind None"),
+        ({"a": {"kind": "binary", "wieght": 2}}, "target 'a' has the unknown key 'wieght'"),
+    ],
+)
+def test_targets_that_are_none(given: Any, said: str) -> None:
+    with pytest.raises(TableError) as error:
+        asked_targets(given)
+    assert said in str(error.value)
+
+
+def regions(**options: Any) -> TargetColumn:
+    texts = ["n"] * 6 + ["s"] * 6 + ["w"] * 2 + ["e"] + [None]
+    contents = table(category("region", texts, ("e", "n", "s", "w")))
+    return target_columns(contents, asked_targets({"region": "multiclass"}), **options)[0]
+
+
+def test_rare_classes_are_asked_about_dropped_or_left_in_train() -> None:
+    with pytest.raises(TableError, match="'e' \\(1 row\\), 'w' \\(2 rows\\) cannot be in three"):
+        regions(rare="ask")
+    dropped = regions(rare="drop")
+    assert dropped.classes == ("n", "s")
+    assert dropped.labels.tolist() == [0] * 6 + [1] * 6 + [-1] * 4
+    kept = regions(rare="train")
+    assert kept.classes == ("e", "n", "s", "w")
+    assert kept.labels.tolist() == [1] * 6 + [2] * 6 + [3, 3, 0, -1]
+    splits = by_chance(np.arange(16), rarest_classes([kept]), SHARES, 0)
+    assert splits[12:].tolist()[:3] == [0, 0, 0]
+    check_division([kept], splits)
+
+
+def test_targets_that_cannot_be_learnt() -> None:
+    contents = table(number("x", [1, 1, GAP]), binary("b", [GAP] * 3, ("n", "y")))
+    for asked, said in (
+        ({"x": "regression"}, "target 'x' has no value but 1"),
+        ({"b": "binary"}, "'n' \\(0 rows\\), 'y' \\(0 rows\\) cannot be in three splits"),
+        ({"y": "binary"}, "target 'y' is no column of the table; valid: b, x."),
+    ):
+        with pytest.raises(TableError, match=said):
+            target_columns(contents, asked_targets(asked), "ask")
+
+
+def test_a_target_of_too_many_classes() -> None:
+    texts = [str(i) for i in range(1001)]
+    contents = table(category("price", texts, tuple(texts)))
+    with pytest.raises(TableError, match="'price' has 1,001 classes, of at most 1,000"):
+        target_columns(contents, asked_targets({"price": "multiclass"}), "ask")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (target("a", "regression", [1, 2, GAP, 4]), "val knows no value of target 'a', of 3"),
+        (target("a", "multiclass", [0, 1, 2, 0], "xyz"), "train has no row of class 'z'"),
+        (target("a", "regression", [3, 3, 1, 2]), "train knows no value of target 'a' but 3"),
+    ],
+)
+def test_a_division_that_cannot_be_learnt_from(found: TargetColumn, said: str) -> None:
+    with pytest.raises(TableError) as error:
+        check_division([found], np.array([0, 0, 1, 2], np.uint8))
+    assert said in str(error.value)
+
+
+def test_too_few_rows() -> None:
+    with pytest.raises(TableError, match="9 rows are too few for three splits: at least 10"):
+        split_by(table(number("x", list(range(9)))), X)
+
+
+def test_what_is_in_each_split_is_said() -> None:
+    found = [
+        target("won", "binary", [0, 1, 1, GAP, 0], "ny"),
+        target("weeks", "regression", [1, 2, 3, GAP, 5]),
+    ]
+    assert told_division(found, np.array([0, 0, 1, 1, 2], np.uint8)) == (
+        "train: 2 rows, won 1 y of 2 known, weeks 2 known",
+        "val: 2 rows, won 1 y of 1 known, weeks 1 known",
+        "test: 1 rows, won 0 y of 1 known, weeks 1 known",
+    )
+
+
+def test_a_table_by_hand() -> None:
+    """Weeks of the train rows are 1 and 3, of mean 2 and deviation 1; x are 10 and 30."""
+    days = [1, 1, 1, 1, 1, 1, 2, 2, 3, 3]
+    contents = table(
+        number("x", [10, 30, 10, 30, 10, 30, 40, 20, 20, 20]),
+        number("weeks", [1, 3, 1, 3, 1, 3, 4, GAP, 2, 0]),
+        binary("won", [0, 1, 0, 1, 0, 1, 1, 0, 1, GAP], ("no", "yes")),
+        number("day", days),
+    )
+    asked = asked_targets({"weeks": {"kind": "regression", "weight": 0.5}, "won": "binary"})
+    found = prepare(contents, target_columns(contents, asked, "ask"), split_rule({"time": "day"}))
+    inputs, targets, mask = found.split("val")
+    assert inputs.tolist() == [[2], [0]]
+    assert targets.tolist() == [[2, 1], [0, 0]]
+    assert mask is not None and mask.tolist() == [[True, True], [False, True]]
+    weeks, won = found.targets()
+    assert (weeks.scale, weeks.offset, weeks.weight) == (1, 2, 0.5)
+    assert weeks.in_unit(targets[:1, 0]).tolist() == [4]
+    assert won.classes == ("no", "yes")
+    assert found.split("test").targets.tolist() == [[0, 1], [-2, 0]]
+    assert len(found.digest) == 64
