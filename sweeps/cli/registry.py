@@ -17,11 +17,14 @@ from optuna.distributions import (
     IntDistribution,
 )
 from rich.table import Table
+from yaml import YAMLError
 
 from gatelab.gates.gate import Gate, gates
-from gatelab.registry import Registry
+from gatelab.registry import Registry, near_misses
+from gatelab.rules import shown
 from gatelab.sweeps.cli.new_gate import write_gate
 from gatelab.sweeps.cli.terminal import FAILED, open_console, refuse
+from gatelab.sweeps.spec.notation import read_notation
 from gatelab.sweeps.spec.space import gate_defaults, keyword_defaults
 from gatelab.tasks.metric import Metric, metrics
 from gatelab.tasks.task import Task, tasks
@@ -97,11 +100,34 @@ def check_gate(key: str) -> None:
 
 @check.command("task")
 @click.argument("key")
-def check_task(key: str) -> None:
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the task, its value as a spec writes it; may be given several times.",
+)
+def check_task(key: str, options: tuple[str, ...]) -> None:
     """Check task KEY: a registered name, or "package.module:name"."""
     from gatelab.tasks.check import run_checks
 
-    _report(key, lambda: run_checks(_get(tasks, key)))
+    cls = _get(tasks, key)
+    try:
+        given = dict(map(_option, options))
+        for name in given.keys() - (valid := keyword_defaults(cls)).keys():
+            raise ValueError(f"task {key!r} has no option {name!r}; {near_misses(name, valid)}")
+        cls(**given)  # so that what it refuses is one line, not the finding of every check
+    except (ValueError, YAMLError) as error:
+        refuse(error)
+    _report(key, lambda: run_checks(cls, **given))
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """Return the name and the value of ``name=value``."""
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise ValueError(f"`--option` must be NAME=VALUE, but got {shown(text)}.")
+    return name, read_notation(value)
 
 
 @click.group()
