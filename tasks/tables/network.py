@@ -15,7 +15,7 @@ def embedding_width(num_ids: int) -> int:
 
     Source: the rule of fastai's tabular learner, which allows 600.
     """
-    return min(WIDEST, round(1.6 * num_ids**0.56))
+    return min(WIDEST, round(1.6 * float(num_ids) ** 0.56))
 
 
 class Embedded(nn.Module):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from gatelab.tasks.tables.contents import Column, Contents, TableError
@@ -17,7 +18,7 @@ from gatelab.tasks.tables.division import (
     told_copies,
     told_division,
 )
-from gatelab.tasks.tables.fitted import Fitted, Rows, fit_features, fit_scale
+from gatelab.tasks.tables.fitted import Fitted, fit_features, fit_scale
 from gatelab.tasks.tables.split_rule import SplitRule
 from gatelab.tasks.tables.splitting import Assignment
 from gatelab.tasks.tables.target_columns import TargetColumn
@@ -67,7 +68,7 @@ class Prepared:
         whole = all(target.known.all() for target in self.target_columns)
         return Split(inputs, targets, None if whole else torch.from_numpy(~np.isnan(values)))
 
-    def _values(self, target: TargetColumn) -> Rows:
+    def _values(self, target: TargetColumn) -> npt.NDArray[np.float64]:
         scale = self.fitted.targets.get(target.name)
         return target.values if scale is None else scale.standardised(target.values)
 

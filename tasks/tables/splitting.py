@@ -86,7 +86,10 @@ def by_column(column: Column, rule: SplitRule) -> Assignment:
                 f"`split`: no row has {value!r}, of {name}, in {column.name!r}; {near}"
             )
     found = np.array(texts)
-    return (_VAL * (found == rule.val) + _TEST * (found == rule.test)).astype(np.uint8)
+    splits: Assignment = (_VAL * (found == rule.val) + _TEST * (found == rule.test)).astype(
+        np.uint8
+    )
+    return splits
 
 
 def by_group(column: Column, shares: Shares, split_seed: int) -> Assignment:
