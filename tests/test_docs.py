@@ -68,15 +68,22 @@ def test_links_lead_somewhere() -> None:
 
 def test_the_readmes_tree_is_the_tree() -> None:
     ((_, text),) = [block for block in blocks("text") if block[0] == "README.md"]
-    told, inside = set(), set()
+    told: dict[str, set[str]] = {}
     for line in text.splitlines():
-        (inside if line.startswith(" ") else told).add(line.split()[0].rstrip("/"))
+        name = line.split()[0].rstrip("/")
+        if line.startswith(" "):
+            told[folder].add(name)
+        else:
+            folder = name
+            told[folder] = set()
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
     folders = {path.partition("/")[0] for path in tracked if "/" in path}
-    assert told == {name for name in folders if not name.startswith(".")}
-    assert inside == {path.parent.name for path in (ROOT / "sweeps").glob("*/__init__.py")}
+    assert told.keys() == {name for name in folders if not name.startswith(".")}
+    assert told["sweeps"] == {path.parent.name for path in (ROOT / "sweeps").glob("*/__init__.py")}
+    for folder, inside in told.items():
+        assert all((ROOT / folder / name).is_dir() for name in inside)
 
 
 SNIPPETS = [(page, text) for page, text in blocks("python") if page == "gates.md"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -15,7 +16,8 @@ def embedding_width(num_ids: int) -> int:
 
     Source: the rule of fastai's tabular learner, which allows 600.
     """
-    return min(WIDEST, round(1.6 * float(num_ids) ** 0.56))
+    width = 1.6 * math.pow(num_ids, 0.56)
+    return min(WIDEST, round(width))
 
 
 class Embedded(nn.Module):
