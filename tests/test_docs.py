@@ -72,10 +72,9 @@ def test_the_readmes_tree_is_the_tree() -> None:
     for line in text.splitlines():
         name = line.split()[0].rstrip("/")
         if line.startswith(" "):
-            told[folder].add(name)
+            told[next(reversed(told))].add(name)
         else:
-            folder = name
-            told[folder] = set()
+            told[name] = set()
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
