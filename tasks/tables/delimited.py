@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,11 +53,11 @@ def _names(dialect: Dialect, where: str) -> list[str]:
 
 def _parse(text: bytes, dialect: Dialect, names: list[str], where: str) -> pa.Table:
     given = [*names, "dropped"] if dialect.extra else names
-    bad: list[csv.InvalidRow] = []
     try:
-        table = _read(text, dialect, len(given), None)
+        table = _read(text, dialect, len(given))
     except pa.ArrowInvalid as error:
-        _read(text, dialect, len(given), bad)
+        bad: list[csv.InvalidRow] = []
+        _read(text, dialect, len(given), bad.append)
         raise TableError(_ragged(bad, error, len(given), dialect, where)) from None
     if not table.num_rows:
         raise TableError(f"{where} has names and no rows.")
@@ -65,23 +66,23 @@ def _parse(text: bytes, dialect: Dialect, names: list[str], where: str) -> pa.Ta
     return table.select(range(len(names))).rename_columns(names)
 
 
-def _read(text: bytes, dialect: Dialect, width: int, bad: list[csv.InvalidRow] | None) -> pa.Table:
-    """Read all fields as strings; with ``bad``, note wrong rows in one thread: it numbers them."""
-
-    def note(row: csv.InvalidRow) -> str:
-        bad.append(row)  # type: ignore[union-attr]
-        return "skip"
-
+def _read(
+    text: bytes,
+    dialect: Dialect,
+    width: int,
+    note: Callable[[csv.InvalidRow], None] | None = None,
+) -> pa.Table:
+    """Read all fields as strings; to note wrong rows takes one thread, which numbers them."""
     places = [f"{at}" for at in range(width)]
     return csv.read_csv(
         io.BytesIO(text),
         csv.ReadOptions(
-            column_names=places, skip_rows_after_names=dialect.header, use_threads=bad is None
+            column_names=places, skip_rows_after_names=dialect.header, use_threads=note is None
         ),
         csv.ParseOptions(
             delimiter=dialect.delimiter,
             newlines_in_values=True,
-            invalid_row_handler=None if bad is None else note,
+            invalid_row_handler=None if note is None else partial(_skip, note),
         ),
         csv.ConvertOptions(
             column_types=dict.fromkeys(places, pa.large_string()),
@@ -90,6 +91,11 @@ def _read(text: bytes, dialect: Dialect, width: int, bad: list[csv.InvalidRow] |
             null_values=[""],
         ),
     )
+
+
+def _skip(note: Callable[[csv.InvalidRow], None], row: csv.InvalidRow) -> str:
+    note(row)
+    return "skip"
 
 
 def _ragged(
