@@ -120,6 +120,31 @@ def test_one_gate_without_a_score_and_its_traceback(folder: Path) -> None:
     assert "Tracebacks" not in output and not traces.exists(), "of what has a score there is none"
 
 
+def test_a_split_without_a_score_is_repeated(folder: Path) -> None:
+    """One of two is spoilt after the launch; a resume repeats that one alone."""
+    (folder / "mine.py").write_text(
+        MODULE.replace("how.exists():", "how.exists() and self.split_seed == 1:")
+    )
+    (folder / "c.yaml").write_text(SPEC.replace("seeds: 2}", "seeds: 2, splits: 2}"))
+    in_process.gatelab(folder, "launch", "c.yaml", code=130, most=3)
+    (folder / "spoilt").write_text("missing")
+    output = in_process.gatelab(folder, "resume", "c", code=4)
+    assert "softmax is scored on the 2 of 4 seeds that did not fail (FileNotFoundError" in output
+    assert output.endswith(
+        "gatelab: some evaluations have no score; `gatelab resume c` repeats evaluations that "
+        "failed.\n"
+    )
+    (sweep,) = read(folder, "c").of("sweep")
+    assert sweep.tags["end.reason"] == "a score in part: softmax, late"
+    (folder / "spoilt").unlink()
+    _task.cache_clear()
+    output = in_process.gatelab(folder, "resume", "c")
+    assert output.count("evaluating 2 seeds on split 1") == 2 and "on split 0" not in output
+    record = read(folder, "c")
+    assert {run.status for run in record.runs} == {"FINISHED"}
+    assert len(record.of("evaluate")) == 2 * 2 * 2
+
+
 @pytest.mark.parametrize("how", ["missing", "nan", "empty"])
 def test_a_spoilt_test_split_is_found_before_the_first_trial(folder: Path, how: str) -> None:
     (folder / "spoilt").write_text(how)
@@ -136,8 +161,9 @@ def test_gates_that_raise_are_found_before_the_first_trial(folder: Path) -> None
     where = f"({folder / 'mine.py'}, line 30)"
     line = f"late: its trials will fail: RuntimeError: too late {where}\n"
     assert line in in_process.gatelab(folder, "validate", "c.yaml")
-    (folder / "c.yaml").write_text(SPEC.replace("softmax, ", ""))
-    output = in_process.gatelab(folder, "launch", "c.yaml", code=2)
-    assert output == (
-        f"gatelab: c.yaml: task: no gate can be trained: RuntimeError: too late {where}\n"
-    )
+    for text in (SPEC, SPEC.replace("baselines: false\n", "")):
+        (folder / "c.yaml").write_text(text.replace("softmax, ", ""))
+        output = in_process.gatelab(folder, "launch", "c.yaml", code=2)
+        assert output == (
+            f"gatelab: c.yaml: task: no gate can be trained: RuntimeError: too late {where}\n"
+        )

@@ -183,13 +183,25 @@ def test_a_split_that_fails_is_repeated_by_a_resume_and_the_others_are_not(tmp_p
             sweep.progress(job, Step(0, 0, True, [], [Ending("failed", "no", 0, 0)] * 2))
         else:
             sweep.progress(job, result(job))
-    assert heard.ends == [("plain", "")] and sweep.without_score() == []
+    assert heard.ends == [("plain", "")]
+    assert (sweep.without_score(), sweep.in_part()) == ([], ["plain"])
     assert sweep.failed == {"plain/evaluate/2": "no"}
     again = opened(tmp_path, ["plain"], plan, heard)
     job = again.next_job()
     assert job is not None and job.name == "plain/evaluate/2"
     again.progress(job, result(job))
     assert again.finished and not again.failed and again.next_job() is None
+
+
+def test_a_score_of_a_row_is_none_of_its_gate(tmp_path: Path) -> None:
+    sweep = opened(tmp_path, ["listed"], Plan(8, 1, 2, 7), heard := Heard())
+    while (job := sweep.next_job()) is not None:
+        failed = Step(0, 0, True, [], [Ending("failed", "no rows", 0, 0)] * job.told)
+        wins = job.stage == "evaluate" and job.label == "listed"
+        sweep.progress(job, failed if wins else result(job))
+    assert (sweep.without_score(), sweep.in_part()) == (["listed"], [])
+    assert dict(heard.ends)["listed"] == "evaluation failed: no rows"
+    assert sorted(why for _, why in heard.ends) == ["", "", "evaluation failed: no rows"]
 
 
 def test_a_gate_of_which_every_evaluation_fails_says_why_once(tmp_path: Path) -> None:

@@ -179,16 +179,17 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
 
 
 def _end(comparison: Comparison, folder: Path, option: str) -> None:
-    """End with the code that says of a sweep whether every gate has a score."""
-    without = [budget.gate for budget in comparison.budgets if not budget.evaluated]
-    if not without:
-        return
+    """End with the code that says of a sweep whether every gate has its scores."""
     from gatelab.sweeps.driver.home import Home
 
     name = comparison.sweep
+    without = [budget.gate for budget in comparison.budgets if not budget.evaluated]
     left = Home(folder, name).incomplete
+    if not (without or left):
+        return
+    what = f"no score: {', '.join(without)}" if without else "some evaluations have no score"
     more = f"; `gatelab resume {name}{option}` repeats evaluations that failed" if left else ""
-    end(f"gatelab: no score: {', '.join(without)}{more}.", NO_SCORE)
+    end(f"gatelab: {what}{more}.", NO_SCORE)
 
 
 def _say_where_traces_are(console: Console, comparison: Comparison, folder: Path) -> None:

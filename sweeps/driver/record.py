@@ -12,7 +12,7 @@ from shutil import rmtree
 from gatelab.gates.gate import Gate, gates
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.parts import runs_by
-from gatelab.sweeps.driver.summaries import Summaries, write_table
+from gatelab.sweeps.driver.summaries import write_table
 from gatelab.sweeps.search.studies import Study
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
@@ -62,7 +62,6 @@ class Record:
             self.ends[label] += study.ends()
             self.reasons[label] += study.reasons()
             self.epochs[label] += study.epochs() * spec.search.seeds
-        self.summaries = Summaries(recorder, spec, task, studies, home)
         self.traces: dict[str, Path] = {}
         self.started_here: set[str] = set()
         self.by: dict[str, str] = {}
@@ -170,8 +169,6 @@ class Record:
             self.recorder.end_run(identity, ENDS[ending.end], tags)
         if job.stage == "search":
             self._count(job.label, endings[0])
-        else:
-            self.summaries.keep(job, endings)
 
     def _count(self, label: str, ending: Ending) -> None:
         """Record with the gate how its trials ended, so that nobody need read them all."""
@@ -213,10 +210,9 @@ class Record:
         self.recorder.log_artifact(self._identity(job, member), path)
 
     def gate_ended(self, label: str, reason: str) -> None:
-        """End the run of a gate, or of a row of it, with what its evaluations came to."""
+        """End the run of a gate, or of a row of it."""
         if label in self.traces and reason:
             reason = f"{reason}; traceback in {self.traces[label]}"
-        self.summaries.record(label)
         end = "failed" if reason else "finished"
         tags = {Tags.END: end, Tags.END_REASON: reason or "evaluated"}
         self.recorder.end_run(f"{self.spec.name}/{label}", ENDS[end], tags)

@@ -19,6 +19,7 @@ from gatelab.sweeps.driver.parts import begin_part
 from gatelab.sweeps.driver.processes import UNDER_WAY
 from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.reporting import record_report
+from gatelab.sweeps.driver.summaries import Summaries
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.search.studies import Study, open_studies
 from gatelab.sweeps.search.study_file import DamagedFile
@@ -107,7 +108,8 @@ def _work(
     goal = goal_of(spec, task)
     display = Display(console, studies, plan.trials, spec.training.max_epochs, goal, said)
     keys = {label: gate.gate for label, gate in spec.gates.items()}
-    sweep = Sweep(plan, keys, studies, [record, display])
+    summaries = Summaries(recorder, spec, task, studies, home)
+    sweep = Sweep(plan, keys, studies, [summaries, record, display])
     if not sweep.finished:
         found = provenance(task, (gates.get(key) for key in keys.values()))
         warnings = [warning for warning in [uneven_losses(task)] if warning]
@@ -177,8 +179,9 @@ def _setting(spec: Spec, task: Task, home: Home, job: Needs) -> Setting:
 def _compare(spec: Spec, home: Home, recorder: Recorder, sweep: Sweep) -> Comparison:
     """Compare from the record, and put the comparison there too."""
     _deliver(spec, home, recorder)
-    without = ", ".join(sweep.without_score())
-    end, reason = ("failed", f"no score: {without}") if without else ("finished", "")
+    lacking = {"no score": sweep.without_score(), "a score in part": sweep.in_part()}
+    reason = "; ".join(f"{what}: {', '.join(who)}" for what, who in lacking.items() if who)
+    end = "failed" if reason else "finished"
     recorder.end_run(spec.name, ENDS[end], {Tags.END: end, Tags.END_REASON: reason})
     _deliver(spec, home, recorder)
     comparison = record_report(home, recorder)

@@ -21,7 +21,7 @@ from gatelab.tasks.task import Task
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import COUNTS, Artifacts, Metrics
 from gatelab.training.jobs import Job
-from gatelab.training.steps import Ending
+from gatelab.training.steps import Ending, Step
 
 
 class Evaluated(NamedTuple):
@@ -47,12 +47,23 @@ class Summaries:
         studies: Mapping[str, Study],
         home: Home,
     ) -> None:
-        """Write through a recorder; the arguments are those of :class:`.record.Record`."""
+        """Write through a recorder; the arguments are those of :class:`.record.Record`.
+
+        It listens before that does, which ends the gates' runs.
+        """
         self.recorder, self.spec, self.task = recorder, spec, task
         self.studies, self.home = studies, home
 
-    def keep(self, job: Job, endings: Sequence[Ending]) -> None:
+    def started(self, job: Job) -> None:
+        """Nothing."""
+
+    def progressed(self, job: Job, step: Step) -> None:
+        """Nothing."""
+
+    def ended(self, job: Job, endings: Sequence[Ending]) -> None:
         """Keep how the members of an evaluation ended that have a score."""
+        if job.stage == "search":
+            return
         found = [
             Evaluated(member.seed, ending.metrics, ending.weights, ending.load)
             for member, ending in zip(job.members, endings, strict=True)
@@ -64,7 +75,7 @@ class Summaries:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found))
 
-    def record(self, label: str) -> None:
+    def gate_ended(self, label: str, reason: str) -> None:
         """Record with a gate, or a row of it, its hyperparameters, scores, weights and model.
 
         The hyperparameters and the model are those of the best search by the objective of its

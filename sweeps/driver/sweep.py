@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import Protocol
 
 from gatelab.sweeps.driver.evaluations import Plan, evaluations
@@ -70,16 +72,23 @@ class Sweep:
 
     def without_score(self) -> list[str]:
         """Return the gates of which no evaluation has finished."""
-        return [label for label in self.gates if not self._scored(label)]
+        return [label for label in self.gates if not self._scored(label)[label]]
+
+    def in_part(self) -> list[str]:
+        """Return the gates and rows of which an evaluation has finished and another has failed."""
+        failed = dict.fromkeys(name.partition("/")[0] for name in self.failed)
+        scored = reduce(or_, (self._scored(label) for label in self.gates), Counter())
+        return [label for label in failed if scored[label]]
 
     def _searches(self, label: str) -> dict[str, Study]:
         """Return all searches of a gate."""
         return {n: study for n, study in self.studies.items() if Search.of(n).label == label}
 
-    def _scored(self, label: str) -> list[str]:
-        """Return the evaluations of a gate, and of its rows, that have finished."""
+    def _scored(self, label: str) -> Counter[str]:
+        """Return how many evaluations of a gate, and of each of its rows, have finished."""
         searches = self._searches(label).values()
-        return [job for study in searches for job in study.attributes.get(EVALUATED, [])]
+        names = (name for study in searches for name in study.attributes.get(EVALUATED, []))
+        return Counter(name.partition("/")[0] for name in names)
 
     def _over(self, name: str) -> bool:
         """Return whether a search is done with: evaluated or given up, or failed for now."""
@@ -241,7 +250,7 @@ class Sweep:
                 if own
                 else f"no trial finished: {'; '.join(reasons)}"
             )
-            self._tell_all("gate_ended", row, "" if set(own) & set(scored) else why)
+            self._tell_all("gate_ended", row, "" if scored[row] else why)
 
     def _tell_all(self, event: str, *what: object) -> None:
         for listener in self.listeners:
