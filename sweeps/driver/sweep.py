@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import reduce
-from operator import or_
 from typing import Protocol
 
 from gatelab.sweeps.driver.evaluations import Plan, evaluations
@@ -77,8 +75,8 @@ class Sweep:
     def in_part(self) -> list[str]:
         """Return the gates and rows of which an evaluation has finished and another has failed."""
         failed = dict.fromkeys(name.partition("/")[0] for name in self.failed)
-        scored = reduce(or_, (self._scored(label) for label in self.gates), Counter())
-        return [label for label in failed if scored[label]]
+        scored = {row for label in self.gates for row in self._scored(label)}
+        return [label for label in failed if label in scored]
 
     def _searches(self, label: str) -> dict[str, Study]:
         """Return all searches of a gate."""

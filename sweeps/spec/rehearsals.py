@@ -41,8 +41,8 @@ def rehearse_gates(spec: Spec, task: Task, *, here: bool = True) -> list[str]:
             notes.append(f"{label}: its trials will fail: {error}")
     compared = {label for label, cls in classes.items() if cls.role == "gate"} or classes.keys()
     if here and errors and compared <= errors.keys():
-        error = next(iter(errors.values()))
-        raise SpecError("", "task", f"no gate can be trained: {error}") from error
+        first = next(iter(errors.values()))
+        raise SpecError("", "task", f"no gate can be trained: {first}") from first
     return notes
 
 
