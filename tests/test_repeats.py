@@ -204,6 +204,16 @@ def test_a_score_of_a_row_is_none_of_its_gate(tmp_path: Path) -> None:
     assert sorted(why for _, why in heard.ends) == ["", "", "evaluation failed: no rows"]
 
 
+def test_a_gate_that_is_done_with_has_its_scores_whichever_version_noted_it(tmp_path: Path) -> None:
+    plan, heard = Plan(8, 1, 2, 7), Heard()
+    sweep = opened(tmp_path, ["plain", "fixed"], plan, heard)
+    while (job := sweep.next_job()) is not None:
+        sweep.progress(job, result(job))
+    sweep.studies["plain"].mark(evaluated=[])  # versions that had one evaluation noted none
+    again = opened(tmp_path, ["plain", "fixed"], plan, heard)
+    assert again.finished and again.without_score() == []
+
+
 def test_a_gate_of_which_every_evaluation_fails_says_why_once(tmp_path: Path) -> None:
     plan, heard = Plan(8, 1, 2, 7, splits=(0, 1)), Heard()
     sweep = opened(tmp_path, ["plain"], plan, heard)

@@ -10,7 +10,14 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from gatelab.sweeps.search.studies import WORST, Study
 from gatelab.sweeps.spec.searches import Search
@@ -89,8 +96,7 @@ class Display:
     def started(self, job: Job) -> None:
         """Turn a gate's bar to its evaluation."""
         if job.stage == "evaluate":
-            bar = self.bars[Search.of(job.of_search).label]
-            self.progress.reset(bar, description="evaluate", total=self.max_epochs)
+            self.progress.reset(self._bar(job), description="evaluate", total=self.max_epochs)
             where = "" if job.split_seed is None else f" on split {job.split_seed}"
             self._line(f"{job.label}: evaluating {len(job.members)} seeds{where}")
 
@@ -99,15 +105,13 @@ class Display:
         for note in step.notes:
             self.note(f"{job.label}: {note}")
         if job.stage == "evaluate":
-            bar = self.bars[Search.of(job.of_search).label]
-            self.progress.update(bar, completed=step.epoch)
+            self.progress.update(self._bar(job), completed=step.epoch)
 
     def ended(self, job: Job, endings: Sequence[Ending]) -> None:
         """Count a trial, or fill the bar of an evaluation."""
         ending = endings[0]
         if job.stage == "evaluate":
-            bar = self.bars[Search.of(job.of_search).label]
-            self.progress.update(bar, completed=self.max_epochs)
+            self.progress.update(self._bar(job), completed=self.max_epochs)
             return
         self.ends[job.label][ending.end] += 1
         if ending.end == "finished":
@@ -134,6 +138,10 @@ class Display:
         if text not in self.said:
             self.said.add(text)
             self._print(text)
+
+    def _bar(self, job: Job) -> TaskID:
+        """Return the bar of a job's gate, which is that of its rows too."""
+        return self.bars[Search.of(job.of_search).label]
 
     def _note(self, label: str) -> str:
         ends, cost = self.ends[label], self.best[label].cost

@@ -84,9 +84,16 @@ class Sweep:
 
     def _scored(self, label: str) -> Counter[str]:
         """Return how many evaluations of a gate, and of each of its rows, have finished."""
-        searches = self._searches(label).values()
-        names = (name for study in searches for name in study.attributes.get(EVALUATED, []))
+        names = (job for search in self._searches(label) for job in self._evaluated(search))
         return Counter(name.partition("/")[0] for name in names)
+
+    def _evaluated(self, name: str) -> list[str]:
+        """Return the evaluations after a search that have finished: all, if it is done with."""
+        attributes = self.studies[name].attributes
+        if "done" in attributes:
+            return [job.name for job in self._follow(name)]
+        evaluated: list[str] = attributes.get(EVALUATED, [])
+        return evaluated
 
     def _over(self, name: str) -> bool:
         """Return whether a search is done with: evaluated or given up, or failed for now."""
@@ -94,7 +101,7 @@ class Sweep:
 
     def _left(self, name: str) -> list[Job]:
         """Return the evaluations that follow from a search and have not ended."""
-        ended = {*self.studies[name].attributes.get(EVALUATED, []), *self.failed}
+        ended = {*self._evaluated(name), *self.failed}
         return [job for job in self._follow(name) if job.name not in ended]
 
     def _follow(self, name: str) -> list[Job]:
@@ -218,7 +225,7 @@ class Sweep:
         self._tell_all("ended", job, endings)
         study = self.studies[job.of_search]
         if any(ending.end == "finished" for ending in endings):
-            study.mark(**{EVALUATED: [*study.attributes.get(EVALUATED, []), job.name]})
+            study.mark(**{EVALUATED: [*self._evaluated(job.of_search), job.name]})
         else:
             self.failed[job.name] = "; ".join(Counter(ending.reason for ending in endings))
             study.mark(**{_state(job): None})
