@@ -164,6 +164,12 @@ class Task:
     """Whether the options alone say which rows are in which split, whatever the split seed."""
     targets: tuple[Target, ...]
     truth: Truth | None = None
+    said: tuple[str, ...] = ()
+    """What was found in the data that a user may want to know, a line each."""
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what makes scores on this data doubtful, a line each; asked before a launch."""
+        return ()
 
     def split(self, name: SplitName) -> Split:
         """Make one part of the data; who needs it asks :meth:`data`, which keeps it."""

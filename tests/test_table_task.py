@@ -209,8 +209,8 @@ def test_copies_of_rows_are_said_and_kept_together() -> None:
     kept, together = (
         Table(frame, targets={"income": "binary"}, duplicates=d) for d in ("keep", "together")
     )
-    assert any("`duplicates: together`" in line for line in kept.said)
-    assert not any("copies of rows of train" in line for line in together.said)
+    assert any("`duplicates: together`" in line for line in kept.warnings())
+    assert not any("copies of rows of train" in line for line in together.warnings())
 
 
 @pytest.mark.parametrize(

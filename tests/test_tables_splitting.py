@@ -280,9 +280,9 @@ def test_what_is_in_each_split_is_said() -> None:
         target("weeks", "regression", [1, 2, 3, GAP, 5]),
     ]
     assert told_division(found, np.array([0, 0, 1, 1, 2], np.uint8)) == (
-        "train: 2 rows, won 1 y of 2 known, weeks 2 known",
-        "val: 2 rows, won 1 y of 1 known, weeks 1 known",
-        "test: 1 rows, won 0 y of 1 known, weeks 1 known",
+        "train: 2 rows, won 2 known, 1 of them 'y', weeks 2 known",
+        "val: 2 rows, won 1 known, 1 of them 'y', weeks 1 known",
+        "test: 1 rows, won 1 known, 0 of them 'y', weeks 1 known",
     )
 
 

@@ -126,7 +126,7 @@ def validate(spec: Path) -> None:
     from gatelab.sweeps.spec.rehearsals import rehearse_gates
     from gatelab.sweeps.spec.rounds import plan, rounds_of
     from gatelab.sweeps.spec.space import space
-    from gatelab.tasks.check.scales import uneven_losses
+    from gatelab.tasks.check.warned import warnings_of
 
     loaded = _load(spec)
     try:
@@ -136,10 +136,10 @@ def validate(spec: Path) -> None:
         notes = rehearse_gates(loaded, task, here=not loaded.resources.gpus)
     except SpecError as error:
         refuse(error.at(str(spec)))
-    if warning := uneven_losses(task):
+    for warning in warnings_of(task):
         click.echo(f"gatelab: warning: {spec}: task: {loaded.task.name!r}: {warning}", err=True)
-    for note in notes:
-        click.echo(note)
+    for line in (*task.said, *notes):
+        click.echo(line)
     rounds = rounds_of(loaded, {label: space(loaded, label, task) for label in loaded.gates})
     click.echo(
         f"{spec}: valid. {', '.join(loaded.gates)} on {loaded.task.name}: {plan(loaded, rounds)}."

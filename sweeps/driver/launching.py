@@ -79,8 +79,8 @@ def launch(
     job = check_nodes(spec, task, storage or str(folder.resolve()))
     console = console or Console(quiet=True)
     notes = rehearse_gates(spec, task, here=not job.gpus)
-    for note in notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+    for line in (*task.said, *notes):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     with writing(folder):
         home = Home.make(folder, spec, uri, storage, fill=keep_code)
     with _resumable(home), home.locked():

@@ -28,7 +28,7 @@ from gatelab.sweeps.spec.rounds import rounds_of
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.space import draws_seed, space
 from gatelab.sweeps.spec.spec import Spec
-from gatelab.tasks.check.scales import uneven_losses
+from gatelab.tasks.check.warned import warnings_of
 from gatelab.tasks.task import Task
 from gatelab.tracking.lines import FULL
 from gatelab.tracking.recorder import Recorder
@@ -112,8 +112,7 @@ def _work(
     sweep = Sweep(plan, keys, studies, [summaries, record, display])
     if not sweep.finished:
         found = provenance(task, (gates.get(key) for key in keys.values()))
-        warnings = [warning for warning in [uneven_losses(task)] if warning]
-        warnings += begin_part(home, found)
+        warnings = [*warnings_of(task), *begin_part(home, found)]
         for warning in warnings:
             display.note(f"warning: {warning}")
         record.start(found, warnings)

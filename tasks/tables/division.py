@@ -112,7 +112,8 @@ def told_division(target_columns: Sequence[TargetColumn], splits: Assignment) ->
 def _told(target: TargetColumn, values: Rows) -> str:
     known = values[~np.isnan(values)]
     if target.kind == "binary":
-        return f"{target.name} {int(known.sum())} {target.classes[1]} of {len(known)} known"
+        positive = int(known.sum())
+        return f"{target.name} {len(known)} known, {positive} of them {target.classes[1]!r}"
     return f"{target.name} {len(known)} known"
 
 

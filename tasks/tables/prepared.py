@@ -15,7 +15,6 @@ from gatelab.tasks.tables.division import (
     SPLIT_NUMBERS,
     check_division,
     divide,
-    told_copies,
     told_division,
 )
 from gatelab.tasks.tables.fitted import Fitted, fit_features, fit_scale
@@ -37,7 +36,7 @@ class Prepared:
     splits: Assignment
     fitted: Fitted
     said: tuple[str, ...]
-    """A line for each split, and for copies in two of them."""
+    """A line for each split."""
 
     @property
     def digest(self) -> str:
@@ -111,6 +110,5 @@ def prepare(
         if target.kind == "regression"
     }
     fitted = Fitted(*fit_features(features, train, min_frequency), scales)
-    compared = [column for name, column in contents.columns.items() if name != rule.column]
-    said = (*told_division(target_columns, splits), *told_copies(compared, splits))
+    said = told_division(target_columns, splits)
     return Prepared(features, tuple(target_columns), splits, fitted, said)

@@ -12,12 +12,15 @@ from gatelab.registry import near_misses
 from gatelab.rules import check_counts, check_not_negative, shown
 from gatelab.tasks.layers import mlp_network
 from gatelab.tasks.tables.contents import Contents, TableError
-from gatelab.tasks.tables.division import Duplicates
+from gatelab.tasks.tables.division import Duplicates, told_copies
 from gatelab.tasks.tables.files import found_file
 from gatelab.tasks.tables.fitted import Fitted
+from gatelab.tasks.tables.giveaways import giveaways
 from gatelab.tasks.tables.network import Embedded, embedding_width
 from gatelab.tasks.tables.prepared import prepare
 from gatelab.tasks.tables.reading import read_contents
+from gatelab.tasks.tables.redundancy import redundancy
+from gatelab.tasks.tables.scarcity import scarcity
 from gatelab.tasks.tables.split_rule import SplitRule, split_rule
 from gatelab.tasks.tables.target_columns import Rare, asked_targets, target_columns
 from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
@@ -95,6 +98,7 @@ class Table(Task):
             **_read_apart(rule, kinds or {}, only),
         )
         self.split_seed, self.fixed_split = split_seed, rule.fixed
+        self._contents = contents
         self._prepared = prepare(
             contents,
             target_columns(contents, asked, cast(Rare, rare)),
@@ -109,6 +113,18 @@ class Table(Task):
     def split(self, name: SplitName) -> Split:
         """Return inputs ``(rows, features)`` float32, targets float32, a mask where one is due."""
         return self._prepared.split(name)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return copies of rows in two splits, columns that give a target away, scarce classes."""
+        names = [target.name for target in self.targets]
+        learnt = {*names, *self._prepared.features}
+        columns = [it for name, it in self._contents.columns.items() if name in learnt]
+        return (
+            *told_copies(columns, self._prepared.splits),
+            *giveaways(self._contents, names),
+            *redundancy(self._contents, names),
+            *scarcity(self._prepared.target_columns, self._prepared.splits),
+        )
 
     @property
     def fitted(self) -> Fitted:

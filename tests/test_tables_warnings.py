@@ -1,0 +1,72 @@
+"""What is said of a table, and what makes scores on it doubtful, before anything is trained."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from gatelab.sweeps.cli import main
+from gatelab.tasks import Table
+from gatelab.tasks.check.warned import warnings_of
+from gatelab.tasks.digits_pairs import DigitsPairs
+from gatelab.tasks.tables.scarcity import scarcity
+from gatelab.tasks.tables.target_columns import TargetColumn
+from tests.written_tables import TABLES
+
+GAP = math.nan
+
+
+def test_classes_that_lack_rows_by_hand() -> None:
+    """Rows 0 to 3 are train's, 4 to 6 val's, 7 to 9 test's; row 9 knows no `b`."""
+    splits = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2], np.int8)
+    a = np.array([0, 1, 2, 1, 0, 0, 1, 2, 0, 1], np.float64)
+    b = np.array([0, 1, 0, 1, 0, 1, 1, 0, 1, GAP])
+    c = np.linspace(0, 1, 10)
+    found = scarcity(
+        [
+            TargetColumn("a", "multiclass", a, ("p", "q", "r")),
+            TargetColumn("b", "binary", b, ("n", "y")),
+            TargetColumn("c", "regression", c, ()),
+        ],
+        splits,
+    )
+    assert found == (
+        "val has no row of class 'r' of target 'a'.",
+        "class 'n' of target 'b' stands in 1 of 2 known rows of test: with fewer than 50, scores "
+        "vary by chance.",
+    )
+
+
+@pytest.mark.parametrize(("rows", "lines"), [(49, 1), (50, 0)])
+def test_fifty_rows_of_the_rarer_class_are_enough(rows: int, lines: int) -> None:
+    values = np.array([0, 1] + [1] * rows + [0] * 60, np.float64)
+    splits = np.array([1, 1] + [2] * (rows + 60), np.int8)
+    assert len(scarcity([TargetColumn("b", "binary", values, ("n", "y"))], splits)) == lines
+
+
+def test_a_table_warns_of_what_gives_its_target_away() -> None:
+    task = Table(path=str(TABLES / "leak_copy.csv"), targets={"y": "binary"})
+    assert any("`" in line and "drop" in line for line in warnings_of(task))
+
+
+def test_a_task_that_says_nothing_is_warned_of_for_its_losses_alone() -> None:
+    assert warnings_of(DigitsPairs(train_rows=64, val_rows=32, test_rows=32)) == ()
+
+
+def test_the_command_says_what_was_found_and_warns(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.yaml"
+    path = TABLES / "leak_copy.csv"
+    spec.write_text(
+        f"name: leaky\ntask: {{name: table, path: {path}, targets: {{y: binary}}}}\n"
+        "gates: [softmax]\nbaselines: false\ntraining: {max_epochs: 2}\n"
+        "search: {trials: 2}\nevaluation: {seeds: 2}\n"
+    )
+    done = CliRunner().invoke(main, ["validate", str(spec)])
+    assert done.exit_code == 0, done.output
+    assert "train: " in done.stdout and "y " in done.stdout and "known" in done.stdout
+    warned = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert any("task: 'table': " in line and "drop" in line for line in warned)
