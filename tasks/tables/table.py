@@ -15,7 +15,6 @@ from gatelab.tasks.tables.contents import Contents, TableError
 from gatelab.tasks.tables.division import Duplicates, told_copies
 from gatelab.tasks.tables.files import found_file
 from gatelab.tasks.tables.fitted import Fitted
-from gatelab.tasks.tables.giveaways import giveaways
 from gatelab.tasks.tables.network import Embedded, embedding_width
 from gatelab.tasks.tables.prepared import prepare
 from gatelab.tasks.tables.reading import read_contents
@@ -116,6 +115,10 @@ class Table(Task):
 
     def warnings(self) -> tuple[str, ...]:
         """Return copies of rows in two splits, columns that give a target away, scarce classes."""
+        from gatelab.tasks.tables.giveaways import (
+            giveaways,  # here: SciPy's statistics take a second to import, and no worker asks
+        )
+
         names = [target.name for target in self.targets]
         learnt = {*names, *self._prepared.features}
         columns = [it for name, it in self._contents.columns.items() if name in learnt]
