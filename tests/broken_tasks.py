@@ -56,6 +56,19 @@ class Sound(Task):
         return nn.Linear(width, target.out_features)
 
 
+class Spelt(Sound):
+    """Says one text where lines are due."""
+
+    said = "rows of 2019 are left out"  # type: ignore[assignment]
+
+
+class Wordy(Sound):
+    """Warns in two lines at once."""
+
+    def warnings(self) -> tuple[str, ...]:
+        return ("few rows\nand no labels",)
+
+
 class Coarse(Sound):
     """Has so few different rows that most are in every split by chance; that is no mistake."""
 

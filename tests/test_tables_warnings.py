@@ -15,6 +15,9 @@ from gatelab.tasks.check.warned import warnings_of
 from gatelab.tasks.digits_pairs import DigitsPairs
 from gatelab.tasks.tables.scarcity import scarcity
 from gatelab.tasks.tables.target_columns import TargetColumn
+from gatelab.tracking.schema import Tags
+from tests import in_process
+from tests.launched import read
 from tests.written_tables import TABLES
 
 GAP = math.nan
@@ -57,16 +60,41 @@ def test_a_task_that_says_nothing_is_warned_of_for_its_losses_alone() -> None:
     assert warnings_of(DigitsPairs(train_rows=64, val_rows=32, test_rows=32)) == ()
 
 
-def test_the_command_says_what_was_found_and_warns(tmp_path: Path) -> None:
+class Raising(DigitsPairs):
+    def warnings(self) -> tuple[str, ...]:
+        raise RuntimeError("no index")
+
+
+def test_warnings_that_raise_are_a_warning() -> None:
+    (line,) = warnings_of(Raising(train_rows=64, val_rows=32, test_rows=32))
+    assert line.startswith("what the task warns of cannot be had: RuntimeError: no index (")
+
+
+SPEC = f"""
+name: leaky
+task: {{name: table, path: {TABLES / "leak_copy.csv"}, targets: {{y: binary}}}}
+gates: [softmax]
+model: {{num_experts: 2}}
+baselines: false
+training: {{max_epochs: 2}}
+search: {{trials: 2}}
+evaluation: {{seeds: 2}}
+"""
+
+
+def test_validate_says_what_was_found_and_warns(tmp_path: Path) -> None:
     spec = tmp_path / "spec.yaml"
-    path = TABLES / "leak_copy.csv"
-    spec.write_text(
-        f"name: leaky\ntask: {{name: table, path: {path}, targets: {{y: binary}}}}\n"
-        "gates: [softmax]\nbaselines: false\ntraining: {max_epochs: 2}\n"
-        "search: {trials: 2}\nevaluation: {seeds: 2}\n"
-    )
+    spec.write_text(SPEC)
     done = CliRunner().invoke(main, ["validate", str(spec)])
     assert done.exit_code == 0, done.output
-    assert "train: " in done.stdout and "y " in done.stdout and "known" in done.stdout
+    assert "train: " in done.stdout and "known" in done.stdout
     warned = [line for line in done.stderr.splitlines() if "warning" in line]
     assert any("task: 'table': " in line and "drop" in line for line in warned)
+
+
+def test_launch_says_it_too_and_records_the_warnings(place: Path) -> None:
+    (place / "leaky.yaml").write_text(SPEC)
+    output = in_process.gatelab(place, "launch", "leaky.yaml")
+    assert "train: " in output and "warning: " in output
+    (sweep,) = (run for run in read(place, "leaky").runs if run.stage == "sweep")
+    assert "drop" in sweep.tags[Tags.WARNINGS]

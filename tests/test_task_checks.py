@@ -41,6 +41,8 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.PositionalNetwork, "network_hyperparameters_are_keyword_arguments", set()),
     (broken.CountsExperts, "network_hyperparameters_are_keyword_arguments", set()),
     (broken.ListOfWidths, "network_hyperparameters_are_keyword_arguments", set()),
+    (broken.Spelt, "what_is_said_is_lines", set()),
+    (broken.Wordy, "what_is_said_is_lines", set()),
     (broken.Ungrouped, "truth_fits", set()),
     (broken.Untaught, "truth_fits", set()),
     (broken.Named, "truth_fits", set()),

@@ -76,6 +76,17 @@ def check_set_of_targets(targets: object) -> None:
         seen[read] = name
 
 
+def check_what_is_said_is_lines(subject: Subject) -> None:
+    """What a task says of its data, and warns of, is a tuple of texts of one line each."""
+    task = subject.make()
+    for name, lines in (("said", task.said), ("warnings()", task.warnings())):
+        if not isinstance(lines, tuple):
+            fail(f"{name} is a {type(lines).__name__}", "a text, whose letters would be lines")
+        for line in lines:
+            if not (isinstance(line, str) and line.strip() and len(line.splitlines()) == 1):
+                fail(f"{name} has {line!r:.200}", "no text of one line")
+
+
 def check_truth_fits(subject: Subject) -> None:
     """The planted structure, where there is one, has a group and experts for every target."""
     truth = subject.make().truth
@@ -131,5 +142,6 @@ CHECKS = (
     check_options_are_keyword_arguments_with_defaults,
     check_targets,
     check_network_hyperparameters_are_keyword_arguments,
+    check_what_is_said_is_lines,
     check_truth_fits,
 )

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from gatelab.foreign import ForeignError, foreign
 from gatelab.tasks.check.scales import uneven_losses
 from gatelab.tasks.task import Task
 
 
 def warnings_of(task: Task) -> tuple[str, ...]:
-    """Return a line for each reason to doubt scores on a task: those of any, then its own."""
+    """Return a line for each reason to doubt scores on a task: those of any, then its own.
+
+    A task whose own cannot be had is warned of for that: it can be trained all the same.
+    """
     uneven = uneven_losses(task)
-    return (*([] if uneven is None else [uneven]), *task.warnings())
+    return (*([] if uneven is None else [uneven]), *_own(task))
+
+
+def _own(task: Task) -> tuple[str, ...]:
+    try:
+        with foreign():
+            return tuple(task.warnings())
+    except ForeignError as error:
+        return (f"what the task warns of cannot be had: {error}",)
