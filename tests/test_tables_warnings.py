@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -54,6 +55,14 @@ def test_fifty_rows_of_the_rarer_class_are_enough(rows: int, lines: int) -> None
 def test_a_table_warns_of_what_gives_its_target_away() -> None:
     task = Table(path=str(TABLES / "leak_copy.csv"), targets={"y": "binary"})
     assert any("`" in line and "drop" in line for line in warnings_of(task))
+
+
+def test_a_table_warns_of_what_says_nothing_and_of_scarce_classes() -> None:
+    rows = np.arange(200)
+    frame = pd.DataFrame({"x": rows * rows % 97, "flat": rows == 7, "y": rows % 2})
+    warned = Table(frame.astype(int), targets={"y": "binary"}).warnings()
+    assert any("`flat` is nearly constant" in line for line in warned)
+    assert any("known rows of test: with fewer than 50" in line for line in warned)
 
 
 def test_a_task_that_says_nothing_is_warned_of_for_its_losses_alone() -> None:

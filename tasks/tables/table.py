@@ -79,14 +79,10 @@ class Table(Task):
             ValueError: If an option is out of its range.
         """
         asked, rule = asked_targets(targets), split_rule(split)
-        _check_choice("duplicates", duplicates, get_args(Duplicates))
-        _check_choice("rare", rare, get_args(Rare))
         check_counts(min_frequency=1 if min_frequency is None else min_frequency)
+        _check_choice("rare", rare, get_args(Rare))
+        _check_duplicates(rule, duplicates)
         _check_seed(rule, split_seed)
-        if duplicates == "together" and rule.by != "random":
-            raise TableError(
-                f"`duplicates: together` needs a random split, but got one by {rule.by}."
-            )
         contents = _contents(
             frame,
             path,
@@ -171,6 +167,12 @@ def _check_choice(option: str, value: object, choices: Sequence[str]) -> None:
         raise TableError(
             f"`{option}` must be {' or '.join(choices)}, but got {shown(value)}; {near}"
         )
+
+
+def _check_duplicates(rule: SplitRule, duplicates: str) -> None:
+    _check_choice("duplicates", duplicates, get_args(Duplicates))
+    if duplicates == "together" and rule.by != "random":
+        raise TableError(f"`duplicates: together` needs a random split, but got one by {rule.by}.")
 
 
 def _check_seed(rule: SplitRule, split_seed: int) -> None:
