@@ -14,6 +14,7 @@ from gatelab.sweeps.cli import main
 from gatelab.tasks import Table
 from gatelab.tasks.check.warned import warnings_of
 from gatelab.tasks.digits_pairs import DigitsPairs
+from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.scarcity import scarcity
 from gatelab.tasks.tables.target_columns import TargetColumn
 from gatelab.tracking.schema import Tags
@@ -39,8 +40,8 @@ def test_classes_that_lack_rows_by_hand() -> None:
         splits,
     )
     assert found == (
-        "val has no row of class 'r' of target 'a'.",
-        "class 'n' of target 'b' stands in 1 of 2 known rows of test: with fewer than 50, scores "
+        "val has no row of class 'r' of target `a`.",
+        "class 'n' of target `b` stands in 1 of 2 known rows of test: with fewer than 50, scores "
         "vary by chance.",
     )
 
@@ -63,6 +64,30 @@ def test_a_table_warns_of_what_says_nothing_and_of_scarce_classes() -> None:
     warned = Table(frame.astype(int), targets={"y": "binary"}).warnings()
     assert any("`flat` is nearly constant" in line for line in warned)
     assert any("known rows of test: with fewer than 50" in line for line in warned)
+
+
+def test_lines_alike_are_gathered_by_hand() -> None:
+    alike = [f"`c{i}` has {i} gaps; `drop: [c{i}]`?" for i in range(9)]
+    found = gathered([alike[0], "`x` numbers the rows", *alike[1:]])
+    assert found == (
+        *alike[:3],
+        "so it is with 6 more columns: `c3`, `c4`, `c5`, `c6`, `c7`, ...",
+        "`x` numbers the rows",
+    )
+    assert gathered(alike[:4]) == (*alike[:4],)
+    assert gathered(["no name", "no name either"]) == ("no name", "no name either")
+
+
+def test_a_table_of_many_columns_says_no_more_than_one_reads() -> None:
+    """300 columns of few integers, nearly constant, and 200 of one value."""
+    rows = np.arange(400)
+    columns = {f"few{i}": (rows == i) * (i + 2) for i in range(300)}
+    columns |= {f"one{i}": np.ones(400) for i in range(200)}
+    frame = pd.DataFrame({**columns, "y": rows % 2})
+    task = Table(frame, targets={"y": "binary"})
+    assert len(task.said) < 20 and len(task.warnings()) < 10
+    assert "so it is with 297 more columns: `few3`, " in "".join(task.said)
+    assert "so it is with 197 more columns: `one3`, " in "".join(task.said)
 
 
 def test_a_task_that_says_nothing_is_warned_of_for_its_losses_alone() -> None:

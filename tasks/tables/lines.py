@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterable
 
 _LONGEST = 40
+_ALIKE, _NAMED = 3, 5
 _PLAIN = re.compile(r"[A-Za-z_][\w ]*\w|[A-Za-z_]|-?[1-9]\d*|0|-?inf")
+_NUMBERS = re.compile(r"\d[\d.,]*")
 _YAML_WORDS = {"true", "false", "yes", "no", "y", "n", "on", "off", "null"}
 
 
@@ -41,3 +43,34 @@ def missing_key(name: str, values: Iterable[str]) -> str:
 def drop_key(name: str) -> str:
     """Return the key that leaves a column out."""
     return f"`drop: [{in_yaml(name)}]`"
+
+
+def gathered(lines: Iterable[str]) -> tuple[str, ...]:
+    """Return lines of which at most three are alike but for their column and their numbers.
+
+    The columns of further ones are counted in a line after those, and five of them named: a table
+    of a thousand columns says no more than one reads.
+    """
+    kinds: dict[str, list[str]] = {}
+    for line in lines:
+        kinds.setdefault(_without_its_own(line), []).append(line)
+    return tuple(line for alike in kinds.values() for line in _shortened(alike))
+
+
+def _without_its_own(line: str) -> str:
+    column = _column(line)
+    return _NUMBERS.sub("0", line.replace(column, "")) if column else line
+
+
+def _column(line: str) -> str:
+    """Return the name that stands first between backticks, or nothing."""
+    return (line.split("`") + [""])[1]
+
+
+def _shortened(alike: list[str]) -> list[str]:
+    rest = [_column(line) for line in alike[_ALIKE:]]
+    if len(rest) < 2:
+        return alike
+    names = ", ".join(f"`{name}`" for name in rest[:_NAMED])
+    more = ", ..." if len(rest) > _NAMED else ""
+    return [*alike[:_ALIKE], f"so it is with {len(rest)} more columns: {names}{more}"]

@@ -23,7 +23,7 @@ def scarcity(target_columns: Sequence[TargetColumn], splits: Assignment) -> tupl
 
 
 def _of(target: TargetColumn, splits: Assignment) -> Iterator[str]:
-    whose = f"of target {target.name!r}"
+    whose = f"of target `{target.name}`"
     for split in ("val", "test"):
         here = target.values[splits == SPLIT_NUMBERS[split]]
         counts = {name: int((here == place).sum()) for place, name in enumerate(target.classes)}

@@ -15,6 +15,7 @@ from gatelab.tasks.tables.contents import Contents, TableError
 from gatelab.tasks.tables.division import Duplicates, told_copies
 from gatelab.tasks.tables.files import found_file
 from gatelab.tasks.tables.fitted import Fitted
+from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.network import Embedded, embedding_width
 from gatelab.tasks.tables.prepared import prepare
 from gatelab.tasks.tables.reading import read_contents
@@ -103,7 +104,7 @@ class Table(Task):
             split_seed=split_seed,
         )
         self.targets = self._prepared.targets()
-        self.said = (*contents.said, *self._prepared.said)
+        self.said = (*gathered(contents.said), *self._prepared.said)
 
     def split(self, name: SplitName) -> Split:
         """Return inputs ``(rows, features)`` float32, targets float32, a mask where one is due."""
@@ -120,9 +121,9 @@ class Table(Task):
         columns = [it for name, it in self._contents.columns.items() if name in learnt]
         return (
             *told_copies(columns, self._prepared.splits),
-            *giveaways(self._contents, names),
-            *redundancy(self._contents, names),
-            *scarcity(self._prepared.target_columns, self._prepared.splits),
+            *gathered(giveaways(self._contents, names)),
+            *gathered(redundancy(self._contents, names)),
+            *gathered(scarcity(self._prepared.target_columns, self._prepared.splits)),
         )
 
     @property
