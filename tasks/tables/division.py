@@ -105,7 +105,7 @@ def told_division(target_columns: Sequence[TargetColumn], splits: Assignment) ->
     for name, number in SPLIT_NUMBERS.items():
         here = splits == number
         targets = "".join(f", {_told(target, target.values[here])}" for target in target_columns)
-        lines.append(f"{name}: {here.sum()} rows{targets}")
+        lines.append(f"{name}: {here.sum():,} rows{targets}")
     return tuple(lines)
 
 
@@ -113,8 +113,8 @@ def _told(target: TargetColumn, values: Rows) -> str:
     known = values[~np.isnan(values)]
     if target.kind == "binary":
         positive = int(known.sum())
-        return f"{target.name} {len(known)} known, {positive} of them {target.classes[1]!r}"
-    return f"{target.name} {len(known)} known"
+        return f"{target.name} {len(known):,} known, {positive:,} of them {target.classes[1]!r}"
+    return f"{target.name} {len(known):,} known"
 
 
 def told_copies(columns: Iterable[Column], splits: Assignment) -> tuple[str, ...]:
@@ -125,6 +125,7 @@ def told_copies(columns: Iterable[Column], splits: Assignment) -> tuple[str, ...
         return ()
     val, test = (int((splits == n).sum()) for n in (1, 2))
     return (
-        f"{counts[0]} of {val} rows of val and {counts[1]} of {test} of test are copies of rows of "
-        "train, so that scores are too good; `duplicates: together` keeps copies in one split",
+        f"{counts[0]:,} of {val:,} rows of val and {counts[1]:,} of {test:,} of test are copies of "
+        "rows of train, so that scores are too good; `duplicates: together` keeps copies in one "
+        "split.",
     )
