@@ -62,16 +62,16 @@ def _winner(comparison: Comparison, metric: str) -> str:
     """Return that a gate wins, or that a baseline is better than all; empty if neither."""
     title, lower = metric_title(metric), _lower(comparison, metric)
     baselines = comparison.of_role("baseline")
-    for gate in comparison.gates:
-        if not comparison.beats_all(metric, gate):
-            continue
-        if gate in baselines:
-            return f"No gate wins: the baseline {gate} has a significantly {lower} {title}."
-        others = "every other gate and baseline" if baselines else "every other gate"
-        if len(better(comparison, metric)) == 1:
-            others = "every baseline"
-        return f"{gate} wins: its {title} is significantly {lower} than that of {others}."
-    return ""
+    winners = [gate for gate in comparison.gates if comparison.beats_all(metric, gate)]
+    if not winners:
+        return ""
+    gate = next((lead for lead in comparison.leaders(metric) if lead in winners), winners[0])
+    if gate in baselines:
+        return f"No gate wins: the baseline {gate} has a significantly {lower} {title}."
+    others = "every other gate and baseline" if baselines else "every other gate"
+    if len(better(comparison, metric)) == 1:
+        others = "every baseline"
+    return f"{gate} wins: its {title} is significantly {lower} than that of {others}."
 
 
 def _undecided(comparison: Comparison, metric: str) -> str:
@@ -92,8 +92,7 @@ def _undecided(comparison: Comparison, metric: str) -> str:
 
 def level(comparison: Comparison, metric: str, gate: str) -> list[str]:
     """Return than which gates and baselines a gate is not significantly better."""
-    ceilings, direction = comparison.of_role("ceiling"), comparison.directions.of(metric)
-    tests = [t for t in comparison.against(metric, gate) if t.other(gate) not in ceilings]
+    tests, direction = comparison.rivals(metric, gate), comparison.directions.of(metric)
     return [t.other(gate) for t in tests if not (t.significant and direction * t.lead(gate) > 0)]
 
 

@@ -14,7 +14,7 @@ from gatelab.results.comparison.conditions import Conditions
 from gatelab.results.comparison.plain import plain, to_json
 from gatelab.results.comparison.scores import Score, Test
 from gatelab.results.comparison.statistics import RESOLUTION
-from gatelab.results.comparison.subjects import Role, Subject
+from gatelab.results.comparison.subjects import Family, Role, Subject, family
 from gatelab.tracking.schema import Directions, Metrics
 
 
@@ -72,6 +72,11 @@ class Comparison:
         """The gates, baselines and ceilings that take part in tests: all but rows."""
         return [subject.gate for subject in self.subjects if subject.tested]
 
+    @property
+    def family(self) -> Family:
+        """The pairs that are tested, and for the number of which p-values are corrected."""
+        return family(self.subjects)
+
     def values(self, metric: str) -> dict[str, Mapping[str, float]]:
         """Return a metric by gate and unit, of those that take part in tests."""
         return {
@@ -108,15 +113,17 @@ class Comparison:
         """Return the tests of one gate against the others on a metric."""
         return [t for t in self.tests if t.metric == metric and gate in (t.first, t.second)]
 
-    def beats_all(self, metric: str, gate: str) -> bool:
-        """Return whether a gate is significantly better than every other one that has a score.
+    def rivals(self, metric: str, gate: str) -> list[Test]:
+        """Return those of them that are of the family: of a baseline, the ones against gates."""
+        pairs = self.family
+        return [t for t in self.against(metric, gate) if {t.first, t.second} in pairs]
 
-        Baselines count among the others; ceilings and rows do not, and never beat anybody.
+    def beats_all(self, metric: str, gate: str) -> bool:
+        """Return whether a gate is significantly better than every rival that has a score.
+
+        A gate's are the other gates and the baselines, a baseline's are the gates.
         """
-        able, direction = self.able, self.directions.of(metric)
-        tests = [t for t in self.against(metric, gate) if t.other(gate) in able]
-        if gate not in able:
-            return False
+        tests, direction = self.rivals(metric, gate), self.directions.of(metric)
         return bool(tests) and all(t.significant and direction * t.lead(gate) > 0 for t in tests)
 
     def to_frame(self) -> pd.DataFrame:

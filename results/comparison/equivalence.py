@@ -36,7 +36,7 @@ class Equivalence:
     """The mean of gate - reference."""
     p: float
     p_holm: float
-    """Corrected for all pairs of gates on this metric."""
+    """Corrected for all pairs of the family on this metric."""
 
     @property
     def equivalent(self) -> bool:
@@ -55,7 +55,7 @@ def check_margin(margin: float) -> None:
 
 
 def equivalences(comparison: Comparison, metric: str, margin: float) -> list[Equivalence]:
-    """Return the tests of all pairs of gates on a metric that has better and worse.
+    """Return the tests of all pairs of the family on a metric that has better and worse.
 
     Args:
         comparison: Of the gates.
@@ -72,8 +72,10 @@ def equivalences(comparison: Comparison, metric: str, margin: float) -> list[Equ
     scores = [s for s in comparison.scores if s.metric == metric and s.gate in able]
     scores = [score for score in scores if math.isfinite(score.mean)]
     best_first = sorted(scores, key=lambda score: -direction * score.mean)
-    found = []
+    found, family = [], comparison.family
     for reference, other in combinations(best_first, 2):
+        if {reference.gate, other.gate} not in family:
+            continue
         theirs, ours = common(reference.values, other.values)
         width = margin * abs(reference.mean)
         p = tost(ours, theirs, width, comparison.test_to_train)

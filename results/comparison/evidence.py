@@ -72,13 +72,12 @@ def plural(unit: str) -> str:
 
 def _chances(comparison: Comparison, metric: str) -> list[str]:
     gates, direction = better(comparison, metric), comparison.directions.of(metric)
-    ceilings = comparison.of_role("ceiling")
     if not gates:
         return []
     chances = {
         t.other(gates[0]): chance_better(t, gates[0], direction)
-        for t in comparison.against(metric, gates[0])
-        if t.other(gates[0]) not in ceilings and not math.isnan(t.p)
+        for t in comparison.rivals(metric, gates[0])
+        if not math.isnan(t.p)
     }
     closest = sorted(chances, key=chances.__getitem__)[:MOST_CHANCES]
     if not closest:

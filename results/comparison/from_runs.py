@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gatelab.results.comparison.budgets import budget
 from gatelab.results.comparison.comparison import KEY_STARTS, Comparison, rank
@@ -11,7 +11,7 @@ from gatelab.results.comparison.merging import directions_of, side_by_side
 from gatelab.results.comparison.pooling import pooled, sweep_titles
 from gatelab.results.comparison.scores import Score, Test, paired_tests
 from gatelab.results.comparison.statistics import mean_interval
-from gatelab.results.comparison.subjects import ROLES, Subject, subject
+from gatelab.results.comparison.subjects import ROLES, Subject, family, subject
 from gatelab.results.comparison.units import ByUnit, units
 from gatelab.tracking.runs import SweepRecord
 
@@ -20,7 +20,7 @@ def compare_runs(*records: SweepRecord) -> Comparison:
     """Compare the gates of a sweep, or of several on one task, by their finished evaluation runs.
 
     Sweeps that differ only in the search seed or the split become one, others stand side by side.
-    Holm's correction is over the pairs of gates within one metric; rows take no part in it.
+    Holm's correction is over the family of pairs within one metric.
     """
     pools = pooled(records)
     counted = units(list(pools.values()))
@@ -35,7 +35,7 @@ def compare_runs(*records: SweepRecord) -> Comparison:
         next((sweep.task for sweep in sweeps if sweep.task), ""),
         tuple(gates),
         _scores(values, counted.test_to_train),
-        _tests({s.gate: values[s.gate] for s in subjects if s.tested}, counted.test_to_train),
+        _tests(values, subjects, counted.test_to_train),
         tuple(budget(record, gate, title) for title, (record, gate) in gates.items()),
         sweeps,
         directions_of(records),
@@ -79,12 +79,19 @@ def _scores(values: Mapping[str, ByUnit], test_to_train: float) -> tuple[Score, 
     )
 
 
-def _tests(values: Mapping[str, ByUnit], test_to_train: float) -> tuple[Test, ...]:
+def _tests(
+    values: Mapping[str, ByUnit], subjects: Sequence[Subject], test_to_train: float
+) -> tuple[Test, ...]:
+    tested = {s.gate: values[s.gate] for s in subjects if s.tested}
+    pairs = family(subjects)
     return tuple(
         test
-        for metric in _metrics(values)
+        for metric in _metrics(tested)
         if metric.startswith("test/")
         for test in paired_tests(
-            metric, {gate: v[metric] for gate, v in values.items() if metric in v}, test_to_train
+            metric,
+            {gate: v[metric] for gate, v in tested.items() if metric in v},
+            pairs,
+            test_to_train,
         )
     )

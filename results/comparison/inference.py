@@ -21,6 +21,7 @@ from gatelab.results.comparison.statistics import (
     welch,
     wilcoxon,
 )
+from gatelab.results.comparison.subjects import Family
 
 UnitValues = Mapping[str, float]
 """By seed, split or repeat."""
@@ -42,7 +43,7 @@ class Pair(Test):
     p_wilcoxon: float
     p_permutation: float
     p_wilcoxon_holm: float = math.nan
-    """Corrected for all pairs, as the other."""
+    """Corrected as the other."""
     p_permutation_holm: float = math.nan
 
 
@@ -57,8 +58,9 @@ def pairwise(comparison: Comparison, metric: str) -> list[Pair]:
     count = testable(comparison, metric)
     direction = comparison.directions.of(metric)
     share = comparison.test_to_train
-    tests = paired_tests(metric, values, share)
-    return _corrected([_pair(test, values, direction, count, share) for test in tests])
+    family = comparison.family
+    tests = paired_tests(metric, values, family, share)
+    return _corrected([_pair(t, values, direction, count, share) for t in tests], family)
 
 
 def check_metric(comparison: Comparison, metric: str) -> None:
@@ -74,9 +76,10 @@ def check_metric(comparison: Comparison, metric: str) -> None:
 
 
 def testable(comparison: Comparison, metric: str) -> int:
-    """Return how many pairs of gates have two units or more in common."""
-    pairs = combinations(comparison.values(metric).values(), 2)
-    return sum(len(_apart(first, second)) > 1 for first, second in pairs)
+    """Return how many pairs of the family have two units or more in common."""
+    values, family = comparison.values(metric), comparison.family
+    pairs = [pair for pair in combinations(values, 2) if frozenset(pair) in family]
+    return sum(len(_apart(values[first], values[second])) > 1 for first, second in pairs)
 
 
 def smallest_difference(comparison: Comparison, metric: str, first: str, second: str) -> float:
@@ -107,9 +110,12 @@ def _pair(
     )
 
 
-def _corrected(pairs: Sequence[Pair]) -> list[Pair]:
-    ranks = holm([pair.p_wilcoxon for pair in pairs])
-    flips = holm([pair.p_permutation for pair in pairs])
+def _corrected(pairs: Sequence[Pair], family: Family) -> list[Pair]:
+    asked = [{pair.first, pair.second} in family for pair in pairs]
+    ranks, flips = (
+        holm([p if of_it else math.nan for p, of_it in zip(ps, asked, strict=True)])
+        for ps in ([p.p_wilcoxon for p in pairs], [p.p_permutation for p in pairs])
+    )
     return [
         replace(pair, p_wilcoxon_holm=by_ranks, p_permutation_holm=by_flips)
         for pair, by_ranks, by_flips in zip(pairs, ranks, flips, strict=True)

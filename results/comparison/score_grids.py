@@ -100,11 +100,17 @@ def pair_grid(comparison: Comparison, metric: str, pairs: Sequence[Pair]) -> Gri
         f"{metric_title(metric)}: pairs",
         ("pair", "difference (BCa 95%)", "t", "Wilcoxon", "flips", "Welch", "smallest"),
         [_pair_row(pair) for pair in shown],
-        f"p of the paired t, Wilcoxon's and sign-flip tests, Holm's correction for {len(pairs)} "
-        "pairs; of Welch's test one-sided, not paired, not corrected; smallest: the true "
-        "difference that t would find in 4 of 5 repetitions; BCa intervals of few "
+        "p of the paired t, Wilcoxon's and sign-flip tests, Holm's correction for "
+        f"{corrected_for(pairs)}; of Welch's test one-sided, not paired, not corrected; smallest: "
+        "the true difference that t would find in 4 of 5 repetitions; BCa intervals of few "
         f"{plural(comparison.unit)} are too narrow{only}",
     )
+
+
+def corrected_for(pairs: Sequence[Pair]) -> str:
+    """Return for how many tests p-values are corrected: not for pairs outside of the family."""
+    count = sum(not math.isnan(pair.p_holm) for pair in pairs)
+    return f"{count} pairs" if count == len(pairs) else f"the {count} pairs that are tested"
 
 
 def _pair_row(pair: Pair) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 from gatelab.results.comparison.statistics import ALPHA, holm, paired_t
+from gatelab.results.comparison.subjects import Family
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Test:
     high: float
     p: float
     p_holm: float
-    """Corrected for all pairs of gates on this metric."""
+    """Corrected for all pairs of the family on this metric; NaN for a pair that is not of it."""
 
     @property
     def significant(self) -> bool:
@@ -58,14 +60,19 @@ class Test:
 
 
 def paired_tests(
-    metric: str, values: Mapping[str, Mapping[str, float]], test_to_train: float = 0.0
+    metric: str,
+    values: Mapping[str, Mapping[str, float]],
+    family: Family,
+    test_to_train: float = 0.0,
 ) -> list[Test]:
     """Return the test of every pair of gates on a metric, given by gate and unit."""
     found = []
     for first, second in combinations(values, 2):
         ours, theirs = common(values[first], values[second])
         found.append((first, second, len(ours), paired_t(ours, theirs, test_to_train)))
-    corrected = holm([result.p for *_, result in found])
+    corrected = holm(
+        [result.p if {first, second} in family else math.nan for first, second, _, result in found]
+    )
     return [
         Test(metric, first, second, n, *result, p_holm)
         for (first, second, n, result), p_holm in zip(found, corrected, strict=True)

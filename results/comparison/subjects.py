@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 from gatelab.tracking.runs import SweepRecord
@@ -42,6 +44,26 @@ class Subject:
         if self.role == "row":
             return self.gate if self.k is None else f"{self.row_of} at k = {self.k}"
         return self.gate if self.role == "gate" else f"{self.gate} ({self.role})"
+
+
+Family = frozenset[frozenset[str]]
+"""Pairs of titles."""
+
+
+def family(subjects: Iterable[Subject]) -> Family:
+    """Return the pairs that are tested, and for the number of which p-values are corrected.
+
+    A gate with a gate, and a gate with a baseline. That one baseline differs from another, or from
+    a ceiling, is no question of a comparison, and the number of such pairs would only hide the
+    answers to those that are. Where nobody is a gate, the baselines are what is compared.
+    """
+    tested = [one for one in subjects if one.tested and one.role != "ceiling"]
+    alone = all(one.role != "gate" for one in tested)
+    return frozenset(
+        frozenset({first.gate, second.gate})
+        for first, second in combinations(tested, 2)
+        if alone or "gate" in (first.role, second.role)
+    )
 
 
 def subject(record: SweepRecord, gate: str, title: str) -> Subject:

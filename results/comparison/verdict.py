@@ -55,7 +55,8 @@ def _differences(comparison: Comparison, metric: str, leaders: Sequence[str]) ->
     best, said = leaders[0], [_best(comparison, metric, leaders)]
     tests = [t for t in comparison.against(metric, best) if t.other(best) not in leaders]
     if len(tests) > MOST_SENTENCES:
-        return said + _verdict_of_many(tests, best)
+        rivals = comparison.rivals(metric, best)
+        return said + _verdict_of_many([t for t in tests if t in rivals], best)
     return said + [_verdict(comparison, test, best) for test in tests]
 
 
@@ -106,11 +107,14 @@ def _verdict(comparison: Comparison, test: Test, best: str) -> str:
     side = f"{'higher' if gap > 0 else 'lower'} by {abs(gap):.3g}" if gap else "level on average"
     if test.n == 1:
         return f"{other}'s is {side}; one {unit} cannot tell that from chance."
-    if math.isnan(test.p_holm):
+    if math.isnan(test.p):
         return f"{other}'s cannot be tested: it is not finite on every {unit}."
     half = (test.high - test.low) / 2
     bounds = sorted((abs(gap) - half, abs(gap) + half))
     where = f" (95% interval {bounds[0]:.3g} to {bounds[1]:.3g}{_shared(comparison, test)})"
+    if {best, other} not in comparison.family:
+        role = comparison.subject(other).role
+        return f"{other}'s is {side}{where}; as a {role} it is not tested against {best}."
     sign = "" if test.significant else "not "
     verdict = f"{sign}significant, {p_words(test.p_holm)} after Holm's correction"
     return f"{other}'s is {side}{where}: {verdict}."
@@ -142,7 +146,7 @@ def _verdict_of_many(tests: Sequence[Test], best: str) -> list[str]:
 
 def _limits(comparison: Comparison, metric: str, best: str) -> list[str]:
     """Return what so few seeds cannot show."""
-    tests = [test for test in comparison.against(metric, best) if test.n > 1]
+    tests = [test for test in comparison.rivals(metric, best) if test.n > 1]
     if not tests:
         return []
     most, pairs = max(test.n for test in tests), testable(comparison, metric)

@@ -12,6 +12,7 @@ from gatelab.results.comparison.evidence import plural
 from gatelab.results.comparison.inference import pairwise
 from gatelab.results.comparison.score_grids import (
     MOST_COLUMNS,
+    corrected_for,
     defined_on,
     pair_grid,
     score_grid,
@@ -37,7 +38,7 @@ def predictive_grids(comparison: Comparison) -> list[Grid]:
         _scores(comparison, names),
         f"Mean over the evaluation's {plural(comparison.unit)} ± half its 95% interval (Student's "
         f"t). Bold: the best mean. *: better than every other gate (paired t-tests by "
-        f"{comparison.unit}, Holm's correction for the pairs of gates within a metric, p < 0.05)."
+        f"{comparison.unit}, Holm's correction for the tested pairs within a metric, p < 0.05)."
         f"{_rows_said(comparison)}",
     )
     return _blocks(grid)
@@ -134,7 +135,7 @@ def pair_grids(comparison: Comparison) -> list[Grid]:
         "with its 95% interval (BCa bootstrap). t, Wilcoxon, flips: p-values of the paired t-test, "
         "which decides, of "
         "Wilcoxon's signed-rank test and of the sign-flip permutation test, after Holm's "
-        f"correction for {len(found)} pairs. Welch: one-sided, not paired, not corrected. "
+        f"correction for {corrected_for(found)}. Welch: one-sided, not paired, not corrected. "
         "Smallest: the true difference that the t-test would find in 4 of 5 repetitions." + others
     )
     return [replace(grid, title="Test loss, pair by pair", caption=caption)]
