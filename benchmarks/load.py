@@ -262,14 +262,13 @@ def _large(folder: Path, trials: int, *, again: bool) -> None:
 
     def run_jobs(sweep: Sweep, setting: Setting) -> None:
         for _ in range(1 if again else trials - STUDIES):
-            job = sweep.next_job()
-            assert job is not None
+            (job,) = sweep.next_jobs()
             if again:
                 kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
                 print(time.process_time(), kibibytes / 1024)
                 return
-            work = Reports(job, setting.recipe.max_epochs)
-            while not sweep.progress(job, work.step()):
+            work = Reports([job], setting.recipe.max_epochs)
+            while not sweep.progress(job, *work.step()):
                 pass
 
     search = {**LARGE["search"], "trials": trials // STUDIES}  # type: ignore[dict-item]

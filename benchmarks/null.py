@@ -129,15 +129,15 @@ def _evaluated(sweep: Sweep, spec: Spec, task: Task) -> Iterator[tuple[Job, list
     """Run a sweep; yield its evaluations with the test losses."""
     recipe = Recipe(**spec.training.model_dump())
     waiting: dict[str, Work] = {}
-    while (job := sweep.next_job()) is not None:
-        trial = job.name.partition("@")[0]
-        work = waiting.pop(trial, None) or Work(task, job, recipe)
-        work.job = job
-        step = work.step()
+    while jobs := sweep.next_jobs():
+        (job,) = jobs
+        work = waiting.pop(job.key, None) or Work(task, jobs, recipe)
+        work.until = job.until
+        (step,) = work.step()
         while not sweep.progress(job, step):
-            step = work.step()
+            (step,) = work.step()
         if step.endings is None:
-            waiting[trial] = work
+            waiting[job.key] = work
         elif job.stage == "evaluate":
             yield job, [ending.metrics[Metrics.TEST_LOSS] for ending in step.endings]
 

@@ -55,13 +55,14 @@ def simulate(gates: int, slots: int, trials: int, rounds: int) -> float:
         running: list[tuple[float, int, Job]] = []
         handed, reached = 0, {}
         while not sweep.finished:
-            while len(running) < slots and (job := sweep.next_job()) is not None:
-                epochs = (job.until or MAX_EPOCHS) - reached.get(job.name.partition("@")[0], 0)
+            while len(running) < slots and (jobs := sweep.next_jobs()):
+                (job,) = jobs
+                epochs = (job.until or MAX_EPOCHS) - reached.get(job.key, 0)
                 seconds = epochs * job.members[0].configuration.gate["cost"]
                 handed, work = handed + 1, work + seconds
                 heapq.heappush(running, (now + seconds, handed, job))
             now, _, job = heapq.heappop(running)
-            reached[job.name.partition("@")[0]] = job.until or MAX_EPOCHS
+            reached[job.key] = job.until or MAX_EPOCHS
             sweep.progress(job, _result(job))
     return work / (slots * now)
 

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +98,17 @@ def _spec(trials: int, gates: int, sampler: str, epochs: int) -> Spec:
 class Reports:
     """Stands for :class:`gatelab.training.work.Work`: a step reports an epoch at once."""
 
-    def __init__(self, job: Job, epochs: int) -> None:
-        self.job, self.epochs, self.epoch = job, epochs, 0
-        self.random = random.Random(job.members[0].seed)
-        rate = job.members[0].configuration.optimizer["learning_rate"]
+    def __init__(self, jobs: Sequence[Job], epochs: int) -> None:
+        self.jobs, self.epochs, self.epoch = jobs, epochs, 0
+        self.random = random.Random(jobs[0].members[0].seed)
+        rate = jobs[0].members[0].configuration.optimizer["learning_rate"]
         self.loss = abs(rate - 0.003) + 0.01 * self.random.random()
 
-    def step(self) -> Step:
+    def step(self) -> list[Step]:
         self.epoch += 1
-        members = range(self.job.told)
+        return [self._step(range(job.told)) for job in self.jobs]
+
+    def _step(self, members: Sequence[int]) -> Step:
         epochs = [(member, self.epoch, self._metrics()) for member in members]
         endings = [self._ending() for _ in members] if self.epoch == self.epochs else None
         return Step(self.epoch, self.loss, False, epochs, endings)
@@ -118,11 +120,12 @@ class Reports:
         metrics = self._metrics()
         return Ending("finished", "reached max_epochs", self.epoch, self.loss, metrics=metrics)
 
-    def save(self, folder: Path) -> None:
-        torch.save({"epoch": self.epoch}, folder / STATE_FILE)
+    def save(self, folder: Path, key: str | None = None) -> None:
+        states = {job.key: {"epoch": self.epoch} for job in self.jobs if key in (None, job.key)}
+        torch.save(states, folder / STATE_FILE)
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.epoch = state["epoch"]
+    def restore(self, states: Mapping[str, Any]) -> None:
+        self.epoch = states[self.jobs[0].key]["epoch"]
 
     def save_model(self, path: Path) -> None:
         torch.save({}, path)
@@ -132,7 +135,7 @@ class Reporter(gatelab.sweeps.driver.ray_jobs.Worker):
     """A worker whose jobs only report."""
 
     def _begin(self) -> Any:
-        work = Reports(self.job, self.setting.recipe.max_epochs)
+        work = Reports(self.jobs, self.setting.recipe.max_epochs)
         if self.saved is not None:
             work.restore(self.saved)
         return work

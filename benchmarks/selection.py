@@ -57,9 +57,9 @@ def _endings(task: SyntheticGroups, name: str) -> list[Ending]:
     configuration = Configuration.of(GATES[name], {"num_experts": 8}, optimizer)
     members = tuple(Member(configuration, seed) for seed in SEEDS)
     work = Work(
-        task, Job("evaluate", name, name, members), RECIPE, goal=Goal(VAL_LOSS, False, 0.99)
+        task, [Job("evaluate", name, name, members)], RECIPE, goal=Goal(VAL_LOSS, False, 0.99)
     )
-    while (step := work.step()).endings is None:
+    while (step := work.step()[0]).endings is None:
         pass
     return step.endings
 

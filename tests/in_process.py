@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,29 +27,29 @@ from gatelab.sweeps.cluster import doctor
 from gatelab.sweeps.cluster.nodes import Node
 from gatelab.sweeps.cluster.sizing import needs
 from gatelab.sweeps.driver import ray_hooks, ray_jobs
-from gatelab.sweeps.driver.sweep import Sweep
+from gatelab.sweeps.driver.sweep import Jobs, Sweep
 from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import tasks
-from gatelab.training.jobs import Job, Setting
+from gatelab.training.jobs import Setting
 from gatelab.training.work import STEP_SECONDS
 
 HERE = Node(id="0", name="127.0.0.1", cpus=1, gpus=0, head=True)
 
 
 class Worker(ray_jobs.Worker):
-    """Ray's worker, made without Tune, for one job."""
+    """Ray's worker, made without Tune, for jobs that are handed out together."""
 
-    def __init__(self, setting: Setting, job: Job, state: str | None) -> None:
-        plain = {"job": job.to_plain(), "state": state, "step_seconds": STEP_SECONDS}
-        self.setup(plain, setting)
+    def __init__(self, setting: Setting, jobs: Jobs, states: Sequence[str | None]) -> None:
+        plain = [job.to_plain() for job in jobs]
+        self.setup({"jobs": plain, "states": states, "step_seconds": STEP_SECONDS}, setting)
 
 
 def run_jobs(sweep: Sweep, setting: Setting, most: int | None = None) -> None:
     """Run jobs until the sweep is finished, or so many at most, as if it were stopped then."""
     done = 0
-    while done != most and (job := sweep.next_job()) is not None:
-        worker = Worker(setting, job, sweep.saved_state(job))
-        while not ray_hooks.take(sweep, job, worker.step()):
+    while done != most and (jobs := sweep.next_jobs()):
+        worker = Worker(setting, jobs, [sweep.saved_state(job) for job in jobs])
+        while not ray_hooks.take(sweep, jobs, worker.step()):
             pass
         done += 1
 

@@ -53,7 +53,7 @@ def work(until: int | None = None, seconds: float = 0.0) -> Work:
     """Return work on two members, whose gates are to choose one expert for all rows."""
     members = (member(k=1, static=True), member(k=1, static=True))
     job = Job("evaluate", "one", "dselect_k", members, until=until)
-    return Work(Scaled(), job, Recipe(BATCH, len(EPOCHS)), step_seconds=seconds)
+    return Work(Scaled(), [job], Recipe(BATCH, len(EPOCHS)), step_seconds=seconds)
 
 
 def choose(begun: Work, logits: tuple[float, float]) -> None:
@@ -82,7 +82,7 @@ def test_flips_settled_epochs_and_seconds(
             begun = work()
             begun.restore(read_state(tmp_path))
         choose(begun, logits)
-        step = begun.step()
+        (step,) = begun.step()
         seen.append({number: metrics for number, _, metrics in step.epochs})
     flips = [[epoch[i].get("gate/support_flips") for epoch in seen] for i in (0, 1)]
     change = [epoch[0].get("gate/weight_change") for epoch in seen]
@@ -104,7 +104,7 @@ def test_endings_are_of_the_best_weights_on_the_test_split() -> None:
     begun = work()
     for logits in ((BOTH, ONE), *[(ONE, ONE)] * 3):
         choose(begun, logits)
-        step = begun.step()
+        (step,) = begun.step()
     assert step.endings is not None
     first, second = step.endings
     light, heavy = (9 + 64) / 2, (4 + 16) / 2
@@ -131,7 +131,7 @@ def test_endings_are_of_the_best_weights_on_the_test_split() -> None:
 def test_a_step_of_work_ends_at_its_rung_or_when_it_is_late(
     until: int | None, seconds: float, epoch: int
 ) -> None:
-    step = work(until, seconds * 1000).step()
+    (step,) = work(until, seconds * 1000).step()
     assert (step.epoch, len(step.epochs)) == (epoch, 2 * epoch)
     assert step.objective == pytest.approx(21.5)
 
@@ -141,7 +141,7 @@ def test_the_model_that_is_kept_has_the_lowest_loss_that_did_not_fail(
     losses: tuple[float, ...], failed: tuple[int, ...], best: int, tmp_path: Path
 ) -> None:
     members = tuple(member(seed) for seed in range(3))
-    begun = Work(Scaled(), Job("evaluate", "one", "single", members), Recipe(BATCH, 1))
+    begun = Work(Scaled(), [Job("evaluate", "one", "single", members)], Recipe(BATCH, 1))
     for index, course in enumerate(begun.training.courses):
         course.best_cost, course.broken = losses[index], False
         course.end = "failed" if index in failed else "finished"

@@ -64,9 +64,9 @@ def test_outputs_are_the_mean_and_the_logits_of_the_shares() -> None:
 def ending(*, seeds: int = 1, goal: Goal | None = None, task: Task = TASK) -> list[Ending]:
     members = tuple(member(seed) for seed in range(seeds))
     job = Job("evaluate", "floor", "constant", members)
-    begun = begin_work(task, job, Recipe(4, 9), goal=goal or Goal())
+    begun = begin_work(task, [job], Recipe(4, 9), goal=goal or Goal())
     assert isinstance(begun, ConstantWork)
-    step = begun.step()
+    (step,) = begun.step()
     assert (step.epoch, step.epochs, step.broken) == (0, [], False)
     assert step.endings is not None
     return step.endings
@@ -161,17 +161,17 @@ def test_a_test_split_without_rows_is_a_failure() -> None:
 def test_a_search_of_it_is_refused() -> None:
     stage: Stage = "search"
     with pytest.raises(ValueError, match="nothing is searched, but got 'floor/search/0'"):
-        begin_work(TASK, Job(stage, "floor", "constant", (member(),)), Recipe(4, 9))
+        begin_work(TASK, [Job(stage, "floor", "constant", (member(),))], Recipe(4, 9))
 
 
 def test_work_of_a_gate_that_is_trained_trains() -> None:
     job = Job("evaluate", "one", "single", (member(),))
-    begun = begin_work(Scaled(), job, Recipe(4, 1), None, "cpu", 0.0, Goal())
+    begun = begin_work(Scaled(), [job], Recipe(4, 1), None, "cpu", 0.0, Goal())
     assert isinstance(begun, Work)
 
 
 def test_its_state_is_read_like_any(tmp_path: Path) -> None:
-    begun = begin_work(TASK, Job("evaluate", "floor", "constant", (member(),)), Recipe(4, 9))
+    begun = begin_work(TASK, [Job("evaluate", "floor", "constant", (member(),))], Recipe(4, 9))
     before = begun.step()
     begun.save(tmp_path)
     begun.restore(read_state(tmp_path))

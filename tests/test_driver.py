@@ -28,6 +28,7 @@ from gatelab.training.jobs import Job, Setting
 from gatelab.training.steps import Ending, Step
 from gatelab.training.train import Member, Recipe
 from gatelab.training.work import STEP_SECONDS, Work
+from tests.handing import next_job
 from tests.in_process import Worker
 
 SPACE = SearchSpace({"optimizer.name": "adam"}, {"gate.gamma": FloatDistribution(0.1, 1.0)})
@@ -53,7 +54,7 @@ def test_rays_head_is_not_asked_for_the_clusters_size_at_every_event(
 ) -> None:
     asked: list[int] = []
     monkeypatch.setattr(ray_hooks, "_slots", slots(2, asked))
-    jobs = ray_hooks.Jobs(sweep(tmp_path), SETTING)
+    jobs = ray_hooks.JobSource(sweep(tmp_path), SETTING)
     given = [jobs.suggest(str(event)) for event in range(50)]
     assert sum(job is not None for job in given) == 3, "as many as run, and one that waits"
     assert len(asked) == 1
@@ -64,7 +65,7 @@ def test_rays_head_is_not_asked_for_the_clusters_size_at_every_event(
 
 def test_optuna_is_not_read_at_every_event(tmp_path: Path) -> None:
     course = sweep(tmp_path)
-    assert course.next_job() is not None
+    assert next_job(course) is not None
     course.studies["one"].study = SimpleNamespace()  # type: ignore[assignment]
     assert not course.finished
 
@@ -74,7 +75,7 @@ def test_more_trials_at_once_take_longer_steps(
     number: int, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_hooks, "_slots", slots(number, []))
-    config = ray_hooks.Jobs(sweep(tmp_path), SETTING).suggest("one")
+    config = ray_hooks.JobSource(sweep(tmp_path), SETTING).suggest("one")
     assert config is not None
     assert config["step_seconds"] == seconds
 
@@ -84,15 +85,15 @@ class States:
 
     def __init__(self, folder: Path, course: Sweep) -> None:
         self.folder, self.course = folder, course
-        self.job = course.next_job()
+        self.job = next_job(course)
         assert self.job is not None
         self.trial: Any = SimpleNamespace(
             trial_id="a",
-            config={"job": self.job.to_plain()},
+            config={"jobs": [self.job.to_plain()]},
             run_metadata=SimpleNamespace(num_failures=2),
         )
         self.executor = ThreadPoolExecutor(1)
-        self.callback = ray_hooks.States(course, self.executor)
+        self.callback = ray_hooks.SavedStates(course, self.executor)
 
     def save(self, *names: str) -> None:
         for name in names:
@@ -141,7 +142,7 @@ def test_a_step_ends_after_its_seconds(seconds: float, epochs: int) -> None:
     optimizer = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
     member = Member(Configuration.of({}, {"num_experts": 4}, optimizer), 0)
     job = Job("search", "one", "softmax", (member,))
-    assert Work(task, job, Recipe(64, 3), step_seconds=seconds).step().epoch == epochs
+    assert Work(task, [job], Recipe(64, 3), step_seconds=seconds).step()[0].epoch == epochs
 
 
 def test_a_state_that_is_gone_begins_its_job_anew(tmp_path: Path) -> None:
@@ -152,8 +153,8 @@ def test_a_state_that_is_gone_begins_its_job_anew(tmp_path: Path) -> None:
     )
     optimizer = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
     member = Member(Configuration.of({}, {"num_experts": 4}, optimizer), 0)
-    worker = Worker(setting, Job("search", "one", "softmax", (member,)), str(tmp_path / "gone"))
-    step = ray_hooks._parse(worker.step()["step"])
+    jobs = (Job("search", "one", "softmax", (member,)),)
+    (step,) = ray_hooks._parse(Worker(setting, jobs, [str(tmp_path / "gone")]).step()["steps"])
     assert step.endings is not None
     assert [(ending.end, ending.epoch) for ending in step.endings] == [("finished", 2)]
 
@@ -175,7 +176,7 @@ def test_a_gate_that_exits_ends_its_job_and_not_the_worker(
     )
     optimizer = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
     member = Member(Configuration.of({}, {"num_experts": 4}, optimizer), 0)
-    worker = Worker(setting, Job("search", "one", "exiting", (member,)), None)
-    step = ray_hooks._parse(worker.step()["step"])
+    jobs = (Job("search", "one", "exiting", (member,)),)
+    (step,) = ray_hooks._parse(Worker(setting, jobs, [None]).step()["steps"])
     assert step.endings is not None
     assert [(it.end, it.reason) for it in step.endings] == [("failed", "SystemExit: no data here")]

@@ -120,7 +120,7 @@ def test_work_follows_the_goal_of_the_sweep() -> None:
     task = SyntheticGroups(num_targets=20, train_rows=64, val_rows=32, test_rows=32)
     goal = Goal("val/t003/r2", higher_is_better=True)
     job = Job("search", "one", "softmax", (Member(CONFIGURATION, 0),))
-    step = Work(task, job, Recipe(16, 4), goal=goal, step_seconds=1000).step()
+    step = Work(task, [job], Recipe(16, 4), goal=goal, step_seconds=1000).step()[0]
     values = [metrics["val/t003/r2"] for _, _, metrics in step.epochs]
     assert step.objective == pytest.approx(max(values))
     assert step.endings is not None
@@ -132,6 +132,6 @@ def test_work_says_whether_the_requirement_is_kept() -> None:
     job = Job("search", "one", "dselect_k", (Member(CONFIGURATION, 0),))
     for at_most_k, broken in ((None, False), (1.0, True)):
         goal = Goal(at_most_k=at_most_k)
-        step = Work(TASK, job, Recipe(16, 1), goal=goal, step_seconds=1000).step()
+        step = Work(TASK, [job], Recipe(16, 1), goal=goal, step_seconds=1000).step()[0]
         assert step.endings is not None
         assert step.broken == step.endings[0].broken == broken

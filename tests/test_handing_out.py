@@ -15,6 +15,7 @@ from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
 from gatelab.training.jobs import Job
 from gatelab.training.steps import Ending, Step
+from tests.handing import next_job
 
 SPACE = SearchSpace({"optimizer.name": "adam"}, {"gate.gamma": FloatDistribution(0.1, 1.0)})
 
@@ -55,7 +56,7 @@ def test_every_job_comes_once_and_evaluations_follow(tmp_path: Path) -> None:
     heard = Heard()
     course = sweep(tmp_path, heard)
     done = []
-    while (job := course.next_job()) is not None:
+    while (job := next_job(course)) is not None:
         assert course.progress(job, ended(job))
         done.append(job)
     assert course.finished
@@ -71,28 +72,28 @@ def test_what_is_reported_twice_is_taken_in_once(tmp_path: Path) -> None:
     """A worker that is lost after its last step makes Tune do the job again."""
     heard = Heard()
     course = sweep(tmp_path, heard)
-    job = course.next_job()
+    job = next_job(course)
     assert job is not None
     for _ in range(2):
         assert course.progress(job, ended(job))
-    course.lose(job, "its worker was lost")
+    course.lose((job,), "its worker was lost")
     assert heard.events[f"ended {job.name} finished"] == 1
     assert course.studies["one"].ends() == {"finished": 1}
 
 
 def test_a_job_that_was_not_begun_is_handed_out_again_first(tmp_path: Path) -> None:
     course = sweep(tmp_path, Heard())
-    first, second = course.next_job(), course.next_job()
+    first, second = next_job(course), next_job(course)
     assert first is not None
     assert second is not None
     for _ in range(2):  # taken back twice, it is there once
-        course.take_back(first)
-    assert course.next_job() == first
+        course.take_back((first,))
+    assert next_job(course) == first
     for job in (first, second):
         course.progress(job, ended(job))
-    course.take_back(first)  # too late: it has ended
+    course.take_back((first,))  # too late: it has ended
     rest = []
-    while (job := course.next_job()) is not None:
+    while (job := next_job(course)) is not None:
         course.progress(job, ended(job))
         rest.append(job.name)
     assert first.name not in rest
@@ -102,9 +103,9 @@ def test_a_job_that_was_not_begun_is_handed_out_again_first(tmp_path: Path) -> N
 def test_a_gate_without_a_finished_trial_is_given_up(tmp_path: Path) -> None:
     heard = Heard()
     course = sweep(tmp_path, heard)
-    while (job := course.next_job()) is not None:
+    while (job := next_job(course)) is not None:
         if job.label == "one":
-            course.lose(job, "no way")
+            course.lose((job,), "no way")
         else:
             course.progress(job, ended(job))
     assert course.finished

@@ -17,6 +17,7 @@ from gatelab.sweeps.spec.searches import Search, mixed
 from gatelab.sweeps.spec.space import SearchSpace
 from gatelab.training.jobs import Job
 from gatelab.training.steps import Ending, Step
+from tests.handing import next_job
 
 GAMMA = {"gate.gamma": FloatDistribution(0.1, 10.0, log=True)}
 SPACES = {
@@ -66,7 +67,7 @@ def run(folder: Path, labels: Sequence[str], plan: Plan, stop_every: int = 0) ->
     heard, draws, events = Heard(), random.Random(0), 0
     sweep, running = opened(folder, labels, plan, heard), list[Job]()
     while not sweep.finished:
-        while (job := sweep.next_job()) is not None:
+        while (job := next_job(sweep)) is not None:
             running.append(job)
         if not running:
             break
@@ -177,7 +178,7 @@ def test_a_split_that_fails_is_repeated_by_a_resume_and_the_others_are_not(tmp_p
     plan, heard = Plan(8, 1, 2, 7, splits=(0, 1)), Heard()
     sweep = opened(tmp_path, ["plain"], plan, heard)
     while not sweep.finished:
-        job = sweep.next_job()
+        job = next_job(sweep)
         assert job is not None
         if job.split_seed == 1:
             sweep.progress(job, Step(0, 0, True, [], [Ending("failed", "no", 0, 0)] * 2))
@@ -187,15 +188,15 @@ def test_a_split_that_fails_is_repeated_by_a_resume_and_the_others_are_not(tmp_p
     assert (sweep.without_score(), sweep.in_part()) == ([], ["plain"])
     assert sweep.failed == {"plain/evaluate/2": "no"}
     again = opened(tmp_path, ["plain"], plan, heard)
-    job = again.next_job()
+    job = next_job(again)
     assert job is not None and job.name == "plain/evaluate/2"
     again.progress(job, result(job))
-    assert again.finished and not again.failed and again.next_job() is None
+    assert again.finished and not again.failed and next_job(again) is None
 
 
 def test_a_score_of_a_row_is_none_of_its_gate(tmp_path: Path) -> None:
     sweep = opened(tmp_path, ["listed"], Plan(8, 1, 2, 7), heard := Heard())
-    while (job := sweep.next_job()) is not None:
+    while (job := next_job(sweep)) is not None:
         failed = Step(0, 0, True, [], [Ending("failed", "no rows", 0, 0)] * job.told)
         wins = job.stage == "evaluate" and job.label == "listed"
         sweep.progress(job, failed if wins else result(job))
@@ -207,7 +208,7 @@ def test_a_score_of_a_row_is_none_of_its_gate(tmp_path: Path) -> None:
 def test_a_gate_that_is_done_with_has_its_scores_whichever_version_noted_it(tmp_path: Path) -> None:
     plan, heard = Plan(8, 1, 2, 7), Heard()
     sweep = opened(tmp_path, ["plain", "fixed"], plan, heard)
-    while (job := sweep.next_job()) is not None:
+    while (job := next_job(sweep)) is not None:
         sweep.progress(job, result(job))
     sweep.studies["plain"].mark(evaluated=[])  # versions that had one evaluation noted none
     again = opened(tmp_path, ["plain", "fixed"], plan, heard)
@@ -217,7 +218,7 @@ def test_a_gate_that_is_done_with_has_its_scores_whichever_version_noted_it(tmp_
 def test_a_gate_of_which_every_evaluation_fails_says_why_once(tmp_path: Path) -> None:
     plan, heard = Plan(8, 1, 2, 7, splits=(0, 1)), Heard()
     sweep = opened(tmp_path, ["plain"], plan, heard)
-    while (job := sweep.next_job()) is not None:
+    while (job := next_job(sweep)) is not None:
         failed = [Ending("failed", "no rows", 0, 0)] * 2
         done = result(job) if job.stage == "search" else Step(0, 0, True, [], failed)
         sweep.progress(job, done)

@@ -21,6 +21,7 @@ from gatelab.sweeps.spec.rounds import Rounds, default_rounds, rounds_of
 from gatelab.sweeps.spec.space import SearchSpace, draws_seed, space
 from gatelab.training.jobs import Job
 from gatelab.training.steps import Ending, Step
+from tests.handing import next_job
 from tests.in_process import gatelab
 from tests.launched import read, studies
 
@@ -59,7 +60,7 @@ def run(folder: Path, slots: int, seed: int, stop_every: int = 0) -> dict[str, l
     draws, sweep, events = random.Random(seed), opened(folder), 0
     running: list[Job] = []
     while not sweep.finished:
-        while len(running) < slots and (job := sweep.next_job()) is not None:
+        while len(running) < slots and (job := next_job(sweep)) is not None:
             running.append(job)
         ended = running.pop(draws.randrange(len(running)))
         assert sweep.progress(ended, result(ended))
@@ -93,7 +94,7 @@ def test_a_trial_that_fails_at_any_time_keeps_nobody_waiting(seed: int, tmp_path
     rounds = {"one": Rounds(4, (1, 2), 2)}
     studies = open_studies(tmp_path / "j", {"one": SPACE}, rounds, sampler="random", seed=seed)
     sweep = Sweep(Plan(4, 1, 1, 0), {"one": "softmax"}, studies)
-    while (job := sweep.next_job()) is not None:
+    while (job := next_job(sweep)) is not None:
         loss, end = draws.random(), "failed" if draws.random() < 0.4 else "finished"
         endings = [Ending(end, "drawn", job.until or 3, loss)] * job.told
         waits = job.until is not None and end == "finished"
@@ -106,10 +107,10 @@ def test_a_rung_that_is_reached_twice_is_taken_in_once(tmp_path: Path) -> None:
     rounds = {"one": Rounds(1, (2, 4), 2)}
     studies = open_studies(tmp_path / "j", {"one": SPACE}, rounds, sampler="tpe", seed=0)
     sweep = Sweep(Plan(1, 1, 1, 0), {"one": "softmax"}, studies)
-    first = sweep.next_job()
+    first = next_job(sweep)
     assert first is not None and first.until == 2
     assert sweep.progress(first, result(first))
-    second = sweep.next_job()
+    second = next_job(sweep)
     assert second is not None and second.until == 4
     assert sweep.progress(first, result(first)), "it is over, whatever it says"
     assert second.name in sweep.running
@@ -126,29 +127,29 @@ def test_a_stop_between_the_last_arrival_and_the_pruning_is_made_up_for(tmp_path
         return Sweep(Plan(2, 1, 1, 0), {"one": "softmax"}, found)
 
     sweep = opened()
-    first, second = sweep.next_job(), sweep.next_job()
+    first, second = next_job(sweep), next_job(sweep)
     assert first is not None and second is not None
     ending = Ending("finished", "nothing better for 1 epochs", 2, 0.1)
     sweep.progress(first, Step(2, 0.1, False, [], [ending]))
     sweep.studies["one"].arrive(second.number, 4, 0.5, broken=False)
     again = opened()
-    job = again.next_job()
+    job = next_job(again)
     assert job is not None and job.stage == "evaluate"
     assert again.studies["one"].ends() == {"finished": 1, "pruned": 1}
 
 
 def test_gates_fill_the_slots_while_one_waits_for_its_last_trial(tmp_path: Path) -> None:
     sweep = opened(tmp_path)
-    jobs = [sweep.next_job() for _ in range(24)]
+    jobs = [next_job(sweep) for _ in range(24)]
     assert None not in jobs, "the first round of all gates"
-    assert sweep.next_job() is None
+    assert next_job(sweep) is None
     for job in jobs[:-1]:
         assert job is not None
         sweep.progress(job, result(job))
     last = jobs[-1]
     assert last is not None
     going = []
-    while (job := sweep.next_job()) is not None:
+    while (job := next_job(sweep)) is not None:
         going.append(job)
     assert {job.label for job in going} == set(GATES) - {last.label}
     assert {job.until for job in going} == {4}

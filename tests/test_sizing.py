@@ -48,12 +48,12 @@ def node(cpus: float, gpus: float = 0) -> Node:
 @pytest.mark.parametrize(
     ("nodes", "expected"),
     [
-        pytest.param([node(2)], Needs(1, 0), id="no GPU"),
-        pytest.param([node(0.5)], Needs(0.5, 0), id="half a CPU"),
-        pytest.param([node(16), node(8, 1)], Needs(1, 1 / 8), id="eight on a GPU"),
-        pytest.param([node(4, 1)], Needs(0.5, 1 / 8), id="fewer CPUs than jobs"),
-        pytest.param([node(96, 8), node(4, 1)], Needs(0.5, 1 / 8), id="the node with fewest"),
-        pytest.param([node(0, 1)], Needs(0, 1 / 8), id="no CPU"),
+        pytest.param([node(2)], Needs(1, 0, 4), id="no GPU"),
+        pytest.param([node(0.5)], Needs(0.5, 0, 4), id="half a CPU"),
+        pytest.param([node(16), node(8, 1)], Needs(1, 1 / 8, 32), id="eight on a GPU"),
+        pytest.param([node(4, 1)], Needs(0.5, 1 / 8, 32), id="fewer CPUs than jobs"),
+        pytest.param([node(96, 8), node(4, 1)], Needs(0.5, 1 / 8, 32), id="the node with fewest"),
+        pytest.param([node(0, 1)], Needs(0, 1 / 8, 32), id="no CPU"),
     ],
 )
 def test_what_the_nodes_have_is_shared(nodes: list[Node], expected: Needs) -> None:
@@ -62,10 +62,10 @@ def test_what_the_nodes_have_is_shared(nodes: list[Node], expected: Needs) -> No
 
 def test_what_a_spec_says_stays() -> None:
     nodes = [node(4, 1)]
-    assert needs(*made(resources={"cpus": 3, "gpus": 1}), nodes) == Needs(3, 1)
-    assert needs(*made(resources={"gpus": 0}), nodes) == Needs(1, 0)
-    assert needs(*made(resources={"gpus": 0.5}), nodes) == Needs(1, 0.5)
-    assert needs(*made(resources={"cpus": 2}), nodes) == Needs(2, 1 / 8)
+    assert needs(*made(resources={"cpus": 3, "gpus": 1}), nodes) == Needs(3, 1, 32)
+    assert needs(*made(resources={"gpus": 0}), nodes) == Needs(1, 0, 4)
+    assert needs(*made(resources={"gpus": 0.5}), nodes) == Needs(1, 0.5, 32)
+    assert needs(*made(resources={"cpus": 2}), nodes) == Needs(2, 1 / 8, 32)
 
 
 def test_a_larger_job_gets_more_of_a_gpu() -> None:
@@ -80,7 +80,9 @@ def own(**more: Any) -> int:
 
 def test_a_job_grows_with_what_it_holds() -> None:
     """Seeds and experts multiply it, rows of a batch what is kept for the backward pass."""
-    assert own(evaluation={"seeds": 6}) > 4 * own()
+    alone = {"members": 1}
+    assert own(evaluation={"seeds": 6}, resources=alone) > 4 * own(resources=alone)
+    assert own(resources={"members": 6}) > 4 * own(resources=alone)
     assert own(model={"num_experts": 64}) > 4 * own()
     assert own(model={"num_experts": [4, 64]}) == own(model={"num_experts": 64})
     assert own(training={"batch_size": 64}) > own(training={"batch_size": 8})

@@ -46,14 +46,14 @@ def test_a_trial_fails_with_any_of_its_members() -> None:
 
 def work(stage: Stage, *seeds: int, gate: str = "softmax") -> Work:
     members = tuple(Member(CONFIGURATION, seed) for seed in seeds)
-    return Work(TASK, Job(stage, "one", gate, members), RECIPE, step_seconds=0)
+    return Work(TASK, [Job(stage, "one", gate, members)], RECIPE, step_seconds=0)
 
 
 def run(begun: Work, folder: Path | None = None) -> tuple[dict[int, float], Ending]:
     """Work to the end; from a saved state after each step, where there is a folder."""
     losses = {}
     while True:
-        step = begun.step()
+        (step,) = begun.step()
         losses |= {epoch: metrics["val/loss"] for _, epoch, metrics in step.epochs}
         if step.endings is not None:
             (found,) = step.endings
@@ -92,11 +92,11 @@ class FailsOnce(SoftmaxGate):
 
 def test_a_trial_ends_where_one_member_diverges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(gates._classes, "fails_once", FailsOnce)
-    ends = [work("evaluate", seed, gate="fails_once").step().endings for seed in range(8)]
+    ends = [work("evaluate", seed, gate="fails_once").step()[0].endings for seed in range(8)]
     failed = [found is not None and found[0].end == "failed" for found in ends]
     assert 0 < sum(failed) < 8
     bad, good = failed.index(True), failed.index(False)
-    step = work("search", good, bad, gate="fails_once").step()
+    (step,) = work("search", good, bad, gate="fails_once").step()
     assert step.endings is not None
     assert [(end.end, end.epoch) for end in step.endings] == [("failed", 1)]
 

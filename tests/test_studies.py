@@ -191,6 +191,17 @@ def test_a_trials_saved_state_outlives_a_stop_but_not_the_trial(tmp_path: Path) 
     assert opened(tmp_path).trial_states == {}
 
 
+def test_the_best_at_a_value_is_asked_for_while_trials_run(tmp_path: Path) -> None:
+    """As when another gate ends: what is under way stands nowhere yet."""
+    study = opened(tmp_path)
+    first, second = asked(study), asked(study)
+    assert second.number in study.trials
+    (name, value), *_ = study.trials[first.number].params.items()
+    study.tell(first.number, finished(0.5))
+    found = study.best_with(name, value)
+    assert found is not None and found[0] == first.number
+
+
 def test_a_note_of_a_state_does_not_grow_with_the_trials_that_run(tmp_path: Path) -> None:
     """It is written after every epoch or few of each of perhaps a thousand."""
     study = opened(tmp_path, Rounds(50))

@@ -127,8 +127,8 @@ def test_prices_are_scored_as_prices() -> None:
     task = Table(frame, targets={"price": "regression", "share": "regression"})
     optimizer = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
     member = Member(Configuration.of({}, {"num_experts": 2}, optimizer), 0)
-    work = Work(task, Job("evaluate", "one", "softmax", (member,)), Recipe(32, 20))
-    while (step := work.step()).endings is None:
+    work = Work(task, [Job("evaluate", "one", "softmax", (member,))], Recipe(32, 20))
+    while (step := work.step()[0]).endings is None:
         pass
     scores = step.endings[0].metrics
     for index, (name, variance) in enumerate({"price": 5e5**2, "share": 0.001**2}.items()):

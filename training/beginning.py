@@ -15,18 +15,18 @@ from gatelab.training.work import STEP_SECONDS, Work
 
 def begin_work(
     task: Task,
-    job: Job,
+    jobs: Sequence[Job],
     recipe: Recipe,
     metrics: Sequence[str] | None = None,
     device: str = "cpu",
     step_seconds: float = STEP_SECONDS,
     goal: Goal = BY_LOSS,
 ) -> Work | ConstantWork:
-    """Return the work that a job's gate takes; the arguments are those of :class:`Work`.
+    """Return the work that the jobs' gate takes; the arguments are those of :class:`Work`.
 
     Raises:
         ValueError: If a hyperparameter is out of its range.
     """
-    if gates.get(job.gate).trained:
-        return Work(task, job, recipe, metrics, device, step_seconds, goal)
-    return ConstantWork(task, job, metrics, goal)
+    if gates.get(jobs[0].gate).trained:
+        return Work(task, jobs, recipe, metrics, device, step_seconds, goal)
+    return ConstantWork(task, jobs[0], metrics, goal)

@@ -42,6 +42,10 @@ class Configuration:
         return {name.removeprefix(start): v for name, v in found if name.startswith(start)}
 
     def structure(self) -> Hashable:
-        """Return what two models must share to be stacked: all but a gate's real values."""
+        """Return what two members must share to train together.
+
+        All but a gate's real values, and the optimiser's numbers.
+        """
         gate = {name: v for name, v in self.gate.items() if not isinstance(v, float)}
-        return repr((sorted(gate.items()), sorted(self.model.items())))
+        optimizer = self.optimizer.get("name")
+        return repr((sorted(gate.items()), sorted(self.model.items()), optimizer))

@@ -48,11 +48,11 @@ class ConstantWork:
             raise ValueError(f"{UNTRAINED}, so that nothing is searched, but got {job.name!r}.")
         self.task, self.job, self.metrics, self.goal = task, job, metrics, goal
 
-    def step(self) -> Step:
-        """Return the endings of all members, at epoch 0."""
+    def step(self) -> list[Step]:
+        """Return the job's step: the endings of all members, at epoch 0."""
         ending = self._ending()
         endings = [ending] * len(self.job.members)
-        return Step(0, ending.objective, False, [], endings)
+        return [Step(0, ending.objective, False, [], endings)]
 
     def _ending(self) -> Ending:
         outputs = constant_outputs(self.task)
@@ -75,12 +75,13 @@ class ConstantWork:
     def _by_target(self, name: SplitName, found: Evaluation) -> dict[str, dict[str, float]]:
         return target_scores(self.task, self.metrics, found, self.task.data(name))
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, key: str | None = None) -> None:
         """Write a state, in which there is nothing."""
         torch.save({}, folder / STATE_FILE)
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, states: Mapping[str, Any]) -> bool:
         """Begin anew."""
+        return False
 
 
 def constant_outputs(task: Task) -> list[Tensor]:

@@ -15,9 +15,10 @@ Stage = Literal["search", "evaluate"]
 
 @dataclass(frozen=True)
 class Job:
-    """Members of one gate to train together: one trial of its search, or its evaluation.
+    """Members of one gate to train: a trial of its search, or its evaluation.
 
-    The members of a trial are one configuration with several seeds.
+    The members of a trial are one configuration with several seeds. Several trials of one
+    structure that train to the same epoch are handed to a worker together, which fuses them.
     """
 
     stage: Stage
@@ -44,8 +45,12 @@ class Job:
     @property
     def name(self) -> str:
         """The same in every process and after every resume."""
-        part = "" if self.until is None else f"@{self.until}"
-        return f"{self.run}/{self.number}{part}"
+        return self.key if self.until is None else f"{self.key}@{self.until}"
+
+    @property
+    def key(self) -> str:
+        """The same at every rung."""
+        return f"{self.run}/{self.number}"
 
     @property
     def run(self) -> str:

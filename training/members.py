@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from itertools import chain
 from typing import Any
 
@@ -129,6 +130,14 @@ class Members:
             {n: nn.Parameter(table.detach().clone()) for n, table in self.tables[m].items()}
             for m in members
         ]
+
+    def of(self, states: Sequence[Tensors]) -> Members:
+        """Return members of the same structure, with what :meth:`state` returned of each."""
+        others = copy(self)
+        others.keep([0] * len(states))
+        for member, state in enumerate(states):
+            others.load(member, state)
+        return others
 
     def state(self, member: int) -> Tensors:
         """Return a copy of all of one member's tensors by name."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any, Literal
 
 import torch
@@ -96,46 +97,46 @@ class MemberAdam:
     def keep(self, members: Sequence[int]) -> None:
         """Go on with some of the members only, after they have been kept themselves."""
         index = torch.tensor(members, device=self.mean.device)
+        past = [self._past(member) for member in members]
         self.learning_rates = self.learning_rates[index]
         self.weight_decays = self.weight_decays[index]
         self.mean, self.square = self.mean[index], self.square[index]
-        if self.sparse is not None:
-            state = _keep_groups(self.sparse.state_dict(), members)
-            self.sparse = self._sparse()
-            if self.sparse is not None:
-                self.sparse.load_state_dict(state)
+        self.sparse = self._sparse()
+        for member, tables in enumerate(past):
+            self._go_on(member, tables)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state: tensors and numbers only."""
-        sparse = None if self.sparse is None else self.sparse.state_dict()
+    def state(self, member: int) -> dict[str, Any]:
+        """Return a copy of all that is known of one member: tensors and numbers only."""
         return {
             "steps": self.steps,
-            "mean": self.mean,
-            "square": self.square,
-            "sparse": sparse,
+            "mean": self.mean[member].clone(),
+            "square": self.square[member].clone(),
+            "sparse": self._past(member),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+    def _past(self, member: int) -> dict[str, dict[str, Any]]:
+        """Return what torch knows of a member's tables, by their names."""
+        if self.sparse is None:
+            return {}
+        tables, state = self.sparse.param_groups[member]["params"], self.sparse.state
+        names = self.members.tables[0]  # all have the same
+        return {
+            name: deepcopy(dict(state.get(table, {})))
+            for name, table in zip(names, tables, strict=True)
+        }
+
+    def load(self, member: int, state: Mapping[str, Any]) -> None:
+        """Put what :meth:`state` returned into a member; all must have taken as many steps."""
         self.steps = state["steps"]
-        self.mean, self.square = (state[n].to(self.mean.device).clone() for n in ("mean", "square"))
+        self.mean[member], self.square[member] = state["mean"], state["square"]
+        self._go_on(member, state["sparse"])
+
+    def _go_on(self, member: int, past: Mapping[str, Mapping[str, Any]]) -> None:
+        """Let torch know of a member's tables what it knew."""
         if self.sparse is not None:
-            self.sparse.load_state_dict(state["sparse"])
+            for name, table in self.members.tables[member].items():
+                self.sparse.state[table] = deepcopy(dict(past[name]))
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=like.dtype, device=like.device).unsqueeze(1)
-
-
-def _keep_groups(state: dict[str, Any], members: Sequence[int]) -> dict[str, Any]:
-    """Return a SparseAdam's state for some of its groups, numbered anew."""
-    groups = [dict(state["param_groups"][member]) for member in members]
-    entries: dict[int, Any] = {}
-    for group in groups:
-        old = group["params"]
-        group["params"] = list(range(len(entries), len(entries) + len(old)))
-        entries.update(
-            {new: state["state"].get(key) for new, key in zip(group["params"], old, strict=True)}
-        )
-    kept = {key: entry for key, entry in entries.items() if entry is not None}
-    return {"state": kept, "param_groups": groups}

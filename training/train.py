@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -243,7 +243,11 @@ class Training:
         return f"{reason}; weights must be finite, but those of {gate} are not"
 
     def _drop_ended(self) -> None:
-        going = [i for i, member in enumerate(self.active) if self.courses[member].end is None]
+        self.drop([member for member in self.active if self.courses[member].end is not None])
+
+    def drop(self, members: Collection[int]) -> None:
+        """Train these members no further."""
+        going = [i for i, member in enumerate(self.active) if member not in members]
         if 0 < len(going) < len(self.active):
             self._keep(going)
         self.active = [self.active[position] for position in going]
@@ -252,13 +256,13 @@ class Training:
         self.members.keep(positions)
         self.optimizer.keep(positions)
 
-    def evaluate_best(self, name: SplitName) -> list[Evaluation]:
-        """Pass every member over a split with its best weights; the training ends with this."""
-        self.active = []
-        self.members.keep([0] * len(self.courses))
-        for member, state in enumerate(self.best):
-            self.members.load(member, state)
-        return evaluate(self.members, self.model, self._split(name))
+    def evaluate_best(
+        self, name: SplitName, members: Sequence[int] | None = None
+    ) -> list[Evaluation]:
+        """Pass members, by default all, over a split with their best weights."""
+        chosen = range(len(self.courses)) if members is None else members
+        best = self.members.of([self.best[member] for member in chosen])
+        return evaluate(best, self.model, self._split(name))
 
     def _split(self, name: SplitName) -> Split:
         """Return a split on the device, made when it is first asked for."""
@@ -272,35 +276,39 @@ class Training:
             self._splits[name] = Split(inputs.to(self.device), targets.to(self.device), mask)
         return self._splits[name]
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state, from which the training goes on exactly: tensors and plain values."""
-        return {
-            "courses": [asdict(course) for course in self.courses],
-            "active": self.active,
-            "best": self.best,
-            "members": [self.members.state(position) for position in range(len(self.active))],
-            "optimizer": self.optimizer.state_dict(),
-        }
+    def state(self, member: int) -> dict[str, Any]:
+        """Return a member's state, from which it goes on exactly: tensors and plain values."""
+        found: dict[str, Any] = {"course": asdict(self.courses[member]), "best": self.best[member]}
+        if member in self.active:
+            position = self.active.index(member)
+            found["tensors"] = self.members.state(position)
+            found["optimizer"] = self.optimizer.state(position)
+        return found
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned, in a training made with the same arguments.
+    def load(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Go on from what :meth:`state` returned of each member, whoever trained beside it.
 
         Raises:
-            ValueError: If this training has begun, or has another number of members.
+            ValueError: If this training has begun or has another number of members, or those that
+                still train have not trained for equally long.
         """
-        if self.epoch or len(state["courses"]) != len(self.courses):
+        courses = [Course(**state["course"]) for state in states]
+        active = [member for member, state in enumerate(states) if "tensors" in state]
+        epochs = {courses[member].epochs for member in active}
+        if self.epoch or len(states) != len(self.courses) or len(epochs) > 1:
             raise ValueError(
-                "A state is loaded into a fresh training of as many members, but got "
-                f"(epoch={self.epoch}, members={len(self.courses)}, {len(state['courses'])=})."
+                "States are loaded into a fresh training of as many members, all at one epoch, "
+                f"but got (epoch={self.epoch}, members={len(self.courses)}, {len(states)=}, "
+                f"epochs={sorted(epochs)})."
             )
-        self.courses = [Course(**course) for course in state["courses"]]
-        self.best, self.active = list(state["best"]), list(state["active"])
-        if not self.active:
+        self.courses, self.best = courses, [state["best"] for state in states]
+        self.active = active
+        if not active:
             return
-        self._keep(self.active)
-        for position, tensors in enumerate(state["members"]):
-            self.members.load(position, tensors)
-        self.optimizer.load_state_dict(state["optimizer"])
+        self._keep(active)
+        for position, member in enumerate(active):
+            self.members.load(position, states[member]["tensors"])
+            self.optimizer.load(position, states[member]["optimizer"])
 
 
 def settled_epoch(gate: type[Gate], hyperparameters: Mapping[str, Any], max_epochs: int) -> int:
@@ -314,7 +322,7 @@ def settled_epoch(gate: type[Gate], hyperparameters: Mapping[str, Any], max_epoc
 
 def _check_structure(members: Sequence[Member]) -> None:
     """Check that all members can share one skeleton, whose plain attributes are the first's."""
-    structures = {(m.configuration.structure(), m.configuration.optimizer["name"]) for m in members}
+    structures = {member.configuration.structure() for member in members}
     if len(structures) != 1:
         raise ValueError(
             f"Members must have one structure, but got {sorted(map(str, structures))}."

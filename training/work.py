@@ -6,6 +6,8 @@ import math
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +38,20 @@ STEP_SECONDS = 5.0
 STATE_FILE = "state.pt"
 TRACE = 20_000
 """The last characters of a traceback, which are kept."""
+States = dict[str, dict[str, Any]]
+"""What jobs go on from, by their keys."""
 
 
 class Work:
-    """Trains a job's members and scores them: each epoch on val, in an evaluation once on test."""
+    """Trains the members of jobs together and scores them: each epoch on val, at their end too.
+
+    An evaluation is scored at its end on test, once.
+    """
 
     def __init__(
         self,
         task: Task,
-        job: Job,
+        jobs: Sequence[Job],
         recipe: Recipe,
         metrics: Sequence[str] | None = None,
         device: str = "cpu",
@@ -55,17 +62,23 @@ class Work:
 
         Args:
             task: What they learn.
-            job: Which they are.
+            jobs: One, or trials of one structure of a search that train to the same epoch.
             recipe: How long they train.
             metrics: Names in ``tasks.metrics``; ``None``: the defaults of each target's kind.
             device: Where they train.
             step_seconds: After which a step ends with the epoch at hand.
             goal: By which weights are kept.
+
+        Raises:
+            ValueError: If a hyperparameter is out of its range, or jobs differ in structure.
         """
         self.goal = goal
-        self.task, self.job, self.recipe, self.metrics = task, job, recipe, metrics
+        self.task, self.recipe, self.metrics = task, recipe, metrics
         self.step_seconds = step_seconds
-        self.training = Training(task, gates.get(job.gate), job.members, recipe, device)
+        self.until = jobs[0].until
+        members = [member for job in jobs for member in job.members]
+        self.training = Training(task, gates.get(jobs[0].gate), members, recipe, device)
+        self.shares = _shares(jobs)
         self.k: int | None = getattr(self.training.model.mixture.gates.each, "k", None)
         model = self.training.model
         self.sizes = {
@@ -73,45 +86,64 @@ class Work:
             "model/gate_parameters": float(_count(model.mixture.gates)),
         }
         self.before: dict[int, Tensor] = {}
-        self.settled: list[int | None] = [None] * len(job.members)
-        self.seconds = 0.0
-        self.trial = Trial() if job.stage == "search" else None
+        self.settled: list[int | None] = [None] * len(members)
+        self.seconds = [0.0] * len(members)
 
-    def step(self) -> Step:
-        """Train until the job's rung, the end, or a few seconds have passed."""
+    def step(self) -> list[Step]:
+        """Train until the jobs' rung, the end, or a few seconds have passed; return each one's."""
         started = time.monotonic()
-        epochs: Epochs = []
-        while not self._over():
-            epochs.extend(self._epoch())
+        epochs: list[Epochs] = [[] for _ in self.shares]
+        while not self._done():
+            self._epoch(epochs)
             late = time.monotonic() - started > self.step_seconds
-            if late or self.training.epoch == self.job.until:
+            if late or self._arrived():
                 break
-        endings = self._endings() if self._over() else None
-        courses = self.training.courses
+        endings = self._endings() if self._done() or self._arrived() else {}
+        return [self._step(*found, endings) for found in zip(self.shares, epochs, strict=True)]
+
+    def _step(self, share: Share, epochs: Epochs, endings: Mapping[str, list[Ending]]) -> Step:
+        courses = [self.training.courses[member] for member in share.members]
         objective = float(np.mean([self.goal.cost(course.best_cost) for course in courses]))
         broken = any(course.broken for course in courses)
         notes, self.training.notes = self.training.notes, []  # said once
-        return Step(self.training.epoch, objective, broken, epochs, endings, notes)
+        epoch = max(course.epochs for course in courses)
+        return Step(epoch, objective, broken, epochs, endings.get(share.job.key), notes)
 
-    def _over(self) -> bool:
+    def _arrived(self) -> bool:
+        return self.training.epoch == self.until
+
+    def _done(self) -> bool:
+        """Return whether every job is over; what is left of one that is trains no further."""
+        for share in self.shares:
+            if self._over(share):
+                self.training.drop(share.members)
+        return self.training.done
+
+    def _over(self, share: Share) -> bool:
         """Return whether every member has ended, or one by which the trial has failed."""
-        ends = [course.end for course in self.training.courses]
-        return self.training.done or (self.trial is not None and "failed" in ends)
+        ends = [self.training.courses[member].end for member in share.members]
+        return None not in ends or (share.trial is not None and "failed" in ends)
 
-    def _epoch(self) -> Epochs:
+    def _epoch(self, told: Sequence[Epochs]) -> None:
+        """Train for an epoch, and add each job's metrics to what is told of it."""
         epoch, started = self.training.epoch + 1, time.monotonic()
+        active = list(self.training.active)
         scores: dict[int, dict[str, float]] = {}
 
         def judge(evaluations: Mapping[int, Evaluation]) -> dict[int, Rank]:
-            self.seconds += time.monotonic() - started  # of the training, without the scores
+            share = (time.monotonic() - started) / len(active)  # without the time of the scores
             for member, evaluation in evaluations.items():
+                self.seconds[member] += share
                 scores[member] = self._epoch_scores(member, epoch, evaluation)
             return {member: self.goal.rank(found) for member, found in scores.items()}
 
         losses = self.training.run_epoch(judge)
         found = {n: {"train/loss": loss, **scores[n]} for n, (loss, _) in losses.items()}
-        told = found if self.trial is None else {0: self.trial.epoch(found)}
-        return [(member, epoch, metrics) for member, metrics in told.items()]
+        for share, epochs in zip(self.shares, told, strict=True):
+            own = {place: found[n] for place, n in enumerate(share.members) if n in found}
+            if own and share.trial is not None:
+                own = {0: share.trial.epoch(own)}
+            epochs.extend((place, epoch, metrics) for place, metrics in own.items())
 
     def _epoch_scores(self, member: int, epoch: int, evaluation: Evaluation) -> dict[str, float]:
         if not math.isfinite(evaluation.loss):  # it has diverged: nothing else has a meaning
@@ -139,12 +171,23 @@ class Work:
     ) -> dict[str, dict[str, float]]:
         return target_scores(self.task, self.metrics, evaluation, self.task.data(name))
 
-    def _endings(self) -> list[Ending]:
-        """Score every member at its best weights; the test split is made here or never."""
-        split: SplitName = "test" if self.job.stage == "evaluate" else "val"
-        evaluations = self.training.evaluate_best(split)
-        endings = [self._ending(i, split, e) for i, e in enumerate(evaluations)]
-        return endings if self.trial is None else [self.trial.ending(endings)]
+    def _endings(self) -> dict[str, list[Ending]]:
+        """Score the members of jobs that are over at their best weights, by the jobs' keys.
+
+        The test split is made here or never.
+        """
+        over = [share for share in self.shares if self._over(share)]
+        chosen = [member for share in over for member in share.members]
+        if not chosen:
+            return {}
+        split: SplitName = "test" if over[0].trial is None else "val"
+        evaluations = self.training.evaluate_best(split, chosen)
+        found = dict(zip(chosen, evaluations, strict=True))
+        endings = {}
+        for share in over:
+            own = [self._ending(member, split, found[member]) for member in share.members]
+            endings[share.job.key] = own if share.trial is None else [share.trial.ending(own)]
+        return endings
 
     def _ending(self, member: int, split: SplitName, evaluation: Evaluation) -> Ending:
         course = self.training.courses[member]
@@ -163,12 +206,12 @@ class Work:
             **gate_scores(self.task, self.k, evaluation, names if few else None),
             "val/loss": course.best_loss,
             "objective": objective,
-            "time/train_seconds": self.seconds / len(self.training.courses),
+            "time/train_seconds": self.seconds[member],
             **self.sizes,
         }
         if (settled := self.settled[member]) is not None:
             ending.metrics["gate/settled_epoch"] = settled
-        if self.job.stage == "evaluate":
+        if split == "test":
             ending.by_target = by_target
             ending.test_to_train = self.task.test_to_train()
             weights, known = evaluation.weights.numpy(), rows_that_count(evaluation)
@@ -176,16 +219,50 @@ class Work:
             ending.load = expert_load(weights, known).tolist()
         return ending
 
-    def save(self, folder: Path) -> None:
-        """Write the state into a folder."""
-        state = {
-            "training": self.training.state_dict(),
-            "before": self.before,
-            "settled": self.settled,
-            "seconds": self.seconds,
-            "last": self.trial.last if self.trial else {},
+    def save(self, folder: Path, key: str | None = None) -> None:
+        """Write the jobs' states, or that of one of them, into a folder."""
+        states = {
+            share.job.key: self._state(share)
+            for share in self.shares
+            if key in (None, share.job.key)
         }
-        torch.save(state, folder / STATE_FILE)
+        torch.save(states, folder / STATE_FILE)
+
+    def _state(self, share: Share) -> dict[str, Any]:
+        return {
+            "epoch": self.training.epoch,
+            "members": [
+                {
+                    "training": self.training.state(member),
+                    "before": self.before.get(member),
+                    "settled": self.settled[member],
+                    "seconds": self.seconds[member],
+                }
+                for member in share.members
+            ],
+            "last": share.trial.last if share.trial else {},
+        }
+
+    def restore(self, states: States) -> bool:
+        """Go on from states that :func:`read_state` returned, if they are of one epoch.
+
+        Returns:
+            Whether they are; if not, or one is missing, all jobs begin anew.
+        """
+        found = [states.get(share.job.key) for share in self.shares]
+        own = [state for state in found if state is not None]
+        if len(own) < len(found) or len({state["epoch"] for state in own}) > 1:
+            return False
+        members = [member for state in own for member in state["members"]]
+        self.training.load([member["training"] for member in members])
+        kept = {index: member["before"] for index, member in enumerate(members)}
+        self.before = {index: weights for index, weights in kept.items() if weights is not None}
+        self.settled = [member["settled"] for member in members]
+        self.seconds = [member["seconds"] for member in members]
+        for share, state in zip(self.shares, own, strict=True):
+            if share.trial is not None:
+                share.trial.last = state["last"]
+        return True
 
     def save_model(self, path: Path) -> None:
         """Write the best member by the goal that did not fail, and how to make it."""
@@ -195,28 +272,40 @@ class Work:
             scored or range(len(courses)),
             key=lambda member: (courses[member].broken, courses[member].best_cost),
         )
-        member = self.job.members[best]
+        job = self.shares[0].job
+        member = job.members[best]
         model = {
-            "gate": self.job.gate,
+            "gate": job.gate,
             "configuration": dict(member.configuration.values),
             "seed": member.seed,
             "state": self.training.best[best],
         }
         torch.save(model, path)
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state that :func:`read_state` returned."""
-        self.training.load_state_dict(state["training"])
-        self.before, self.settled = state["before"], state["settled"]
-        self.seconds = state["seconds"]
-        if self.trial is not None:
-            self.trial.last = state["last"]
+
+@dataclass(frozen=True)
+class Share:
+    """A job's part of the work."""
+
+    job: Job
+    members: range
+    """Of all that train together."""
+    trial: Trial | None
+    """Of a search, whose members are told as one."""
 
 
-def read_state(folder: Path) -> dict[str, Any]:
-    """Return a state that :meth:`Work.save` wrote; nothing in it is executed."""
-    state: dict[str, Any] = torch.load(folder / STATE_FILE, weights_only=True)
-    return state
+def _shares(jobs: Sequence[Job]) -> list[Share]:
+    ends = [0, *accumulate(len(job.members) for job in jobs)]
+    return [
+        Share(job, range(start, end), Trial() if job.stage == "search" else None)
+        for job, (start, end) in zip(jobs, pairwise(ends), strict=True)
+    ]
+
+
+def read_state(folder: Path) -> States:
+    """Return the states by job that :meth:`Work.save` wrote; nothing in them is executed."""
+    states: States = torch.load(folder / STATE_FILE, weights_only=True, map_location="cpu")
+    return states
 
 
 def failed(error: BaseException, job: Job) -> Step:

@@ -25,6 +25,9 @@ GPU_BYTES = 16 * 2**30
 """Of memory, as if every GPU had what the smallest ones for rent have."""
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 """Of a GPU, for one job."""
+ON_CPU, ON_GPU = 4, 32
+"""How many models train at once where a spec leaves it open. A core gains little beyond 4, and a
+GPU waits for its host below many: docs/benchmarks.md."""
 CONTEXT_BYTES = 2**29
 """Of a GPU's memory that each process takes before it computes anything."""
 
@@ -36,6 +39,8 @@ class Needs:
     cpus: float
     gpus: float
     """A fraction shares a GPU."""
+    members: int = 1
+    """Models that it trains at once, at most."""
 
 
 def needs(spec: Spec, task: Task, nodes: Sequence[Node]) -> Needs:
@@ -50,7 +55,16 @@ def needs(spec: Spec, task: Task, nodes: Sequence[Node]) -> Needs:
         gpus = gpu_share(job_bytes(spec, task)) if with_gpus else 0.0
     if cpus is None:
         cpus = _cpu_share(with_gpus if gpus else nodes, gpus)
-    return Needs(cpus, gpus)
+    return Needs(cpus, gpus, _members(spec, gpus))
+
+
+def _members(spec: Spec, gpus: float) -> int:
+    """Return how many models train at once, the same on however many nodes.
+
+    Who trains beside whom may change a loss in its last digits, so it must not follow from how
+    many jobs there is room for.
+    """
+    return spec.resources.members or (ON_GPU if gpus else ON_CPU)
 
 
 def gpu_share(size: int) -> float:
@@ -69,12 +83,12 @@ def _cpu_share(nodes: Sequence[Node], gpus: float) -> float:
 def job_bytes(spec: Spec, task: Task) -> int:
     """Return about how much memory of a GPU the largest job of a sweep takes, in bytes.
 
-    The largest is an evaluation, whose seeds train together. One forward pass on this machine's
-    CPU shows what it keeps for the backward pass; as much again is taken as passing.
+    The largest is an evaluation, whose seeds train together, or a search's. One forward pass on
+    this machine's CPU shows what it keeps for the backward pass; as much again is taken as passing.
     """
     data = sum(_nbytes(task.data("train"))) + sum(_nbytes(task.data("val")))
     member = max(_member_bytes(spec, label, task) for label in spec.gates)
-    return CONTEXT_BYTES + data + max(1, spec.evaluation.seeds) * member
+    return CONTEXT_BYTES + data + max(_members(spec, 1), spec.evaluation.seeds) * member
 
 
 def _nbytes(tensors: Sequence[Tensor | None]) -> list[int]:

@@ -24,7 +24,7 @@ from ray.tune.search import Searcher
 
 from gatelab.sweeps.cluster.autoscaling import may_come
 from gatelab.sweeps.cluster.storage import AT_RUNGS, Storage
-from gatelab.sweeps.driver.sweep import Sweep
+from gatelab.sweeps.driver.sweep import Jobs, Sweep
 from gatelab.training.jobs import Job, Setting
 from gatelab.training.steps import Ending, Step
 from gatelab.training.work import STEP_SECONDS
@@ -38,7 +38,7 @@ KEPT_STATES = 2
 """Of a trial: while the newest is being noted, the one that is noted is still there."""
 
 
-class Jobs(Searcher):
+class JobSource(Searcher):
     """Hands the sweep's jobs to Tune: as many as can run, and one that waits."""
 
     def __init__(self, sweep: Sweep, setting: Setting) -> None:
@@ -51,14 +51,14 @@ class Jobs(Searcher):
         """Return the next job as a trial's configuration; ``None`` while there is none."""
         if time.monotonic() - self.asked > SLOTS_SECONDS:
             self.slots, self.asked = _slots(self.setting), time.monotonic()
-        full = len(self.sweep.running) > self.slots
-        job = None if full else self.sweep.next_job()
-        if job is None:
+        full = self.sweep.busy > self.slots
+        jobs = () if full else self.sweep.next_jobs()
+        if not jobs:
             end: Any = Searcher.FINISHED  # a text, whatever the signature says
             return end if self.sweep.finished else None
         return {
-            "job": job.to_plain(),
-            "state": self.sweep.saved_state(job),
+            "jobs": [job.to_plain() for job in jobs],
+            "states": [self.sweep.saved_state(job) for job in jobs],
             "step_seconds": max(STEP_SECONDS, self.slots / STEPS_A_SECOND),
         }
 
@@ -121,7 +121,7 @@ class Results(FIFOScheduler):
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> str:
         """Return whether the trial goes on."""
-        over = take(self.sweep, _job(trial), result)
+        over = take(self.sweep, _jobs(trial), result)
         return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
@@ -147,12 +147,12 @@ class Results(FIFOScheduler):
         if trial.status == Trial.ERROR:
             return  # Tune goes on with it elsewhere
         if trial.should_recover():  # its worker was lost before it began, and Tune drops it
-            self.sweep.take_back(_job(trial))
+            self.sweep.take_back(_jobs(trial))
         else:
-            self.sweep.lose(_job(trial), f"its worker was lost {trial.num_failures} times")
+            self.sweep.lose(_jobs(trial), f"its worker was lost {trial.num_failures} times")
 
 
-class States(Callback):
+class SavedStates(Callback):
     """Tells the sweep where states are saved, and deletes what nobody will read.
 
     Tune would delete in its loop, which then waits for the answers of an object store.
@@ -167,7 +167,7 @@ class States(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
     ) -> None:
         """Drop a result once it is taken in, which Tune's own state would keep."""
-        result.pop("step", None)
+        result.pop("steps", None)
         if result.get("done"):
             result["should_checkpoint"] = False
 
@@ -177,7 +177,7 @@ class States(Callback):
         """Drop a trial that has ended, in whose folder Tune would look for results at its end."""
         if trial in trials:
             trials.remove(trial)
-        if _job(trial).name not in self.sweep.running:
+        if not self._going(trial):
             for checkpoint in self.kept.pop(trial.trial_id, []):
                 self.deleting.submit(_delete, checkpoint)
 
@@ -185,16 +185,20 @@ class States(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **_: Any
     ) -> None:
         """Take in that a state is saved, which makes an older one useless."""
-        if _job(trial).name not in self.sweep.running:  # it ended while it was saved
+        if not (going := self._going(trial)):  # they ended while they were saved
             self.deleting.submit(_delete, checkpoint)
             return
-        self.sweep.keep_state(_job(trial), checkpoint.path)
+        for job in going:
+            self.sweep.keep_state(job, checkpoint.path)
         # A job that gets on may lose any number of workers, as on machines that are taken away.
         trial.run_metadata.num_failures = 0
         kept = self.kept.setdefault(trial.trial_id, [])
         kept.append(checkpoint)
         if len(kept) > KEPT_STATES:
             self.deleting.submit(_delete, kept.pop(0))
+
+    def _going(self, trial: Trial) -> list[Job]:
+        return [job for job in _jobs(trial) if job.name in self.sweep.running]
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing of the sweep, as above."""
@@ -225,14 +229,21 @@ class WaitingStates:
 
 def waiting(job: Job) -> str:
     """Return the folder of a storage for the states of a trial at its rungs."""
-    return f"{AT_RUNGS}/{job.run}/{job.number}"
+    return f"{AT_RUNGS}/{job.key}"
 
 
-def take(sweep: Sweep, job: Job, result: Mapping[str, Any]) -> bool:
-    """Take a worker's result to the sweep; return whether its job is over."""
-    if result["state"] is not None:  # before the sweep hears that the trial waits
-        sweep.keep_state(job, result["state"])
-    return sweep.progress(job, _parse(result["step"]))
+def take(sweep: Sweep, jobs: Jobs, result: Mapping[str, Any]) -> bool:
+    """Take a worker's result to the sweep; return whether its jobs are over."""
+    if result["steps"] is None:
+        sweep.part(jobs)
+        return True
+    steps = zip(jobs, result["states"], _parse(result["steps"]), strict=True)
+    over = []
+    for job, state, step in steps:
+        if state is not None:  # before the sweep hears that the trial waits
+            sweep.keep_state(job, state)
+        over.append(sweep.progress(job, step))
+    return all(over)
 
 
 def _delete(checkpoint: Checkpoint) -> None:
@@ -242,12 +253,16 @@ def _delete(checkpoint: Checkpoint) -> None:
         files.delete_dir(checkpoint.path)
 
 
-def _job(trial: Trial) -> Job:
-    return Job.from_plain(trial.config["job"])
+def _jobs(trial: Trial) -> Jobs:
+    return tuple(Job.from_plain(plain) for plain in trial.config["jobs"])
 
 
-def _parse(text: str) -> Step:
-    step = Step(**json.loads(text))
+def _parse(text: str) -> list[Step]:
+    return [_step(plain) for plain in json.loads(text)]
+
+
+def _step(plain: Mapping[str, Any]) -> Step:
+    step = Step(**plain)
     if step.endings is not None:
         step.endings = [Ending(**ending) for ending in step.endings]  # type: ignore[arg-type]
     return step

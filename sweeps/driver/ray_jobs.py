@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -28,13 +28,14 @@ from ray.tune.execution import class_cache
 
 from gatelab.sweeps.cluster.nodes import find_modules, join, users_folder
 from gatelab.sweeps.cluster.storage import STATES, Storage, when_there_is_room
-from gatelab.sweeps.driver.ray_hooks import Jobs, Results, States, WaitingStates, waiting
+from gatelab.sweeps.driver.ray_hooks import JobSource, Results, SavedStates, WaitingStates, waiting
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.tasks.task import Task, tasks
 from gatelab.training.beginning import begin_work
 from gatelab.training.constant import ConstantWork
 from gatelab.training.jobs import Job, Setting
-from gatelab.training.work import STATE_FILE, Work, failed, read_state
+from gatelab.training.steps import Step
+from gatelab.training.work import STATE_FILE, States, Work, failed, read_state
 
 # Tune would give its workers the driver's keys by a description of their environment, which Ray
 # writes into its logs; every node has its own from where Ray was started.
@@ -46,67 +47,88 @@ LOST_WORKERS = 3
 
 
 class Worker(tune.Trainable):
-    """Does one job after another in one process: starting a process costs more than most jobs."""
+    """Does jobs after jobs in one process: starting a process costs more than most of them."""
 
     def setup(
         self, config: dict[str, Any], setting: Setting | None = None, folder: str | None = None
     ) -> None:
-        """Take the first job, of a driver whose own modules lie in a folder."""
+        """Take the first jobs, of a driver whose own modules lie in a folder."""
         assert setting is not None
         find_modules(folder)
         self.setting = setting
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take another job; it is begun in the first step, so that an error there is reported."""
-        self.job = Job.from_plain(new_config["job"])
+        """Take other jobs; they are begun in the first step, so that an error there is reported."""
+        self.jobs = [Job.from_plain(plain) for plain in new_config["jobs"]]
         self.step_seconds: float = new_config["step_seconds"]
-        self.state: str | None = new_config["state"]
-        self.saved: dict[str, Any] | None = None
+        self.places: list[str | None] = new_config["states"]
+        self.saved: States | None = None
         self.work: Work | ConstantWork | None = None
         return True
 
     def step(self) -> dict[str, Any]:
-        """Work for a while, and report it as one JSON text, which Tune leaves as it is."""
+        """Work for a while, and report it as one JSON text, which Tune leaves as it is.
+
+        Without a text: jobs of which one raised are to be tried apart.
+        """
         try:
             self.work = self.work or self._begin()
-            step = self.work.step()
-            if step.endings is not None and self.job.stage == "evaluate":
+            steps = self.work.step()
+            if steps[0].endings is not None and self.jobs[0].stage == "evaluate":
                 self._leave_model(self.work)
-            waits = step.endings is None and step.epoch == self.job.until
-            state = self._leave_state(self.work) if waits else None
+            states = self._leave_states(self.work, steps)
         except (Exception, SystemExit) as error:  # a gate's or a task's: it ends this job alone
-            step, state = failed(error, self.job), None
+            if len(self.jobs) > 1:
+                return {"steps": None, "states": [], "should_checkpoint": False}
+            steps, states = [failed(error, self.jobs[0])], [None]
         # Not `done`: Tune then asks no scheduler. The sweep's answer to the result ends the trial.
-        under_way = step.endings is None and state is None
-        return {"step": json.dumps(asdict(step)), "state": state, "should_checkpoint": under_way}
+        under_way = steps[0].endings is None and states[0] is None
+        told = json.dumps([asdict(step) for step in steps])
+        return {"steps": told, "states": states, "should_checkpoint": under_way}
 
     def _begin(self) -> Work | ConstantWork:
-        setting = self.setting
+        work = self._new_work()
+        work.restore(self._read_states() if self.saved is None else self.saved)
+        return work
+
+    def _new_work(self) -> Work | ConstantWork:
+        setting, split_seed = self.setting, self.jobs[0].split_seed
         options = dict(setting.task_options)
-        if self.job.split_seed is not None:
-            options["split_seed"] = self.job.split_seed
-        task = _task(setting.task, json.dumps(options))
-        device = "cuda" if setting.gpus else "cpu"
-        work = begin_work(
-            task,
-            self.job,
+        if split_seed is not None:
+            options["split_seed"] = split_seed
+        return begin_work(
+            _task(setting.task, json.dumps(options)),
+            self.jobs,
             setting.recipe,
             setting.metrics,
-            device,
+            "cuda" if setting.gpus else "cpu",
             self.step_seconds,
             setting.goal,
         )
-        if self.saved is None and self.state is not None:
-            files = Storage(setting.storage).files
-            with (
-                suppress(FileNotFoundError),  # it was removed, or moved: the job begins anew
-                Checkpoint(self.state, files).as_directory() as folder,
-            ):
-                self.saved = read_state(Path(folder))
-        if self.saved is not None:
-            work.restore(self.saved)
-        return work
+
+    def _read_states(self) -> States:
+        """Return the jobs' states that a stop or a rung has left.
+
+        One that was saved in the middle holds all of the jobs that trained together: the newest
+        such, if a stop came while they were noted one after another.
+        """
+        found = {place: self._read_state(place) for place in self.places if place is not None}
+        keys = [job.key for job in self.jobs]
+        whole = [states for states in found.values() if states.keys() >= set(keys)]
+        if whole:
+            return max(whole, key=lambda states: states[keys[0]]["epoch"])
+        places = zip(keys, self.places, strict=True)
+        own = {key: found.get(place or "", {}) for key, place in places}
+        return {key: states[key] for key, states in own.items() if key in states}
+
+    def _read_state(self, place: str) -> States:
+        files = Storage(self.setting.storage).files
+        try:
+            with Checkpoint(place, files).as_directory() as folder:
+                return read_state(Path(folder))
+        except FileNotFoundError:  # it was removed, or moved: the job begins anew
+            return {}
 
     def _leave_model(self, work: Work | ConstantWork) -> None:
         if isinstance(work, ConstantWork):
@@ -115,15 +137,23 @@ class Worker(tune.Trainable):
             path = Path(folder) / "model.pt"
             work.save_model(path)
             storage = Storage(self.setting.storage)
-            name = f"models/{self.job.label}-{self.job.number}.pt"
+            name = f"models/{self.jobs[0].label}-{self.jobs[0].number}.pt"
             when_there_is_room(lambda: storage.put(path, name))
 
-    def _leave_state(self, work: Work | ConstantWork) -> str:
-        """Write the state of a trial that waits at a rung; return the folder where it lies."""
+    def _leave_states(self, work: Work | ConstantWork, steps: Sequence[Step]) -> list[str | None]:
+        """Write the states of trials that wait at a rung; return the folders where they lie."""
+        return [
+            self._leave_state(work, job)
+            if step.endings is None and step.epoch == job.until
+            else None
+            for job, step in zip(self.jobs, steps, strict=True)
+        ]
+
+    def _leave_state(self, work: Work | ConstantWork, job: Job) -> str:
         storage = Storage(self.setting.storage)
-        name = f"{waiting(self.job)}/{self.job.until}"
+        name = f"{waiting(job)}/{job.until}"
         with TemporaryDirectory() as folder:
-            work.save(Path(folder))
+            work.save(Path(folder), job.key)
             path = Path(folder) / STATE_FILE
             when_there_is_room(lambda: storage.put(path, f"{name}/{STATE_FILE}"))
         return f"{storage.root}/{name}"
@@ -164,7 +194,7 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
     tuner = tune.Tuner(
         trainable,
         tune_config=TuneConfig(
-            search_alg=Jobs(sweep, setting),
+            search_alg=JobSource(sweep, setting),
             scheduler=Results(sweep),
             num_samples=-1,
             reuse_actors=True,
@@ -173,7 +203,7 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
             name=STATES,
             storage_path=storage.root,
             storage_filesystem=storage.files,
-            callbacks=[States(sweep, deleting)],
+            callbacks=[SavedStates(sweep, deleting)],
             # By itself Tune saves each trial once more when it ends.
             checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
             failure_config=FailureConfig(max_failures=LOST_WORKERS),

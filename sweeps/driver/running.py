@@ -104,7 +104,7 @@ def _work(
     from gatelab.sweeps.driver.ray_jobs import run_jobs  # here: Ray takes a second to import
 
     record = Record(recorder, spec, task, studies, home)
-    plan = _plan(spec)
+    plan = _plan(spec, job.members)
     goal = goal_of(spec, task)
     display = Display(console, studies, plan.trials, spec.training.max_epochs, goal, said)
     keys = {label: gate.gate for label, gate in spec.gates.items()}
@@ -125,12 +125,12 @@ def _work(
     return sweep
 
 
-def _plan(spec: Spec) -> Plan:
+def _plan(spec: Spec, members: int) -> Plan:
     search, evaluation = spec.search, spec.evaluation
     own: int = spec.task.options.get("split_seed", 0)
     splits = range(own, own + evaluation.splits) if evaluation.splits > 1 else [None]
     seeds = (search.seeds, evaluation.seeds, search.seed)
-    return Plan(search.trials, *seeds, tuple(splits), search.repeats)
+    return Plan(search.trials, *seeds, tuple(splits), search.repeats, members)
 
 
 def _studies(spec: Spec, task: Task, home: Home, recorder: Recorder) -> dict[str, Study]:

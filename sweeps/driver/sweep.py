@@ -17,6 +17,10 @@ EVALUATED = "evaluated"
 """The attribute of a study that names the evaluations which have finished."""
 
 
+Jobs = tuple[Job, ...]
+"""What is handed out together: trials of one structure, or one evaluation."""
+
+
 class Listener(Protocol):
     """Hears of everything that happens, in order: the record and the display do."""
 
@@ -55,12 +59,13 @@ class Sweep:
             listeners: Who is told.
         """
         self.plan, self.gates, self.studies, self.listeners = plan, gates, studies, listeners
-        self.running: set[str] = set()
+        self.running: dict[str, Jobs] = {}
+        """The jobs that were handed out together, by the names of those that are under way."""
         self.failed: dict[str, str] = {}
         """Evaluations that have failed since the start, and why; a resume repeats them."""
         self.closed: set[str] = set()
         """Searches after which nothing is left to do for now."""
-        self.returned: list[Job] = []
+        self.returned: list[Jobs] = []
         self._evaluations: dict[str, list[Job]] = {}
 
     @property
@@ -112,18 +117,23 @@ class Sweep:
             self._evaluations[name] = jobs
         return self._evaluations[name]
 
-    def next_job(self) -> Job | None:
-        """Return the next job; ``None`` while all that is left waits for running ones."""
+    @property
+    def busy(self) -> int:
+        """How many places are taken: what is handed out together takes one."""
+        return len({id(jobs) for jobs in self.running.values()})
+
+    def next_jobs(self) -> Jobs:
+        """Return the next jobs, to be done together; none while all that is left waits."""
         for name in self.studies:
             self._prune(name)  # what a stop has left undone
-        returned = self.returned.pop(0) if self.returned else None
-        job = returned or self._next_evaluation() or self._next_trial()
-        if job is not None:
-            self.running.add(job.name)
+        returned = self.returned.pop(0) if self.returned else ()
+        jobs = returned or self._next_evaluation() or self._next_trials()
+        for job in jobs:
+            self.running[job.name] = jobs
             self._tell_all("started", job)
-        return job
+        return jobs
 
-    def _next_evaluation(self) -> Job | None:
+    def _next_evaluation(self) -> Jobs:
         for name, study in self.studies.items():
             if not study.over(self.plan.trials) or self._over(name):
                 continue
@@ -132,16 +142,18 @@ class Sweep:
                 self._close(name)
             waiting = [job for job in left if job.name not in self.running]
             if waiting:
-                return waiting[0]
-        return None
+                return (waiting[0],)
+        return ()
 
-    def _next_trial(self) -> Job | None:
+    def _next_trials(self) -> Jobs:
         """Ask first the study of which the fewest trials have ended, so that all advance."""
+        width = max(1, self.plan.width // self.plan.trial_seeds)
         for name, study in sorted(self.studies.items(), key=lambda item: item[1].ended):
             asked = study.ask(self.plan.trials)
             if asked is not None:
-                return self._trial(name, asked)
-        return None
+                mates = study.ask_mates(asked.number, width)
+                return tuple(self._trial(name, one) for one in (asked, *mates))
+        return ()
 
     def _trial(self, name: str, asked: Ask) -> Job:
         # The same number has the same seeds with every gate.
@@ -182,7 +194,7 @@ class Sweep:
             self._end(job, step.endings)
             return True
         if step.epoch == job.until:
-            self.running.discard(job.name)
+            self.running.pop(job.name, None)
             study.arrive(job.number, step.epoch, step.objective, broken=step.broken)
             self._prune(job.of_search)
             return True
@@ -193,20 +205,33 @@ class Sweep:
         for asked, ending in self.studies[name].lost():
             self._end_trial(self._trial(name, asked), ending)
 
-    def take_back(self, job: Job) -> None:
-        """Take in that a job was not begun; it is handed out again before any other."""
-        if job.name in self.running:
-            self.running.discard(job.name)
-            self.returned.append(job)
+    def take_back(self, jobs: Jobs) -> None:
+        """Take in that jobs were not begun; they are handed out again before any other."""
+        self._return([jobs])
 
-    def lose(self, job: Job, reason: str) -> None:
-        """Take in that a job cannot be brought to its end."""
+    def part(self, jobs: Jobs) -> None:
+        """Take in that jobs cannot be done together; each half of them is handed out again."""
+        half = (len(jobs) + 1) // 2
+        self._return([jobs[:half], jobs[half:]])
+
+    def _return(self, parts: Sequence[Jobs]) -> None:
+        for jobs in parts:
+            going = tuple(job for job in jobs if self.running.pop(job.name, None))
+            if going:
+                self.returned.append(going)
+
+    def lose(self, jobs: Jobs, reason: str) -> None:
+        """Take in that jobs cannot be brought to their end; of several, each half is tried."""
+        if len(jobs) > 1:
+            self.part(jobs)
+            return
+        (job,) = jobs
         if job.name in self.running:
             failed = Ending("failed", reason, 0, float("inf"))
             self._end(job, [failed] * job.told)
 
     def _end(self, job: Job, endings: Sequence[Ending]) -> None:
-        self.running.discard(job.name)
+        self.running.pop(job.name, None)
         if job.stage == "search":
             self._end_trial(job, endings[0])
             self._prune(job.of_search)

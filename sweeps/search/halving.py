@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.training.goal import Rank
@@ -28,8 +29,7 @@ class Standing:
         return self.failed and rung not in self.ranks
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a round has come to."""
 
     going: tuple[int, ...]

@@ -73,6 +73,8 @@ class Study:
         """Of the round at hand, those that have not ended."""
         self.standings: dict[int, Standing] = {}
         """Of its trials."""
+        self.configurations: dict[int, Configuration] = {}
+        """Likewise."""
         self.ended = 0
         self._decided: Verdict | None = None
         # Optuna copies all of them at each look, and Tune's loop looks at every event.
@@ -90,7 +92,8 @@ class Study:
         """Take in a trial, new or from before a stop."""
         number, attributes = frozen.number, frozen.user_attrs
         if number % self.rounds.size == 0:
-            self.standings = {}
+            self.standings, self.configurations = {}, {}
+        self.configurations[number] = configuration(self.space, frozen.params)
         standing = self.standings[number] = Standing()
         self._decided = None
         broken = attributes.get(BROKEN_ATTRIBUTE, {})
@@ -128,12 +131,31 @@ class Study:
             self._begin_round()
         found = self._verdict()
         for number in found.going:
-            waits = found.until in self.standings[number].ranks
-            if number in self.trials and number not in self.running and not waits:
-                self.running.add(number)
-                values = self.trials[number].params
-                return Ask(number, configuration(self.space, values), found.until)
+            if self._is_free(number, found.until):
+                return self._take(number, found.until)
         return None
+
+    def ask_mates(self, number: int, width: int) -> list[Ask]:
+        """Return what is to train together with a trial that was just asked for.
+
+        All that set out for a rung are parted by structure, in the order of their numbers, into
+        parts of so many: who trains with whom follows from the round alone.
+        """
+        going, until, _ = self._verdict()
+        structure = self.configurations[number].structure()
+        alike = [n for n in going if self.configurations[n].structure() == structure]
+        start = alike.index(number) // width * width
+        part = alike[start : start + width]
+        return [self._take(n, until) for n in part if self._is_free(n, until)]
+
+    def _is_free(self, number: int, until: int | None) -> bool:
+        """Return whether a trial neither has ended, nor waits at the rung, nor is worked on."""
+        waits = until in self.standings[number].ranks
+        return number in self.trials and number not in self.running and not waits
+
+    def _take(self, number: int, until: int | None) -> Ask:
+        self.running.add(number)
+        return Ask(number, self.configurations[number], until)
 
     def over(self, trials: int) -> bool:
         """Return whether so many trials have ended, or there is nothing to search."""
@@ -163,10 +185,12 @@ class Study:
     def _ranked(self, first: int | None = None) -> list[FrozenTrial]:
         """Return the trials below a number that gave a rank, or all such, the best first.
 
-        Whoever keeps what is required is before whoever does not, then who went further.
+        Whoever keeps what is required is before whoever does not, then who went further. One that
+        is under way gives none yet.
         """
         tried = self.study.get_trials(deepcopy=False)[:first]
-        ranked = [trial for trial in tried if trial.state != TrialState.FAIL]
+        ended = (TrialState.COMPLETE, TrialState.PRUNED)
+        ranked = [trial for trial in tried if trial.state in ended]
 
         def worth(trial: FrozenTrial) -> tuple[bool, bool, int, float, int]:
             broken, cost = self._final(trial)
@@ -192,7 +216,7 @@ class Study:
 
     def _pruned(self, number: int, reason: str) -> tuple[Ask, Ending]:
         epoch, (broken, cost) = max(self.standings[number].ranks.items())
-        asked = Ask(number, configuration(self.space, self.trials[number].params), epoch)
+        asked = Ask(number, self.configurations[number], epoch)
         objective = self.goal.cost(cost)
         metrics = {"objective": objective}
         return asked, Ending("pruned", reason, epoch, objective, broken, metrics)

@@ -219,6 +219,8 @@ class ResourcesSpec(SpecPart):
 
     cpus: Share | None = None
     gpus: Share | None = None
+    members: Count | None = None
+    """How many models of one structure it trains at once, at most."""
 
     @field_validator("cpus", "gpus")
     @classmethod

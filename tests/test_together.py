@@ -1,0 +1,347 @@
+"""Trials that train together: each one's course is its own, whoever is beside it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
+from gatelab.gates import SoftmaxGate, gates
+from gatelab.sweeps.driver.evaluations import Plan
+from gatelab.sweeps.driver.ray_hooks import take
+from gatelab.sweeps.driver.sweep import Jobs, Sweep
+from gatelab.sweeps.search.studies import open_studies
+from gatelab.sweeps.spec.rounds import Rounds
+from gatelab.sweeps.spec.space import SearchSpace
+from gatelab.tasks import SyntheticGroups
+from gatelab.tasks.task import Split, SplitName
+from gatelab.tracking.schema import Tags
+from gatelab.training.configuration import Configuration
+from gatelab.training.goal import BY_LOSS
+from gatelab.training.jobs import Job, Setting
+from gatelab.training.steps import Ending, Step
+from gatelab.training.train import Member, Recipe
+from gatelab.training.work import States, Work, read_state
+from tests.in_process import Worker, gatelab
+from tests.launched import read, studies
+
+OPTIONS = {"num_targets": 3, "train_rows": 96, "val_rows": 64, "test_rows": 64}
+TASK = SyntheticGroups(**OPTIONS)
+RECIPE = Recipe(16, 6)
+RATES = (0.002, 0.01, 0.03, 0.05)
+
+
+def trial(number: int, rate: float, until: int | None = None, **gate: Any) -> Job:
+    optimizer = {"name": "adam", "learning_rate": rate, "weight_decay": 0.0}
+    configuration = Configuration.of(gate, {"num_experts": 4}, optimizer)
+    members = (Member(configuration, 100 + number),)
+    return Job("search", "one", "softmax", members, number, until)
+
+
+def run(jobs: Sequence[Job], *, states: States | None = None) -> tuple[Work, list[Step]]:
+    """Work to the rung or the end in one step."""
+    work = Work(TASK, jobs, RECIPE, step_seconds=1000)
+    if states is not None:
+        assert work.restore(states)
+    return work, work.step()
+
+
+def losses(step: Step) -> list[float]:
+    return [metrics["val/loss"] for _, _, metrics in step.epochs]
+
+
+def objectives(steps: Sequence[Step]) -> list[float]:
+    return [step.objective for step in steps]
+
+
+def saved(folder: Path, work: Work, job: Job | None = None) -> States:
+    folder.mkdir()
+    work.save(folder, None if job is None else job.key)
+    return read_state(folder)
+
+
+def test_each_learns_what_it_learns_alone() -> None:
+    jobs = [trial(number, rate) for number, rate in enumerate(RATES)]
+    _, together = run(jobs)
+    assert [len(step.epochs) for step in together] == [6] * 4
+    for job, step in zip(jobs, together, strict=True):
+        (alone,) = run([job])[1]
+        assert losses(step) == pytest.approx(losses(alone), rel=1e-4)
+        assert step.endings is not None and alone.endings is not None
+        (ours,), (theirs,) = step.endings, alone.endings
+        assert ours.metrics.keys() == theirs.metrics.keys()
+        assert (ours.end, ours.reason, ours.epoch) == (theirs.end, theirs.reason, theirs.epoch)
+        assert ours.metrics["val/loss"] == pytest.approx(theirs.metrics["val/loss"], rel=1e-4)
+
+
+def test_it_is_the_same_to_the_last_bit_whoever_is_beside() -> None:
+    """Also where one of them diverges, which ends that one alone."""
+    own = trial(0, 0.01)
+    _, first = run([own, trial(1, 0.002), trial(2, 0.05)])
+    _, second = run([trial(3, 1e30), trial(4, 0.02), own])
+    assert losses(first[0]) == losses(second[2])
+    assert first[0].endings is not None and second[0].endings is not None
+    assert [ending.end for ending in second[0].endings] == ["failed"]
+    assert "loss is" in second[0].endings[0].reason
+    assert second[1].endings is not None and second[1].endings[0].end == "finished"
+
+
+def test_those_that_go_on_from_a_rung_are_grouped_anew(tmp_path: Path) -> None:
+    """Their course is that of trials that were never parted."""
+    jobs = [trial(number, rate, until=3) for number, rate in enumerate(RATES)]
+    work, steps = run(jobs)
+    assert [(step.epoch, step.endings) for step in steps] == [(3, None)] * 4
+    states: States = {}
+    for number in (1, 3):
+        states |= saved(tmp_path / str(number), work, jobs[number])
+    assert states.keys() == {"one/search/1", "one/search/3"}, "a file holds one trial"
+    going = [trial(number, RATES[number]) for number in (1, 3)]
+    _, ends = run(going, states=states)
+    _, whole = run(going)
+    assert [losses(step) for step in ends] == [
+        pytest.approx(losses(step)[3:], rel=1e-4) for step in whole
+    ]
+    assert [epoch for _, epoch, _ in ends[0].epochs] == [4, 5, 6]
+    for ours, theirs in zip(ends, whole, strict=True):
+        assert ours.endings is not None and theirs.endings is not None
+        assert ours.endings[0].metrics["time/train_seconds"] > 0
+        assert ours.objective == pytest.approx(theirs.objective, rel=1e-4)
+
+
+def test_a_state_in_the_middle_goes_on_exactly(tmp_path: Path) -> None:
+    """With one that has failed before, of which nothing trains any more."""
+    jobs = [trial(0, 0.01), trial(1, 1e30), trial(2, 0.03)]
+    work = Work(TASK, jobs, RECIPE, step_seconds=0)
+    told = [work.step() for _ in range(2)]
+    assert [step.endings for step in told[-1]] == [None] * 3, "told when all are over"
+    again = Work(TASK, jobs, RECIPE, step_seconds=0)
+    assert again.restore(saved(tmp_path / "state", work))
+    for begun in (work, again):
+        while (steps := begun.step())[0].endings is None:
+            pass
+        told.append(steps)
+    assert objectives(told[-1]) == objectives(told[-2])
+    assert [step.endings[0].end for step in told[-1] if step.endings] == [
+        *("finished", "failed", "finished")
+    ]
+
+
+def test_without_one_of_the_states_all_begin_anew(tmp_path: Path) -> None:
+    """Or they would not be at one epoch."""
+    jobs = [trial(0, 0.01, until=2), trial(1, 0.03, until=2)]
+    work, _ = run(jobs)
+    states = saved(tmp_path / "state", work)
+    later = {**states, jobs[1].key: copy.deepcopy(states[jobs[1].key])}
+    later[jobs[1].key]["epoch"] = 1
+    for lacking in ({jobs[0].key: states[jobs[0].key]}, later):
+        fresh = Work(TASK, jobs, RECIPE, step_seconds=1000)
+        assert not fresh.restore(lacking)
+        assert [len(step.epochs) for step in fresh.step()] == [2, 2]
+
+
+class InDoubles(SyntheticGroups):
+    """The same in float64."""
+
+    def split(self, name: SplitName) -> Split:
+        inputs, targets, mask = super().split(name)
+        return Split(inputs.double(), targets.double(), mask)
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("static", [True, False])
+def test_alone_and_together_agree_in_float64(static: bool) -> None:
+    """Over five epochs, with a gate that is as steep as a gamma of 0.05 makes it."""
+    task, recipe = InDoubles(**OPTIONS), Recipe(16, 5)
+    gate = {"k": 2, "gamma": 0.05, "static": static}
+    jobs = [replace(trial(n, rate, **gate), gate="dselect_k") for n, rate in enumerate(RATES)]
+    together = Work(task, jobs, recipe, step_seconds=1000).step()
+    for job, ours in zip(jobs, together, strict=True):
+        (alone,) = Work(task, [job], recipe, step_seconds=1000).step()
+        assert losses(ours) == pytest.approx(losses(alone), rel=1e-7)
+
+
+SPACE = SearchSpace(
+    {"optimizer.name": "adam", "optimizer.weight_decay": 0.0, "model.num_experts": 4},
+    {
+        "gate.k": CategoricalDistribution([1, 2]),
+        "optimizer.learning_rate": FloatDistribution(0.002, 0.05),
+    },
+)
+
+
+def opened(folder: Path, width: int = 3, trials: int = 8, gate: str = "top_k") -> Sweep:
+    rounds = {"one": Rounds(trials, (2,), 2)}
+    found = open_studies(folder / "j", {"one": SPACE}, rounds, sampler="random", seed=3)
+    return Sweep(Plan(trials, 1, 2, 0, width=width), {"one": gate}, found)
+
+
+def arrived(sweep: Sweep, job: Job) -> None:
+    loss = 1 + job.members[0].configuration.values["optimizer.learning_rate"]
+    sweep.progress(job, Step(2, loss, False, [], None))
+
+
+def numbers(parts: Sequence[Jobs]) -> list[tuple[int, ...]]:
+    return [tuple(job.number for job in jobs) for jobs in parts]
+
+
+def test_a_rounds_trials_are_parted_by_structure_and_width(tmp_path: Path) -> None:
+    sweep = opened(tmp_path)
+    parts = []
+    while jobs := sweep.next_jobs():
+        parts.append(jobs)
+        assert sweep.busy == len(parts), "together they take one place"
+    assert sorted(number for part in numbers(parts) for number in part) == list(range(8))
+    for jobs in parts:
+        assert len({job.members[0].configuration.structure() for job in jobs}) == 1
+        assert len(jobs) <= 3 and {job.until for job in jobs} == {2}
+    assert len(parts) < 8 and max(map(len, parts)) == 3
+
+
+def test_who_trains_with_whom_does_not_change_with_a_stop(tmp_path: Path) -> None:
+    """Neither with a part that waits at the rung, nor with what is under way."""
+    sweep = opened(tmp_path)
+    parts = []
+    while jobs := sweep.next_jobs():
+        parts.append(jobs)
+    for job in parts[0]:
+        arrived(sweep, job)
+    again = opened(tmp_path)
+    left = []
+    while jobs := again.next_jobs():
+        left.append(jobs)
+    assert numbers(left) == numbers(parts[1:])
+    for jobs in left:
+        for job in jobs:
+            arrived(again, job)
+    jobs = again.next_jobs()
+    assert jobs and {job.until for job in jobs} == {None}, "those that go on"
+
+
+def test_a_trial_of_several_seeds_counts_as_many(tmp_path: Path) -> None:
+    sweep = opened(tmp_path)
+    sweep.plan = Plan(8, 2, 2, 0, width=5)
+    jobs = sweep.next_jobs()
+    assert len(jobs) == 2 and [len(job.members) for job in jobs] == [2, 2]
+
+
+class Choosy(SoftmaxGate):
+    """Raises for the seed of one trial."""
+
+    bad = 1
+
+    def __init__(self, in_features: int, num_experts: int, **more: Any) -> None:
+        super().__init__(in_features, num_experts, **more)
+        if torch.initial_seed() == 100 + self.bad:
+            raise RuntimeError("this one cannot be made")
+
+
+def test_one_that_raises_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are parted from it, half by half, and go on from where they were."""
+    monkeypatch.setitem(gates._classes, "choosy", Choosy)
+    setting = Setting("synthetic_groups", OPTIONS, RECIPE, None, BY_LOSS, 1, 0, str(tmp_path))
+    jobs = [replace(trial(n, rate), gate="choosy") for n, rate in enumerate(RATES)]
+    ends: dict[int, list[Ending]] = {}
+
+    class Taken:
+        """What a sweep does with parts, and nothing else."""
+
+        def __init__(self) -> None:
+            self.waiting: list[Jobs] = [tuple(jobs)]
+            self.handed: list[Jobs] = []
+
+        def part(self, parted: Jobs) -> None:
+            half = (len(parted) + 1) // 2
+            self.waiting += [parted[:half], parted[half:]]
+
+        def progress(self, job: Job, step: Step) -> bool:
+            if step.endings is not None:
+                ends[job.number] = step.endings
+            return step.endings is not None
+
+    taken = Taken()
+    while taken.waiting:
+        handed = taken.waiting.pop(0)
+        taken.handed.append(handed)
+        worker = Worker(setting, handed, [None] * len(handed))
+        while not take(taken, handed, worker.step()):  # type: ignore[arg-type]
+            pass
+    assert numbers(taken.handed) == [(0, 1, 2, 3), (0, 1), (2, 3), (0,), (1,)]
+    assert {n: found[0].end for n, found in ends.items()} == {
+        **{0: "finished", 1: "failed", 2: "finished", 3: "finished"}
+    }
+    assert ends[1][0].reason == "RuntimeError: this one cannot be made"
+
+
+def test_a_lost_worker_parts_them_before_anything_fails(tmp_path: Path) -> None:
+    sweep = opened(tmp_path)
+    jobs = sweep.next_jobs()
+    assert len(jobs) == 3
+    sweep.lose(jobs, "its worker was lost 4 times")
+    assert sweep.studies["one"].ends() == {}
+    assert [len(sweep.next_jobs()) for _ in range(2)] == [2, 1], "before any other"
+    one = jobs[2:]
+    sweep.lose(one, "its worker was lost 4 times")
+    assert sweep.studies["one"].ends() == {"failed": 1}
+    sweep.lose(one, "once more")
+    sweep.part(one)
+    assert sweep.returned == [] and sweep.studies["one"].ends() == {"failed": 1}
+
+
+WIDE = """
+name: wide
+task: {name: synthetic_groups, num_targets: 4, train_rows: 128, val_rows: 64, test_rows: 64}
+model: {num_experts: 4}
+gates: {softmax: {}, top_k: {k: [1, 2]}}
+baselines: false
+training: {max_epochs: 6, batch_size: 32}
+search: {trials: 8, early_stopping: {grace_epochs: 2}}
+evaluation: {seeds: 2}
+resources: {members: WIDTH}
+"""
+
+
+def told(folder: Path, name: str) -> dict[str, list[Any]]:
+    """Return what a sweep's studies hold but the places of states."""
+    return {
+        label: [
+            (t.number, t.params, t.state, t.intermediate_values, t.user_attrs["objective"])
+            for t in study.get_trials()
+        ]
+        for label, study in studies(folder, name).items()
+    }
+
+
+@pytest.mark.slow
+def test_a_sweep_is_the_same_after_any_stop(place: Path) -> None:
+    """Every run and every epoch is recorded once, as alone; stops change no bit."""
+    for width in (1, 3):
+        spec = WIDE.replace("WIDTH", str(width))
+        (place / f"w{width}.yaml").write_text(spec)
+        gatelab(place, "launch", f"w{width}.yaml", "--name", f"w{width}")
+    gatelab(place, "launch", "w3.yaml", "--name", "cut", code=130, most=2)
+    for most in (1, 3):
+        gatelab(place, "resume", "cut", code=130, most=most)
+    gatelab(place, "resume", "cut")
+    assert told(place, "cut") == told(place, "w3")
+    runs = {name: read(place, name).of("search") for name in ("w1", "w3", "cut")}
+    for name in ("w3", "cut"):
+        assert len(runs[name]) == len(runs["w1"]) == 16
+        ends = [
+            {(run.gate, run.tags["trial"]): run.tags[Tags.END_EPOCH] for run in runs[which]}
+            for which in (name, "w1")
+        ]
+        assert ends[0] == ends[1]
