@@ -6,14 +6,15 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from torch import Tensor
 
 import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
-from gatelab.gates import SoftmaxGate, gates
+from gatelab.gates import Routing, SoftmaxGate, gates
 from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.ray_hooks import take
 from gatelab.sweeps.driver.sweep import Jobs, Sweep
@@ -24,10 +25,11 @@ from gatelab.tasks import SyntheticGroups
 from gatelab.tasks.task import Split, SplitName
 from gatelab.tracking.schema import Tags
 from gatelab.training.configuration import Configuration
+from gatelab.training.evaluation import ROWS_AT_ONCE
 from gatelab.training.goal import BY_LOSS
 from gatelab.training.jobs import Job, Setting
 from gatelab.training.steps import Ending, Step
-from gatelab.training.train import Member, Recipe
+from gatelab.training.train import Member, Recipe, Training
 from gatelab.training.work import States, Work, read_state
 from tests.in_process import Worker, gatelab
 from tests.launched import read, studies
@@ -345,3 +347,27 @@ def test_a_sweep_is_the_same_after_any_stop(place: Path) -> None:
             for which in (name, "w1")
         ]
         assert ends[0] == ends[1]
+
+
+class Counting(SoftmaxGate):
+    """Counts the rows of each pass, of one member: what vmap adds is not seen here."""
+
+    seen: ClassVar[list[int]] = []
+
+    def forward(self, x: Tensor) -> Routing:
+        if not self.training:
+            self.seen.append(x.shape[0])
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("members", [1, 4, 16])
+def test_a_pass_over_val_takes_as_many_rows_at_once_whoever_is_beside(members: int) -> None:
+    """A hidden layer's numbers are members times rows, and a GPU's memory is not."""
+    task = SyntheticGroups(num_targets=2, train_rows=16, val_rows=3 * ROWS_AT_ONCE, test_rows=8)
+    configuration = trial(0, 0.01).members[0].configuration
+    many = [Member(configuration, seed) for seed in range(members)]
+    training = Training(task, Counting, many, Recipe(16, 1))
+    Counting.seen.clear()
+    training.evaluate_best("val")
+    assert max(Counting.seen) * members == ROWS_AT_ONCE
+    assert sum(Counting.seen) == 3 * ROWS_AT_ONCE

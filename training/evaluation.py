@@ -13,8 +13,8 @@ from gatelab.tasks.task import Split
 from gatelab.training.members import Members, Tensors
 from gatelab.training.model import Model
 
-ROWS_AT_ONCE = 4096
-"""How many rows are computed at once."""
+ROWS_AT_ONCE = 16_384
+"""How many rows are computed at once, of all members together."""
 
 Pass = tuple[tuple[Tensor, ...], Tensor, dict[str, Tensor]]
 """Outputs by group ``(members, targets, rows, out_features)``, weights ``(members, targets, rows,
@@ -66,7 +66,7 @@ def evaluate(members: Members, model: Model, split: Split) -> list[Evaluation]:
 def pass_over(members: Members, model: Model, inputs: Tensor) -> Pass:
     """Return what all members give for rows, in evaluation mode and without gradients.
 
-    Computed in parts, so that memory does not grow with hidden layers times rows.
+    Computed in parts, so that memory grows neither with rows nor with members times hidden layers.
     """
     model.eval()
 
@@ -74,7 +74,8 @@ def pass_over(members: Members, model: Model, inputs: Tensor) -> Pass:
         result = functional_call(model, tensors, (part,))
         return result.groups, result.routing.weights, dict(result.routing.diagnostics)
 
-    parts: list[Pass] = [members.call(outputs, (), (part,)) for part in inputs.split(ROWS_AT_ONCE)]
+    rows = max(1, ROWS_AT_ONCE // len(members))
+    parts: list[Pass] = [members.call(outputs, (), (part,)) for part in inputs.split(rows)]
     groups = tuple(torch.cat(group, dim=2) for group in zip(*(p[0] for p in parts), strict=True))
     weights = torch.cat([p[1] for p in parts], dim=2)
     return groups, weights, _mean([p[2] for p in parts], [p[1].shape[2] for p in parts])
