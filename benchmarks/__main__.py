@@ -4,8 +4,8 @@ import importlib
 import sys
 
 NAMES = (
-    *("gates", "step", "members", "trials", "recording", "store", "rounds", "load", "null"),
-    "selection",
+    *("gates", "step", "members", "engine", "trials", "recording", "store", "rounds", "load"),
+    *("null", "selection", "gpu"),
 )
 
 for name in sys.argv[1:] or NAMES:
