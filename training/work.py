@@ -78,7 +78,7 @@ class Work:
         self.until = jobs[0].until
         members = [member for job in jobs for member in job.members]
         self.training = Training(task, gates.get(jobs[0].gate), members, recipe, device)
-        self.shares = _shares(jobs)
+        self.parts = _parts(jobs)
         self.k: int | None = getattr(self.training.model.mixture.gates.each, "k", None)
         model = self.training.model
         self.sizes = {
@@ -92,37 +92,37 @@ class Work:
     def step(self) -> list[Step]:
         """Train until the jobs' rung, the end, or a few seconds have passed; return each one's."""
         started = time.monotonic()
-        epochs: list[Epochs] = [[] for _ in self.shares]
+        epochs: list[Epochs] = [[] for _ in self.parts]
         while not self._done():
             self._epoch(epochs)
             late = time.monotonic() - started > self.step_seconds
             if late or self._arrived():
                 break
         endings = self._endings() if self._done() or self._arrived() else {}
-        return [self._step(*found, endings) for found in zip(self.shares, epochs, strict=True)]
+        return [self._step(*found, endings) for found in zip(self.parts, epochs, strict=True)]
 
-    def _step(self, share: Share, epochs: Epochs, endings: Mapping[str, list[Ending]]) -> Step:
-        courses = [self.training.courses[member] for member in share.members]
+    def _step(self, part: JobMembers, epochs: Epochs, endings: Mapping[str, list[Ending]]) -> Step:
+        courses = [self.training.courses[member] for member in part.members]
         objective = float(np.mean([self.goal.cost(course.best_cost) for course in courses]))
         broken = any(course.broken for course in courses)
         notes, self.training.notes = self.training.notes, []  # said once
         epoch = max(course.epochs for course in courses)
-        return Step(epoch, objective, broken, epochs, endings.get(share.job.key), notes)
+        return Step(epoch, objective, broken, epochs, endings.get(part.job.key), notes)
 
     def _arrived(self) -> bool:
         return self.training.epoch == self.until
 
     def _done(self) -> bool:
         """Return whether every job is over; what is left of one that is trains no further."""
-        for share in self.shares:
-            if self._over(share):
-                self.training.drop(share.members)
+        for part in self.parts:
+            if self._over(part):
+                self.training.drop(part.members)
         return self.training.done
 
-    def _over(self, share: Share) -> bool:
+    def _over(self, part: JobMembers) -> bool:
         """Return whether every member has ended, or one by which the trial has failed."""
-        ends = [self.training.courses[member].end for member in share.members]
-        return None not in ends or (share.trial is not None and "failed" in ends)
+        ends = [self.training.courses[member].end for member in part.members]
+        return None not in ends or (part.trial is not None and "failed" in ends)
 
     def _epoch(self, told: Sequence[Epochs]) -> None:
         """Train for an epoch, and add each job's metrics to what is told of it."""
@@ -131,18 +131,18 @@ class Work:
         scores: dict[int, dict[str, float]] = {}
 
         def judge(evaluations: Mapping[int, Evaluation]) -> dict[int, Rank]:
-            share = (time.monotonic() - started) / len(active)  # without the time of the scores
+            own = (time.monotonic() - started) / len(active)  # without the time of the scores
             for member, evaluation in evaluations.items():
-                self.seconds[member] += share
+                self.seconds[member] += own
                 scores[member] = self._epoch_scores(member, epoch, evaluation)
             return {member: self.goal.rank(found) for member, found in scores.items()}
 
         losses = self.training.run_epoch(judge)
         found = {n: {"train/loss": loss, **scores[n]} for n, (loss, _) in losses.items()}
-        for share, epochs in zip(self.shares, told, strict=True):
-            own = {place: found[n] for place, n in enumerate(share.members) if n in found}
-            if own and share.trial is not None:
-                own = {0: share.trial.epoch(own)}
+        for part, epochs in zip(self.parts, told, strict=True):
+            own = {place: found[n] for place, n in enumerate(part.members) if n in found}
+            if own and part.trial is not None:
+                own = {0: part.trial.epoch(own)}
             epochs.extend((place, epoch, metrics) for place, metrics in own.items())
 
     def _epoch_scores(self, member: int, epoch: int, evaluation: Evaluation) -> dict[str, float]:
@@ -176,17 +176,17 @@ class Work:
 
         The test split is made here or never.
         """
-        over = [share for share in self.shares if self._over(share)]
-        chosen = [member for share in over for member in share.members]
+        over = [part for part in self.parts if self._over(part)]
+        chosen = [member for part in over for member in part.members]
         if not chosen:
             return {}
         split: SplitName = "test" if over[0].trial is None else "val"
         evaluations = self.training.evaluate_best(split, chosen)
         found = dict(zip(chosen, evaluations, strict=True))
         endings = {}
-        for share in over:
-            own = [self._ending(member, split, found[member]) for member in share.members]
-            endings[share.job.key] = own if share.trial is None else [share.trial.ending(own)]
+        for part in over:
+            own = [self._ending(member, split, found[member]) for member in part.members]
+            endings[part.job.key] = own if part.trial is None else [part.trial.ending(own)]
         return endings
 
     def _ending(self, member: int, split: SplitName, evaluation: Evaluation) -> Ending:
@@ -222,13 +222,11 @@ class Work:
     def save(self, folder: Path, key: str | None = None) -> None:
         """Write the jobs' states, or that of one of them, into a folder."""
         states = {
-            share.job.key: self._state(share)
-            for share in self.shares
-            if key in (None, share.job.key)
+            part.job.key: self._state(part) for part in self.parts if key in (None, part.job.key)
         }
         torch.save(states, folder / STATE_FILE)
 
-    def _state(self, share: Share) -> dict[str, Any]:
+    def _state(self, part: JobMembers) -> dict[str, Any]:
         return {
             "epoch": self.training.epoch,
             "members": [
@@ -238,9 +236,9 @@ class Work:
                     "settled": self.settled[member],
                     "seconds": self.seconds[member],
                 }
-                for member in share.members
+                for member in part.members
             ],
-            "last": share.trial.last if share.trial else {},
+            "last": part.trial.last if part.trial else {},
         }
 
     def restore(self, states: States) -> bool:
@@ -249,7 +247,7 @@ class Work:
         Returns:
             Whether they are; if not, or one is missing, all jobs begin anew.
         """
-        found = [states.get(share.job.key) for share in self.shares]
+        found = [states.get(part.job.key) for part in self.parts]
         own = [state for state in found if state is not None]
         if len(own) < len(found) or len({state["epoch"] for state in own}) > 1:
             return False
@@ -259,9 +257,9 @@ class Work:
         self.before = {index: weights for index, weights in kept.items() if weights is not None}
         self.settled = [member["settled"] for member in members]
         self.seconds = [member["seconds"] for member in members]
-        for share, state in zip(self.shares, own, strict=True):
-            if share.trial is not None:
-                share.trial.last = state["last"]
+        for part, state in zip(self.parts, own, strict=True):
+            if part.trial is not None:
+                part.trial.last = state["last"]
         return True
 
     def save_model(self, path: Path) -> None:
@@ -272,7 +270,7 @@ class Work:
             scored or range(len(courses)),
             key=lambda member: (courses[member].broken, courses[member].best_cost),
         )
-        job = self.shares[0].job
+        job = self.parts[0].job
         member = job.members[best]
         model = {
             "gate": job.gate,
@@ -284,7 +282,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Share:
+class JobMembers:
     """A job's part of the work."""
 
     job: Job
@@ -294,10 +292,10 @@ class Share:
     """Of a search, whose members are told as one."""
 
 
-def _shares(jobs: Sequence[Job]) -> list[Share]:
+def _parts(jobs: Sequence[Job]) -> list[JobMembers]:
     ends = [0, *accumulate(len(job.members) for job in jobs)]
     return [
-        Share(job, range(start, end), Trial() if job.stage == "search" else None)
+        JobMembers(job, range(start, end), Trial() if job.stage == "search" else None)
         for job, (start, end) in zip(jobs, pairwise(ends), strict=True)
     ]
 
