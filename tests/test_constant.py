@@ -150,9 +150,9 @@ def test_a_target_that_a_split_does_not_know_adds_nothing_as_in_a_model() -> Non
 def test_a_test_split_without_rows_is_a_failure() -> None:
     class Empty(Columns):
         def split(self, name: SplitName) -> Split:
-            return Split(
-                *(tensor[: 0 if name == "test" else None] for tensor in super().split(name))
-            )
+            rows = slice(0 if name == "test" else None)
+            parts = super().split(name)
+            return Split(*(None if part is None else part[rows] for part in parts))
 
     (found,) = ending(task=Empty(TARGETS, ROWS, torch.float32))
     assert (found.end, found.reason) == ("failed", "the test split has no rows")

@@ -31,7 +31,8 @@ SHOWN_METRICS = (
 """The gates' metrics in the table; all of them are in the CSV file."""
 MOST_COLUMNS = 5
 """With more gates than this, they are the rows."""
-SHOWN_OF_MANY = (Metrics.TEST_LOSS, Metrics.EXPERTS_PER_ROW, Metrics.TRAIN_SECONDS)
+LOSSES = (Metrics.TEST_LOSS, Metrics.TEST_UNWEIGHTED)
+SHOWN_OF_MANY = (*LOSSES, Metrics.EXPERTS_PER_ROW, Metrics.TRAIN_SECONDS)
 """What the table shows of many gates, beside the means over targets."""
 
 
@@ -86,7 +87,7 @@ def shown_metrics(comparison: Comparison) -> list[str]:
     metrics = comparison.metrics()
     tests = [metric for metric in metrics if metric.startswith("test/")]
     if len(tests) > MOST_METRICS:
-        tests = [m for m in tests if m == Metrics.TEST_LOSS or m.startswith("test/mean/")]
+        tests = [m for m in tests if m in LOSSES or m.startswith("test/mean/")]
     return tests + [metric for metric in SHOWN_METRICS if metric in metrics]
 
 

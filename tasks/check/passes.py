@@ -27,8 +27,7 @@ from gatelab.tasks.task import Split
 def check_the_split_is_not_changed_by_a_pass(subject: Subject) -> None:
     """A pass over part of a split leaves all of it as it is."""
     modules, split = subject.modules(), splits_of(subject.make(), order=("train",))["train"]
-    mask = None if split.mask is None else split.mask.clone()
-    before = Split(split.inputs.clone(), split.targets.clone(), mask)
+    before = Split(*(None if part is None else part.clone() for part in split))
     with seeded(0), torch.no_grad():
         for _ in walk(modules, split.inputs[:BATCH], copies=False):
             pass
