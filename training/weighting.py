@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gatelab.tasks.task import Split, Target
+from gatelab.tasks.task import Split, Target, Task
+
+MEANING = "Mean loss with all rows counting alike, where `loss` is weighted by rows or classes"
+"""Of ``unweighted_loss``."""
 
 
 def is_weighted(target: Target, split: Split) -> bool:
@@ -34,3 +37,22 @@ def loss_factors(targets: Sequence[Target], split: Split) -> Tensor | None:
             weights[:, index] *= by_class[classes]
     mean = weights.sum(0) / known.sum(0).clamp_min(1)
     return weights / torch.where(mean > 0, mean, 1)
+
+
+def told_weighting(task: Task) -> tuple[str, ...]:
+    """Return lines that say what is weighted in a task's losses and metrics; none if nothing is."""
+    weights, lines = task.data("train").weights, []
+    if weights is not None:
+        above = weights[weights > 0]
+        lines.append(
+            f"rows are weighted in losses and metrics, by {above.min():g} to {above.max():g} in "
+            "train; `unweighted_loss` counts them alike."
+        )
+    names = [f"`{target.name}`" for target in task.targets if target.class_weights is not None]
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        lines.append(
+            f"classes are weighted in the loss of {', '.join(names[:3])}{more}, of train, val and "
+            "test, but not in metrics; `unweighted_loss` counts them alike."
+        )
+    return tuple(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.budgets import Budget
@@ -63,9 +63,16 @@ def score_grid(comparison: Comparison, metrics: Sequence[str] = ()) -> Grid:
         ("metric", *(comparison.subject(gate).label for gate in gates)),
         rows,
         f"mean ± half the 95% interval over {plural(comparison.unit)}; bold: best; "
-        f"*: better than every other gate (paired t, Holm, p < {ALPHA})",
+        f"*: better than every other gate (paired t, Holm, p < {ALPHA})" + said_of_weights(shown),
     )
     return grid.turned("gate") if turned else grid
+
+
+def said_of_weights(shown: Collection[str]) -> str:
+    """Return that the loss is weighted, for a table that has the unweighted one too."""
+    if Metrics.TEST_UNWEIGHTED not in shown:
+        return ""
+    return "; loss: weighted by rows or classes, which unweighted_loss counts alike"
 
 
 def defined_on(comparison: Comparison, metric: str) -> str:

@@ -136,7 +136,9 @@ def _size(module: nn.Module) -> int:
 
 def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
     """Pass a few rows through a network and the metrics; return what its gates read."""
-    split = Split(*(None if part is None else part[:BATCH] for part in task.data("train")))
+    inputs, targets, *others = task.data("train")
+    some = (None if part is None else part[:BATCH] for part in others)
+    split = Split(inputs[:BATCH], targets[:BATCH], *some)
     try:
         with seeded(0), foreign():
             modules = made_of(network, task.targets)
