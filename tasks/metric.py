@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, cast, get_args
 
 from torch import Tensor
 
@@ -16,6 +16,8 @@ from gatelab.tasks.task import Kind, Target
 M = TypeVar("M", bound="type[Metric]")
 TARGETS_LOSS = "loss"
 """Is recorded beside the metrics, of every target."""
+TARGETS_UNWEIGHTED = "unweighted_loss"
+"""Is recorded beside the loss of a target that is weighted, by rows or classes."""
 
 
 class Metric:
@@ -33,17 +35,37 @@ class Metric:
     def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the score ``()``, NaN where it is not defined.
 
+        A metric that can be of weighted rows has one argument more, ``weights=None``.
+
         Args:
             outputs: Logits or values, ``(rows, out_features)``.
             target: Class indices, 0/1 or values, ``(rows,)``, of any dtype.
         """
         raise NotImplementedError
 
-    def score(self, outputs: Tensor, target: Tensor) -> float:
-        """Return what :meth:`compute` gives; NaN of too few rows."""
+    def score(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> float:
+        """Return what :meth:`compute` gives; NaN of too few rows.
+
+        Args:
+            outputs: As there.
+            target: As there.
+            weights: What each row weighs, above 0, ``(rows,)``; ``None``: all the same.
+
+        Raises:
+            ValueError: If rows are weighted, and the metric takes no weights.
+        """
         if len(target) < self.min_rows:
             return math.nan
-        return float(self.compute(outputs, target))
+        if weights is None:
+            return float(self.compute(outputs, target))
+        if not self.takes_weights():
+            raise ValueError(f"{type(self).__name__}.compute has no argument `weights`.")
+        return float(cast(Any, self).compute(outputs, target, weights=weights.double()))
+
+    @classmethod
+    def takes_weights(cls) -> bool:
+        """Return whether the metric can be of weighted rows."""
+        return "weights" in inspect.signature(cls.compute).parameters
 
     @classmethod
     def meaning(cls) -> str:
@@ -63,8 +85,8 @@ def register_metric(name: str) -> Callable[[M], M]:
 
     def enter(cls: M) -> M:
         check_name("metric", name)
-        if name == TARGETS_LOSS:
-            raise ValueError(f"no metric is called {TARGETS_LOSS!r}, as what is minimised is.")
+        if name in (TARGETS_LOSS, TARGETS_UNWEIGHTED):
+            raise ValueError(f"no metric is called {name!r}, as what is minimised is.")
         if inspect.isclass(cls) and issubclass(cls, Metric):
             _check_declared(name, cls)
         return metrics.register(name, Metric)(cls)

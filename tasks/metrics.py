@@ -27,6 +27,11 @@ def _errors(outputs: Tensor, target: Tensor) -> Tensor:
     return target.double() - outputs[:, 0].double()
 
 
+def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the mean of values ``(rows,)``, of a row as often as it weighs."""
+    return values.mean() if weights is None else (values * weights).sum() / weights.sum()
+
+
 @register_metric("accuracy")
 class Accuracy(Metric):
     """Share of rows whose most likely class is theirs."""
@@ -34,9 +39,9 @@ class Accuracy(Metric):
     kinds = CLASSES
     higher_is_better = True
 
-    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def compute(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return the score."""
-        return (_classes(outputs) == target).double().mean()
+        return _mean((_classes(outputs) == target).double(), weights)
 
 
 @register_metric("f1")
@@ -46,14 +51,20 @@ class F1(Metric):
     kinds = CLASSES
     higher_is_better = True
 
-    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def compute(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return the score."""
         found, wanted = _classes(outputs), target.long()
         size = max(outputs.shape[1], 2)
-        hits = wanted[found == wanted].bincount(minlength=size)
-        occurrences = found.bincount(minlength=size) + wanted.bincount(minlength=size)
-        scores = 2 * hits.double() / occurrences.clamp_min(1)
+        hit = found == wanted
+        hits = _counts(wanted[hit], None if weights is None else weights[hit], size)
+        occurrences = _counts(found, weights, size) + _counts(wanted, weights, size)
+        scores = 2 * hits / torch.where(occurrences > 0, occurrences, 1)
         return scores[1] if outputs.shape[1] == 1 else scores[occurrences > 0].mean()
+
+
+def _counts(classes: Tensor, weights: Tensor | None, size: int) -> Tensor:
+    """Return how often each class occurs, or what its rows weigh, ``(size,)`` float64."""
+    return classes.bincount(weights, minlength=size).double()
 
 
 @register_metric("auroc")
@@ -61,21 +72,24 @@ class AUROC(Metric):
     """Share of pairs of both classes that the outputs put in order, of equal ones half.
 
     Mann and Whitney, On a Test of Whether One of Two Random Variables Is Stochastically Larger,
-    1947: their U by the positive rows' ranks, of equal logits the mean rank.
+    1947: their U, by each logit's positive rows and the negative ones below it. A pair weighs what
+    its rows do, multiplied.
     """
 
     kinds = BINARY
     higher_is_better = True
 
-    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def compute(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return the score."""
-        positive = target > 0
-        pairs = positive.sum() * (~positive).sum()
+        positive = (target > 0).double()
+        weighs = torch.ones_like(positive) if weights is None else weights
+        values, place = outputs[:, 0].unique(return_inverse=True)
+        above = place.bincount(weighs * positive, minlength=len(values))
+        below = place.bincount(weighs * (1 - positive), minlength=len(values))
+        pairs = above.sum() * below.sum()
         if pairs == 0:  # one class only: there is nothing to rank
             return torch.tensor(torch.nan)
-        _, place, counts = outputs[:, 0].unique(return_inverse=True, return_counts=True)
-        ranks = (counts.cumsum(0) - (counts - 1) / 2.0)[place][positive].double()
-        share: Tensor = (ranks.sum() - len(ranks) * (len(ranks) + 1) / 2) / pairs
+        share: Tensor = (above * (below.cumsum(0) - below / 2)).sum() / pairs
         return share
 
 
@@ -87,12 +101,16 @@ class R2(Metric):
     higher_is_better = True
     min_rows = 2
 
-    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def compute(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return the score."""
         if target.min() == target.max():  # no variance to explain
             return torch.tensor(torch.nan)
         wanted = target.double()
-        return 1 - _errors(outputs, target).square().sum() / (wanted - wanted.mean()).square().sum()
+        residuals = _errors(outputs, target).square()
+        total = (wanted - _mean(wanted, weights)).square()
+        if weights is not None:
+            residuals, total = residuals * weights, total * weights
+        return 1 - residuals.sum() / total.sum()
 
 
 @register_metric("mse")
@@ -102,9 +120,9 @@ class MSE(Metric):
     kinds = VALUES
     higher_is_better = False
 
-    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def compute(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return the score."""
-        return _errors(outputs, target).square().mean()
+        return _mean(_errors(outputs, target).square(), weights)
 
 
 @register_metric("rmse")
@@ -114,9 +132,9 @@ class RMSE(Metric):
     kinds = VALUES
     higher_is_better = False
 
-    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def compute(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return the score."""
-        return _errors(outputs, target).square().mean().sqrt()
+        return _mean(_errors(outputs, target).square(), weights).sqrt()
 
 
 @register_metric("mae")
@@ -126,9 +144,9 @@ class MAE(Metric):
     kinds = VALUES
     higher_is_better = False
 
-    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def compute(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return the score."""
-        return _errors(outputs, target).abs().mean()
+        return _mean(_errors(outputs, target).abs(), weights)
 
 
 def loss(kind: Kind, outputs: Tensor, target: Tensor) -> Tensor:

@@ -39,12 +39,15 @@ class Target:
     fitted to the train rows, so that it is no part of what the target is."""
     offset: float = field(default=0.0, compare=False)
     """Of a regression target what 0 of the split's values is in the user's unit."""
+    class_weights: tuple[float, ...] | None = field(default=None, compare=False)
+    """By class, of 0 and 1 where it is binary, what a row of it weighs in this target's loss, above
+    0. They may be fitted to the train rows, as the unit is. ``None``: all weigh the same."""
 
     def __post_init__(self) -> None:
         """Check what can be trained on, and be recorded.
 
         Raises:
-            ValueError: If the name, the kind, the classes, the weight or the unit cannot be.
+            ValueError: If the name, the kind, the classes, a weight or the unit cannot be.
         """
         check_name("target", self.name)
         if self.name.casefold() == MEAN:
@@ -69,6 +72,8 @@ class Target:
         if self.classes and len(self.classes) != named:
             raise ValueError(f"{whose} has {named} classes to name, but got {self.classes!r:.200}.")
         self._check_unit(whose)
+        if self.class_weights is not None:
+            self._check_class_weights(whose, self.class_weights, named)
 
     def _check_unit(self, whose: str) -> None:
         scale, offset = self.scale, self.offset
@@ -80,6 +85,18 @@ class Target:
         if self.kind != "regression" and (scale, offset) != (1, 0):
             raise ValueError(
                 f"{whose}: only regression has a unit, but {self.kind} got ({scale=}, {offset=})."
+            )
+
+    def _check_class_weights(self, whose: str, weights: object, classes: int | None) -> None:
+        if self.kind == "regression":
+            raise ValueError(f"{whose}: only classes have weights, but regression got {weights!r}.")
+        numbers = isinstance(weights, tuple) and all(
+            isinstance(weight, int | float) and 0 < weight < math.inf for weight in weights
+        )
+        if not (isinstance(weights, tuple) and numbers and len(weights) == classes):
+            raise ValueError(
+                f"{whose}: `class_weights` must be a tuple of {classes} finite numbers above 0, "
+                f"but got {weights!r:.200}."
             )
 
     @property
@@ -106,6 +123,9 @@ class Split(NamedTuple):
     """``(rows, targets)``: values, 0/1, or class indices."""
     mask: Tensor | None = None
     """``(rows, targets)``, true where a target is known; ``None``: known everywhere."""
+    weights: Tensor | None = None
+    """``(rows,)``, 0 or more: what a row weighs in losses and metrics, for all targets. Weights of
+    0 count nowhere, as if nothing were known of the row. ``None``: all rows count alike."""
 
 
 @dataclass(frozen=True)

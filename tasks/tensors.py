@@ -14,23 +14,38 @@ class NoTensors(ValueError):
     """What a task made is nothing to train on."""
 
 
-def as_tensors(name: str, made: object) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return the inputs, targets and mask that a task made as training reads them.
+def as_tensors(name: str, made: object) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Return the inputs, targets, mask and weights that a task made as training reads them.
 
     Arrays become tensors, inputs of any floating type torch's default one (float32), which the
-    networks have too, and a mask of 0 and 1 one of false and true.
+    networks have too, as weights of any type do, and a mask of 0 and 1 one of false and true. What
+    has no weight is not known.
 
     Raises:
         NoTensors: If these are not all, or one of them is neither tensor nor array.
     """
-    if not (isinstance(made, tuple) and len(made) in (2, 3)):
+    if not (isinstance(made, tuple) and len(made) in (2, 3, 4)):
         raise NoTensors(f"{name} must be a Split, but is a {type(made).__name__}.")
-    mask = made[2] if len(made) == 3 else None
+    mask, weights = (*made[2:], None, None)[:2]
     inputs = _tensor(f"{name} inputs", made[0])
     if inputs.is_floating_point():
         inputs = inputs.to(torch.get_default_dtype())
     targets = _tensor(f"{name} targets", made[1])
-    return inputs, targets, None if mask is None else _mask(name, mask)
+    mask = None if mask is None else _mask(name, mask)
+    if weights is None:
+        return inputs, targets, mask, None
+    weights = _tensor(f"{name} weights", weights).to(torch.get_default_dtype())
+    return inputs, targets, _with_weight(mask, weights, targets), weights
+
+
+def _with_weight(mask: Tensor | None, weights: Tensor, targets: Tensor) -> Tensor | None:
+    """Return a mask without the rows of weight 0; as it is where shapes do not fit."""
+    known = torch.ones_like(targets, dtype=torch.bool) if mask is None else mask
+    counts = weights > 0
+    fits = (
+        targets.dim() == 2 and weights.shape == targets.shape[:1] and known.shape == targets.shape
+    )
+    return known & counts[:, None] if fits and not counts.all() else mask
 
 
 def _mask(name: str, value: object) -> Tensor:

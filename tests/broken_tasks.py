@@ -73,7 +73,7 @@ class Coarse(Sound):
     """Has so few different rows that most are in every split by chance; that is no mistake."""
 
     def made(self, name: SplitName, generator: torch.Generator) -> Split:
-        inputs, targets, mask = super().made(name, generator)
+        inputs, targets, mask, *_ = super().made(name, generator)
         return Split((inputs > 0.8).float(), targets, mask)
 
 
@@ -197,7 +197,7 @@ class ColumnShort(Sound):
     """Leaves out a column of targets."""
 
     def split(self, name: SplitName) -> Split:
-        inputs, targets, _ = super().split(name)
+        inputs, targets, *_ = super().split(name)
         return Split(inputs, targets[:, 1:].nan_to_num())
 
 
@@ -205,7 +205,7 @@ class RowShort(Sound):
     """Loses a row of targets."""
 
     def split(self, name: SplitName) -> Split:
-        inputs, targets, _ = super().split(name)
+        inputs, targets, *_ = super().split(name)
         return Split(inputs, targets[1:].nan_to_num())
 
 
@@ -213,7 +213,7 @@ class Flat(Sound):
     """Gives its only feature no dimension."""
 
     def split(self, name: SplitName) -> Split:
-        inputs, targets, mask = super().split(name)
+        inputs, targets, mask, *_ = super().split(name)
         return Split(inputs[:, 0], targets, mask)
 
     def bottom(self) -> nn.Module:
@@ -224,15 +224,79 @@ class RowMask(Sound):
     """Marks rows that are known, not targets."""
 
     def split(self, name: SplitName) -> Split:
-        inputs, targets, _ = super().split(name)
+        inputs, targets, *_ = super().split(name)
         return Split(inputs, targets.nan_to_num(), torch.ones(len(inputs), dtype=torch.bool))
+
+
+class Weighted(Sound):
+    """Weighs rows by 1 and 2, and one row of each split not at all: nothing is wrong with it."""
+
+    def split(self, name: SplitName) -> Split:
+        weights = 1 + torch.arange(self.rows) % 2
+        weights[1] = 0
+        return super().split(name)._replace(weights=self.weighs(name, weights.float()))
+
+    def weighs(self, name: SplitName, weights: torch.Tensor) -> torch.Tensor | None:
+        return weights
+
+
+class Owing(Weighted):
+    """Has a weight below 0."""
+
+    def weighs(self, name: SplitName, weights: torch.Tensor) -> torch.Tensor:
+        weights[3] = -1
+        return weights
+
+
+class Weightless(Weighted):
+    """Has a gap among the weights."""
+
+    def weighs(self, name: SplitName, weights: torch.Tensor) -> torch.Tensor:
+        weights[3] = torch.nan
+        return weights
+
+
+class Endless(Weighted):
+    """Has an infinite weight."""
+
+    def weighs(self, name: SplitName, weights: torch.Tensor) -> torch.Tensor:
+        weights[3] = torch.inf
+        return weights
+
+
+class WeightShort(Weighted):
+    """Has a weight too few."""
+
+    def weighs(self, name: SplitName, weights: torch.Tensor) -> torch.Tensor:
+        return weights[1:]
+
+
+class WeighsTargets(Weighted):
+    """Has a weight for each target."""
+
+    def weighs(self, name: SplitName, weights: torch.Tensor) -> torch.Tensor:
+        return weights[:, None].expand(-1, 3)
+
+
+class WeighsNothing(Weighted):
+    """Tells by weights of 0 which rows are not for validation."""
+
+    def weighs(self, name: SplitName, weights: torch.Tensor) -> torch.Tensor:
+        return weights * (name != "val")
+
+
+class WeighsTrain(Weighted):
+    """Weighs what is learnt, and not what is scored."""
+
+    def weighs(self, name: SplitName, weights: torch.Tensor) -> torch.Tensor | None:
+        return weights if name == "train" else None
 
 
 class Whole(Sound):
     """Has whole numbers as inputs where it is validated."""
 
     def split(self, name: SplitName) -> Split:
-        inputs, targets, mask = super().split(name)
+        inputs, targets, mask, *_ = super().split(name)
         return Split(inputs.round().long() if name == "val" else inputs, targets, mask)
 
 
@@ -257,7 +321,7 @@ class Unmarked(Sound):
     """Says that all is known."""
 
     def split(self, name: SplitName) -> Split:
-        inputs, targets, _ = super().split(name)
+        inputs, targets, *_ = super().split(name)
         targets[:, :2] = targets[:, :2].nan_to_num()
         return Split(inputs, targets)
 
@@ -312,7 +376,7 @@ class Clocked(Sound):
     """Is other data each time."""
 
     def split(self, name: SplitName) -> Split:
-        inputs, targets, mask = super().split(name)
+        inputs, targets, mask, *_ = super().split(name)
         return Split(inputs + int.from_bytes(os.urandom(2), "big") / 1e5, targets, mask)
 
 
@@ -332,7 +396,7 @@ class Global(Sound):
     """Takes its noise from everybody's stream."""
 
     def split(self, name: SplitName) -> Split:
-        inputs, targets, mask = super().split(name)
+        inputs, targets, mask, *_ = super().split(name)
         return Split(inputs + torch.rand(inputs.shape), targets, mask)
 
 
@@ -406,7 +470,7 @@ class Encoded(Divided):
     """Has as many columns as its division has seen."""
 
     def made(self, name: SplitName, generator: torch.Generator) -> Split:
-        inputs, targets, mask = super().made(name, generator)
+        inputs, targets, mask, *_ = super().made(name, generator)
         return Split(inputs.repeat(1, 1 + self.split_seed), targets, mask)
 
 

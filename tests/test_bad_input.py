@@ -413,7 +413,7 @@ def test_targets_that_cannot_be_recorded(
 def test_masked_nan_is_no_error() -> None:
     class Masked(SyntheticGroups):
         def split(self, name: SplitName) -> Split:
-            inputs, targets, _ = super().split(name)
+            inputs, targets, *_ = super().split(name)
             targets[3, 1] = torch.nan
             return Split(inputs, targets, ~targets.isnan())
 

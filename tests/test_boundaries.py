@@ -21,7 +21,7 @@ BELOW = {
 """The packages that each may import, beside gatelab's own modules (registry, conformance)."""
 ORDERS = {
     "training": (
-        *("memory", "configuration", "members", "model", "evaluation", "optimizer"),
+        *("memory", "configuration", "members", "model", "weighting", "evaluation", "optimizer"),
         *("rehearsal", "goal", "train", "scores", "jobs", "steps", "work"),
         *("constant", "beginning"),
     ),

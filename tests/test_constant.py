@@ -150,9 +150,9 @@ def test_a_target_that_a_split_does_not_know_adds_nothing_as_in_a_model() -> Non
 def test_a_test_split_without_rows_is_a_failure() -> None:
     class Empty(Columns):
         def split(self, name: SplitName) -> Split:
-            return Split(
-                *(tensor[: 0 if name == "test" else None] for tensor in super().split(name))
-            )
+            rows = slice(0 if name == "test" else None)
+            parts = super().split(name)
+            return Split(*(None if part is None else part[rows] for part in parts))
 
     (found,) = ending(task=Empty(TARGETS, ROWS, torch.float32))
     assert (found.end, found.reason) == ("failed", "the test split has no rows")
@@ -182,3 +182,68 @@ def test_the_gate_itself_uses_no_expert() -> None:
     routing = ConstantGate(6, 4)(torch.randn(5, 6))
     assert torch.equal(routing.weights, torch.zeros(5, 4))
     assert routing.aux_loss == 0
+
+
+class Weighed(Columns):
+    """The same, whose rows have weights."""
+
+    def __init__(self, targets: Sequence[Target], weights: dict[SplitName, list[float]]) -> None:
+        super().__init__(targets, ROWS, torch.float64)
+        self.weights = weights
+
+    def split(self, name: SplitName) -> Split:
+        return super().split(name)._replace(weights=torch.tensor(self.weights[name]))
+
+
+WEIGHTS: dict[SplitName, list[float]] = {
+    "train": [1, 2, 3, 6, 7],
+    "val": [1, 4],
+    "test": [2, 3, 6],
+}
+
+
+def test_of_weighted_rows_they_are_the_weighted_mean_and_shares() -> None:
+    """Size is 1, 2 and 6 in rows of weight 1, 2 and 3; old 0 in the row of weight 2 of 12.
+
+    On test size errs by 7/6 and 5/6 in rows of weight 2 and 6; old is 0, 1 and 1 in rows of weight
+    2, 3 and 6.
+    """
+    task = Weighed(TARGETS, WEIGHTS)
+    size, old, shape = constant_outputs(task)
+    assert size.item() == pytest.approx((1 + 4 + 18) / 6, rel=1e-9)
+    assert old.item() == pytest.approx(math.log(10 / 2), rel=1e-9)
+    shares = [1 / 12, 5 / 12, 6 / 12]
+    assert shape.exp().tolist() == pytest.approx(shares, rel=1e-9)
+    (found,) = ending(task=task)
+    squares = (2 * (5 - 23 / 6) ** 2 + 6 * (3 - 23 / 6) ** 2) / 8
+    entropy = -(2 * math.log(1 / 6) + 9 * math.log(5 / 6)) / 11
+    third = -(2 * math.log(1 / 12) + 3 * math.log(5 / 12)) / 5
+    assert found.by_target["size"]["loss"] == pytest.approx(squares, rel=1e-6)
+    assert found.by_target["old"]["loss"] == pytest.approx(entropy, rel=1e-6)
+    assert found.by_target["old"]["accuracy"] == pytest.approx(9 / 11)
+    assert found.metrics["test/loss"] == pytest.approx(2 * squares + entropy + third / 2, rel=1e-6)
+    plain = ((5 - 23 / 6) ** 2 + (3 - 23 / 6) ** 2) / 2
+    assert found.by_target["size"]["unweighted_loss"] == pytest.approx(plain, rel=1e-6)
+    assert {"val/unweighted_loss", "test/unweighted_loss"} <= found.metrics.keys()
+
+
+def test_a_class_that_weighs_little_is_not_taken_for_one_that_is_absent() -> None:
+    weights = {**WEIGHTS, "train": [1e6, 1e-6, 1e6, 1e6, 1]}
+    _, old, _ = constant_outputs(Weighed(TARGETS, weights))
+    assert old.item() == pytest.approx(math.log(3e12), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+def test_balanced_classes_are_level_and_no_rounding_decides_on_one(kind: Kind) -> None:
+    """Classes 0 and 1 in 3 and 7 of 10 rows, by weights of 10 / 6 and 10 / 14, and so on."""
+    for few in range(1, 10):
+        balanced = (10 / (2 * few), 10 / (2 * (10 - few)))
+        target = Target("one", kind, 2 if kind == "multiclass" else None, class_weights=balanced)
+        values = [[0.0]] * few + [[1.0]] * (10 - few)
+        rows: Table = {"train": values, "val": values, "test": values}
+        task = Columns([target], rows, torch.float64)
+        (output,) = constant_outputs(task)
+        assert output.tolist() == ([0.0] if kind == "binary" else [-LN2] * 2)
+        (found,) = ending(task=task)
+        assert found.metrics["test/loss"] == pytest.approx(LN2)
+        assert found.metrics["test/mean/accuracy"] == few / 10, "the first class, always"

@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 class Changing(SyntheticGroups):
     """A task whose test split may be spoilt by a file."""
     def split(self, name):
-        inputs, targets, mask = super().split(name)
+        inputs, targets, mask, *_ = super().split(name)
         how = HERE / "spoilt"
         if name == "test" and how.exists():
             how = how.read_text()

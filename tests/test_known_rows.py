@@ -90,7 +90,7 @@ def test_fused_members_are_as_alone_where_rows_are_masked() -> None:
         """Every other target of a row is not known."""
 
         def split(self, name):  # type: ignore[no-untyped-def]
-            inputs, targets, _ = super().split(name)
+            inputs, targets, *_ = super().split(name)
             mask = (torch.arange(len(inputs))[:, None] + torch.arange(targets.shape[1])) % 2 == 0
             return inputs.double(), targets.double(), mask
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import sklearn.metrics as sk
 import torch
 from torch.nn import functional as F
 
-from gatelab.tasks.metric import default_metrics, metrics
+from gatelab.tasks.metric import Metric, default_metrics, metrics
 from gatelab.tasks.metrics import loss
 from gatelab.tasks.task import Kind
 
@@ -69,6 +70,84 @@ def test_f1_leaves_out_a_class_that_does_not_occur() -> None:
     outputs = F.one_hot(torch.tensor([0, 1, 1]), 3).float()
     found = metrics.get("f1")().score(outputs, torch.tensor([0, 0, 1]))
     assert found == pytest.approx((2 / 3 + 2 / 3) / 2)
+
+
+WEIGHTS = torch.rand(500, generator=GENERATOR) * 4
+LEVEL = (LOGIT * 2).round() / 2
+"""Logits many of which are equal."""
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs", "target", "function"),
+    [
+        ("accuracy", LOGITS, CLASSES, lambda y, _, w: sk.accuracy_score(y, PREDICTED, **w)),
+        ("accuracy", LOGIT, BITS, lambda y, x, w: sk.accuracy_score(y, x > 0, **w)),
+        ("f1", LOGITS, CLASSES, lambda y, _, w: sk.f1_score(y, PREDICTED, average="macro", **w)),
+        ("f1", LOGIT, BITS, lambda y, x, w: sk.f1_score(y, x > 0, **w)),
+        ("auroc", LOGIT, BITS, lambda y, x, w: sk.roc_auc_score(y, x, **w)),
+        ("auroc", LEVEL, BITS, lambda y, x, w: sk.roc_auc_score(y, x, **w)),
+        ("mse", LOGIT, VALUES, lambda y, x, w: sk.mean_squared_error(y, x, **w)),
+        ("rmse", LOGIT, VALUES, lambda y, x, w: sk.root_mean_squared_error(y, x, **w)),
+        ("mae", LOGIT, VALUES, lambda y, x, w: sk.mean_absolute_error(y, x, **w)),
+        ("r2", LOGIT, VALUES, lambda y, x, w: sk.r2_score(y, x, **w)),
+    ],
+)
+def test_weighted_metric(
+    name: str, outputs: torch.Tensor, target: torch.Tensor, function: Callable[..., float]
+) -> None:
+    metric = metrics.get(name)()
+    expected = function(target, outputs[:, 0], {"sample_weight": WEIGHTS})
+    assert metric.score(outputs, target, WEIGHTS) == pytest.approx(expected, rel=1e-6)
+    assert metric.score(outputs, target, WEIGHTS * 7) == pytest.approx(expected, rel=1e-6)
+    plain = metric.score(outputs, target)
+    assert plain != pytest.approx(expected, rel=1e-6)
+    assert metric.score(outputs, target, torch.ones(500)) == pytest.approx(plain, rel=1e-12)
+    twice = metric.score(*(torch.cat([part, part[:100]]) for part in (outputs, target)))
+    doubled = torch.tensor([2.0] * 100 + [1.0] * 400)
+    assert metric.score(outputs, target, doubled) == pytest.approx(twice, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs", "target", "expected"),
+    [
+        # Weights 1, 2, 3 and 6. Each logit says 1: hits weigh 1, 2 and 6; the miss 3.
+        ("accuracy", [0.2, 0.3, 0.4, 0.9], [1, 1, 0, 1], 9 / 12),
+        ("f1", [0.2, 0.3, 0.4, 0.9], [1, 1, 0, 1], 2 * 9 / (2 * 9 + 3)),
+        # Pairs with the 0 weigh 3, 6 and 18, of which the last is in order; half of a level one.
+        ("auroc", [0.2, 0.3, 0.4, 0.9], [1, 1, 0, 1], 18 / 27),
+        ("auroc", [0.4, 0.3, 0.4, 0.9], [1, 1, 0, 1], (18 + 3 / 2) / 27),
+        # Errors 1, 0, 2 and 1; the mean of the values is 7/12.
+        ("mae", [0, 0, 2, 2], [1, 0, 0, 1], 13 / 12),
+        ("mse", [0, 0, 2, 2], [1, 0, 0, 1], 19 / 12),
+        ("r2", [0, 0, 2, 2], [1, 0, 0, 1], 1 - 19 / (7 * (5 / 12) ** 2 + 5 * (7 / 12) ** 2)),
+    ],
+)
+def test_weighted_by_hand(
+    name: str, outputs: list[float], target: list[float], expected: float
+) -> None:
+    column, weights = torch.tensor(outputs).unsqueeze(1), torch.tensor([1, 2, 3, 6.0])
+    found = metrics.get(name)().score(column, torch.tensor(target), weights)
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_weights_below_1_in_all_are_weights_too() -> None:
+    """F1 of classes that weigh a hundredth in all, and of one that nobody has."""
+    outputs, target = F.one_hot(torch.tensor([0, 1, 1]), 3).float(), torch.tensor([0, 0, 1])
+    found = metrics.get("f1")().score(outputs, target, torch.tensor([0.001, 0.004, 0.005]))
+    assert found == pytest.approx((2 * 1 / (2 * 1 + 4) + 2 * 5 / (2 * 5 + 4)) / 2)
+
+
+def test_a_metric_that_takes_no_weights_is_of_no_weighted_rows() -> None:
+    class Mine(Metric):
+        """Is of rows that count alike."""
+
+        def compute(self, outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            return outputs.mean()
+
+    assert Mine().score(LOGIT, BITS) == pytest.approx(float(LOGIT.mean()))
+    assert [Mine.takes_weights(), metrics.get("rmse").takes_weights()] == [False, True]
+    with pytest.raises(ValueError, match="Mine.compute has no argument `weights`"):
+        Mine().score(LOGIT, BITS, WEIGHTS)
 
 
 @pytest.mark.parametrize("name", OURS)

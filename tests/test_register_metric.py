@@ -129,6 +129,21 @@ def test_what_cannot_be_chosen(chosen: str, said: str, tmp_path: Path) -> None:
     assert "raiser" not in chosen or f"{tmp_path / 'mine.py'}, line " in result.stderr
 
 
+def test_one_that_takes_no_weights_is_refused_of_weighted_rows(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{n % 3 + 0.5},{n % 2}\n" for n in range(60))
+    (tmp_path / "table.csv").write_text(f"x,w,y\n{rows}")
+    written(tmp_path, '["mine:own_brier"]')
+    text = (tmp_path / "own.yaml").read_text().splitlines()
+    text[2] = "task: {name: table, path: table.csv, weights: w, targets: {y: binary}}"
+    (tmp_path / "own.yaml").write_text("\n".join(text))
+    with modules_of(tmp_path):
+        result = CliRunner().invoke(main, ["validate", "own.yaml"])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+    assert (
+        "metrics: 'own_brier' is of rows that count alike, but those of 'table' " in result.stderr
+    )
+
+
 def test_it_is_listed_and_shown() -> None:
     listed = CliRunner().invoke(main, ["list", "metrics"]).stdout
     assert "rmse" in listed and "Root of the mean squared error" in listed

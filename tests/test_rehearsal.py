@@ -40,7 +40,7 @@ class Odd(SyntheticGroups):
         return replace(network, **{"bottom": nn.Identity, **self.parts})
 
     def split(self, name: SplitName) -> Split:
-        inputs, targets, mask = super().split(name)
+        inputs, targets, mask, *_ = super().split(name)
         return Split(inputs.to(torch.get_default_dtype()), targets.to(inputs), mask)
 
 

@@ -31,7 +31,7 @@ READ_ONLY.flags.writeable = False
 def test_real_inputs_become_float32(inputs: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found, _, mask = as_tensors("train", Split(inputs, LABELS))
+        found, _, mask, _ = as_tensors("train", Split(inputs, LABELS))
     assert (found.dtype, mask, found.requires_grad) == (torch.float32, None, False)
     torch.testing.assert_close(found, INPUTS)
 
@@ -49,7 +49,7 @@ def test_wide_unsigned_numbers_become_int64() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32, torch.bool])
 def test_a_mask_may_hold_0_and_1(dtype: torch.dtype) -> None:
-    *_, mask = as_tensors("val", (INPUTS, LABELS, LABELS.to(dtype)))
+    _, _, mask, _ = as_tensors("val", (INPUTS, LABELS, LABELS.to(dtype)))
     assert mask is not None and torch.equal(mask, LABELS == 1)
 
 
@@ -83,7 +83,7 @@ class Labelled(SyntheticGroups):
         self.labels, self.mask = labels, mask
 
     def split(self, name: SplitName) -> Split:
-        inputs, targets, _ = super().split(name)
+        inputs, targets, *_ = super().split(name)
         column = self.labels.repeat(20)[:20]
         mask = None
         if self.mask is not None:

@@ -111,7 +111,7 @@ def test_a_table_by_hand() -> None:
     )
     asked = asked_targets({"weeks": {"kind": "regression", "weight": 0.5}, "won": "binary"})
     found = prepare(contents, target_columns(contents, asked, "ask"), split_rule({"time": "day"}))
-    inputs, targets, mask = found.split("val")
+    inputs, targets, mask, *_ = found.split("val")
     assert inputs.tolist() == [[2], [0]]
     assert targets.tolist() == [[2, 1], [0, 0]]
     assert mask is not None and mask.tolist() == [[True, True], [False, True]]

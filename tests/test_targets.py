@@ -96,3 +96,31 @@ def test_a_unit_is_no_part_of_what_a_target_is() -> None:
     """It is fitted to the train rows, which another split seed changes."""
     assert Target("a", "regression", scale=2.0, offset=1.0) == Target("a", "regression")
     assert Target("a", "binary", classes=("no", "yes")) != Target("a", "binary")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"kind": "regression", "class_weights": (1.0, 2.0)}, "only classes have weights, but reg"),
+        ({"kind": "binary", "class_weights": (1.0,)}, "a tuple of 2 finite numbers above 0"),
+        ({"kind": "binary", "class_weights": (1.0, 0)}, r"but got \(1.0, 0\)"),
+        ({"kind": "binary", "class_weights": (1.0, -1)}, r"but got \(1.0, -1\)"),
+        ({"kind": "binary", "class_weights": (1.0, float("nan"))}, "finite numbers above 0"),
+        ({"kind": "binary", "class_weights": (1.0, float("inf"))}, "finite numbers above 0"),
+        ({"kind": "binary", "class_weights": [1.0, 2.0]}, "must be a tuple of 2"),
+        ({"kind": "binary", "class_weights": "balanced"}, "but got 'balanced'"),
+        (
+            {"kind": "multiclass", "num_classes": 3, "class_weights": (1.0, 2.0)},
+            "target 'a': `class_weights` must be a tuple of 3 finite numbers above 0",
+        ),
+    ],
+)
+def test_weights_of_classes_that_cannot_be(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said) as error:
+        Target("a", **options)
+    assert "\n" not in str(error.value)
+
+
+def test_classes_may_weigh_anything_above_0() -> None:
+    assert Target("a", "binary", class_weights=(1e-9, 3)).class_weights == (1e-9, 3)
+    assert Target("a", "multiclass", 3, class_weights=(1, 2.5, 1)).class_weights == (1, 2.5, 1)

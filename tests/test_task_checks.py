@@ -54,6 +54,13 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.Flat, "splits_have_shapes", set()),
     (broken.RowMask, "splits_have_shapes", set()),
     (broken.Whole, "splits_have_shapes", set()),
+    (broken.Owing, "weights_can_be_used", set()),
+    (broken.Weightless, "weights_can_be_used", set()),
+    (broken.Endless, "weights_can_be_used", set()),
+    (broken.WeightShort, "weights_can_be_used", set()),
+    (broken.WeighsTargets, "weights_can_be_used", set()),
+    (broken.WeighsNothing, "weights_can_be_used", {"every_target_is_known_somewhere"}),
+    (broken.WeighsTrain, "weights_can_be_used", set()),
     (broken.Gaps, "values_are_finite", set()),
     (broken.Unmarked, "values_are_finite", set()),
     (broken.FromOne, "classes_are_in_range", set()),
@@ -150,7 +157,9 @@ def test_registered_tasks(name: str) -> None:
     assert failures(tasks.get(name), **SMALL) == {}
 
 
-@pytest.mark.parametrize("cls", [broken.Sound, broken.Single, broken.Coarse, broken.Divided])
+@pytest.mark.parametrize(
+    "cls", [broken.Sound, broken.Single, broken.Coarse, broken.Divided, broken.Weighted]
+)
 def test_nothing_is_found_wrong_with_a_sound_task(cls: type[broken.Sound]) -> None:
     assert failures(cls) == {}
 

@@ -152,8 +152,8 @@ class InDoubles(SyntheticGroups):
     """The same in float64."""
 
     def split(self, name: SplitName) -> Split:
-        inputs, targets, mask = super().split(name)
-        return Split(inputs.double(), targets.double(), mask)
+        split = super().split(name)
+        return Split(split.inputs.double(), split.targets.double())
 
 
 @pytest.fixture

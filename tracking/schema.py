@@ -57,6 +57,8 @@ class Metrics:
     """The keys that more than one place names; training makes those by target and by metric."""
 
     TRAIN_LOSS, VAL_LOSS, TEST_LOSS = "train/loss", "val/loss", "test/loss"
+    TEST_UNWEIGHTED = "test/unweighted_loss"
+    """Beside the loss, as in train and val, where rows or classes are weighted in it."""
     OBJECTIVE = "objective"
     """What the search minimises: the lowest validation loss."""
     EXPERTS_PER_EXAMPLE, EXPERTS_PER_ROW = "gate/experts_per_example", "gate/experts_per_row"
@@ -88,6 +90,8 @@ class Artifacts:
 
 LOSS = "loss"
 """How the keys of losses end."""
+UNWEIGHTED_LOSS = "unweighted_loss"
+"""How those end that stand beside a weighted loss, with all rows counting alike."""
 
 
 @dataclass(frozen=True)
@@ -121,4 +125,4 @@ class Directions:
         part, name = metric.partition("/")[0], metric.rpartition("/")[2]
         if part not in ("test", "val"):
             return 0
-        return (name in self.higher) - (name == LOSS or name in self.lower)
+        return (name in self.higher) - (name in (LOSS, UNWEIGHTED_LOSS, *self.lower))

@@ -14,13 +14,21 @@ from gatelab.tasks.task import Split, SplitName, Target, Task
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.goal import BY_LOSS, Goal
 from gatelab.training.jobs import Job
-from gatelab.training.scores import predictive_scores, target_scores, why_no_score
+from gatelab.training.scores import (
+    predictive_scores,
+    target_scores,
+    unweighted_scores,
+    why_no_score,
+)
 from gatelab.training.steps import Ending, Step
+from gatelab.training.weighting import loss_factors
 from gatelab.training.work import STATE_FILE
 
 ABSENT = 0.5
 """As how many rows a class counts that the train split has not: one of its own would make the
 loss infinite where the class is met."""
+DECIMALS = 12
+"""Of logits of weighted classes: those that weights balance are level, and no rounding decides."""
 UNTRAINED = "a constant prediction is not trained"
 
 
@@ -68,6 +76,7 @@ class ConstantWork:
         ending.metrics = {
             **predictive_scores("test", test, ending.by_target),
             "val/loss": val.loss,
+            **unweighted_scores("val", val.unweighted_loss),
             "objective": objective,
         }
         return ending
@@ -85,45 +94,66 @@ class ConstantWork:
 
 
 def constant_outputs(task: Task) -> list[Tensor]:
-    """Return every target's constant of the known rows of train, ``(out_features,)``, float64."""
+    """Return every target's constant of the known rows of train, ``(out_features,)``, float64.
+
+    It is that of the least loss: rows and classes weigh here what they weigh there.
+    """
     split = task.data("train")
+    factors = loss_factors(task.targets, split)
     return [
-        _output(target, _known(split, index).double()) for index, target in enumerate(task.targets)
+        _output(target, *_known(split, index, factors)) for index, target in enumerate(task.targets)
     ]
 
 
-def _output(target: Target, values: Tensor) -> Tensor:
+def _output(target: Target, values: Tensor, factors: Tensor | None) -> Tensor:
     """Return a mean, or logits whose probabilities are the classes' shares."""
     if target.kind == "regression":
-        return values.mean().view(1)
-    counts = values.long().bincount(minlength=target.num_classes or 2).double()
-    logits = counts.clamp_min(ABSENT).log()
+        return _mean(values.double(), factors).view(1)
+    counts = values.long().bincount(factors, minlength=target.num_classes or 2).double()
+    logits = torch.where(counts > 0, counts, ABSENT).log()
+    if target.class_weights is not None:
+        logits = logits.round(decimals=DECIMALS)
     return logits.log_softmax(0) if target.kind == "multiclass" else logits[1:] - logits[:1]
 
 
 def evaluate_constant(task: Task, outputs: Sequence[Tensor], name: SplitName) -> Evaluation:
     """Return what constants give for a split, with weights of no expert."""
     split = task.data(name)
-    rows = len(split.inputs)
-    losses = torch.stack([_mean_loss(t, outputs[i], split, i) for i, t in enumerate(task.targets)])
-    weights = losses.new_tensor([target.weight for target in task.targets])
+    rows, factors = len(split.inputs), loss_factors(task.targets, split)
+    weights = outputs[0].new_tensor([target.weight for target in task.targets])
+    losses, plain = (_losses(task.targets, outputs, split, each) for each in (factors, None))
     return Evaluation(
         tuple(output.expand(rows, -1) for output in outputs),
         torch.zeros(len(outputs), rows, 0),
         losses,
         float(losses @ weights),
         {},
+        unweighted_losses=None if factors is None else plain,
+        unweighted_loss=None if factors is None else float(plain @ weights),
     )
 
 
-def _mean_loss(target: Target, output: Tensor, split: Split, index: int) -> Tensor:
-    """Return a target's mean loss over its known rows ``()``; 0 without any, as a model has it."""
-    values = _known(split, index)
-    found = loss(target.kind, output.expand(len(values), -1), values)
-    return found.mean() if len(values) else found.sum()
+def _losses(
+    targets: Sequence[Target], outputs: Sequence[Tensor], split: Split, factors: Tensor | None
+) -> Tensor:
+    """Return every target's mean loss, ``(targets,)``; 0 of no known row, as a model has it."""
+    found = []
+    for index, (target, output) in enumerate(zip(targets, outputs, strict=True)):
+        values, weights = _known(split, index, factors)
+        rows = loss(target.kind, output.expand(len(values), -1), values)
+        found.append(_mean(rows, weights) if len(rows) else rows.sum())
+    return torch.stack(found)
 
 
-def _known(split: Split, index: int) -> Tensor:
-    """Return the values of a target where it is known, ``(known rows,)``."""
+def _mean(values: Tensor, factors: Tensor | None) -> Tensor:
+    return values.mean() if factors is None else (values * factors).mean()
+
+
+def _known(split: Split, index: int, factors: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Return a target's values where it is known, ``(known rows,)``, and their factors."""
     values = split.targets[:, index]
-    return values if split.mask is None else values[split.mask[:, index]]
+    weights = None if factors is None else factors[:, index]
+    if split.mask is None:
+        return values, weights
+    known = split.mask[:, index]
+    return values[known], None if weights is None else weights[known]

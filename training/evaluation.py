@@ -12,6 +12,7 @@ from torch.func import functional_call
 from gatelab.tasks.task import Split
 from gatelab.training.members import Members, Tensors
 from gatelab.training.model import Model
+from gatelab.training.weighting import loss_factors
 
 ROWS_AT_ONCE = 16_384
 """How many rows are computed at once, of all members together."""
@@ -29,25 +30,29 @@ class Evaluation(NamedTuple):
     weights: Tensor
     """``(targets, rows, num_experts)``"""
     losses: Tensor
-    """Every target's mean loss over its known rows, ``(targets,)``."""
+    """Every target's mean loss over its known rows, ``(targets,)``, weighted where they are."""
     loss: float
     """Their weighted sum, without aux losses."""
     diagnostics: dict[str, Tensor]
     """What the gates say of themselves, ``(targets,)`` by name."""
     known: Tensor | None = None
     """The rows of which a target's value is known, ``(targets, rows)``; by default all."""
+    unweighted_losses: Tensor | None = None
+    """Where any is weighted, the losses with all known rows counting alike, ``(targets,)``."""
+    unweighted_loss: float | None = None
+    """Their sum, weighted by the targets alone."""
 
 
 @torch.no_grad()
 def evaluate(members: Members, model: Model, split: Split) -> list[Evaluation]:
     """Return what every member gives for a split that lies on its device."""
     groups, weights, diagnostics = pass_over(members, model, split.inputs)
-    losses = torch.stack(
-        [
-            model.target_losses(model.row_losses(outputs, split.targets), split.mask)
-            for outputs in zip(*groups, strict=True)
-        ]
-    ).cpu()
+    rows = [model.row_losses(outputs, split.targets) for outputs in zip(*groups, strict=True)]
+    unweighted = losses = _losses(model, rows, split)
+    factors = loss_factors(model.targets, split)
+    if factors is not None:
+        factors = factors.to(rows[0].dtype)
+        losses = _losses(model, [of_member * factors.mT for of_member in rows], split)
     known = None if split.mask is None else split.mask.mT.cpu()
     return [
         Evaluation(
@@ -57,9 +62,19 @@ def evaluate(members: Members, model: Model, split: Split) -> list[Evaluation]:
             float(model.task_loss(losses[member])),
             {name: values[member].cpu() for name, values in diagnostics.items()},
             known,
+            *(
+                ()
+                if factors is None
+                else (unweighted[member], float(model.task_loss(unweighted[member])))
+            ),
         )
         for member in range(len(members))
     ]
+
+
+def _losses(model: Model, rows: Sequence[Tensor], split: Split) -> Tensor:
+    """Return the targets' losses from every member's rows', ``(members, targets)``."""
+    return torch.stack([model.target_losses(of_member, split.mask) for of_member in rows]).cpu()
 
 
 @torch.no_grad()

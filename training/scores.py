@@ -11,9 +11,10 @@ import numpy.typing as npt
 import torch
 
 from gatelab.gates.metrics import Known, selection_metrics, support_flips, weight_change
-from gatelab.tasks.metric import TARGETS_LOSS, metrics_of
+from gatelab.tasks.metric import TARGETS_LOSS, TARGETS_UNWEIGHTED, metrics_of
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.evaluation import Evaluation
+from gatelab.training.weighting import is_weighted
 
 Weights = npt.NDArray[np.floating]
 MANY_TARGETS = 16
@@ -25,17 +26,23 @@ def target_scores(
 ) -> dict[str, dict[str, float]]:
     """Return loss and metrics of every target, by its name, over its known rows.
 
-    Metrics are in the user's unit; the loss is what is minimised, so that it stays as scaled.
+    Metrics are in the user's unit; the loss is what is minimised, so that it stays as scaled. A
+    weighted loss has the unweighted one beside it; metrics are weighted by rows, not by classes.
     """
     scores: dict[str, dict[str, float]] = {}
     for index, target in enumerate(task.targets):
-        outputs, values = evaluation.outputs[index], split.targets[:, index]
+        outputs, values, weights = evaluation.outputs[index], split.targets[:, index], split.weights
         if split.mask is not None:
             known = split.mask[:, index]
             outputs, values = outputs[known], values[known]
+            weights = None if weights is None else weights[known]
         outputs, values = target.in_unit(outputs), target.in_unit(values)
-        found = {n: m.score(outputs, values) for n, m in metrics_of(target, chosen).items()}
-        scores[target.name] = {TARGETS_LOSS: float(evaluation.losses[index]), **found}
+        found = {TARGETS_LOSS: float(evaluation.losses[index])}
+        if evaluation.unweighted_losses is not None and is_weighted(target, split):
+            found[TARGETS_UNWEIGHTED] = float(evaluation.unweighted_losses[index])
+        for name, metric in metrics_of(target, chosen).items():
+            found[name] = metric.score(outputs, values, weights)
+        scores[target.name] = found
     return scores
 
 
@@ -45,7 +52,7 @@ def predictive_scores(
     by_target: dict[str, dict[str, float]],
     also: str | None = None,
 ) -> dict[str, float]:
-    """Return ``<split>/loss``, means over targets, and with few targets those of each.
+    """Return the losses, means of metrics over targets, and with few targets those of each.
 
     A mean is over the targets of which the metric is defined; where that is not all of those that
     have it, both numbers stand beside it: AUROC is not defined of a target of one class.
@@ -56,9 +63,12 @@ def predictive_scores(
         by_target: Loss and metrics of every target.
         also: The key of one that is returned with many targets too.
     """
-    scores = {f"{name}/loss": evaluation.loss}
+    scores = {
+        f"{name}/loss": evaluation.loss,
+        **unweighted_scores(name, evaluation.unweighted_loss),
+    }
     metrics = dict.fromkeys(chain.from_iterable(by_target.values()))
-    for metric in (m for m in metrics if m != TARGETS_LOSS):
+    for metric in (m for m in metrics if m not in (TARGETS_LOSS, TARGETS_UNWEIGHTED)):
         values = [target[metric] for target in by_target.values() if metric in target]
         defined = [value for value in values if not math.isnan(value)]
         scores[f"{name}/mean/{metric}"] = float(np.mean(defined)) if defined else math.nan
@@ -70,6 +80,11 @@ def predictive_scores(
         keyed = {f"{name}/{target}/{key}": value for key, value in values_of.items()}
         scores.update({key: value for key, value in keyed.items() if few or key == also})
     return scores
+
+
+def unweighted_scores(name: SplitName, loss: float | None) -> dict[str, float]:
+    """Return ``<split>/unweighted_loss``, where there is one beside the weighted loss."""
+    return {} if loss is None else {f"{name}/{TARGETS_UNWEIGHTED}": loss}
 
 
 def gate_scores(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from gatelab.training.memory import keep_freed_memory
 from gatelab.training.model import Model, Output
 from gatelab.training.optimizer import MemberAdam
 from gatelab.training.rehearsal import ROWS, rehearse
+from gatelab.training.weighting import loss_factors
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,10 @@ class Course:
     end: str | None = None
     """``finished`` or ``failed``, once it has ended."""
     reason: str = ""
+    unweighted: float | None = None
+    """The last epoch's mean training loss with all rows counting alike, where they do not."""
+    best_unweighted: float | None = None
+    """The same of the best loss."""
 
 
 class Training:
@@ -129,7 +135,7 @@ class Training:
             By member its mean training loss, without aux losses, and its pass over the val split.
         """
         active = list(self.active)
-        train_losses = self._train().tolist()
+        train_losses = self._note(self._train())
         evaluations = evaluate(self.members, self.model, self._split("val"))
         ranks = judge(dict(zip(active, evaluations, strict=True)))
         for position, member in enumerate(active):
@@ -138,14 +144,24 @@ class Training:
         pairs = zip(train_losses, evaluations, strict=True)
         return dict(zip(active, pairs, strict=True))
 
+    def _note(self, losses: Tensor) -> list[float]:
+        """Return the mean losses of :meth:`_train`, and keep what they are unweighted."""
+        if self._factors is None:
+            return losses.tolist()
+        weighted, unweighted = losses.mT.tolist()
+        for member, loss in zip(self.active, unweighted, strict=True):
+            self.courses[member].unweighted = loss
+        return list(weighted)
+
     def _train(self) -> Tensor:
-        """Make one pass over the train split; return the mean losses ``(active,)``."""
+        """Make one pass over the train split; return the mean losses, as :meth:`_step` does."""
         self.model.train()
         split = self._split("train")
         rows, size = len(split.inputs), self.recipe.batch_size
         orders = [_order(self.seeds[member], self.epoch, rows) for member in self.active]
         order = torch.stack(orders).to(self.device)
-        total = torch.zeros(len(self.active), device=self.device)
+        shape = (len(self.active),) if self._factors is None else (len(self.active), 2)
+        total = torch.zeros(shape, device=self.device)
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             # Dropout and noise follow from the seeds and the epoch, whatever went before.
             torch.manual_seed(_mix(*(self.seeds[member] for member in self.active), self.epoch))
@@ -156,7 +172,10 @@ class Training:
         return mean
 
     def _step(self, split: Split, rows: Tensor, passed: float) -> Tensor:
-        """Take one optimiser step on ``(active, batch)`` rows; return task losses ``(active,)``."""
+        """Take one optimiser step on ``(active, batch)`` rows; return task losses ``(active,)``.
+
+        Where rows are weighted, the losses are ``(active, 2)``: weighted and unweighted.
+        """
         losses, buffers = self._learn(split, rows, passed)
         self.optimizer.step()
         self.members.buffers.update(buffers)
@@ -165,11 +184,12 @@ class Training:
     def _learn(self, split: Split, rows: Tensor, passed: float) -> tuple[Tensor, Tensors]:
         """Leave the gradients of ``(active, batch)`` rows; return task losses and next buffers."""
         mask = None if split.mask is None else split.mask[rows]
+        factors = None if self._factors is None else self._factors[rows]
         losses: Tensor
         buffers: Tensors
         objectives, losses, buffers = self.members.call(
             self._losses,
-            (split.inputs[rows], split.targets[rows], mask),
+            (split.inputs[rows], split.targets[rows], mask, factors),
             (self._progress(passed),),
         )
         objectives.sum().backward()
@@ -204,13 +224,17 @@ class Training:
         inputs: Tensor,
         targets: Tensor,
         mask: Tensor | None,
+        factors: Tensor | None,
         progress: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensors]:
         """Return what a member minimises, the task's part of it, and its gates' next buffers."""
         output: Output = functional_call(self.model, tensors, (inputs, progress, mask))
         rows = self.model.row_losses(output.groups, targets)
-        loss = self.model.task_loss(self.model.target_losses(rows, mask))
-        return loss + output.routing.aux_loss.sum(), loss.detach(), output.buffers
+        unweighted = loss = self.model.task_loss(self.model.target_losses(rows, mask))
+        if factors is not None:
+            loss = self.model.task_loss(self.model.target_losses(rows * factors.mT, mask))
+        found = loss if factors is None else torch.stack([loss, unweighted])
+        return loss + output.routing.aux_loss.sum(), found.detach(), output.buffers
 
     def _follow(self, position: int, train_loss: float, evaluation: Evaluation, rank: Rank) -> None:
         """Note a member's epoch, keep its weights where they are its best, and end it if due."""
@@ -220,6 +244,7 @@ class Training:
         if math.isfinite(rank.cost) and rank < (course.broken, course.best_cost):
             course.broken, course.best_cost = rank
             course.best_loss, course.best_epoch = evaluation.loss, course.epochs
+            course.best_unweighted = evaluation.unweighted_loss
             self.best[member] = self.members.state(position)
         waited = course.epochs - max(course.best_epoch, self.settled[member])
         if not (math.isfinite(train_loss) and math.isfinite(evaluation.loss)):
@@ -267,14 +292,22 @@ class Training:
     def _split(self, name: SplitName) -> Split:
         """Return a split on the device, made when it is first asked for."""
         if name not in self._splits:
-            inputs, targets, mask = self.task.data(name)
+            inputs, targets, mask, weights = self.task.data(name)
             if mask is not None:
                 # NaN marks what is unknown in many data sets: it is no class, and its gradient
                 # would stay NaN when multiplied by 0.
                 targets = torch.where(mask, targets, torch.zeros_like(targets))
                 mask = mask.to(self.device)
-            self._splits[name] = Split(inputs.to(self.device), targets.to(self.device), mask)
+            weights = None if weights is None else weights.to(self.device)
+            placed = Split(inputs.to(self.device), targets.to(self.device), mask, weights)
+            self._splits[name] = placed
         return self._splits[name]
+
+    @cached_property
+    def _factors(self) -> Tensor | None:
+        """By what the train rows' losses are multiplied, ``(rows, targets)``, if by anything."""
+        factors = loss_factors(self.task.targets, self._split("train"))
+        return None if factors is None else factors.to(torch.get_default_dtype())
 
     def state(self, member: int) -> dict[str, Any]:
         """Return a member's state, from which it goes on exactly: tensors and plain values."""

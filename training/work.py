@@ -28,6 +28,7 @@ from gatelab.training.scores import (
     rows_that_count,
     stability_scores,
     target_scores,
+    unweighted_scores,
     why_no_score,
 )
 from gatelab.training.steps import Ending, Epochs, Step, Trial
@@ -138,12 +139,18 @@ class Work:
             return {member: self.goal.rank(found) for member, found in scores.items()}
 
         losses = self.training.run_epoch(judge)
-        found = {n: {"train/loss": loss, **scores[n]} for n, (loss, _) in losses.items()}
+        found = {
+            n: {"train/loss": loss, **self._train_unweighted(n), **scores[n]}
+            for n, (loss, _) in losses.items()
+        }
         for part, epochs in zip(self.parts, told, strict=True):
             own = {place: found[n] for place, n in enumerate(part.members) if n in found}
             if own and part.trial is not None:
                 own = {0: part.trial.epoch(own)}
             epochs.extend((place, epoch, metrics) for place, metrics in own.items())
+
+    def _train_unweighted(self, member: int) -> dict[str, float]:
+        return unweighted_scores("train", self.training.courses[member].unweighted)
 
     def _epoch_scores(self, member: int, epoch: int, evaluation: Evaluation) -> dict[str, float]:
         if not math.isfinite(evaluation.loss):  # it has diverged: nothing else has a meaning
@@ -205,6 +212,7 @@ class Work:
             **predictive_scores(split, evaluation, by_target),
             **gate_scores(self.task, self.k, evaluation, names if few else None),
             "val/loss": course.best_loss,
+            **unweighted_scores("val", course.best_unweighted),
             "objective": objective,
             "time/train_seconds": self.seconds[member],
             **self.sizes,

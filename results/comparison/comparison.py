@@ -147,7 +147,8 @@ class Comparison:
 
 
 KEY_STARTS = (
-    *(Metrics.TEST_LOSS, "test/mean/", "test/", "gate/", "time/", "model/"),
+    *(Metrics.TEST_LOSS, Metrics.TEST_UNWEIGHTED, "test/mean/", "test/"),
+    *("gate/", "time/", "model/"),
     *(Metrics.DEFINED, Metrics.TARGETS),
 )
 """How the keys of the metrics begin that are compared, in the order in which they are shown."""

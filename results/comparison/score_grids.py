@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.budgets import Budget
@@ -31,7 +31,8 @@ SHOWN_METRICS = (
 """The gates' metrics in the table; all of them are in the CSV file."""
 MOST_COLUMNS = 5
 """With more gates than this, they are the rows."""
-SHOWN_OF_MANY = (Metrics.TEST_LOSS, Metrics.EXPERTS_PER_ROW, Metrics.TRAIN_SECONDS)
+LOSSES = (Metrics.TEST_LOSS, Metrics.TEST_UNWEIGHTED)
+SHOWN_OF_MANY = (*LOSSES, Metrics.EXPERTS_PER_ROW, Metrics.TRAIN_SECONDS)
 """What the table shows of many gates, beside the means over targets."""
 
 
@@ -62,9 +63,16 @@ def score_grid(comparison: Comparison, metrics: Sequence[str] = ()) -> Grid:
         ("metric", *(comparison.subject(gate).label for gate in gates)),
         rows,
         f"mean ± half the 95% interval over {plural(comparison.unit)}; bold: best; "
-        f"*: better than every other gate (paired t, Holm, p < {ALPHA})",
+        f"*: better than every other gate (paired t, Holm, p < {ALPHA})" + said_of_weights(shown),
     )
     return grid.turned("gate") if turned else grid
+
+
+def said_of_weights(shown: Collection[str]) -> str:
+    """Return that the loss is weighted, for a table that has the unweighted one too."""
+    if Metrics.TEST_UNWEIGHTED not in shown:
+        return ""
+    return "; loss: weighted by rows or classes, which unweighted_loss counts alike"
 
 
 def defined_on(comparison: Comparison, metric: str) -> str:
@@ -86,7 +94,7 @@ def shown_metrics(comparison: Comparison) -> list[str]:
     metrics = comparison.metrics()
     tests = [metric for metric in metrics if metric.startswith("test/")]
     if len(tests) > MOST_METRICS:
-        tests = [m for m in tests if m == Metrics.TEST_LOSS or m.startswith("test/mean/")]
+        tests = [m for m in tests if m in LOSSES or m.startswith("test/mean/")]
     return tests + [metric for metric in SHOWN_METRICS if metric in metrics]
 
 

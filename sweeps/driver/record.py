@@ -19,10 +19,19 @@ from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.metric import Metric, metrics_of
 from gatelab.tasks.task import Task, split_seeds
 from gatelab.tracking.recorder import Recorder
-from gatelab.tracking.schema import COUNTS, ENDS, Artifacts, Directions, Metrics, Tags
+from gatelab.tracking.schema import (
+    COUNTS,
+    ENDS,
+    UNWEIGHTED_LOSS,
+    Artifacts,
+    Directions,
+    Metrics,
+    Tags,
+)
 from gatelab.training.jobs import Job
 from gatelab.training.scores import MANY_TARGETS
 from gatelab.training.steps import Ending, Step
+from gatelab.training.weighting import MEANING, told_weighting
 
 MOST_REASONS = 10
 """So many different ones are told with a gate; a tag does not hold them all."""
@@ -70,11 +79,13 @@ class Record:
         """Start the runs of the sweep, and of its gates that are not done with."""
         name, self.by = self.spec.name, runs_by(provenance)
         tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
-        if warnings:
-            tags[Tags.WARNINGS] = "\n".join(f"{line[0].upper()}{line[1:]}" for line in warnings)
+        weighted = told_weighting(self.task)
+        if lines := [*warnings, *weighted]:
+            tags[Tags.WARNINGS] = "\n".join(f"{line[0].upper()}{line[1:]}" for line in lines)
         scored = _metrics(self.task, self.spec.metrics)
         tags |= directions(self.task, self.spec.metrics).to_tags()
-        tags |= _meanings({name: metric.meaning() for name, metric in scored.items()})
+        meanings = {name: metric.meaning() for name, metric in scored.items()}
+        tags |= _meanings(meanings | ({UNWEIGHTED_LOSS: MEANING} if weighted else {}))
         tags[Tags.DESCRIPTION] = (
             f"`{name}` is under way: `gatelab compare {name}` shows what there is so far."
         )

@@ -136,8 +136,9 @@ def _size(module: nn.Module) -> int:
 
 def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
     """Pass a few rows through a network and the metrics; return what its gates read."""
-    inputs, targets, mask = task.data("train")
-    split = Split(inputs[:BATCH], targets[:BATCH], None if mask is None else mask[:BATCH])
+    inputs, targets, *others = task.data("train")
+    some = (None if part is None else part[:BATCH] for part in others)
+    split = Split(inputs[:BATCH], targets[:BATCH], *some)
     try:
         with seeded(0), foreign():
             modules = made_of(network, task.targets)
@@ -148,11 +149,18 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
         why = f"{spec.task.name!r}: the network raises {told(error.__cause__ or error)}."
         raise SpecError("spec", "task", why) from error
     for target, rows, values in known(split, task.targets):
+        weights = None if split.weights is None else split.weights[rows]
         for name, metric in metrics_of(target, spec.metrics).items():
+            if weights is not None and not metric.takes_weights():
+                why = (
+                    f"{name!r} is of rows that count alike, but those of {spec.task.name!r} are "
+                    "weighted: give its `compute` an argument `weights`, or leave it out."
+                )
+                raise SpecError("spec", "metrics", why)
             output = found[f"tower of {target.name!r}"].detach()[rows]
             try:
                 with foreign():
-                    metric.score(output, values)
+                    metric.score(output, values, weights)
             except ForeignError as error:
                 why = f"{name!r} raises {told(error.__cause__ or error)}, of {target.name!r}."
                 raise SpecError("spec", "metrics", why) from error

@@ -7,13 +7,14 @@ from functools import cache
 from typing import Any
 
 from gatelab.conformance import Outcome, as_test, run_all
-from gatelab.tasks.check import data, declared, network, passes, sameness
+from gatelab.tasks.check import data, declared, network, passes, sameness, weights
 from gatelab.tasks.check.subject import Subject
 from gatelab.tasks.task import Task, tasks
 
 CHECKS = (
     *declared.CHECKS,
     *data.CHECKS,
+    *weights.CHECKS,
     *sameness.CHECKS,
     *network.CHECKS,
     *passes.CHECKS,

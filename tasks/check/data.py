@@ -12,6 +12,7 @@ from gatelab.conformance import CheckFailed, fail
 from gatelab.foreign import ForeignError, foreign, told
 from gatelab.tasks.check.declared import check_set_of_targets
 from gatelab.tasks.check.subject import SPLITS, Subject, as_bytes, known
+from gatelab.tasks.check.weights import check_all_weighted, check_weights
 from gatelab.tasks.task import Split, SplitName, Target, Task
 from gatelab.tasks.tensors import NoTensors, as_tensors
 
@@ -38,9 +39,10 @@ def check_data(task: Task) -> None:
         splits: dict[SplitName, Split] = {}
         for name in SPLITS:  # a fault in what is trained on is said before others are made
             splits[name] = _made(task, name)
-            for check in (_check_shapes, _check_values, _check_classes):
+            for check in (_check_shapes, check_weights, _check_values, _check_classes):
                 check(name, splits[name], task.targets)
             _check_alike(splits)
+            check_all_weighted(splits)
     except CheckFailed as error:
         raise ValueError(str(error)) from error
 
@@ -78,7 +80,7 @@ def check_classes_are_in_range(subject: Subject) -> None:
 
 
 def _check_shapes(name: SplitName, split: Split, targets: Sequence[Target]) -> None:
-    inputs, values, mask = split
+    inputs, values, mask, _ = split
     shape = (len(inputs) if inputs.dim() else 0, len(targets))
     if not shape[0] or inputs.dim() < 2 or not inputs.numel():
         fail(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import torch
@@ -21,14 +22,12 @@ from gatelab.tasks.check.subject import (
     splits_of,
     walk,
 )
-from gatelab.tasks.task import Split
 
 
 def check_the_split_is_not_changed_by_a_pass(subject: Subject) -> None:
     """A pass over part of a split leaves all of it as it is."""
     modules, split = subject.modules(), splits_of(subject.make(), order=("train",))["train"]
-    mask = None if split.mask is None else split.mask.clone()
-    before = Split(split.inputs.clone(), split.targets.clone(), mask)
+    before = copy.deepcopy(split)
     with seeded(0), torch.no_grad():
         for _ in walk(modules, split.inputs[:BATCH], copies=False):
             pass

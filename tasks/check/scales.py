@@ -18,9 +18,11 @@ def uneven_losses(task: Task) -> str | None:
     The losses are those of outputs of 0 on the val split, by which training stops and the search
     selects, times the targets' weights.
     """
+    split = task.data("val")
+    weights = torch.ones(len(split.inputs)) if split.weights is None else split.weights
     losses = {
-        target.name: target.weight * float(_loss(target, values.double()))
-        for target, _, values in known(task.data("val"), task.targets)
+        target.name: target.weight * float(_loss(target, values.double(), weights[rows].double()))
+        for target, rows, values in known(split, task.targets)
         if len(values)
     }
     losses = {name: loss for name, loss in losses.items() if loss > 0}
@@ -36,8 +38,8 @@ def uneven_losses(task: Task) -> str | None:
     )
 
 
-def _loss(target: Target, values: Tensor) -> Tensor:
-    """Return the mean loss of outputs of 0."""
+def _loss(target: Target, values: Tensor, weights: Tensor) -> Tensor:
+    """Return the mean loss of outputs of 0, of weighted rows."""
     if target.kind == "regression":
-        return values.square().mean()
+        return values.square() @ weights / weights.sum()
     return torch.tensor(float(target.num_classes or 2)).log()

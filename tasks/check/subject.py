@@ -88,7 +88,7 @@ def known(split: Split, targets: Sequence[Target]) -> list[tuple[Target, Tensor,
 
     None of a split whose shapes do not fit: that is the finding of one check, and of no other.
     """
-    _, values, mask = split
+    values, mask = split.targets, split.mask
     if any(t.shape != (len(values), len(targets)) for t in (values, mask) if t is not None):
         return []
     where = torch.ones_like(values, dtype=torch.bool) if mask is None else mask.bool()

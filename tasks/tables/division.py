@@ -67,8 +67,15 @@ def _by(rule: SplitRule, column: Column, split_seed: int) -> Assignment:
     return by_time(column, rule.shares)
 
 
-def check_division(target_columns: Iterable[TargetColumn], splits: Assignment) -> None:
+def check_division(
+    target_columns: Iterable[TargetColumn], splits: Assignment, *, weighted: bool = False
+) -> None:
     """Check that all targets can be learnt and scored.
+
+    Args:
+        target_columns: The targets.
+        splits: Of each row.
+        weighted: Whether rows are, so that those of weight 0 know nothing.
 
     Raises:
         TableError: If a split knows no value of a target, or train lacks a class or has only one
@@ -77,8 +84,9 @@ def check_division(target_columns: Iterable[TargetColumn], splits: Assignment) -
     for target in target_columns:
         for name, number in SPLIT_NUMBERS.items():
             if not (target.known & (splits == number)).any():
+                rows = "in a row of a weight above 0, " if weighted else ""
                 raise TableError(
-                    f"{name} knows no value of target {target.name!r}, of "
+                    f"{name} knows no value of target {target.name!r}, {rows}of "
                     f"{target.known.sum()} that are known: give another `split`."
                 )
         _check_train(target, target.values[target.known & (splits == 0)])

@@ -38,8 +38,13 @@ class Scale:
         return (numbers - self.mean) / self.deviation
 
 
-def fit_scale(name: str, numbers: Numbers) -> Scale:
+def fit_scale(name: str, numbers: Numbers, weights: Numbers | None = None) -> Scale:
     """Return the mean and deviation of known numbers ``(rows,)``; a constant's deviation is 1.
+
+    Args:
+        name: The column's.
+        numbers: Its known ones.
+        weights: What each weighs, ``(rows,)``; by default all the same.
 
     Raises:
         TableError: If they are too large to be squared.
@@ -47,7 +52,7 @@ def fit_scale(name: str, numbers: Numbers) -> Scale:
     from sklearn.preprocessing import StandardScaler
 
     with np.errstate(over="ignore", invalid="ignore"):
-        fitted = StandardScaler().fit(numbers[:, None])
+        fitted = StandardScaler().fit(numbers[:, None], sample_weight=weights)
     mean, deviation = float(fitted.mean_[0]), float(np.sqrt(fitted.var_[0]))
     if not np.isfinite(deviation):
         largest = np.abs(numbers).max()
@@ -67,8 +72,8 @@ class NumberFit:
     """Whether a flag says where a number is missing, as it is somewhere in the file."""
 
 
-def fit_number(column: Column, train: Rows) -> NumberFit:
-    """Return the fit of a column to its train rows.
+def fit_number(column: Column, train: Rows, weights: Numbers | None = None) -> NumberFit:
+    """Return the fit of a column to its train rows; weights are of the mean and the deviation.
 
     Raises:
         TableError: If its numbers are too large.
@@ -79,7 +84,8 @@ def fit_number(column: Column, train: Rows) -> NumberFit:
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
     filled = imputer.fit_transform(numbers[train, None])[:, 0]
     [[fill]] = imputer.transform([[np.nan]])
-    return NumberFit(float(fill), fit_scale(column.name, filled), bool(np.isnan(numbers).any()))
+    scale = fit_scale(column.name, filled, None if weights is None else weights[train])
+    return NumberFit(float(fill), scale, bool(np.isnan(numbers).any()))
 
 
 def fit_category(column: Column, train: Rows, min_frequency: int) -> tuple[str | None, ...]:
@@ -157,16 +163,25 @@ class Fitted:
 
 
 def fit_features(
-    columns: Mapping[str, Column], train: Rows, min_frequency: int
+    columns: Mapping[str, Column],
+    train: Rows,
+    min_frequency: int,
+    weights: Numbers | None = None,
 ) -> tuple[dict[str, NumberFit], dict[str, tuple[str | None, ...]]]:
     """Return the fits of columns of numbers, and those of categories, by name.
+
+    Args:
+        columns: Of the table, all its rows.
+        train: To which of them they are fitted.
+        min_frequency: Categories of fewer of these share an id with unknown ones.
+        weights: Of all rows, for means and deviations.
 
     Raises:
         TableError: If a column's numbers are too large, or its categories too many.
     """
     parted = {name: column.kind == "category" for name, column in columns.items()}
     return (
-        {n: fit_number(columns[n], train) for n, category in parted.items() if not category},
+        {n: fit_number(columns[n], train, weights) for n, cat in parted.items() if not cat},
         {
             n: fit_category(columns[n], train, min_frequency)
             for n, category in parted.items()

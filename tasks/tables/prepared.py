@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,11 @@ from gatelab.tasks.tables.division import (
     divide,
     told_division,
 )
-from gatelab.tasks.tables.fitted import Fitted, fit_features, fit_scale
+from gatelab.tasks.tables.fitted import Fitted, Numbers, Scale, fit_features, fit_scale
 from gatelab.tasks.tables.split_rule import SplitRule
 from gatelab.tasks.tables.splitting import Assignment
 from gatelab.tasks.tables.target_columns import TargetColumn
+from gatelab.tasks.tables.weighing import balanced_weights, told_class_weights
 from gatelab.tasks.task import Split, SplitName, Target
 
 MIN_FREQUENCY, FEW_ROWS = 5, 200
@@ -36,7 +37,11 @@ class Prepared:
     splits: Assignment
     fitted: Fitted
     said: tuple[str, ...]
-    """A line for each split."""
+    """A line for each split, and for each target whose classes are weighted."""
+    weights: Numbers | None = None
+    """What rows weigh, ``(rows,)``."""
+    class_weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Of targets whose classes are to weigh the same in train."""
 
     @property
     def digest(self) -> str:
@@ -48,24 +53,29 @@ class Prepared:
         return tuple(self._target(target) for target in self.target_columns)
 
     def _target(self, target: TargetColumn) -> Target:
-        scale = self.fitted.targets.get(target.name)
+        unit = self.fitted.targets.get(target.name, Scale(0.0, 1.0))
         return Target(
             target.name,
             target.kind,
             len(target.classes) if target.kind == "multiclass" else None,
             target.weight,
             target.classes,
-            *(() if scale is None else (scale.deviation, scale.mean)),
+            unit.deviation,
+            unit.mean,
+            self.class_weights.get(target.name),
         )
 
     def split(self, name: SplitName) -> Split:
-        """Return the rows of a split: inputs float32, numbers and flags before ids; targets."""
+        """Return the rows of a split, in float32: inputs, numbers and flags before ids; targets."""
         rows = np.flatnonzero(self.splits == SPLIT_NUMBERS[name])
         values = np.column_stack([self._values(target)[rows] for target in self.target_columns])
         targets = torch.from_numpy(np.nan_to_num(values).astype(np.float32))
         inputs = torch.from_numpy(self.fitted.inputs(self.features, rows))
         whole = all(target.known.all() for target in self.target_columns)
-        return Split(inputs, targets, None if whole else torch.from_numpy(~np.isnan(values)))
+        mask = None if whole else torch.from_numpy(~np.isnan(values))
+        if self.weights is None:
+            return Split(inputs, targets, mask)
+        return Split(inputs, targets, mask, torch.from_numpy(self.weights[rows]).float())
 
     def _values(self, target: TargetColumn) -> npt.NDArray[np.float64]:
         scale = self.fitted.targets.get(target.name)
@@ -80,6 +90,7 @@ def prepare(
     together: bool = False,
     min_frequency: int | None = None,
     split_seed: int = 0,
+    weights: Numbers | None = None,
 ) -> Prepared:
     """Divide a table's rows, and fit what is fitted to those of train.
 
@@ -91,6 +102,7 @@ def prepare(
         min_frequency: Categories of fewer train rows share an id with unknown ones; by default 5,
             and 1 in a table of fewer than 200 rows.
         split_seed: Another one divides the same rows anew, where there is chance in it.
+        weights: What rows weigh, ``(rows,)``; nothing is fitted to those of weight 0.
 
     Raises:
         TableError: If a column, a target or the division cannot be worked with.
@@ -98,17 +110,26 @@ def prepare(
     if min_frequency is None:
         min_frequency = 1 if contents.rows < FEW_ROWS else MIN_FREQUENCY
     splits = divide(contents, target_columns, rule, together=together, split_seed=split_seed)
-    check_division(target_columns, splits)
+    check_division(target_columns, splits, weighted=weights is not None)
     apart = {rule.column, *(target.name for target in target_columns)}
     features = {name: c for name, c in contents.columns.items() if name not in apart}
     if not features:
         raise TableError("no column is left as a feature beside the targets.")
-    train = np.flatnonzero(splits == 0)
+    train = splits == SPLIT_NUMBERS["train"]
     scales = {
-        target.name: fit_scale(target.name, target.values[target.known & (splits == 0)])
+        target.name: _fit_target(target, target.known & train, weights)
         for target in target_columns
         if target.kind == "regression"
     }
-    fitted = Fitted(*fit_features(features, train, min_frequency), scales)
+    counting = np.flatnonzero(train if weights is None else train & (weights > 0))
+    fitted = Fitted(*fit_features(features, counting, min_frequency, weights), scales)
+    by_class = {t.name: balanced_weights(t, train, weights) for t in target_columns if t.balanced}
     said = told_division(target_columns, splits)
-    return Prepared(features, tuple(target_columns), splits, fitted, said)
+    said += tuple(line for t in target_columns for line in told_class_weights(t, by_class))
+    return Prepared(features, tuple(target_columns), splits, fitted, said, weights, by_class)
+
+
+def _fit_target(
+    target: TargetColumn, rows: npt.NDArray[np.bool_], weights: Numbers | None
+) -> Scale:
+    return fit_scale(target.name, target.values[rows], None if weights is None else weights[rows])

@@ -14,6 +14,7 @@ from gatelab.tasks.tables.questions import date_feature
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.sources import read_source
 from gatelab.tasks.tables.times import ISO, as_time
+from gatelab.tasks.tables.weighing import as_weights
 from gatelab.tasks.task import Kind
 
 
@@ -27,12 +28,13 @@ def read_contents(
     reading: Mapping[str, Any] = {},
     targets: Mapping[str, Kind] = {},
     times: Iterable[str] | Mapping[str, str] = (),
+    weights: str | None = None,
 ) -> Contents:
     """Return what a table holds, every column read as one kind over all its rows.
 
-    A column that ``kinds``, ``targets`` or ``times`` names is never left out: name there what
-    must be kept though it is no feature (weights are a ``number``, groups and given splits a
-    ``category``). A binary target has the larger value as 1.
+    A column that ``kinds``, ``targets``, ``times`` or ``weights`` names is never left out: name
+    there what must be kept though it is no feature (groups and given splits are a ``category``). A
+    binary target has the larger value as 1.
 
     Args:
         source: Path of a CSV or Parquet file, or a frame (pandas, polars, pyarrow, NumPy).
@@ -44,6 +46,7 @@ def read_contents(
         targets: The kind of each target: ``regression``, ``binary`` or ``multiclass``.
         times: Columns of numbers or dates that rows are ordered by, with the form of the dates
             (``iso``, or one of ``datetime.strptime``) where this is a mapping.
+        weights: The column of what rows weigh.
 
     Raises:
         TableError: In one line, if the table cannot be read, or a key must settle how.
@@ -51,18 +54,23 @@ def read_contents(
     sheet = read_source(source, reading)
     forms = dict(times) if isinstance(times, Mapping) else dict.fromkeys(times, ISO)
     by_column = missing if isinstance(missing, Mapping) else dict.fromkeys(sheet.columns, missing)
+    weighing = () if weights is None else (weights,)
     asked = {"kinds": kinds, "drop": drop, "only": only or (), "targets": targets, "split": forms}
+    asked["weights"] = weighing
     for key, names in asked.items():
         _check_columns(key, names, sheet)
     if isinstance(missing, Mapping):
         _check_columns("missing", missing, sheet)
     named = {*sheet.columns, *sheet.left_out} if only is None else {*only}
-    chosen = (named - {*drop}) | {*targets} | {*forms}
+    chosen = (named - {*drop}) | {*targets, *forms, *weighing}
     found = {}
     for name, values in sheet.columns.items():
         if name in chosen:
             cells = Cells(name, values, sheet.first_row, tuple(texts_of(by_column.get(name, ()))))
-            found[name] = _find(cells, kinds.get(name), targets.get(name), forms.get(name))
+            if name == weights:
+                found[name] = Found(as_weights(cells))
+            else:
+                found[name] = _find(cells, kinds.get(name), targets.get(name), forms.get(name))
     unread = {name: why for name, why in sheet.left_out.items() if name in named - {*drop}}
     return _contents(sheet, found, unread)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -14,7 +15,7 @@ from gatelab.tasks.layers import mlp_network
 from gatelab.tasks.tables.contents import Contents, TableError
 from gatelab.tasks.tables.division import Duplicates, told_copies
 from gatelab.tasks.tables.files import found_file
-from gatelab.tasks.tables.fitted import Fitted
+from gatelab.tasks.tables.fitted import Fitted, Numbers, numbers_of
 from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.network import Embedded, embedding_width
 from gatelab.tasks.tables.prepared import prepare
@@ -23,6 +24,7 @@ from gatelab.tasks.tables.redundancy import redundancy
 from gatelab.tasks.tables.scarcity import scarcity
 from gatelab.tasks.tables.split_rule import SplitRule, split_rule
 from gatelab.tasks.tables.target_columns import Rare, asked_targets, target_columns
+from gatelab.tasks.tables.weighing import told_weights
 from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
 
 
@@ -51,6 +53,7 @@ class Table(Task):
         rare: str = "ask",
         min_frequency: int | None = None,
         reading: Mapping[str, Any] | None = None,
+        weights: str | None = None,
         split_seed: int = 0,
     ) -> None:
         """Read the table, divide its rows, and fit what is fitted to those of train.
@@ -59,8 +62,8 @@ class Table(Task):
             frame: In place of a path: of pandas, polars, pyarrow or NumPy.
             path: Of a CSV or Parquet file; a relative one is looked for below the folder that the
                 environment variable GATELAB_DATA names, then from where the command runs.
-            targets: ``{column: kind}``, or ``{column: {kind: kind, weight: 1}}``; a kind is
-                ``regression``, ``binary`` or ``multiclass``.
+            targets: ``{column: kind}``, or ``{column: {kind: kind, weight: 1, class_weight:
+                balanced}}``; a kind is ``regression``, ``binary`` or ``multiclass``.
             kinds: Of columns: ``number``, ``binary``, ``category`` or a list of levels in order;
                 found where nothing is said.
             drop: Columns that are not read.
@@ -73,6 +76,7 @@ class Table(Task):
             min_frequency: Categories of fewer train rows share the id of unknown ones; by default
                 5, and 1 in a table of fewer than 200 rows.
             reading: Of a CSV: ``delimiter``, ``decimal``, ``encoding``, ``header``.
+            weights: The column of what rows weigh, 0 or more, which is no feature.
             split_seed: Another one divides the same rows anew.
 
         Raises:
@@ -84,30 +88,34 @@ class Table(Task):
         _check_choice("rare", rare, get_args(Rare))
         _check_duplicates(rule, duplicates)
         _check_seed(rule, split_seed)
+        _check_weights(weights, asked, rule)
         contents = _contents(
             frame,
             path,
             missing=missing,
             drop=drop,
             reading=reading or {},
+            weights=weights,
             targets={name: target.kind for name, target in asked.items()},
             **_read_apart(rule, kinds or {}, only),
         )
         self.split_seed, self.fixed_split = split_seed, rule.fixed
-        self._contents = contents
+        self._contents, by_row = _weighed(contents, weights)
         self._prepared = prepare(
-            contents,
-            target_columns(contents, asked, cast(Rare, rare)),
+            self._contents,
+            target_columns(self._contents, asked, cast(Rare, rare), by_row),
             rule,
             together=duplicates == "together",
             min_frequency=min_frequency,
             split_seed=split_seed,
+            weights=by_row,
         )
         self.targets = self._prepared.targets()
-        self.said = (*gathered(contents.said), *self._prepared.said)
+        weighted = () if by_row is None else (told_weights(str(weights), by_row),)
+        self.said = (*gathered(contents.said), *weighted, *self._prepared.said)
 
     def split(self, name: SplitName) -> Split:
-        """Return inputs ``(rows, features)`` float32, targets float32, a mask where one is due."""
+        """Return inputs ``(rows, features)`` and targets, float32; mask and weights where due."""
         return self._prepared.split(name)
 
     def warnings(self) -> tuple[str, ...]:
@@ -183,6 +191,22 @@ def _check_seed(rule: SplitRule, split_seed: int) -> None:
             f"`split` by {rule.by} divides the rows in one way alone, so that `split_seed` must be "
             f"0, but got {split_seed}."
         )
+
+
+def _check_weights(weights: object, targets: Mapping[str, Any], rule: SplitRule) -> None:
+    if not isinstance(weights, str | None):
+        raise TableError(f"`weights` must name a column, but got {shown(weights)}.")
+    if weights is not None and weights in {*targets, rule.column}:
+        what = "a target" if weights in targets else "the column of `split`"
+        raise TableError(f"`weights` must name a column of its own, but {weights!r} is {what}.")
+
+
+def _weighed(contents: Contents, weights: str | None) -> tuple[Contents, Numbers | None]:
+    """Return a table without its column of weights, and that; they are no feature of a row."""
+    if weights is None:
+        return contents, None
+    others = {name: column for name, column in contents.columns.items() if name != weights}
+    return replace(contents, columns=others), numbers_of(contents.columns[weights])
 
 
 def _read_apart(

@@ -27,13 +27,18 @@ class Asked:
 
     kind: Kind
     weight: float = 1.0
+    class_weight: Literal["balanced"] | None = None
+
+
+TARGET_KEYS = ("kind", "weight", "class_weight")
+"""What may be said of a target."""
 
 
 def asked_targets(given: object) -> dict[str, Asked]:
     """Return the targets of the option ``targets``, by column.
 
     Args:
-        given: ``{column: kind}``, or ``{column: {kind: kind, weight: 1}}``.
+        given: ``{column: kind}``, or ``{column: {kind: kind, weight: 1, class_weight: null}}``.
 
     Raises:
         TableError: If it has another form, or a kind is unknown.
@@ -48,14 +53,24 @@ def asked_targets(given: object) -> dict[str, Asked]:
 
 def _asked(name: str, given: Any) -> Asked:
     options = dict(given) if isinstance(given, Mapping) else {"kind": given}
-    for key in options.keys() - {"kind", "weight"}:
-        near = near_misses(str(key), ("kind", "weight"))
+    for key in options.keys() - {*TARGET_KEYS}:
+        near = near_misses(str(key), TARGET_KEYS)
         raise TableError(f"target {name!r} has the unknown key {key!r}; {near}")
     kind = options.get("kind")
     if kind not in get_args(Kind):
         near = near_misses(str(kind), get_args(Kind))
         raise TableError(f"target {name!r} has the unknown kind {shown(kind)}; {near}")
-    return Asked(**options)
+    asked = Asked(**options)
+    if asked.class_weight not in (None, "balanced"):
+        raise TableError(
+            f"target {name!r}: `class_weight` must be balanced or null, but got "
+            f"{shown(asked.class_weight)}."
+        )
+    if asked.class_weight and kind == "regression":
+        raise TableError(
+            f"target {name!r}: only classes have a `class_weight`, but its kind is regression."
+        )
+    return asked
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,8 @@ class TargetColumn:
     """``(rows,)``: numbers in the user's unit, 0/1 or places in ``classes``; NaN where unknown."""
     classes: tuple[str, ...] = ()
     weight: float = 1.0
+    balanced: bool = False
+    """Whether its classes are to weigh the same in its loss."""
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -82,7 +99,10 @@ class TargetColumn:
 
 
 def target_columns(
-    contents: Contents, asked: Mapping[str, Asked], rare: Rare
+    contents: Contents,
+    asked: Mapping[str, Asked],
+    rare: Rare,
+    weights: Numbers | None = None,
 ) -> tuple[TargetColumn, ...]:
     """Return the targets of a table.
 
@@ -91,12 +111,15 @@ def target_columns(
         asked: What is asked of each.
         rare: What becomes of a class of fewer than 3 known rows, which cannot be in every split:
             ``drop`` takes it for unknown, ``train`` leaves it in train, ``ask`` refuses it.
+        weights: What rows weigh, ``(rows,)``; of those of weight 0 no target is known.
 
     Raises:
         TableError: If a target is not there or constant, or has too many classes or rare ones.
     """
+    counts = True if weights is None else weights > 0
     return tuple(
-        _target_column(column_of(contents, n, "target"), one, rare) for n, one in asked.items()
+        _target_column(column_of(contents, n, "target"), one, rare, counts)
+        for n, one in asked.items()
     )
 
 
@@ -114,8 +137,12 @@ def column_of(contents: Contents, name: str, what: str) -> Column:
     raise TableError(f"{what} {name!r} is no column of the table; {near}")
 
 
-def _target_column(column: Column, asked: Asked, rare: Rare) -> TargetColumn:
-    found = TargetColumn(column.name, asked.kind, _values(column, asked.kind), (), asked.weight)
+def _target_column(
+    column: Column, asked: Asked, rare: Rare, counts: bool | npt.NDArray[np.bool_]
+) -> TargetColumn:
+    values = np.where(counts, _values(column, asked.kind), np.nan)
+    balanced = asked.class_weight is not None
+    found = TargetColumn(column.name, asked.kind, values, (), asked.weight, balanced)
     if asked.kind != "regression":
         found = _with_classes(found, column.values, rare)
     known = found.values[found.known]
