@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import mlflow.pyfunc
+import mlflow
 import numpy as np
 import pandas as pd
 import pyarrow as pa

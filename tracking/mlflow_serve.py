@@ -77,7 +77,7 @@ class CellReader:
             found = _as_float(values)
             found[self._as_none(name, found)] = np.nan
         else:
-            texts = self.texts(name, self._as_words(values, words))
+            texts = self._in_words(self.texts(name, values), words)
             found = self._parsed(texts) if numeric else self._places(texts, words)
             self._check(name, texts, np.isnan(found) & ~self._missing_words(texts))
         beyond = ~np.isin(found, (0, 1)) if words == ["0", "1"] else np.isinf(found)
@@ -103,12 +103,13 @@ class CellReader:
         found = pc.index_in(texts, value_set=pa.array(words, pa.large_string()))
         return np.array(found.cast(pa.float64()).fill_null(np.nan), np.float64)
 
-    def _as_words(self, values: pa.Array, words: list[str]) -> pa.Array:
-        """Return booleans as the words that a column has for them."""
-        if not (pa.types.is_boolean(values.type) and self._is_pair(words)):
-            return values
-        no, yes = (pa.scalar(word, pa.large_string()) for word in words)
-        return pc.if_else(values, yes, no)
+    def _in_words(self, texts: pa.Array, words: list[str]) -> pa.Array:
+        """Return true and false as the words that a column has for them, if it has some."""
+        if not self._is_pair(words):
+            return texts
+        lower = pc.utf8_lower(texts)
+        texts = pc.if_else(pc.equal(lower, "false"), words[0], texts)
+        return pc.if_else(pc.equal(lower, "true"), words[1], texts)
 
     def _is_pair(self, words: list[str]) -> bool:
         return [word.lower() for word in words] in map(list, self.rules["word_pairs"])
@@ -128,8 +129,7 @@ class CellReader:
 
 
 def _is_numeric(kind: pa.DataType) -> bool:
-    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
-    return any(test(kind) for test in tests)
+    return any(is_(kind) for is_ in (pa.types.is_integer, pa.types.is_floating, pa.types.is_null))
 
 
 def _as_float(values: pa.Array) -> Values:

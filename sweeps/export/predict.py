@@ -23,7 +23,7 @@ from gatelab.sweeps.export.raw_graph import RawGraph, value_names
 from gatelab.sweeps.export.selected import Selected, best_gate, read_selected
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.table import Table
-from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.schema import FOLDER, Tags
 
 BATCH_ROWS = 8192
 _WRITERS: Mapping[str, Callable[[pa.Table, str], Any]] = {
@@ -80,8 +80,9 @@ def predict(
     (record,) = read_sweeps(sweep, folder=folder, uri=uri)
     selected = read_selected(record, best_gate(record) if gate is None else gate)
     if not isinstance(table := selected.task, Table):
+        name = record.run.tags.get(Tags.TASK, "another") if record.run else "another"
         raise ValueError(
-            f"predict needs a task of name `table`, but that of sweep {sweep!r} is another: "
+            f"predict needs a task of name `table`, but sweep {sweep!r} has {name}: "
             "`gatelab export` makes a model of tensors of it."
         )
     sheet = table.read(file)
