@@ -68,11 +68,17 @@ def read(task: Table, frame: pd.DataFrame) -> dict[str, list[float]]:
 
 def check_same_inputs(task: Table) -> None:
     """Check that raw rows come to the very inputs that were trained on, bit by bit."""
+    from gatelab.tracking.mlflow_serve import columns_of
+
     graph, reader = graph_of(task), reader_of(task)
     for name in SPLITS:
         inputs = task.split(name).inputs
-        cells = torch.from_numpy(reader.read(task.raw(name, 10**6)))
-        assert len(inputs) and torch.equal(graph.inputs(cells), inputs)
+        raw = task.raw(name, 10**6)
+        frame = pa.table(raw).to_pandas(integer_object_nulls=True)
+        each = pd.DataFrame({n: pd.Series(it.to_pylist(), dtype=object) for n, it in raw.items()})
+        assert len(inputs)
+        for columns in (raw, columns_of(frame), columns_of(each)):
+            assert torch.equal(graph.inputs(torch.from_numpy(reader.read(columns))), inputs)
 
 
 def test_a_text_is_read_as_in_training(odd: Table) -> None:

@@ -130,6 +130,19 @@ def test_what_pyfunc_refuses(saved: Path) -> None:
     assert [*kept.index] == ["a", "b", "c", "d"]
 
 
+@pytest.mark.parametrize("val", [[11], [0, 11]])
+def test_a_table_of_one_category(val: list[int], tmp_path: Path) -> None:
+    """Of ids past 2^53, which a gap in pandas would round, and one row or two in val."""
+    user = [None, 2**53 + 1, 2**53 + 2, 2**53 + 1, 2**53 + 2, 2**53 + 1] * 2
+    part = ["val" if n in val else "test" if n > 7 else "train" for n in range(12)]
+    frame = pd.DataFrame({"user": pd.array(user, "Int64"), "y": [0, 0, 1] * 4, "part": part})
+    split = {"column": "part", "val": "val", "test": "test"}
+    task = Table(frame, targets={"y": "binary"}, kinds={"user": "category"}, split=split)
+    assert len(task.split("val").inputs) == len(val)
+    for found, expected in save(task, tmp_path / "model"):
+        assert torch.allclose(found, expected, 1e-6, 1e-6)
+
+
 def test_what_a_saved_model_holds(saved: Path, task: Table) -> None:
     files = {str(it.relative_to(saved)) for it in saved.rglob("*") if it.is_file()}
     assert {"serve.py", "artifacts/table.json", "artifacts/graph/data/model.pt2"} <= files
@@ -210,6 +223,10 @@ def test_the_server_of_mlflow(address: str) -> None:
     assert [*swapped[0]] == ["tall=no", "tall=yes"] and swapped[0] != swapped[1]
     gap = ask({"dataframe_records": [{"age": None, "weight": 70}]})["predictions"]
     assert 0 < gap[0]["tall=yes"] < 1
+    csv = requests.post(
+        address, "age,weight\n31,70.5\n", headers={"Content-Type": "text/csv"}, timeout=60
+    )
+    assert csv.status_code == 400
     refused = ask({"dataframe_records": [{"age": 30}]}, code=400)
     assert "the rows have no column `weight`." in refused["message"]
     refused = ask({"dataframe_records": [{"age": "old", "weight": 1}]}, code=400)

@@ -51,7 +51,7 @@ def save_of_rows(
     cells = CellReader(recipe).read(raw)
     numbers = {name: cells[:, at] for at, name in enumerate(table.fitted.numbers)}
     kept = {name: raw[name] for name in recipe["columns"]}
-    as_read = pa.table(kept).to_pandas()
+    as_read = pa.table(kept).to_pandas(integer_object_nulls=True)  # or a gap would round ids
     typed = as_read.assign(
         **{n: it for n, it in numbers.items() if recipe["columns"][n]["kind"] == "number"}
     )
