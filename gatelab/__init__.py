@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gatelab.results.comparison.comparison import Comparison
     from gatelab.sweeps.driver.launching import launch, resume
     from gatelab.sweeps.export.export import export
+    from gatelab.sweeps.export.predict import predict
     from gatelab.sweeps.spec.reading import load_spec
     from gatelab.tasks.metric import Metric, register_metric
     from gatelab.tasks.task import Network, Split, Target, Task, register_task
@@ -31,6 +32,7 @@ __all__ = [
     "export",
     "launch",
     "load_spec",
+    "predict",
     "register_gate",
     "register_metric",
     "register_task",
@@ -44,6 +46,7 @@ _MODULES = {
     "gatelab.results.comparison.comparison": ("Comparison",),
     "gatelab.sweeps.driver.launching": ("launch", "resume"),
     "gatelab.sweeps.export.export": ("export",),
+    "gatelab.sweeps.export.predict": ("predict",),
     "gatelab.sweeps.spec.reading": ("load_spec",),
     "gatelab.tasks.metric": ("Metric", "register_metric"),
     "gatelab.tasks.task": ("Network", "Split", "Target", "Task", "register_task"),

@@ -117,6 +117,7 @@ FAMILIES = {
         "compare",
         "report",
         "export",
+        "predict",
         "check_gate",
         "check_task",
     ),  # commands

@@ -66,13 +66,18 @@ def save_model(
         input_example=rows,
         metadata=dict(metadata),
         # Said, not inferred: MLflow would load the model in a process of its own to find out.
-        pip_requirements=[
-            f"mlflow=={mlflow.__version__}",
-            f"numpy=={np.__version__}",
-            f"torch=={torch.__version__.partition('+')[0]}",
-        ],
+        pip_requirements=requirements(),
         serialization_format="pt2",
     )
+
+
+def requirements() -> list[str]:
+    """Return what a saved model needs, in the versions that saved it."""
+    return [
+        f"mlflow=={mlflow.__version__}",
+        f"numpy=={np.__version__}",
+        f"torch=={torch.__version__.partition('+')[0]}",
+    ]
 
 
 def load_model(source: str | Path) -> nn.Module:

@@ -21,6 +21,7 @@ MODULES = {
     "report": "gatelab.sweeps.cli.report",
     "ui": "gatelab.sweeps.cli.ui",
     "export": "gatelab.sweeps.cli.export",
+    "predict": "gatelab.sweeps.cli.predict",
     "list": "gatelab.sweeps.cli.registry",
     "show": "gatelab.sweeps.cli.registry",
     "check": "gatelab.sweeps.cli.registry",

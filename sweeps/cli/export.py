@@ -36,7 +36,7 @@ def export(
     click.echo(
         f"{made.name}, version {made.version}: gate {made.gate}, seed {made.seed}, "
         f"test/loss {made.test_loss:.4g}.\n"
-        f"mlflow.pytorch.load_model({made.uri!r}) loads it."
+        f"mlflow.{made.flavour}.load_model({made.uri!r}) loads it."
     )
 
 

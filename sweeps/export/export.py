@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from gatelab.results.comparing import read_sweeps
-from gatelab.sweeps.export.predictor import Predictor, columns
+from gatelab.sweeps.export.forms import save_of_rows, save_of_tensors
+from gatelab.sweeps.export.predictor import Predictor
 from gatelab.sweeps.export.selected import Selected, best_gate, read_selected
 from gatelab.sweeps.spec.spec import NAME_PATTERN
+from gatelab.tasks.tables.table import Table
 from gatelab.tracking import mlflow_model
 from gatelab.tracking.schema import FOLDER, Metrics, Tags
 
-EXAMPLE_ROWS, CHECKED_ROWS = 5, 64
-"""Of the val split: how many stand beside the model, and on how many it is tried."""
 TOLERANCE = 1e-4
 """Between the outputs of the model as trained and as exported, relative and absolute."""
 
@@ -40,6 +40,8 @@ class Exported:
     """Of the evaluation's seeds, the one with the lowest validation loss."""
     test_loss: float
     """What was recorded of that seed as ``test/loss``."""
+    flavour: str
+    """MLflow's module that loads it: ``pyfunc`` takes the rows of a table, ``pytorch`` tensors."""
 
 
 def export(
@@ -80,7 +82,15 @@ def export(
         made = Path(place) / "model"
         save_tried(selected, dense, made, tags)
         version = mlflow_model.register_model(record.uri, selected.run_id, made, name, tags)
-    return Exported(name, version.version, version.uri, label, selected.seed, selected.test_loss)
+    return Exported(
+        name,
+        version.version,
+        version.uri,
+        label,
+        selected.seed,
+        selected.test_loss,
+        "pyfunc" if isinstance(selected.task, Table) else "pytorch",
+    )
 
 
 def save_tried(selected: Selected, dense: bool, folder: Path, tags: Mapping[str, str]) -> None:
@@ -95,29 +105,19 @@ def save_tried(selected: Selected, dense: bool, folder: Path, tags: Mapping[str,
     Raises:
         ValueError: If the model cannot be traced, or gives other outputs then.
     """
-    rows = selected.task.data("val").inputs[:CHECKED_ROWS]
-    model = selected.model.eval()
-    with torch.no_grad():
-        expected = torch.cat(model.split_groups(model(rows).groups), dim=1)
-    metadata = {
-        **tags,
-        "experts": "all" if dense else "selected",
-        "targets": columns(model.targets),
-    }
+    save = save_of_rows if isinstance(selected.task, Table) else save_of_tensors
+    predictor = Predictor(selected.model, dense=dense)
+    described = {**tags, "experts": "all" if dense else "selected"}
     try:
         with redirect_stderr(StringIO()):  # torch prints the graph that it came to
-            mlflow_model.save_model(
-                Predictor(model, dense=dense), rows[:EXAMPLE_ROWS], folder, metadata
-            )
-            exported = mlflow_model.load_model(folder)
-            found = [exported(rows), exported(rows[:1])]
+            tried = save(selected.task, predictor, folder, described)
     except Exception as error:  # which one depends on what torch.export stumbles over
         why = next(iter(str(error).splitlines()), type(error).__name__)
         other = "" if dense else " (with `dense`, which computes every expert, it may)"
         message = f"gate {selected.gate!r} does not go through torch.export{other}: {why}"
         raise ValueError(message) from error
-    for outputs in found:
-        _check_close(selected.gate, outputs, expected[: len(outputs)])
+    for found, expected in tried:
+        _check_close(selected.gate, found, expected)
 
 
 def _check_close(gate: str, found: Tensor, expected: Tensor) -> None:

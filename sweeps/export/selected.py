@@ -15,11 +15,13 @@ from torch import Tensor
 from gatelab.gates.gate import gates
 from gatelab.registry import near_misses
 from gatelab.results.comparison import compare_runs
+from gatelab.sweeps.cluster.provenance import fingerprint
 from gatelab.sweeps.spec.spec import TaskSpec
+from gatelab.tasks.tables.table import Table
 from gatelab.tasks.task import Task, tasks
 from gatelab.tracking.mlflow_read import read_artifact
 from gatelab.tracking.runs import RunRecord, SweepRecord
-from gatelab.tracking.schema import Artifacts, Metrics
+from gatelab.tracking.schema import Artifacts, Metrics, Tags
 from gatelab.training.configuration import Configuration
 from gatelab.training.model import Model
 
@@ -129,9 +131,22 @@ def _task(record: SweepRecord) -> Task:
     spec = TaskSpec.model_validate(yaml.safe_load(content)["task"])
     try:
         task: Task = tasks.get(spec.name)(**spec.options)
-        return task
     except (ValueError, TypeError) as error:
         raise ValueError(f"sweep {record.sweep!r}: {error}") from error
+    if isinstance(task, Table):
+        _check_same_data(record, task)
+    return task
+
+
+def _check_same_data(record: SweepRecord, task: Task) -> None:
+    """Check that a table's file still fits what the model was trained to: its numbers are of it."""
+    recorded = record.run.tags.get(Tags.DATA, "") if record.run else ""
+    found = fingerprint(task)
+    if recorded and found != recorded:
+        raise ValueError(
+            f"sweep {record.sweep!r}: the table is another than the one it was trained on: its "
+            f"train and val rows have the hash {found}, but {recorded} is recorded."
+        )
 
 
 def _restored(where: str, task: Task, saved: Mapping[str, Any]) -> Model:

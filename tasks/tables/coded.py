@@ -12,9 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 NUMERAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_INFINITE = r"(?i)^[+-]?inf(inity)?$"
-_WHOLE_AS_FLOAT = (r"^([+-]?(?:0|[1-9]\d*))\.0*$", r"\1")
-_ZEROS_AT_THE_END = (r"^([+-]?(?:0|[1-9]\d*)\.\d*[1-9])0+$", r"\1")
+INFINITE = r"(?i)^[+-]?inf(inity)?$"
+SPELLINGS = (
+    (r"^([+-]?(?:0|[1-9]\d*))\.0*$", r"\1"),
+    (r"^([+-]?(?:0|[1-9]\d*)\.\d*[1-9])0+$", r"\1"),
+)
+"""What writes a number with zeros at its end without them, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def _coded(
 
 def canonical(values: pa.Array) -> pa.Array:
     """Return texts in one spelling a number, so that 1, 1.0 and "1" are the same category."""
-    for pattern, spelling in (_WHOLE_AS_FLOAT, _ZEROS_AT_THE_END):
+    for pattern, spelling in SPELLINGS:
         values = pc.replace_substring_regex(values, pattern, spelling)
     return values
 
@@ -113,7 +116,7 @@ def canonical(values: pa.Array) -> pa.Array:
 def as_numbers(values: pa.Array) -> npt.NDArray[np.float64]:
     """Return texts as float64, (values,); NaN where one is no number."""
     fits = pc.or_(
-        pc.match_substring_regex(values, NUMERAL), pc.match_substring_regex(values, _INFINITE)
+        pc.match_substring_regex(values, NUMERAL), pc.match_substring_regex(values, INFINITE)
     )
     numbers = pc.if_else(fits, values, None).cast(pa.float64())
     return np.asarray(numbers.fill_null(np.nan), dtype=np.float64)

@@ -24,7 +24,7 @@ from gatelab.tasks.tables.questions import (
     check_unmixed,
 )
 
-_WORD_PAIRS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"), ("0", "1"))
+WORD_PAIRS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"), ("0", "1"))
 """Words of 0 and of 1, in lower case."""
 _ZEROS = r"^[+-]?0\d+$"
 _LONG_TEXT = 40
@@ -97,7 +97,7 @@ def _left_out(name: str, why: str, *, keep: bool = False) -> Found:
 def pair_of(texts: list[str]) -> tuple[str, str] | None:
     """Return the words of 0 and 1, in lower case, that these texts are, in any case."""
     lower = {text.lower() for text in texts}
-    return next((pair for pair in _WORD_PAIRS if lower == set(pair)), None)
+    return next((pair for pair in WORD_PAIRS if lower == set(pair)), None)
 
 
 def as_pair(coded: Coded, pair: tuple[str, str]) -> Column:

@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast, get_args
 
+import pyarrow as pa
+
 from gatelab.registry import near_misses
 from gatelab.rules import check_counts, check_not_negative, shown
 from gatelab.tasks.layers import mlp_network
@@ -19,9 +21,11 @@ from gatelab.tasks.tables.fitted import Fitted, Numbers, numbers_of
 from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.network import Embedded, embedding_width
 from gatelab.tasks.tables.prepared import prepare
+from gatelab.tasks.tables.raw import Origin, raw_rows, recipe_of
 from gatelab.tasks.tables.reading import read_contents
 from gatelab.tasks.tables.redundancy import redundancy
 from gatelab.tasks.tables.scarcity import scarcity
+from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.split_rule import SplitRule, split_rule
 from gatelab.tasks.tables.target_columns import Rare, asked_targets, target_columns
 from gatelab.tasks.tables.weighing import told_weights
@@ -101,6 +105,8 @@ class Table(Task):
         )
         self.split_seed, self.fixed_split = split_seed, rule.fixed
         self._contents, by_row = _weighed(contents, weights)
+        source = found_file(path) if frame is None else frame
+        self._origin = Origin(source, reading or {}, missing)
         self._prepared = prepare(
             self._contents,
             target_columns(self._contents, asked, cast(Rare, rare), by_row),
@@ -138,6 +144,22 @@ class Table(Task):
     def fitted(self) -> Fitted:
         """What is fitted to the train rows, as plain numbers."""
         return self._prepared.fitted
+
+    def recipe(self) -> dict[str, Any]:
+        """Return all that turns raw rows into inputs and outputs into values, as plain values."""
+        return recipe_of(self._prepared, self._origin)
+
+    def raw(self, name: SplitName, most: int) -> dict[str, pa.Array]:
+        """Return the first rows of a split, so many at most, as the table has them, by column."""
+        return raw_rows(self._prepared, self._origin, name, most)
+
+    def read(self, other: object) -> Sheet:
+        """Return another file or frame, read by the keys of this table.
+
+        Raises:
+            TableError: If it cannot be read.
+        """
+        return self._origin.read(other)
 
     def network(
         self,

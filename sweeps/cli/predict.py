@@ -1,0 +1,51 @@
+"""The command that predicts the rows of a new file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gatelab.sweeps.cli.terminal import folder_option, refuse, uri_option
+
+
+@click.command()
+@click.argument("sweep")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--gate", help="By default the one with the lowest test loss.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default="predictions.csv",
+    show_default=True,
+    help="A file that is not there yet: .csv or .parquet.",
+)
+@folder_option
+@uri_option
+def predict(
+    sweep: str,
+    file: Path,
+    gate: str | None,
+    output: Path,
+    folder: Path,
+    tracking_uri: str | None,
+) -> None:
+    """Predict each row of FILE by the selected model of a gate of SWEEP, whose task is a table."""
+    from gatelab.sweeps.export.predict import (
+        predict as run,  # here: torch and MLflow take seconds to import
+    )
+
+    try:
+        made = run(sweep, file, gate=gate, output=output, folder=folder, uri=tracking_uri)
+    except (LookupError, ValueError) as error:
+        refuse(error)
+    chosen = "" if gate else ", the one with the lowest test/loss"
+    click.echo(
+        f"{made.path}: {made.rows:,} rows, by gate {made.gate}{chosen} "
+        f"(seed {made.seed}, test/loss {made.test_loss:.4g})."
+    )
+    for line in made.said:
+        click.echo(line)
+
+
+COMMANDS: tuple[click.Command, ...] = (predict,)

@@ -1,0 +1,76 @@
+"""Raw rows of a table, as its source has them, and the rules by which their cells are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gatelab.tasks.tables.cells import texts_of
+from gatelab.tasks.tables.coded import INFINITE, NUMERAL, SPELLINGS
+from gatelab.tasks.tables.division import SPLIT_NUMBERS
+from gatelab.tasks.tables.doubts import MISSING_WORDS
+from gatelab.tasks.tables.kinds import WORD_PAIRS
+from gatelab.tasks.tables.prepared import Prepared
+from gatelab.tasks.tables.sheet import Sheet
+from gatelab.tasks.tables.sources import read_source
+from gatelab.tasks.task import SplitName
+
+RULES: Mapping[str, Any] = {
+    "numeral": NUMERAL,
+    "infinite": INFINITE,
+    "spellings": SPELLINGS,
+    "missing_words": MISSING_WORDS,
+    "word_pairs": WORD_PAIRS,
+}
+"""What a text means, whatever column it stands in."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a table comes from, and how it is read."""
+
+    source: object
+    """A file's path, or a frame."""
+    reading: Mapping[str, Any]
+    missing: Sequence[object] | Mapping[str, Sequence[object]]
+
+    def read(self, other: object = None) -> Sheet:
+        """Return the source as it is, or another one that is read by the same keys.
+
+        Raises:
+            TableError: If it cannot be read.
+        """
+        return read_source(self.source if other is None else other, self.reading)
+
+    def missing_in(self, column: str) -> tuple[str, ...]:
+        """Return what stands for none in a column, texts in their one spelling."""
+        named = self.missing
+        return tuple(texts_of(named.get(column, ()) if isinstance(named, Mapping) else named))
+
+
+def raw_rows(prepared: Prepared, origin: Origin, name: SplitName, most: int) -> dict[str, pa.Array]:
+    """Return so many rows of a split at most, the first ones, as the source has them, by column."""
+    rows = pa.array(np.flatnonzero(prepared.splits == SPLIT_NUMBERS[name])[:most])
+    return {column: values.take(rows) for column, values in origin.read().columns.items()}
+
+
+def recipe_of(prepared: Prepared, origin: Origin) -> dict[str, Any]:
+    """Return all that turns raw rows into a network's inputs and back, as plain values.
+
+    ``columns`` has the features in the order of the inputs, ``fitted`` what is fitted to train,
+    ``targets`` what comes out, and ``rules`` what a text means.
+    """
+    fitted = prepared.fitted
+    columns = {}
+    for name in (*fitted.numbers, *fitted.categories):
+        column = prepared.features[name]
+        missing = origin.missing_in(name)
+        columns[name] = {"kind": column.kind, "values": [*column.values], "missing": [*missing]}
+    targets = [
+        {"name": it.name, "kind": it.kind, "classes": it.classes} for it in prepared.targets()
+    ]
+    return {"columns": columns, "fitted": asdict(fitted), "targets": targets, "rules": RULES}

@@ -1,0 +1,224 @@
+"""`gatelab predict`: a sweep's selected model on a new file, and the same as its export says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from gatelab.sweeps.cli.terminal import Commands
+from gatelab.sweeps.export import forms
+from gatelab.sweeps.export.export import export
+from gatelab.sweeps.export.predict import predict
+from gatelab.sweeps.export.raw_graph import RawGraph
+from gatelab.tracking.mlflow_read import read_sweep
+from gatelab.tracking.mlflow_store import default_uri
+from gatelab.tracking.schema import FOLDER
+from tests import in_process
+from tests.test_table_task import people
+
+pytestmark = [
+    pytest.mark.slow,
+    # MLflow warns of its own type hints when its pyfunc is first imported.
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType"),
+]
+TASK = "{income: binary, weeks: regression, region: multiclass}"
+SPEC = """
+name: NAME
+task: {TASK}
+model: {num_experts: 4, expert_width: 32}
+gates: {top_k: , softmax: }
+baselines: false
+training: {max_epochs: 4, batch_size: 64}
+search: {trials: 1, early_stopping: false}
+evaluation: {seeds: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where a sweep of a table was launched, whose file writes decimals with a comma."""
+    place = tmp_path_factory.mktemp("predict")
+    people(200).to_csv(place / "people.csv", index=False, sep=";", decimal=",")
+    reading = 'reading: {delimiter: ";", decimal: ","}, missing: {job: ["?"]}'
+    task = f"name: table, path: people.csv, targets: {TASK}, {reading}"
+    (place / "people.yaml").write_text(SPEC.replace("NAME", "people").replace("TASK", task))
+    in_process.gatelab(place, "launch", "people.yaml")
+    return place
+
+
+@pytest.fixture
+def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder, from which the sweep's own file is found."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GATELAB_DATA", str(finished))
+    return tmp_path
+
+
+NEW = """\
+job;shoe;height;age
+cook;1;170,5;30
+?;2;180;NA
+never seen;3;;40
+ nurse ;4;161,0; 50
+"""
+
+
+def run(finished: Path, *arguments: str) -> Any:
+    main = Commands(modules={"predict": "gatelab.sweeps.cli.predict"})
+    words = ["predict", *arguments, "--folder", str(finished / FOLDER)]
+    return CliRunner().invoke(main, words)
+
+
+def test_the_command_says_the_same_as_the_exported_model(finished: Path, here: Path) -> None:
+    (here / "new.csv").write_text(NEW)
+    result = run(finished, "people", "new.csv")
+    assert result.exit_code == 0, result.output
+    record = read_sweep(default_uri(finished / FOLDER), "people")
+    losses = {
+        gate: np.mean([one.metrics["test/loss"] for one in record.of("evaluate", gate)])
+        for gate in ("top_k", "softmax")
+    }
+    best = min(losses, key=lambda gate: losses[gate])
+    first, *lines = result.output.splitlines()
+    assert first.startswith(
+        f"predictions.csv: 4 rows, by gate {best}, the one with the lowest test/loss (seed "
+    )
+    assert lines == [
+        "`age`: 1 missing.",
+        "`height`: 1 missing.",
+        "`job`: 1 missing; 1 unknown, of values that are rare in train or not there.",
+    ]
+    made = pd.read_csv(here / "predictions.csv")
+    names = ["income=no", "income=yes", "weeks", "region=2", "region=9", "region=10"]
+    assert [*made.columns] == names and len(made) == 4
+    assert {it.name for it in here.iterdir()} == {"new.csv", "predictions.csv"}
+
+    exported = export("people", gate=best, folder=finished / FOLDER)
+    assert exported.flavour == "pyfunc"
+    rows = pd.DataFrame(
+        {
+            "age": [30, None, 40, 50],
+            "height": [170.5, 180, None, 161],
+            "job": ["cook", None, "never seen", "nurse"],
+        }
+    )
+    np.testing.assert_allclose(made, served(finished, exported.uri).predict(rows), rtol=1e-5)
+
+
+def served(finished: Path, uri: str) -> Any:
+    mlflow.set_tracking_uri(default_uri(finished / FOLDER))
+    try:
+        return mlflow.pyfunc.load_model(uri)
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # as it was
+
+
+def test_predictions_are_those_that_were_scored(finished: Path, here: Path) -> None:
+    """The error on the rows of val, by hand, is the one that was recorded of the same model."""
+    made = predict(
+        "people",
+        finished / "people.csv",
+        gate="softmax",
+        output="all.parquet",
+        folder=finished / FOLDER,
+    )
+    assert (made.rows, made.gate) == (200, "softmax")
+    values = pd.read_parquet(here / "all.parquet")
+    from gatelab.tasks import Table
+
+    options: dict[str, Any] = {"reading": {"delimiter": ";", "decimal": ","}}
+    targets = {"income": "binary", "weeks": "regression", "region": "multiclass"}
+    task = Table(path="people.csv", targets=targets, missing={"job": ["?"]}, **options)
+    test = task._prepared.splits == 2
+    weeks = people(200)["weeks"].to_numpy()
+    apart = (values["weeks"] - weeks)[test & ~np.isnan(weeks)]
+    record = read_sweep(default_uri(finished / FOLDER), "people")
+    (run_,) = [it for it in record.of("evaluate", "softmax") if it.tags["seed"] == str(made.seed)]
+    rmse = float(np.sqrt((apart**2).mean()))
+    assert rmse == pytest.approx(run_.metrics["test/weeks/rmse"], rel=1e-4)
+    region = values.filter(like="region=").to_numpy().argmax(1)
+    right = np.array(["2", "9", "10"])[region] == people(200)["region"].astype(str)
+    assert right[test].mean() == pytest.approx(run_.metrics["test/region/accuracy"])
+
+
+def without_age(place: Path) -> None:
+    (place / "new.csv").write_text("job;height;Age\ncook;1;1\nnurse;2;2\n")
+
+
+def without_all(place: Path) -> None:
+    (place / "new.csv").write_text("a;b\ncook;1\nnurse;2\n")
+
+
+def with_a_word(place: Path) -> None:
+    (place / "new.csv").write_text("job;height;age\ncook;1;1\nnurse;2;old\n")
+
+
+def already_there(place: Path) -> None:
+    (place / "new.csv").write_text(NEW)
+    (place / "predictions.csv").write_text("mine")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "arguments", "told"),
+    [
+        (without_age, [], "no column `age`, which the model reads; did you mean 'Age'?"),
+        (without_all, [], "none of the columns `age`, `height`, `job`, which the model reads"),
+        (with_a_word, [], "`age` must be a finite number, but has `old` (row 3)."),
+        (already_there, [], "predictions.csv is there already: give another `--output`"),
+        (without_age, ["--output", "a.txt"], "must end in .csv or .parquet, but got 'a.txt'"),
+        (without_age, ["--output", "no/a.csv"], "there is no folder no, where a.csv should be"),
+        (without_age, ["--gate", "topk"], "no gate 'topk' in sweep 'people'; did you mean 'top_k'"),
+        (lambda place: None, [], "there is no file new.csv"),
+    ],
+)
+def test_what_is_refused(
+    finished: Path, here: Path, prepare: Callable[[Path], None], arguments: list[str], told: str
+) -> None:
+    prepare(here)
+    before = {it: it.read_bytes() for it in here.iterdir()}
+    result = run(finished, "people", "new.csv", *arguments)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+    assert result.stderr.startswith("gatelab: ") and told in result.stderr
+    assert {it: it.read_bytes() for it in here.iterdir()} == before
+
+
+def test_a_table_that_has_changed_since(finished: Path, here: Path) -> None:
+    """Its medians and ids are no longer those of the model."""
+    people(199).to_csv(here / "people.csv", index=False, sep=";", decimal=",")
+    (here / "new.csv").write_text(NEW)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GATELAB_DATA", str(here))
+        result = run(finished, "people", "new.csv")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+    assert "the table is another than the one it was trained on" in result.stderr
+
+
+class Shifted(RawGraph):
+    """Standardises otherwise than in training."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.mean += self.deviation / 10
+
+
+def test_an_export_that_differs_is_refused(
+    finished: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "RawGraph", Shifted)
+    with pytest.raises(ValueError, match="gives other outputs through torch.export: on 30 rows"):
+        export("people", gate="softmax", name="bad", folder=finished / FOLDER)
+
+
+def test_a_task_that_is_no_table(small_sweep: Path, here: Path) -> None:
+    (here / "new.csv").write_text(NEW)
+    name = next((small_sweep / FOLDER / "sweeps").iterdir()).name
+    result = run(small_sweep, name, "new.csv")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+    assert "predict needs a task of name `table`" in result.stderr
