@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -10,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gatelab.registry import near_misses
-from gatelab.rules import shown
+from gatelab.rules import LONGEST_NAME, NAME, shown
 from gatelab.tasks.tables.contents import Column, Contents, TableError
 from gatelab.tasks.tables.fitted import Numbers, category_texts, ids, numbers_of
-from gatelab.tasks.task import Kind
+from gatelab.tasks.tables.lines import name_in_yaml
+from gatelab.tasks.task import MEAN, Kind
 
 Rare = Literal["ask", "drop", "train"]
 FEWEST_OF_A_CLASS = 3
@@ -27,13 +29,15 @@ class Asked:
 
     kind: Kind
     weight: float = 1.0
+    name: str = ""
+    """In metrics, where it is not the column's."""
 
 
 def asked_targets(given: object) -> dict[str, Asked]:
     """Return the targets of the option ``targets``, by column.
 
     Args:
-        given: ``{column: kind}``, or ``{column: {kind: kind, weight: 1}}``.
+        given: ``{column: kind}``, or ``{column: {kind: kind, weight: 1, name: name}}``.
 
     Raises:
         TableError: If it has another form, or a kind is unknown.
@@ -48,14 +52,35 @@ def asked_targets(given: object) -> dict[str, Asked]:
 
 def _asked(name: str, given: Any) -> Asked:
     options = dict(given) if isinstance(given, Mapping) else {"kind": given}
-    for key in options.keys() - {"kind", "weight"}:
-        near = near_misses(str(key), ("kind", "weight"))
+    for key in options.keys() - {"kind", "weight", "name"}:
+        near = near_misses(str(key), ("kind", "weight", "name"))
         raise TableError(f"target {name!r} has the unknown key {key!r}; {near}")
     kind = options.get("kind")
     if kind not in get_args(Kind):
         near = near_misses(str(kind), get_args(Kind))
         raise TableError(f"target {name!r} has the unknown kind {shown(kind)}; {near}")
+    if not can_be_recorded(options.get("name", name)):
+        spelled = f"`targets: {{{name_in_yaml(name)}: {{kind: {kind}, name: {recordable(name)}}}}}`"
+        raise TableError(
+            f"target {name!r}: metrics need a name of 1 to {LONGEST_NAME} letters, digits and "
+            f"`_.:-`, not {MEAN!r}: {spelled}."
+        )
     return Asked(**options)
+
+
+def can_be_recorded(name: object) -> bool:
+    """Return whether a name can be that of a target."""
+    fits = isinstance(name, str) and NAME.fullmatch(name) and len(name) <= LONGEST_NAME
+    return bool(fits) and str(name).casefold() != MEAN
+
+
+def recordable(name: str, taken: Collection[str] = ()) -> str:
+    """Return a name that can be a target's for a column's, unlike those that are taken."""
+    plain = re.sub(r"[^\w.-]+", "_", name)[: LONGEST_NAME - 4].strip("_.-") or "target"
+    plain = f"{plain}_" if plain.casefold() == MEAN else plain
+    lower = {it.casefold() for it in taken}
+    tried = (plain, *(f"{plain}_{at}" for at in range(2, len(lower) + 3)))
+    return next(it for it in tried if it.casefold() not in lower)
 
 
 @dataclass(frozen=True)
@@ -68,6 +93,8 @@ class TargetColumn:
     """``(rows,)``: numbers in the user's unit, 0/1 or places in ``classes``; NaN where unknown."""
     classes: tuple[str, ...] = ()
     weight: float = 1.0
+    label: str = ""
+    """Its name in metrics, where that is not the column's."""
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -115,7 +142,8 @@ def column_of(contents: Contents, name: str, what: str) -> Column:
 
 
 def _target_column(column: Column, asked: Asked, rare: Rare) -> TargetColumn:
-    found = TargetColumn(column.name, asked.kind, _values(column, asked.kind), (), asked.weight)
+    values = _values(column, asked.kind)
+    found = TargetColumn(column.name, asked.kind, values, (), asked.weight, asked.name)
     if asked.kind != "regression":
         found = _with_classes(found, column.values, rare)
     known = found.values[found.known]
