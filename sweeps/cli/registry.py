@@ -20,11 +20,11 @@ from rich.table import Table
 from yaml import YAMLError
 
 from gatelab.gates.gate import Gate, gates
-from gatelab.registry import Registry, near_misses
-from gatelab.rules import shown
+from gatelab.registry import Registry
 from gatelab.sweeps.cli.new_gate import write_gate
+from gatelab.sweeps.cli.new_sweep import new_sweep
+from gatelab.sweeps.cli.task_options import check_task_options, task_options
 from gatelab.sweeps.cli.terminal import FAILED, open_console, refuse
-from gatelab.sweeps.spec.notation import read_notation
 from gatelab.sweeps.spec.space import gate_defaults, keyword_defaults
 from gatelab.tasks.metric import Metric, metrics
 from gatelab.tasks.task import Task, tasks
@@ -113,26 +113,20 @@ def check_task(key: str, options: tuple[str, ...]) -> None:
 
     cls = _get(tasks, key)
     try:
-        given = dict(map(_option, options))
-        for name in given.keys() - (valid := keyword_defaults(cls)).keys():
-            raise ValueError(f"task {key!r} has no option {name!r}; {near_misses(name, valid)}")
+        given = task_options(options)
+        check_task_options(key, given)
         cls(**given)  # so that what it refuses is one line, not the finding of every check
     except (ValueError, YAMLError) as error:
         refuse(error)
     _report(key, lambda: run_checks(cls, **given))
 
 
-def _option(text: str) -> tuple[str, Any]:
-    """Return the name and the value of ``name=value``."""
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise ValueError(f"`--option` must be NAME=VALUE, but got {shown(text)}.")
-    return name, read_notation(value)
-
-
 @click.group()
 def new() -> None:
-    """Start a package of your own."""
+    """Start a sweep of your own table, or a package of your own gate."""
+
+
+new.add_command(new_sweep)
 
 
 @new.command("gate")

@@ -8,6 +8,7 @@ and null are the only other words; all else is a text. Tags are not needed, and 
 from __future__ import annotations
 
 import re
+from math import inf
 from typing import Any
 
 import yaml
@@ -46,6 +47,19 @@ def read_notation(text: str) -> Any:
 def write_notation(value: Any) -> str:
     """Return a text that reads as the value, with us and with readers of YAML 1.1."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def write_inline(value: Any) -> str:
+    """Return the same in one line: a mapping in braces, a list in brackets, or a word."""
+    text = yaml.dump(
+        [value],
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=True,
+        width=inf,
+    )
+    return text.strip()[1:-1]
 
 
 def is_number(text: str) -> bool:

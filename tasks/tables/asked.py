@@ -19,7 +19,7 @@ from gatelab.tasks.tables.kinds import (
     pair_of,
     said_of_missing_words,
 )
-from gatelab.tasks.tables.lines import in_yaml, kind_key, missing_key, shown_text
+from gatelab.tasks.tables.lines import kind_key, missing_key, name_in_yaml, shown_text
 from gatelab.tasks.tables.questions import check_finite
 
 _KINDS = ("number", "category", "binary")
@@ -142,8 +142,8 @@ def _as_levels(coded: Coded, levels: Sequence[object]) -> Column:
     values = texts_of(levels)
     if len(set(values)) < max(2, len(values)):
         raise TableError(
-            f"`kinds: {{{in_yaml(coded.name)}: {written(list(levels))}}}` must be two levels or "
-            "more, each once."
+            f"`kinds: {{{name_in_yaml(coded.name)}: {written(list(levels))}}}` must be two levels "
+            "or more, each once."
         )
     outside = ~np.isin(np.array(coded.texts, dtype=object), values)
     if outside.any():

@@ -14,7 +14,7 @@ from pyarrow import csv
 
 from gatelab.tasks.tables.coded import NUMERAL, matches
 from gatelab.tasks.tables.contents import TableError
-from gatelab.tasks.tables.dialect import Dialect, as_utf8, find_dialect
+from gatelab.tasks.tables.dialect import Dialect, as_utf8, find_dialect, marked_encoding
 from gatelab.tasks.tables.sheet import Sheet, check_no_doubles, is_row_numbers
 
 _COMMA = r"^[+-]?\d*,\d+([eE][+-]?\d+)?$"
@@ -38,7 +38,13 @@ def sheet_of_text(raw: bytes, reading: Mapping[str, Any], digest: str, where: st
     decimal = _decimal(columns, dialect, reading, where)
     said = (*dialect.said, *decimal)
     first_row = 2 if dialect.header else 1
-    return Sheet(columns, table.num_rows, digest, first_row, said, unnamed)
+    found = {
+        "delimiter": dialect.delimiter if dialect.delimiter != "," else "",
+        "decimal": "," if decimal else "",
+        "encoding": "utf-16" if marked_encoding(raw) == "utf-16" else "",
+    }
+    found = {key: value for key, value in found.items() if value and key not in reading}
+    return Sheet(columns, table.num_rows, digest, first_row, said, unnamed, found)
 
 
 def _names(dialect: Dialect, where: str) -> list[str]:

@@ -20,7 +20,7 @@ from gatelab.tasks.tables.contents import TableError
 
 READING_KEYS = ("delimiter", "decimal", "encoding", "header")
 _DELIMITERS = {",": "comma", ";": "`;`", "\t": "tab", "|": "`|`"}
-_START = 2**16
+_START, _LEAST_LINES = 2**16, 10
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -84,7 +84,7 @@ def as_utf8(raw: bytes, encoding: str | None, where: str) -> bytes:
         TableError: If the file is no text, or none of this encoding.
     """
     _check_is_text(raw, where)
-    found = next((name for mark, name in _MARKS if raw.startswith(mark)), "utf-8")
+    found = marked_encoding(raw)
     try:
         text = raw.decode(encoding or found)
     except UnicodeDecodeError as error:
@@ -93,6 +93,11 @@ def as_utf8(raw: bytes, encoding: str | None, where: str) -> bytes:
         raise TableError(f"{where} holds a NUL character: `reading: {{encoding: utf-16}}`?")
     text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
     return text.encode() if (encoding or found) != "utf-8" else raw
+
+
+def marked_encoding(raw: bytes) -> str:
+    """Return the encoding that a file's mark says, UTF-8 where it has none."""
+    return next((name for mark, name in _MARKS if raw.startswith(mark)), "utf-8")
 
 
 def _check_is_text(raw: bytes, where: str) -> None:
@@ -134,11 +139,12 @@ def find_dialect(text: bytes, reading: Mapping[str, Any], where: str) -> Dialect
 
 
 def _start(text: bytes) -> str:
-    """Return the start of a file, up to the end of a line."""
-    cut = text[:_START]
-    if len(text) > _START and b"\n" in cut:
-        cut = cut[: cut.rindex(b"\n") + 1]
-    return cut.decode(errors="ignore")
+    """Return the start of a file, up to the end of a line: 64 KiB, or more where lines are long."""
+    end = 0
+    for _ in range(_LEAST_LINES):
+        end = text.find(b"\n", end) + 1 or len(text)
+    end = max(end, text.rfind(b"\n", 0, _START) + 1)
+    return text[: end if len(text) > _START else len(text)].decode(errors="ignore")
 
 
 def _fields(start: str, delimiter: str) -> list[list[str]]:

@@ -47,16 +47,25 @@ def divide(
     Raises:
         TableError: If the rows are too few, or the rule does not fit them.
     """
-    if contents.rows < FEWEST_ROWS:
-        raise TableError(
-            f"{contents.rows} rows are too few for three splits: at least {FEWEST_ROWS} are needed."
-        )
+    check_rows(contents.rows)
     if rule.column is not None:
         return _by(rule, column_of(contents, rule.column, "the column of `split`"), split_seed)
     numbered = np.arange(contents.rows)
     units = copies(contents.columns.values(), contents.rows) if together else numbered
     strata = rarest_classes(target_columns) if rule.stratify else np.zeros_like(numbered)
     return by_chance(units, strata, rule.shares, split_seed)
+
+
+def check_rows(rows: int) -> None:
+    """Check that there are rows enough for three splits.
+
+    Raises:
+        TableError: If there are fewer than 10.
+    """
+    if rows < FEWEST_ROWS:
+        raise TableError(
+            f"{rows} rows are too few for three splits: at least {FEWEST_ROWS} are needed."
+        )
 
 
 def _by(rule: SplitRule, column: Column, split_seed: int) -> Assignment:

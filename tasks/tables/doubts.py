@@ -12,7 +12,9 @@ from gatelab.tasks.tables.lines import drop_key, kind_key, missing_key, rows_of
 
 MISSING_WORDS = ("na", "n/a", "#n/a", "<na>", "nan", "null", "none")
 """In lower case: missing in a column of numbers, values in one of words."""
-_DOUBTFUL_WORDS = ("?", "-", "--", ".", "unknown", "missing", "n.a.", "nil", "not available")
+DOUBTFUL_SIGNS = ("?", "-", "--", ".", "n.a.")
+DOUBTFUL_WORDS = (*DOUBTFUL_SIGNS, "unknown", "missing", "nil", "not available")
+"""In lower case; a sign hardly means itself, a word may."""
 _NINES = (99.0, 999.0, 9999.0, 99999.0, 999999.0)
 _FEW_VALUES = 10
 _ROWS_A_VALUE = 3
@@ -83,7 +85,7 @@ def said_of_few(name: str, known: npt.NDArray[np.float64]) -> tuple[str, ...]:
 
 def said_of_category(coded: Coded) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the words that may stand for none, and the lines to say of a category."""
-    doubtful = among(coded.values, _DOUBTFUL_WORDS)
+    doubtful = among(coded.values, DOUBTFUL_WORDS)
     kept = among(coded.values, MISSING_WORDS)
     words = tuple(coded.texts[at] for at in np.flatnonzero(doubtful))
     said = [

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 from gatelab.tasks.tables.contents import Column, Contents
-from gatelab.tasks.tables.lines import drop_key, in_yaml
+from gatelab.tasks.tables.lines import drop_key, name_in_yaml
 from gatelab.tasks.tables.sample import codes, sampled
 
 LEAST_ROWS = 10
@@ -158,7 +158,7 @@ def _groups(features: Mapping[str, Column], targets: Collection[Column]) -> Iter
         fixed = [it.name for it in targets if _fixes(column, values, it)]
         if fixed or _GROUPS.fullmatch(name):
             each = f", each with one `{'`, `'.join(fixed)}`" if fixed else ""
-            key = f"`split: {{group: {in_yaml(name)}}}`"
+            key = f"`split: {{group: {name_in_yaml(name)}}}`"
             what = f"`{name}` repeats ({count} values in {known} rows){each}"
             yield f"{what}: {key}, or {drop_key(name)}?"
 

@@ -26,7 +26,7 @@ from gatelab.tasks.tables.questions import (
 
 WORD_PAIRS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"), ("0", "1"))
 """Words of 0 and of 1, in lower case."""
-_ZEROS = r"^[+-]?0\d+$"
+LEADING_ZEROS = r"^[+-]?0\d+$"
 _LONG_TEXT = 40
 """Characters: what is longer on average is text, not a category."""
 _FEW_ROWS = 10
@@ -65,7 +65,7 @@ def find_kind(coded: Coded) -> Found:
     if pair:
         return Found(as_pair(coded, pair))
     digits = matches(coded.values, r"^[+-]?\d+$")
-    if matches(coded.values, _ZEROS).any() and digits.mean() >= 0.5:
+    if matches(coded.values, LEADING_ZEROS).any() and digits.mean() >= 0.5:
         said = f"`{coded.name}` is a category of {len(coded.texts)} (leading zeros)."
         return Found(as_category(coded), said=(said,))
     words = among(coded.values, MISSING_WORDS)

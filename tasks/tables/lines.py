@@ -9,6 +9,7 @@ from collections.abc import Iterable
 _LONGEST = 40
 _ALIKE, _NAMED = 3, 5
 _PLAIN = re.compile(r"[A-Za-z_][\w ]*\w|[A-Za-z_]|-?[1-9]\d*|0|-?inf")
+_WHOLE = re.compile(r"-?\d+")
 _NUMBERS = re.compile(r"\d[\d.,]*")
 _YAML_WORDS = {"true", "false", "yes", "no", "y", "n", "on", "off", "null"}
 
@@ -30,19 +31,24 @@ def in_yaml(text: str) -> str:
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
+def name_in_yaml(name: str) -> str:
+    """Return a column's name as a spec writes it: in quotes where YAML would read no text."""
+    return json.dumps(name) if _WHOLE.fullmatch(name) else in_yaml(name)
+
+
 def kind_key(name: str, kind: str = "category") -> str:
     """Return the key that settles a column's kind."""
-    return f"`kinds: {{{in_yaml(name)}: {kind}}}`"
+    return f"`kinds: {{{name_in_yaml(name)}: {kind}}}`"
 
 
 def missing_key(name: str, values: Iterable[str]) -> str:
     """Return the key that takes values of a column for missing."""
-    return f"`missing: {{{in_yaml(name)}: [{', '.join(map(in_yaml, values))}]}}`"
+    return f"`missing: {{{name_in_yaml(name)}: [{', '.join(map(in_yaml, values))}]}}`"
 
 
 def drop_key(name: str) -> str:
     """Return the key that leaves a column out."""
-    return f"`drop: [{in_yaml(name)}]`"
+    return f"`drop: [{name_in_yaml(name)}]`"
 
 
 def gathered(lines: Iterable[str]) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class Prepared:
     def _target(self, target: TargetColumn) -> Target:
         unit = self.fitted.targets.get(target.name, Scale(0.0, 1.0))
         return Target(
-            target.name,
+            target.label or target.name,
             target.kind,
             len(target.classes) if target.kind == "multiclass" else None,
             target.weight,
@@ -80,6 +80,11 @@ class Prepared:
     def _values(self, target: TargetColumn) -> npt.NDArray[np.float64]:
         scale = self.fitted.targets.get(target.name)
         return target.values if scale is None else scale.standardised(target.values)
+
+
+def default_frequency(rows: int) -> int:
+    """Return how many train rows a category needs in a table of so many rows."""
+    return 1 if rows < FEW_ROWS else MIN_FREQUENCY
 
 
 def prepare(
@@ -108,7 +113,7 @@ def prepare(
         TableError: If a column, a target or the division cannot be worked with.
     """
     if min_frequency is None:
-        min_frequency = 1 if contents.rows < FEW_ROWS else MIN_FREQUENCY
+        min_frequency = default_frequency(contents.rows)
     splits = divide(contents, target_columns, rule, together=together, split_seed=split_seed)
     check_division(target_columns, splits, weighted=weights is not None)
     apart = {rule.column, *(target.name for target in target_columns)}

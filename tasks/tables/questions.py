@@ -8,7 +8,13 @@ from gatelab.tasks.tables.coded import Coded, among, matches
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.doubts import MISSING_WORDS
 from gatelab.tasks.tables.identity import EXACT
-from gatelab.tasks.tables.lines import drop_key, kind_key, missing_key, shown_text
+from gatelab.tasks.tables.lines import (
+    drop_key,
+    kind_key,
+    missing_key,
+    name_in_yaml,
+    shown_text,
+)
 
 _MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
 _DATES = "|".join(
@@ -78,7 +84,8 @@ def date_feature(name: str, row: int, value: str) -> TableError:
     """Return the refusal of a date as a feature."""
     return TableError(
         f"`{name}` looks like dates (`{value}`, row {row}), which are no feature: "
-        f"{drop_key(name)}, or make columns of your own (day, month, hour, age)."
+        f"{drop_key(name)}, or `split: {{time: {name_in_yaml(name)}}}` to divide the rows, or "
+        "make columns of your own (day, month, hour, age)."
     )
 
 

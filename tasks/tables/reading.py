@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gatelab.registry import near_misses
@@ -10,12 +10,17 @@ from gatelab.tasks.tables.asked import read_as, read_target
 from gatelab.tasks.tables.cells import Cells, texts_of
 from gatelab.tasks.tables.contents import Column, Contents, TableError
 from gatelab.tasks.tables.kinds import Found, find_kind, find_number_kind
+from gatelab.tasks.tables.lines import shown_text
 from gatelab.tasks.tables.questions import date_feature
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.sources import read_source
 from gatelab.tasks.tables.times import ISO, as_time
 from gatelab.tasks.tables.weighing import as_weights
 from gatelab.tasks.task import Kind
+
+OTHERS = "*"
+"""Among kinds, every column that is not named."""
+_NAMED = 5
 
 
 def read_contents(
@@ -38,7 +43,8 @@ def read_contents(
 
     Args:
         source: Path of a CSV or Parquet file, or a frame (pandas, polars, pyarrow, NumPy).
-        kinds: Of columns, ``number``, ``binary``, ``category`` or a list of levels in order.
+        kinds: Of columns, ``number``, ``binary``, ``category`` or a list of levels in order;
+            ``*`` is every column that is not named, unless one is called so.
         missing: Values that stand for none, in all columns or by column; ``inf`` is any infinity.
         drop: Columns that are not read.
         only: The features to read, all where it is None; targets and times are read anyway.
@@ -55,6 +61,7 @@ def read_contents(
     forms = dict(times) if isinstance(times, Mapping) else dict.fromkeys(times, ISO)
     by_column = missing if isinstance(missing, Mapping) else dict.fromkeys(sheet.columns, missing)
     weighing = () if weights is None else (weights,)
+    kinds = _of_each(kinds, sheet)
     asked = {"kinds": kinds, "drop": drop, "only": only or (), "targets": targets, "split": forms}
     asked["weights"] = weighing
     for key, names in asked.items():
@@ -63,16 +70,49 @@ def read_contents(
         _check_columns("missing", missing, sheet)
     named = {*sheet.columns, *sheet.left_out} if only is None else {*only}
     chosen = (named - {*drop}) | {*targets, *forms, *weighing}
-    found = {}
-    for name, values in sheet.columns.items():
-        if name in chosen:
-            cells = Cells(name, values, sheet.first_row, tuple(texts_of(by_column.get(name, ()))))
-            if name == weights:
-                found[name] = Found(as_weights(cells))
-            else:
-                found[name] = _find(cells, kinds.get(name), targets.get(name), forms.get(name))
+
+    def find(cells: Cells) -> Found:
+        name = cells.name
+        if name == weights:
+            return Found(as_weights(cells))
+        return _find(cells, kinds.get(name), targets.get(name), forms.get(name))
+
+    found = _read_each(
+        (
+            Cells(name, values, sheet.first_row, tuple(texts_of(by_column.get(name, ()))))
+            for name, values in sheet.columns.items()
+            if name in chosen
+        ),
+        find,
+    )
     unread = {name: why for name, why in sheet.left_out.items() if name in named - {*drop}}
     return _contents(sheet, found, unread)
+
+
+def _of_each(
+    kinds: Mapping[str, str | Sequence[str]], sheet: Sheet
+) -> Mapping[str, str | Sequence[str]]:
+    """Return the kinds with a column's name each in place of ``*``."""
+    if OTHERS not in kinds or OTHERS in sheet.columns:
+        return kinds
+    named = {name: kind for name, kind in kinds.items() if name != OTHERS}
+    return {**dict.fromkeys(sheet.columns, kinds[OTHERS]), **named}
+
+
+def _read_each(columns: Iterable[Cells], find: Callable[[Cells], Found]) -> dict[str, Found]:
+    """Return what each column is; the first that asks something names the others that do."""
+    found, asking = {}, {}
+    for cells in columns:
+        try:
+            found[cells.name] = find(cells)
+        except TableError as error:
+            asking[cells.name] = error
+    if not asking:
+        return found
+    (_, first), *others = asking.items()
+    names = ", ".join(f"`{shown_text(name)}`" for name, _ in others[:_NAMED])
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    raise TableError(f"{first} Other columns ask too: {names}{more}.") if others else first
 
 
 def _check_columns(key: str, names: Iterable[str], sheet: Sheet) -> None:

@@ -25,6 +25,7 @@ class Sheet:
         first_row: What its first row is called: 2 where a header is row 1.
         said: What was found in reading, a line each.
         left_out: Why, for columns that are no feature whatever they hold.
+        reading: Of the keys of `reading` those that were found and are no default.
     """
 
     columns: Mapping[str, pa.Array]
@@ -33,6 +34,7 @@ class Sheet:
     first_row: int = 1
     said: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    reading: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_no_doubles(names: Iterable[str], where: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from gatelab.registry import near_misses
@@ -42,6 +42,11 @@ class SplitRule:
     def fixed(self) -> bool:
         """Whether the rows alone say where they belong, whatever the split seed."""
         return self.by in ("column", "time")
+
+    def as_option(self) -> dict[str, Any]:
+        """Return what the option `split` says of it, with every default."""
+        said = {**asdict(self), self.by: self.column, "shares": [*self.shares]}
+        return {key: said[key] for key in KEYS[self.by]}
 
 
 def split_rule(given: object) -> SplitRule:

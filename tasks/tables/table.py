@@ -14,7 +14,7 @@ import pyarrow as pa
 from gatelab.registry import near_misses
 from gatelab.rules import check_counts, check_not_negative, shown
 from gatelab.tasks.layers import mlp_network
-from gatelab.tasks.tables.contents import Contents, TableError
+from gatelab.tasks.tables.contents import Column, Contents, TableError
 from gatelab.tasks.tables.division import Duplicates, told_copies
 from gatelab.tasks.tables.files import found_file
 from gatelab.tasks.tables.fitted import Fitted, Numbers, numbers_of
@@ -27,7 +27,12 @@ from gatelab.tasks.tables.redundancy import redundancy
 from gatelab.tasks.tables.scarcity import scarcity
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.split_rule import SplitRule, split_rule
-from gatelab.tasks.tables.target_columns import Rare, asked_targets, target_columns
+from gatelab.tasks.tables.target_columns import (
+    Rare,
+    TargetColumn,
+    asked_targets,
+    target_columns,
+)
 from gatelab.tasks.tables.weighing import told_weights
 from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
 
@@ -67,9 +72,10 @@ class Table(Task):
             path: Of a CSV or Parquet file; a relative one is looked for below the folder that the
                 environment variable GATELAB_DATA names, then from where the command runs.
             targets: ``{column: kind}``, or ``{column: {kind: kind, weight: 1, class_weight:
-                balanced}}``; a kind is ``regression``, ``binary`` or ``multiclass``.
+                balanced, name: name}}``; a kind is ``regression``, ``binary`` or ``multiclass``;
+                the name is that in metrics.
             kinds: Of columns: ``number``, ``binary``, ``category`` or a list of levels in order;
-                found where nothing is said.
+                ``*`` is every column that is not named; found where nothing is said.
             drop: Columns that are not read.
             only: The columns that are features, in place of all.
             missing: Values that stand for none, in all columns or by column.
@@ -130,7 +136,7 @@ class Table(Task):
             giveaways,  # here: SciPy's statistics take a second to import, and no worker asks
         )
 
-        names = [target.name for target in self.targets]
+        names = [target.name for target in self.target_columns]
         learnt = {*names, *self._prepared.features}
         columns = [it for name, it in self._contents.columns.items() if name in learnt]
         return (
@@ -139,6 +145,21 @@ class Table(Task):
             *gathered(redundancy(self._contents, names)),
             *gathered(scarcity(self._prepared.target_columns, self._prepared.splits)),
         )
+
+    @property
+    def contents(self) -> Contents:
+        """The table as it was read."""
+        return self._contents
+
+    @property
+    def target_columns(self) -> tuple[TargetColumn, ...]:
+        """The columns that are its targets, in the order of :attr:`targets`."""
+        return self._prepared.target_columns
+
+    @property
+    def features(self) -> Mapping[str, Column]:
+        """The columns that it learns from."""
+        return self._prepared.features
 
     @property
     def fitted(self) -> Fitted:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -10,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gatelab.registry import near_misses
-from gatelab.rules import shown
+from gatelab.rules import LONGEST_NAME, NAME, shown
 from gatelab.tasks.tables.contents import Column, Contents, TableError
 from gatelab.tasks.tables.fitted import Numbers, category_texts, ids, numbers_of
-from gatelab.tasks.task import Kind
+from gatelab.tasks.tables.lines import name_in_yaml
+from gatelab.tasks.task import MEAN, Kind
 
 Rare = Literal["ask", "drop", "train"]
 FEWEST_OF_A_CLASS = 3
@@ -28,9 +30,11 @@ class Asked:
     kind: Kind
     weight: float = 1.0
     class_weight: Literal["balanced"] | None = None
+    name: str = ""
+    """In metrics, where it is not the column's."""
 
 
-TARGET_KEYS = ("kind", "weight", "class_weight")
+TARGET_KEYS = ("kind", "weight", "class_weight", "name")
 """What may be said of a target."""
 
 
@@ -38,7 +42,8 @@ def asked_targets(given: object) -> dict[str, Asked]:
     """Return the targets of the option ``targets``, by column.
 
     Args:
-        given: ``{column: kind}``, or ``{column: {kind: kind, weight: 1, class_weight: null}}``.
+        given: ``{column: kind}``, or ``{column: {kind: kind, weight: 1, class_weight: null, name:
+            name}}``.
 
     Raises:
         TableError: If it has another form, or a kind is unknown.
@@ -60,17 +65,42 @@ def _asked(name: str, given: Any) -> Asked:
     if kind not in get_args(Kind):
         near = near_misses(str(kind), get_args(Kind))
         raise TableError(f"target {name!r} has the unknown kind {shown(kind)}; {near}")
+    if not can_be_recorded(options.get("name", name)):
+        spelled = f"`targets: {{{name_in_yaml(name)}: {{kind: {kind}, name: {recordable(name)}}}}}`"
+        raise TableError(
+            f"target {name!r}: metrics need a name of 1 to {LONGEST_NAME} letters, digits and "
+            f"`_.:-`, not {MEAN!r}: {spelled}."
+        )
     asked = Asked(**options)
+    _check_class_weight(name, asked)
+    return asked
+
+
+def _check_class_weight(name: str, asked: Asked) -> None:
     if asked.class_weight not in (None, "balanced"):
         raise TableError(
             f"target {name!r}: `class_weight` must be balanced or null, but got "
             f"{shown(asked.class_weight)}."
         )
-    if asked.class_weight and kind == "regression":
+    if asked.class_weight and asked.kind == "regression":
         raise TableError(
             f"target {name!r}: only classes have a `class_weight`, but its kind is regression."
         )
-    return asked
+
+
+def can_be_recorded(name: object) -> bool:
+    """Return whether a name can be that of a target."""
+    fits = isinstance(name, str) and NAME.fullmatch(name) and len(name) <= LONGEST_NAME
+    return bool(fits) and str(name).casefold() != MEAN
+
+
+def recordable(name: str, taken: Collection[str] = ()) -> str:
+    """Return a name that can be a target's for a column's, unlike those that are taken."""
+    plain = re.sub(r"[^\w.-]+", "_", name)[: LONGEST_NAME - 4].strip("_.-") or "target"
+    plain = f"{plain}_" if plain.casefold() == MEAN else plain
+    lower = {it.casefold() for it in taken}
+    tried = (plain, *(f"{plain}_{at}" for at in range(2, len(lower) + 3)))
+    return next(it for it in tried if it.casefold() not in lower)
 
 
 @dataclass(frozen=True)
@@ -85,6 +115,8 @@ class TargetColumn:
     weight: float = 1.0
     balanced: bool = False
     """Whether its classes are to weigh the same in its loss."""
+    label: str = ""
+    """Its name in metrics, where that is not the column's."""
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -142,7 +174,7 @@ def _target_column(
 ) -> TargetColumn:
     values = np.where(counts, _values(column, asked.kind), np.nan)
     balanced = asked.class_weight is not None
-    found = TargetColumn(column.name, asked.kind, values, (), asked.weight, balanced)
+    found = TargetColumn(column.name, asked.kind, values, (), asked.weight, balanced, asked.name)
     if asked.kind != "regression":
         found = _with_classes(found, column.values, rare)
     known = found.values[found.known]

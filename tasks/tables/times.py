@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gatelab.tasks.tables.cells import Cells
 from gatelab.tasks.tables.coded import Coded
 from gatelab.tasks.tables.contents import Column, TableError
-from gatelab.tasks.tables.lines import in_yaml, shown_text
+from gatelab.tasks.tables.lines import name_in_yaml, shown_text
 from gatelab.tasks.tables.questions import check_finite
 
 ISO = "iso"
@@ -48,7 +48,8 @@ def _times_of_text(coded: Coded, form: str) -> npt.NDArray[np.float64]:
         row, value = coded.row(np.isnan(seconds))
         raise TableError(
             f"`{coded.name}` has `{shown_text(value)}` (row {row}), no date of the form {form}: "
-            f'say its `format`, as `split: {{time: {in_yaml(coded.name)}, format: "%d/%m/%Y"}}`.'
+            f"say its `format`, as `split: {{time: {name_in_yaml(coded.name)}, "
+            'format: "%d/%m/%Y"}`.'
         )
     return seconds
 

@@ -1,0 +1,137 @@
+"""The command that makes a table a sweep: what was found is printed, and a spec is written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+from yaml import YAMLError
+
+from gatelab.sweeps.cli.task_options import check_task_options, task_options
+from gatelab.sweeps.cli.terminal import refuse
+from gatelab.sweeps.spec.space import keyword_defaults
+from gatelab.sweeps.spec.spec import SpecError
+from gatelab.tasks.tables.contents import TableError
+from gatelab.tasks.tables.proposed import ProposedTable, propose_table
+from gatelab.tasks.tables.table import Table
+
+_MOST_COLUMNS = 20
+_WIDEST_NAME = 40
+_PACKED = {".gz", ".bz2", ".zst", ".lz4"}
+
+
+@click.command("sweep")
+@click.argument("table")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="NAME[=KIND]",
+    help="A column to learn, as binary, multiclass or regression; may be given several times.",
+)
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the task `table`, its value as in a spec; may be given several times.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The spec to write; by default the table's name with .yaml, here.",
+)
+def new_sweep(
+    table: str, targets: tuple[str, ...], options: tuple[str, ...], output: Path | None
+) -> None:
+    """Write a spec that compares gates on TABLE, a CSV or Parquet file."""
+    stem = _stem(table)
+    output = output or Path(f"{stem}.yaml")
+    try:
+        _check_output(output)
+        proposed = propose_table(table, targets, _given(options))
+        _write(proposed, stem, output)
+    except TableError as error:
+        refuse(_as_options(str(error)))
+    except SpecError as error:
+        refuse(error.at(str(output)))
+    except (ValueError, YAMLError) as error:
+        refuse(error)
+    except OSError as error:
+        refuse(f"{error.filename or output}: {error.strerror or error}.")
+    _show(proposed, table)
+    _show_next(output)
+
+
+def _stem(table: str) -> str:
+    path = Path(table)
+    return Path(path.stem).stem if path.suffix in _PACKED else path.stem
+
+
+def _check_output(output: Path) -> None:
+    if output.exists() or output.is_symlink():
+        raise ValueError(f"{output} is there already: name another file by `--output`.")
+    if not output.parent.is_dir():
+        raise ValueError(f"there is no folder {output.parent}, where {output.name} should be.")
+
+
+def _given(texts: tuple[str, ...]) -> dict[str, Any]:
+    given = task_options(texts)
+    check_task_options("table", given)
+    for name in given.keys() & {"path", "targets"}:
+        by = "the argument TABLE" if name == "path" else "`--target`"
+        raise ValueError(f"`--option {name}=` is not taken: {by} says it.")
+    return given
+
+
+def _as_options(line: str) -> str:
+    """Return a line whose keys of a spec are options of this command, ready to be copied."""
+    keys = "|".join(keyword_defaults(Table))
+    options = re.compile(rf"`({keys}): ([^`]+)`")
+    return options.sub(lambda it: f"`--option {shlex.quote(f'{it[1]}={it[2]}')}`", line)
+
+
+def _write(proposed: ProposedTable, stem: str, output: Path) -> None:
+    """Write a spec, which is read once before it has its name."""
+    from gatelab.sweeps.spec.reading import load_spec
+    from gatelab.sweeps.spec.table_spec import sweep_name, table_spec
+
+    draft = output.with_name(f".{output.name}.draft")
+    try:
+        draft.write_text(table_spec(proposed, sweep_name(stem)), encoding="utf-8")
+        load_spec(draft)
+        draft.rename(output)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _show(proposed: ProposedTable, table: str) -> None:
+    """Print the columns, what was found of them, and what makes scores doubtful."""
+    rows = proposed.overview()
+    count = len(rows) + len(proposed.options.get("drop", ()))
+    click.echo(f"{table}: {proposed.task.contents.rows:,} rows, {count:,} columns.\n")
+    wide = min(max(6, *(len(name) for name, *_ in rows[:_MOST_COLUMNS])), _WIDEST_NAME)
+    click.echo(f"  {'column':{wide}}  {'kind':18}  {'missing':>9}  {'values':>9}")
+    for name, kind, missing, values in rows[:_MOST_COLUMNS]:
+        name = name if len(name) <= wide else f"{name[: wide - 3]}..."
+        click.echo(f"  {name:{wide}}  {kind:18}  {missing:9,}  {values:9,}")
+    more = Counter(kind for _, kind, *_ in rows[_MOST_COLUMNS:])
+    if more:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in more.items())
+        click.echo(f"  and {more.total():,} more: {kinds}")
+    click.echo("")
+    for line in (*proposed.proposals(), *proposed.said):
+        click.echo(line)
+    for warning in proposed.task.warnings():
+        click.echo(f"gatelab: warning: {warning}", err=True)
+
+
+def _show_next(output: Path) -> None:
+    name = shlex.quote(str(output))
+    click.echo(f"\n{output} is written. Next:\n")
+    click.echo(f"  gatelab validate {name}  # what is looked at again, and the plan of the search")
+    click.echo(f"  gatelab launch {name}")

@@ -1,0 +1,253 @@
+"""A table proposed as a task: every option that says how it is read, found and written out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gatelab.tasks.tables.cells import Cells, texts_of
+from gatelab.tasks.tables.contents import Column, TableError
+from gatelab.tasks.tables.division import check_rows
+from gatelab.tasks.tables.doubts import DOUBTFUL_SIGNS
+from gatelab.tasks.tables.files import DATA_FOLDER, found_file
+from gatelab.tasks.tables.lines import gathered
+from gatelab.tasks.tables.prepared import default_frequency
+from gatelab.tasks.tables.proposed_targets import (
+    TargetProposal,
+    likely_targets,
+    named_target,
+    propose_target,
+    signs_among_numbers,
+)
+from gatelab.tasks.tables.reading import OTHERS
+from gatelab.tasks.tables.sample import codes
+from gatelab.tasks.tables.sheet import Sheet
+from gatelab.tasks.tables.sources import read_source
+from gatelab.tasks.tables.split_rule import split_rule
+from gatelab.tasks.tables.table import Table
+from gatelab.tasks.tables.target_columns import can_be_recorded, recordable
+from gatelab.tasks.task import Kind
+
+_MOST_READS = 5
+"""Of a file: a value that is taken for none may uncover another one."""
+MOST_NUMBERS = 40
+"""More columns of numbers than a reader wants to see listed."""
+Options = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ProposedTable:
+    """A table as a task, with what was found of it.
+
+    Attributes:
+        options: Of the task, with every found value, as a spec writes them.
+        task: What they make.
+        why: Of each target whose kind was proposed, from what that follows.
+        missing: Values that are proposed to stand for none, by column.
+        left_out: Why, of each column that `drop` names because it was left out.
+        said: What was found, a line each.
+    """
+
+    options: Mapping[str, Any]
+    task: Table
+    why: Mapping[str, str]
+    missing: Mapping[str, Sequence[Any]]
+    left_out: Mapping[str, str]
+    said: tuple[str, ...]
+
+    def proposals(self) -> tuple[str, ...]:
+        """Return a line for each kind and each value for none that its user may say otherwise."""
+        targets = [
+            f"`{it.name}` is proposed as {it.kind}: {self.why[it.name]}."
+            for it in self.task.target_columns
+            if it.name in self.why
+        ]
+        missing = [
+            f"`{name}`: {' and '.join(f'`{it}`' for it in values)} taken for missing, as proposed."
+            for name, values in self.missing.items()
+        ]
+        return (*gathered(targets), *gathered(missing))
+
+    def overview(self) -> list[tuple[str, str, int, int]]:
+        """Return of targets, then of features: name, kind, missing rows, distinct values."""
+        kinds = {it.name: f"target, {it.kind}" for it in self.task.target_columns}
+        columns = self.task.contents.columns
+        names = [*kinds, *self.task.features]
+        return [(it, kinds.get(it, columns[it].kind), *_counted(columns[it])) for it in names]
+
+
+def _counted(column: Column) -> tuple[int, int]:
+    found = codes(column)
+    return int((found < 0).sum()), int(found.max(initial=-1)) + 1
+
+
+def propose_table(path: str, targets: Sequence[str], given: Mapping[str, Any]) -> ProposedTable:
+    """Return a table as a task.
+
+    Args:
+        path: Of a CSV or Parquet file, from here or below the folder of data.
+        targets: Columns, each as ``NAME`` or ``NAME=KIND``; without, a kind is proposed.
+        given: Further options of the task; what they say is not looked for.
+
+    Raises:
+        TableError: In one line, if it is no table, or its user must say more.
+    """
+    file, path = _located(path)
+    said_of_reading = given.get("reading") or {}
+    sheet = read_source(file, said_of_reading)
+    check_rows(sheet.rows)
+    asked = _asked(sheet, targets)
+    missing = given.get("missing") or {}
+    proposals = _proposals(sheet, asked, missing)
+    options: Options = {
+        "path": path,
+        "targets": _in_spec(asked, proposals),
+        **given,
+        "reading": {**sheet.reading, **said_of_reading},
+        "missing": _with_signs(sheet, proposals, missing),
+    }
+    found = _settled(options, fixed=missing)
+    options = _written_out(found, options)
+    why = {name: proposals[name].why for name, kind in asked.items() if kind is None}
+    by_column = options["missing"] if isinstance(options["missing"], Mapping) else {}
+    return ProposedTable(
+        options,
+        Table(**options),
+        why,
+        {name: values for name, values in by_column.items() if name not in missing},
+        found.contents.left_out,
+        found.said,
+    )
+
+
+def _located(path: str) -> tuple[Path, str]:
+    """Return a table's file, and the path by which the task finds it."""
+    here, folder = Path(path).expanduser(), os.environ.get(DATA_FOLDER)
+    if not folder:
+        return here, str(here)  # what is wrong with it says who reads it
+    if not here.exists():
+        return found_file(path), path
+    first = Path(folder).expanduser() / here
+    other = first.is_file() and not first.samefile(here)
+    return here, str(here.absolute() if other else here)
+
+
+def _asked(sheet: Sheet, targets: Sequence[str]) -> dict[str, Kind | None]:
+    if not targets:
+        raise TableError(
+            f"say by `--target` which columns are to be learned: {likely_targets(sheet)}."
+        )
+    named = [named_target(text, sheet) for text in targets]
+    for at, (name, _) in enumerate(named):
+        if name in [it for it, _ in named[:at]]:
+            raise TableError(f"target `{name}` is given twice.")
+    return dict(named)
+
+
+def _proposals(
+    sheet: Sheet, asked: Mapping[str, Kind | None], missing: Any
+) -> dict[str, TargetProposal]:
+    """Return what each target may be, without the values that the user takes for missing."""
+    found = {}
+    for name, kind in asked.items():
+        none = missing.get(name, ()) if isinstance(missing, Mapping) else missing
+        cells = Cells(name, sheet.columns[name], sheet.first_row, tuple(texts_of(none)))
+        found[name] = propose_target(cells) if kind is None else TargetProposal(kind, 0, "")
+    return found
+
+
+def _in_spec(
+    asked: Mapping[str, Kind | None], proposals: Mapping[str, TargetProposal]
+) -> dict[str, Any]:
+    """Return the option `targets`, with a name for metrics where the column's cannot be one."""
+    taken = [name for name in asked if can_be_recorded(name)]
+    made: dict[str, Any] = {}
+    for name in asked:
+        made[name] = proposals[name].kind
+        clash = name in taken and name.casefold() in {it.casefold() for it in made if it != name}
+        if clash or name not in taken:
+            label = recordable(name, taken)
+            taken.append(label)
+            made[name] = {"kind": proposals[name].kind, "name": label}
+    return made
+
+
+def _with_signs(sheet: Sheet, proposals: Mapping[str, TargetProposal], missing: Any) -> Any:
+    """Return `missing` with what must stand for none; a list of the user's says all."""
+    if not isinstance(missing, Mapping):
+        return missing
+    made = {}
+    for name, values in sheet.columns.items():
+        if name in proposals:
+            none = proposals[name].missing
+        else:
+            none = signs_among_numbers(Cells(name, values, sheet.first_row))
+        if none and name not in missing:
+            made[name] = [_value(it) for it in none]
+    return {**made, **missing}
+
+
+def _value(text: str) -> Any:
+    return int(text) if re.fullmatch(r"-?[1-9]\d{0,15}", text) else text
+
+
+def _settled(options: Options, fixed: Any) -> Table:
+    """Return the task, once `missing` has every value that probably stands for none."""
+    for _ in range(_MOST_READS):
+        table = Table(**options)
+        more = _doubtful(table, options["missing"], fixed)
+        if not more:
+            break
+        options["missing"] = {**options["missing"], **more}
+    return table
+
+
+def _doubtful(table: Table, missing: Any, fixed: Any) -> dict[str, list[Any]]:
+    """Return by column the values that are missing then: numbers and signs, not words."""
+    if not isinstance(missing, Mapping):
+        return {}
+    found = {}
+    for name, values in table.contents.doubtful.items():
+        words = table.contents.columns[name].kind == "category"
+        more = [_value(it) for it in values if not words or it.lower() in DOUBTFUL_SIGNS]
+        if more and name not in fixed:
+            found[name] = [*missing.get(name, ()), *more]
+    return found
+
+
+def _written_out(found: Table, options: Options) -> Options:
+    """Return the options with kinds, what is dropped, and what else has a default."""
+    left_out = [name for name in found.contents.left_out if name not in options.get("drop", ())]
+    made = {
+        **options,
+        "kinds": _kinds(found, options.get("kinds") or {}),
+        "drop": [*options.get("drop", ()), *left_out],
+        "split": split_rule(options.get("split", "random")).as_option(),
+        "duplicates": options.get("duplicates", "keep"),
+        "min_frequency": options.get("min_frequency") or _frequency(found),
+        "split_seed": options.get("split_seed", 0),
+    }
+    last = [name for name in made if name not in _ORDER]
+    return {name: made[name] for name in (*_ORDER, *last) if made.get(name) is not None}
+
+
+def _frequency(table: Table) -> int | None:
+    """Return what categories need, if there are any."""
+    some = any(column.kind == "category" for column in table.features.values())
+    return default_frequency(table.contents.rows) if some else None
+
+
+def _kinds(table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the kind of each feature, of many numbers in one word for all of them."""
+    found = {name: given.get(name, column.kind) for name, column in table.features.items()}
+    numbers = [name for name, kind in found.items() if kind == "number"]
+    if len(numbers) <= MOST_NUMBERS or OTHERS in table.contents.columns:
+        return found
+    return {**{name: kind for name, kind in found.items() if kind != "number"}, OTHERS: "number"}
+
+
+_ORDER = ("path", "reading", "targets", "missing", "drop", "kinds", "split", "duplicates")
