@@ -235,15 +235,16 @@ def test_a_class_that_weighs_little_is_not_taken_for_one_that_is_absent() -> Non
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])
 def test_balanced_classes_are_level_and_no_rounding_decides_on_one(kind: Kind) -> None:
-    """Classes 0 and 1 in 3 and 7 of 10 rows, by weights of 10 / 6 and 10 / 14, and so on."""
-    for few in range(1, 10):
-        balanced = (10 / (2 * few), 10 / (2 * (10 - few)))
+    """Classes 0 and 1 in 3 and 46 of 49 rows, by weights of 49 / 6 and 49 / 92, and so on."""
+    for few in range(1, 49):
+        balanced = (49 / (2 * few), 49 / (2 * (49 - few)))
         target = Target("one", kind, 2 if kind == "multiclass" else None, class_weights=balanced)
-        values = [[0.0]] * few + [[1.0]] * (10 - few)
+        values = [[0.0]] * few + [[1.0]] * (49 - few)
         rows: Table = {"train": values, "val": values, "test": values}
         task = Columns([target], rows, torch.float64)
         (output,) = constant_outputs(task)
         assert output.tolist() == ([0.0] if kind == "binary" else [-LN2] * 2)
         (found,) = ending(task=task)
         assert found.metrics["test/loss"] == pytest.approx(LN2)
-        assert found.metrics["test/mean/accuracy"] == few / 10, "the first class, always"
+        share = pytest.approx(few / 49)
+        assert found.metrics["test/mean/accuracy"] == share, "the first class, always"

@@ -313,7 +313,7 @@ def test_the_fingerprint_has_the_weights_and_uneven_losses_heed_them() -> None:
     assert len(set(prints)) == 3
     rows: list[Row] = [(1, 1, 1), (1, 1, 100), (1, 1, 1)]
     assert uneven_losses(WeightedScaled(val=rows)) is not None
-    assert uneven_losses(WeightedScaled({**WEIGHTS, "val": [1, 0, 1]}, val=rows)) is None
+    assert uneven_losses(WeightedScaled({**WEIGHTS, "val": [1, 1e-4, 1]}, val=rows)) is None
 
 
 def test_a_weighted_target_is_as_good_in_a_replaced_one() -> None:
