@@ -278,7 +278,7 @@ class Spec(SpecPart):
         if not isinstance(value, (dict, list, tuple)) or not value:
             raise ValueError(f"must name at least one gate, but got {written(value)}.")
         if not isinstance(value, dict):
-            value = _labelled(value)
+            value = labelled(value)
         return {str(label): _gate(str(label), entry) for label, entry in value.items()}
 
     @field_validator("metrics")
@@ -308,7 +308,12 @@ class Spec(SpecPart):
         return write_notation(_plain(self.model_dump()))
 
 
-def _labelled(names: Any) -> dict[str, Any]:
+def labelled(names: Iterable[Any]) -> dict[str, Any]:
+    """Return gates that are listed by name or key as a mapping of labels to what they are.
+
+    Raises:
+        ValueError: If one is no text, or two have one label.
+    """
     labels: dict[str, Any] = {}
     for key in names:
         if not isinstance(key, str):
