@@ -20,8 +20,9 @@ from gatelab.training.goal import Rank
 from gatelab.training.members import Members, Tensors
 from gatelab.training.memory import keep_freed_memory
 from gatelab.training.model import Model, Output
-from gatelab.training.optimizer import MemberAdam
+from gatelab.training.optimizer import MemberOptimizer
 from gatelab.training.rehearsal import ROWS, rehearse
+from gatelab.training.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -98,16 +99,30 @@ class Training:
         models = [_build(task, gate, member) for member in members]
         self.model = models[0]
         self.members = Members(models, self.device)
-        self.optimizer = _optimizer(self.members, [m.configuration.optimizer for m in members])
+        self._splits: dict[SplitName, Split] = {}
+        self.optimizer = self._optimizer([member.configuration for member in members])
         self.courses = [Course() for _ in members]
         self.settled = [
             settled_epoch(gate, m.configuration.gate, recipe.max_epochs) for m in members
         ]
         self.best = [self.members.state(position) for position in range(len(members))]
         self.active = list(range(len(members)))
-        self._splits: dict[SplitName, Split] = {}
         self.notes = rehearse(self.members, (self._rehearse_learning, self._rehearse_scoring))
         """What could not be fused, a line each."""
+
+    def _optimizer(self, configurations: Sequence[Configuration]) -> MemberOptimizer:
+        a_pass = -(-len(self._split("train").inputs) // self.recipe.batch_size)
+        steps = a_pass * self.recipe.max_epochs
+        settings = [configuration.training for configuration in configurations]
+        return MemberOptimizer(
+            self.members,
+            [configuration.optimizer for configuration in configurations],
+            [
+                Schedule(s.get("schedule", "constant"), s.get("warmup", 0.0), steps)
+                for s in settings
+            ],
+            [setting.get("gradient_clip") for setting in settings],
+        )
 
     @property
     def epoch(self) -> int:
@@ -326,15 +341,6 @@ def _build(task: Task, gate: type[Gate], member: Member) -> Model:
     with torch.random.fork_rng([]):
         torch.manual_seed(member.seed)
         return Model(task, gate, member.configuration.gate, member.configuration.model)
-
-
-def _optimizer(members: Members, options: Sequence[dict[str, Any]]) -> MemberAdam:
-    return MemberAdam(
-        members,
-        name=options[0]["name"],
-        learning_rates=[option["learning_rate"] for option in options],
-        weight_decays=[option["weight_decay"] for option in options],
-    )
 
 
 def _mix(*numbers: int) -> int:
