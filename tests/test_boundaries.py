@@ -22,7 +22,7 @@ BELOW = {
 ORDERS = {
     "training": (
         *("memory", "configuration", "members", "model", "evaluation"),
-        *("optimizers", "schedule", "clipping", "optimizer"),
+        *("optimizers", "schedule", "clipping", "optimizer", "precision"),
         *("rehearsal", "goal", "train", "scores", "jobs", "steps", "work"),
         *("constant", "beginning"),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from gatelab.training.members import Members, Tensors
 from gatelab.training.memory import keep_freed_memory
 from gatelab.training.model import Model, Output
 from gatelab.training.optimizer import MemberOptimizer
+from gatelab.training.precision import NO_TF32, Precision, precise
 from gatelab.training.rehearsal import ROWS, rehearse
 from gatelab.training.schedule import Schedule
 
@@ -42,6 +44,8 @@ class Recipe:
     patience: int | None = None
     """Epochs without a better objective before a member stops, counted from the end of its gate's
     schedule; ``None``: never."""
+    precision: Precision = "float32"
+    """Of the products in a step."""
 
 
 Judge = Callable[[Mapping[int, Evaluation]], Mapping[int, Rank]]
@@ -108,7 +112,9 @@ class Training:
         self.best = [self.members.state(position) for position in range(len(members))]
         self.active = list(range(len(members)))
         self.notes = rehearse(self.members, (self._rehearse_learning, self._rehearse_scoring))
-        """What could not be fused, a line each."""
+        """What could not be fused, or is not as it was asked for, a line each."""
+        if recipe.precision == "tf32" and self.device.type != "cuda":
+            self.notes.append(NO_TF32)
 
     def _optimizer(self, configurations: Sequence[Configuration]) -> MemberOptimizer:
         a_pass = -(-len(self._split("train").inputs) // self.recipe.batch_size)
@@ -164,11 +170,15 @@ class Training:
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             # Dropout and noise follow from the seeds and the epoch, whatever went before.
             torch.manual_seed(_mix(*(self.seeds[member] for member in self.active), self.epoch))
-            for start in range(0, rows, size):
-                batch = order[:, start : start + size]
-                total += self._step(split, batch, start / rows) * batch.shape[1]
+            with self._precise():
+                for start in range(0, rows, size):
+                    batch = order[:, start : start + size]
+                    total += self._step(split, batch, start / rows) * batch.shape[1]
         mean: Tensor = total / rows
         return mean
+
+    def _precise(self) -> AbstractContextManager[None]:
+        return precise(self.recipe.precision, self.device, self.model, self.model.mixture.gates)
 
     def _step(self, split: Split, rows: Tensor, passed: float) -> Tensor:
         """Take one optimiser step on ``(active, batch)`` rows; return task losses ``(active,)``."""

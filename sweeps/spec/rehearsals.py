@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gatelab.foreign import ForeignError, foreign
 from gatelab.gates.gate import gates
 from gatelab.sweeps.spec.space import configuration, space
@@ -49,6 +51,6 @@ def rehearse_gates(spec: Spec, task: Task, *, here: bool = True) -> list[str]:
 def _try(spec: Spec, task: Task, label: str) -> list[str]:
     found = space(spec, label, task)
     chosen = configuration(found, found.extremes()[0])
-    recipe = spec.training.recipe()
+    recipe = replace(spec.training.recipe(), precision="float32")  # as a rehearsal compares
     members = [Member(chosen, seed) for seed in SEEDS]
     return Training(task, gates.get(spec.gates[label].gate), members, recipe).notes

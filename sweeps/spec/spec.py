@@ -22,6 +22,7 @@ from gatelab.rules import written
 from gatelab.sweeps.spec.hyperparameters import Hyperparameter, Range
 from gatelab.sweeps.spec.notation import write_notation
 from gatelab.training.optimizers.catalogue import OPTIMIZERS, optimizer_defaults
+from gatelab.training.precision import Precision
 from gatelab.training.train import Recipe
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -162,10 +163,12 @@ class TrainingSpec(SpecPart):
     """The share of all steps in which the learning rate rises, in [0, 1)."""
     gradient_clip: Hyperparameter = None
     """The largest norm of a model's gradients; null: any."""
+    precision: Precision = "float32"
+    """Of the products in a step; scores are float32."""
 
     def recipe(self) -> Recipe:
         """Return what all models have in common of it."""
-        return Recipe(self.batch_size, self.max_epochs, self.patience)
+        return Recipe(self.batch_size, self.max_epochs, self.patience, self.precision)
 
 
 class HalvingSpec(SpecPart):
