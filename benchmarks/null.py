@@ -34,7 +34,6 @@ from gatelab.tasks.task import Task
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Metrics, Tags
 from gatelab.training.jobs import Job
-from gatelab.training.train import Recipe
 from gatelab.training.work import Work
 
 NAMES = ("first", "second", "third")
@@ -127,7 +126,7 @@ def _runs(spec: Spec, task: Task, name: str, place: int, repeats: int) -> Iterat
 
 def _evaluated(sweep: Sweep, spec: Spec, task: Task) -> Iterator[tuple[Job, list[float]]]:
     """Run a sweep; yield its evaluations with the test losses."""
-    recipe = Recipe(**spec.training.model_dump())
+    recipe = spec.training.recipe()
     waiting: dict[str, Work] = {}
     while jobs := sweep.next_jobs():
         (job,) = jobs

@@ -21,7 +21,8 @@ BELOW = {
 """The packages that each may import, beside gatelab's own modules (registry, conformance)."""
 ORDERS = {
     "training": (
-        *("memory", "configuration", "members", "model", "weighting", "evaluation", "optimizer"),
+        *("memory", "configuration", "members", "model", "weighting", "evaluation"),
+        *("optimizers", "schedule", "clipping", "optimizer", "precision"),
         *("rehearsal", "goal", "train", "scores", "jobs", "steps", "work"),
         *("constant", "beginning"),
     ),

@@ -16,10 +16,14 @@ class Configuration:
 
     @classmethod
     def of(
-        cls, gate: Mapping[str, Any], model: Mapping[str, Any], optimizer: Mapping[str, Any]
+        cls,
+        gate: Mapping[str, Any],
+        model: Mapping[str, Any],
+        optimizer: Mapping[str, Any],
+        training: Mapping[str, Any] | None = None,
     ) -> Configuration:
         """Return the configuration of these parts, which have the names of the properties."""
-        parts = {"gate": gate, "model": model, "optimizer": optimizer}
+        parts = {"gate": gate, "model": model, "optimizer": optimizer, "training": training or {}}
         return cls({f"{part}.{name}": v for part, of in parts.items() for name, v in of.items()})
 
     @property
@@ -34,8 +38,13 @@ class Configuration:
 
     @property
     def optimizer(self) -> dict[str, Any]:
-        """``name``, ``learning_rate``, ``weight_decay``."""
+        """``name``, ``learning_rate``, ``weight_decay`` and the optimiser's own."""
         return self._part("optimizer.")
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """``schedule``, ``warmup``, ``gradient_clip``: those that are not the default."""
+        return self._part("training.")
 
     def _part(self, start: str) -> dict[str, Any]:
         found = self.values.items()

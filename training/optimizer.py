@@ -1,60 +1,62 @@
-"""Adam and AdamW for many members at once, each with its own learning rate and weight decay."""
+"""A step of the optimiser for many members at once, each with hyperparameters of its own."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, Literal
+from math import inf
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from gatelab.training.clipping import clip_gradients
 from gatelab.training.members import Members
-
-OptimizerName = Literal["adam", "adamw"]
-
-
-BETAS, EPSILON = (0.9, 0.999), 1e-8
-"""As published, and as torch has them."""
+from gatelab.training.optimizers.catalogue import OPTIMIZERS
+from gatelab.training.schedule import Factors, Schedule
 
 
-class MemberAdam:
-    """One optimiser step for all members' rows, a few operations on all of them at once.
+class MemberOptimizer:
+    """Clips, decays and moves all members' rows, a few operations on all of them at once.
 
-    Source: Kingma and Ba, Adam, ICLR 2015, algorithm 1, with the corrections of both moments drawn
-    into the rate (section 2); Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR
-    2019, algorithm 2. It is not torch's own, whose first use takes a process seconds to import.
+    What moves them is a rule of :mod:`.optimizers`. What no member asks for costs nothing.
     """
 
     def __init__(
         self,
         members: Members,
-        *,
-        name: OptimizerName,
-        learning_rates: Sequence[float],
-        weight_decays: Sequence[float],
+        options: Sequence[Mapping[str, Any]],
+        schedules: Sequence[Schedule] | None = None,
+        clips: Sequence[float | None] | None = None,
     ) -> None:
         """Make the optimiser.
 
         Args:
             members: Whose parameters are stepped.
-            name: ``adam``, which adds the weight decay to the gradient, or ``adamw``, which
-                shrinks the weights.
-            learning_rates: One a member, above 0.
-            weight_decays: One a member, 0 or more; embedding tables with sparse gradients are
-                exempt, since decay would touch every row.
+            options: Of each member ``name``, which all share, ``learning_rate``, ``weight_decay``
+                and the rule's own. Embedding tables with sparse gradients are exempt from weight
+                decay, which would touch every row.
+            schedules: Of the members' learning rates; by default these are constant.
+            clips: The largest norms of the members' gradients, ``None`` for any.
         """
         self.members = members
-        self.decoupled = name == "adamw"
-        self.learning_rates = _column(learning_rates, members.flat)
-        self.weight_decays = _column(weight_decays, members.flat)
-        self.decays = any(weight_decays)
+        self.kind = OPTIMIZERS[options[0]["name"]]
+        self.learning_rates = _column([o["learning_rate"] for o in options], members.flat)
+        self.weight_decays = _column([o["weight_decay"] for o in options], members.flat)
+        self.decays = any(option["weight_decay"] for option in options)
+        self.factors = Factors(schedules, members.flat) if schedules else None
+        if self.factors is not None and self.factors.constant:
+            self.factors = None
+        self.limits = _limits(clips or [], members.flat)
         self.steps = 0
-        self.mean, self.square = (torch.zeros_like(members.flat) for _ in BETAS)
+        own = {
+            name: _column([option.get(name, default) for option in options], members.flat)
+            for name, default in self.kind.hyperparameters.items()
+        }
+        self.rule = self.kind(members.flat.detach(), own)
         self.sparse = self._sparse()
 
-    def _sparse(self) -> torch.optim.SparseAdam | None:
+    def _sparse(self) -> torch.optim.Optimizer | None:
         """Return torch's optimiser of the members' tables, without a past."""
         rates = self.learning_rates.flatten().tolist()
         groups = [
@@ -62,57 +64,67 @@ class MemberAdam:
             for tables, rate in zip(self.members.tables, rates, strict=True)
             if tables
         ]
-        return torch.optim.SparseAdam(groups, betas=BETAS, eps=EPSILON) if groups else None
+        return self.kind.for_tables(groups) if groups else None
 
     @torch.no_grad()
     def step(self) -> None:
         """Move every member along its gradients, and clear them."""
         flat = self.members.flat
-        gradient = flat.grad
+        if self.limits is not None:
+            clip_gradients(self.members, self.limits)
+        gradient, rates = flat.grad, self._rates()
         assert gradient is not None
         if self.decays:
-            self._decay(flat, gradient)
-        self._move(flat, gradient)
+            self._decay(flat, gradient, rates)
+        self.steps += 1
+        self.rule.move(flat, gradient, rates, self.steps)
         flat.grad = None
         if self.sparse is not None:
-            self.sparse.step()
-            self.sparse.zero_grad()
+            self._step_tables(self.sparse, rates)
 
-    def _decay(self, flat: Tensor, gradient: Tensor) -> None:
-        if self.decoupled:
-            flat.mul_(1 - self.learning_rates * self.weight_decays)
+    def _rates(self) -> Tensor:
+        """Return the learning rates of the next step, ``(members, 1)``."""
+        if self.factors is None:
+            return self.learning_rates
+        return self.learning_rates * self.factors.at(self.steps)
+
+    def _decay(self, flat: Tensor, gradient: Tensor, rates: Tensor) -> None:
+        if self.kind.decoupled:
+            flat.mul_(1 - rates * self.weight_decays)
         else:
             gradient.addcmul_(flat, self.weight_decays)
 
-    def _move(self, flat: Tensor, gradient: Tensor) -> None:
-        self.steps += 1
-        first, second = BETAS
-        self.mean.lerp_(gradient, 1 - first)
-        self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        correction = math.sqrt(1 - second**self.steps)
-        scale = self.square.sqrt().add_(EPSILON * correction)
-        rates = self.learning_rates * (correction / (1 - first**self.steps))
-        flat.addcmul_(torch.div(self.mean, scale, out=scale), rates, value=-1)
+    def _step_tables(self, sparse: torch.optim.Optimizer, rates: Tensor) -> None:
+        if self.factors is not None:
+            for group, rate in zip(sparse.param_groups, rates.flatten().tolist(), strict=True):
+                group["lr"] = rate
+        sparse.step()
+        sparse.zero_grad()
 
     def keep(self, members: Sequence[int]) -> None:
         """Go on with some of the members only, after they have been kept themselves."""
-        index = torch.tensor(members, device=self.mean.device)
-        past = [self._past(member) for member in members]
+        index = torch.tensor(members, device=self.learning_rates.device)
         self.learning_rates = self.learning_rates[index]
         self.weight_decays = self.weight_decays[index]
-        self.mean, self.square = self.mean[index], self.square[index]
+        self.limits = None if self.limits is None else self.limits[index]
+        if self.factors is not None:
+            self.factors.keep(members)
+        self.rule.keep(index)
+        past = [self._past(member) for member in members]
         self.sparse = self._sparse()
         for member, tables in enumerate(past):
             self._go_on(member, tables)
 
     def state(self, member: int) -> dict[str, Any]:
         """Return a copy of all that is known of one member: tensors and numbers only."""
-        return {
-            "steps": self.steps,
-            "mean": self.mean[member].clone(),
-            "square": self.square[member].clone(),
-            "sparse": self._past(member),
-        }
+        own = self.rule.state(member)
+        return {"steps": self.steps, "rule": own, "tables": self._past(member)}
+
+    def load(self, member: int, state: Mapping[str, Any]) -> None:
+        """Put what :meth:`state` returned into a member; all must have taken as many steps."""
+        self.steps = state["steps"]
+        self.rule.load(member, state["rule"])
+        self._go_on(member, state["tables"])
 
     def _past(self, member: int) -> dict[str, dict[str, Any]]:
         """Return what torch knows of a member's tables, by their names."""
@@ -125,12 +137,6 @@ class MemberAdam:
             for name, table in zip(names, tables, strict=True)
         }
 
-    def load(self, member: int, state: Mapping[str, Any]) -> None:
-        """Put what :meth:`state` returned into a member; all must have taken as many steps."""
-        self.steps = state["steps"]
-        self.mean[member], self.square[member] = state["mean"], state["square"]
-        self._go_on(member, state["sparse"])
-
     def _go_on(self, member: int, past: Mapping[str, Mapping[str, Any]]) -> None:
         """Let torch know of a member's tables what it knew."""
         if self.sparse is not None:
@@ -140,3 +146,10 @@ class MemberAdam:
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=like.dtype, device=like.device).unsqueeze(1)
+
+
+def _limits(clips: Sequence[float | None], like: Tensor) -> Tensor | None:
+    """Return the norms to clip at ``(members, 1)``, or nothing where no member is clipped."""
+    if all(clip is None for clip in clips):
+        return None
+    return _column([inf if clip is None else clip for clip in clips], like)

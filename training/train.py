@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -21,8 +22,10 @@ from gatelab.training.goal import Rank
 from gatelab.training.members import Members, Tensors
 from gatelab.training.memory import keep_freed_memory
 from gatelab.training.model import Model, Output
-from gatelab.training.optimizer import MemberAdam
+from gatelab.training.optimizer import MemberOptimizer
+from gatelab.training.precision import NO_TF32, Precision, precise
 from gatelab.training.rehearsal import ROWS, rehearse
+from gatelab.training.schedule import Schedule
 from gatelab.training.weighting import loss_factors
 
 
@@ -43,6 +46,8 @@ class Recipe:
     patience: int | None = None
     """Epochs without a better objective before a member stops, counted from the end of its gate's
     schedule; ``None``: never."""
+    precision: Precision = "float32"
+    """Of the products in a step."""
 
 
 Judge = Callable[[Mapping[int, Evaluation]], Mapping[int, Rank]]
@@ -104,16 +109,32 @@ class Training:
         models = [_build(task, gate, member) for member in members]
         self.model = models[0]
         self.members = Members(models, self.device)
-        self.optimizer = _optimizer(self.members, [m.configuration.optimizer for m in members])
+        self._splits: dict[SplitName, Split] = {}
+        self.optimizer = self._optimizer([member.configuration for member in members])
         self.courses = [Course() for _ in members]
         self.settled = [
             settled_epoch(gate, m.configuration.gate, recipe.max_epochs) for m in members
         ]
         self.best = [self.members.state(position) for position in range(len(members))]
         self.active = list(range(len(members)))
-        self._splits: dict[SplitName, Split] = {}
         self.notes = rehearse(self.members, (self._rehearse_learning, self._rehearse_scoring))
-        """What could not be fused, a line each."""
+        """What could not be fused, or is not as it was asked for, a line each."""
+        if recipe.precision == "tf32" and self.device.type != "cuda":
+            self.notes.append(NO_TF32)
+
+    def _optimizer(self, configurations: Sequence[Configuration]) -> MemberOptimizer:
+        a_pass = -(-len(self._split("train").inputs) // self.recipe.batch_size)
+        steps = a_pass * self.recipe.max_epochs
+        settings = [configuration.training for configuration in configurations]
+        return MemberOptimizer(
+            self.members,
+            [configuration.optimizer for configuration in configurations],
+            [
+                Schedule(s.get("schedule", "constant"), s.get("warmup", 0.0), steps)
+                for s in settings
+            ],
+            [setting.get("gradient_clip") for setting in settings],
+        )
 
     @property
     def epoch(self) -> int:
@@ -165,11 +186,15 @@ class Training:
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             # Dropout and noise follow from the seeds and the epoch, whatever went before.
             torch.manual_seed(_mix(*(self.seeds[member] for member in self.active), self.epoch))
-            for start in range(0, rows, size):
-                batch = order[:, start : start + size]
-                total += self._step(split, batch, start / rows) * batch.shape[1]
+            with self._precise():
+                for start in range(0, rows, size):
+                    batch = order[:, start : start + size]
+                    total += self._step(split, batch, start / rows) * batch.shape[1]
         mean: Tensor = total / rows
         return mean
+
+    def _precise(self) -> AbstractContextManager[None]:
+        return precise(self.recipe.precision, self.device, self.model, self.model.mixture.gates)
 
     def _step(self, split: Split, rows: Tensor, passed: float) -> Tensor:
         """Take one optimiser step on ``(active, batch)`` rows; return task losses ``(active,)``.
@@ -367,15 +392,6 @@ def _build(task: Task, gate: type[Gate], member: Member) -> Model:
     with torch.random.fork_rng([]):
         torch.manual_seed(member.seed)
         return Model(task, gate, member.configuration.gate, member.configuration.model)
-
-
-def _optimizer(members: Members, options: Sequence[dict[str, Any]]) -> MemberAdam:
-    return MemberAdam(
-        members,
-        name=options[0]["name"],
-        learning_rates=[option["learning_rate"] for option in options],
-        weight_decays=[option["weight_decay"] for option in options],
-    )
 
 
 def _mix(*numbers: int) -> int:

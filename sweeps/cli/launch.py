@@ -49,8 +49,12 @@ def _shares(
     return found
 
 
+overrides_argument = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+
+
 @click.command()
 @click.argument("spec", type=click.Path(path_type=Path))
+@overrides_argument
 @click.option("--name", help="Launch under this name instead of the spec's.")
 @click.option(
     "--resources",
@@ -65,6 +69,7 @@ def _shares(
 @follow_option
 def launch(
     spec: Path,
+    overrides: tuple[str, ...],
     name: str | None,
     resources: dict[str, float] | None,
     folder: Path,
@@ -73,9 +78,12 @@ def launch(
     address: str | None,
     follow: bool,
 ) -> None:
-    """Run SPEC: search, evaluation, comparison."""
+    """Run SPEC: search, evaluation, comparison.
+
+    KEY=VALUE overrides a value of the spec, as search.trials=50.
+    """
     interrupt_on_term()
-    loaded = _load(spec, name, resources)
+    loaded = _load(spec, overrides, name, resources)
     if address:
         launch_remote(loaded, spec, address, folder, follow)
     from gatelab.sweeps.driver.launching import (
@@ -118,8 +126,12 @@ def resume(
 
 @click.command()
 @click.argument("spec", type=click.Path(path_type=Path))
-def validate(spec: Path) -> None:
-    """Check SPEC, and its data, without running anything."""
+@overrides_argument
+def validate(spec: Path, overrides: tuple[str, ...]) -> None:
+    """Check SPEC, and its data, without running anything.
+
+    KEY=VALUE overrides a value of the spec, as search.trials=50.
+    """
     from gatelab.sweeps.spec.baselines import with_baselines
     from gatelab.sweeps.spec.check import make_task
     from gatelab.sweeps.spec.first_pass import check_sweep
@@ -128,7 +140,7 @@ def validate(spec: Path) -> None:
     from gatelab.sweeps.spec.space import space
     from gatelab.tasks.check.warned import warnings_of
 
-    loaded = _load(spec)
+    loaded = _load(spec, overrides)
     try:
         task = make_task(loaded)
         loaded = with_baselines(loaded, task)
@@ -146,9 +158,14 @@ def validate(spec: Path) -> None:
     )
 
 
-def _load(path: Path, name: str | None = None, resources: dict[str, float] | None = None) -> Spec:
+def _load(
+    path: Path,
+    overrides: tuple[str, ...],
+    name: str | None = None,
+    resources: dict[str, float] | None = None,
+) -> Spec:
     try:
-        return load_spec(path, name=name, resources=resources)
+        return load_spec(path, name=name, resources=resources, overrides=overrides)
     except SpecError as error:
         refuse(error)
 

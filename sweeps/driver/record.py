@@ -111,7 +111,8 @@ class Record:
             for key, value in getattr(self.spec, part).model_dump().items()
         }
         model = {f"model.{key}": value for key, value in self.spec.model.items()}
-        optimizer = {f"optimizer.{key}": value for key, value in self.spec.optimizer}
+        own = {"name": self.spec.optimizer.name, **self.spec.optimizer.hyperparameters}
+        optimizer = {f"optimizer.{key}": value for key, value in own.items()}
         return {"task": self.spec.task.name, **task, **model, **optimizer, **parts}
 
     def _tags(self, stage: str, label: str | None = None) -> dict[str, str]:

@@ -36,7 +36,6 @@ from gatelab.tracking.schema import ENDS, Tags
 from gatelab.tracking.sqlite import sqlite_path
 from gatelab.tracking.store_errors import masked
 from gatelab.training.jobs import Setting
-from gatelab.training.train import Recipe
 
 DELIVERY_SECONDS = 300.0
 """How long a sweep that is over waits for an MLflow that takes nothing; it may be restarting."""
@@ -166,7 +165,7 @@ def _setting(spec: Spec, task: Task, home: Home, job: Needs) -> Setting:
     return Setting(
         task=spec.task.name,
         task_options=spec.task.options,
-        recipe=Recipe(**spec.training.model_dump()),
+        recipe=spec.training.recipe(),
         metrics=spec.metrics,
         goal=goal_of(spec, task),
         cpus=job.cpus,

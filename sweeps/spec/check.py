@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from math import inf
 from typing import Any, TypeVar
 
 import torch
@@ -27,6 +26,7 @@ from gatelab.sweeps.spec.space import (
     space,
 )
 from gatelab.sweeps.spec.spec import Fault, Spec, SpecError
+from gatelab.sweeps.spec.steps import optimizer_keys, step_faults
 from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import Task, split_seeds, tasks
 from gatelab.tracking.store_errors import check_experiment_name
@@ -60,6 +60,7 @@ def faults_of(spec: Spec, wrong: Collection[str] = ()) -> list[Fault]:
     task = check("task", make_task, spec)
     if task is not None:
         check("model", _check_model, spec, task)
+    check("optimizer", lambda: _raise(optimizer_keys(spec)))
     sound = task if not faults else None
     if task is not None:
         known = len(faults)
@@ -74,7 +75,7 @@ def faults_of(spec: Spec, wrong: Collection[str] = ()) -> list[Fault]:
     for label in spec.gates:
         cls = check("gates", _check_gate, spec, label)
         if cls is not None and sound is not None:
-            check("model optimizer task", check_values, spec, sound, label, cls)
+            check("model optimizer training task", check_values, spec, sound, label, cls)
     return list(dict.fromkeys(faults))
 
 
@@ -246,7 +247,7 @@ def check_values(spec: Spec, task: Task, label: str, gate: type[Gate]) -> None:
     for sampled in found.extremes():
         chosen = configuration(found, sampled)
         for check in (
-            partial(_check_optimizer, chosen.optimizer),
+            partial(_check_steps, chosen),
             partial(_check_made, chosen, task, label, gate),
         ):
             try:
@@ -255,6 +256,10 @@ def check_values(spec: Spec, task: Task, label: str, gate: type[Gate]) -> None:
                 for path, why in error.faults:
                     faults.setdefault(path, why)  # that of the first extreme
     _raise(faults.items())
+
+
+def _check_steps(chosen: Configuration) -> None:
+    _raise(step_faults(chosen))
 
 
 def _check_made(chosen: Configuration, task: Task, label: str, gate: type[Gate]) -> None:
@@ -271,19 +276,6 @@ def _check_made(chosen: Configuration, task: Task, label: str, gate: type[Gate])
         sizes = (task.network(**options).gate_features, experts)
     with _blamed(f"gates.{label}", chosen.gate), foreign(), torch.random.fork_rng([]):
         target_gate(task, len(task.targets) - 1, gate, sizes, chosen.gate)
-
-
-def _check_optimizer(options: Mapping[str, Any]) -> None:
-    learning_rate, weight_decay = options["learning_rate"], options["weight_decay"]
-    rules = {
-        "learning_rate": (0 < learning_rate < inf, "0 < learning_rate < inf"),
-        "weight_decay": (0 <= weight_decay < inf, "0 <= weight_decay < inf"),
-    }
-    _raise(
-        (f"optimizer.{name}", f"`{rule}` must hold, but got ({name}={options[name]!r}).")
-        for name, (holds, rule) in rules.items()
-        if not holds
-    )
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any
@@ -16,6 +16,7 @@ from gatelab.registry import near_misses
 from gatelab.rules import written
 from gatelab.sweeps.spec.check import faults_of
 from gatelab.sweeps.spec.notation import is_number, read_notation
+from gatelab.sweeps.spec.overrides import overridden
 from gatelab.sweeps.spec.spec import Fault, HalvingSpec, RequireSpec, Spec, SpecError, SpecPart
 
 MOST_BYTES = 2**20
@@ -23,7 +24,11 @@ MOST_BYTES = 2**20
 
 
 def load_spec(
-    path: str | Path, *, name: str | None = None, resources: Mapping[str, float] | None = None
+    path: str | Path,
+    *,
+    name: str | None = None,
+    resources: Mapping[str, float] | None = None,
+    overrides: Sequence[str] = (),
 ) -> Spec:
     """Read and check a spec.
 
@@ -31,12 +36,17 @@ def load_spec(
         path: The YAML file.
         name: The sweep's name, instead of the file's.
         resources: ``cpus`` or ``gpus`` of a job, instead of the file's.
+        overrides: ``search.trials=50`` and the like: values instead of the file's, by their path.
 
     Raises:
         SpecError: If the file cannot be read, or anything in it cannot work.
     """
     source = str(path)
     mapping = _read_yaml(_text(Path(path)), source)
+    try:
+        mapping = overridden(mapping, overrides)
+    except SpecError as error:
+        raise error.at(source) from error
     if name is not None and isinstance(mapping, dict):
         mapping = {"experiment": mapping.get("name"), **mapping, "name": name}
     if resources and isinstance(mapping, dict):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gatelab.foreign import ForeignError, foreign
 from gatelab.gates.gate import gates
 from gatelab.sweeps.spec.space import configuration, space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.task import Task
-from gatelab.training.train import Member, Recipe, Training
+from gatelab.training.train import Member, Training
 
 SEEDS = (0, 1)
 """Of the two members that are tried: the least that an evaluation trains at once."""
@@ -49,6 +51,6 @@ def rehearse_gates(spec: Spec, task: Task, *, here: bool = True) -> list[str]:
 def _try(spec: Spec, task: Task, label: str) -> list[str]:
     found = space(spec, label, task)
     chosen = configuration(found, found.extremes()[0])
-    recipe = Recipe(**spec.training.model_dump())
+    recipe = replace(spec.training.recipe(), precision="float32")  # as a rehearsal compares
     members = [Member(chosen, seed) for seed in SEEDS]
     return Training(task, gates.get(spec.gates[label].gate), members, recipe).notes

@@ -20,9 +20,11 @@ from gatelab.gates.auxiliary import AUXILIARY_WEIGHTS
 from gatelab.gates.gate import Gate, gates
 from gatelab.sweeps.spec.hyperparameters import typed
 from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.sweeps.spec.steps import TRAINING, steps_of
 from gatelab.sweeps.spec.values import nearest
 from gatelab.tasks.task import Task
 from gatelab.training.configuration import Configuration
+from gatelab.training.optimizers.catalogue import optimizer_defaults
 
 NUM_EXPERTS = 8
 MOST_COMBINATIONS = 64
@@ -65,10 +67,9 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
     cls = gates.get(gate.gate)
     network = {"num_experts": NUM_EXPERTS, **keyword_defaults(type(task).network)}
     model = {"num_experts": NUM_EXPERTS, **spec.model}
-    optimizer = {name: getattr(spec.optimizer, name) for name in ("learning_rate", "weight_decay")}
     found = {
         "optimizer.name": spec.optimizer.name,
-        **_typed("optimizer", "optimizer", optimizer, dict.fromkeys(optimizer, 0.0)),
+        **_steps(spec),
         **_typed("model", "model", model, network),
     }
     found["model.num_experts"] = _own_number(cls, found["model.num_experts"], len(task.targets))
@@ -82,13 +83,22 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
     found.update(_typed("gate", f"gates.{label}", given, defaults))
     drawn = {name: d for name, d in found.items() if isinstance(d, BaseDistribution)}
     fixed = {name: value for name, value in found.items() if name not in drawn}
-    rules = type(spec.optimizer).model_fields
+    rules = optimizer_defaults(spec.optimizer.name)
     own = {
-        **{f"optimizer.{name}": rule.default for name, rule in rules.items()},
+        **{f"optimizer.{name}": value for name, value in rules.items()},
+        **{f"training.{name}": value for name, value in TRAINING.items()},
         **{f"model.{name}": value for name, value in network.items()},
         **{f"gate.{name}": value for name, value in first.items()},
     }
     return SearchSpace(fixed, drawn, {n: nearest(d, own.get(n)) for n, d in drawn.items()})
+
+
+def _steps(spec: Spec) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for section, said in steps_of(spec).items():
+        values = {name: value for name, (value, _) in said.items()}
+        found |= _typed(section, section, values, {name: like for name, (_, like) in said.items()})
+    return found
 
 
 def draws_seed(spec: Spec) -> int:

@@ -17,9 +17,13 @@ from pydantic import (
     model_validator,
 )
 
+from gatelab.registry import near_misses
 from gatelab.rules import written
 from gatelab.sweeps.spec.hyperparameters import Hyperparameter, Range
 from gatelab.sweeps.spec.notation import write_notation
+from gatelab.training.optimizers.catalogue import OPTIMIZERS, optimizer_defaults
+from gatelab.training.precision import Precision
+from gatelab.training.train import Recipe
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -68,11 +72,15 @@ class SpecPart(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _a_mapping(cls, data: Any) -> Any:
-        if data is None:
-            raise ValueError("is empty: write its keys below it, or leave it out.")
-        if not isinstance(data, dict):
-            raise ValueError(f"must be a mapping of keys to values, but got {written(data)}.")
-        return data
+        return _mapping(data)
+
+
+def _mapping(data: Any) -> dict[Any, Any]:
+    if data is None:
+        raise ValueError("is empty: write its keys below it, or leave it out.")
+    if not isinstance(data, dict):
+        raise ValueError(f"must be a mapping of keys to values, but got {written(data)}.")
+    return data
 
 
 class TaskSpec(BaseModel):
@@ -112,23 +120,55 @@ class GateSpec(BaseModel):
         return {"gate": self.gate, **_plain(self.hyperparameters)}
 
 
-class OptimizerSpec(SpecPart):
-    """The optimiser of every model."""
+class OptimizerSpec(BaseModel):
+    """The optimiser of every model by its name, and the hyperparameters that it takes."""
 
-    name: Literal["adam", "adamw"] = "adam"
-    learning_rate: Hyperparameter = 1e-3
-    """Above 0."""
-    weight_decay: Hyperparameter = 0.0
-    """0 or more."""
+    model_config = ConfigDict(frozen=True)
+
+    name: str = "adam"
+    hyperparameters: dict[str, Hyperparameter] = optimizer_defaults("adam")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_in(cls, data: Any) -> Any:
+        given = _mapping(data)
+        name = given.get("name", "adam")
+        known = isinstance(name, str) and name in OPTIMIZERS
+        values = {key: value for key, value in given.items() if key != "name"}
+        defaults = optimizer_defaults(name) if known else {}
+        return {"name": name, "hyperparameters": {**defaults, **values}}
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in OPTIMIZERS:
+            raise ValueError(f"unknown optimizer {written(name)}; {near_misses(name, OPTIMIZERS)}")
+        return name
+
+    @model_serializer
+    def _flat(self) -> dict[str, Any]:
+        return {"name": self.name, **_plain(self.hyperparameters)}
 
 
 class TrainingSpec(SpecPart):
-    """How long every model trains."""
+    """How every model trains."""
 
     batch_size: Count = 256
     max_epochs: Count = 20
     patience: Count | None = 5
     """Epochs without a lower validation loss before training stops; null: never."""
+    schedule: Hyperparameter = "constant"
+    """Of the learning rate."""
+    warmup: Hyperparameter = 0.0
+    """The share of all steps in which the learning rate rises, in [0, 1)."""
+    gradient_clip: Hyperparameter = None
+    """The largest norm of a model's gradients; null: any."""
+    precision: Precision = "float32"
+    """Of the products in a step; scores are float32."""
+
+    def recipe(self) -> Recipe:
+        """Return what all models have in common of it."""
+        return Recipe(self.batch_size, self.max_epochs, self.patience, self.precision)
 
 
 class HalvingSpec(SpecPart):
@@ -280,7 +320,7 @@ class Spec(SpecPart):
         if not isinstance(value, (dict, list, tuple)) or not value:
             raise ValueError(f"must name at least one gate, but got {written(value)}.")
         if not isinstance(value, dict):
-            value = _labelled(value)
+            value = labelled(value)
         return {str(label): _gate(str(label), entry) for label, entry in value.items()}
 
     @field_validator("metrics")
@@ -310,7 +350,12 @@ class Spec(SpecPart):
         return write_notation(_plain(self.model_dump()))
 
 
-def _labelled(names: Any) -> dict[str, Any]:
+def labelled(names: Iterable[Any]) -> dict[str, Any]:
+    """Return gates that are listed by name or key as a mapping of labels to what they are.
+
+    Raises:
+        ValueError: If one is no text, or two have one label.
+    """
     labels: dict[str, Any] = {}
     for key in names:
         if not isinstance(key, str):

@@ -1,0 +1,96 @@
+"""Overrides: what a command line says instead of a spec's file, as ``search.trials=50``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import yaml
+
+from gatelab.rules import written
+from gatelab.sweeps.spec.notation import read_notation
+from gatelab.sweeps.spec.spec import SpecError, labelled
+
+NULLS = ("null", "Null", "NULL", "~")
+"""What null is written as: a value that is left out is a slip of the pen."""
+
+
+def overridden(mapping: Any, overrides: Sequence[str]) -> Any:
+    """Return a spec's mapping with other values for some of its keys, which is left as it is.
+
+    Args:
+        mapping: As it was read; what is no mapping is returned, for others to refuse.
+        overrides: ``key.path=value`` each, the value as a spec has it; what is not there is made.
+
+    Raises:
+        SpecError: If one has another form, or leads through a value that has no keys.
+    """
+    seen: set[str] = set()
+    for text in overrides:
+        path, value = _parsed(text)
+        if path in seen:
+            raise SpecError("", path, f"is overridden twice, the second time by {written(text)}.")
+        seen.add(path)
+        if isinstance(mapping, dict):
+            mapping = _with(mapping, path, value, at="")
+    return mapping
+
+
+def _parsed(text: str) -> tuple[str, Any]:
+    path, sign, value = text.partition("=")
+    if not (sign and value.strip() and all(key.strip() for key in path.split("."))):
+        raise SpecError(
+            "", "", f"an override must be like search.trials=50, but got {written(text)}."
+        )
+    try:
+        found = read_notation(value)
+    except yaml.YAMLError as error:
+        why = getattr(error, "problem", None) or str(error)
+        raise SpecError("", path, f"broken YAML: {why}, in {written(value)}.") from error
+    if found is None and value.strip() not in NULLS:
+        raise SpecError("", path, f"has no value, as {written(text)} gives none.")
+    return path, found
+
+
+def _with(mapping: dict[Any, Any], path: str, value: Any, at: str) -> dict[Any, Any]:
+    """Return a mapping in which a value lies at a path; ``at`` is where the mapping itself is."""
+    key, rest = _split(mapping, path)
+    if not rest:
+        return {**mapping, key: value}
+    here = f"{at}.{key}" if at else key
+    return {**mapping, key: _with(_section(mapping.get(key), here), rest, value, here)}
+
+
+def _split(mapping: dict[Any, Any], path: str) -> tuple[Any, str]:
+    """Return a path's first key, the longest that is there, as keys may have dots; and the rest."""
+    keys = {str(key): key for key in mapping}
+    for start, rest in _cuts(path):
+        if start in keys:
+            return keys[start], rest
+    start, _, rest = path.partition(".")
+    return start, rest
+
+
+def _cuts(path: str) -> Iterator[tuple[str, str]]:
+    """Yield every way to cut a path in two at a dot, the longest start first."""
+    parts = path.split(".")
+    for count in range(len(parts), 0, -1):
+        yield ".".join(parts[:count]), ".".join(parts[count:])
+
+
+def _section(found: Any, path: str) -> dict[Any, Any]:
+    """Return what keys can be put into: an empty one, or what a short form stands for."""
+    if found is None:
+        return {}
+    if isinstance(found, dict):
+        return found
+    if path == "task" and isinstance(found, str):
+        return {"name": found}
+    if path == "gates" and isinstance(found, list):
+        try:
+            return labelled(found)
+        except ValueError as error:
+            raise SpecError("", path, str(error)) from error
+    if path in ("search.early_stopping", "search.require") and found is False:
+        return {}
+    raise SpecError("", path, f"is {written(found)}, which has no keys to override.")

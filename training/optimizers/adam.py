@@ -1,0 +1,54 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatelab.training.optimizers.rule import Rule
+
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+"""As published, and as torch has them."""
+
+
+class Adam(Rule):
+    """Adam; weight decay is added to the gradient.
+
+    Source: Kingma and Ba, Adam, ICLR 2015, algorithm 1, with the corrections of both moments drawn
+    into the rate (section 2). It is not torch's own, whose first use takes a process seconds to
+    import.
+    """
+
+    remembered = ("mean", "square")
+
+    def __init__(self, flat: Tensor, options: Mapping[str, Tensor]) -> None:
+        """Begin with moments of 0."""
+        self.mean, self.square = (torch.zeros_like(flat) for _ in BETAS)
+
+    def move(self, flat: Tensor, gradient: Tensor, rates: Tensor, steps: int) -> None:
+        """Move the rows by the quotient of the moments."""
+        first, second = BETAS
+        self.mean.lerp_(gradient, 1 - first)
+        self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        correction = math.sqrt(1 - second**steps)
+        scale = self.square.sqrt().add_(EPSILON * correction)
+        corrected = rates * (correction / (1 - first**steps))
+        flat.addcmul_(torch.div(self.mean, scale, out=scale), corrected, value=-1)
+
+    @classmethod
+    def for_tables(cls, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
+        """Return Adam over looked-up rows."""
+        return torch.optim.SparseAdam(groups, betas=BETAS, eps=EPSILON)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay.
+
+    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019, algorithm 2.
+    """
+
+    decoupled = True

@@ -1,0 +1,123 @@
+"""The precision of a training's products: float32, or the shorter numbers of tensor cores.
+
+Weights, gradients, losses and the optimiser's state are float32 throughout, and so is every score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.hooks import RemovableHandle
+
+Precision = Literal["float32", "tf32", "bf16"]
+PRODUCTS = frozenset(
+    (
+        *(functional.linear, functional.scaled_dot_product_attention, functional.bilinear),
+        *(functional.conv1d, functional.conv2d, functional.conv3d),
+        *(torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d),
+        *(torch.matmul, torch.mm, torch.bmm, torch.mv, torch.einsum),
+        *(torch.addmm, torch.baddbmm, torch.addbmm, torch.addmv),
+        *(Tensor.matmul, Tensor.mm, Tensor.bmm, Tensor.mv),
+        *(Tensor.__matmul__, Tensor.__rmatmul__),
+    )
+)
+"""What is computed in bf16: products of matrices, and convolutions."""
+NO_TF32 = "precision tf32 is of CUDA alone: on the CPU it is float32"
+
+
+class ShortProducts(TorchFunctionMode):
+    """Rounds what products are of to bf16, and gives what comes of them as float32.
+
+    ``torch.autocast`` does nothing inside of ``torch.vmap``, where members and experts run; this
+    mode sees calls before they get there. Gates stay in float32, as small differences of logits
+    change what is selected (Fedus et al., Switch Transformers, JMLR 2022, section 2.4).
+    """
+
+    def __init__(self, model: nn.Module, exact: nn.Module) -> None:
+        """Take a model, outside of whose forward nothing is rounded, and a part left alone."""
+        super().__init__()
+        self.model, self.exact, self.rounds = model, exact, False
+        self.hooks: list[RemovableHandle] = []
+
+    def __enter__(self) -> ShortProducts:
+        """Begin."""
+        for module, inside in ((self.model, True), (self.exact, False)):
+            begin, end = partial(self._set, inside), partial(self._set, not inside)
+            self.hooks.append(module.register_forward_pre_hook(begin))
+            self.hooks.append(module.register_forward_hook(end, always_call=True))
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """End."""
+        super().__exit__(*error)
+        while self.hooks:
+            self.hooks.pop().remove()
+
+    def _set(self, rounds: bool, *_: Any) -> None:
+        self.rounds = rounds
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call a function of torch."""
+        given = (args, dict(kwargs or {}))
+        if not self.rounds or function not in PRODUCTS or not _all_float32(given):
+            return function(*given[0], **given[1])
+        short, more = tree_map(_to_bf16, given)
+        return function(*short, **more).float()
+
+
+def _all_float32(values: Any) -> bool:
+    """Return whether all real numbers among values are float32."""
+    tensors = [value for value in tree_leaves(values) if isinstance(value, Tensor)]
+    return all(t.dtype == torch.float32 for t in tensors if t.is_floating_point())
+
+
+def _to_bf16(value: Any) -> Any:
+    real = isinstance(value, Tensor) and value.is_floating_point()
+    return value.to(torch.bfloat16) if real else value
+
+
+@contextmanager
+def precise(
+    precision: Precision, device: torch.device, model: nn.Module, exact: nn.Module
+) -> Iterator[None]:
+    """Compute in a precision meanwhile.
+
+    Args:
+        precision: ``float32`` leaves everything as it is.
+        device: Where is computed.
+        model: Whose products are meant; those of losses are float32.
+        exact: The part of it that ``bf16`` leaves alone.
+    """
+    if precision == "bf16":
+        with ShortProducts(model, exact):
+            yield
+    elif precision == "tf32" and device.type == "cuda":
+        with _tf32():
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def _tf32() -> Iterator[None]:
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
