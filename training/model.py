@@ -52,6 +52,7 @@ class Model(nn.Module):
             ValueError: If an option is out of its range.
         """
         super().__init__()
+        self._placed: dict[tuple[torch.device, torch.dtype], Tensor] = {}
         options = dict(model_options)
         num_experts = gate.num_experts_for(options.pop("num_experts"), len(task.targets))
         network = task.network(**options)
@@ -131,8 +132,14 @@ class Model(nn.Module):
 
     def task_loss(self, target_losses: Tensor) -> Tensor:
         """Return the task's loss ``()``: the targets' ``(targets,)``, weighted and added."""
-        weights = [target.weight for target in self.targets]
-        return target_losses @ target_losses.new_tensor(weights)
+        return target_losses @ self._target_weights(target_losses)
+
+    def _target_weights(self, like: Tensor) -> Tensor:
+        """Return them ``(targets,)``, put on a device once: a step must not wait for a copy."""
+        place = (like.device, like.dtype)
+        if place not in self._placed:
+            self._placed[place] = like.new_tensor([target.weight for target in self.targets])
+        return self._placed[place]
 
 
 def target_gate(

@@ -241,7 +241,7 @@ class Training:
         if not self.model.mixture.updates:
             return None
         done = (self.epoch + passed) / self.recipe.max_epochs
-        return torch.tensor(done, device=self.device)
+        return torch.full((), done, device=self.device)  # a copy would wait for the device
 
     def _losses(
         self,
