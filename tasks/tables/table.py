@@ -17,6 +17,7 @@ from gatelab.tasks.tables.files import found_file
 from gatelab.tasks.tables.fitted import Fitted
 from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.network import Embedded, embedding_width
+from gatelab.tasks.tables.option_forms import check_forms
 from gatelab.tasks.tables.prepared import prepare
 from gatelab.tasks.tables.reading import read_contents
 from gatelab.tasks.tables.redundancy import redundancy
@@ -89,14 +90,16 @@ class Table(Task):
         _check_choice("rare", rare, get_args(Rare))
         _check_duplicates(rule, duplicates)
         _check_seed(rule, split_seed)
+        kinds, reading = kinds or {}, reading or {}
+        check_forms(kinds=kinds, drop=drop, only=only, missing=missing, reading=reading)
         contents = _contents(
             frame,
             path,
             missing=missing,
             drop=drop,
-            reading=reading or {},
+            reading=reading,
             targets={name: target.kind for name, target in asked.items()},
-            **_read_apart(rule, kinds or {}, only),
+            **_read_apart(rule, kinds, only),
         )
         self.split_seed, self.fixed_split = split_seed, rule.fixed
         self._contents = contents
