@@ -195,6 +195,24 @@ def test_values_that_stand_for_none_are_proposed() -> None:
     assert task_of("fixed.yaml")["missing"] == {"age": [], "income": [-999], "job": ["?"]}
 
 
+def test_words_that_may_mean_themselves_are_only_told_of() -> None:
+    frame = pd.DataFrame({"job": ["cook", "unknown", "clerk"] * 20, "y": [0, 1, 0] * 20})
+    frame["x"] = np.arange(60.0) ** 2
+    frame.to_csv("t.csv", index=False)
+    assert "`job` has `unknown` in 20 rows: missing?" in new("t.csv", *targets("y")).stdout
+    assert "missing" not in task_of("t.yaml")
+
+
+def test_a_star_is_every_column_that_is_not_named() -> None:
+    frame = pd.DataFrame({"bit": [0, 1] * 20, "other": [1, 0] * 20, "y": range(40)})
+    kinds = {"*": "number", "other": "category"}
+    found = Table(frame, targets={"y": "regression"}, kinds=kinds).features
+    assert {name: it.kind for name, it in found.items()} == {"bit": "number", "other": "category"}
+    called_so = frame.rename(columns={"bit": "*"})
+    found = Table(called_so, targets={"y": "regression"}, kinds=kinds).features
+    assert {name: it.kind for name, it in found.items()} == {"*": "number", "other": "category"}
+
+
 def test_signs_among_numbers_are_proposed_and_words_are_asked_about() -> None:
     rows = [f"{'?' if at % 9 == 0 else at},{at % 2}" for at in range(40)]
     Path("t.csv").write_text("\n".join(["x,y", *rows]))

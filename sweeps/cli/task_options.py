@@ -18,8 +18,8 @@ def task_options(texts: Iterable[str]) -> dict[str, Any]:
     """Return options by name; lists and mappings of one name are joined.
 
     Raises:
-        ValueError: If one is no ``NAME=VALUE``, no spec can have its value, or it is given twice with
-            values that cannot be joined.
+        ValueError: If one is no ``NAME=VALUE``, no spec can have its value, or it is given twice
+            with values that cannot be joined.
     """
     found: dict[str, Any] = {}
     for text in texts:
