@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner, Result
 
@@ -185,9 +186,31 @@ def test_what_can_be_no_target(values: list[object], said: str) -> None:
 def test_values_that_stand_for_none_are_proposed() -> None:
     new(TABLES / "sentinels.csv", *targets("income"))
     assert task_of("sentinels.yaml")["missing"] == {"income": [-999], "age": [-999], "job": ["?"]}
+    frame = pd.DataFrame({"sex": ["m", "f", "NA"] * 20, "x": np.arange(60) ** 2})
+    frame.to_csv("sex.csv", index=False)
+    new("sex.csv", *targets("sex=binary"))
+    assert task_of("sex.yaml")["missing"] == {"sex": ["NA"]}
     fixed = ("--option", "missing={age: []}", "--output", "fixed.yaml")
     new(TABLES / "sentinels.csv", *targets("income"), *fixed)
     assert task_of("fixed.yaml")["missing"] == {"age": [], "income": [-999], "job": ["?"]}
+
+
+def test_words_that_may_mean_themselves_are_only_told_of() -> None:
+    frame = pd.DataFrame({"job": ["cook", "unknown", "clerk"] * 20, "y": [0, 1, 0] * 20})
+    frame["x"] = np.arange(60.0) ** 2
+    frame.to_csv("t.csv", index=False)
+    assert "`job` has `unknown` in 20 rows: missing?" in new("t.csv", *targets("y")).stdout
+    assert "missing" not in task_of("t.yaml")
+
+
+def test_a_star_is_every_column_that_is_not_named() -> None:
+    frame = pd.DataFrame({"bit": [0, 1] * 20, "other": [1, 0] * 20, "y": range(40)})
+    kinds = {"*": "number", "other": "category"}
+    found = Table(frame, targets={"y": "regression"}, kinds=kinds).features
+    assert {name: it.kind for name, it in found.items()} == {"bit": "number", "other": "category"}
+    called_so = frame.rename(columns={"bit": "*"})
+    found = Table(called_so, targets={"y": "regression"}, kinds=kinds).features
+    assert {name: it.kind for name, it in found.items()} == {"*": "number", "other": "category"}
 
 
 def test_signs_among_numbers_are_proposed_and_words_are_asked_about() -> None:
@@ -236,6 +259,40 @@ def test_columns_that_ask_are_named_at_once_and_answers_are_joined() -> None:
     assert task_of("both.yaml")["drop"] == ["begin", "end"]
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_written_spec_reads_what_was_found(form: str) -> None:
+    """The same features and targets, row by row, whether kinds are found or said."""
+    random, rows = np.random.default_rng(0), 80
+    frame = pd.DataFrame(
+        {
+            "flag": random.choice([True, False], rows),
+            "word": random.choice(["Yes", "no"], rows),
+            "zone": random.choice(["007", "7", "11"], rows),
+            "count": random.integers(0, 5, rows),
+            "gaps": np.where(random.random(rows) < 0.2, np.nan, random.integers(0, 90, rows)),
+            "bit": random.choice([0.0, 1.0, np.nan], rows),
+            "job": random.choice(["a", "b", None], rows),
+            "same": "x",
+            "y": random.normal(size=rows),
+        }
+    )
+    getattr(frame, f"to_{form}")(f"t.{form}", index=False)
+    new(f"t.{form}", *targets("y"))
+    written = task_of("t.yaml")
+    assert written["kinds"] == {
+        **{"flag": "binary", "word": "binary", "zone": "category", "count": "number"},
+        **{"gaps": "number", "bit": "binary", "job": "category"},
+    }
+    said, found = (
+        Table(**options)
+        for options in (written, {"path": f"t.{form}", "targets": {"y": "regression"}})
+    )
+    for name in ("train", "val", "test"):
+        assert torch.equal(said.split(name).targets, found.split(name).targets)
+    one, other = said.fitted, found.fitted
+    assert (one.numbers, one.categories) == (other.numbers, other.categories)
+
+
 def test_many_numbers_are_one_word() -> None:
     """41 numbers are said of `*`, which reads the same columns as if each was named."""
     random = np.random.default_rng(0)
@@ -276,6 +333,17 @@ REFUSALS = [
     (["people.csv", "--target", "income", "--option", "kind={}"], "did you mean 'kinds'?"),
     (["people.csv", "--target", "income", "--option", "path=x"], "the argument TABLE says it"),
     (["people.csv", "--target", "income", "--option", "drop=[agee]"], "did you mean 'age'?"),
+    (["people.csv", "--target", "income", "--option", "drop=age"], "`drop` must be a list of col"),
+    (["people.csv", "--target", "income", "--option", "kinds="], "`kinds` must be kinds by column"),
+    (["people.csv", "--target", "income", "--option", "kinds={age: 3}"], "`kinds` must be kinds"),
+    (
+        ["people.csv", "--target", "income", "--option", "missing=unknown"],
+        "`missing` must be a list",
+    ),
+    (["people.csv", "--target", "income", "--option", "missing={age: 9}"], "as {age: [-999]}, but"),
+    (["people.csv", "--target", "income", "--option", "reading=;"], "`reading` must be a mapping"),
+    (["people.csv", "--target", "income", "--option", "split=time"], "`split` must be random, or"),
+    (["people.csv", "--target", "income", "--option", "drop=[age"], "'[age' is broken YAML"),
     (["people.csv", "--target", "income", "--output", "no/where.yaml"], "there is no folder no"),
     (["people.csv", "--target", "income", "--output", "there.yaml"], "there.yaml is there already"),
     (["peopl.csv", "--target", "y"], "there is no file peopl.csv; did you mean 'people.csv'"),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from yaml import YAMLError
 
 from gatelab.sweeps.cli.task_options import check_task_options, task_options
 from gatelab.sweeps.cli.terminal import refuse
@@ -59,7 +58,7 @@ def new_sweep(
         refuse(_as_options(str(error)))
     except SpecError as error:
         refuse(error.at(str(output)))
-    except (ValueError, YAMLError) as error:
+    except ValueError as error:
         refuse(error)
     except OSError as error:
         refuse(f"{error.filename or output}: {error.strerror or error}.")

@@ -17,7 +17,6 @@ from optuna.distributions import (
     IntDistribution,
 )
 from rich.table import Table
-from yaml import YAMLError
 
 from gatelab.gates.gate import Gate, gates
 from gatelab.registry import Registry
@@ -116,7 +115,7 @@ def check_task(key: str, options: tuple[str, ...]) -> None:
         given = task_options(options)
         check_task_options(key, given)
         cls(**given)  # so that what it refuses is one line, not the finding of every check
-    except (ValueError, YAMLError) as error:
+    except ValueError as error:
         refuse(error)
     _report(key, lambda: run_checks(cls, **given))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from yaml import YAMLError
+
 from gatelab.registry import near_misses
 from gatelab.rules import shown
 from gatelab.sweeps.spec.notation import read_notation
@@ -16,17 +18,25 @@ def task_options(texts: Iterable[str]) -> dict[str, Any]:
     """Return options by name; lists and mappings of one name are joined.
 
     Raises:
-        ValueError: If one is no ``NAME=VALUE``, or another value is given twice.
-        yaml.YAMLError: If a value is none that a spec can have.
+        ValueError: If one is no ``NAME=VALUE``, no spec can have its value, or it is given twice
+            with values that cannot be joined.
     """
     found: dict[str, Any] = {}
     for text in texts:
         name, sign, value = text.partition("=")
         if not sign:
             raise ValueError(f"`--option` must be NAME=VALUE, but got {shown(text)}.")
-        given = read_notation(value)
+        given = _read(name, value)
         found[name] = _joined(name, found[name], given) if name in found else given
     return found
+
+
+def _read(name: str, value: str) -> Any:
+    try:
+        return read_notation(value)
+    except YAMLError as error:
+        why = getattr(error, "problem", None) or error
+        raise ValueError(f"`--option {name}=`: {shown(value)} is broken YAML: {why}.") from error
 
 
 def _joined(name: str, one: Any, other: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +11,17 @@ from typing import Any
 from gatelab.tasks.tables.cells import Cells, texts_of
 from gatelab.tasks.tables.contents import Column, TableError
 from gatelab.tasks.tables.division import check_rows
-from gatelab.tasks.tables.doubts import DOUBTFUL_SIGNS
 from gatelab.tasks.tables.files import DATA_FOLDER, found_file
 from gatelab.tasks.tables.lines import gathered
+from gatelab.tasks.tables.option_forms import check_forms
 from gatelab.tasks.tables.prepared import default_frequency
+from gatelab.tasks.tables.proposed_missing import settled, with_signs
 from gatelab.tasks.tables.proposed_targets import (
     TargetProposal,
     likely_targets,
     named_target,
+    propose_as,
     propose_target,
-    signs_among_numbers,
 )
 from gatelab.tasks.tables.reading import OTHERS
 from gatelab.tasks.tables.sample import codes
@@ -32,8 +32,6 @@ from gatelab.tasks.tables.table import Table
 from gatelab.tasks.tables.target_columns import can_be_recorded, recordable
 from gatelab.tasks.task import Kind
 
-_MOST_READS = 5
-"""Of a file: a value that is taken for none may uncover another one."""
 MOST_NUMBERS = 40
 """More columns of numbers than a reader wants to see listed."""
 Options = dict[str, Any]
@@ -96,21 +94,22 @@ def propose_table(path: str, targets: Sequence[str], given: Mapping[str, Any]) -
     Raises:
         TableError: In one line, if it is no table, or its user must say more.
     """
+    forms = ("kinds", "drop", "only", "missing", "reading")
+    check_forms(**{name: given[name] for name in forms if name in given})
     file, path = _located(path)
-    said_of_reading = given.get("reading") or {}
-    sheet = read_source(file, said_of_reading)
+    sheet = read_source(file, given.get("reading", {}))
     check_rows(sheet.rows)
     asked = _asked(sheet, targets)
-    missing = given.get("missing") or {}
+    missing = given.get("missing", {})
     proposals = _proposals(sheet, asked, missing)
     options: Options = {
         "path": path,
-        "targets": _in_spec(asked, proposals),
+        "targets": _in_spec(proposals),
         **given,
-        "reading": {**sheet.reading, **said_of_reading},
-        "missing": _with_signs(sheet, proposals, missing),
+        "reading": {**sheet.reading, **given.get("reading", {})},
+        "missing": with_signs(sheet, proposals, given),
     }
-    found = _settled(options, fixed=missing)
+    found, options["missing"] = settled(options, fixed=missing)
     options = _written_out(found, options)
     why = {name: proposals[name].why for name, kind in asked.items() if kind is None}
     by_column = options["missing"] if isinstance(options["missing"], Mapping) else {}
@@ -156,67 +155,21 @@ def _proposals(
     for name, kind in asked.items():
         none = missing.get(name, ()) if isinstance(missing, Mapping) else missing
         cells = Cells(name, sheet.columns[name], sheet.first_row, tuple(texts_of(none)))
-        found[name] = propose_target(cells) if kind is None else TargetProposal(kind, 0, "")
+        found[name] = propose_target(cells) if kind is None else propose_as(cells, kind)
     return found
 
 
-def _in_spec(
-    asked: Mapping[str, Kind | None], proposals: Mapping[str, TargetProposal]
-) -> dict[str, Any]:
+def _in_spec(proposals: Mapping[str, TargetProposal]) -> dict[str, Any]:
     """Return the option `targets`, with a name for metrics where the column's cannot be one."""
-    taken = [name for name in asked if can_be_recorded(name)]
-    made: dict[str, Any] = {}
-    for name in asked:
-        made[name] = proposals[name].kind
-        clash = name in taken and name.casefold() in {it.casefold() for it in made if it != name}
-        if clash or name not in taken:
-            label = recordable(name, taken)
-            taken.append(label)
-            made[name] = {"kind": proposals[name].kind, "name": label}
-    return made
-
-
-def _with_signs(sheet: Sheet, proposals: Mapping[str, TargetProposal], missing: Any) -> Any:
-    """Return `missing` with what must stand for none; a list of the user's says all."""
-    if not isinstance(missing, Mapping):
-        return missing
-    made = {}
-    for name, values in sheet.columns.items():
-        if name in proposals:
-            none = proposals[name].missing
-        else:
-            none = signs_among_numbers(Cells(name, values, sheet.first_row))
-        if none and name not in missing:
-            made[name] = [_value(it) for it in none]
-    return {**made, **missing}
-
-
-def _value(text: str) -> Any:
-    return int(text) if re.fullmatch(r"-?[1-9]\d{0,15}", text) else text
-
-
-def _settled(options: Options, fixed: Any) -> Table:
-    """Return the task, once `missing` has every value that probably stands for none."""
-    for _ in range(_MOST_READS):
-        table = Table(**options)
-        more = _doubtful(table, options["missing"], fixed)
-        if not more:
-            break
-        options["missing"] = {**options["missing"], **more}
-    return table
-
-
-def _doubtful(table: Table, missing: Any, fixed: Any) -> dict[str, list[Any]]:
-    """Return by column the values that are missing then: numbers and signs, not words."""
-    if not isinstance(missing, Mapping):
-        return {}
-    found = {}
-    for name, values in table.contents.doubtful.items():
-        words = table.contents.columns[name].kind == "category"
-        more = [_value(it) for it in values if not words or it.lower() in DOUBTFUL_SIGNS]
-        if more and name not in fixed:
-            found[name] = [*missing.get(name, ()), *more]
-    return found
+    names, labels = [*proposals], list[str]()
+    for at, name in enumerate(names):
+        free = name.casefold() not in {it.casefold() for it in labels}
+        fits = free and can_be_recorded(name)
+        labels.append(name if fits else recordable(name, [*labels, *names[at + 1 :]]))
+    return {
+        name: it.kind if label == name else {"kind": it.kind, "name": label}
+        for (name, it), label in zip(proposals.items(), labels, strict=True)
+    }
 
 
 def _written_out(found: Table, options: Options) -> Options:
@@ -224,7 +177,7 @@ def _written_out(found: Table, options: Options) -> Options:
     left_out = [name for name in found.contents.left_out if name not in options.get("drop", ())]
     made = {
         **options,
-        "kinds": _kinds(found, options.get("kinds") or {}),
+        "kinds": _kinds(found, options.get("kinds", {})),
         "drop": [*options.get("drop", ()), *left_out],
         "split": split_rule(options.get("split", "random")).as_option(),
         "duplicates": options.get("duplicates", "keep"),

@@ -16,7 +16,6 @@ from gatelab.tasks.tables.cells import Cells
 from gatelab.tasks.tables.coded import Coded, among, matches
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.doubts import (
-    DOUBTFUL_SIGNS,
     DOUBTFUL_WORDS,
     MISSING_WORDS,
     doubtful_number,
@@ -88,7 +87,7 @@ def propose_target(cells: Cells) -> TargetProposal:
     none = among(coded.values, (*MISSING_WORDS, *DOUBTFUL_WORDS))
     rest = coded.without(none)
     words = tuple(coded.texts[at] for at in np.flatnonzero(none))
-    if _are_numbers(rest):
+    if are_numbers(rest):
         found = _of_numbers(rest.name, rest.spread(rest.numbers))
         known = MISSING_WORDS if found.kind == "regression" else ()  # which no number is, anyway
         words = tuple(it for it in words if it.lower() not in known)
@@ -98,7 +97,17 @@ def propose_target(cells: Cells) -> TargetProposal:
     return _of_words(coded)
 
 
-def _are_numbers(coded: Coded) -> bool:
+def propose_as(cells: Cells, kind: Kind) -> TargetProposal:
+    """Return a column as a target of the kind that its user says, with what is missing then."""
+    try:
+        found = propose_target(cells)
+    except TableError:
+        return TargetProposal(kind, 0, "")
+    return found if found.kind == kind else TargetProposal(kind, 0, "")
+
+
+def are_numbers(coded: Coded) -> bool:
+    """Return whether all values are numbers, no codes with leading zeros, and there are some."""
     numbers = len(coded.texts) > 0 and not np.isnan(coded.numbers).any()
     return numbers and not matches(coded.values, LEADING_ZEROS).any()
 
@@ -131,18 +140,6 @@ def _of_words(coded: Coded) -> TargetProposal:
 
 def _no_kind(name: str, what: str) -> TableError:
     return TableError(f"target `{name}`: no kind fits {what}.")
-
-
-def signs_among_numbers(cells: Cells) -> tuple[str, ...]:
-    """Return signs such as ``?`` in a column that holds numbers otherwise; none of another."""
-    if cells.is_number or cells.is_date:
-        return ()
-    coded = cells.coded
-    signs = among(coded.values, DOUBTFUL_SIGNS)
-    rest = coded.without(signs | among(coded.values, MISSING_WORDS))
-    if not signs.any() or not _are_numbers(rest):
-        return ()
-    return tuple(coded.texts[at] for at in np.flatnonzero(signs))
 
 
 def likely_targets(sheet: Sheet) -> str:

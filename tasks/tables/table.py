@@ -20,6 +20,7 @@ from gatelab.tasks.tables.files import found_file
 from gatelab.tasks.tables.fitted import Fitted, Numbers, numbers_of
 from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.network import Embedded, embedding_width
+from gatelab.tasks.tables.option_forms import check_forms
 from gatelab.tasks.tables.prepared import prepare
 from gatelab.tasks.tables.raw import Origin, raw_rows, recipe_of
 from gatelab.tasks.tables.reading import read_contents
@@ -99,20 +100,22 @@ class Table(Task):
         _check_duplicates(rule, duplicates)
         _check_seed(rule, split_seed)
         _check_weights(weights, asked, rule)
+        kinds, reading = kinds or {}, reading or {}
+        check_forms(kinds=kinds, drop=drop, only=only, missing=missing, reading=reading)
         contents = _contents(
             frame,
             path,
             missing=missing,
             drop=drop,
-            reading=reading or {},
+            reading=reading,
             weights=weights,
             targets={name: target.kind for name, target in asked.items()},
-            **_read_apart(rule, kinds or {}, only),
+            **_read_apart(rule, kinds, only),
         )
         self.split_seed, self.fixed_split = split_seed, rule.fixed
         self._contents, by_row = _weighed(contents, weights)
         source = found_file(path) if frame is None else frame
-        self._origin = Origin(source, reading or {}, missing)
+        self._origin = Origin(source, reading, missing)
         self._prepared = prepare(
             self._contents,
             target_columns(self._contents, asked, cast(Rare, rare), by_row),
