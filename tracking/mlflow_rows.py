@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from gatelab.tracking.mlflow_model import requirements, save_model
 
-SERVED = "gatelab.tracking.mlflow_serve"
+SERVED_CODE = "gatelab.tracking.mlflow_serve"
 """The module of which a copy goes with each model."""
 
 
@@ -68,7 +68,7 @@ def save_row_model(
 
 
 def _copy_of_code(path: Path) -> str:
-    found = find_spec(SERVED)
+    found = find_spec(SERVED_CODE)
     assert found is not None and found.origin is not None
     return str(shutil.copyfile(found.origin, path))
 

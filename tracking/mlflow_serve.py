@@ -23,7 +23,7 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
-Floats = npt.NDArray[np.float64]
+CellValues = npt.NDArray[np.float64]
 
 
 class CellReader:
@@ -34,7 +34,7 @@ class CellReader:
         self.columns, self.rules = recipe["columns"], recipe["rules"]
         self.categories, self.first_row = recipe["fitted"]["categories"], first_row
 
-    def read(self, columns: Mapping[str, pa.Array]) -> Floats:
+    def read(self, columns: Mapping[str, pa.Array]) -> CellValues:
         """Return ``(rows, features)``: numbers, NaN where one is missing, and then ids.
 
         Raises:
@@ -53,7 +53,7 @@ class CellReader:
             ]
         )
 
-    def ids(self, name: str, values: pa.Array) -> Floats:
+    def ids(self, name: str, values: pa.Array) -> CellValues:
         """Return the ids of a category's cells, from 1; 0 where train has none for it."""
         known = pa.array(self.categories[name], pa.large_string())
         found = pc.index_in(self.texts(name, values), value_set=known)
@@ -69,7 +69,7 @@ class CellReader:
         stand_for_none = self._as_none(name, self._parsed(texts))
         return pc.if_else(pc.or_(none, pa.array(stand_for_none)), None, texts)
 
-    def numbers(self, name: str, values: pa.Array) -> Floats:
+    def numbers(self, name: str, values: pa.Array) -> CellValues:
         """Return cells of a number, of two values or of levels; NaN where one is missing."""
         words = self.columns[name]["values"]
         numeric = not words or words == ["0", "1"]
@@ -84,19 +84,19 @@ class CellReader:
         self._check(name, values, beyond & ~np.isnan(found))
         return found
 
-    def _parsed(self, texts: pa.Array) -> Floats:
+    def _parsed(self, texts: pa.Array) -> CellValues:
         """Return texts as numbers; NaN where one is no number."""
         fits = (pc.match_substring_regex(texts, self.rules[it]) for it in ("numeral", "infinite"))
         numbers = pc.if_else(pc.or_(*fits), texts, None).cast(pa.float64())
         return np.array(numbers.fill_null(np.nan), np.float64)
 
-    def _as_none(self, name: str, numbers: Floats) -> npt.NDArray[np.bool_]:
+    def _as_none(self, name: str, numbers: CellValues) -> npt.NDArray[np.bool_]:
         """Return which numbers stand for none in a column."""
         named = self._parsed(pa.array(self.columns[name]["missing"], pa.large_string()))
         named = named[~np.isnan(named)]
         return np.isin(numbers, named) | (np.isinf(numbers) & bool(np.isinf(named).any()))
 
-    def _places(self, texts: pa.Array, words: list[str]) -> Floats:
+    def _places(self, texts: pa.Array, words: list[str]) -> CellValues:
         """Return which of a column's values each text is: of words such as yes in any case."""
         if self._is_pair(words):
             texts, words = pc.utf8_lower(texts), [word.lower() for word in words]
@@ -132,7 +132,7 @@ def _is_numeric(kind: pa.DataType) -> bool:
     return any(is_(kind) for is_ in (pa.types.is_integer, pa.types.is_floating, pa.types.is_null))
 
 
-def _as_float(values: pa.Array) -> Floats:
+def _as_float(values: pa.Array) -> CellValues:
     return np.array(values.cast(pa.float64(), safe=False).fill_null(np.nan), np.float64)
 
 
