@@ -41,7 +41,9 @@ def clip_gradients(members: Members, limits: Tensor) -> None:
 
 def _norm(tensors: Sequence[Tensor]) -> Tensor:
     """Return the norm ``()`` of several tensors as one."""
-    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t) for t in tensors]))
+    norms = torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors])
+    norm: Tensor = torch.linalg.vector_norm(norms)
+    return norm
 
 
 def _sparse(tables: Iterable[Tensor]) -> list[Tensor]:

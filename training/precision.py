@@ -53,12 +53,12 @@ class ShortProducts(TorchFunctionMode):
             begin, end = partial(self._set, inside), partial(self._set, not inside)
             self.hooks.append(module.register_forward_pre_hook(begin))
             self.hooks.append(module.register_forward_hook(end, always_call=True))
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
         """End."""
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
         while self.hooks:
             self.hooks.pop().remove()
 

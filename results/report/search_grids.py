@@ -12,6 +12,8 @@ from gatelab.tracking.runs import SweepRecord
 
 EQUALS = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
 PARTS = {"gate.": "of the gate", "optimizer.": "of the optimiser", "model.": "of the model"}
+STEPS = {"training.": "of the training"}
+"""What only configurations with a schedule, a warm-up or clipping have."""
 
 
 def budget_grid(comparison: Comparison) -> Grid:
@@ -53,13 +55,16 @@ def _wrong(budget: Budget) -> str:
 
 def selected_grids(comparison: Comparison, record: SweepRecord) -> list[Grid]:
     """Return the configuration of every gate that was evaluated: one for each of its searches."""
-    rows = [
-        [_named(comparison, gate, repeat), *(settings_text(values, part) for part in PARTS)]
+    found = {
+        _named(comparison, gate, repeat): values
         for gate in comparison.gates
         for repeat, values in selected_configurations(record, gate).items()
-    ]
+    }
+    stepped = any(name.startswith(tuple(STEPS)) for values in found.values() for name in values)
+    parts = PARTS | (STEPS if stepped else {})
+    rows = [[name, *(settings_text(v, part) for part in parts)] for name, v in found.items()]
     caption = "What the search selected, or the spec fixed, and the evaluation trained afresh."
-    return [Grid("Selected configurations", ("gate", *PARTS.values()), rows, caption)][: len(rows)]
+    return [Grid("Selected configurations", ("gate", *parts.values()), rows, caption)][: len(rows)]
 
 
 def _named(comparison: Comparison, gate: str, repeat: str) -> str:

@@ -20,7 +20,7 @@ from gatelab.gates.auxiliary import AUXILIARY_WEIGHTS
 from gatelab.gates.gate import Gate, gates
 from gatelab.sweeps.spec.hyperparameters import typed
 from gatelab.sweeps.spec.spec import Spec, SpecError
-from gatelab.sweeps.spec.steps import STEP_DEFAULTS, steps_of
+from gatelab.sweeps.spec.steps import OF_TRAINING, steps_of
 from gatelab.sweeps.spec.values import nearest
 from gatelab.tasks.task import Task
 from gatelab.training.configuration import Configuration
@@ -86,7 +86,7 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
     rules = optimizer_defaults(spec.optimizer.name)
     own = {
         **{f"optimizer.{name}": value for name, value in rules.items()},
-        **{f"training.{name}": value for name, value in STEP_DEFAULTS.items()},
+        **{f"training.{name}": value for name, value in OF_TRAINING.items()},
         **{f"model.{name}": value for name, value in network.items()},
         **{f"gate.{name}": value for name, value in first.items()},
     }

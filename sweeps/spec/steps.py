@@ -12,9 +12,9 @@ from gatelab.training.configuration import Configuration
 from gatelab.training.optimizers.catalogue import check_optimizer, optimizer_defaults
 from gatelab.training.schedule import SCHEDULES
 
-STEP_DEFAULTS = {"schedule": "constant", "warmup": 0.0, "gradient_clip": None}
+OF_TRAINING = {"schedule": "constant", "warmup": 0.0, "gradient_clip": None}
 """What a spec's ``training`` may search, with its defaults."""
-_LIKE = {**STEP_DEFAULTS, "gradient_clip": 0.0}
+_LIKE = {**OF_TRAINING, "gradient_clip": 0.0}
 
 
 def steps_of(spec: Spec) -> dict[str, dict[str, tuple[Any, Any]]]:
@@ -24,10 +24,10 @@ def steps_of(spec: Spec) -> dict[str, dict[str, tuple[Any, Any]]]:
     """
     optimizer, training = spec.optimizer, spec.training
     like = optimizer_defaults(optimizer.name)
-    said = {name: getattr(training, name) for name in STEP_DEFAULTS}
+    said = {name: getattr(training, name) for name in OF_TRAINING}
     return {
         "optimizer": {name: (optimizer.hyperparameters[name], like[name]) for name in like},
-        "training": {n: (v, _LIKE[n]) for n, v in said.items() if v != STEP_DEFAULTS[n]},
+        "training": {n: (v, _LIKE[n]) for n, v in said.items() if v != OF_TRAINING[n]},
     }
 
 
@@ -44,7 +44,7 @@ def optimizer_keys(spec: Spec) -> list[Fault]:
 def step_faults(chosen: Configuration) -> list[Fault]:
     """Return every value of a configuration by which no step can be taken."""
     optimizer = check_optimizer(chosen.optimizer)
-    training = _training_faults(**{**STEP_DEFAULTS, **chosen.training})
+    training = _training_faults(**{**OF_TRAINING, **chosen.training})
     return [
         *((f"optimizer.{name}", why) for name, why in optimizer.items()),
         *((f"training.{name}", why) for name, why in training.items()),
