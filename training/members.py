@@ -33,24 +33,22 @@ class Members:
         """
         _check_alike(models)
         self.device = torch.device(device)
-        self.skeleton = models[0].to(self.device)
+        models = [model.to(self.device) for model in models]
+        self.skeleton = models[0]
         tables = set(_sparse_tables(models[0]))
         parameters = dict(models[0].named_parameters())
         frozen = {n for n, p in parameters.items() if not p.requires_grad}
         self.shapes = {n: p.shape for n, p in parameters.items() if n not in tables | frozen}
         self._sizes = [shape.numel() for shape in self.shapes.values()]
         rows = [_flatten([dict(m.named_parameters())[n] for n in self.shapes]) for m in models]
-        self.flat = torch.stack(rows).to(self.device).requires_grad_()
+        self.flat = torch.stack(rows).requires_grad_()
         self.buffers = {
-            name: torch.stack([dict(_tensors(m))[name].detach() for m in models]).to(self.device)
+            name: torch.stack([dict(_tensors(m))[name].detach() for m in models])
             for name, _ in _tensors(models[0])
             if name not in {*self.shapes, *tables}
         }
         self.tables = [
-            {
-                n: nn.Parameter(dict(m.named_parameters())[n].detach().to(self.device))
-                for n in tables
-            }
+            {n: nn.Parameter(dict(m.named_parameters())[n].detach()) for n in tables}
             for m in models
         ]
         self._convolves = convolves(models[0])

@@ -58,13 +58,14 @@ class MemberOptimizer:
 
     def _sparse(self) -> torch.optim.Optimizer | None:
         """Return torch's optimiser of the members' tables, without a past."""
+        if not self.members.tables[0]:
+            return None
         rates = self.learning_rates.flatten().tolist()
         groups = [
             {"params": list(tables.values()), "lr": rate}
             for tables, rate in zip(self.members.tables, rates, strict=True)
-            if tables
         ]
-        return self.kind.for_tables(groups) if groups else None
+        return self.kind.for_tables(groups)
 
     @torch.no_grad()
     def step(self) -> None:

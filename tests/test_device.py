@@ -1,0 +1,104 @@
+"""What runs on a GPU, seen on device ``meta``: every place is right, and no step waits for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from gatelab.gates import Routing, SoftmaxGate, gates
+from gatelab.tasks import SyntheticGroups
+from gatelab.training.configuration import Configuration
+from gatelab.training.members import Members
+from gatelab.training.train import Member, Recipe, Training
+
+TASK = SyntheticGroups(num_targets=4, num_groups=2, train_rows=64, val_rows=32, test_rows=32)
+
+
+class Crossings(TorchDispatchMode):
+    """Notes every operation that takes numbers from one device to another, or to Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        devices = {t.device.type for t in tree_leaves((args, result)) if isinstance(t, Tensor)}
+        name = str(func).split(".")[1]
+        if name == "_local_scalar_dense" or (name in {"_to_copy", "copy_"} and len(devices) > 1):
+            self.found.append(name)
+        return result
+
+
+class Makings(TorchFunctionMode):
+    """Notes what is made of Python's numbers on another device, which no dispatch mode sees."""
+
+    def __init__(self, found: list[str]) -> None:
+        super().__init__()
+        self.found = found
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        makes = func in (torch.tensor, torch.as_tensor, Tensor.new_tensor)
+        if makes and result.device.type != "cpu":
+            self.found.append(func.__name__)
+        return result
+
+
+def crossings(gate: type[SoftmaxGate], members: int) -> list[str]:
+    optimizer = {"name": "adam", "learning_rate": 1e-3, "weight_decay": 0.01}
+    configuration = Configuration.of({}, {"num_experts": 8}, optimizer)
+    many = [Member(configuration, seed) for seed in range(members)]
+    training = Training(TASK, gate, many, Recipe(16, 10), "meta")
+    training.model.train()
+    rows = torch.zeros(members, 16, dtype=torch.long, device="meta")
+    training._step(training._split("train"), rows, 0.0)  # what is put there once
+    with Crossings() as seen, Makings(seen.found):
+        training._step(training._split("train"), rows, 0.5)
+    return seen.found
+
+
+@pytest.mark.parametrize("name", gates.names())
+@pytest.mark.parametrize("members", [1, 3])
+def test_a_step_copies_nothing_and_waits_for_nothing(name: str, members: int) -> None:
+    assert crossings(gates.get(name), members) == []
+
+
+class Copying(SoftmaxGate):
+    """Brings a tensor from the host in each forward pass."""
+
+    def forward(self, x: Tensor) -> Routing:
+        routing = super().forward(x)
+        return routing._replace(aux_loss=routing.aux_loss + torch.ones(1).to(x.device).sum())
+
+
+class Making(SoftmaxGate):
+    """Makes a tensor of numbers in each forward pass."""
+
+    def forward(self, x: Tensor) -> Routing:
+        routing = super().forward(x)
+        return routing._replace(aux_loss=routing.aux_loss + x.new_tensor([0.1, 0.2]).sum())
+
+
+@pytest.mark.parametrize(("gate", "seen"), [(Copying, "_to_copy"), (Making, "new_tensor")])
+def test_one_that_copies_is_seen(gate: type[SoftmaxGate], seen: str) -> None:
+    assert set(crossings(gate, 1)) == {seen}
+
+
+def test_members_are_stacked_on_their_device_whoever_made_them() -> None:
+    """Tensors of two devices cannot be stacked: as on a GPU with two seeds or more."""
+    models = [nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2, track_running_stats=False))] * 2
+    members = Members(models, "meta")
+    places = [members.flat, *members.buffers.values(), *members.skeleton.parameters()]
+    assert {tensor.device.type for tensor in places} == {"meta"}
+    assert len(members) == 2
