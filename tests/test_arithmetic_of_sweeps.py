@@ -103,7 +103,7 @@ def test_exported_outputs_may_differ_by_a_ten_thousandth(
         return outputs
 
     served = SimpleNamespace(save_model=lambda *_: None, load_model=lambda _: exported)
-    monkeypatch.setattr("gatelab.sweeps.export.export.mlflow_model", served)
+    monkeypatch.setattr("gatelab.sweeps.export.forms.mlflow_model", served)
     model = Model(Scaled(), SingleGate, {}, {"num_experts": 1})
     selected = Selected("single", "run", Scaled(), model, 0, 1.0)
     if not refused:
