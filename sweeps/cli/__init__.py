@@ -9,29 +9,60 @@ import click
 
 from gatelab.sweeps.cli.terminal import Commands
 
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Begin": {
+        "new": ("registry", "Start a sweep of your own table, or a package of your own gate."),
+        "validate": ("launch", "Check SPEC, and its data, without running anything."),
+        "launch": ("launch", "Run SPEC: search, evaluation, comparison."),
+    },
+    "Go on": {
+        "status": ("cluster", "Show how far SWEEP is, by default every sweep."),
+        "stop": ("cluster", "Stop SWEEP as Ctrl-C does; `gatelab resume` goes on later."),
+        "resume": ("launch", "Go on with SWEEP where it was stopped."),
+        "logs": ("cluster", "Show what the driver of SWEEP has said, on a cluster."),
+    },
+    "Review": {
+        "compare": ("compare", "Compare the gates of each SWEEP, from MLflow's record alone."),
+        "ui": ("ui", "Open MLflow's dashboard on SWEEP, by default the newest."),
+        "report": (
+            "report",
+            "Write the report of SWEEP, finished or not.",
+        ),
+    },
+    "Use what was found": {
+        "export": ("export", "Put the selected model of a gate of SWEEP in MLflow's registry."),
+        "predict": (
+            "predict",
+            "Predict each row of FILE by the selected model of a gate.",
+        ),
+    },
+    "Look up and check": {
+        "list": ("registry", "List the registered gates, tasks or metrics."),
+        "show": ("registry", "Show what is registered."),
+        "check": ("registry", "Run the conformance suite over a gate or a task."),
+        "doctor": ("cluster", "Check Ray, its nodes, storage and MLflow, and what SPEC needs."),
+    },
+}
+"""The commands by what one wants to do, each with its module in this package and what it does.
+
+They stand here so that the help imports none of them: the slowest takes two seconds."""
 MODULES = {
-    "validate": "gatelab.sweeps.cli.launch",
-    "launch": "gatelab.sweeps.cli.launch",
-    "resume": "gatelab.sweeps.cli.launch",
-    "status": "gatelab.sweeps.cli.cluster",
-    "logs": "gatelab.sweeps.cli.cluster",
-    "stop": "gatelab.sweeps.cli.cluster",
-    "doctor": "gatelab.sweeps.cli.cluster",
-    "compare": "gatelab.sweeps.cli.compare",
-    "report": "gatelab.sweeps.cli.report",
-    "ui": "gatelab.sweeps.cli.ui",
-    "export": "gatelab.sweeps.cli.export",
-    "predict": "gatelab.sweeps.cli.predict",
-    "list": "gatelab.sweeps.cli.registry",
-    "show": "gatelab.sweeps.cli.registry",
-    "check": "gatelab.sweeps.cli.registry",
-    "new": "gatelab.sweeps.cli.registry",
+    name: f"{__name__}.{module}"
+    for commands in SECTIONS.values()
+    for name, (module, _) in commands.items()
 }
 """The module of each command, in the order of the help."""
+HELP = {
+    section: {name: text for name, (_, text) in commands.items()}
+    for section, commands in SECTIONS.items()
+}
 
 
 @click.group(
-    cls=Commands, modules=MODULES, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=Commands,
+    modules=MODULES,
+    sections=HELP,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="gatelab")
 @click.option(

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
+from gatelab.registry import near_misses
 from gatelab.sweeps.cli.last_net import failure, is_closed_pipe
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.store_errors import StoreUnavailable
@@ -62,10 +63,23 @@ class Commands(click.Group):
     one line.
     """
 
-    def __init__(self, *args: Any, modules: Mapping[str, str], **options: Any) -> None:
-        """Make the group; ``modules`` says by command which module has it in ``COMMANDS``."""
+    def __init__(
+        self,
+        *args: Any,
+        modules: Mapping[str, str],
+        sections: Mapping[str, Mapping[str, str]] | None = None,
+        **options: Any,
+    ) -> None:
+        """Make the group.
+
+        Args:
+            args: Of click's group.
+            modules: By command the module that has it in ``COMMANDS``.
+            sections: For the help, what each command does, by section and command.
+            options: Of click's group.
+        """
         super().__init__(*args, **options)
-        self.modules = modules
+        self.modules, self.sections = modules, sections or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names in the order of the help."""
@@ -78,6 +92,20 @@ class Commands(click.Group):
         commands = import_module(self.modules[cmd_name]).COMMANDS
         found: click.Command = next(c for c in commands if c.name == cmd_name)
         return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections of the help, without importing a command."""
+        for title, commands in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Refuse a command that is none, with those that may be meant."""
+        if args and args[0] not in self.modules and not args[0].startswith("-"):
+            refuse(f"unknown command {args[0]!r}; {near_misses(args[0], self.modules)}")
+        return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take ``--debug`` wherever it stands."""
