@@ -191,7 +191,9 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     _show(console, comparison)
     _say_where_traces_are(console, comparison, folder)
     option = "" if folder == FOLDER else f" --folder {folder}"
-    console.print(f"\nDashboard: [bold]gatelab ui {comparison.sweep}{option}[/]", highlight=False)
+    report = folder / "sweeps" / comparison.sweep / "report" / Artifacts.REPORT
+    console.print(f"\nReport: {report}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"Dashboard: [bold]gatelab ui {comparison.sweep}{option}[/]", highlight=False)
     _end(comparison, folder, option)
 
 
