@@ -22,6 +22,7 @@ baselines: false
 training: {max_epochs: 2}
 search: {trials: 2, early_stopping: false}
 evaluation: {seeds: 2}
+resources: {members: 1}
 """
 MODULE = '''
 from pathlib import Path

@@ -48,6 +48,8 @@ LONG = SPEC.replace("max_epochs: 6", "max_epochs: 40").replace(
     "gates: {steady: {gate: 'mine:steady'}, mean: {gate: 'mine:mean'}, top_k: }",
 )
 LONG = re.sub("early_stopping: {.*?}", "early_stopping: false", LONG)
+LONG += "\nresources: {members: 1}\n"
+"""Of a gate's trials some have ended while others run."""
 IGNORE_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
 """What a shell does with what it starts in the background."""
 
