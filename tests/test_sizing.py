@@ -83,6 +83,7 @@ def test_a_job_grows_with_what_it_holds() -> None:
     alone = {"members": 1}
     assert own(evaluation={"seeds": 6}, resources=alone) > 4 * own(resources=alone)
     assert own(resources={"members": 6}) > 4 * own(resources=alone)
+    assert own(search={"seeds": 6}, resources=alone) > 4 * own(resources=alone)
     assert own(model={"num_experts": 64}) > 4 * own()
     assert own(model={"num_experts": [4, 64]}) == own(model={"num_experts": 64})
     assert own(training={"batch_size": 64}) > own(training={"batch_size": 8})

@@ -142,7 +142,10 @@ class MemberOptimizer:
         """Let torch know of a member's tables what it knew."""
         if self.sparse is not None:
             for name, table in self.members.tables[member].items():
-                self.sparse.state[table] = deepcopy(dict(past[name]))
+                self.sparse.state[table] = {
+                    key: value.to(table.device, copy=True) if isinstance(value, Tensor) else value
+                    for key, value in past[name].items()
+                }
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:

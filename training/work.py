@@ -94,10 +94,9 @@ class Work:
         """Train until the jobs' rung, the end, or a few seconds have passed; return each one's."""
         started = time.monotonic()
         epochs: list[Epochs] = [[] for _ in self.parts]
-        while not self._done():
+        while not (self._done() or self._arrived()):  # a stop may have left them at their rung
             self._epoch(epochs)
-            late = time.monotonic() - started > self.step_seconds
-            if late or self._arrived():
+            if time.monotonic() - started > self.step_seconds:
                 break
         endings = self._endings() if self._done() or self._arrived() else {}
         return [self._step(*found, endings) for found in zip(self.parts, epochs, strict=True)]
@@ -240,7 +239,7 @@ class Work:
             "members": [
                 {
                     "training": self.training.state(member),
-                    "before": self.before.get(member),
+                    "before": _own(self.before.get(member)),
                     "settled": self.settled[member],
                     "seconds": self.seconds[member],
                 }
@@ -320,6 +319,11 @@ def failed(error: BaseException, job: Job) -> Step:
     trace = "".join(traceback.format_exception(error))[-TRACE:]
     ending = Ending("failed", reason, 0, math.inf, broken=True, trace=trace)
     return Step(0, math.inf, True, [], [ending] * job.told)
+
+
+def _own(tensor: Tensor | None) -> Tensor | None:
+    """Return a copy: of a part of a tensor the whole would be saved."""
+    return None if tensor is None else tensor.clone()
 
 
 def _count(module: nn.Module) -> int:

@@ -88,7 +88,8 @@ def job_bytes(spec: Spec, task: Task) -> int:
     """
     data = sum(_nbytes(task.data("train"))) + sum(_nbytes(task.data("val")))
     member = max(_member_bytes(spec, label, task) for label in spec.gates)
-    return CONTEXT_BYTES + data + max(_members(spec, 1), spec.evaluation.seeds) * member
+    members = max(_members(spec, 1), spec.search.seeds, spec.evaluation.seeds)
+    return CONTEXT_BYTES + data + members * member
 
 
 def _nbytes(tensors: Sequence[Tensor | None]) -> list[int]:

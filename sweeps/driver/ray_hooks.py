@@ -198,7 +198,7 @@ class SavedStates(Callback):
             self.deleting.submit(_delete, kept.pop(0))
 
     def _going(self, trial: Trial) -> list[Job]:
-        return [job for job in _jobs(trial) if job.name in self.sweep.running]
+        return [job for job in _jobs(trial) if self.sweep.goes_on(job)]
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing of the sweep, as above."""

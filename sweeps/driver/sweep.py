@@ -205,6 +205,10 @@ class Sweep:
         for asked, ending in self.studies[name].lost():
             self._end_trial(self._trial(name, asked), ending)
 
+    def goes_on(self, job: Job) -> bool:
+        """Return whether a job is under way, or is handed out again, from its saved state."""
+        return job.name in self.running or any(job in jobs for jobs in self.returned)
+
     def take_back(self, jobs: Jobs) -> None:
         """Take in that jobs were not begun; they are handed out again before any other."""
         self._return([jobs])
