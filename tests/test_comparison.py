@@ -513,6 +513,16 @@ def test_tasks_are_told_apart_by_name_options_and_data() -> None:
     assert labels(configured("one", data="dd"), configured("two")) == {"t": ["one", "two"]}
 
 
+def test_long_options_stand_in_a_tasks_title_only_where_they_alone_tell_it_apart() -> None:
+    def titles(*options: dict[str, str]) -> list[str]:
+        return [*by_task([configured(str(n), **it) for n, it in enumerate(options)])]
+
+    kinds = [str({f"x{at}": "number" for at in range(count)}) for count in (9, 10)]
+    files = [{"task.kinds": it, "task.path": f"{at}.csv"} for at, it in enumerate(kinds)]
+    assert titles(*files) == ["t (kinds=..., path=0.csv)", "t (kinds=..., path=1.csv)"]
+    assert titles(*({"task.kinds": it} for it in kinds)) == [f"t (kinds={it})" for it in kinds]
+
+
 def test_a_running_sweep_is_partial_until_every_gate_has_ended() -> None:
     params = {"search.trials": "10"}
     runs = [run("sweep", end="", gates="a,b", params=params), run("gate", "a", metrics=COUNTED)]

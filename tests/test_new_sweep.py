@@ -81,6 +81,20 @@ def test_a_kind_that_is_given_is_no_proposal() -> None:
     assert "proposed" not in done.stdout
 
 
+def test_a_spec_of_weighted_rows_that_a_column_divides() -> None:
+    """All columns are counted, and no comment offers what such a split refuses."""
+    frame = people(400).assign(w=np.arange(400) % 3, part=np.repeat(["a", "b", "c", "a"], 100))
+    frame.to_csv("people.csv", index=False)
+    split = ("--option", "weights=w", "--option", "split={column: part, val: b, test: c}")
+    done = new("people.csv", *targets("income"), *split)
+    assert f"people.csv: 400 rows, {frame.shape[1]} columns." in done.stdout
+    text = Path("people.yaml").read_text()
+    assert "  weights: w # the column of what a row weighs, which is no feature\n" in text
+    assert "  split_seed: 0 # 0 alone: " in text and "  splits: 1 # no more: " in text
+    refused = CliRunner().invoke(main, ["validate", "people.yaml", "task.split_seed=1"])
+    assert refused.exit_code == 2 and "`split_seed` must be 0" in refused.stderr
+
+
 @pytest.mark.slow
 def test_what_is_written_runs(place: Path) -> None:
     people(60).to_csv(place / "people.csv", index=False)

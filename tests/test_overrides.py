@@ -59,6 +59,16 @@ evaluation: {seeds: 2}
             "optimizer.learning_rate.low=1e-3",
             {"optimizer": {"learning_rate": {"low": 1e-3, "high": 1}}},
         ),
+        (
+            {"task": {"name": "table", "targets": {"y.z": "binary"}}},
+            "task.targets.y.z.class_weight=balanced",
+            {
+                "task": {
+                    "name": "table",
+                    "targets": {"y.z": {"kind": "binary", "class_weight": "balanced"}},
+                }
+            },
+        ),
         ({}, "a=b=c", {"a": "b=c"}),
     ],
 )

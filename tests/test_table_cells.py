@@ -260,3 +260,17 @@ def test_what_is_served_imports_nothing_of_gatelab() -> None:
     }
     allowed = {"__future__", "collections", "json", "pathlib", "typing"}
     assert names - allowed == {"mlflow", "numpy", "pandas", "pyarrow", "torch"}
+
+
+def test_another_file_has_the_decimal_comma_that_was_found(tmp_path: Path) -> None:
+    """Which its own few rows do not tell; with commas between its columns, too."""
+    people(60).to_csv(tmp_path / "people.csv", index=False, sep=";", decimal=",")
+    table = Table(path=str(tmp_path / "people.csv"), targets={"income": "binary"})
+    for name, text in {
+        "thousands.csv": "height;age\n1,234;5\n2,345;6\n",
+        "points.csv": "height;age\n1,234;5.0\n2,345;6\n",
+        "commas.csv": "height,age\n1.234,5\n2.345,6\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+        found = table.read(tmp_path / name).columns["height"]
+        assert found.to_pylist() == ["1.234", "2.345"], name

@@ -16,6 +16,9 @@ from gatelab.results.comparison.conditions import (
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import Directions
 
+LONGEST_VALUE = 40
+"""Characters of an option's value that a title of a task has room for."""
+
 
 def side_by_side(pools: Mapping[str, SweepRecord]) -> dict[str, tuple[SweepRecord, str]]:
     """Return every gate of sweeps by title: by its name, or ``gate (sweep)`` if several have it.
@@ -67,12 +70,22 @@ def same_task(one: SweepRecord, other: SweepRecord) -> bool:
 
 
 def _task_titles(records: Sequence[SweepRecord]) -> list[str]:
-    """Return the tasks' names, with what differs where several have the same name."""
+    """Return the tasks' names, with what differs where several have the same name.
+
+    Values that are long, as the kinds of a table, are left out if the others tell tasks apart.
+    """
+    short = _titles(records, LONGEST_VALUE)
+    return short if len({*short}) == len(short) else _titles(records)
+
+
+def _titles(records: Sequence[SweepRecord], longest: int | None = None) -> list[str]:
+    """Return the titles with the values of options up to so many characters."""
     titles = []
     for record in records:
         alike = [r for r in records if task_of(r) == task_of(record)]
         what = [
-            f"{k}={v}" for k, v in _own(options_of(record), [options_of(r) for r in alike]).items()
+            f"{k}={v if longest is None or len(v) <= longest else '...'}"
+            for k, v in _own(options_of(record), [options_of(r) for r in alike]).items()
         ]
         if sum(options_of(r) == options_of(record) for r in alike) > 1:
             what.append(f"data {data_of(record)[:6] or 'not recorded'}")

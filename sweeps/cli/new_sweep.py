@@ -111,8 +111,7 @@ def _write(proposed: ProposedTable, stem: str, output: Path) -> None:
 def _show(proposed: ProposedTable, table: str) -> None:
     """Print the columns, what was found of them, and what makes scores doubtful."""
     rows = proposed.overview()
-    count = len(rows) + len(proposed.options.get("drop", ()))
-    click.echo(f"{table}: {proposed.task.contents.rows:,} rows, {count:,} columns.\n")
+    click.echo(f"{table}: {proposed.task.contents.rows:,} rows, {proposed.columns:,} columns.\n")
     wide = min(max(6, *(len(name) for name, *_ in rows[:_MOST_COLUMNS])), _WIDEST_NAME)
     click.echo(f"  {'column':{wide}}  {'kind':18}  {'missing':>9}  {'values':>9}")
     for name, kind, missing, values in rows[:_MOST_COLUMNS]:

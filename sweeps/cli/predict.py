@@ -41,7 +41,7 @@ def predict(
         refuse(error)
     chosen = "" if gate else ", the one with the lowest test/loss"
     click.echo(
-        f"{made.path}: {made.rows:,} rows, by gate {made.gate}{chosen} "
+        f"{made.path}: {made.rows:,} row{'s' * (made.rows != 1)}, by gate {made.gate}{chosen} "
         f"(seed {made.seed}, test/loss {made.test_loss:.4g})."
     )
     for line in made.said:

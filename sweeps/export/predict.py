@@ -21,6 +21,7 @@ from gatelab.results.comparing import read_sweeps
 from gatelab.sweeps.export.predictor import Predictor
 from gatelab.sweeps.export.raw_graph import RawGraph, value_names
 from gatelab.sweeps.export.selected import Selected, best_gate, read_selected
+from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.table import Table
 from gatelab.tracking.schema import FOLDER, Tags
@@ -90,7 +91,7 @@ def predict(
     values = _values(selected, table, torch.from_numpy(cells))
     _write(pa.table(dict(zip(value_names(table.targets), values.T.numpy(), strict=True))), output)
     about = (selected.gate, selected.seed, selected.test_loss)
-    return Predictions(output, sheet.rows, *about, (*sheet.said, *counted))
+    return Predictions(output, sheet.rows, *about, (*sheet.said, *gathered(counted)))
 
 
 def _check_output(output: Path) -> None:

@@ -71,7 +71,11 @@ def read_selected(record: SweepRecord, gate: str) -> Selected:
     _check_evaluated(record, gate)
     run = record.of("gate", gate)[0]
     if not gates.get(run.params["gate"]).trained:
-        raise ValueError(f"{_where(record, gate)} has no model: it is not trained.")
+        others = ", ".join(it for it in record.gates if it != gate)
+        raise ValueError(
+            f"{_where(record, gate)} has no model: it is not trained. "
+            f"Name another one by `--gate`: {others or 'there is none'}."
+        )
     saved = _read_saved(record, run.run_id, gate)
     test_loss = score_of(record, gate, saved["seed"])
     task = _task(record)

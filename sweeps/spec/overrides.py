@@ -93,4 +93,6 @@ def _section(found: Any, path: str) -> dict[Any, Any]:
             raise SpecError("", path, str(error)) from error
     if path in ("search.early_stopping", "search.require") and found is False:
         return {}
+    if path.startswith("task.targets.") and isinstance(found, str):
+        return {"kind": found}
     raise SpecError("", path, f"is {written(found)}, which has no keys to override.")

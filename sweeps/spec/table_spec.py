@@ -30,8 +30,10 @@ _COMMENTS = {
     "duplicates": "or together: copies of a row stay in one split",
     "rare": "of classes of fewer than 3 rows: ask, drop or train",
     "min_frequency": "categories of fewer train rows share one id with unknown ones",
+    "weights": "the column of what a row weighs, which is no feature",
     "split_seed": "another one divides the same rows anew",
 }
+_ONE_DIVISION = "0 alone: the split says of each row where it is"
 _DROP = "no features; what is taken out of the list needs a kind below"
 _KINDS = "number, binary, category, or a list of levels in order"
 
@@ -51,7 +53,7 @@ def table_spec(table: ProposedTable, name: str) -> str:
         "task:",
         "  name: table",
         *(line for option in table.options for line in _option(table, option)),
-        *_rest(rows).splitlines(),
+        *_rest(rows, fixed=table.task.fixed_split).splitlines(),
     ]
     return "".join(f"{_printable(line)}\n" for line in parts)
 
@@ -79,6 +81,8 @@ def _option(table: ProposedTable, option: str) -> list[str]:
     value, comment = table.options[option], _COMMENTS.get(option, "")
     if option == "path" and PurePath(value).is_absolute():
         comment = ""
+    if option == "split_seed" and table.task.fixed_split:
+        comment = _ONE_DIVISION
     if value in ({}, [], ()):
         return []
     if option == "targets":
@@ -148,8 +152,10 @@ def _filled(entries: Iterable[str]) -> list[str]:
     return lines
 
 
-def _rest(rows: int) -> str:
+def _rest(rows: int, *, fixed: bool) -> str:
     batch, epochs = sizes(rows)
+    anew = "more divide the rows anew: an answer that holds beyond one division"
+    splits = "no more: the rows are divided in one way alone" if fixed else anew
     steps = math.ceil(rows / batch)
     return f"""\
 gates: [dselect_k, top_k, softmax] # `gatelab list gates`; baselines are added by themselves
@@ -166,7 +172,7 @@ search:
   trials: 8 # of each gate; 20 and more for an answer to rely on
 evaluation:
   seeds: 5 # fresh ones for each gate's best trial
-  splits: 1 # more divide the rows anew: an answer that holds beyond one division"""
+  splits: 1 # {splits}"""
 
 
 def _printable(line: str) -> str:

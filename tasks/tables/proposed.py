@@ -47,6 +47,7 @@ class ProposedTable:
         why: Of each target whose kind was proposed, from what that follows.
         missing: Values that are proposed to stand for none, by column.
         left_out: Why, of each column that `drop` names because it was left out.
+        columns: How many the file has, whatever becomes of them.
         said: What was found, a line each.
     """
 
@@ -55,6 +56,7 @@ class ProposedTable:
     why: Mapping[str, str]
     missing: Mapping[str, Sequence[Any]]
     left_out: Mapping[str, str]
+    columns: int
     said: tuple[str, ...]
 
     def proposals(self) -> tuple[str, ...]:
@@ -119,6 +121,7 @@ def propose_table(path: str, targets: Sequence[str], given: Mapping[str, Any]) -
         why,
         {name: values for name, values in by_column.items() if name not in missing},
         found.contents.left_out,
+        len({*sheet.columns, *sheet.left_out}),
         found.said,
     )
 

@@ -41,10 +41,17 @@ class Origin:
     def read(self, other: object = None) -> Sheet:
         """Return the source as it is, or another one that is read by the same keys.
 
+        What the source was found to write decimals with holds for another one: a few rows do not
+        tell a decimal comma from one between thousands.
+
         Raises:
             TableError: If it cannot be read.
         """
-        return read_source(self.source if other is None else other, self.reading)
+        own = read_source(self.source, self.reading)
+        if other is None:
+            return own
+        found = {key: value for key, value in own.reading.items() if key == "decimal"}
+        return read_source(other, {**found, **self.reading})
 
     def missing_in(self, column: str) -> tuple[str, ...]:
         """Return what stands for none in a column, texts in their one spelling."""
