@@ -25,7 +25,7 @@ from gatelab.training.steps import Ending
 from tests.in_process import gatelab
 from tests.launched import MODULE
 from tests.small_disk import fill, small_disk
-from tests.test_store_losses import SPEC, STAGES
+from tests.test_store_losses import ONE_BY_ONE, SPEC, STAGES
 
 SPACE = SearchSpace({"gate.k": 2}, {"gate.gamma": FloatDistribution(0.01, 10.0, log=True)})
 
@@ -138,7 +138,7 @@ def test_a_sweep_goes_on_once_its_disk_has_room(place: Path, tmp_path: Path) -> 
     with small_disk(tmp_path, "6m") as disk:
         (place / "gatelab_runs").symlink_to(disk)
         (place / "mine.py").write_text(FILLING)
-        (place / "c.yaml").write_text(SPEC.replace("[softmax]", "['mine:filling']"))
+        (place / "c.yaml").write_text(SPEC.replace("[softmax]", "['mine:filling']") + ONE_BY_ONE)
         uri = default_uri(place / "store")
         gatelab(place, "launch", "c.yaml", "--tracking-uri", uri, code=130, most=1)
         (disk / "now").touch()

@@ -14,7 +14,7 @@ from gatelab.sweeps.driver.parts import begin_part
 from gatelab.sweeps.spec.reading import parse_spec
 from tests.in_process import gatelab
 from tests.launched import read
-from tests.test_store_losses import SPEC, STAGES
+from tests.test_store_losses import ONE_BY_ONE, SPEC, STAGES
 
 MODULE = """
 from gatelab.gates import SoftmaxGate, register_gate
@@ -44,7 +44,7 @@ def test_every_change_since_the_launch_is_told(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_resume_by_other_code(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "mine.py").write_text(MODULE)
-    (place / "c.yaml").write_text(SPEC.replace("[softmax]", "['mine:own']"))
+    (place / "c.yaml").write_text(SPEC.replace("[softmax]", "['mine:own']") + ONE_BY_ONE)
     assert "warning: resumed" not in gatelab(place, "launch", "c.yaml", code=130, most=1)
     (place / "mine.py").write_text(f"{MODULE}\n# another\n")
     monkeypatch.setattr(

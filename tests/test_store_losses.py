@@ -26,6 +26,7 @@ training: {max_epochs: 2}
 search: {trials: 2, early_stopping: false}
 evaluation: {seeds: 2}
 """
+ONE_BY_ONE = "resources: {members: 1}\n"
 STAGES = {"sweep": 1, "gate": 1, "search": 2, "evaluate": 2}
 
 

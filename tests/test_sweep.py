@@ -198,7 +198,7 @@ def test_short_trials_are_shared_between_workers(place: Path) -> None:
     text = SPEC.replace("[dselect_k, top_k, softmax]", "['mine:mean']").replace("small", "short")
     text = text.replace("max_epochs: 6", "max_epochs: 1").replace("trials: 4", "trials: 2000")
     text = re.sub("early_stopping: {.*?}", "sampler: random, early_stopping: false", text)
-    (place / "short.yaml").write_text(text)
+    (place / "short.yaml").write_text(f"{text}\nresources: {{members: 1}}\n")
     process = launched(place, "launch", "short.yaml")
     first = wait_for_workers(place, process, 2, {process.pid})
     os.kill(min(first), signal.SIGKILL)

@@ -50,8 +50,8 @@ def save_of_rows(
     raw = table.raw("val", CHECKED_ROWS)
     cells = CellReader(recipe).read(raw)
     numbers = {name: cells[:, at] for at, name in enumerate(table.fitted.numbers)}
-    kept = {name: raw[name] for name in recipe["columns"]}
-    as_read = pa.table(kept).to_pandas(integer_object_nulls=True)  # or a gap would round ids
+    kept = {name: _exact(raw[name]) for name in recipe["columns"]}
+    as_read = pa.table(kept).to_pandas()
     typed = as_read.assign(
         **{n: it for n, it in numbers.items() if recipe["columns"][n]["kind"] == "number"}
     )
@@ -65,6 +65,12 @@ def save_of_rows(
         (standardised_values(targets, torch.from_numpy(found)), expected[: len(found)])
         for found in mlflow_rows.predict_rows(folder, *frames)
     ]
+
+
+def _exact(cells: pa.Array) -> pa.Array:
+    """Return whole numbers beside a gap as texts: MLflow makes floats of them, which rounds ids."""
+    gaps = pa.types.is_integer(cells.type) and cells.null_count
+    return cells.cast(pa.large_string()) if gaps else cells
 
 
 def as_trained(model: Model, rows: Tensor) -> Tensor:
