@@ -138,7 +138,7 @@ def wait_for_trial(cluster: Head, folder: Path, name: str) -> None:
 @pytest.mark.slow
 def test_from_launch_to_the_end(cluster: Head, laptop: Path, tmp_path: Path) -> None:
     """Launched, robbed of its driver, stopped, and resumed to its end from another machine."""
-    write_spec(laptop, "far", epochs=150)
+    write_spec(laptop, "far", epochs=150, more="resources: {members: 1}\n")
     (laptop / "hold").touch()  # on this machine, which is every node's too: trials take minutes
     check_launch(cluster, laptop)
     check_a_lost_driver(cluster, laptop)

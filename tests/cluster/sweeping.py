@@ -52,6 +52,7 @@ baselines: false
 optimizer: {{learning_rate: {{low: 1e-4, high: 1e-1, log: true}}}}
 training: {{max_epochs: 8, batch_size: 32, patience: null}}
 search: {{trials: {trials}, sampler: random, seed: 7, early_stopping: false}}
+resources: {{members: 1}}
 evaluation: {{seeds: {seeds}}}
 """
 READ = """
