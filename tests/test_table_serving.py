@@ -39,7 +39,8 @@ def elsewhere(folder: Path) -> dict[str, str]:
     """Return the environment of a process that can import no gatelab and may not unpickle."""
     (folder / "sitecustomize.py").write_text(WITHOUT_GATELAB)
     kept = {"PYTHONPATH": str(folder), "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
-    return {**os.environ, **kept, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    commands = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # uvicorn's too
+    return {**os.environ, **kept, "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": commands}
 
 
 @pytest.fixture(scope="module")
