@@ -38,7 +38,7 @@ class Top(TopKGate):
         pause()
         return super().forward(x)
 '''
-BRISK, SLOW = 0.02, 1.0
+BRISK, SLOW = 0.02, 2.0
 """Seconds of a gate's call, and where a host is to be slow: what a sweep learns does not depend on
 them, how long it takes does. Thirty-five calls are a trial."""
 TRIALS, SEEDS = 12, 2
