@@ -21,7 +21,8 @@ from gatelab.sweeps.cluster.sizing import ON_CPU
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.tasks import DigitsPairs, SyntheticGroups, Task
 from gatelab.training.configuration import Configuration
-from gatelab.training.train import Member, Recipe, Training
+from gatelab.training.member import Member, Recipe
+from gatelab.training.train import Training
 
 WIDTHS = (1, 4, 8, 16, 32)
 TRIALS, TURNS = 20, 3

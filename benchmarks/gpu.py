@@ -6,75 +6,27 @@ rehearses that all of it runs.
 
 from __future__ import annotations
 
-import importlib.util
 import multiprocessing
-import statistics
-import sys
-import tempfile
 import time
-import types
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
 from typing import Any
 
+import benchmarks.bare  # noqa: F401 - makes gatelab importable, so before gatelab
+
+# isort: split
 import torch
 
-PACKAGES = ("gates", "tasks", "training")
-STOOD_FOR = {
-    "optuna.distributions": (
-        *("BaseDistribution", "CategoricalDistribution"),
-        *("FloatDistribution", "IntDistribution"),
-    ),
-    "entmax": ("sparsemax", "entmax15"),
-}
-"""What a machine with a GPU and torch may lack, and what is imported of it."""
+from benchmarks.device import CUDA, DEVICE, graphed, launches, milliseconds, timed, waits
+from benchmarks.gpu_models import BATCH, MODELS
+from gatelab.gates.gate import gates
+from gatelab.training import precision
+from gatelab.training.configuration import Configuration
+from gatelab.training.evaluation import evaluate
+from gatelab.training.member import Member, Recipe
+from gatelab.training.train import Training
 
-
-def stand_in() -> None:
-    """Make gatelab importable, and stand for what it imports and a step does not use."""
-    for name, members in STOOD_FOR.items():
-        if importlib.util.find_spec(name.partition(".")[0]) is None:
-            _stand(name, members)
-    if importlib.util.find_spec("gatelab.gates") is None:  # it is not installed
-        _link(Path(__file__).resolve().parent.parent)
-    if any(importlib.util.find_spec(name) is None for name in ("pyarrow", "sklearn", "scipy")):
-        _stand("gatelab.tasks.tables", ())
-        _stand("gatelab.tasks.tables.table", ("Table",))
-        _stand("gatelab.tasks.digits_pairs", ("DigitsPairs",))
-
-
-def _link(root: Path) -> None:
-    """Let ``gatelab`` be a folder of links, as mypy sees it: to itself, and the rooms beside it."""
-    links = Path(tempfile.mkdtemp()) / "gatelab"
-    links.mkdir()
-    for path in [*(root / "gatelab").iterdir(), *(root / name for name in PACKAGES)]:
-        (links / path.name).symlink_to(path)
-    sys.modules.pop("gatelab", None)
-    sys.path.insert(0, str(links.parent))
-
-
-def _stand(name: str, members: tuple[str, ...]) -> None:
-    parent, _, _ = name.partition(".")
-    if parent != "gatelab":
-        sys.modules.setdefault(parent, types.ModuleType(parent))
-    module = types.ModuleType(name)
-    for member in members:
-        setattr(module, member, type(member, (), {"__init__": lambda self, *a, **k: None}))
-    sys.modules[name] = module
-
-
-stand_in()
-from benchmarks.gpu_models import BATCH, MODELS  # noqa: E402
-from gatelab.gates.gate import gates  # noqa: E402
-from gatelab.training.configuration import Configuration  # noqa: E402
-from gatelab.training.evaluation import evaluate  # noqa: E402
-from gatelab.training.train import Member, Recipe, Training  # noqa: E402
-
-CUDA = torch.cuda.is_available()
-DEVICE = "cuda" if CUDA else "cpu"
 SECONDS = 460.0
 """After so many no section begins anew."""
 STARTED = time.monotonic()
@@ -121,72 +73,6 @@ def _stepper(training: Training) -> Callable[[], object]:
     return lambda: training._step(split, rows, 0.0)
 
 
-def _wait() -> None:
-    if CUDA:
-        torch.cuda.synchronize()
-
-
-def _milliseconds(call: Callable[[], object]) -> float:
-    """Return the median of five rounds, each of which ends with one wait for the device."""
-    for _ in range(3 if CUDA else 1):
-        call()
-    _wait()
-    started = time.perf_counter()
-    call()
-    _wait()
-    number = max(1, int(0.12 / max(time.perf_counter() - started, 1e-5))) if CUDA else 1
-    return 1e3 * statistics.median(_timed(call, number) for _ in range(5 if CUDA else 1))
-
-
-def _timed(call: Callable[[], object], number: int) -> float:
-    started = time.perf_counter()
-    for _ in range(number):
-        call()
-    _wait()
-    return (time.perf_counter() - started) / number
-
-
-def _graphed(call: Callable[[], object]) -> Callable[[], object] | None:
-    """Return the replay of a captured call; ``None`` without a GPU."""
-    if not CUDA:
-        return None
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            call()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        call()
-    return graph.replay
-
-
-def _launches(call: Callable[[], object]) -> tuple[int, float]:
-    """Return how many kernels and copies a call launches, and their ms on the device."""
-    if not CUDA:
-        return 0, 0.0
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CUDA]) as found:
-        call()
-        _wait()
-    events = [e for e in found.events() or [] if e.device_type == torch.autograd.DeviceType.CUDA]
-    return len(events), sum(event.device_time_total for event in events) / 1e3
-
-
-def _waits(call: Callable[[], object]) -> int:
-    """Return how often a call waits for the device."""
-    if not CUDA:
-        return 0
-    torch.cuda.set_sync_debug_mode("warn")
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
-        call()
-    torch.cuda.set_sync_debug_mode("default")
-    return sum("synchroniz" in str(warning.message) for warning in found)
-
-
 @contextmanager
 def _said(what: str) -> Iterator[None]:
     """Say in a line what could not be measured, and go on."""
@@ -221,19 +107,19 @@ def steps() -> None:
 def _row(model: str, gate: str, members: int, alone: float) -> float:
     """Print a row; return the milliseconds of one member."""
     step = _stepper(_training(model, gate, members))
-    eager = _milliseconds(step)
-    waits, (launches, busy) = _waits(step), _launches(step)
+    eager = milliseconds(step)
+    stops, (kernels, busy) = waits(step), launches(step)
     memory = torch.cuda.max_memory_allocated() / 2**20 / members if CUDA else 0.0
     graph, why = float("nan"), ""
     try:
-        replay = _graphed(step)
-        graph = _milliseconds(replay) if replay else graph
+        replay = graphed(step)
+        graph = milliseconds(replay) if replay else graph
     except Exception as error:
         why = f" {type(error).__name__}: {' '.join(str(error).split())[:100]}"
     alone = alone or eager
     ratios = [alone * members / each for each in (eager, graph)]
     print(
-        f"| {model} | {gate} | {members} | {eager:.3f} | {launches} | {waits} | {busy:.3f} "
+        f"| {model} | {gate} | {members} | {eager:.3f} | {kernels} | {stops} | {busy:.3f} "
         f"| {graph:.3f}{why} | {ratios[0]:.1f} | {ratios[1]:.1f} | {memory:.1f} |",
         flush=True,
     )
@@ -243,15 +129,12 @@ def _row(model: str, gate: str, members: int, alone: float) -> float:
 def tensor_cores() -> None:
     """TF32: products of float32 by tensor cores."""
     print("| model | members | eager ms | graph ms |\n| --- | ---: | ---: | ---: |")
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
     for model, members in (("films", 64), ("pictures", 16)) if CUDA else (("digits", 2),):
-        with _said(f"{model}, {members}"):
+        with _said(f"{model}, {members}"), precision.tensor_cores(True):
             step = _stepper(_training(model, "dselect_k", members))
-            eager, replay = _milliseconds(step), _graphed(step)
-            graph = _milliseconds(replay) if replay else float("nan")
+            eager, replay = milliseconds(step), graphed(step)
+            graph = milliseconds(replay) if replay else float("nan")
             print(f"| {model} | {members} | {eager:.3f} | {graph:.3f} |", flush=True)
-    torch.set_float32_matmul_precision(before)
 
 
 def compiled() -> None:
@@ -260,13 +143,13 @@ def compiled() -> None:
     for model, members in (("digits", 128), ("films", 64)) if CUDA else ():
         with _said(f"{model}, {members}"):
             training = _training(model, "dselect_k", members)
-            eager = _milliseconds(step := _stepper(training))
+            eager = milliseconds(step := _stepper(training))
             training.members.call = torch.compile(  # type: ignore[method-assign]
                 training.members.call, dynamic=False
             )
-            first = _timed(step, 1)
+            first = timed(step, 1)
             print(
-                f"| {model} | {members} | {eager:.3f} | {_milliseconds(step):.3f} | {first:.0f} |",
+                f"| {model} | {members} | {eager:.3f} | {milliseconds(step):.3f} | {first:.0f} |",
                 flush=True,
             )
 
@@ -288,18 +171,19 @@ def processes() -> None:
                 process.start()
             for process in started:
                 process.join()
-            together = sum(rates.get() for _ in started)
+            ended = [process for process in started if process.exitcode == 0]
+            together = sum(rates.get() for _ in ended) if len(ended) == number else float("nan")
             print(f"| {model} | {number} | {together:.0f} |", flush=True)
 
 
 def _alone(model: str, barrier: Barrier, rates: Any, seconds: float = 2.0) -> None:
     torch.set_num_threads(1)
     step, number = _stepper(_training(model, "dselect_k", 1)), 0
-    _timed(step, 5)
-    barrier.wait()
+    timed(step, 5)
+    barrier.wait(timeout=60)  # of one that could not start, all end
     started = time.perf_counter()
     while time.perf_counter() - started < seconds:
-        _timed(step, 10)
+        timed(step, 10)
         number += 10
     rates.put(number / (time.perf_counter() - started))
 
@@ -317,7 +201,7 @@ def passes() -> None:
 
             found = whole()
             size = sum(t.nbytes for one in found for t in (*one.outputs, one.weights)) / 2**20
-            seconds = _timed(whole, 1)
+            seconds = timed(whole, 1)
             rows = len(split.inputs)
             print(f"| {model} | {members} | {rows} | {1e3 * seconds:.1f} | {size:.0f} |")
 

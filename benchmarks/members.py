@@ -10,7 +10,8 @@ from benchmarks.clock import medians, report
 from gatelab.gates.gate import gates
 from gatelab.tasks import DigitsPairs, SyntheticGroups, Task
 from gatelab.training.configuration import Configuration
-from gatelab.training.train import Member, Recipe, Training
+from gatelab.training.member import Member, Recipe
+from gatelab.training.train import Training
 
 MEMBERS = 8
 

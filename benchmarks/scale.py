@@ -35,8 +35,8 @@ from gatelab.sweeps.search.studies import Study
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.training.jobs import Job
+from gatelab.training.states import STATE_FILE
 from gatelab.training.steps import Ending, Step
-from gatelab.training.work import STATE_FILE
 
 TRIALS, GATES, SAMPLER = 10_000, 20, "tpe"
 """500 trials a gate, as in the protocol that DSelect-k was published with."""

@@ -19,8 +19,8 @@ from gatelab.tasks import SyntheticGroups
 from gatelab.training.configuration import Configuration
 from gatelab.training.goal import VAL_LOSS, Goal
 from gatelab.training.jobs import Job
+from gatelab.training.member import Member, Recipe
 from gatelab.training.steps import Ending
-from gatelab.training.train import Member, Recipe
 from gatelab.training.work import Work
 
 SEEDS = range(100, 108)

@@ -17,7 +17,8 @@ from gatelab.gates import DSelectKGate
 from gatelab.tasks import DigitsPairs, Network, Split, SplitName, Target, Task
 from gatelab.tasks.layers import Dropout, mlp
 from gatelab.training.configuration import Configuration
-from gatelab.training.train import Member, Recipe, Training
+from gatelab.training.member import Member, Recipe
+from gatelab.training.train import Training
 
 GATE = {"k": 2, "entropy_weight": 0.1}
 STEPS = 64

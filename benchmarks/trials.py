@@ -26,7 +26,8 @@ from gatelab.tasks import SyntheticGroups
 from gatelab.tracking.mlflow_read import read_sweep
 from gatelab.tracking.mlflow_store import default_uri
 from gatelab.training.configuration import Configuration
-from gatelab.training.train import Member, Recipe, Training
+from gatelab.training.member import Member, Recipe
+from gatelab.training.train import Training
 
 TRIALS, PLAIN_TRIALS, CORES, EPOCHS = (20, 80), (4, 12), 2, 3
 """Of a short and of a long sweep: their difference is free of what starts once."""

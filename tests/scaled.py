@@ -11,7 +11,7 @@ from torch import nn
 
 from gatelab.tasks import Network, Split, SplitName, Target, Task
 from gatelab.training.configuration import Configuration
-from gatelab.training.train import Member
+from gatelab.training.member import Member
 
 Row = tuple[float, float, float]
 """The input and the two targets; NaN where a target is not known."""

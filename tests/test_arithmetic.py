@@ -17,7 +17,8 @@ from torch import Tensor
 from gatelab.gates import DSelectKGate, Routing, SingleGate
 from gatelab.tasks import Network
 from gatelab.training.evaluation import ROWS_AT_ONCE
-from gatelab.training.train import Recipe, Training, _order
+from gatelab.training.member import Recipe
+from gatelab.training.train import Training, _order
 from tests.scaled import BATCH, START, TRAIN, UNKNOWN, VAL, Row, Scaled, member, one_weight
 
 

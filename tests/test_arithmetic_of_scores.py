@@ -15,14 +15,16 @@ from gatelab.tasks import Network, Split, SplitName, Target, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.jobs import Job
+from gatelab.training.member import Member, Recipe
 from gatelab.training.scores import (
     gate_scores,
     predictive_scores,
     stability_scores,
     target_scores,
 )
-from gatelab.training.train import Member, Recipe, Training
-from gatelab.training.work import Work, read_state
+from gatelab.training.states import read_state
+from gatelab.training.train import Training
+from gatelab.training.work import Work
 from tests.scaled import BATCH, Scaled, member, one_weight
 
 

@@ -23,7 +23,8 @@ ORDERS = {
     "training": (
         *("memory", "configuration", "members", "model", "weighting", "evaluation"),
         *("optimizers", "schedule", "clipping", "optimizer", "precision"),
-        *("rehearsal", "goal", "train", "scores", "jobs", "steps", "work"),
+        *("rehearsal", "goal", "member", "train"),
+        *("scores", "jobs", "steps", "states", "scoring", "work"),
         *("constant", "beginning"),
     ),
     "results": ("comparison", "costs", "review", "figures", "report", "comparing", "overview"),

@@ -18,9 +18,10 @@ from gatelab.training.beginning import begin_work
 from gatelab.training.constant import ConstantWork, constant_outputs, evaluate_constant
 from gatelab.training.goal import Goal
 from gatelab.training.jobs import Job, Stage
+from gatelab.training.member import Recipe
+from gatelab.training.states import read_state
 from gatelab.training.steps import Ending
-from gatelab.training.train import Recipe
-from gatelab.training.work import Work, read_state
+from gatelab.training.work import Work
 from tests.scaled import Scaled, member
 
 UNKNOWN = math.nan

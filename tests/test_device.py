@@ -14,8 +14,9 @@ from torch.utils._pytree import tree_leaves
 from gatelab.gates import Routing, SoftmaxGate, gates
 from gatelab.tasks import SyntheticGroups
 from gatelab.training.configuration import Configuration
+from gatelab.training.member import Member, Recipe
 from gatelab.training.members import Members
-from gatelab.training.train import Member, Recipe, Training
+from gatelab.training.train import Training
 
 TASK = SyntheticGroups(num_targets=4, num_groups=2, train_rows=64, val_rows=32, test_rows=32)
 

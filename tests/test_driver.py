@@ -25,8 +25,8 @@ from gatelab.tasks import SyntheticGroups
 from gatelab.training.configuration import Configuration
 from gatelab.training.goal import BY_LOSS
 from gatelab.training.jobs import Job, Setting
+from gatelab.training.member import Member, Recipe
 from gatelab.training.steps import Ending, Step
-from gatelab.training.train import Member, Recipe
 from gatelab.training.work import STEP_SECONDS, Work
 from tests.handing import next_job
 from tests.in_process import Worker

@@ -12,7 +12,8 @@ from gatelab.gates import gates
 from gatelab.tasks import DigitsPairs, SyntheticGroups, Task
 from gatelab.tasks.metric import metrics
 from gatelab.training.configuration import Configuration
-from gatelab.training.train import Member, Recipe, Training
+from gatelab.training.member import Member, Recipe
+from gatelab.training.train import Training
 
 ROWS = {"train_rows": 24, "val_rows": 8, "test_rows": 8}
 TASKS = [SyntheticGroups(num_targets=2, experts_per_group=1, **ROWS), DigitsPairs(**ROWS)]

@@ -18,8 +18,9 @@ from gatelab.gates.fixed import (
 from gatelab.gates.gate import Gate, Role, gates
 from gatelab.gates.mixture import Mixture
 from gatelab.gates.stack import Stack
+from gatelab.training.member import Recipe
 from gatelab.training.model import Model
-from gatelab.training.train import Recipe, Training
+from gatelab.training.train import Training
 from tests.scaled import BATCH, Scaled, member
 
 X = torch.randn(5, 6)

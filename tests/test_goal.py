@@ -15,7 +15,8 @@ from gatelab.training.configuration import Configuration
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.goal import AT_MOST_K, Goal, Rank
 from gatelab.training.jobs import Job
-from gatelab.training.train import Member, Recipe, Training, settled_epoch
+from gatelab.training.member import Member, Recipe, settled_epoch
+from gatelab.training.train import Training
 from gatelab.training.work import Work
 
 TASK = SyntheticGroups(num_targets=2, train_rows=64, val_rows=32, test_rows=32)

@@ -12,7 +12,8 @@ from gatelab.gates.gate import Gate
 from gatelab.gates.known_rows import stand_ins
 from gatelab.tasks import SyntheticGroups
 from gatelab.training.configuration import Configuration
-from gatelab.training.train import Member, Recipe, Training
+from gatelab.training.member import Member, Recipe
+from gatelab.training.train import Training
 from tests.scaled import BATCH, Scaled, member
 
 YES, NO = True, False

@@ -21,10 +21,11 @@ from torch.optim.lr_scheduler import (
 
 from gatelab.gates import SoftmaxGate
 from gatelab.training.configuration import Configuration
+from gatelab.training.member import Member, Recipe
 from gatelab.training.members import Members
 from gatelab.training.optimizer import MemberOptimizer
 from gatelab.training.schedule import BLOCK, Factors, Schedule
-from gatelab.training.train import Member, Recipe, Training
+from gatelab.training.train import Training
 from tests.scaled import Scaled
 
 STEPS = 40

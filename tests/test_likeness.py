@@ -19,7 +19,8 @@ from gatelab.gates import SoftmaxGate, Stack, gates
 from gatelab.likeness import difference
 from gatelab.tasks import Network, SyntheticGroups
 from gatelab.training.configuration import Configuration
-from gatelab.training.train import Member, Recipe, Training
+from gatelab.training.member import Member, Recipe
+from gatelab.training.train import Training
 from tests.broken_gates import Placed
 
 OPTIMIZER = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}

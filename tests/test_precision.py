@@ -12,8 +12,9 @@ from torch.overrides import TorchFunctionMode
 
 from gatelab.gates import SoftmaxGate
 from gatelab.training.configuration import Configuration
+from gatelab.training.member import Member, Recipe
 from gatelab.training.precision import NO_TF32, Precision, ShortProducts, precise
-from gatelab.training.train import Member, Recipe, Training
+from gatelab.training.train import Training
 from tests.scaled import Scaled
 
 

@@ -14,7 +14,8 @@ from gatelab.gates.gate import Gate, Routing
 from gatelab.tasks import Network, Split, SplitName, SyntheticGroups
 from gatelab.tasks.layers import Dropout, mlp_network
 from gatelab.training.configuration import Configuration
-from gatelab.training.train import Member, Recipe, Training
+from gatelab.training.member import Member, Recipe
+from gatelab.training.train import Training
 from tests.odd_layers import REFUSED, WIDTH, Branch, Cast, Checkpointed, Item, Linear, Recurrent
 
 RECIPE = Recipe(batch_size=32, max_epochs=2)

@@ -14,7 +14,8 @@ from gatelab.gates.gate import Gate
 from gatelab.gates.hardening import EXACT_GAMMA
 from gatelab.tasks import SyntheticGroups
 from gatelab.training.configuration import Configuration
-from gatelab.training.train import Member, Recipe, Training
+from gatelab.training.member import Member, Recipe
+from gatelab.training.train import Training
 
 X = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
 ON = {"noise": 0.5, "entropy_weight": 0.2, "entropy_warmup": 0.25, "snap": 0.75}

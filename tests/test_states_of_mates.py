@@ -20,7 +20,8 @@ from gatelab.training.goal import BY_LOSS
 from gatelab.training.jobs import Job, Setting
 from gatelab.training.members import Members
 from gatelab.training.optimizer import MemberOptimizer
-from gatelab.training.work import STATE_FILE, Work
+from gatelab.training.states import STATE_FILE
+from gatelab.training.work import Work
 from tests.in_process import Worker
 from tests.test_together import OPTIONS, RECIPE, TASK, losses, opened, run, saved, trial
 

@@ -11,9 +11,10 @@ from gatelab.gates import Routing, SoftmaxGate, gates
 from gatelab.tasks import SyntheticGroups
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job, Stage
+from gatelab.training.member import Member, Recipe
+from gatelab.training.states import read_state
 from gatelab.training.steps import Ending, Trial
-from gatelab.training.train import Member, Recipe
-from gatelab.training.work import Work, read_state
+from gatelab.training.work import Work
 from tests.in_process import gatelab
 from tests.launched import read
 

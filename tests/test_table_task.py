@@ -23,7 +23,7 @@ from gatelab.tasks.check.subject import identical
 from gatelab.tasks.tables.contents import TableError
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job
-from gatelab.training.train import Member, Recipe
+from gatelab.training.member import Member, Recipe
 from gatelab.training.work import Work
 
 CASES = Path(__file__).parent / "tables"

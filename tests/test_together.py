@@ -28,9 +28,11 @@ from gatelab.training.configuration import Configuration
 from gatelab.training.evaluation import ROWS_AT_ONCE
 from gatelab.training.goal import BY_LOSS
 from gatelab.training.jobs import Job, Setting
+from gatelab.training.member import Member, Recipe
+from gatelab.training.states import States, read_state
 from gatelab.training.steps import Ending, Step
-from gatelab.training.train import Member, Recipe, Training
-from gatelab.training.work import States, Work, read_state
+from gatelab.training.train import Training
+from gatelab.training.work import Work
 from tests.in_process import Worker, gatelab
 from tests.launched import read, studies
 

@@ -16,8 +16,9 @@ from gatelab.gates.gate import Gate, Routing
 from gatelab.gates.sparsemax import SparsemaxGate
 from gatelab.tasks import DigitsPairs, Network, Split, SplitName, SyntheticGroups, Target, Task
 from gatelab.training.configuration import Configuration
+from gatelab.training.member import Member, Recipe
 from gatelab.training.model import Model
-from gatelab.training.train import Member, Recipe, Training, _order
+from gatelab.training.train import Training, _order
 
 TASK = SyntheticGroups(num_targets=4, train_rows=200, val_rows=100, test_rows=100)
 RECIPE = Recipe(batch_size=64, max_epochs=4)

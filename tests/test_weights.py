@@ -21,9 +21,11 @@ from gatelab.tasks import Network, Split, SplitName, Target, Task
 from gatelab.tasks.check.data import check_data
 from gatelab.tasks.check.scales import uneven_losses
 from gatelab.training.jobs import Job
-from gatelab.training.train import Recipe, Training, _order
+from gatelab.training.member import Recipe
+from gatelab.training.states import read_state
+from gatelab.training.train import Training, _order
 from gatelab.training.weighting import loss_factors, told_weighting
-from gatelab.training.work import Work, read_state
+from gatelab.training.work import Work
 from tests.scaled import BATCH, START, TRAIN, UNKNOWN, VAL, Row, Scaled, member, one_weight
 
 WEIGHTS: dict[SplitName, list[float]] = {

@@ -9,7 +9,7 @@ from gatelab.tasks.task import Task
 from gatelab.training.constant import ConstantWork
 from gatelab.training.goal import BY_LOSS, Goal
 from gatelab.training.jobs import Job
-from gatelab.training.train import Recipe
+from gatelab.training.member import Recipe
 from gatelab.training.work import STEP_SECONDS, Work
 
 

@@ -20,9 +20,9 @@ from gatelab.training.scores import (
     unweighted_scores,
     why_no_score,
 )
+from gatelab.training.states import STATE_FILE
 from gatelab.training.steps import Ending, Step
 from gatelab.training.weighting import loss_factors
-from gatelab.training.work import STATE_FILE
 
 ABSENT = 0.5
 """As how many rows a class counts that the train split has not: one of its own would make the

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from gatelab.training.configuration import Configuration
 from gatelab.training.goal import Goal
-from gatelab.training.train import Member, Recipe
+from gatelab.training.member import Member, Recipe
 
 Stage = Literal["search", "evaluate"]
 

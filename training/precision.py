@@ -107,16 +107,17 @@ def precise(
         with ShortProducts(model, exact):
             yield
     elif precision == "tf32" and device.type == "cuda":
-        with _tf32():
+        with tensor_cores(True):
             yield
     else:
         yield
 
 
 @contextmanager
-def _tf32() -> Iterator[None]:
+def tensor_cores(allowed: bool) -> Iterator[None]:
+    """Let a GPU compute products of float32 with its tensor cores' shorter numbers, or not."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gatelab.gates.stack import Stack
 from gatelab.training.members import Members
+from gatelab.training.precision import tensor_cores
 
 ROWS = 16
 """Of a rehearsal."""
@@ -76,7 +77,7 @@ def _compare(members: Members, once: Once) -> Iterator[str]:
     """Compare fused members with each alone, where nothing is random."""
     if members.one_by_one:
         return
-    with _exactly():
+    with tensor_cores(False):  # what they leave of float32 differs more than two ways may
         fused = once()
         members.fused = False
         alone, again = once(), once()
@@ -127,17 +128,6 @@ def _tolerance(values: Tensor) -> float:
         return 0.0
     largest = float(values.nan_to_num(0.0, 0.0, 0.0).abs().max())
     return math.sqrt(torch.finfo(values.dtype).eps) / 4 * max(largest, 1e-3)
-
-
-@contextmanager
-def _exactly() -> Iterator[None]:
-    """Let a GPU compute float32 as such, not with the shorter numbers of its tensor cores."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 @contextmanager

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from gatelab.training.jobs import Job
+
+TRACE = 20_000
+"""The last characters of a traceback, which are kept."""
 Epochs = list[tuple[int, int, dict[str, float]]]
 """Member, epoch and metrics."""
 
@@ -89,3 +95,11 @@ def means(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the mean of each metric over those that have it."""
     names = dict.fromkeys(name for found in metrics for name in found)
     return {name: float(np.mean([m[name] for m in metrics if name in m])) for name in names}
+
+
+def failed(error: BaseException, job: Job) -> Step:
+    """Return the step of a job that an error ended."""
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    trace = "".join(traceback.format_exception(error))[-TRACE:]
+    ending = Ending("failed", reason, 0, math.inf, broken=True, trace=trace)
+    return Step(0, math.inf, True, [], [ending] * job.told)

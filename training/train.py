@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
@@ -19,36 +18,22 @@ from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.evaluation import Evaluation, evaluate, pass_over
 from gatelab.training.goal import Rank
+from gatelab.training.member import (
+    Course,
+    Member,
+    Recipe,
+    build_model,
+    check_structure,
+    settled_epoch,
+)
 from gatelab.training.members import Members, Tensors
 from gatelab.training.memory import keep_freed_memory
-from gatelab.training.model import Model, Output
+from gatelab.training.model import Output
 from gatelab.training.optimizer import MemberOptimizer
-from gatelab.training.precision import NO_TF32, Precision, precise
+from gatelab.training.precision import NO_TF32, precise
 from gatelab.training.rehearsal import ROWS, rehearse
 from gatelab.training.schedule import Schedule
 from gatelab.training.weighting import loss_factors
-
-
-@dataclass(frozen=True)
-class Member:
-    """One model to train: its hyperparameters, and the seed of its start and data order."""
-
-    configuration: Configuration
-    seed: int
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How long all members train, and on how many rows a step."""
-
-    batch_size: int
-    max_epochs: int
-    patience: int | None = None
-    """Epochs without a better objective before a member stops, counted from the end of its gate's
-    schedule; ``None``: never."""
-    precision: Precision = "float32"
-    """Of the products in a step."""
-
 
 Judge = Callable[[Mapping[int, Evaluation]], Mapping[int, Rank]]
 """Ranks the passes over the val split of an epoch's members, by their index."""
@@ -57,27 +42,6 @@ Judge = Callable[[Mapping[int, Evaluation]], Mapping[int, Rank]]
 def by_loss(evaluations: Mapping[int, Evaluation]) -> dict[int, Rank]:
     """Rank by the validation loss alone."""
     return {member: Rank(False, found.loss) for member, found in evaluations.items()}
-
-
-@dataclass
-class Course:
-    """What has become of a member so far."""
-
-    epochs: int = 0
-    best_loss: float = math.inf
-    """The validation loss of the weights that are kept."""
-    best_epoch: int = 0
-    """Counted from 1; 0 before any epoch."""
-    best_cost: float = math.inf
-    """Their rank's, like the next."""
-    broken: bool = True
-    end: str | None = None
-    """``finished`` or ``failed``, once it has ended."""
-    reason: str = ""
-    unweighted: float | None = None
-    """The last epoch's mean training loss with all rows counting alike, where they do not."""
-    best_unweighted: float | None = None
-    """The same of the best loss."""
 
 
 class Training:
@@ -105,8 +69,8 @@ class Training:
         if self.device.type == "cpu":
             keep_freed_memory()
         self.seeds = [member.seed for member in members]
-        _check_structure(members)
-        models = [_build(task, gate, member) for member in members]
+        check_structure(members)
+        models = [build_model(task, gate, member) for member in members]
         self.model = models[0]
         self.members = Members(models, self.device)
         self._splits: dict[SplitName, Split] = {}
@@ -262,35 +226,15 @@ class Training:
         return loss + output.routing.aux_loss.sum(), found.detach(), output.buffers
 
     def _follow(self, position: int, train_loss: float, evaluation: Evaluation, rank: Rank) -> None:
-        """Note a member's epoch, keep its weights where they are its best, and end it if due."""
+        """Note a member's epoch, and keep its weights where they are its best."""
         member = self.active[position]
-        course, patience = self.courses[member], self.recipe.patience
-        course.epochs += 1
-        if math.isfinite(rank.cost) and rank < (course.broken, course.best_cost):
-            course.broken, course.best_cost = rank
-            course.best_loss, course.best_epoch = evaluation.loss, course.epochs
-            course.best_unweighted = evaluation.unweighted_loss
+        if self.courses[member].better(evaluation, rank):
             self.best[member] = self.members.state(position)
-        waited = course.epochs - max(course.best_epoch, self.settled[member])
-        if not (math.isfinite(train_loss) and math.isfinite(evaluation.loss)):
-            course.end = "failed"
-            course.reason = self._why_not_finite(train_loss, evaluation, course.epochs)
-        elif not math.isfinite(rank.cost):
-            course.end = "failed"
-            course.reason = f"the objective is {rank.cost} in epoch {course.epochs}"
-        elif course.epochs >= self.recipe.max_epochs:
-            course.end, course.reason = "finished", f"reached max_epochs ({course.epochs})"
-        elif patience is not None and waited >= patience:
-            course.end, course.reason = "finished", f"nothing better for {waited} epochs"
-
-    def _why_not_finite(self, train_loss: float, evaluation: Evaluation, epoch: int) -> str:
-        finite = math.isfinite(train_loss)
-        name, value = ("val", evaluation.loss) if finite else ("train", train_loss)
-        reason = f"{name}/loss is {value} in epoch {epoch}"
-        if torch.isfinite(evaluation.weights).all():
-            return reason
-        gate = type(self.model.mixture.gates.each).__name__
-        return f"{reason}; weights must be finite, but those of {gate} are not"
+        reason = self.courses[member].why_failed(train_loss, evaluation, rank)
+        if reason and not torch.isfinite(evaluation.weights).all():
+            gate = type(self.model.mixture.gates.each).__name__
+            reason += f"; weights must be finite, but those of {gate} are not"
+        self.courses[member].end_if_due(reason, self.recipe, self.settled[member])
 
     def _drop_ended(self) -> None:
         self.drop([member for member in self.active if self.courses[member].end is not None])
@@ -367,31 +311,6 @@ class Training:
         for position, member in enumerate(active):
             self.members.load(position, states[member]["tensors"])
             self.optimizer.load(position, states[member]["optimizer"])
-
-
-def settled_epoch(gate: type[Gate], hyperparameters: Mapping[str, Any], max_epochs: int) -> int:
-    """Return the first epoch, counted from 1, that begins after a gate's schedule; 0 without one.
-
-    What a gate was before tells little of what it will be, so nothing is decided earlier.
-    """
-    share = gate.schedule_end(hyperparameters)
-    return math.ceil(share * max_epochs) + 1 if share else 0
-
-
-def _check_structure(members: Sequence[Member]) -> None:
-    """Check that all members can share one skeleton, whose plain attributes are the first's."""
-    structures = {member.configuration.structure() for member in members}
-    if len(structures) != 1:
-        raise ValueError(
-            f"Members must have one structure, but got {sorted(map(str, structures))}."
-        )
-
-
-def _build(task: Task, gate: type[Gate], member: Member) -> Model:
-    """Make a model from a member's own seed, without a trace in torch's random state."""
-    with torch.random.fork_rng([]):
-        torch.manual_seed(member.seed)
-        return Model(task, gate, member.configuration.gate, member.configuration.model)
 
 
 def _mix(*numbers: int) -> int:

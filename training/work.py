@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -13,34 +11,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from gatelab.gates.gate import gates
-from gatelab.gates.metrics import expert_load, mean_weights
 from gatelab.tasks.task import SplitName, Task
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.goal import BY_LOSS, Goal, Rank
 from gatelab.training.jobs import Job
-from gatelab.training.scores import (
-    MANY_TARGETS,
-    gate_scores,
-    predictive_scores,
-    rows_that_count,
-    stability_scores,
-    target_scores,
-    unweighted_scores,
-    why_no_score,
-)
+from gatelab.training.member import Recipe
+from gatelab.training.scores import unweighted_scores
+from gatelab.training.scoring import Scoring
+from gatelab.training.states import STATE_FILE, States
 from gatelab.training.steps import Ending, Epochs, Step, Trial
-from gatelab.training.train import Recipe, Training
+from gatelab.training.train import Training
 
 STEP_SECONDS = 5.0
 """After so long a step ends with the epoch at hand: news for the display, a place to go on from."""
-STATE_FILE = "state.pt"
-TRACE = 20_000
-"""The last characters of a traceback, which are kept."""
-States = dict[str, dict[str, Any]]
-"""What jobs go on from, by their keys."""
 
 
 class Work:
@@ -73,21 +58,13 @@ class Work:
         Raises:
             ValueError: If a hyperparameter is out of its range, or jobs differ in structure.
         """
-        self.goal = goal
-        self.task, self.recipe, self.metrics = task, recipe, metrics
-        self.step_seconds = step_seconds
-        self.until = jobs[0].until
+        self.goal, self.step_seconds, self.until = goal, step_seconds, jobs[0].until
+        self.parts = _parts(jobs)
         members = [member for job in jobs for member in job.members]
         self.training = Training(task, gates.get(jobs[0].gate), members, recipe, device)
-        self.parts = _parts(jobs)
-        self.k: int | None = getattr(self.training.model.mixture.gates.each, "k", None)
-        model = self.training.model
-        self.sizes = {
-            "model/parameters": float(_count(model)),
-            "model/gate_parameters": float(_count(model.mixture.gates)),
-        }
-        self.before: dict[int, Tensor] = {}
-        self.settled: list[int | None] = [None] * len(members)
+        self.scoring = Scoring(
+            task, self.training.model, metrics, goal, recipe.batch_size, len(members)
+        )
         self.seconds = [0.0] * len(members)
 
     def step(self) -> list[Step]:
@@ -134,7 +111,7 @@ class Work:
             own = (time.monotonic() - started) / len(active)  # without the time of the scores
             for member, evaluation in evaluations.items():
                 self.seconds[member] += own
-                scores[member] = self._epoch_scores(member, epoch, evaluation)
+                scores[member] = self.scoring.epoch(member, epoch, evaluation)
             return {member: self.goal.rank(found) for member, found in scores.items()}
 
         losses = self.training.run_epoch(judge)
@@ -150,32 +127,6 @@ class Work:
 
     def _train_unweighted(self, member: int) -> dict[str, float]:
         return unweighted_scores("train", self.training.courses[member].unweighted)
-
-    def _epoch_scores(self, member: int, epoch: int, evaluation: Evaluation) -> dict[str, float]:
-        if not math.isfinite(evaluation.loss):  # it has diverged: nothing else has a meaning
-            return {"val/loss": evaluation.loss}
-        by_target = self._target_scores(evaluation, "val")
-        scores = predictive_scores("val", evaluation, by_target, also=self.goal.objective)
-        scores |= gate_scores(self.task, self.k, evaluation)
-        before = self.before.get(member)
-        if before is not None:
-            steps = -(-len(self.task.data("train").inputs) // self.recipe.batch_size)
-            scores |= stability_scores(before.numpy(), evaluation, steps)
-        self.before[member] = evaluation.weights
-        self._settle(member, epoch, scores.get("gate/at_most_k"))
-        return scores
-
-    def _settle(self, member: int, epoch: int, at_most_k: float | None) -> None:
-        """Keep the first epoch from which on every example has used at most k experts."""
-        if at_most_k is None or at_most_k < 1:
-            self.settled[member] = None
-        elif self.settled[member] is None:
-            self.settled[member] = epoch
-
-    def _target_scores(
-        self, evaluation: Evaluation, name: SplitName
-    ) -> dict[str, dict[str, float]]:
-        return target_scores(self.task, self.metrics, evaluation, self.task.data(name))
 
     def _endings(self) -> dict[str, list[Ending]]:
         """Score the members of jobs that are over at their best weights, by the jobs' keys.
@@ -196,35 +147,8 @@ class Work:
         return endings
 
     def _ending(self, member: int, split: SplitName, evaluation: Evaluation) -> Ending:
-        course = self.training.courses[member]
-        objective = self.goal.cost(course.best_cost)
-        ending = Ending(course.end or "", course.reason, course.epochs, objective, course.broken)
-        if course.end == "failed":
-            return ending
-        if reason := why_no_score(split, evaluation):
-            ending.end, ending.reason = "failed", reason
-            return ending
-        by_target = self._target_scores(evaluation, split)
-        names = [target.name for target in self.task.targets]
-        few = len(names) <= MANY_TARGETS
-        ending.metrics = {
-            **predictive_scores(split, evaluation, by_target),
-            **gate_scores(self.task, self.k, evaluation, names if few else None),
-            "val/loss": course.best_loss,
-            **unweighted_scores("val", course.best_unweighted),
-            "objective": objective,
-            "time/train_seconds": self.seconds[member],
-            **self.sizes,
-        }
-        if (settled := self.settled[member]) is not None:
-            ending.metrics["gate/settled_epoch"] = settled
-        if split == "test":
-            ending.by_target = by_target
-            ending.test_to_train = self.task.test_to_train()
-            weights, known = evaluation.weights.numpy(), rows_that_count(evaluation)
-            ending.weights = mean_weights(weights, known).tolist()
-            ending.load = expert_load(weights, known).tolist()
-        return ending
+        course, seconds = self.training.courses[member], self.seconds[member]
+        return self.scoring.ending(member, course, split, evaluation, seconds)
 
     def save(self, folder: Path, key: str | None = None) -> None:
         """Write the jobs' states, or that of one of them, into a folder."""
@@ -239,8 +163,7 @@ class Work:
             "members": [
                 {
                     "training": self.training.state(member),
-                    "before": _own(self.before.get(member)),
-                    "settled": self.settled[member],
+                    "scoring": self.scoring.state(member),
                     "seconds": self.seconds[member],
                 }
                 for member in part.members
@@ -260,9 +183,8 @@ class Work:
             return False
         members = [member for state in own for member in state["members"]]
         self.training.load([member["training"] for member in members])
-        kept = {index: member["before"] for index, member in enumerate(members)}
-        self.before = {index: weights for index, weights in kept.items() if weights is not None}
-        self.settled = [member["settled"] for member in members]
+        for index, member in enumerate(members):
+            self.scoring.load(index, member["scoring"])
         self.seconds = [member["seconds"] for member in members]
         for part, state in zip(self.parts, own, strict=True):
             if part.trial is not None:
@@ -305,27 +227,3 @@ def _parts(jobs: Sequence[Job]) -> list[JobMembers]:
         JobMembers(job, range(start, end), Trial() if job.stage == "search" else None)
         for job, (start, end) in zip(jobs, pairwise(ends), strict=True)
     ]
-
-
-def read_state(folder: Path) -> States:
-    """Return the states by job that :meth:`Work.save` wrote; nothing in them is executed."""
-    states: States = torch.load(folder / STATE_FILE, weights_only=True, map_location="cpu")
-    return states
-
-
-def failed(error: BaseException, job: Job) -> Step:
-    """Return the step of a job that an error ended."""
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    trace = "".join(traceback.format_exception(error))[-TRACE:]
-    ending = Ending("failed", reason, 0, math.inf, broken=True, trace=trace)
-    return Step(0, math.inf, True, [], [ending] * job.told)
-
-
-def _own(tensor: Tensor | None) -> Tensor | None:
-    """Return a copy: of a part of a tensor the whole would be saved."""
-    return None if tensor is None else tensor.clone()
-
-
-def _count(module: nn.Module) -> int:
-    """Return how many numbers a module learns."""
-    return sum(parameter.numel() for parameter in module.parameters())

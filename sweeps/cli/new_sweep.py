@@ -48,12 +48,11 @@ def new_sweep(
     table: str, targets: tuple[str, ...], options: tuple[str, ...], output: Path | None
 ) -> None:
     """Write a spec that compares gates on TABLE, a CSV or Parquet file."""
-    stem = _stem(table)
-    output = output or Path(f"{stem}.yaml")
+    output = output or Path(f"{_stem(table)}.yaml")
     try:
         _check_output(output)
         proposed = propose_table(table, targets, _given(options))
-        _write(proposed, stem, output)
+        _write(proposed, output)
     except TableError as error:
         refuse(_as_options(str(error)))
     except SpecError as error:
@@ -94,14 +93,14 @@ def _as_options(line: str) -> str:
     return options.sub(lambda it: f"`--option {shlex.quote(f'{it[1]}={it[2]}')}`", line)
 
 
-def _write(proposed: ProposedTable, stem: str, output: Path) -> None:
-    """Write a spec, which is read once before it has its name."""
+def _write(proposed: ProposedTable, output: Path) -> None:
+    """Write a spec, which is read once before it has its name; the sweep is called as it is."""
     from gatelab.sweeps.spec.reading import load_spec
     from gatelab.sweeps.spec.table_spec import sweep_name, table_spec
 
     draft = output.with_name(f".{output.name}.draft")
     try:
-        draft.write_text(table_spec(proposed, sweep_name(stem)), encoding="utf-8")
+        draft.write_text(table_spec(proposed, sweep_name(output.stem)), encoding="utf-8")
         load_spec(draft)
         draft.rename(output)
     finally:

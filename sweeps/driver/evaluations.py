@@ -12,7 +12,7 @@ from gatelab.sweeps.search.studies import Study
 from gatelab.sweeps.spec.searches import Search, mixed, row_label, seed_of
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job
-from gatelab.training.train import Member
+from gatelab.training.member import Member
 
 
 @dataclass(frozen=True)

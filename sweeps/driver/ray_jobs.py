@@ -34,8 +34,9 @@ from gatelab.tasks.task import Task, tasks
 from gatelab.training.beginning import begin_work
 from gatelab.training.constant import ConstantWork
 from gatelab.training.jobs import Job, Setting
-from gatelab.training.steps import Step
-from gatelab.training.work import STATE_FILE, States, Work, failed, read_state
+from gatelab.training.states import STATE_FILE, States, read_state
+from gatelab.training.steps import Step, failed
+from gatelab.training.work import Work
 
 # Tune would give its workers the driver's keys by a description of their environment, which Ray
 # writes into its logs; every node has its own from where Ray was started.
@@ -80,6 +81,7 @@ class Worker(tune.Trainable):
             states = self._leave_states(self.work, steps)
         except (Exception, SystemExit) as error:  # a gate's or a task's: it ends this job alone
             if len(self.jobs) > 1:
+                self.work = None  # or its memory would be lacking where they are tried apart
                 return {"steps": None, "states": [], "should_checkpoint": False}
             steps, states = [failed(error, self.jobs[0])], [None]
         # Not `done`: Tune then asks no scheduler. The sweep's answer to the result ends the trial.

@@ -107,13 +107,14 @@ class Record:
         task = {f"task.{key}": value for key, value in self.spec.task.options.items()}
         parts = {
             f"{part}.{key}": value
-            for part in ("training", "search", "evaluation")
+            for part in ("search", "evaluation")
             for key, value in getattr(self.spec, part).model_dump().items()
         }
+        training = {f"training.{key}": value for key, value in self.spec.training}
         model = {f"model.{key}": value for key, value in self.spec.model.items()}
         own = {"name": self.spec.optimizer.name, **self.spec.optimizer.hyperparameters}
         optimizer = {f"optimizer.{key}": value for key, value in own.items()}
-        return {"task": self.spec.task.name, **task, **model, **optimizer, **parts}
+        return {"task": self.spec.task.name, **task, **model, **optimizer, **training, **parts}
 
     def _tags(self, stage: str, label: str | None = None) -> dict[str, str]:
         tags = {Tags.SWEEP: self.spec.name, Tags.TASK: self.spec.task.name, Tags.STAGE: stage}

@@ -10,8 +10,8 @@ from gatelab.sweeps.driver.evaluations import Plan, evaluations
 from gatelab.sweeps.search.studies import STATE_ATTRIBUTE, Ask, Study
 from gatelab.sweeps.spec.searches import Search, mixed, seed_of
 from gatelab.training.jobs import Job
+from gatelab.training.member import Member
 from gatelab.training.steps import Ending, Step
-from gatelab.training.train import Member
 
 EVALUATED = "evaluated"
 """The attribute of a study that names the evaluations which have finished."""

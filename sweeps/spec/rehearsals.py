@@ -9,7 +9,8 @@ from gatelab.gates.gate import gates
 from gatelab.sweeps.spec.space import configuration, space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.task import Task
-from gatelab.training.train import Member, Training
+from gatelab.training.member import Member
+from gatelab.training.train import Training
 
 SEEDS = (0, 1)
 """Of the two members that are tried: the least that an evaluation trains at once."""

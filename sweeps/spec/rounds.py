@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gatelab.gates.gate import gates
 from gatelab.sweeps.spec.space import SearchSpace, configuration
 from gatelab.sweeps.spec.spec import Spec
-from gatelab.training.train import settled_epoch
+from gatelab.training.member import settled_epoch
 
 MOST_ROUNDS = 4
 """Of a search that names no number: each waits for its last trial."""

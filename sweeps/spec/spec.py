@@ -21,9 +21,9 @@ from gatelab.registry import near_misses
 from gatelab.rules import written
 from gatelab.sweeps.spec.hyperparameters import Hyperparameter, Range
 from gatelab.sweeps.spec.notation import write_notation
+from gatelab.training.member import Recipe
 from gatelab.training.optimizers.catalogue import OPTIMIZERS, optimizer_defaults
 from gatelab.training.precision import Precision
-from gatelab.training.train import Recipe
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Count = Annotated[int, Field(strict=True, ge=1)]
