@@ -78,6 +78,7 @@ def test_a_kind_that_is_given_is_no_proposal() -> None:
     people(400).to_csv("people.csv", index=False)
     done = new("people.csv", *targets("region=regression"), "--output", "other.yaml")
     assert task_of("other.yaml")["targets"] == {"region": "regression"}
+    assert load_spec(Path("other.yaml")).name == "other", "or two of one table would collide"
     assert "proposed" not in done.stdout
 
 
