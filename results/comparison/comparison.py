@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -72,7 +73,7 @@ class Comparison:
         """The gates, baselines and ceilings that take part in tests: all but rows."""
         return [subject.gate for subject in self.subjects if subject.tested]
 
-    @property
+    @cached_property
     def family(self) -> Family:
         """The pairs that are tested, and for the number of which p-values are corrected."""
         return family(self.subjects)

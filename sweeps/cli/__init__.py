@@ -24,17 +24,11 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Review": {
         "compare": ("compare", "Compare the gates of each SWEEP, from MLflow's record alone."),
         "ui": ("ui", "Open MLflow's dashboard on SWEEP, by default the newest."),
-        "report": (
-            "report",
-            "Write the report of SWEEP, finished or not.",
-        ),
+        "report": ("report", "Write the report of SWEEP, finished or not."),
     },
     "Use what was found": {
         "export": ("export", "Put the selected model of a gate of SWEEP in MLflow's registry."),
-        "predict": (
-            "predict",
-            "Predict each row of FILE by the selected model of a gate.",
-        ),
+        "predict": ("predict", "Predict each row of FILE by the selected model of a gate."),
     },
     "Look up and check": {
         "list": ("registry", "List the registered gates, tasks or metrics."),
