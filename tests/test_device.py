@@ -51,9 +51,14 @@ class Makings(TorchFunctionMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         makes = func in (torch.tensor, torch.as_tensor, Tensor.new_tensor)
-        if makes and result.device.type != "cpu":
+        lists = func is Tensor.__getitem__ and any(isinstance(i, list) for i in _flat(args[1]))
+        if (makes or lists) and result.device.type != "cpu":
             self.found.append(func.__name__)
         return result
+
+
+def _flat(index: Any) -> tuple[Any, ...]:
+    return index if isinstance(index, tuple) else (index,)
 
 
 def crossings(gate: type[SoftmaxGate], members: int) -> list[str]:
@@ -91,7 +96,18 @@ class Making(SoftmaxGate):
         return routing._replace(aux_loss=routing.aux_loss + x.new_tensor([0.1, 0.2]).sum())
 
 
-@pytest.mark.parametrize(("gate", "seen"), [(Copying, "_to_copy"), (Making, "new_tensor")])
+class Listing(SoftmaxGate):
+    """Indexes by a list of numbers in each forward pass."""
+
+    def forward(self, x: Tensor) -> Routing:
+        routing = super().forward(x)
+        return routing._replace(aux_loss=routing.aux_loss + x[:, [1, 0]].sum())
+
+
+@pytest.mark.parametrize(
+    ("gate", "seen"),
+    [(Copying, "_to_copy"), (Making, "new_tensor"), (Listing, "__getitem__")],
+)
 def test_one_that_copies_is_seen(gate: type[SoftmaxGate], seen: str) -> None:
     assert set(crossings(gate, 1)) == {seen}
 

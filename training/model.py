@@ -104,10 +104,13 @@ class Model(nn.Module):
             groups: The outputs by group, as :meth:`forward` returns them.
             targets: ``(batch, targets)``.
         """
-        parts = []
+        parts, columns = [], targets.unbind(1)
         for outputs, group in zip(groups, self.groups, strict=True):
-            target = targets[:, group].mT.flatten()
-            rows = loss(self.targets[group[0]].kind, outputs.flatten(0, 1), target)
+            # Not indexed by a list: on a GPU a step would wait for the copy of its numbers.
+            target = (
+                targets.mT if len(self.groups) == 1 else torch.stack([columns[i] for i in group])
+            )
+            rows = loss(self.targets[group[0]].kind, outputs.flatten(0, 1), target.flatten())
             parts.append(rows.unflatten(0, outputs.shape[:2]))
         return parts[0] if len(parts) == 1 else torch.stack(self.split_groups(parts))
 
