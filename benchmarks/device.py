@@ -39,22 +39,6 @@ def timed(call: Callable[[], object], number: int) -> float:
     return (time.perf_counter() - started) / number
 
 
-def graphed(call: Callable[[], object]) -> Callable[[], object] | None:
-    """Return the replay of a captured call; ``None`` without a GPU."""
-    if not CUDA:
-        return None
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            call()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        call()
-    return graph.replay
-
-
 def launches(call: Callable[[], object]) -> tuple[int, float]:
     """Return how many kernels and copies a call launches, and their ms on the device."""
     if not CUDA:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets Ray's environment, so before ray
@@ -14,6 +13,7 @@ import ray
 import torch
 
 from benchmarks.clock import medians, report
+from benchmarks.stepping import stepper
 from gatelab import launch
 from gatelab.gates.gate import gates
 from gatelab.sweeps.cluster.nodes import join
@@ -52,7 +52,7 @@ def _tasks() -> dict[str, Task]:
 
 def _steps(name: str, task: Task, gate: str) -> None:
     trainings = {width: _training(task, gate, width) for width in WIDTHS}
-    rivals = {str(width): partial(_step, training) for width, training in trainings.items()}
+    rivals = {str(width): stepper(training) for width, training in trainings.items()}
     times = medians(rivals, rounds=9, calls=3)
     rates = {width: int(width) / seconds for width, seconds in times.items()}
     for width in map(str, WIDTHS[1:]):
@@ -69,14 +69,7 @@ def _training(task: Task, gate: str, width: int) -> Training:
     optimizer = {"name": "adam", "learning_rate": 1e-3, "weight_decay": 0.0}
     configuration = Configuration.of({}, {"num_experts": 8}, optimizer)
     members = [Member(configuration, seed) for seed in range(width)]
-    found = Training(task, gates.get(gate), members, Recipe(BATCH, 1000))
-    found.model.train()
-    return found
-
-
-def _step(training: Training) -> None:
-    rows = torch.arange(BATCH).expand(len(training.active), -1)
-    training._step(training._split("train"), rows, 0.0)
+    return Training(task, gates.get(gate), members, Recipe(BATCH, 1000))
 
 
 def _sweeps() -> None:

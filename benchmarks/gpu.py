@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.synchronize import Barrier
 from typing import Any
@@ -18,14 +18,17 @@ import benchmarks.bare  # noqa: F401 - makes gatelab importable, so before gatel
 # isort: split
 import torch
 
-from benchmarks.device import CUDA, DEVICE, graphed, launches, milliseconds, timed, waits
+from benchmarks.device import CUDA, DEVICE, launches, milliseconds, timed, waits
 from benchmarks.gpu_models import BATCH, MODELS
+from benchmarks.stepping import stepper
 from gatelab.gates.gate import gates
 from gatelab.training import precision
 from gatelab.training.configuration import Configuration
 from gatelab.training.evaluation import evaluate
+from gatelab.training.jobs import Job
 from gatelab.training.member import Member, Recipe
 from gatelab.training.train import Training
+from gatelab.training.work import Work
 
 SECONDS = 460.0
 """After so many no section begins anew."""
@@ -36,6 +39,10 @@ PLAN = (
     ("films", "dselect_k", (1, 8, 32, 64)),
     ("films, sparse", "dselect_k", (1, 8)),
     ("pictures", "dselect_k", (1, 4, 16)),
+)
+EPOCHS = (
+    *(("digits", (1, 32, 128)), ("groups", (1, 32, 128))),
+    *(("films", (1, 16, 64)), ("pictures", (1, 16))),
 )
 SETTINGS: dict[str, dict[str, Any]] = {
     "dselect_k": {"k": 2, "gamma": 1.0},
@@ -49,7 +56,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, {card}\n")
     if not CUDA:
         torch.set_num_threads(1)
-    for section in (steps, tensor_cores, compiled, processes, passes, alike):
+    for section in (steps, tensor_cores, compiled, processes, epochs, passes, alike):
         if time.monotonic() - STARTED < SECONDS:
             print(f"\n{(section.__doc__ or '').splitlines()[0]}\n", flush=True)
             section()
@@ -61,16 +68,7 @@ def _training(model: str, gate: str, members: int) -> Training:
     optimizer = {"name": "adam", "learning_rate": 1e-3, "weight_decay": 0.0}
     configuration = Configuration.of(SETTINGS.get(gate, {}), {"num_experts": experts}, optimizer)
     many = [Member(configuration, seed) for seed in range(members)]
-    found = Training(task, gates.get(gate), many, Recipe(BATCH[model], 1000), DEVICE)
-    found.model.train()
-    return found
-
-
-def _stepper(training: Training) -> Callable[[], object]:
-    split = training._split("train")
-    shape = (len(training.active), training.recipe.batch_size)
-    rows = torch.randint(0, len(split.inputs), shape, device=DEVICE)
-    return lambda: training._step(split, rows, 0.0)
+    return Training(task, gates.get(gate), many, Recipe(BATCH[model], 1000), DEVICE)
 
 
 @contextmanager
@@ -106,16 +104,17 @@ def steps() -> None:
 
 def _row(model: str, gate: str, members: int, alone: float) -> float:
     """Print a row; return the milliseconds of one member."""
-    step = _stepper(_training(model, gate, members))
-    eager = milliseconds(step)
-    stops, (kernels, busy) = waits(step), launches(step)
+    training = _training(model, gate, members)
+    eager = milliseconds(stepper(training, records=False))
+    training.begin_pass()
+
+    def within() -> None:
+        training.eager_step(training.passage.size)
+
+    stops, (kernels, busy) = waits(within), launches(within)
     memory = torch.cuda.max_memory_allocated() / 2**20 / members if CUDA else 0.0
-    graph, why = float("nan"), ""
-    try:
-        replay = graphed(step)
-        graph = milliseconds(replay) if replay else graph
-    except Exception as error:
-        why = f" {type(error).__name__}: {' '.join(str(error).split())[:100]}"
+    graph = milliseconds(stepper(training)) if CUDA else float("nan")
+    why = "".join(f" {note}" for note in training.notes)
     alone = alone or eager
     ratios = [alone * members / each for each in (eager, graph)]
     print(
@@ -131,9 +130,9 @@ def tensor_cores() -> None:
     print("| model | members | eager ms | graph ms |\n| --- | ---: | ---: | ---: |")
     for model, members in (("films", 64), ("pictures", 16)) if CUDA else (("digits", 2),):
         with _said(f"{model}, {members}"), precision.tensor_cores(True):
-            step = _stepper(_training(model, "dselect_k", members))
-            eager, replay = milliseconds(step), graphed(step)
-            graph = milliseconds(replay) if replay else float("nan")
+            training = _training(model, "dselect_k", members)
+            eager = milliseconds(stepper(training, records=False))
+            graph = milliseconds(stepper(training)) if CUDA else float("nan")
             print(f"| {model} | {members} | {eager:.3f} | {graph:.3f} |", flush=True)
 
 
@@ -143,7 +142,7 @@ def compiled() -> None:
     for model, members in (("digits", 128), ("films", 64)) if CUDA else ():
         with _said(f"{model}, {members}"):
             training = _training(model, "dselect_k", members)
-            eager = milliseconds(step := _stepper(training))
+            eager = milliseconds(step := stepper(training, records=False))
             training.members.call = torch.compile(  # type: ignore[method-assign]
                 training.members.call, dynamic=False
             )
@@ -178,7 +177,7 @@ def processes() -> None:
 
 def _alone(model: str, barrier: Barrier, rates: Any, seconds: float = 2.0) -> None:
     torch.set_num_threads(1)
-    step, number = _stepper(_training(model, "dselect_k", 1)), 0
+    step, number = stepper(_training(model, "dselect_k", 1), records=False), 0
     timed(step, 5)
     barrier.wait(timeout=60)  # of one that could not start, all end
     started = time.perf_counter()
@@ -186,6 +185,44 @@ def _alone(model: str, barrier: Barrier, rates: Any, seconds: float = 2.0) -> No
         timed(step, 10)
         number += 10
     rates.put(number / (time.perf_counter() - started))
+
+
+def epochs() -> None:
+    """An epoch with all that belongs to it: training, the pass over val, scores on the host.
+
+    The ratio is of trials an hour, to one eager trial that has the GPU to itself.
+    """
+    print("| model | members | steps | s | of it train | member-epochs a second | ratio |")
+    print(f"| --- | ---: | --- |{' ---: |' * 4}")
+    for model, widths in EPOCHS if CUDA else EPOCHS[:1]:
+        alone = 0.0
+        for members, records in ((1, False), *((width, True) for width in widths if CUDA)):
+            with _said(f"{model}, {members}"):
+                seconds, train = _epoch(model, members, records)
+                alone = alone or 1 / seconds
+                rate = members / seconds
+                print(
+                    f"| {model} | {members} | {'replayed' if records else 'eager'} "
+                    f"| {seconds:.3f} | {train:.3f} | {rate:.2f} | {rate / alone:.1f} |",
+                    flush=True,
+                )
+
+
+def _epoch(model: str, members: int, records: bool) -> tuple[float, float]:
+    """Return the seconds of a job's third epoch, and those of its training alone."""
+    task, experts = MODELS[model]()
+    optimizer = {"name": "adam", "learning_rate": 1e-3, "weight_decay": 0.0}
+    configuration = Configuration.of(SETTINGS["dselect_k"], {"num_experts": experts}, optimizer)
+    jobs = [
+        Job("search", "benchmark", "dselect_k", (Member(configuration, seed),), seed)
+        for seed in range(members)
+    ]
+    work = Work(task, jobs, Recipe(BATCH[model], 1000), device=DEVICE, step_seconds=0.0)
+    work.training.records = work.training.records and records
+    for _ in range(2):
+        work.step()
+    train = timed(work.training._train, 1)
+    return timed(work.step, 1), train
 
 
 def passes() -> None:
@@ -216,13 +253,11 @@ def alike() -> None:
 
 
 def _losses(training: Training) -> torch.Tensor:
-    """Return the losses of the first member over 50 steps, on rows that are always the same."""
-    split, order = training._split("train"), torch.Generator().manual_seed(5)
-    shape, found = (1, training.recipe.batch_size), []
+    """Return the mean loss of the first member over so many first steps, after each of 50."""
+    step, found = stepper(training), []
     for _ in range(50 if CUDA else 5):
-        rows = torch.randint(0, len(split.inputs), shape, generator=order).to(DEVICE)
-        losses = training._step(split, rows.expand(len(training.active), -1), 0.0)
-        found.append(losses[0].detach().cpu())
+        step()
+        found.append(training.train_losses()[0].cpu())
     return torch.stack(found)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.clock import Elsewhere, medians, report
+from benchmarks.stepping import stepper
 from gatelab.gates import DSelectKGate
 from gatelab.tasks import DigitsPairs, Network, Split, SplitName, Target, Task
 from gatelab.tasks.layers import Dropout, mlp
@@ -196,14 +197,7 @@ def _step(task: Task, model: dict[str, Any], batch: int) -> Callable[[], None]:
     torch.manual_seed(0)
     optimizer = {"name": "adam", "learning_rate": 1e-4, "weight_decay": 0.0}
     member = Member(Configuration.of(dict(GATE), model, optimizer), 0)
-    training = Training(task, DSelectKGate, [member], Recipe(batch, 1))
-    training.model.train()
-    split = training._split("train")
-
-    def step() -> None:
-        training._step(split, torch.randint(0, len(split.inputs), (1, batch)), 0.0)
-
-    return step
+    return stepper(Training(task, DSelectKGate, [member], Recipe(batch, 1)))
 
 
 def _direct(title: str) -> Callable[[], None]:

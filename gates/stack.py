@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
+from gatelab.gates.randomness import Randomness, current_randomness
 from gatelab.likeness import difference
 
 ONE_BY_ONE_FROM = 2**14
@@ -72,6 +73,9 @@ class Stack(nn.Module):
         Returns:
             What the function returns, every tensor with a new first dimension ``n``.
         """
+        draws = current_randomness()
+        if draws is not None:  # each module draws apart from the others
+            function, own = _drawing(draws, function), (draws.split(self.size), *own)
         # vmap needs a tensor, and on a CPU large modules are faster one by one: there one module's
         # activations stay in the cache, where all modules' do not.
         parts, form = tree_flatten(own)
@@ -99,6 +103,16 @@ class Stack(nn.Module):
 
     def _call(self, tensors: dict[str, Tensor], x: Tensor) -> Any:
         return functional_call(self.each, tensors, (x,))
+
+
+def _drawing(draws: Randomness, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that takes its place first, at which it draws."""
+
+    def call(place: Tensor, *arguments: Any) -> Any:
+        with draws.at(place):
+            return function(*arguments)
+
+    return call
 
 
 def in_turn(call: Callable[[int], Any], count: int) -> Any:

@@ -23,7 +23,7 @@ ORDERS = {
     "training": (
         *("memory", "configuration", "members", "model", "weighting", "evaluation"),
         *("optimizers", "schedule", "clipping", "optimizer", "precision"),
-        *("rehearsal", "goal", "member", "train"),
+        *("rehearsal", "goal", "member", "passage", "replay", "train"),
         *("scores", "jobs", "steps", "states", "scoring", "work"),
         *("constant", "beginning"),
     ),

@@ -23,8 +23,8 @@ from gatelab.gates import SoftmaxGate
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
 from gatelab.training.members import Members
-from gatelab.training.optimizer import MemberOptimizer
-from gatelab.training.schedule import BLOCK, Factors, Schedule
+from gatelab.training.optimizer import BLOCK, MemberOptimizer
+from gatelab.training.schedule import Schedule
 from gatelab.training.train import Training
 from tests.scaled import Scaled
 
@@ -70,15 +70,24 @@ def test_factors_by_hand() -> None:
 
 
 def test_blocks_meet() -> None:
-    """Factors of two members, one of which leaves in the second block."""
+    """Plain descent of two members, one of which leaves in the second block."""
     total = 2 * BLOCK + 5
     schedules = [Schedule("cosine", 0.1, total), Schedule("step", 0.0, total)]
-    factors = Factors(schedules, torch.zeros(2, 7, dtype=torch.float64))
-    for step in (0, BLOCK - 1, BLOCK, total - 1):
-        assert factors.at(step).flatten().tolist() == [s.factor(step) for s in schedules]
-        assert factors.at(step).shape == (2, 1)
-    factors.keep([1])
-    assert factors.at(total - 1).tolist() == [[schedules[1].factor(total - 1)]]
+    members = Members([nn.Linear(1, 1, bias=False, dtype=torch.float64) for _ in schedules])
+    members.load(0, {"weight": torch.zeros(1, 1)})
+    members.load(1, {"weight": torch.zeros(1, 1)})
+    given = [{"name": "sgd", "learning_rate": 1.0, "weight_decay": 0.0}] * 2
+    optimizer, left = MemberOptimizer(members, given, schedules), [0, 1]
+    for step in range(total):
+        if step == BLOCK + 7:
+            members.keep([1])
+            optimizer.keep([1])
+            left = [1]
+        before = members.flat.detach().clone()
+        members.flat.grad = -torch.ones_like(members.flat)
+        optimizer.step()
+        moved = (members.flat.detach() - before).flatten().tolist()
+        assert moved == pytest.approx([schedules[m].factor(step) for m in left], abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
@@ -167,7 +176,7 @@ def test_the_schedule_is_by_max_epochs_and_not_by_patience() -> None:
 
 def test_constant_is_no_schedule_at_all() -> None:
     said, unsaid = member(schedule="constant", warmup=0.0, gradient_clip=None), member()
-    assert trained([said], 1).optimizer.factors is None
+    assert trained([said], 1).optimizer._factors is None
     pairs = zip(*(numbers(states(trained([m], 3))) for m in (said, unsaid)), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
 

@@ -18,7 +18,8 @@ from gatelab.tasks import DigitsPairs, Network, Split, SplitName, SyntheticGroup
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
 from gatelab.training.model import Model
-from gatelab.training.train import Training, _order
+from gatelab.training.train import Training
+from tests.orders import row_order
 
 TASK = SyntheticGroups(num_targets=4, train_rows=200, val_rows=100, test_rows=100)
 RECIPE = Recipe(batch_size=64, max_epochs=4)
@@ -138,7 +139,7 @@ def test_optimizer_steps_as_torch_does(name: str) -> None:
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
     optimizer = kind(model.parameters(), lr=3e-3, weight_decay=0.1)
     train, val = TASK.split("train"), TASK.split("val")
-    for rows in _order(7, 0, len(train.inputs)).split(50):
+    for rows in row_order(7, 0, len(train.inputs)).split(50):
         output = model(train.inputs[rows])
         losses = model.row_losses(output.groups, train.targets[rows]).mean(1)
         optimizer.zero_grad()

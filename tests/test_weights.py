@@ -23,9 +23,10 @@ from gatelab.tasks.check.scales import uneven_losses
 from gatelab.training.jobs import Job
 from gatelab.training.member import Recipe
 from gatelab.training.states import read_state
-from gatelab.training.train import Training, _order
+from gatelab.training.train import Training
 from gatelab.training.weighting import loss_factors, told_weighting
 from gatelab.training.work import Work
+from tests.orders import row_order
 from tests.scaled import BATCH, START, TRAIN, UNKNOWN, VAL, Row, Scaled, member, one_weight
 
 WEIGHTS: dict[SplitName, list[float]] = {
@@ -99,7 +100,7 @@ def test_epochs_of_weighted_batches() -> None:
     training = Training(WeightedScaled(), SingleGate, [member(3, rate)], Recipe(BATCH, 4))
     rows = zipped("train", TRAIN)
     for epoch in range(4):
-        order, total, plain = _order(3, epoch, 11).tolist(), 0.0, 0.0
+        order, total, plain = row_order(3, epoch, 11).tolist(), 0.0, 0.0
         for start in (0, 4, 8):
             batch = [rows[row] for row in order[start : start + BATCH]]
             loss, gradient, unweighted = batch_loss(w, batch, rows)

@@ -16,6 +16,8 @@ from gatelab.training.weighting import loss_factors
 
 ROWS_AT_ONCE = 16_384
 """How many rows are computed at once, of all members together."""
+ROWS_ON_GPU = 131_072
+"""The same on a GPU, which a smaller part would leave idle while it is launched."""
 
 Pass = tuple[tuple[Tensor, ...], Tensor, dict[str, Tensor]]
 """Outputs by group ``(members, targets, rows, out_features)``, weights ``(members, targets, rows,
@@ -47,20 +49,21 @@ class Evaluation(NamedTuple):
 def evaluate(members: Members, model: Model, split: Split) -> list[Evaluation]:
     """Return what every member gives for a split that lies on its device."""
     groups, weights, diagnostics = pass_over(members, model, split.inputs)
-    rows = [model.row_losses(outputs, split.targets) for outputs in zip(*groups, strict=True)]
+    rows = torch.vmap(model.row_losses, (0, None))(groups, split.targets)
     unweighted = losses = _losses(model, rows, split)
     factors = loss_factors(model.targets, split)
     if factors is not None:
-        factors = factors.to(rows[0].dtype)
-        losses = _losses(model, [of_member * factors.mT for of_member in rows], split)
+        losses = _losses(model, rows * factors.to(rows.dtype).mT, split)
     known = None if split.mask is None else split.mask.mT.cpu()
+    groups, weights = tuple(group.cpu() for group in groups), weights.cpu()  # each waits but once
+    diagnostics = {name: values.cpu() for name, values in diagnostics.items()}
     return [
         Evaluation(
-            model.split_groups([group[member].cpu() for group in groups]),
-            weights[member].cpu(),
+            model.split_groups([group[member] for group in groups]),
+            weights[member],
             losses[member],
             float(model.task_loss(losses[member])),
-            {name: values[member].cpu() for name, values in diagnostics.items()},
+            {name: values[member] for name, values in diagnostics.items()},
             known,
             *(
                 ()
@@ -72,9 +75,9 @@ def evaluate(members: Members, model: Model, split: Split) -> list[Evaluation]:
     ]
 
 
-def _losses(model: Model, rows: Sequence[Tensor], split: Split) -> Tensor:
-    """Return the targets' losses from every member's rows', ``(members, targets)``."""
-    return torch.stack([model.target_losses(of_member, split.mask) for of_member in rows]).cpu()
+def _losses(model: Model, rows: Tensor, split: Split) -> Tensor:
+    """Return the targets' losses ``(members, targets)`` of rows' ``(members, targets, rows)``."""
+    return torch.vmap(model.target_losses, (0, None))(rows, split.mask).cpu()
 
 
 @torch.no_grad()
@@ -89,7 +92,8 @@ def pass_over(members: Members, model: Model, inputs: Tensor) -> Pass:
         result = functional_call(model, tensors, (part,))
         return result.groups, result.routing.weights, dict(result.routing.diagnostics)
 
-    rows = max(1, ROWS_AT_ONCE // len(members))
+    together = ROWS_ON_GPU if inputs.device.type == "cuda" else ROWS_AT_ONCE
+    rows = max(1, together // len(members))
     parts: list[Pass] = [members.call(outputs, (), (part,)) for part in inputs.split(rows)]
     groups = tuple(torch.cat(group, dim=2) for group in zip(*(p[0] for p in parts), strict=True))
     weights = torch.cat([p[1] for p in parts], dim=2)

@@ -13,7 +13,10 @@ from torch import Tensor
 from gatelab.training.clipping import clip_gradients
 from gatelab.training.members import Members
 from gatelab.training.optimizers.catalogue import OPTIMIZERS
-from gatelab.training.schedule import Factors, Schedule
+from gatelab.training.schedule import Schedule
+
+BLOCK = 1024
+"""For so many steps, where nobody says how many there will be, numbers are made at once."""
 
 
 class MemberOptimizer:
@@ -44,11 +47,14 @@ class MemberOptimizer:
         self.learning_rates = _column([o["learning_rate"] for o in options], members.flat)
         self.weight_decays = _column([o["weight_decay"] for o in options], members.flat)
         self.decays = any(option["weight_decay"] for option in options)
-        self.factors = Factors(schedules, members.flat) if schedules else None
-        if self.factors is not None and self.factors.constant:
-            self.factors = None
+        self.schedules = list(schedules or [])
+        varies = not all(schedule.constant for schedule in self.schedules)
+        self._numbers = members.flat.new_empty(0)
+        self._factors = members.flat.new_empty(0) if varies else None
         self.limits = _limits(clips or [], members.flat)
-        self.steps = 0
+        self.steps, self._until = 0, 0
+        self.at = torch.zeros(1, dtype=torch.int64, device=members.flat.device)
+        """Which of the steps that were made ready is the next, ``(1,)``, on the device."""
         own = {
             name: _column([option.get(name, default) for option in options], members.flat)
             for name, default in self.kind.hyperparameters.items()
@@ -67,9 +73,38 @@ class MemberOptimizer:
         ]
         return self.kind.for_tables(groups)
 
-    @torch.no_grad()
+    def ready(self, steps: int) -> None:
+        """Put on the device what changes from step to step, for so many of them.
+
+        A step copies nothing from the host, and is the same operations as any other.
+        """
+        coming = range(self.steps, self.steps + steps)
+        self._until = coming.stop
+        self._numbers = self._placed(
+            self._numbers, [self.kind.numbers(step + 1) for step in coming]
+        )
+        if self._factors is not None:
+            self._factors = self._placed(
+                self._factors,
+                [[s.factor(min(step, s.steps - 1)) for s in self.schedules] for step in coming],
+            )
+        self.at.zero_()
+
+    def _placed(self, before: Tensor, rows: Sequence[Sequence[float]]) -> Tensor:
+        """Return rows of numbers on the device, in the place of those before if they fit there."""
+        after = torch.tensor(rows, dtype=before.dtype)
+        return before.copy_(after) if before.shape == after.shape else after.to(before.device)
+
     def step(self) -> None:
         """Move every member along its gradients, and clear them."""
+        if self.steps >= self._until:
+            self.ready(BLOCK)
+        self.move()
+        self.steps += 1
+
+    @torch.no_grad()
+    def move(self) -> None:
+        """Do what :meth:`step` does on the device, which must have been made ready."""
         flat = self.members.flat
         if self.limits is not None:
             clip_gradients(self.members, self.limits)
@@ -77,17 +112,18 @@ class MemberOptimizer:
         assert gradient is not None
         if self.decays:
             self._decay(flat, gradient, rates)
-        self.steps += 1
-        self.rule.move(flat, gradient, rates, self.steps)
+        numbers = self._numbers.index_select(0, self.at).unbind(1)
+        self.rule.move(flat, gradient, rates, numbers)
+        self.at += 1
         flat.grad = None
         if self.sparse is not None:
             self._step_tables(self.sparse, rates)
 
     def _rates(self) -> Tensor:
         """Return the learning rates of the next step, ``(members, 1)``."""
-        if self.factors is None:
+        if self._factors is None:
             return self.learning_rates
-        return self.learning_rates * self.factors.at(self.steps)
+        return self.learning_rates * self._factors.index_select(0, self.at).mT
 
     def _decay(self, flat: Tensor, gradient: Tensor, rates: Tensor) -> None:
         if self.kind.decoupled:
@@ -96,7 +132,7 @@ class MemberOptimizer:
             gradient.addcmul_(flat, self.weight_decays)
 
     def _step_tables(self, sparse: torch.optim.Optimizer, rates: Tensor) -> None:
-        if self.factors is not None:
+        if self._factors is not None:
             for group, rate in zip(sparse.param_groups, rates.flatten().tolist(), strict=True):
                 group["lr"] = rate
         sparse.step()
@@ -108,8 +144,8 @@ class MemberOptimizer:
         self.learning_rates = self.learning_rates[index]
         self.weight_decays = self.weight_decays[index]
         self.limits = None if self.limits is None else self.limits[index]
-        if self.factors is not None:
-            self.factors.keep(members)
+        self.schedules = [self.schedules[member] for member in members if self.schedules]
+        self._until = self.steps
         self.rule.keep(index)
         past = [self._past(member) for member in members]
         self.sparse = self._sparse()
@@ -123,7 +159,7 @@ class MemberOptimizer:
 
     def load(self, member: int, state: Mapping[str, Any]) -> None:
         """Put what :meth:`state` returned into a member; all must have taken as many steps."""
-        self.steps = state["steps"]
+        self.steps = self._until = state["steps"]
         self.rule.load(member, state["rule"])
         self._go_on(member, state["tables"])
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
-
-from torch import Tensor
 
 MILESTONES, DECAY = (0.5, 0.75), 0.1
 """At these shares ``step`` multiplies the rate by so much: half and three quarters, a tenth (He et
 al., Deep Residual Learning for Image Recognition, CVPR 2016, for CIFAR-10)."""
-BLOCK = 1024
-"""For so many steps factors are put on the device at once, so that no step copies any."""
 
 
 def _constant(share: float) -> float:
@@ -57,32 +53,3 @@ class Schedule(NamedTuple):
         if step < warm:
             return (step + 1) / warm
         return SCHEDULES[self.name]((step - warm) / (self.steps - warm))
-
-
-class Factors:
-    """The factors of several members, each by its own schedule."""
-
-    def __init__(self, schedules: Sequence[Schedule], like: Tensor) -> None:
-        """Begin; factors have the type and place of ``like``."""
-        self.schedules, self.like = list(schedules), like.new_empty(0)
-        self.constant = all(schedule.constant for schedule in schedules)
-        self._block, self._table = -1, self.like
-
-    def at(self, step: int) -> Tensor:
-        """Return the factors of a step, counted from 0, ``(members, 1)``."""
-        block, place = divmod(step, BLOCK)
-        if block != self._block:
-            self._block, self._table = block, self._made(block * BLOCK)
-        return self._table[place]
-
-    def _made(self, start: int) -> Tensor:
-        """Return the factors of a block of steps, ``(steps, members, 1)``."""
-        rows = [[s.factor(step) for s in self.schedules] for step in self._steps(start)]
-        return self.like.new_tensor(rows).unsqueeze(2)
-
-    def _steps(self, start: int) -> range:
-        return range(start, min(start + BLOCK, self.schedules[0].steps))
-
-    def keep(self, members: Sequence[int]) -> None:
-        """Go on with some of the members only."""
-        self.schedules, self._block = [self.schedules[member] for member in members], -1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from gatelab.gates.gate import Gate
+from gatelab.gates.randomness import Randomness, generator_state
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.evaluation import Evaluation, evaluate, pass_over
@@ -30,13 +31,20 @@ from gatelab.training.members import Members, Tensors
 from gatelab.training.memory import keep_freed_memory
 from gatelab.training.model import Output
 from gatelab.training.optimizer import MemberOptimizer
+from gatelab.training.passage import Passage
 from gatelab.training.precision import NO_TF32, precise
-from gatelab.training.rehearsal import ROWS, rehearse
+from gatelab.training.rehearsal import REASON, ROWS, rehearse
+from gatelab.training.replay import Replay
 from gatelab.training.schedule import Schedule
 from gatelab.training.weighting import loss_factors
 
 Judge = Callable[[Mapping[int, Evaluation]], Mapping[int, Rank]]
 """Ranks the passes over the val split of an epoch's members, by their index."""
+
+UNKEYED = (
+    "some random numbers are of a function that draws from no key: they follow from the seeds of "
+    "all that train together"
+)
 
 
 def by_loss(evaluations: Mapping[int, Evaluation]) -> dict[int, Rank]:
@@ -47,8 +55,8 @@ def by_loss(evaluations: Mapping[int, Evaluation]) -> dict[int, Rank]:
 class Training:
     """Trains members of one structure together, each as if it were alone.
 
-    Without random layers a member's course does not depend on the others beside it; with them it
-    follows from all their seeds. Members that stop early leave the loop.
+    A member's course does not depend on the others beside it, its random numbers included. Members
+    that stop early leave the loop.
     """
 
     def __init__(
@@ -81,8 +89,17 @@ class Training:
         ]
         self.best = [self.members.state(position) for position in range(len(members))]
         self.active = list(range(len(members)))
+        self.draws = True
+        """Whether a pass draws at random; a rehearsal finds out."""
+        self._begin_loop()
+        self._drawn: set[str] = set()
+        self.records = self.device.type == "cuda" and not self.members.tables[0]
+        """Whether steps are recorded as a CUDA graph; to be unset where they cannot be."""
         self.notes = rehearse(self.members, (self._rehearse_learning, self._rehearse_scoring))
         """What could not be fused, or is not as it was asked for, a line each."""
+        self.draws = "keyed" in self._drawn
+        if "unkeyed" in self._drawn:
+            self.notes.append(UNKEYED)
         if recipe.precision == "tf32" and self.device.type != "cuda":
             self.notes.append(NO_TF32)
 
@@ -138,48 +155,77 @@ class Training:
             self.courses[member].unweighted = loss
         return list(weighted)
 
+    def _begin_loop(self) -> None:
+        """Make what the steps of the active members read and write, and stays where it is."""
+        rows, recipe = len(self._split("train").inputs), self.recipe
+        seeds = [self.seeds[member] for member in self.active]
+        self.passage = Passage(seeds, rows, recipe.batch_size, recipe.max_epochs, self.device)
+        shape = (len(seeds),) if self._factors is None else (len(seeds), 2)
+        self._total = torch.zeros(shape, device=self.device)
+        self._replays: dict[int, Replay] = {}
+
     def _train(self) -> Tensor:
-        """Make one pass over the train split; return the mean losses, as :meth:`_step` does."""
+        """Make one pass over the train split; return the mean losses.
+
+        They are ``(active,)``, or where rows are weighted ``(active, 2)``: weighted and unweighted.
+        """
         self.model.train()
-        split = self._split("train")
-        rows, size = len(split.inputs), self.recipe.batch_size
-        orders = [_order(self.seeds[member], self.epoch, rows) for member in self.active]
-        order = torch.stack(orders).to(self.device)
-        shape = (len(self.active),) if self._factors is None else (len(self.active), 2)
-        total = torch.zeros(shape, device=self.device)
+        rows, size = self.passage.rows_in_all, self.passage.size
+        self.begin_pass()
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            # Dropout and noise follow from the seeds and the epoch, whatever went before.
+            # What does not draw from keys follows from the seeds and the epoch.
             torch.manual_seed(_mix(*(self.seeds[member] for member in self.active), self.epoch))
             with self._precise():
                 for start in range(0, rows, size):
-                    batch = order[:, start : start + size]
-                    total += self._step(split, batch, start / rows) * batch.shape[1]
-        mean: Tensor = total / rows
-        return mean
+                    self.step(min(size, rows - start))
+        return self.train_losses() / rows
+
+    def train_losses(self) -> Tensor:
+        """Return the losses of the pass's rows so far, added up."""
+        return self._total
+
+    def begin_pass(self) -> None:
+        """Put on the device what the steps of a pass need."""
+        self.passage.begin(self.epoch)
+        self.optimizer.ready(self.passage.steps)
+        self._total.zero_()
 
     def _precise(self) -> AbstractContextManager[None]:
         return precise(self.recipe.precision, self.device, self.model, self.model.mixture.gates)
 
-    def _step(self, split: Split, rows: Tensor, passed: float) -> Tensor:
-        """Take one optimiser step on ``(active, batch)`` rows; return task losses ``(active,)``.
+    def step(self, rows: int) -> None:
+        """Take one optimiser step on the pass's next rows, so many for each member."""
+        if rows not in self._replays:
+            self._replays[rows] = Replay(partial(self.eager_step, rows), records=self.records)
+        replay = self._replays[rows]
+        replay()
+        self.optimizer.steps += 1
+        if replay.failure is not None and self.records:
+            self.records = False
+            reason = " ".join(str(replay.failure).split())[:REASON]
+            self.notes.append(f"a step cannot be recorded as a CUDA graph ({reason}): it is eager")
 
-        Where rows are weighted, the losses are ``(active, 2)``: weighted and unweighted.
-        """
-        losses, buffers = self._learn(split, rows, passed)
-        self.optimizer.step()
-        self.members.buffers.update(buffers)
-        return losses
+    def eager_step(self, rows: int) -> None:
+        """Do on the device what :meth:`step` does there."""
+        losses, buffers = self._learn(self._split("train"), self.passage.rows(rows))
+        self.optimizer.move()
+        for name, buffer in buffers.items():
+            self.members.buffers[name].copy_(buffer)
+        self._total += losses * rows
+        self.passage.advance()
 
-    def _learn(self, split: Split, rows: Tensor, passed: float) -> tuple[Tensor, Tensors]:
+    def _learn(self, split: Split, rows: Tensor) -> tuple[Tensor, Tensors]:
         """Leave the gradients of ``(active, batch)`` rows; return task losses and next buffers."""
         mask = None if split.mask is None else split.mask[rows]
         factors = None if self._factors is None else self._factors[rows]
+        keys = self.passage.keys() if self.draws else None
+        progress = self.passage.progress() if self.model.mixture.updates else None
         losses: Tensor
         buffers: Tensors
         objectives, losses, buffers = self.members.call(
             self._losses,
-            (split.inputs[rows], split.targets[rows], mask, factors),
-            (self._progress(passed),),
+            (split.inputs[rows], split.targets[rows], mask, factors, keys),
+            (progress,),
         )
         objectives.sum().backward()
         return losses, buffers
@@ -189,8 +235,10 @@ class Training:
         self.model.train()
         split, flat = self._split("train"), self.members.flat
         rows = torch.arange(min(ROWS, len(split.inputs)), device=self.device)
-        flat.grad = None
-        losses, buffers = self._learn(split, rows.expand(len(self.members), -1), 0.0)
+        flat.grad, before = None, generator_state(self.device)
+        losses, buffers = self._learn(split, rows.expand(len(self.members), -1))
+        if not torch.equal(generator_state(self.device), before):
+            self._drawn.add("unkeyed")
         gradients: list[Tensor] = [] if flat.grad is None else [flat.grad]
         return [losses, *buffers.values(), *gradients]
 
@@ -200,13 +248,6 @@ class Training:
         groups, weights, diagnostics = pass_over(self.members, self.model, inputs)
         return [*groups, weights, *diagnostics.values()]
 
-    def _progress(self, passed: float) -> Tensor | None:
-        """Return the share of the training that is done, if a gate asks for it."""
-        if not self.model.mixture.updates:
-            return None
-        done = (self.epoch + passed) / self.recipe.max_epochs
-        return torch.full((), done, device=self.device)  # a copy would wait for the device
-
     def _losses(
         self,
         tensors: Tensors,
@@ -214,10 +255,14 @@ class Training:
         targets: Tensor,
         mask: Tensor | None,
         factors: Tensor | None,
+        key: Tensor | None,
         progress: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensors]:
         """Return what a member minimises, the task's part of it, and its gates' next buffers."""
-        output: Output = functional_call(self.model, tensors, (inputs, progress, mask))
+        with nullcontext() if key is None else Randomness(key) as draws:
+            output: Output = functional_call(self.model, tensors, (inputs, progress, mask))
+        if draws is not None and draws.drew:
+            self._drawn.add("keyed")
         rows = self.model.row_losses(output.groups, targets)
         unweighted = loss = self.model.task_loss(self.model.target_losses(rows, mask))
         if factors is not None:
@@ -242,13 +287,14 @@ class Training:
     def drop(self, members: Collection[int]) -> None:
         """Train these members no further."""
         going = [i for i, member in enumerate(self.active) if member not in members]
-        if 0 < len(going) < len(self.active):
+        before, self.active = self.active, [self.active[position] for position in going]
+        if 0 < len(going) < len(before):
             self._keep(going)
-        self.active = [self.active[position] for position in going]
 
     def _keep(self, positions: Sequence[int]) -> None:
         self.members.keep(positions)
         self.optimizer.keep(positions)
+        self._begin_loop()
 
     def evaluate_best(
         self, name: SplitName, members: Sequence[int] | None = None
@@ -316,8 +362,3 @@ class Training:
 def _mix(*numbers: int) -> int:
     """Return one seed that follows from several numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
-
-
-def _order(seed: int, epoch: int, rows: int) -> Tensor:
-    """Return the order in which a member sees the rows, ``(rows,)``, drawn on the CPU."""
-    return torch.randperm(rows, generator=torch.Generator().manual_seed(_mix(seed, epoch)))

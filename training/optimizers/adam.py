@@ -29,15 +29,22 @@ class Adam(Rule):
         """Begin with moments of 0."""
         self.mean, self.square = (torch.zeros_like(flat) for _ in BETAS)
 
-    def move(self, flat: Tensor, gradient: Tensor, rates: Tensor, steps: int) -> None:
-        """Move the rows by the quotient of the moments."""
+    @classmethod
+    def numbers(cls, steps: int) -> tuple[float, ...]:
+        """Return by what the rates are multiplied, and what is added to the root."""
         first, second = BETAS
+        correction = math.sqrt(1 - second**steps)
+        return correction / (1 - first**steps), EPSILON * correction
+
+    def move(
+        self, flat: Tensor, gradient: Tensor, rates: Tensor, numbers: Sequence[Tensor]
+    ) -> None:
+        """Move the rows by the quotient of the moments."""
+        (first, second), (factor, epsilon) = BETAS, numbers
         self.mean.lerp_(gradient, 1 - first)
         self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        correction = math.sqrt(1 - second**steps)
-        scale = self.square.sqrt().add_(EPSILON * correction)
-        corrected = rates * (correction / (1 - first**steps))
-        flat.addcmul_(torch.div(self.mean, scale, out=scale), corrected, value=-1)
+        scale = self.square.sqrt().add_(epsilon)
+        flat.addcmul_(torch.div(self.mean, scale, out=scale), rates * factor, value=-1)
 
     @classmethod
     def for_tables(cls, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:

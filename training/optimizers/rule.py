@@ -34,15 +34,26 @@ class Rule(ABC):
         """
 
     @abstractmethod
-    def move(self, flat: Tensor, gradient: Tensor, rates: Tensor, steps: int) -> None:
+    def move(
+        self, flat: Tensor, gradient: Tensor, rates: Tensor, numbers: Sequence[Tensor]
+    ) -> None:
         """Move the rows, in place.
 
         Args:
             flat: ``(members, parameters)``
             gradient: Of the same shape; it may be written over.
             rates: The learning rates of this step, ``(members, 1)``.
+            numbers: Those of this step, as :meth:`numbers` returned them, ``(1,)`` each.
+        """
+
+    @classmethod
+    def numbers(cls, steps: int) -> tuple[float, ...]:
+        """Return what changes from step to step, whoever the members are.
+
+        Args:
             steps: How many there are with this one.
         """
+        return ()
 
     @classmethod
     @abstractmethod

@@ -27,7 +27,9 @@ class Sgd(Rule):
         self.velocity = torch.zeros_like(flat)
         self.moves, self.looks_ahead = bool(self.momentum.any()), bool(self.nesterov.any())
 
-    def move(self, flat: Tensor, gradient: Tensor, rates: Tensor, steps: int) -> None:
+    def move(
+        self, flat: Tensor, gradient: Tensor, rates: Tensor, numbers: Sequence[Tensor]
+    ) -> None:
         """Move the rows along their velocities."""
         if self.moves:
             self.velocity.mul_(self.momentum).add_(gradient)
