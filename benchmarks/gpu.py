@@ -231,7 +231,7 @@ def passes() -> None:
     for model, members in (("films", 32), ("digits", 128)) if CUDA else (("digits", 2),):
         with _said(f"{model}, {members}"):
             training = _training(model, "dselect_k", members)
-            split = training._split("val")
+            split = training.split("val")
 
             def whole(training: Training = training, split: Any = split) -> list[Any]:
                 return evaluate(training.members, training.model, split)

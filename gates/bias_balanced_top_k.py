@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from optuna.distributions import FloatDistribution
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import softplus
 
 from gatelab.gates.gate import Gate, Routing, check_k, register_gate
 from gatelab.gates.logits import Logits
@@ -59,7 +59,8 @@ class BiasBalancedTopKGate(Gate):
         logits = self.logits(x)
         experts = (logits.detach().sigmoid() + self.bias).topk(self.k, dim=-1).indices
         # s / sum(s), which is 0 / 0 where all of a row's sigmoids underflow.
-        kept = logsigmoid(logits.gather(-1, experts)).softmax(-1)
+        # Written as -softplus(-x): torch 2.11 cannot vmap log(sigmoid(x)) twice on CUDA.
+        kept = (-softplus(-logits.gather(-1, experts))).softmax(-1)
         weights = torch.zeros_like(logits).scatter(-1, experts, kept)
         diagnostics = {} if self.training else {"bias_range": self.bias.max() - self.bias.min()}
         return Routing(weights, weights.new_zeros(()), diagnostics, (logits,))

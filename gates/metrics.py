@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from gatelab.gates.recovery import Array, group_agreement, recovery_metrics
+from gatelab.gates.usage import Usage, usage_of
 
-Known = npt.NDArray[np.bool_]
-"""Which rows count for each target, ``(targets, rows)``: those of which its value is known."""
-
-SUPPORT = 1e-5
-"""An example uses the experts that it weighs above this."""
 REGULAR = 0.05
 """A target uses the experts that carry more than this share of its weight.
 
@@ -25,13 +22,13 @@ would use every expert for some example. What a target relies on is what carries
 
 
 def selection_metrics(
-    weights: Array,
+    weights: Any,
     *,
     k: int | None,
     truth_groups: Sequence[int] | None = None,
     truth_experts: Sequence[Collection[int]] | None = None,
     targets: Sequence[str] | None = None,
-    known: Known | None = None,
+    known: Any = None,
 ) -> dict[str, float]:
     """Return the expert-selection metrics by name.
 
@@ -43,10 +40,30 @@ def selection_metrics(
         targets: Names, for ``<target>/<metric>`` beside the means over targets.
         known: The rows that count for each target, ``(targets, rows)``; by default all.
     """
-    by_target = _by_target(weights, k, known)
+    counted = None if known is None else torch.as_tensor(known)
+    usage = usage_of(torch.as_tensor(weights), k, counted)
+    return usage_metrics(usage, truth_groups, truth_experts, targets)
+
+
+def usage_metrics(
+    usage: Usage,
+    truth_groups: Sequence[int] | None = None,
+    truth_experts: Sequence[Collection[int]] | None = None,
+    targets: Sequence[str] | None = None,
+) -> dict[str, float]:
+    """Return the expert-selection metrics by name, as :func:`selection_metrics` does.
+
+    Args:
+        usage: Of one member.
+        truth_groups: The planted group of each target, if known.
+        truth_experts: The planted experts of each target, if known.
+        targets: Names, for ``<target>/<metric>`` beside the means over targets.
+    """
+    means, load = usage.importance.numpy(), usage.load.numpy()
+    by_target = {name: values.numpy() for name, values in usage.by_target.items()}
+    by_target |= {"importance_cv2": _cv2(means), "load_cv2": _cv2(load)}
     scores = {name: float(values.mean()) for name, values in by_target.items()}
-    scores |= _over_all_targets(weights, known)
-    means = mean_weights(weights, known)
+    scores |= _over_all_targets(usage)
     supports = regular_supports(means)
     if len(supports) > 1:
         scores |= overlap_metrics(supports, truth_groups)
@@ -60,82 +77,15 @@ def selection_metrics(
     return scores
 
 
-def _by_target(weights: Array, k: int | None, known: Known | None) -> dict[str, Array]:
-    """Return the metrics that each target has of its own, ``(targets,)``."""
-    used = (weights > SUPPORT).sum(2)
-    total = weights.sum(2)
-    rows = {
-        "experts_per_example": used,
-        "entropy": entropy(weights),
-        "weight_sum": total,
-        "weight_sum_below_one": total < 1 - SUPPORT,
-    }
-    if k is not None:
-        rows |= {"at_most_k": used <= k, "exactly_k": used == k}
-    return {name: _over_rows(values, known) for name, values in rows.items()} | {
-        "importance_cv2": _cv2(mean_weights(weights, known)),
-        "load_cv2": _cv2(expert_load(weights, known)),
-    }
-
-
-def _over_all_targets(weights: Array, known: Known | None) -> dict[str, float]:
+def _over_all_targets(usage: Usage) -> dict[str, float]:
     """Return what the targets do together: what runs for a row, and how evenly experts are used."""
-    used = weights > SUPPORT
-    if known is not None:
-        used &= known[:, :, None]
-    union = used.any(0).sum(1)
-    counted = None if known is None else np.asarray(known.any(0))[None]
-    load = expert_load(weights, known)
+    importance, load, counts = (t.numpy() for t in (usage.importance, usage.load, usage.counts))
     return {
-        "experts_per_row": float(_over_rows(union[None], counted)[0]),
-        "pooled_importance_cv2": float(_cv2(_pooled(mean_weights(weights, known), known))[0]),
-        "pooled_load_cv2": float(_cv2(_pooled(load, known))[0]),
+        "experts_per_row": float(usage.experts_per_row),
+        "pooled_importance_cv2": float(_cv2(np.average(importance, 0, counts)[None])[0]),
+        "pooled_load_cv2": float(_cv2(np.average(load, 0, counts)[None])[0]),
         "dead_experts": float((load.max(0) == 0).sum()),
     }
-
-
-def _pooled(by_target: Array, known: Known | None) -> Array:
-    """Return means over the rows of all targets, ``(1, num_experts)``, from those of each."""
-    counts = np.ones(len(by_target)) if known is None else _counts(known)
-    return np.average(by_target, axis=0, weights=counts)[None]
-
-
-def _over_rows(values: npt.NDArray[Any], known: Known | None) -> Array:
-    """Return the means of ``(targets, rows, ...)`` over the rows that count, ``(targets, ...)``.
-
-    A target that no row is known of is measured on all rows, for want of others.
-    """
-    if known is None:
-        mean: Array = values.mean(1)
-        return mean
-    counted = known | ~known.any(1, keepdims=True)
-    extra = (1,) * (values.ndim - 2)
-    total = (values * counted.reshape(*counted.shape, *extra)).sum(1)
-    return np.asarray(total / _counts(known).reshape(-1, *extra))
-
-
-def _counts(known: Known) -> Array:
-    """Return how many rows count for each target, ``(targets,)``."""
-    counts = known.sum(1)
-    found: Array = np.where(counts > 0, counts, known.shape[1]).astype(float)
-    return found
-
-
-def mean_weights(weights: Array, known: Known | None = None) -> Array:
-    """Return the mean weight of every expert, ``(targets, num_experts)``."""
-    return _over_rows(weights, known)
-
-
-def expert_load(weights: Array, known: Known | None = None) -> Array:
-    """Return the share of examples that use every expert, ``(targets, num_experts)``."""
-    return _over_rows(weights > SUPPORT, known)
-
-
-def entropy(weights: Array) -> Array:
-    """Return the entropy in nats of the weights of every example, ``(targets, rows)``."""
-    logs = np.log(np.maximum(weights, np.finfo(weights.dtype).tiny))
-    total: Array = -(weights * logs).sum(2)
-    return total
 
 
 def _cv2(values: Array) -> Array:
@@ -181,17 +131,6 @@ def overlap_metrics(
             scores |= {"jaccard_related": inside, "jaccard_unrelated": outside}
             scores["jaccard_gap"] = inside - outside
     return {name: float(value) for name, value in scores.items()}
-
-
-def weight_change(before: Array, after: Array, known: Known | None = None) -> float:
-    """Return the mean over targets and rows of the L1 change of the weights."""
-    return float(_over_rows(np.abs(after - before).sum(2), known).mean())
-
-
-def support_flips(before: Array, after: Array, known: Known | None = None) -> float:
-    """Return how many experts an example takes up or drops, on average."""
-    flips = ((before > SUPPORT) != (after > SUPPORT)).sum(2)
-    return float(_over_rows(flips, known).mean())
 
 
 def seed_agreement(means: Sequence[Array]) -> float:

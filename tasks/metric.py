@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, TypeVar, cast, get_args
 
+import torch
 from torch import Tensor
 
 from gatelab.registry import Registry
@@ -61,6 +63,34 @@ class Metric:
         if not self.takes_weights():
             raise ValueError(f"{type(self).__name__}.compute has no argument `weights`.")
         return float(cast(Any, self).compute(outputs, target, weights=weights.double()))
+
+    def scores(
+        self, outputs: Sequence[Tensor], target: Tensor, weights: Tensor | None = None
+    ) -> list[float]:
+        """Return what :meth:`score` gives of each of several members' outputs.
+
+        On a GPU, where each small operation waits to be launched, they are computed at once if
+        :meth:`compute` can be vmapped over them; else each on the CPU.
+
+        Args:
+            outputs: Each ``(rows, out_features)``.
+            target: As there.
+            weights: As there.
+        """
+        if target.device.type == "cpu":
+            return [self.score(each, target, weights) for each in outputs]
+        if len(target) >= self.min_rows:
+            with suppress(Exception):  # whatever a stranger's metric raises
+                return self._scores_at_once(torch.stack(list(outputs)), target, weights)
+        rows, weighed = target.cpu(), None if weights is None else weights.cpu()
+        return [self.score(each.cpu(), rows, weighed) for each in outputs]
+
+    def _scores_at_once(
+        self, outputs: Tensor, target: Tensor, weights: Tensor | None
+    ) -> list[float]:
+        more = {} if weights is None else {"weights": weights.double()}
+        found = torch.vmap(lambda each: cast(Any, self).compute(each, target, **more))(outputs)
+        return [float(score) for score in found.tolist()]
 
     @classmethod
     def takes_weights(cls) -> bool:

@@ -83,13 +83,15 @@ class AUROC(Metric):
         """Return the score."""
         positive = (target > 0).double()
         weighs = torch.ones_like(positive) if weights is None else weights
-        values, place = outputs[:, 0].unique(return_inverse=True)
-        above = place.bincount(weighs * positive, minlength=len(values))
-        below = place.bincount(weighs * (1 - positive), minlength=len(values))
-        pairs = above.sum() * below.sum()
+        pairs = (weighs * positive).sum() * (weighs * (1 - positive)).sum()
         if pairs == 0:  # one class only: there is nothing to rank
             return torch.tensor(torch.nan)
-        share: Tensor = (above * (below.cumsum(0) - below / 2)).sum() / pairs
+        values, order = outputs[:, 0].sort()
+        above, below = ((weighs * part)[order] for part in (positive, 1 - positive))
+        below = torch.cat([below.new_zeros(1), below.cumsum(0)])
+        first = torch.searchsorted(values, values)
+        last = torch.searchsorted(values, values, right=True)
+        share: Tensor = (above * (below[first] + below[last]) / 2).sum() / pairs
         return share
 
 

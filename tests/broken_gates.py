@@ -379,3 +379,26 @@ class Foreign(Sound):
             logits = logits + torch.from_numpy(noise).to(logits)
         weights = logits.softmax(-1)
         return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Waiting(Sound):
+    """Reads a number of the device in each step."""
+
+    def forward(self, x: Tensor) -> Routing:
+        routing = super().forward(x)
+        return routing._replace(aux_loss=routing.aux_loss * (1 + 0 * self.numbers(x).sum()))
+
+    def numbers(self, x: Tensor) -> Tensor:
+        """Bring numbers from the host."""
+        return x.new_tensor([0.1, 0.2])
+
+
+class Poisson(Sound):
+    """Draws by a function that knows no keys."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x).softmax(-1)
+        if self.training:
+            noisy = weights * torch.poisson(torch.ones_like(weights))
+            weights = (noisy + 1e-3) / (noisy + 1e-3).sum(-1, keepdim=True)
+        return Routing(weights, weights.square().sum(-1).mean())

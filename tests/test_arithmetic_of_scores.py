@@ -21,6 +21,7 @@ from gatelab.training.scores import (
     predictive_scores,
     stability_scores,
     target_scores,
+    usages,
 )
 from gatelab.training.states import read_state
 from gatelab.training.train import Training
@@ -192,7 +193,8 @@ def test_of_more_than_16_targets_only_means_are_recorded(targets: int, by_target
 def test_what_gates_say_of_themselves_is_averaged_over_targets() -> None:
     weights = torch.tensor([[[1.0, 0.0]], [[0.5, 0.5]], [[0.5, 0.5]]])
     evaluation = Evaluation((), weights, torch.zeros(3), 0.0, {"bits": torch.tensor([1.0, 0, 0.5])})
-    found = gate_scores(Scaled(), 1, evaluation, ["a", "b", "c"])
+    (usage,) = usages(1, [evaluation])
+    found = gate_scores(Scaled(), usage, evaluation, ["a", "b", "c"])
     assert (found["gate/bits"], found["gate/a/bits"], found["gate/c/bits"]) == (0.5, 1, 0.5)
     assert found["gate/experts_per_example"] == pytest.approx((1 + 2 + 2) / 3)
     assert found["gate/at_most_k"] == pytest.approx(1 / 3)
@@ -200,12 +202,15 @@ def test_what_gates_say_of_themselves_is_averaged_over_targets() -> None:
 
 def test_changes_are_a_step() -> None:
     """Of two rows one drops an expert of weight 1/4 for good: 1/2 in all, over 5 steps."""
-    before = torch.tensor([[[0.75, 0.25], [1.0, 0.0]]]).numpy()
+    before = torch.tensor([[[0.75, 0.25], [1.0, 0.0]]])
     weights = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
     after = Evaluation((), weights, torch.zeros(1), 0.0, {})
-    assert stability_scores(before, after, 5) == pytest.approx(
+    still = after._replace(weights=before)
+    moved, stayed = stability_scores([before, before], [after, still], 5)
+    assert moved == pytest.approx(
         {"gate/weight_change": 0.5 / 2 / 5, "gate/support_flips": 1 / 2 / 5 * 1000}
     )
+    assert set(stayed.values()) == {0}
 
 
 class Interleaved(Task):
@@ -253,5 +258,5 @@ def test_metrics_are_in_the_users_unit_and_the_loss_as_it_is_trained() -> None:
     outputs = torch.tensor([[0.0], [2.0]])
     found = Evaluation((outputs,), torch.zeros(1, 2, 0), torch.ones(1), 1.0, {})
     split = Split(torch.zeros(2, 1), torch.tensor([[-1.0], [1.0]]))
-    scores = target_scores(task, ["rmse", "mae", "mse", "r2"], found, split)
+    (scores,) = target_scores(task, ["rmse", "mae", "mse", "r2"], [found], split)
     assert scores == {"price": {"loss": 1, "rmse": 10, "mae": 10, "mse": 100, "r2": 0}}

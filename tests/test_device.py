@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from gatelab.gates import Routing, SoftmaxGate, gates
+from gatelab.gates.check.devices import Crossings, Makings
 from gatelab.tasks import SyntheticGroups
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
@@ -19,46 +15,6 @@ from gatelab.training.members import Members
 from gatelab.training.train import Training
 
 TASK = SyntheticGroups(num_targets=4, num_groups=2, train_rows=64, val_rows=32, test_rows=32)
-
-
-class Crossings(TorchDispatchMode):
-    """Notes every operation that takes numbers from one device to another, or to Python."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        devices = {t.device.type for t in tree_leaves((args, result)) if isinstance(t, Tensor)}
-        name = str(func).split(".")[1]
-        if name == "_local_scalar_dense" or (name in {"_to_copy", "copy_"} and len(devices) > 1):
-            self.found.append(name)
-        return result
-
-
-class Makings(TorchFunctionMode):
-    """Notes what is made of Python's numbers on another device, which no dispatch mode sees."""
-
-    def __init__(self, found: list[str]) -> None:
-        super().__init__()
-        self.found = found
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        makes = func in (torch.tensor, torch.as_tensor, Tensor.new_tensor)
-        lists = func is Tensor.__getitem__ and any(isinstance(i, list) for i in _flat(args[1]))
-        if (makes or lists) and result.device.type != "cpu":
-            self.found.append(func.__name__)
-        return result
-
-
-def _flat(index: Any) -> tuple[Any, ...]:
-    return index if isinstance(index, tuple) else (index,)
 
 
 def crossings(gate: type[SoftmaxGate], members: int) -> list[str]:
@@ -106,7 +62,7 @@ class Listing(SoftmaxGate):
 
 @pytest.mark.parametrize(
     ("gate", "seen"),
-    [(Copying, "_to_copy"), (Making, "new_tensor"), (Listing, "__getitem__")],
+    [(Copying, "to"), (Making, "new_tensor"), (Listing, "indexing by a list")],
 )
 def test_one_that_copies_is_seen(gate: type[SoftmaxGate], seen: str) -> None:
     assert set(crossings(gate, 1)) == {seen}

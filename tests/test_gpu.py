@@ -17,10 +17,13 @@ import torch
 from gatelab.gates import Routing, SoftmaxGate
 from gatelab.gates.gate import gates
 from gatelab.tasks.synthetic_groups import SyntheticGroups
+from gatelab.tasks.task import Split, SplitName, Target
 from gatelab.training import replay
 from gatelab.training.configuration import Configuration
+from gatelab.training.jobs import Job
 from gatelab.training.member import Member, Recipe
 from gatelab.training.train import Training
+from gatelab.training.work import Work
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
@@ -125,3 +128,45 @@ def test_a_members_course_is_its_own(gate: str, exact: None) -> None:
     together = losses(training(gate, "cuda"), 3)
     alone = torch.cat([losses(training(gate, "cuda", [seed]), 3) for seed in range(3)], dim=1)
     torch.testing.assert_close(together, alone, rtol=1e-7, atol=0)
+
+
+@pytest.mark.parametrize("gate", ["softmax", "dselect_k", "noisy_top_k"])
+def test_scores_are_those_of_a_cpu(gate: str, exact: None) -> None:
+    """Of an epoch and of the end, of all kinds of targets, with what is unknown left out."""
+    found: list[dict[str, float]] = []
+    for device in ("cpu", "cuda"):
+        members = [Member(c, seed) for seed, c in enumerate(configurations_of(range(3)))]
+        jobs = [Job("search", "a", gate, (member,), member.seed) for member in members]
+        work = Work(Mixed(), jobs, Recipe(64, 3), device=device)
+        steps = work.step()
+        assert all(step.endings for step in steps) and len(steps[0].epochs) == 3
+        own = {
+            f"{i}/{e}/{k}": v
+            for i, s in enumerate(steps)
+            for _, e, m in s.epochs
+            for k, v in m.items()
+        }
+        own |= {f"{i}/{k}": v for i, s in enumerate(steps) for k, v in s.endings[0].metrics.items()}
+        found.append({k: v for k, v in own.items() if "time/" not in k})
+    assert {"0/3/val/a/auroc", "1/3/gate/support_flips", "2/val/c/r2"} <= set(found[0])
+    assert found[1] == pytest.approx(found[0], rel=1e-6, abs=1e-9, nan_ok=True)
+
+
+class Mixed(SyntheticGroups):
+    """A target of each kind, of which some rows are unknown."""
+
+    def __init__(self) -> None:
+        super().__init__(num_targets=3, num_groups=1, train_rows=200, val_rows=64, test_rows=64)
+        self.targets = (
+            Target("a", "binary"),
+            Target("b", "multiclass", 3),
+            Target("c", "regression"),
+        )
+        self.truth = None
+
+    def split(self, name: SplitName) -> Split:
+        inputs, values, _, _ = super().split(name)
+        ranks = values.argsort(0).argsort(0) / len(values)
+        targets = torch.stack([ranks[:, 0] > 0.5, (ranks[:, 1] * 3).floor(), values[:, 2]], dim=1)
+        known = torch.rand(len(values), 3, generator=torch.Generator().manual_seed(1)) > 0.2
+        return Split(inputs, targets.to(values.dtype), known)

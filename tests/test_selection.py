@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import adjusted_rand_score
 
 from gatelab.gates.metrics import (
@@ -13,10 +14,10 @@ from gatelab.gates.metrics import (
     regular_supports,
     seed_agreement,
     selection_metrics,
-    support_flips,
-    weight_change,
+    usage_metrics,
 )
 from gatelab.gates.recovery import adjusted_rand, group_agreement, recovery_metrics
+from gatelab.gates.usage import support_flips, usage_of, weight_change
 
 # Two targets, two rows, four experts.
 WEIGHTS = np.array(
@@ -203,7 +204,7 @@ def test_groups_are_seen_where_every_target_uses_every_expert() -> None:
 
 def test_stability() -> None:
     before, after = one_hot([[0], [1]], 3), one_hot([[0], [1, 2]], 3)
-    assert weight_change(before, after) == pytest.approx(0.5)  # 0 and 1, averaged
+    assert float(weight_change(before, after)) == pytest.approx(0.5)  # 0 and 1, averaged
     assert support_flips(before, after) == 0.5
     assert weight_change(before, before) == support_flips(before, before) == 0
 
@@ -213,3 +214,14 @@ def test_seeds_agree_up_to_the_order_of_experts() -> None:
     assert seed_agreement([first, first[:, [2, 0, 1]]]) == pytest.approx(1)
     assert seed_agreement([first, np.full((2, 3), 1 / 3)]) < 0.9
     assert math.isnan(seed_agreement([first]))
+
+
+def test_members_at_once_are_each_alone() -> None:
+    draws = torch.Generator().manual_seed(0)
+    weights = torch.rand(5, 3, 40, 4, generator=draws).relu()
+    weights = torch.where(weights > 0.4, weights, 0)
+    known = torch.rand(3, 40, generator=draws) > 0.5
+    for counted in (None, known):
+        together = usage_of(weights, 2, counted).members()
+        for own, usage in zip(weights, together, strict=True):
+            assert usage_metrics(usage) == selection_metrics(own, k=2, known=counted)

@@ -82,7 +82,7 @@ class ConstantWork:
         return ending
 
     def _by_target(self, name: SplitName, found: Evaluation) -> dict[str, dict[str, float]]:
-        return target_scores(self.task, self.metrics, found, self.task.data(name))
+        return target_scores(self.task, self.metrics, [found], self.task.data(name))[0]
 
     def save(self, folder: Path, key: str | None = None) -> None:
         """Write a state, in which there is nothing."""

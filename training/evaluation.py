@@ -25,7 +25,7 @@ num_experts)`` and diagnostics ``(members, targets)``."""
 
 
 class Evaluation(NamedTuple):
-    """What one member gave for a split, on the CPU."""
+    """What one member gave for a split, where it was computed; losses are on the CPU."""
 
     outputs: tuple[Tensor, ...]
     """Every target's, ``(rows, out_features)``."""
@@ -44,6 +44,12 @@ class Evaluation(NamedTuple):
     unweighted_loss: float | None = None
     """Their sum, weighted by the targets alone."""
 
+    def cpu(self) -> Evaluation:
+        """Return it with everything on the CPU."""
+        known = None if self.known is None else self.known.cpu()
+        outputs, weights = tuple(each.cpu() for each in self.outputs), self.weights.cpu()
+        return self._replace(outputs=outputs, weights=weights, known=known)
+
 
 @torch.no_grad()
 def evaluate(members: Members, model: Model, split: Split) -> list[Evaluation]:
@@ -54,8 +60,7 @@ def evaluate(members: Members, model: Model, split: Split) -> list[Evaluation]:
     factors = loss_factors(model.targets, split)
     if factors is not None:
         losses = _losses(model, rows * factors.to(rows.dtype).mT, split)
-    known = None if split.mask is None else split.mask.mT.cpu()
-    groups, weights = tuple(group.cpu() for group in groups), weights.cpu()  # each waits but once
+    known = None if split.mask is None else split.mask.mT
     diagnostics = {name: values.cpu() for name, values in diagnostics.items()}
     return [
         Evaluation(

@@ -3,47 +3,58 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from gatelab.gates.metrics import Known, selection_metrics, support_flips, weight_change
+from gatelab.gates.metrics import usage_metrics
+from gatelab.gates.usage import Usage, support_flips, usage_of, weight_change
 from gatelab.tasks.metric import TARGETS_LOSS, TARGETS_UNWEIGHTED, metrics_of
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.weighting import is_weighted
 
-Weights = npt.NDArray[np.floating]
+NUMBERS_AT_ONCE = 2**26
+"""Of so many gate weights, of several members, metrics are computed at once."""
 MANY_TARGETS = 16
 """With more targets than this, only means over the targets are recorded each epoch."""
 
 
 def target_scores(
-    task: Task, chosen: Sequence[str] | None, evaluation: Evaluation, split: Split
-) -> dict[str, dict[str, float]]:
-    """Return loss and metrics of every target, by its name, over its known rows.
+    task: Task, chosen: Sequence[str] | None, evaluations: Sequence[Evaluation], split: Split
+) -> list[dict[str, dict[str, float]]]:
+    """Return for every member loss and metrics of each target, by its name, over its known rows.
 
-    Metrics are in the user's unit; the loss is what is minimised, so that it stays as scaled. A
-    weighted loss has the unweighted one beside it; metrics are weighted by rows, not by classes.
+    The split must be where the evaluations are. Metrics are in the user's unit; the loss is what is
+    minimised, so that it stays as scaled. A weighted loss has the unweighted one beside it; metrics
+    are weighted by rows, not by classes.
     """
-    scores: dict[str, dict[str, float]] = {}
+    scores: list[dict[str, dict[str, float]]] = [{} for _ in evaluations]
     for index, target in enumerate(task.targets):
-        outputs, values, weights = evaluation.outputs[index], split.targets[:, index], split.weights
+        outputs = [evaluation.outputs[index] for evaluation in evaluations]
+        values, weights = split.targets[:, index], split.weights
         if split.mask is not None:
             known = split.mask[:, index]
-            outputs, values = outputs[known], values[known]
+            outputs, values = [each[known] for each in outputs], values[known]
             weights = None if weights is None else weights[known]
-        outputs, values = target.in_unit(outputs), target.in_unit(values)
-        found = {TARGETS_LOSS: float(evaluation.losses[index])}
-        if evaluation.unweighted_losses is not None and is_weighted(target, split):
-            found[TARGETS_UNWEIGHTED] = float(evaluation.unweighted_losses[index])
+        outputs, values = [target.in_unit(each) for each in outputs], target.in_unit(values)
+        for found, evaluation in zip(scores, evaluations, strict=True):
+            found[target.name] = _losses(evaluation, index, is_weighted(target, split))
         for name, metric in metrics_of(target, chosen).items():
-            found[name] = metric.score(outputs, values, weights)
-        scores[target.name] = found
+            of_members = metric.scores(outputs, values, weights)
+            for found, score in zip(scores, of_members, strict=True):
+                found[target.name][name] = score
     return scores
+
+
+def _losses(evaluation: Evaluation, target: int, weighted: bool) -> dict[str, float]:
+    found = {TARGETS_LOSS: float(evaluation.losses[target])}
+    if evaluation.unweighted_losses is not None and weighted:
+        found[TARGETS_UNWEIGHTED] = float(evaluation.unweighted_losses[target])
+    return found
 
 
 def predictive_scores(
@@ -87,35 +98,37 @@ def unweighted_scores(name: SplitName, loss: float | None) -> dict[str, float]:
     return {} if loss is None else {f"{name}/{TARGETS_UNWEIGHTED}": loss}
 
 
+def usages(k: int | None, evaluations: Sequence[Evaluation]) -> list[Usage]:
+    """Return how each member's gates use the experts, where ``k`` is how many they are to use."""
+    found: list[Usage] = []
+    for some in _parts(evaluations):
+        weights = torch.stack([evaluation.weights for evaluation in some])
+        found += usage_of(weights, k, some[0].known).members()
+    return found
+
+
 def gate_scores(
-    task: Task, k: int | None, evaluation: Evaluation, names: Sequence[str] | None = None
+    task: Task, usage: Usage, evaluation: Evaluation, names: Sequence[str] | None = None
 ) -> dict[str, float]:
     """Return the expert-selection metrics under ``gate/``, by target for those named.
 
     Args:
         task: Gives the planted truth, where there is one.
-        k: How many experts the gate is meant to select, where it says so.
-        evaluation: What a member gave for a split.
+        usage: How a member's gates use the experts.
+        evaluation: What the member gave for a split.
         names: The targets' names, for values by target.
     """
     truth = task.truth
-    scores = selection_metrics(
-        evaluation.weights.numpy(),
-        k=k,
+    scores = usage_metrics(
+        usage,
         truth_groups=truth.groups if truth else None,
         truth_experts=truth.experts if truth else None,
         targets=names,
-        known=rows_that_count(evaluation),
     )
     for key, values in evaluation.diagnostics.items():
         scores[key] = float(values.mean())
         scores.update({f"{n}/{key}": float(v) for n, v in zip(names or (), values, strict=False)})
     return {f"gate/{key}": value for key, value in scores.items()}
-
-
-def rows_that_count(evaluation: Evaluation) -> Known | None:
-    """Return the rows that gates are measured on, ``(targets, rows)``: where targets are known."""
-    return None if evaluation.known is None else evaluation.known.numpy()
 
 
 def why_no_score(split: SplitName, evaluation: Evaluation) -> str:
@@ -129,13 +142,29 @@ def why_no_score(split: SplitName, evaluation: Evaluation) -> str:
     return ""
 
 
-def stability_scores(before: Weights, evaluation: Evaluation, steps: int) -> dict[str, float]:
-    """Return how much the weights of the same rows moved in so many optimiser steps.
+def stability_scores(
+    before: Sequence[Tensor], evaluations: Sequence[Evaluation], steps: int
+) -> list[dict[str, float]]:
+    """Return how much each member's weights of the same rows moved in so many optimiser steps.
 
     Both are lower bounds: what moves and comes back between two looks is not seen.
     """
-    after, known = evaluation.weights.numpy(), rows_that_count(evaluation)
-    return {
-        "gate/weight_change": weight_change(before, after, known) / steps,
-        "gate/support_flips": support_flips(before, after, known) * 1000 / steps,
-    }
+    found: list[dict[str, float]] = []
+    for some in _parts(evaluations):
+        then = torch.stack([before[len(found) + place] for place in range(len(some))])
+        now = torch.stack([evaluation.weights for evaluation in some])
+        then, known = then.to(now.device), some[0].known
+        changes, flips = (f(then, now, known).tolist() for f in (weight_change, support_flips))
+        found += [
+            {"gate/weight_change": change / steps, "gate/support_flips": flip * 1000 / steps}
+            for change, flip in zip(changes, flips, strict=True)
+        ]
+    return found
+
+
+def _parts(evaluations: Sequence[Evaluation]) -> Iterator[Sequence[Evaluation]]:
+    """Yield members that are computed at once: not more than memory may hold several times."""
+    if evaluations:
+        size = max(1, NUMBERS_AT_ONCE // max(1, evaluations[0].weights.numel()))
+        for start in range(0, len(evaluations), size):
+            yield evaluations[start : start + size]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
-from gatelab.gates.metrics import expert_load, mean_weights
-from gatelab.tasks.task import SplitName, Task
+from gatelab.gates.usage import Usage
+from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.goal import Goal
 from gatelab.training.member import Course
@@ -18,10 +18,10 @@ from gatelab.training.scores import (
     MANY_TARGETS,
     gate_scores,
     predictive_scores,
-    rows_that_count,
     stability_scores,
     target_scores,
     unweighted_scores,
+    usages,
     why_no_score,
 )
 from gatelab.training.steps import Ending
@@ -58,20 +58,43 @@ class Scoring:
         self.before: list[Tensor | None] = [None] * members
         self.settled: list[int | None] = [None] * members
 
-    def epoch(self, member: int, epoch: int, evaluation: Evaluation) -> dict[str, float]:
-        """Return a member's scores on val after an epoch, counted from 1."""
-        if not math.isfinite(evaluation.loss):  # it has diverged: nothing else has a meaning
-            return {"val/loss": evaluation.loss}
-        by_target = self._by_target("val", evaluation)
-        scores = predictive_scores("val", evaluation, by_target, also=self.goal.objective)
-        scores |= gate_scores(self.task, self.k, evaluation)
-        before = self.before[member]
-        if before is not None:
-            steps = -(-len(self.task.data("train").inputs) // self.batch_size)
-            scores |= stability_scores(before.numpy(), evaluation, steps)
-        self.before[member] = evaluation.weights
-        self._settle(member, epoch, scores.get("gate/at_most_k"))
+    def epoch(
+        self, epoch: int, evaluations: Mapping[int, Evaluation], split: Split
+    ) -> dict[int, dict[str, float]]:
+        """Return scores on val after an epoch by member.
+
+        Args:
+            epoch: Counted from 1.
+            evaluations: Of those that trained in it.
+            split: The val split, where the evaluations are.
+        """
+        scores = {member: {"val/loss": found.loss} for member, found in evaluations.items()}
+        # Of one that has diverged nothing else has a meaning.
+        sound = [member for member, found in evaluations.items() if math.isfinite(found.loss)]
+        chosen = [evaluations[member] for member in sound]
+        by_target = target_scores(self.task, self.metrics, chosen, split)
+        used, moved = usages(self.k, chosen), self._stability(sound, chosen)
+        for member, found, targets, usage in zip(sound, chosen, by_target, used, strict=True):
+            own = predictive_scores("val", found, targets, also=self.goal.objective)
+            own |= gate_scores(self.task, usage, found) | moved.get(member, {})
+            scores[member] = own
+            self.before[member] = found.weights
+            self._settle(member, epoch, own.get("gate/at_most_k"))
         return scores
+
+    def _stability(
+        self, members: Sequence[int], evaluations: Sequence[Evaluation]
+    ) -> dict[int, dict[str, float]]:
+        """Return by member what an epoch changed, of those that have one before it."""
+        steps = -(-len(self.task.data("train").inputs) // self.batch_size)
+        before = {member: self.before[member] for member in members}
+        pairs = [
+            (member, earlier, found)
+            for (member, earlier), found in zip(before.items(), evaluations, strict=True)
+            if earlier is not None
+        ]
+        moved = stability_scores([p[1] for p in pairs], [p[2] for p in pairs], steps)
+        return {member: own for (member, _, _), own in zip(pairs, moved, strict=True)}
 
     def _settle(self, member: int, epoch: int, at_most_k: float | None) -> None:
         """Keep the first epoch from which on every example has used at most k experts."""
@@ -79,9 +102,6 @@ class Scoring:
             self.settled[member] = None
         elif self.settled[member] is None:
             self.settled[member] = epoch
-
-    def _by_target(self, name: SplitName, evaluation: Evaluation) -> dict[str, dict[str, float]]:
-        return target_scores(self.task, self.metrics, evaluation, self.task.data(name))
 
     def ending(
         self, member: int, course: Course, split: SplitName, evaluation: Evaluation, seconds: float
@@ -92,7 +112,7 @@ class Scoring:
             member: Its index.
             course: What has become of it.
             split: ``val``, or ``test`` of an evaluation.
-            evaluation: Its pass over that split.
+            evaluation: Its pass over that split, on the CPU.
             seconds: Of its training.
         """
         objective = self.goal.cost(course.best_cost)
@@ -102,12 +122,13 @@ class Scoring:
         if reason := why_no_score(split, evaluation):
             ending.end, ending.reason = "failed", reason
             return ending
-        by_target = self._by_target(split, evaluation)
+        (by_target,) = target_scores(self.task, self.metrics, [evaluation], self.task.data(split))
+        (usage,) = usages(self.k, [evaluation])
         names = [target.name for target in self.task.targets]
         few = len(names) <= MANY_TARGETS
         ending.metrics = {
             **predictive_scores(split, evaluation, by_target),
-            **gate_scores(self.task, self.k, evaluation, names if few else None),
+            **gate_scores(self.task, usage, evaluation, names if few else None),
             "val/loss": course.best_loss,
             **unweighted_scores("val", course.best_unweighted),
             "objective": objective,
@@ -117,18 +138,16 @@ class Scoring:
         if (settled := self.settled[member]) is not None:
             ending.metrics["gate/settled_epoch"] = settled
         if split == "test":
-            self._tell_test(ending, by_target, evaluation)
+            self._tell_test(ending, by_target, usage)
         return ending
 
     def _tell_test(
-        self, ending: Ending, by_target: dict[str, dict[str, float]], evaluation: Evaluation
+        self, ending: Ending, by_target: dict[str, dict[str, float]], usage: Usage
     ) -> None:
         """Add what only an evaluation tells: every target's scores, and which experts it uses."""
         ending.by_target = by_target
         ending.test_to_train = self.task.test_to_train()
-        weights, known = evaluation.weights.numpy(), rows_that_count(evaluation)
-        ending.weights = mean_weights(weights, known).tolist()
-        ending.load = expert_load(weights, known).tolist()
+        ending.weights, ending.load = usage.importance.tolist(), usage.load.tolist()
 
     def state(self, member: int) -> dict[str, Any]:
         """Return what a member's next epochs are scored against."""

@@ -104,7 +104,7 @@ class Training:
             self.notes.append(NO_TF32)
 
     def _optimizer(self, configurations: Sequence[Configuration]) -> MemberOptimizer:
-        a_pass = -(-len(self._split("train").inputs) // self.recipe.batch_size)
+        a_pass = -(-len(self.split("train").inputs) // self.recipe.batch_size)
         steps = a_pass * self.recipe.max_epochs
         settings = [configuration.training for configuration in configurations]
         return MemberOptimizer(
@@ -138,7 +138,7 @@ class Training:
         """
         active = list(self.active)
         train_losses = self._note(self._train())
-        evaluations = evaluate(self.members, self.model, self._split("val"))
+        evaluations = evaluate(self.members, self.model, self.split("val"))
         ranks = judge(dict(zip(active, evaluations, strict=True)))
         for position, member in enumerate(active):
             self._follow(position, train_losses[position], evaluations[position], ranks[member])
@@ -157,7 +157,7 @@ class Training:
 
     def _begin_loop(self) -> None:
         """Make what the steps of the active members read and write, and stays where it is."""
-        rows, recipe = len(self._split("train").inputs), self.recipe
+        rows, recipe = len(self.split("train").inputs), self.recipe
         seeds = [self.seeds[member] for member in self.active]
         self.passage = Passage(seeds, rows, recipe.batch_size, recipe.max_epochs, self.device)
         shape = (len(seeds),) if self._factors is None else (len(seeds), 2)
@@ -207,7 +207,7 @@ class Training:
 
     def eager_step(self, rows: int) -> None:
         """Do on the device what :meth:`step` does there."""
-        losses, buffers = self._learn(self._split("train"), self.passage.rows(rows))
+        losses, buffers = self._learn(self.split("train"), self.passage.rows(rows))
         self.optimizer.move()
         for name, buffer in buffers.items():
             self.members.buffers[name].copy_(buffer)
@@ -233,7 +233,7 @@ class Training:
     def _rehearse_learning(self) -> list[Tensor]:
         """Return losses, next buffers and gradients of a step that is not taken."""
         self.model.train()
-        split, flat = self._split("train"), self.members.flat
+        split, flat = self.split("train"), self.members.flat
         rows = torch.arange(min(ROWS, len(split.inputs)), device=self.device)
         flat.grad, before = None, generator_state(self.device)
         losses, buffers = self._learn(split, rows.expand(len(self.members), -1))
@@ -244,7 +244,7 @@ class Training:
 
     def _rehearse_scoring(self) -> list[Tensor]:
         """Return outputs, weights and diagnostics of a few rows."""
-        inputs = self._split("train").inputs[:ROWS]
+        inputs = self.split("train").inputs[:ROWS]
         groups, weights, diagnostics = pass_over(self.members, self.model, inputs)
         return [*groups, weights, *diagnostics.values()]
 
@@ -302,9 +302,9 @@ class Training:
         """Pass members, by default all, over a split with their best weights."""
         chosen = range(len(self.courses)) if members is None else members
         best = self.members.of([self.best[member] for member in chosen])
-        return evaluate(best, self.model, self._split(name))
+        return evaluate(best, self.model, self.split(name))
 
-    def _split(self, name: SplitName) -> Split:
+    def split(self, name: SplitName) -> Split:
         """Return a split on the device, made when it is first asked for."""
         if name not in self._splits:
             inputs, targets, mask, weights = self.task.data(name)
@@ -321,7 +321,7 @@ class Training:
     @cached_property
     def _factors(self) -> Tensor | None:
         """By what the train rows' losses are multiplied, ``(rows, targets)``, if by anything."""
-        factors = loss_factors(self.task.targets, self._split("train"))
+        factors = loss_factors(self.task.targets, self.split("train"))
         return None if factors is None else factors.to(torch.get_default_dtype())
 
     def state(self, member: int) -> dict[str, Any]:

@@ -109,9 +109,9 @@ class Work:
 
         def judge(evaluations: Mapping[int, Evaluation]) -> dict[int, Rank]:
             own = (time.monotonic() - started) / len(active)  # without the time of the scores
-            for member, evaluation in evaluations.items():
+            for member in evaluations:
                 self.seconds[member] += own
-                scores[member] = self.scoring.epoch(member, epoch, evaluation)
+            scores.update(self.scoring.epoch(epoch, evaluations, self.training.split("val")))
             return {member: self.goal.rank(found) for member, found in scores.items()}
 
         losses = self.training.run_epoch(judge)
@@ -139,7 +139,7 @@ class Work:
             return {}
         split: SplitName = "test" if over[0].trial is None else "val"
         evaluations = self.training.evaluate_best(split, chosen)
-        found = dict(zip(chosen, evaluations, strict=True))
+        found = {n: e.cpu() for n, e in zip(chosen, evaluations, strict=True)}
         endings = {}
         for part in over:
             own = [self._ending(member, split, found[member]) for member in part.members]

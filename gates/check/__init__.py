@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from gatelab.conformance import Outcome, as_test, run_all
-from gatelab.gates.check import learning, outputs, stacking, state
+from gatelab.gates.check import devices, learning, outputs, stacking, state
 from gatelab.gates.check.subject import Subject
 from gatelab.gates.gate import Gate, gates
 
-CHECKS = (*outputs.CHECKS, *state.CHECKS, *learning.CHECKS, *stacking.CHECKS)
+CHECKS = (
+    *(*outputs.CHECKS, *state.CHECKS, *learning.CHECKS, *stacking.CHECKS),
+    *devices.CHECKS,
+)
 """In the order in which a mistake is best mended."""
 
 

@@ -1,0 +1,101 @@
+"""Checks of what a gate costs on a GPU: nothing in its steps waits for the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from gatelab.conformance import fail
+from gatelab.gates.check.subject import Subject, random_in_training, rows
+from gatelab.gates.gate import Routing
+from gatelab.gates.randomness import Randomness
+
+
+class Crossings(TorchDispatchMode):
+    """Notes every operation that takes numbers from one device to another, or to Python."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Call, and note."""
+        name = str(func).split(".")[1]
+        if name == "_local_scalar_dense":
+            self.found.append("item")
+        result = func(*args, **(kwargs or {}))
+        devices = {t.device.type for t in tree_leaves((args, result)) if isinstance(t, Tensor)}
+        if name in {"_to_copy", "copy_"} and len(devices) > 1:
+            self.found.append("to")
+        return result
+
+
+class Makings(TorchFunctionMode):
+    """Notes what is made of Python's numbers on another device, which no dispatch mode sees."""
+
+    def __init__(self, found: list[str]) -> None:
+        """Take the list to note in."""
+        super().__init__()
+        self.found = found
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Call, and note."""
+        result = func(*args, **(kwargs or {}))
+        makes = func in (torch.tensor, torch.as_tensor, Tensor.new_tensor)
+        lists = func is Tensor.__getitem__ and _has_list(args[1])
+        if (makes or lists) and result.device.type != "cpu":
+            self.found.append("indexing by a list" if lists else func.__name__)
+        return result
+
+
+def _has_list(index: Any) -> bool:
+    return any(isinstance(i, list) for i in (index if isinstance(index, tuple) else (index,)))
+
+
+def check_a_step_copies_nothing_from_the_host(subject: Subject) -> None:
+    """A pass, its gradient and the update wait for no copy: tried on meta tensors."""
+    gate = subject.make().to("meta")
+    with Crossings() as seen, Makings(seen.found):
+        try:
+            routing: Routing = gate(rows().to("meta"))
+            if gate.updates:
+                gate.update(routing, torch.zeros((), device="meta"))
+            if routing.weights.requires_grad:
+                (routing.weights.sum() + routing.aux_loss).backward()
+        except (NotImplementedError, RuntimeError):
+            if not set(seen.found) - {"to"}:
+                return  # what meta tensors do not know, or another check finds
+    found = [name for name in dict.fromkeys(seen.found[1:])]  # the first brought the rows there
+    if found:
+        cause = "numbers that change belong in a buffer; a GPU waits for each copy"
+        fail(f"each step copies from or to the host: {', '.join(found)}", cause)
+
+
+def check_draws_follow_from_keys(subject: Subject) -> None:
+    """What is random follows from the key that a training gives, and from nothing else."""
+    gate = subject.make()
+    if not random_in_training(gate):
+        return
+    found = []
+    for seed in (0, 1):
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)
+            with Randomness(torch.tensor(3)):
+                found.append(gate(rows()).weights)
+    if not torch.equal(*(weights.nan_to_num() for weights in found)):
+        cause = "a function that draws from torch's generator alone; use rand_like, randn_like"
+        fail("random numbers do not follow from the member's key", cause)
+
+
+CHECKS = (check_a_step_copies_nothing_from_the_host, check_draws_follow_from_keys)
+"""In the order in which a mistake is best mended."""

@@ -1,0 +1,122 @@
+"""How gates use experts: means over the rows that count, of many members at once, anywhere."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+SUPPORT = 1e-5
+"""An example uses the experts that it weighs above this."""
+
+
+class Usage(NamedTuple):
+    """How the gates of one member, or of several, use the experts."""
+
+    by_target: dict[str, Tensor]
+    """Means over each target's rows by the name of the metric, ``(..., targets)`` float64."""
+    importance: Tensor
+    """The mean weight of every expert, ``(..., targets, num_experts)`` float64."""
+    load: Tensor
+    """The share of examples that use every expert, of the same shape."""
+    experts_per_row: Tensor
+    """How many experts run for a row, whichever target it is for: its mean, ``(...)``."""
+    counts: Tensor
+    """How many rows count for each target, ``(targets,)``."""
+
+    def members(self) -> list[Usage]:
+        """Return each member's, on the CPU, of what has one leading dimension for members."""
+        by_target = {name: values.cpu() for name, values in self.by_target.items()}
+        importance, load, union = (t.cpu() for t in (self.importance, self.load, self[3]))
+        counts = self.counts.cpu()
+        return [
+            Usage(
+                {name: values[member] for name, values in by_target.items()},
+                *(importance[member], load[member], union[member], counts),
+            )
+            for member in range(len(importance))
+        ]
+
+
+def usage_of(weights: Tensor, k: int | None, known: Tensor | None = None) -> Usage:
+    """Return how experts are used.
+
+    Args:
+        weights: ``(..., targets, rows, num_experts)``, non-negative.
+        k: How many experts an example is meant to use, if the gate says so.
+        known: The rows that count for each target, ``(targets, rows)``; by default all.
+    """
+    used = weights > SUPPORT
+    number, total = used.sum(-1), weights.sum(-1)
+    rows = {
+        "experts_per_example": number,
+        "entropy": _entropy(weights),
+        "weight_sum": total,
+        "weight_sum_below_one": total < 1 - SUPPORT,
+    }
+    if k is not None:
+        rows |= {"at_most_k": number <= k, "exactly_k": number == k}
+    each = known if known is None else known[..., None]
+    counted = used if each is None else used & each
+    union = counted.any(-3).sum(-1)
+    anywhere = None if known is None else known.any(0)
+    return Usage(
+        {name: _over_rows(values, known) for name, values in rows.items()},
+        _over_rows(weights.mT, None if known is None else known[:, None]),
+        _over_rows(used.mT, None if known is None else known[:, None]),
+        _over_rows(union, anywhere),
+        _counts(known, weights),
+    )
+
+
+def weight_change(before: Any, after: Any, known: Any = None) -> Tensor:
+    """Return the mean over targets and rows of the L1 change of the weights, ``(...)``.
+
+    Args:
+        before: ``(..., targets, rows, num_experts)``
+        after: Of the same shape.
+        known: The rows that count for each target, ``(targets, rows)``; by default all.
+    """
+    before, after, known = _tensors(before, after, known)
+    return _over_rows((after - before).abs().sum(-1), known).mean(-1)
+
+
+def support_flips(before: Any, after: Any, known: Any = None) -> Tensor:
+    """Return how many experts an example takes up or drops on average, ``(...)``.
+
+    Args:
+        before: ``(..., targets, rows, num_experts)``
+        after: Of the same shape.
+        known: The rows that count for each target, ``(targets, rows)``; by default all.
+    """
+    before, after, known = _tensors(before, after, known)
+    return _over_rows(((before > SUPPORT) != (after > SUPPORT)).sum(-1), known).mean(-1)
+
+
+def _tensors(*arrays: Any) -> tuple[Any, ...]:
+    return tuple(a if a is None else torch.as_tensor(a) for a in arrays)
+
+
+def _entropy(weights: Tensor) -> Tensor:
+    """Return the entropy in nats of the weights of every example, ``(..., targets, rows)``."""
+    logs = weights.clamp_min(torch.finfo(weights.dtype).tiny).log()
+    return -(weights * logs).sum(-1)
+
+
+def _over_rows(values: Tensor, known: Tensor | None) -> Tensor:
+    """Return the means of ``(..., rows)`` over the rows that count, ``(...)`` float64.
+
+    Where no row counts it is measured on all rows, for want of others.
+    """
+    if known is None:
+        return values.sum(-1, dtype=torch.float64) / values.shape[-1]
+    counted = known | ~known.any(-1, keepdim=True)
+    return (values * counted).sum(-1, dtype=torch.float64) / counted.sum(-1)
+
+
+def _counts(known: Tensor | None, weights: Tensor) -> Tensor:
+    if known is None:
+        return torch.full((weights.shape[-3],), float(weights.shape[-2]), dtype=torch.float64)
+    counts = known.sum(1).double()
+    return torch.where(counts > 0, counts, known.shape[1])
