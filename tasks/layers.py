@@ -26,7 +26,7 @@ class Dropout(nn.Module):
     ``bernoulli_`` draws one number an element there; here each 64-bit draw serves four elements, or
     eight where ``p`` is a multiple of 1/256. So ``p`` is rounded to a multiple of 1/65536, and the
     kept elements are scaled by what that leaves.
-    Random numbers come from torch's global generator.
+    Random numbers come from torch, by one function that a training answers from a member's key.
     """
 
     def __init__(self, p: float) -> None:

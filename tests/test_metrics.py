@@ -184,3 +184,19 @@ def test_loss(
         outputs.expand(2, -1, -1), target.expand(2, -1)
     )
     torch.testing.assert_close(stacked[1], rows)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", [name for name in OURS if name != "f1"])
+def test_members_at_once_are_scored_as_each_alone(name: str, weighted: bool) -> None:
+    """As on a GPU; f1 counts by values, which vmap refuses, and goes member by member there."""
+    targets = {"multiclass": CLASSES, "binary": BITS, "regression": VALUES}
+    weights = torch.rand(500, generator=torch.Generator().manual_seed(2)) if weighted else None
+    metric = metrics.get(name)()
+    for kind in metric.kinds:
+        width = 10 if kind == "multiclass" else 1
+        draws = torch.Generator().manual_seed(1)
+        outputs = torch.randn(3, 500, width, generator=draws).round(decimals=1)
+        together = metric._scores_at_once(outputs, targets[kind], weights)
+        alone = metric.scores(list(outputs), targets[kind], weights)
+        assert together == pytest.approx(alone, rel=1e-12)

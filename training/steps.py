@@ -93,6 +93,8 @@ class Trial:
 
 def means(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the mean of each metric over those that have it."""
+    if len(metrics) == 1:  # as most trials are
+        return dict(metrics[0])
     names = dict.fromkeys(name for found in metrics for name in found)
     return {name: float(np.mean([m[name] for m in metrics if name in m])) for name in names}
 
