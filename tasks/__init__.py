@@ -1,6 +1,7 @@
 """Tasks: what is learned."""
 
 from gatelab.tasks.digits_pairs import DigitsPairs
+from gatelab.tasks.image_pairs import MNISTFashion, MultiFashion, MultiMNIST
 from gatelab.tasks.metric import Metric, register_metric
 from gatelab.tasks.metrics import AUROC, F1, MAE, MSE, R2, RMSE, Accuracy
 from gatelab.tasks.synthetic_groups import SyntheticGroups
@@ -29,7 +30,10 @@ __all__ = [
     "Accuracy",
     "DigitsPairs",
     "Kind",
+    "MNISTFashion",
     "Metric",
+    "MultiFashion",
+    "MultiMNIST",
     "Network",
     "Regimes",
     "Split",
