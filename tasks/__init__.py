@@ -4,6 +4,7 @@ from gatelab.tasks.digits_pairs import DigitsPairs
 from gatelab.tasks.image_pairs import MNISTFashion, MultiFashion, MultiMNIST
 from gatelab.tasks.metric import Metric, register_metric
 from gatelab.tasks.metrics import AUROC, F1, MAE, MSE, R2, RMSE, Accuracy
+from gatelab.tasks.movielens import MovieLens1M, MovieLens100K
 from gatelab.tasks.synthetic_groups import SyntheticGroups
 from gatelab.tasks.tables.table import Table
 from gatelab.tasks.task import (
@@ -32,6 +33,8 @@ __all__ = [
     "Kind",
     "MNISTFashion",
     "Metric",
+    "MovieLens1M",
+    "MovieLens100K",
     "MultiFashion",
     "MultiMNIST",
     "Network",

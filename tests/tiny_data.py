@@ -23,3 +23,14 @@ def write_images(folder: Path, seed: int, train: int = 60, test: int = 30) -> No
         images = drawn.integers(0, 256, (count, 28, 28))
         write_idx(folder / f"{name}-images-idx3-ubyte.gz", images)
         write_idx(folder / f"{name}-labels-idx1-ubyte.gz", np.arange(count) % 10)
+
+
+def write_ratings(path: Path, users: int, movies: int, ratings: int, sign: str) -> np.ndarray:
+    """Write ratings as MovieLens has them; return users, movies and ratings, ``(rows, 3)``."""
+    drawn = np.random.default_rng(0)
+    keys = np.sort(drawn.choice(users * movies, ratings, replace=False))
+    rows = np.stack([keys // movies + 1, 2 * (keys % movies) + 1, drawn.integers(1, 6, ratings)], 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = np.column_stack([rows, np.full(ratings, 978300760)])
+    np.savetxt(path, lines, fmt="%d", delimiter=sign)
+    return rows
