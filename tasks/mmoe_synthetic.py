@@ -31,8 +31,7 @@ class MMoESynthetic(Task):
     The sines, common to both targets, make them nonlinear, so that the correlation of the targets
     is not that of the weights, but grows with it. Source: Ma et al., "Modeling Task Relationships
     in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018, section 3.2, which leaves
-    alpha, beta and the noise open: alpha_j is j, beta_j is drawn from [0, 2 pi), the noise is normal
-    of deviation 0.1.
+    alpha and beta open: here alpha_j is j, and beta_j is drawn from [0, 2 pi).
     """
 
     targets = (Target("first", "regression"), Target("second", "regression"))

@@ -56,9 +56,9 @@ def read_matlab(path: Path, *names: str) -> list[Any]:
     try:
         with opened(path) as file:
             found: Mapping[str, Any] = loadmat(file, variable_names=names)
-    except (MatReadError, ValueError, NotImplementedError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except (MatReadError, OSError, ValueError, NotImplementedError, TypeError) as error:
         why = " ".join(str(error).split())[:200]
         raise DataError(f"{path} is no MATLAB file: {why}.") from error
     for name in names:
