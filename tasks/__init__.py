@@ -1,6 +1,7 @@
 """Tasks: what is learned."""
 
 from gatelab.tasks.census_income import CensusIncome
+from gatelab.tasks.data_sets.data_set import DataFile, DataSet
 from gatelab.tasks.digits_pairs import DigitsPairs
 from gatelab.tasks.image_pairs import MNISTFashion, MultiFashion, MultiMNIST
 from gatelab.tasks.landmine import Landmine
@@ -35,6 +36,8 @@ __all__ = [
     "RMSE",
     "Accuracy",
     "CensusIncome",
+    "DataFile",
+    "DataSet",
     "DigitsPairs",
     "Kind",
     "Landmine",

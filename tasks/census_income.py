@@ -38,7 +38,7 @@ CENSUS_INCOME = DataSet(
     source="Census-Income (KDD), UCI Machine Learning Repository, from the US Census Bureau.",
     licence="Creative Commons Attribution 4.0.",
 )
-COLUMNS = (
+CENSUS_COLUMNS = (
     *("age", "class_of_worker", "industry_code", "occupation_code", "education"),
     *("wage_per_hour", "enrolled_last_week", "marital_status", "major_industry"),
     *("major_occupation", "race", "hispanic_origin", "sex", "labor_union"),
@@ -141,12 +141,12 @@ def _check_learnt(learn: object) -> None:
 
 def _read(path: Path) -> pa.Table:
     """Return the columns of a file, texts without spaces around them."""
-    types = {name: pa.float64() if name in NUMBERS else pa.string() for name in COLUMNS}
+    types = {name: pa.float64() if name in NUMBERS else pa.string() for name in CENSUS_COLUMNS}
     try:
         with opened(path) as file:
             table = csv.read_csv(
                 file,
-                read_options=csv.ReadOptions(column_names=COLUMNS, use_threads=False),
+                read_options=csv.ReadOptions(column_names=CENSUS_COLUMNS, use_threads=False),
                 parse_options=csv.ParseOptions(quote_char=False),
                 convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=False),
             )
@@ -155,7 +155,7 @@ def _read(path: Path) -> pa.Table:
         raise DataError(f"{path} is no file of Census-Income: {why}.") from error
     columns = {
         name: column if name in NUMBERS else pc.utf8_trim_whitespace(column)
-        for name, column in zip(COLUMNS, table.columns, strict=True)
+        for name, column in zip(CENSUS_COLUMNS, table.columns, strict=True)
     }
     return pa.table(columns)
 

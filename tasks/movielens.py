@@ -38,7 +38,7 @@ def _ratings(name: str, archive: str, file: str) -> DataSet:
     return DataSet(name, (DataFile(file, url),), _SOURCE, _LICENCE, to_accept=True)
 
 
-class Rows(NamedTuple):
+class UserMovies(NamedTuple):
     """Pairs of a user and a movie."""
 
     pairs: npt.NDArray[np.int32]
@@ -52,7 +52,7 @@ class MovieLens(Task):
 
     Each rating is a pair that was watched. As many movies as a user rated, or all others if these
     are fewer, are drawn from those they did not: pairs that were not watched, whose rating is
-    unknown. Rows are divided at random, stratified: 0.1 test, then 0.125 of the others val.
+    unknown. UserMovies are divided at random, stratified: 0.1 test, then 0.125 of the others val.
     """
 
     columns: ClassVar[tuple[int, int, int, int]]
@@ -139,7 +139,7 @@ class MovieLens(Task):
         )
 
     @cached_property
-    def _rows(self) -> Rows:
+    def _rows(self) -> UserMovies:
         ratings = self._read()
         if self.users is not None:
             everyone = np.unique(ratings[:, 0])
@@ -193,7 +193,7 @@ def _check_ratings(path: str, ratings: Whole) -> None:
         raise DataError(f"{path}: some user rates a movie twice, which no published file has.")
 
 
-def with_unwatched(ratings: Whole, seed: int) -> Rows:
+def with_unwatched(ratings: Whole, seed: int) -> UserMovies:
     """Return ratings, and for each user as many movies that were not watched, or all there are.
 
     Args:
@@ -213,7 +213,7 @@ def with_unwatched(ratings: Whole, seed: int) -> Rows:
     who = np.repeat(np.arange(len(counts)), [len(it) for it in unwatched])
     pairs = np.concatenate([np.stack([users, movies], 1), np.stack([who, drawn], 1)])
     values = np.concatenate([ratings[:, 2], np.zeros(len(drawn), np.int64)])
-    return Rows(pairs.astype(np.int32), values.astype(np.float32))
+    return UserMovies(pairs.astype(np.int32), values.astype(np.float32))
 
 
 def cut_off(

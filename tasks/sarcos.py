@@ -11,7 +11,7 @@ from gatelab.rules import check_not_negative
 from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet
 from gatelab.tasks.data_sets.published_tables import (
     PART,
-    Values,
+    Floats,
     published_split,
     read_matlab,
     with_parts,
@@ -78,7 +78,7 @@ class Sarcos(Table):
         )
 
 
-def _sarcos_rows(path: Path) -> Values:
+def _sarcos_rows(path: Path) -> Floats:
     (found,) = read_matlab(path, path.stem)
     rows = np.asarray(found, float)
     if rows.ndim != 2 or rows.shape[1] != INPUTS + TORQUES:

@@ -11,7 +11,7 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from gatelab.tasks import CensusIncome, Landmine, Sarcos, School, Task, tasks
-from gatelab.tasks.census_income import COLUMNS
+from gatelab.tasks.census_income import CENSUS_COLUMNS
 from gatelab.tasks.check import run_checks
 from gatelab.tasks.data_sets.data_set import DataError
 from gatelab.tasks.task import SplitName
@@ -59,14 +59,14 @@ def test_census_income_as_published() -> None:
         ("never_married", "binary"),
     ]
     away = {"income_over_50k", "marital_status", "instance_weight"}
-    assert {*task.features} == {*COLUMNS} - away
+    assert {*task.features} == {*CENSUS_COLUMNS} - away
     kinds = {name: column.kind for name, column in task.features.items()}
     assert (kinds["age"], kinds["industry_code"], kinds["year"]) == (
         "number",
         "category",
         "category",
     )
-    assert CensusIncome(learn=["college"]).features.keys() == {*COLUMNS} - {
+    assert CensusIncome(learn=["college"]).features.keys() == {*CENSUS_COLUMNS} - {
         *("education", "instance_weight"),
     }
 

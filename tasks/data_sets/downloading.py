@@ -74,16 +74,27 @@ def _alone_in(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Wait until no other process downloads into a folder, and let none begin meanwhile."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"another process downloads into {folder}: waiting for it.")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        for left in folder.glob(f"{_DRAFT}*"):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
+        if _locked(handle, folder, say):
+            for left in folder.glob(f"{_DRAFT}*"):  # by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
         yield
     finally:
         os.close(handle)
+
+
+def _locked(handle: int, folder: Path, say: Callable[[str], None]) -> bool:
+    """Return whether a folder could be locked: not every disk of a network can.
+
+    Without, two processes may download the same, each into a draft of its own.
+    """
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say(f"another process downloads into {folder}: waiting for it.")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError:
+        return False
+    return True
 
 
 def _get(data_set: DataSet, file: DataFile, url: str, progress: bool) -> None:

@@ -14,7 +14,7 @@ from gatelab.registry import near_misses
 from gatelab.tasks.data_sets.data_set import DataError
 from gatelab.tasks.data_sets.unpacking import opened
 
-Values = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
 
 PART = "part"
 """The column that says to which split a row belongs as published."""
@@ -67,7 +67,7 @@ def read_matlab(path: Path, *names: str) -> list[Any]:
     return [found[name] for name in names]
 
 
-def read_cells(path: Path, inputs: str, targets: str) -> tuple[list[Values], list[Values]]:
+def read_cells(path: Path, inputs: str, targets: str) -> tuple[list[Floats], list[Floats]]:
     """Return inputs ``(rows, features)`` and values ``(rows,)`` of each cell of two variables.
 
     Raises:
@@ -81,11 +81,11 @@ def read_cells(path: Path, inputs: str, targets: str) -> tuple[list[Values], lis
     return x, y
 
 
-def _cell(content: Any) -> Values:
+def _cell(content: Any) -> Floats:
     return np.asarray(content, float)
 
 
-def cells_as_table(x: Sequence[Values], y: Sequence[Values], names: Sequence[str]) -> pa.Table:
+def cells_as_table(x: Sequence[Floats], y: Sequence[Floats], names: Sequence[str]) -> pa.Table:
     """Return a row for each row of each cell: its features, and the one target that it knows.
 
     Args:
