@@ -52,7 +52,7 @@ class MovieLens(Task):
 
     Each rating is a pair that was watched. As many movies as a user rated, or all others if these
     are fewer, are drawn from those they did not: pairs that were not watched, whose rating is
-    unknown. UserMovies are divided at random, stratified: 0.1 test, then 0.125 of the others val.
+    unknown. Rows are divided at random, stratified: 0.1 test, then 0.125 of the others val.
     """
 
     columns: ClassVar[tuple[int, int, int, int]]

@@ -56,7 +56,7 @@ def test_the_small_one_runs(path: Path, place: Path) -> None:
     content = yaml.safe_load(path.read_text())
     content["training"] |= {"max_epochs": 2, "patience": 1}
     content["search"] = {"trials": 1}
-    content["gates"] = {"dselect_k": content["gates"]["dselect_k"]}
+    content |= {"gates": {"dselect_k": content["gates"]["dselect_k"]}, "baselines": False}
     for rows in ("train_rows", "val_rows", "test_rows"):
         if rows in (content["task"] if isinstance(content["task"], dict) else {}):
             content["task"][rows] = 100
