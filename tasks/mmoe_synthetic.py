@@ -104,7 +104,8 @@ class MMoESynthetic(Task):
         linear = inputs @ weights.T
         frequencies = np.arange(1, self.sines + 1)
         waves = np.sin(linear[:, :, None] * frequencies + phases)
-        return linear + waves.sum(2)
+        found: Doubles = linear + waves.sum(2)
+        return found
 
     @cached_property
     def _drawn(self) -> tuple[Doubles, Doubles]:

@@ -55,7 +55,7 @@ def read_matlab(path: Path, *names: str) -> list[Any]:
 
     try:
         with opened(path) as file:
-            found: Mapping[str, Any] = loadmat(file, variable_names=names)
+            found: Mapping[str, Any] = loadmat(file, variable_names=names)  # type: ignore[arg-type]
     except DataError:
         raise
     except (MatReadError, OSError, ValueError, NotImplementedError, TypeError) as error:
