@@ -1,8 +1,16 @@
 """Tasks: what is learned."""
 
+from gatelab.tasks.census_income import CensusIncome
+from gatelab.tasks.data_sets.data_set import DataFile, DataSet
 from gatelab.tasks.digits_pairs import DigitsPairs
+from gatelab.tasks.image_pairs import MNISTFashion, MultiFashion, MultiMNIST
+from gatelab.tasks.landmine import Landmine
 from gatelab.tasks.metric import Metric, register_metric
 from gatelab.tasks.metrics import AUROC, F1, MAE, MSE, R2, RMSE, Accuracy
+from gatelab.tasks.mmoe_synthetic import MMoESynthetic
+from gatelab.tasks.movielens import MovieLens1M, MovieLens100K
+from gatelab.tasks.sarcos import Sarcos
+from gatelab.tasks.school import School
 from gatelab.tasks.synthetic_groups import SyntheticGroups
 from gatelab.tasks.tables.table import Table
 from gatelab.tasks.task import (
@@ -27,11 +35,23 @@ __all__ = [
     "R2",
     "RMSE",
     "Accuracy",
+    "CensusIncome",
+    "DataFile",
+    "DataSet",
     "DigitsPairs",
     "Kind",
+    "Landmine",
+    "MMoESynthetic",
+    "MNISTFashion",
     "Metric",
+    "MovieLens1M",
+    "MovieLens100K",
+    "MultiFashion",
+    "MultiMNIST",
     "Network",
     "Regimes",
+    "Sarcos",
+    "School",
     "Split",
     "SplitName",
     "SyntheticGroups",

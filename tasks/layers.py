@@ -82,6 +82,27 @@ def mlp(in_features: int, width: int, depth: int, dropout: float = 0.0) -> nn.Se
     return nn.Sequential(*layers)
 
 
+def conv_expert(side: int, channels: int, width: int, depth: int, dropout: float) -> nn.Sequential:
+    """Return a CNN from images ``(batch, 1, side, side)`` to ``(batch, width)``.
+
+    Two 5x5 convolutions, each with a ReLU and a maximum over 2x2 pixels, then :func:`mlp`.
+
+    Args:
+        side: Of the square images, in pixels, at least 16.
+        channels: Of the first convolution; the second has twice as many.
+        width: The number of units of each layer that follows.
+        depth: The number of those layers, at least 1.
+        dropout: The share of their units dropped, in [0, 1).
+    """
+    left = ((side - 4) // 2 - 4) // 2
+    return nn.Sequential(
+        *(nn.Conv2d(1, channels, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(channels, 2 * channels, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.Flatten(),
+        *mlp(2 * channels * left**2, width, depth, dropout),
+    )
+
+
 def mlp_network(
     bottom: Callable[[], nn.Module],
     in_features: int,

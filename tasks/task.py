@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gatelab.registry import Registry, near_misses
 from gatelab.rules import check_name
+from gatelab.tasks.data_sets.data_set import DataSet
 from gatelab.tasks.tensors import as_tensors
 
 K = TypeVar("K", bound="type[Task]")
@@ -177,6 +178,8 @@ class Task:
 
     expected_failed_checks: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Why the task must fail a check of ``gatelab.tasks.check``, by the check's name."""
+    data_sets: ClassVar[tuple[DataSet, ...]] = ()
+    """Those whose files it reads; what it makes of them does not depend on where they lie."""
     draws_anew: ClassVar[bool] = False
     """Whether another split seed draws new rows from the same source instead of dividing the same
     ones again."""

@@ -144,11 +144,14 @@ def failures(cls: type[Any], **options: Any) -> dict[str, str]:
     return {o.check: o.reason for o in run_checks(cls, **options) if not o.ok}
 
 
-# Other tests may have registered tasks that are none of ours; a table is nothing without its file.
+# Other tests may have registered tasks that are none of ours; a table is nothing without its file,
+# nor is a data set: those have modules of their own.
 OURS = [
     name
     for name in tasks.names()
-    if tasks.get(name).__module__.startswith("gatelab.tasks.") and name != "table"
+    if tasks.get(name).__module__.startswith("gatelab.tasks.")
+    and name != "table"
+    and not tasks.get(name).data_sets
 ]
 
 

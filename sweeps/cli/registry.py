@@ -39,8 +39,10 @@ def list_(what: str) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for name in registry.names():
         cls = registry.get(name)
-        table.add_row(f"[bold]{name}[/]", _first_line(cls), _origin(cls))
+        table.add_row(f"[bold]{name}[/]", _first_line(cls), _origin(cls), _files_here(cls))
     open_console().print(table)
+    if any(_files_here(registry.get(name)) == "not here" for name in registry.names()):
+        click.echo("\nWhat a task reads and is not here, `gatelab data get TASK` downloads.")
     for why in registry.broken.values():
         click.echo(f"gatelab: {why}", err=True)
 
@@ -187,6 +189,12 @@ def _origin(cls: type[Gate] | type[Task] | type[Metric]) -> str:
     if top == "gatelab":
         return ""
     return ", ".join(packages_distributions().get(top, [])) or cls.__module__
+
+
+def _files_here(cls: type) -> str:
+    """Return whether the files that a task reads are on this machine; nothing if it reads none."""
+    data_sets = cls.data_sets if issubclass(cls, Task) else ()
+    return ("not here" if any(it.missing for it in data_sets) else "here") if data_sets else ""
 
 
 def _first_line(cls: type) -> str:

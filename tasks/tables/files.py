@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from gatelab.tasks.data_sets.data_set import DATA_FOLDER
 from gatelab.tasks.tables.contents import TableError
-
-DATA_FOLDER = "GATELAB_DATA"
-"""The environment variable that names the folder of data."""
 
 
 def found_file(path: str) -> Path:

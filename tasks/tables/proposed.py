@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gatelab.tasks.data_sets.data_set import DATA_FOLDER
 from gatelab.tasks.tables.cells import Cells, texts_of
 from gatelab.tasks.tables.contents import Column, TableError
 from gatelab.tasks.tables.division import check_rows
-from gatelab.tasks.tables.files import DATA_FOLDER, found_file
+from gatelab.tasks.tables.files import found_file
 from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.option_forms import check_forms
 from gatelab.tasks.tables.prepared import default_frequency

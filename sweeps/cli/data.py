@@ -1,0 +1,71 @@
+"""The command about files of published data sets: got, and looked at."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from gatelab.sweeps.cli.terminal import FAILED, refuse
+
+if TYPE_CHECKING:
+    from gatelab.tasks.data_sets.data_set import DataSet
+
+
+@click.group("data")
+def data_files() -> None:
+    """Download the files of a published data set, or check them."""
+
+
+@data_files.command("get")
+@click.argument("name")
+@click.option("--accept-licence", is_flag=True, help="Accept the data set's licence.")
+@click.option(
+    "--mirror", metavar="URL", help="Where files of the same names lie, in place of their source."
+)
+def get_data(name: str, accept_licence: bool, mirror: str | None) -> None:
+    """Download data set NAME, or those that task NAME reads, below GATELAB_DATA."""
+    from gatelab.tasks.data_sets.data_set import DataError
+    from gatelab.tasks.data_sets.downloading import download
+
+    for data_set in _named(name):
+        click.echo(f"{data_set.name}: {data_set.source} Licence: {data_set.licence}")
+        try:
+            download(
+                data_set,
+                accept_licence=accept_licence,
+                mirror=mirror,
+                progress=sys.stderr.isatty(),
+                say=click.echo,
+            )
+        except DataError as error:
+            refuse(error)
+
+
+@data_files.command("check")
+@click.argument("name")
+def check_data_set(name: str) -> None:
+    """Compare the files of data set NAME, or of task NAME, with the published hashes."""
+    from gatelab.tasks.data_sets.checking import checked_files
+
+    failed = False
+    for data_set in _named(name):
+        for ok, line in checked_files(data_set):
+            click.echo(f"{'ok  ' if ok else 'FAIL'}  {line}")
+            failed = failed or not ok
+    if failed:
+        sys.exit(FAILED)
+
+
+def _named(name: str) -> tuple[DataSet, ...]:
+    from gatelab.tasks.data_sets.data_set import DataError, named_sets
+    from gatelab.tasks.task import tasks
+
+    try:
+        return named_sets(name, {task: tasks.get(task).data_sets for task in tasks.names()})
+    except DataError as error:
+        refuse(error)
+
+
+COMMANDS: tuple[click.Command, ...] = (data_files,)

@@ -1,0 +1,95 @@
+"""Arrays that take seconds to make: kept on the disk, and shared by all processes of a machine."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatelab.tasks.data_sets.data_set import cache_folder
+
+AnyArray = npt.NDArray[Any]
+Forms = Mapping[str, tuple[tuple[int, ...], type[np.generic]]]
+"""Shape and type of each array, by name."""
+MOST_MADE = 12
+"""Of one task; who made the oldest has them as long as it runs."""
+
+
+def made_once(
+    task: str, identity: str, forms: Forms, fill: Callable[[Mapping[str, AnyArray]], None]
+) -> dict[str, AnyArray]:
+    """Return arrays that are filled once a machine.
+
+    They are files of the platform's cache folder, mapped into memory: processes share the pages
+    that they read, and what one of them writes it alone sees. Where nothing can be written they are
+    made in memory. What is there is whole: it has its name once it is complete.
+
+    Args:
+        task: The name under which they are kept.
+        identity: All that they follow from, the contents of files included.
+        forms: Of the arrays.
+        fill: Fills arrays of these forms.
+    """
+    folder = cache_folder() / "made" / task / hashlib.sha256(identity.encode()).hexdigest()[:24]
+    with suppress(OSError, ValueError):  # which is of a file that is not there, or damaged
+        return _mapped(folder, forms)
+    with suppress(OSError):
+        shutil.rmtree(folder, ignore_errors=True)
+        _make(folder, forms, fill)
+        return _mapped(folder, forms)
+    made = {name: np.empty(shape, dtype) for name, (shape, dtype) in forms.items()}
+    fill(made)
+    return made
+
+
+def _make(folder: Path, forms: Forms, fill: Callable[[Mapping[str, AnyArray]], None]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".draft-", dir=folder.parent) as draft:
+        _check_room(Path(draft), forms)
+        whole = Path(draft) / "whole"
+        whole.mkdir()
+        arrays = {
+            name: np.lib.format.open_memmap(whole / f"{name}.npy", "w+", dtype, shape)
+            for name, (shape, dtype) in forms.items()
+        }
+        fill(arrays)
+        for array in arrays.values():
+            array.flush()
+        with suppress(FileExistsError):  # another process was faster, with the same
+            whole.rename(folder)
+    kept = sorted(folder.parent.glob("[!.]*"), key=lambda it: it.stat().st_mtime)
+    for old in kept[:-MOST_MADE]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_room(folder: Path, forms: Forms) -> None:
+    """Check that arrays fit on the disk: a page of a map that does not fit ends the process.
+
+    Raises:
+        OSError: If they do not.
+    """
+    size = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in forms.values())
+    if shutil.disk_usage(folder).free < size * 1.1 + 2**20:
+        raise OSError("no room")
+
+
+def _mapped(folder: Path, forms: Forms) -> dict[str, AnyArray]:
+    """Return arrays of these forms as views of their files.
+
+    Raises:
+        OSError: If one is not there.
+        ValueError: If one is damaged, or of another form.
+    """
+    found: dict[str, AnyArray] = {}
+    for name, (shape, dtype) in forms.items():
+        found[name] = np.load(folder / f"{name}.npy", mmap_mode="c")
+        if (found[name].shape, found[name].dtype) != (shape, np.dtype(dtype)):
+            raise ValueError(name)
+    return found

@@ -1,0 +1,102 @@
+"""What tables of published data sets have in common: their division, and one cell a target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from gatelab.registry import near_misses
+from gatelab.tasks.data_sets.data_set import DataError
+from gatelab.tasks.data_sets.unpacking import opened
+
+Floats = npt.NDArray[np.float64]
+
+PART = "part"
+"""The column that says to which split a row belongs as published."""
+_WAYS = ("published", "random")
+
+
+def with_parts(table: pa.Table, parts: Sequence[str]) -> pa.Table:
+    """Return a table with a column of the splits' names."""
+    return table.append_column(PART, pa.array(parts))
+
+
+def published_split(way: str, parts: Sequence[str]) -> dict[str, Any]:
+    """Return the option ``split`` of a table whose parts are published.
+
+    Args:
+        way: ``published``, or ``random``: all rows, in parts as large.
+        parts: The split of each row as published.
+
+    Raises:
+        ValueError: If it is another.
+    """
+    if way == "published":
+        return {"column": PART, "val": "val", "test": "test"}
+    if way != "random":
+        raise ValueError(f"`split`: unknown {way!r:.100}; {near_misses(str(way), _WAYS)}")
+    counts = [parts.count(name) for name in ("train", "val", "test")]
+    return {"shares": [count / len(parts) for count in counts]}
+
+
+def read_matlab(path: Path, *names: str) -> list[Any]:
+    """Return variables of a MATLAB file.
+
+    Raises:
+        DataError: If it is no such file, or lacks one.
+    """
+    from scipy.io import loadmat  # here: it takes half a second to import
+    from scipy.io.matlab import MatReadError
+
+    try:
+        with opened(path) as file:
+            found: Mapping[str, Any] = loadmat(file, variable_names=names)  # type: ignore[arg-type]
+    except DataError:
+        raise
+    except (MatReadError, OSError, ValueError, NotImplementedError, TypeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise DataError(f"{path} is no MATLAB file: {why}.") from error
+    for name in names:
+        if name not in found:
+            raise DataError(f"{path} has no variable {name!r}.")
+    return [found[name] for name in names]
+
+
+def read_cells(path: Path, inputs: str, targets: str) -> tuple[list[Floats], list[Floats]]:
+    """Return inputs ``(rows, features)`` and values ``(rows,)`` of each cell of two variables.
+
+    Raises:
+        DataError: If the variables do not hold a cell a target, of as many rows and features.
+    """
+    x, values = read_matlab(path, inputs, targets)
+    x, y = [_cell(it) for it in np.ravel(x)], [_cell(it).ravel() for it in np.ravel(values)]
+    forms = [it.shape for it in x]
+    if not x or forms != [(len(values), *forms[0][-1:]) for values in y]:
+        raise DataError(f"{path}: {inputs} and {targets} are not cells of as many rows a target.")
+    return x, y
+
+
+def _cell(content: Any) -> Floats:
+    return np.asarray(content, float)
+
+
+def cells_as_table(x: Sequence[Floats], y: Sequence[Floats], names: Sequence[str]) -> pa.Table:
+    """Return a row for each row of each cell: its features, and the one target that it knows.
+
+    Args:
+        x: By target ``(rows, features)``.
+        y: By target ``(rows,)``.
+        names: Of the targets.
+    """
+    features = np.concatenate(x)
+    owner = np.repeat(np.arange(len(y)), [len(values) for values in y])
+    values = np.concatenate(y)
+    columns = {f"x{i + 1:02}": pa.array(features[:, i]) for i in range(features.shape[1])}
+    for number, name in enumerate(names):
+        columns[name] = pa.array(values, mask=owner != number)
+    return pa.table(columns)

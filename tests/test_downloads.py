@@ -1,0 +1,347 @@
+"""Files of data sets: downloaded whole and as published or not at all, from our own server."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gatelab.sweeps.cli import main
+from gatelab.tasks import MultiMNIST
+from gatelab.tasks.data_sets.checking import checked_files
+from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet
+from gatelab.tasks.data_sets.downloading import download
+from tests.commands import ROOT
+from tests.small_disk import small_disk
+
+CONTENT = b"1::2::5::978300760\n" * 2000
+HASH = hashlib.sha256(CONTENT).hexdigest()
+# pooch leaves a connection open that has broken off, until it is collected.
+OPEN = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+Answer = Callable[[BaseHTTPRequestHandler, int], None]
+"""What a server does with a request, of which it is told how many came before for this path."""
+
+
+class Server:
+    """Serves bytes by path, and counts what is asked for."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Answer] = {}
+        self.asked: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                before = outer.asked.count(self.path)
+                outer.asked.append(self.path)
+                outer.answers.get(self.path, not_there)(self, before)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def data_set(self, name: str, file: str = "ratings.dat", sha256: str | None = HASH) -> DataSet:
+        url = f"{self.address}/{name}"
+        return DataSet("rated", (DataFile(file, url, sha256),), "Us, 2026.", "None.")
+
+
+def not_there(request: BaseHTTPRequestHandler, _: int) -> None:
+    request.send_error(404)
+
+
+def whole(content: bytes) -> Answer:
+    def answer(request: BaseHTTPRequestHandler, _: int) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)
+
+    return answer
+
+
+def broken_off(content: bytes, times: int) -> Answer:
+    def answer(request: BaseHTTPRequestHandler, before: int) -> None:
+        if before >= times:
+            return whole(content)(request, before)
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content[: len(content) // 2])
+        request.close_connection = True
+
+    return answer
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.http.shutdown()
+    made.http.server_close()
+
+
+@pytest.fixture
+def server(running: Server) -> Server:
+    running.answers.clear()
+    running.asked.clear()
+    return running
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where files go; a broken download is tried again at once."""
+    monkeypatch.setenv("GATELAB_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr("pooch.core.time.sleep", lambda _: None)
+    return tmp_path / "data" / "rated"
+
+
+def zipped(*entries: str) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for entry in entries:
+            archive.writestr(entry, CONTENT)
+    return made.getvalue()
+
+
+def tarred(*entries: str, link: str = "") -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        for entry in entries:
+            member = tarfile.TarInfo(entry)
+            member.size = len(CONTENT)
+            archive.addfile(member, io.BytesIO(CONTENT))
+        if link:
+            member = tarfile.TarInfo("ratings.dat")
+            member.type, member.linkname = tarfile.SYMTYPE, link
+            archive.addfile(member)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("url", "file", "content"),
+    [
+        ("ratings.dat", "ratings.dat", CONTENT),
+        ("ratings.dat.gz", "ratings.dat.gz", gzip.compress(CONTENT)),
+        ("ml.zip", "ratings.dat", zipped("ml/", "ml/README", "ml/ratings.dat")),
+        ("ml.tar.gz", "ratings.dat", tarred("./ml/README", "./ml/ratings.dat")),
+    ],
+)
+def test_a_file_arrives_whole_and_is_got_once(
+    url: str, file: str, content: bytes, server: Server, folder: Path
+) -> None:
+    server.answers[f"/{url}"] = whole(content)
+    data_set, said = server.data_set(url, file), list[str]()
+    download(data_set, say=said.append)
+    assert [it.name for it in folder.iterdir()] == [file]
+    assert data_set.found(file) == folder / file
+    download(data_set, say=said.append)
+    assert server.asked == [f"/{url}"]
+    assert said == [f"rated: {folder / file} is here.", f"rated: all files are in {folder}."]
+    ((ok, line),) = checked_files(data_set)
+    assert ok and HASH in line and line.endswith("as published")
+
+
+REFUSED: list[tuple[str, str, Answer, str]] = [
+    (
+        "a.dat",
+        "ratings.dat",
+        whole(CONTENT[1:]),
+        f"expected sha256 {HASH} .* but found [0-9a-f]{{64}}",
+    ),
+    ("a.dat.gz", "ratings.dat.gz", whole(gzip.compress(b"x")), f"expected sha256 {HASH}"),
+    ("a.dat", "ratings.dat", whole(b"\n <!DOCTYPE html><p>Moved"), r"web page \(HTML\)"),
+    ("a.dat.gz", "ratings.dat.gz", whole(b"<html>"), "web page"),
+    ("a.zip", "ratings.dat", whole(b"<html>"), "web page"),
+    ("a.dat", "ratings.dat", whole(b""), "is empty"),
+    ("a.dat.gz", "ratings.dat.gz", whole(gzip.compress(CONTENT)[:-20]), "truncated"),
+    ("a.zip", "ratings.dat", whole(zipped("ratings.dat")[:-30]), "truncated or no archive"),
+    ("a.tar.gz", "ratings.dat", whole(tarred("ratings.dat")[:-30]), "truncated or no archive"),
+    ("a.zip", "ratings.dat", whole(zipped("../ratings.dat")), "'../ratings.dat' lies outside"),
+    ("a.zip", "ratings.dat", whole(zipped("/etc/ratings.dat")), "'/etc/ratings.dat' lies outside"),
+    ("a.zip", "ratings.dat", whole(zipped("ratings.dat", "a/../../b")), "'a/../../b' lies outside"),
+    ("a.tar.gz", "ratings.dat", whole(tarred("x/../../ratings.dat")), "lies outside"),
+    (
+        "a.tar.gz",
+        "ratings.dat",
+        whole(tarred(link="/etc/passwd")),
+        "'ratings.dat' is no plain file",
+    ),
+    ("a.zip", "ratings.dat", whole(zipped("other.dat")), "no entry called ratings.dat"),
+    ("a.zip", "ratings.dat", whole(zipped("a/ratings.dat", "b/ratings.dat")), "has 2 entries"),
+    ("a.dat", "ratings.dat", not_there, "the server answers 404 Not Found"),
+    ("a.dat", "ratings.dat", broken_off(CONTENT, times=9), "the connection ended before the file"),
+]
+
+
+@OPEN
+@pytest.mark.parametrize(("url", "file", "answer", "said"), REFUSED)
+def test_what_is_not_the_file_is_refused_in_one_line(
+    url: str, file: str, answer: Answer, said: str, server: Server, folder: Path
+) -> None:
+    server.answers[f"/{url}"] = answer
+    with pytest.raises(DataError, match=said) as caught:
+        download(server.data_set(url, file), say=print)
+    assert "\n" not in str(caught.value) and f"{server.address}/{url}" in str(caught.value)
+    assert ".draft" not in str(caught.value)
+    assert list(folder.iterdir()) == [], "nothing is half-written"
+    assert not (folder.parent / "ratings.dat").exists()
+
+
+@OPEN
+def test_a_download_that_breaks_off_is_tried_again(server: Server, folder: Path) -> None:
+    server.answers["/a.dat"] = broken_off(CONTENT, times=2)
+    download(server.data_set("a.dat"), progress=True)
+    assert (folder / "ratings.dat").read_bytes() == CONTENT
+    assert len(server.asked) == 3
+
+
+def test_a_server_that_is_not_there_is_one_line(folder: Path) -> None:
+    data_set = DataSet("rated", (DataFile("a", "http://127.0.0.1:9/a"),), "Us.", "None.")
+    with pytest.raises(
+        DataError, match="http://127.0.0.1:9/a cannot be downloaded: the server can"
+    ):
+        download(data_set)
+
+
+def test_where_no_hash_is_known_that_is_said(server: Server) -> None:
+    server.answers["/a.dat"] = whole(CONTENT)
+    data_set = server.data_set("a.dat", sha256=None)
+    download(data_set)
+    ((ok, line),) = checked_files(data_set)
+    assert ok and line.endswith("no hash known to compare it with")
+
+
+def test_the_licence_is_accepted_first(server: Server) -> None:
+    server.answers["/a.dat"] = whole(CONTENT)
+    files = server.data_set("a.dat").files
+    data_set = DataSet("rated", files, "Us.", "No sharing.", to_accept=True)
+    with pytest.raises(DataError, match="No sharing. .*get rated --accept-licence"):
+        download(data_set)
+    assert server.asked == [] and data_set.missing
+    download(data_set, accept_licence=True)
+    assert not data_set.missing
+
+
+def test_a_full_disk_is_one_line(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = bytes(1_000_000)
+    server.answers["/a.dat"] = whole(content)
+    data_set = server.data_set("a.dat", sha256=None)
+    with small_disk(tmp_path, "256k") as disk:
+        monkeypatch.setenv("GATELAB_DATA", str(disk))
+        with pytest.raises(DataError, match="rated: there is no room in .*GATELAB_DATA"):
+            download(data_set)
+        assert list((disk / "rated").iterdir()) == []
+
+
+def test_a_folder_that_is_a_file_is_one_line(folder: Path, server: Server) -> None:
+    folder.parent.write_text("no folder")
+    with pytest.raises(DataError, match="cannot be written to: (Not a directory|File exists)"):
+        download(server.data_set("a.dat"))
+
+
+SCRIPT = """
+import sys
+from gatelab.tasks.data_sets.data_set import DataFile, DataSet
+from gatelab.tasks.data_sets.downloading import download
+name, url, digest = sys.argv[1:]
+download(DataSet("rated", (DataFile(name, url, digest),), "Us.", "None."))
+"""
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_downloads(server: Server, folder: Path) -> None:
+    """What a process that was killed has left is cleared away."""
+    (folder / ".draft-left").mkdir(parents=True)
+    asked, released = threading.Event(), threading.Event()
+
+    def answer(request: BaseHTTPRequestHandler, before: int) -> None:
+        asked.set()
+        released.wait(60)
+        whole(CONTENT)(request, before)
+
+    server.answers["/a.dat"] = answer
+    line = [sys.executable, "-uc", SCRIPT, "ratings.dat", f"{server.address}/a.dat", HASH]
+    with subprocess.Popen(line, cwd=ROOT) as one:
+        assert asked.wait(60)
+        with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout and other.stdout.readline().startswith("another process downloads")
+            released.set()
+            assert other.wait(60) == 0
+        assert one.wait(60) == 0
+    assert server.asked == ["/a.dat"]
+    assert [it.name for it in folder.iterdir()] == ["ratings.dat"]
+
+
+def gatelab(*words: str) -> tuple[int, list[str]]:
+    result = CliRunner().invoke(main, words)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.output.splitlines()
+
+
+def test_the_command_gets_and_checks_what_a_task_reads(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a mirror, whose files are not the published ones."""
+    packed = gzip.compress(CONTENT)
+    for file in MultiMNIST.data_sets[0].files:
+        server.answers[f"/files/{file.name}"] = whole(packed)
+    code, lines = gatelab("data", "get", "multi_mnist", "--mirror", f"{server.address}/files/")
+    assert code == 2 and len(lines) == 2
+    assert lines[0].startswith("mnist: LeCun") and "Share Alike" in lines[0]
+    assert "expected sha256 ba89" in lines[1] and HASH in lines[1]
+    code, lines = gatelab("data", "check", "mnist")
+    assert code == 1 and len(lines) == 4
+    assert all(line.startswith("FAIL  there is no file t") for line in lines)
+    files = [DataFile(it.name, it.url, HASH) for it in MultiMNIST.data_sets[0].files]
+    ours = DataSet("mnist", tuple(files), "Us.", "None.")
+    monkeypatch.setattr(MultiMNIST, "data_sets", (ours,))
+    monkeypatch.setattr("gatelab.tasks.image_pairs.MNISTFashion.data_sets", (ours,))
+    assert "multi_mnist" in "".join(gatelab("list", "tasks")[1])
+    (before,) = [line for line in gatelab("list", "tasks")[1] if line.startswith("multi_mnist")]
+    assert before.rstrip().endswith("not here")
+    code, lines = gatelab("data", "get", "multi_mnist", "--mirror", f"{server.address}/files")
+    assert code == 0 and len(lines) == 5
+    code, lines = gatelab("data", "check", "multi_mnist")
+    assert code == 0 and all(it.startswith("ok") and it.endswith("as published") for it in lines)
+    (after,) = [line for line in gatelab("list", "tasks")[1] if line.startswith("multi_mnist")]
+    assert after.rstrip().endswith(" here") and "not here" not in after
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("mnst", "unknown data set 'mnst'; did you mean 'mnist'"),
+        ("digits_pairs", "task 'digits_pairs' reads no files"),
+    ],
+)
+def test_a_name_that_is_none_is_one_line(name: str, said: str) -> None:
+    for command in ("get", "check"):
+        code, lines = gatelab("data", command, name)
+        assert code == 2 and len(lines) == 1 and lines[0].startswith(f"gatelab: {said}")
+
+
+def test_validate_says_in_one_line_what_is_missing(tmp_path: Path) -> None:
+    spec = tmp_path / "pairs.yaml"
+    spec.write_text("name: pairs\ntask: multi_mnist\ngates: [softmax]\n")
+    code, lines = gatelab("validate", str(spec))
+    assert code == 2 and len(lines) == 1
+    assert "pairs.yaml: task: there is no file train-images" in lines[0]
+    assert "`gatelab data get mnist`" in lines[0] and str(tmp_path / "data" / "mnist") in lines[0]
+    code, lines = gatelab("check", "task", "multi_mnist")
+    assert code == 2 and len(lines) == 1 and "gatelab data get mnist" in lines[0]
