@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,9 +28,9 @@ REPORT = "<!doctype html><html><body>the answer</body></html>"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(put_store: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the store of two sweeps, the newer with a report."""
-    folder = tmp_path_factory.mktemp("ui")
+    folder = put_store(tmp_path_factory.mktemp("ui"))
     store = Store(default_uri(folder), "e", artifacts=folder / "artifacts")
     for number, name in enumerate(("older", "newer")):
         tags = {"sweep": name, "stage": "sweep"}
@@ -224,9 +224,11 @@ def test_on_loopback_it_answers_to_loopbacks_names_alone(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_empty_store_on_another_address(tmp_path: Path) -> None:
+def test_an_empty_store_on_another_address(
+    put_store: Callable[[Path], Path], tmp_path: Path
+) -> None:
     """MLflow lets in whom it is told to: here who asks for the address that was asked for."""
-    Store(default_uri(tmp_path), "e")
+    put_store(tmp_path)
     with running(tmp_path, "--host", "127.0.0.2") as (_, shown):
         assert shown.startswith("http://127.0.0.2:") and shown.endswith("/")
         host = urlsplit(shown).netloc
