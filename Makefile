@@ -13,13 +13,17 @@ ln -s $(CURDIR)/gatelab/* $(addprefix $(CURDIR)/,gates results sweeps tasks trac
 	build/links/gatelab
 endef
 
-.PHONY: demo test test-cluster chaos check lint format benchmarks clean
+.PHONY: demo test every-test test-cluster chaos check lint format benchmarks clean
 
 demo: $(READY)  ## run the example sweep to its end and print the table
 	$(BIN)/gatelab launch examples/digits.yaml --name digits-$$(date +%Y%m%d-%H%M%S)
 
-test: check  ## static checks, then every test
-	$(BIN)/python -m pytest -m "slow and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
+test: $(READY)  ## static checks beside every test
+	$(MAKE) --no-print-directory --jobs 2 lint every-test
+
+# Three at once on two cores: who waits for Ray, a server or a browser uses none meanwhile.
+every-test: $(READY)
+	$(BIN)/python -m pytest -m "not cluster" -n 3 --dist loadfile --no-loadscope-reorder
 
 test-cluster: $(READY)  ## three hosts on this machine, brought up over SSH
 	$(BIN)/python -m pytest tests/cluster

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,14 @@ torch.set_num_threads(1)
 
 
 LONG = (
-    *("cluster_client", "stops", "doctor", "sweep", "docs", "plug_ins", "browser", "ui"),
-    *("user_names", "figures", "page", "null_sweep"),
+    *("cluster_client", "stops", "sweep", "docs", "plug_ins", "user_names", "ui", "doctor"),
+    *("export", "figures", "browser", "page", "baselines", "null_sweep", "gate_checks"),
+    *("failed_evaluations", "wheel", "bad_resources", "compare_command", "rounds"),
 )
-"""Modules that take longest: they begin first, so that no core is idle at the end."""
+"""Modules that take longest: they begin first, so that no core is idle at the end.
+
+Those that read the small sweep lie apart, or one would wait while another makes it.
+"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,21 +60,34 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_sweep(
+    put_store: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Where the small sweep was launched, for who only reads it; `output` there has its lines."""
 
     from tests.launched import SPEC  # here: Optuna and MLflow take seconds to import
 
     def make(folder: Path) -> None:
+        put_store(folder / FOLDER)
         (folder / "small.yaml").write_text(SPEC)
         (folder / "output").write_text(run(folder, "launch", "small.yaml"))
 
     return once(tmp_path_factory, "sweep", make)
 
 
+@pytest.fixture(scope="session")
+def put_store(empty_store: Path) -> Callable[[Path], Path]:
+    """Put a store that has its tables already into a folder, and return that."""
+
+    def put(folder: Path) -> Path:
+        folder.mkdir(exist_ok=True)
+        shutil.copy(empty_store, folder)
+        return folder
+
+    return put
+
+
 @pytest.fixture
-def place(empty_store: Path, tmp_path: Path) -> Path:
+def place(put_store: Callable[[Path], Path], tmp_path: Path) -> Path:
     """A folder to launch sweeps in, whose store has its tables already."""
-    (tmp_path / FOLDER).mkdir()
-    shutil.copy(empty_store, tmp_path / FOLDER)
-    return tmp_path
+    return put_store(tmp_path / FOLDER).parent

@@ -4,7 +4,8 @@ A sweep hands out jobs and takes in what comes of them (:class:`Sweep`); it does
 them. For a user that is Ray. Here it is Ray's worker without Ray, and all else is real: the search,
 the training, the record in MLflow, the comparison and its report. So a test that is not about Ray
 has a finished sweep in seconds. What only Ray has is missing: processes of their own, jobs side by
-side, workers that are lost.
+side, workers that are lost. And a report has no figures, which take longer to draw than the small
+sweeps of tests to run; who looks at them asks for them.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def run_jobs(sweep: Sweep, setting: Setting, most: int | None = None) -> None:
 
 
 @contextmanager
-def in_this_process(most: int | None = None) -> Iterator[None]:
+def in_this_process(most: int | None = None, *, figures: bool = False) -> Iterator[None]:
     """Let what is launched or resumed meanwhile run its jobs here, so many at most.
 
     Signals do afterwards what they did before.
@@ -66,6 +67,8 @@ def in_this_process(most: int | None = None) -> Iterator[None]:
         patch.setattr(
             doctor, "check_machine", lambda spec, task, storage: needs(spec, task, [HERE])
         )
+        if not figures:  # by its name: matplotlib takes a second to import
+            patch.setattr("gatelab.results.report.files.all_figures", lambda review: [])
         try:
             yield
         finally:
@@ -99,9 +102,15 @@ def _lies_in(file: str | None, folder: Path) -> bool:
     return file is not None and Path(file).is_relative_to(folder)
 
 
-def gatelab(folder: Path, *arguments: str, code: int = 0, most: int | None = None) -> str:
+def gatelab(
+    folder: Path,
+    *arguments: str,
+    code: int = 0,
+    most: int | None = None,
+    figures: bool = False,
+) -> str:
     """Run a command that launches or resumes in a folder; return all that it says."""
-    with in_this_process(most), modules_of(folder):
+    with in_this_process(most, figures=figures), modules_of(folder):
         result = CliRunner().invoke(main, arguments)
     assert result.exit_code == code, (result.output, result.exception)
     return result.output

@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import pytest
-import torch
-from click.testing import CliRunner
 from optuna.distributions import CategoricalDistribution
 
 from gatelab.gates import SoftmaxGate, register_gate
-from gatelab.sweeps.cli import main
-from gatelab.sweeps.spec.reading import load_spec
-from gatelab.tasks import Split, SplitName, SyntheticGroups, Target, register_task
-from gatelab.tasks.check.data import check_data
-from gatelab.tasks.task import Kind
-from gatelab.tracking.schema import FOLDER
-from tests.commands import gatelab
-
-GOOD = {
-    "name": "bad",
-    "task": "digits_pairs",
-    "gates": "[softmax]",
-    "model": "{num_experts: 4}",
-    "training": "{max_epochs: 4}",
-    "search": "{trials: 2, early_stopping: false}",
-}
-
-
-def spec(**changes: str | None) -> str:
-    """Return a good spec's text with some keys changed; None leaves a key out."""
-    merged = {**GOOD, **changes}
-    return "".join(f"{key}: {value}\n" for key, value in merged.items() if value is not None)
-
+from tests.bad_specs import run, spec
 
 HALVING = "{trials: 2, early_stopping: {grace_epochs: 9, reduction_factor: 2}}"
+
+
 CASES: list[tuple[str, str, tuple[str, ...]]] = [
     ("unknown gate", spec(gates="[sotfmax]"), ("gates.sotfmax", "'sotfmax'", "'softmax'")),
     ("unknown module", spec(gates="[nowhere.here:softmax]"), ("nowhere.here", "cannot import")),
@@ -216,11 +193,6 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
 ]
 
 
-def run(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(main, arguments)
-    return result.exit_code, result.stderr
-
-
 @pytest.mark.parametrize(("name", "text", "fragments"), CASES, ids=[case[0] for case in CASES])
 def test_bad_spec(
     name: str,
@@ -290,54 +262,6 @@ def test_unknown_sweep(command: str, said: str, tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("text", ["cpus", "cpus=many", "gpu=1", "", "cpus=1;gpus=1"])
-def test_resources_that_cannot_be_read(text: str, tmp_path: Path) -> None:
-    (tmp_path / "good.yaml").write_text(spec())
-    assert run("launch", str(tmp_path / "good.yaml"), "--resources", text) == (
-        2,
-        f"gatelab: --resources must be like cpus=1,gpus=0.25, but got {text!r}.\n",
-    )
-
-
-def test_resources_are_those_of_the_spec_or_the_option(tmp_path: Path) -> None:
-    (tmp_path / "good.yaml").write_text(spec(resources="{cpus: 2, gpus: 1}"))
-    code, message = run("launch", str(tmp_path / "good.yaml"), "--resources", "gpus=-1")
-    assert (code, "resources.gpus" in message) == (2, True)
-    loaded = load_spec(tmp_path / "good.yaml", resources={"gpus": 0.5})
-    assert (loaded.resources.cpus, loaded.resources.gpus) == (2, 0.5)
-
-
-@pytest.mark.slow
-def test_more_than_this_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is left of it, where Ray would wait for such a node for ever.
-
-    Nor is a dead Ray waited for: a file says which one was started on this machine, and one that
-    was killed leaves it there.
-    """
-    with TemporaryDirectory(dir="/tmp") as name:  # a short name, for Ray's sockets
-        folder = Path(name)
-        monkeypatch.setenv("RAY_TMPDIR", name)
-        (folder / "ray").mkdir()
-        (folder / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
-        (folder / "good.yaml").write_text(spec())
-        process = gatelab(folder, "launch", "good.yaml", "--resources", "cpus=999")
-        message, _ = process.communicate(timeout=120)
-        assert (process.returncode, message.count("\n")) == (2, 1), message
-        assert message.startswith("gatelab: good.yaml: resources.cpus: `cpus <= ")
-        assert not (folder / FOLDER / "sweeps").exists()
-
-
-@pytest.mark.slow
-def test_a_storage_that_nobody_reaches(tmp_path: Path) -> None:
-    (tmp_path / "good.yaml").write_text(spec())
-    place = "s3://bucket/folder?endpoint_override=127.0.0.1:9&scheme=http&region=x"
-    process = gatelab(tmp_path, "launch", "good.yaml", "--storage", place)
-    message, _ = process.communicate(timeout=200)
-    assert (process.returncode, message.count("\n")) == (2, 1), message
-    assert message.startswith(f"gatelab: good.yaml: {place} cannot be used: ")
-    assert not (tmp_path / "gatelab_runs" / "sweeps").exists()
-
-
 def test_name_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("bad.yaml").write_text(spec())
@@ -348,73 +272,3 @@ def test_name_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (code, message.count("\n")) == (2, 1)
     assert message.startswith("gatelab: bad.yaml: name: sweep 'bad' is there already")
     assert [file.name for file in taken.iterdir()] == ["places.json"]
-
-
-@register_task("spoilt")
-class Spoilt(SyntheticGroups):
-    """A task with a NaN where it is told to have one."""
-
-    def __init__(self, *, where: str = "inputs") -> None:
-        super().__init__(train_rows=20, val_rows=20, test_rows=20)
-        self.where = where
-
-    def split(self, name: SplitName) -> Split:
-        split = super().split(name)
-        part = split.inputs if self.where == "inputs" else split.targets
-        part[17, 0] = torch.nan
-        return split
-
-
-@pytest.mark.parametrize("where", ["inputs", "targets"])
-def test_nan_in_the_data(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("bad.yaml").write_text(spec(task=f"{{name: spoilt, where: {where}}}"))
-    code, message = run("launch", "bad.yaml")
-    assert (code, message.count("\n")) == (2, 1)
-    what = {"inputs": "train inputs", "targets": "train target 't000'"}[where]
-    assert f"'spoilt': 1 of 20 rows of {what} hold NaN or inf (first: row 17)" in message
-    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
-
-
-@register_task("misnamed")
-class Misnamed(SyntheticGroups):
-    """A task of two targets, the second of which is as it is told."""
-
-    def __init__(
-        self, *, called: str = "b", kind: Kind = "regression", weight: float = 1.0
-    ) -> None:
-        super().__init__(num_targets=2, train_rows=20, val_rows=20, test_rows=20)
-        self.targets = (Target("a", "regression"), Target(called, kind, weight=weight))
-
-
-@pytest.mark.parametrize("command", ["validate", "launch"])
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ("called: a", ": 'misnamed': two targets are called 'a'"),
-        ("called: A", ": 'misnamed': two targets are 'a', 'A'"),
-        ("called: mean", ".called: no target is called 'mean', as the mean over targets is."),
-        ("called: ../x", ": the name of a target must be"),
-        ("kind: clasification", ".kind: target 'b' has the unknown kind 'clasification'"),
-        ("weight: 0", ".weight: target 'b': `0 < weight < inf` must hold, but got (weight=0)."),
-    ],
-)
-def test_targets_that_cannot_be_recorded(
-    command: str, options: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("bad.yaml").write_text(spec(task=f"{{name: misnamed, {options}}}"))
-    code, message = run(command, "bad.yaml")
-    assert (code, message.count("\n")) == (2, 1), message
-    assert message.startswith(f"gatelab: bad.yaml: task{said}"), message
-    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
-
-
-def test_masked_nan_is_no_error() -> None:
-    class Masked(SyntheticGroups):
-        def split(self, name: SplitName) -> Split:
-            inputs, targets, *_ = super().split(name)
-            targets[3, 1] = torch.nan
-            return Split(inputs, targets, ~targets.isnan())
-
-    check_data(Masked(train_rows=20, val_rows=20))

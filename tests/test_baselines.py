@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from gatelab.sweeps.spec.baselines import with_baselines
 from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.schema import FOLDER
 from tests.in_process import gatelab
 from tests.launched import read
 from tests.shared import once
@@ -35,8 +37,11 @@ LABELS = ["top_k", "softmax", "single", "random_k", "constant", "oracle"]
 
 
 @pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> SweepRecord:
+def record(
+    put_store: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
+) -> SweepRecord:
     def make(folder: Path) -> None:
+        put_store(folder / FOLDER)
         (folder / "whole.yaml").write_text(SPEC)
         (folder / "said").write_text(gatelab(folder, "launch", "whole.yaml"))
 

@@ -7,6 +7,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -24,9 +25,9 @@ pytestmark = pytest.mark.slow  # a store with sweeps takes seconds to make
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(put_store: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with sweeps on three tasks."""
-    folder = tmp_path_factory.mktemp("compared")
+    folder = put_store(tmp_path_factory.mktemp("compared"))
     MadeSweep(folder, "one", data="d1", trials=20).foreign(2)
     MadeSweep(folder, "two", ("comet", "softmax"), data="d1", trials=12, random_seed=1)
     for targets in "48":
@@ -43,8 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("elsewhere")
+def elsewhere(put_store: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = put_store(tmp_path_factory.mktemp("elsewhere"))
     MadeSweep(folder, "one", ("comet",), data="d1", random_seed=2)
     return folder
 

@@ -1,93 +1,29 @@
-"""The comparison: from records' runs to scores, tests, budgets, tables and sentences."""
+"""The comparison: from records' runs to scores, tests, budgets and files."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 from scipy import stats
 
 from gatelab.results.comparison import Comparison, compare_runs
-from gatelab.results.comparison.caveats import differing, notes, origins, partial_line
-from gatelab.results.comparison.inference import pairwise, smallest_difference
-from gatelab.results.comparison.merging import by_task
-from gatelab.results.comparison.score_grids import pair_grid, score_grid, shown_metrics
-from gatelab.results.comparison.statistics import holm, smallest_effect
-from gatelab.results.comparison.tables import Grid, markdown, p_value, rich_table
+from gatelab.results.comparison.inference import pairwise
+from gatelab.results.comparison.score_grids import pair_grid, score_grid
+from gatelab.results.comparison.statistics import holm
 from gatelab.results.comparison.verdict import sentences
-from gatelab.results.report.page import _meanings
-from gatelab.results.report.page_grids import predictive_grids
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Directions, Tags
-
-LOSSES = {
-    "a": [0.10, 0.12, 0.11, 0.09],
-    "b": [0.20, 0.23, 0.22, 0.18],
-    "c": [0.21, 0.20, 0.24, 0.19],
-}
-
-
-def run(
-    stage: str,
-    gate: str = "",
-    end: str = "finished",
-    metrics: dict[str, float] | None = None,
-    params: dict[str, str] | None = None,
-    **tags: object,
-) -> RunRecord:
-    named = {key.replace("_", "."): str(value) for key, value in tags.items()}
-    found = {"stage": stage, "gate": gate, "end": end, "task": "t", **named}
-    return RunRecord("id", "name", "FINISHED", params or {}, metrics or {}, found)
-
-
-def record(losses: dict[str, list[float]], name: str = "s", **tags: object) -> SweepRecord:
-    """Return a sweep with these losses, and a gate that is dead."""
-    tags = {"metrics_higher": "accuracy", **tags}
-    runs = [run("sweep", gates=",".join([*losses, "dead"]), **tags)]
-    for gate, values in losses.items():
-        runs += [run("gate", gate), run("search", gate), run("search", gate, "pruned")]
-        for seed, loss in enumerate(values):
-            metrics = {"test/loss": loss, "test/mean/accuracy": 1 - loss, "val/loss": 1.0}
-            metrics["gate/entropy"] = loss
-            runs.append(run("evaluate", gate, seed=seed, metrics=metrics))
-    runs.append(run("gate", "dead", "failed", end_reason="no trial finished: boom"))
-    runs += [run("search", "dead", "failed", end_reason="boom")] * 2
-    return SweepRecord(name, tuple(runs))
-
-
-def evaluated(losses: dict[str, dict[int, float]], name: str = "s") -> SweepRecord:
-    """Return a sweep with these losses by gate and seed, and nothing else."""
-    runs = [run("sweep", gates=",".join(losses))]
-    for gate, values in losses.items():
-        runs += [run("gate", gate)]
-        runs += [
-            run("evaluate", gate, seed=seed, metrics={"test/loss": loss})
-            for seed, loss in values.items()
-        ]
-    return SweepRecord(name, tuple(runs))
+from tests.recorded_losses import COUNTED, LOSSES, merged, record, render, run, said
 
 
 @pytest.fixture
 def comparison() -> Comparison:
     return compare_runs(record(LOSSES))
-
-
-def render(grid: Grid, width: int = 100) -> str:
-    with open(os.devnull, "w") as nowhere:
-        console = Console(width=width, record=True, file=nowhere)
-        console.print(rich_table(grid))
-        return console.export_text()
-
-
-def said(comparison: Comparison, metric: str = "test/loss") -> str:
-    return "\n".join(sentences(comparison, metric))
 
 
 def test_scores_are_means_over_finished_seeds(comparison: Comparison) -> None:
@@ -170,9 +106,6 @@ def test_a_gate_without_a_finished_trial_is_named(comparison: Comparison) -> Non
     assert "0/0/2" in render(score_grid(comparison))
 
 
-COUNTED = {"search/finished": 3.0, "search/pruned": 5.0, "search/failed": 2.0}
-
-
 @pytest.mark.parametrize(
     ("tag", "reasons"),
     [
@@ -199,87 +132,6 @@ def test_failed_seeds_are_said() -> None:
     )
 
 
-def test_table(comparison: Comparison) -> None:
-    text = render(score_grid(comparison))
-    assert "0.105 ± 0.021*" in text
-    assert all(len(line) <= 100 for line in text.splitlines())
-    assert "| test loss | **0.105 ± 0.021*** |" in markdown(score_grid(comparison))
-    only = score_grid(comparison, ["gate/entropy"])
-    assert [row[0] for row in only.rows][0] == "gate entropy"
-    assert not any("loss" in row[0] for row in only.rows)
-
-
-def test_names_are_no_markup() -> None:
-    comparison = compare_runs(record({"[red]a": [0.1, 0.2], "b|c": [0.2, 0.4]}))
-    assert "[red]a" in render(score_grid(comparison))
-    assert "[red]x" in render(Grid("[b]title", ["[b]column"], [["[red]x"]], "[b]caption"))
-    assert "b\\|c" in markdown(score_grid(comparison))
-
-
-def test_sentences(comparison: Comparison) -> None:
-    assert sentences(comparison) == [
-        "a wins: its test loss is significantly lower than that of every other gate.",
-        "dead has no score: no trial finished: boom.",
-        "P(a better than c) = 0.999 and P(a better than b) > 0.999 (Student's posterior of the "
-        "mean difference, flat prior).",
-        "Of the trials, 1 of 2 (a, b, c) and 0 of 2 (dead) were trained to the end.",
-        "The verdict speaks of these configurations, found by one search each, on one split, with "
-        "4 seeds: how scores vary over searches and splits is not seen.",
-        "With 4 seeds a true difference must be 0.03 from b and 0.065 from c to be found "
-        "significant in 4 of 5 repetitions; a smaller one stays hidden more often.",
-        "With 4 seeds the paired t-test decides: tests by ranks and by sign flips can never be "
-        "significant (their smallest p is 0.125, 0.38 corrected for 3 pairs).",
-        "a has the lowest test loss, 0.105 (95% interval 0.08446 to 0.1255), over 4 seeds.",
-        "b's is higher by 0.103 (95% interval 0.0873 to 0.118): significant, p < 0.001 after "
-        "Holm's correction.",
-        "c's is higher by 0.105 (95% interval 0.0719 to 0.138): significant, p = 0.0041 after "
-        "Holm's correction.",
-    ]
-    higher = sentences(comparison, "test/mean/accuracy")[-3:-1]
-    assert higher[0].startswith("a has the highest test mean/accuracy, 0.895 (")
-    assert higher[1].startswith("b's is lower by 0.102 (95% interval 0.0873 to 0.118): significant")
-    assert "no better and worse" in said(comparison, "gate/entropy")
-    assert "No gate has a test f1" in said(comparison, "test/f1")
-
-
-def test_what_could_stay_hidden_is_said() -> None:
-    losses = {"a": [0.10, 0.12, 0.11, 0.09, 0.10], "b": [0.10, 0.15, 0.12, 0.08, 0.12]}
-    comparison = compare_runs(record(losses))
-    spread = np.std(np.subtract(losses["a"], losses["b"]), ddof=1)
-    least = smallest_difference(comparison, "test/loss", "a", "b")
-    assert least == pytest.approx(spread * smallest_effect(5))
-    assert f"With 5 seeds a true difference must be {least:.2g} from b to be" in said(comparison)
-    assert "smallest p is 0.0625)." in said(comparison)
-
-
-def test_six_seeds_are_enough_for_ranks_of_two_gates_but_not_of_three() -> None:
-    losses = {
-        gate: (0.1 + 0.01 * np.random.default_rng(1).normal(size=6)).tolist() for gate in "ab"
-    }
-    assert "can never be significant" not in said(compare_runs(record(losses)))
-    assert "can never be significant" in said(compare_runs(record({**losses, "c": losses["a"]})))
-
-
-def test_one_seed_has_no_interval_and_no_test() -> None:
-    comparison = compare_runs(record({"a": [0.1], "b": [0.2]}))
-    assert "b's is higher by 0.1; one seed cannot tell that from chance." in said(comparison)
-    assert "±" not in render(score_grid(comparison)).partition("mean ±")[0]
-
-
-def test_one_gate_has_nobody_to_beat() -> None:
-    comparison = compare_runs(record({"a": [0.1, 0.2]}))
-    assert "a is the only gate with a test loss: 0.15 (95% interval" in said(comparison)
-    assert not comparison.beats_all("test/loss", "a")
-
-
-def test_level_gates_share_the_first_place() -> None:
-    comparison = compare_runs(record({"a": [0.1, 0.2], "b": [0.2, 0.1], "c": [0.3, 0.5]}))
-    assert comparison.leaders("test/loss") == ["a", "b"]
-    assert "a and b are level with the lowest test loss, 0.15." in said(comparison)
-    row = next(row for row in score_grid(comparison).rows if row[0] == "test loss")
-    assert [cell.startswith("**") for cell in row[1:]] == [True, True, False, False]
-
-
 def test_nothing_to_compare() -> None:
     comparison = compare_runs(SweepRecord("s", (run("sweep", end=""), run("gate", "a", ""))))
     assert sentences(comparison) == [
@@ -300,90 +152,6 @@ def test_values_that_are_not_finite() -> None:
 def test_foreign_runs_without_our_tags() -> None:
     foreign = RunRecord("id", "n", "FINISHED", {}, {"test/loss": 1.0}, {"sweep": "s"})
     assert compare_runs(SweepRecord("s", (foreign,))).gates == ()
-
-
-def test_many_targets_show_means_only() -> None:
-    metrics = {f"test/t{i}/r2": 0.5 for i in range(20)} | {"test/loss": 1.0, "test/mean/r2": 0.5}
-    runs = (run("evaluate", "a", seed=0, metrics=metrics),)
-    comparison = compare_runs(SweepRecord("s", runs))
-    assert shown_metrics(comparison) == ["test/loss", "test/mean/r2"]
-    assert len(comparison.to_frame()) == 22
-
-
-def test_a_mean_says_of_how_many_targets_it_is() -> None:
-    metrics = {"test/loss": 1.0, "test/mean/auroc": 0.7, "test/mean/f1": 0.6}
-    metrics |= {"defined/test/auroc": 28.0, "targets/test/auroc": 29.0}
-    runs = [run("evaluate", gate, seed=0, metrics=metrics) for gate in "ab"]
-    titles = [row[0] for row in score_grid(compare_runs(SweepRecord("s", tuple(runs)))).rows]
-    assert titles[:3] == ["test loss", "test mean/auroc (28 of 29 targets)", "test mean/f1"]
-    fewer = run("evaluate", "c", seed=0, metrics={**metrics, "defined/test/auroc": 27.0})
-    comparison = compare_runs(SweepRecord("s", (*runs, fewer)))
-    assert score_grid(comparison).rows[1][0] == "test mean/auroc (27 to 28 of 29 targets)"
-    (grid,) = predictive_grids(comparison)
-    assert grid.rows[1][0] == "mean: auroc (27 to 28 of 29 targets)"
-    assert [*_meanings([grid], {"auroc": "x", "f1": "y", "r2": "z"})] == [{"auroc": "x", "f1": "y"}]
-
-
-def many() -> Comparison:
-    random = np.random.default_rng(0)
-    losses = {f"gate{i}": list(0.5 - 0.05 * i + 0.01 * random.normal(size=5)) for i in range(8)}
-    return compare_runs(record(losses))
-
-
-def test_many_gates_are_rows_with_the_best_first() -> None:
-    comparison = many()
-    lines = markdown(score_grid(comparison)).splitlines()
-    assert lines[0].startswith("| gate | test loss |")
-    named = [line.split("|")[1].strip() for line in lines[2:]]
-    assert named[:8] == [f"gate{i}" for i in reversed(range(8))]
-    assert "dead" in named[8:], "without a score last"
-    assert lines[2].split("|")[2].strip().startswith("**0.1")
-    assert all(len(line) <= 100 for line in render(score_grid(comparison)).splitlines())
-    by_accuracy = score_grid(comparison, ["test/mean/accuracy"]).rows
-    assert [row[0] for row in by_accuracy][:8] == named[:8], "the highest first"
-
-
-def test_many_gates_are_listed_in_a_sentence() -> None:
-    assert "After Holm's correction its difference from every other gate is significant." in said(
-        many()
-    )
-    random = np.random.default_rng(0)
-    losses = {
-        f"g{i}": (0.5 + (0.2 * (i > 6)) + 0.01 * random.normal(size=5)).tolist() for i in range(9)
-    }
-    verdict = said(compare_runs(record(losses)))
-    assert "its difference from g7 and g8 is significant." in verdict
-    assert "is not significant." in verdict
-    assert "to be found significant in 4 of 5" in verdict
-
-
-def merged() -> Comparison:
-    first = evaluated({"a": {0: 0.1, 1: 0.2, 2: 0.3}, "b": {0: 0.3, 1: 0.4, 2: 0.6}}, "one")
-    second = evaluated({"a": {1: 0.5, 2: 0.7, 3: 0.9}, "c": {7: 0.8, 8: 0.9}}, "two")
-    return compare_runs(first, second)
-
-
-def test_sweeps_side_by_side_are_paired_where_seeds_are_equal() -> None:
-    comparison = merged()
-    assert comparison.sweep == "one, two"
-    assert comparison.gates == ("a (one)", "b", "a (two)", "c")
-    tests = {(t.first, t.second): t for t in comparison.tests}
-    assert tests["a (one)", "a (two)"].n == 2
-    assert tests["a (one)", "a (two)"].difference == pytest.approx(-0.35)
-    assert tests["a (one)", "c"].n == 0
-    assert not comparison.beats_all("test/loss", "a (one)"), "c is not tested"
-    assert "c has no seed in common with a (one), so their difference is not tested." in said(
-        comparison
-    )
-    assert "over the 2 seeds that both have" in said(comparison)
-
-
-def test_the_same_name_in_two_stores() -> None:
-    records = [replace(evaluated({"a": {0: 0.1}}), uri=f"sqlite:///{i}.db") for i in "xy"]
-    comparison = compare_runs(*records)
-    assert comparison.gates == ("a (s 1)", "a (s 2)")
-    labels = dict(zip(["s 1", "s 2"], comparison.conditions, strict=True))
-    assert origins(labels) == [f"s {n} is s in sqlite:///{i}.db." for n, i in ((1, "x"), (2, "y"))]
 
 
 def test_files(comparison: Comparison, tmp_path: Path) -> None:
@@ -446,112 +214,3 @@ def test_inference_without_common_seeds_and_without_differences() -> None:
 def test_a_metric_that_is_not_there(comparison: Comparison) -> None:
     with pytest.raises(LookupError, match=r"no metric 'test/los' in sweep s; did you mean"):
         pairwise(comparison, "test/los")
-
-
-def test_pairs_of_many_gates_are_the_best_ones() -> None:
-    comparison = many()
-    grid = pair_grid(comparison, "test/loss", pairwise(comparison, "test/loss"))
-    assert len(grid.rows) == 7
-    assert all("gate7" in row[0] for row in grid.rows)
-    assert "Holm's correction for 28 pairs" in grid.caption
-    assert all(len(line) <= 100 for line in render(grid).splitlines())
-
-
-PARAMS = {"search.trials": "20", "training.max_epochs": "5", "task": "t", "search.seed": "0"}
-
-
-def configured(name: str, *, seeds: range = range(3), model: str = "8", **tags: str) -> SweepRecord:
-    params = PARAMS | {k: v for k, v in tags.items() if "." in k}
-    metrics = {"test/loss": 0.1}
-    runs = [
-        run("sweep", gates="a", params=params, **{k: v for k, v in tags.items() if k == "data"}),
-        run("gate", "a", params={"gate": "top_k", "model.num_experts": model}),
-        *(run("evaluate", "a", seed=seed, metrics=metrics) for seed in seeds),
-    ]
-    return SweepRecord(name, tuple(runs))
-
-
-def lines(*records: SweepRecord) -> list[str]:
-    labels = [record.sweep for record in records]
-    return differing(dict(zip(labels, compare_runs(*records).conditions, strict=True)))
-
-
-def test_conditions_that_differ_are_said() -> None:
-    plain = configured("one", data="d")
-    assert lines(plain, configured("two", data="d")) == []
-    assert lines(plain, configured("two", data="d", **{"search.trials": "40"})) == [
-        "search.trials differs: 20 (one), 40 (two)."
-    ]
-    three = configured("two", data="d"), configured("three", data="d", model="16")
-    assert lines(plain, *three) == ["model.num_experts differs: 8 (one, two), 16 (three)."]
-    assert lines(plain, configured("two", data="d", seeds=range(2, 4))) == [
-        "evaluation seeds differ: 3 (one), 2 (two); 1 in common."
-    ]
-    assert lines(plain, configured("two", data="e")) == [
-        "data of t may differ: fingerprint d (one), e (two)."
-    ]
-    assert lines(plain, configured("two")) == [
-        "data of t may differ: fingerprint d (one), not recorded (two)."
-    ]
-
-
-def test_tasks_are_told_apart_by_name_options_and_data() -> None:
-    def labels(*records: SweepRecord) -> dict[str, list[str]]:
-        return {task: [r.sweep for r in found] for task, found in by_task(records).items()}
-
-    four, eight = ({"task.targets": n} for n in "48")
-    assert labels(configured("one", **four), configured("two", **four)) == {"t": ["one", "two"]}
-    assert labels(configured("one", **four), configured("two", **eight), configured("three")) == {
-        "t (targets=4)": ["one"],
-        "t (targets=8)": ["two"],
-        "t (default options)": ["three"],
-    }
-    assert labels(configured("one", data="dd"), configured("two", data="ee")) == {
-        "t (data dd)": ["one"],
-        "t (data ee)": ["two"],
-    }
-    assert labels(configured("one", data="dd"), configured("two")) == {"t": ["one", "two"]}
-
-
-def test_long_options_stand_in_a_tasks_title_only_where_they_alone_tell_it_apart() -> None:
-    def titles(*options: dict[str, str]) -> list[str]:
-        return [*by_task([configured(str(n), **it) for n, it in enumerate(options)])]
-
-    kinds = [str({f"x{at}": "number" for at in range(count)}) for count in (9, 10)]
-    files = [{"task.kinds": it, "task.path": f"{at}.csv"} for at, it in enumerate(kinds)]
-    assert titles(*files) == ["t (kinds=..., path=0.csv)", "t (kinds=..., path=1.csv)"]
-    assert titles(*({"task.kinds": it} for it in kinds)) == [f"t (kinds={it})" for it in kinds]
-
-
-def test_a_running_sweep_is_partial_until_every_gate_has_ended() -> None:
-    params = {"search.trials": "10"}
-    runs = [run("sweep", end="", gates="a,b", params=params), run("gate", "a", metrics=COUNTED)]
-    half = compare_runs(SweepRecord("s", (*runs, run("gate", "b", end=""))))
-    assert half.running
-    assert partial_line(half.conditions[0]) == (
-        "PARTIAL: s is still running, or was stopped: 10 of 20 trials have ended, "
-        "0 of 2 gates are evaluated."
-    )
-    whole = compare_runs(SweepRecord("s", (*runs, run("gate", "b"))))
-    assert not whole.running, "all is there, though the sweep's run has not been ended yet"
-
-
-def test_ignored_runs_are_counted() -> None:
-    comparison = compare_runs(replace(record(LOSSES), ignored=3))
-    assert comparison.ignored == 3
-    assert notes(comparison.conditions) == [
-        "3 runs of another program in the experiment of s are ignored."
-    ]
-
-
-def test_passwords_do_not_get_out() -> None:
-    store = replace(record(LOSSES), uri="postgresql://me:secret@host/db")
-    assert "secret" not in json.dumps(compare_runs(store).to_dict())
-
-
-@pytest.mark.parametrize(
-    ("p", "text"),
-    [(0.0004, "<0.001"), (0.0498, "0.0498"), (0.05, "0.05"), (0.0504, "0.05"), (1, "1")],
-)
-def test_p_values_are_on_their_side_of_the_level(p: float, text: str) -> None:
-    assert p_value(p) == text

@@ -89,64 +89,90 @@ evaluation: {seeds: 3}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(put_store: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished sweep, in whose parent lies the user's module."""
-    place = tmp_path_factory.mktemp("export")
+    place = put_store(tmp_path_factory.mktemp("export") / FOLDER).parent
     (place / "mine.py").write_text(MODULE)
     (place / "small.yaml").write_text(SPEC)
     in_process.gatelab(place, "launch", "small.yaml", code=4)  # of one gate every trial fails
     return place / FOLDER
 
 
+MODELS = [("top_k", False), ("softmax", True), ("nearest", False)]
+"""Of gates, each exported densely or not; the last is of the user's own."""
 FRESH = """
 import sys
-sys.modules.update(dict.fromkeys(("gates", "mine", "registry", "sweeps", "tasks", "tracking")))
+sys.modules.update(dict.fromkeys(("gatelab", "mine")))
 import json, mlflow, numpy, torch
-store, uri, data = sys.argv[1:]
+store, data, *uris = sys.argv[1:]
 mlflow.set_tracking_uri(store)
-model = mlflow.pytorch.load_model(uri)
 test = numpy.load(data)
-outputs, digits = model(torch.from_numpy(test["inputs"])), torch.from_numpy(test["targets"]).long()
-losses = []
-for target in mlflow.models.get_model_info(uri).metadata["targets"]:
-    assert target["activation"] == "softmax"
-    logits = outputs[:, slice(*target["columns"])]
-    column = digits[:, ["left", "right"].index(target["target"])]
-    losses.append(torch.nn.functional.cross_entropy(logits, column).item())
-served = mlflow.pyfunc.load_model(uri)
-apart = float(abs(served.predict(test["inputs"][:9]) - outputs[:9].numpy()).max())
-print(json.dumps({"loss": sum(losses), "apart": apart}))
+digits = torch.from_numpy(test["targets"]).long()
+
+def measure(uri):
+    model = mlflow.pytorch.load_model(uri)
+    outputs, losses = model(torch.from_numpy(test["inputs"])), []
+    for target in mlflow.models.get_model_info(uri).metadata["targets"]:
+        assert target["activation"] == "softmax"
+        logits = outputs[:, slice(*target["columns"])]
+        column = digits[:, ["left", "right"].index(target["target"])]
+        losses.append(torch.nn.functional.cross_entropy(logits, column).item())
+    served = mlflow.pyfunc.load_model(uri)
+    apart = float(abs(served.predict(test["inputs"][:9]) - outputs[:9].numpy()).max())
+    return {"loss": sum(losses), "apart": apart}
+
+print(json.dumps([measure(uri) for uri in uris]))
 """
 
 
-def in_a_fresh_process(folder: Path, model: Exported) -> Mapping[str, float]:
-    """Load a model where gatelab cannot be imported and nothing may be unpickled."""
+@pytest.fixture(scope="module")
+def models(finished: Path) -> dict[str, Exported]:
+    """Return the models of `MODELS`, exported with the user's module at hand."""
+    with in_process.modules_of(finished.parent):
+        return {
+            gate: export("small", gate=gate, name=f"fresh-{gate}", dense=dense, folder=finished)
+            for gate, dense in MODELS
+        }
+
+
+@pytest.fixture(scope="module")
+def fresh(finished: Path, models: dict[str, Exported]) -> dict[str, Mapping[str, float]]:
+    """Load them where gatelab cannot be imported and nothing may be unpickled.
+
+    That is one process, which takes longer to import what it needs than to load a model.
+    """
     test = DigitsPairs(train_rows=400, val_rows=200, test_rows=200).split("test")
-    data = folder.parent / "test.npz"
+    data = finished.parent / "test.npz"
     np.savez(data, inputs=test.inputs.numpy(), targets=test.targets.numpy())
+    uris = [model.uri for model in models.values()]
     result = subprocess.run(
-        [sys.executable, "-c", FRESH, default_uri(folder), model.uri, str(data)],
+        [sys.executable, "-c", FRESH, default_uri(finished), str(data), *uris],
         cwd=Path(sys.prefix),
         env={**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
         capture_output=True,
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    found: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
-    return found
+    found: list[dict[str, float]] = json.loads(result.stdout.splitlines()[-1])
+    return dict(zip(models, found, strict=True))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("gate", "dense"), [("top_k", False), ("softmax", True)])
-def test_a_fresh_process_gets_the_recorded_score(finished: Path, gate: str, dense: bool) -> None:
-    model = export("small", gate=gate, name=f"fresh-{gate}", dense=dense, folder=finished)
+@pytest.mark.parametrize("gate", [gate for gate, _ in MODELS])
+def test_a_fresh_process_gets_the_recorded_score(
+    gate: str,
+    finished: Path,
+    models: dict[str, Exported],
+    fresh: dict[str, Mapping[str, float]],
+) -> None:
+    """Also of a gate of the user's own, whose module nobody needs who loads the model."""
+    model = models[gate]
     runs = read_sweep(default_uri(finished), "small").of("evaluate", gate)
     (recorded,) = [run for run in runs if run.tags["seed"] == str(model.seed)]
     assert model.test_loss == recorded.metrics["test/loss"]
     assert recorded.metrics["val/loss"] == min(run.metrics["val/loss"] for run in runs)
-    found = in_a_fresh_process(finished, model)
-    assert found["loss"] == pytest.approx(model.test_loss, rel=1e-5)
-    assert found["apart"] < 1e-5
+    assert fresh[gate]["loss"] == pytest.approx(model.test_loss, rel=1e-5)
+    assert fresh[gate]["apart"] < 1e-5
 
 
 def versions(uri: str, name: str) -> list[ModelVersion]:
@@ -211,13 +237,8 @@ def test_signature_and_example(finished: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_gate_of_the_users_own(finished: Path) -> None:
-    """Its module is needed to export it, and by nobody who loads the model."""
+def test_a_gate_of_the_users_own_is_exported_where_its_module_is(finished: Path) -> None:
     check_refused(finished, "small", "--gate", "nearest", told="cannot import 'mine'")
-    with in_process.modules_of(finished.parent):
-        model = export("small", gate="nearest", folder=finished)
-    found = in_a_fresh_process(finished, model)
-    assert found["loss"] == pytest.approx(model.test_loss, rel=1e-5)
 
 
 def run(folder: Path, *arguments: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from matplotlib.image import AxesImage
 
 from gatelab.results.comparison import compare_runs
 from gatelab.results.figures import courses, scores, search, selection
-from gatelab.results.figures.catalogue import NO_WEIGHTS, NOT_EVALUATED, Plate, all_figures
+from gatelab.results.figures.catalogue import NO_WEIGHTS, NOT_EVALUATED, all_figures
 from gatelab.results.figures.heat import BLUE, WHITE_ABOVE, heat
 from gatelab.results.figures.inline import svg
 from gatelab.results.figures.panels import MOST_TOGETHER
@@ -29,15 +28,15 @@ from gatelab.results.figures.slices import slices
 from gatelab.results.figures.style import COLORS, WIDTH, grid, looks, save_figure
 from gatelab.results.figures.tradeoff import pareto_front, tradeoff
 from gatelab.tracking.runs import RunRecord, SweepRecord
+from tests.drawn import LARGE, check_figures, plates
 
 SEARCHED = {"search", "slices"}
 QUICK = ("small", "running", "empty")
-PARAMS = [pytest.param(shape, marks=() if shape in QUICK else pytest.mark.slow) for shape in SHAPES]
-
-
-@functools.cache
-def plates(shape: str) -> dict[str, Plate]:
-    return {plate.name: plate for plate in all_figures(SHAPES[shape]())}
+PARAMS = [
+    pytest.param(shape, marks=() if shape in QUICK else pytest.mark.slow)
+    for shape in SHAPES
+    if shape not in LARGE
+]
 
 
 def figure(shape: str, name: str) -> Figure:
@@ -48,23 +47,11 @@ def figure(shape: str, name: str) -> Figure:
 
 @pytest.mark.parametrize("shape", PARAMS)
 def test_every_figure_draws_as_svg_and_png(shape: str, tmp_path: Path) -> None:
-    for name, plate in plates(shape).items():
-        assert plate.title and plate.caption.endswith("."), name
-        if plate.figure is not None:
-            element = svg(plate.figure, name, "a <label> & more")
-            root = ElementTree.fromstring(element)
-            assert (root.tag, root.get("role"), root.get("aria-label")) == (
-                "svg",
-                "img",
-                "a <label> & more",
-            )
-            assert "http" not in element and "#010203" not in element
-            save_figure(plate.figure, tmp_path / "figure.png")
-            assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    check_figures(shape, tmp_path)
 
 
 def test_which_figures_there_are() -> None:
-    shapes = [shape for shape in SHAPES if shape not in ("many_gates", "whole")]
+    shapes = [shape for shape in SHAPES if shape not in LARGE]
     drawn = {shape: {n for n, p in plates(shape).items() if p.figure} for shape in shapes}
     assert drawn["small"] == drawn["many_targets"]
     assert {f"weights-{gate}" for gate in MADE} < drawn["small"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import shutil
 from collections import Counter
@@ -25,6 +24,7 @@ from gatelab.results.report.page import render
 from gatelab.results.report.page_grids import pair_grids, predictive_grids, selection_grids
 from gatelab.results.report.search_grids import budget_grid, selected_grids
 from gatelab.results.review import _seeds_named
+from tests.drawn import LARGE, check_figures, page
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 MOST_BYTES = 1_500_000
@@ -65,12 +65,6 @@ class Reader(HTMLParser):
         return [text.strip() for name, text in self.texts if name == tag and text.strip()]
 
 
-@functools.cache
-def page(shape: str) -> str:
-    review = SHAPES[shape]()
-    return render(review, all_figures(review))
-
-
 PARAMS = [
     pytest.param(shape, marks=() if shape in ("small", "running", "empty") else pytest.mark.slow)
     for shape in SHAPES
@@ -91,6 +85,12 @@ def test_the_page_is_whole_and_alone(shape: str) -> None:
     assert not names & {"link", "iframe", "object", "embed", "img"}
     assert not any(key == "src" or key.startswith("on") for _, a in reader.tags for key in a)
     assert not re.search(r"https?:|@import|url\((?!#)", text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", LARGE)
+def test_every_figure_of_a_large_page_draws_as_svg_and_png(shape: str, tmp_path: Path) -> None:
+    check_figures(shape, tmp_path)
 
 
 @pytest.mark.parametrize("shape", PARAMS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cli.new_gate import write_gate
+from gatelab.tracking.schema import FOLDER
 from tests import in_process
 
 
@@ -119,8 +121,10 @@ evaluation: {seeds: 2}
 
 
 @pytest.mark.slow
-def test_a_new_package_passes_is_installed_and_is_swept(tmp_path: Path) -> None:
-    assert gatelab(tmp_path, "new", "gate", "my_gate").returncode == 0
+def test_a_new_package_passes_is_installed_and_is_swept(
+    put_store: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    in_process.gatelab(tmp_path, "new", "gate", "my_gate")
     package = tmp_path / "my_gate"
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
@@ -130,12 +134,14 @@ def test_a_new_package_passes_is_installed_and_is_swept(tmp_path: Path) -> None:
         check=False,
     )
     assert tested.returncode == 0, tested.stdout
+    put_store(package / FOLDER)
     (package / "own.yaml").write_text(SPEC.replace("KEY", "'my_gate:my_gate'"))
     in_process.gatelab(package, "launch", "own.yaml")  # in workers it is looked at below
     site, other = tmp_path / "site", tmp_path / "other"
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
     subprocess.run([*install, "--target", str(site), str(package)], check=True, timeout=120)
     other.mkdir()
+    put_store(other / FOLDER)
     listed = gatelab(other, "list", "gates", path=str(site))
     (line,) = [line for line in listed.stdout.splitlines() if line.startswith("my_gate ")]
     assert line.split()[-1] == "my_gate", "whose it is"

@@ -42,9 +42,9 @@ evaluation: {seeds: 2}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(put_store: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return where a sweep of a table was launched, whose file writes decimals with a comma."""
-    place = tmp_path_factory.mktemp("predict")
+    place = put_store(tmp_path_factory.mktemp("predict") / FOLDER).parent
     people(200).to_csv(place / "people.csv", index=False, sep=";", decimal=",")
     reading = 'reading: {delimiter: ";", decimal: ","}, missing: {job: ["?"]}'
     task = f"name: table, path: people.csv, targets: {TASK}, {reading}"

@@ -83,13 +83,13 @@ def written(folder: Path, metrics: str) -> None:
 
 @pytest.mark.slow
 def test_the_gate_of_less_wins_where_less_is_better(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of it comes from the record: the module is gone when it is compared."""
-    written(tmp_path, '["mine:own_misses", "mine:own_hits", accuracy]')
-    gatelab(tmp_path, "launch", "own.yaml")
-    (tmp_path / "mine.py").unlink()
-    monkeypatch.chdir(tmp_path)
+    written(place, '["mine:own_misses", "mine:own_hits", accuracy]')
+    gatelab(place, "launch", "own.yaml")
+    (place / "mine.py").unlink()
+    monkeypatch.chdir(place)
     found = compare("own")
     for name, least in (("own_misses", True), ("own_hits", False)):
         metric = f"test/mean/{name}"
@@ -99,7 +99,7 @@ def test_the_gate_of_less_wins_where_less_is_better(
     for gate in found.gates:
         hits, misses = (found.score(gate, f"test/mean/own_{n}") for n in ("hits", "misses"))
         assert hits and misses and hits.mean == pytest.approx(1 - misses.mean)
-    page = next(tmp_path.rglob("report.html")).read_text()
+    page = next(place.rglob("report.html")).read_text()
     for name, meaning in (
         ("own_misses", "Share of rows whose class is wrong"),
         ("accuracy", "Share of rows whose most likely class is theirs"),

@@ -230,21 +230,21 @@ def test_other_tasks_have_other_draws(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_sweep_that_is_stopped_again_and_again_has_the_table_of_one_that_is_not(
-    tmp_path: Path,
+    place: Path,
 ) -> None:
-    (tmp_path / "spec.yaml").write_text(SPEC.replace("GATES", "[dselect_k, softmax]"))
-    gatelab(tmp_path, "launch", "spec.yaml", "--name", "whole")
-    gatelab(tmp_path, "launch", "spec.yaml", "--name", "cut", code=130, most=3)
-    gatelab(tmp_path, "resume", "cut", code=130, most=7)
-    gatelab(tmp_path, "resume", "cut")
-    for label, study in studies(tmp_path, "whole").items():
-        there = studies(tmp_path, "cut")[label]
+    (place / "spec.yaml").write_text(SPEC.replace("GATES", "[dselect_k, softmax]"))
+    gatelab(place, "launch", "spec.yaml", "--name", "whole")
+    gatelab(place, "launch", "spec.yaml", "--name", "cut", code=130, most=3)
+    gatelab(place, "resume", "cut", code=130, most=7)
+    gatelab(place, "resume", "cut")
+    for label, study in studies(place, "whole").items():
+        there = studies(place, "cut")[label]
         assert list(map(_told, study.trials)) == list(map(_told, there.trials))
     tables = []
     for name in ("whole", "cut"):
-        runs = read(tmp_path, name).of("evaluate")
+        runs = read(place, name).of("evaluate")
         scores = [(r.tags["gate"], r.tags["seed"], r.metrics["test/loss"]) for r in runs]
         tables.append(sorted(scores))
     assert tables[0] == tables[1]
-    home = tmp_path / "gatelab_runs" / "sweeps" / "cut"
+    home = place / "gatelab_runs" / "sweeps" / "cut"
     assert not (home / "waiting").exists()

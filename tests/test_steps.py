@@ -114,10 +114,10 @@ evaluation: {seeds: 2}
 """
 
 
-def test_a_sweep_records_one_run_for_each_trial_with_all_its_seeds(tmp_path: Path) -> None:
-    (tmp_path / "spec.yaml").write_text(SPEC)
-    gatelab(tmp_path, "launch", "spec.yaml")
-    trials = read(tmp_path, "two").of("search")
+def test_a_sweep_records_one_run_for_each_trial_with_all_its_seeds(place: Path) -> None:
+    (place / "spec.yaml").write_text(SPEC)
+    gatelab(place, "launch", "spec.yaml")
+    trials = read(place, "two").of("search")
     seeds = [trial.tags["seed"].split(",") for trial in trials]
     assert len(seeds) == 2
     assert len(set(seeds[0]) | set(seeds[1])) == 6

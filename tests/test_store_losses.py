@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from mlflow.tracking._tracking_service import utils
 from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep
 from gatelab.tracking.mlflow_store import Store, default_uri, open_client
 from gatelab.tracking.recorder import Recorder
+from gatelab.tracking.schema import FOLDER
 from tests.in_process import gatelab
 from tests.launched import read
 from tests.small_disk import read_only
@@ -170,11 +171,9 @@ def test_a_launch_into_a_deleted_experiment_is_refused(place: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+def stopped(put_store: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep stopped after its first trial, which has nothing in it that names its place."""
-    place = tmp_path_factory.mktemp("stopped")
-    (place / "gatelab_runs").mkdir()
-    shutil.copy(empty_store, place / "gatelab_runs")
+    place = put_store(tmp_path_factory.mktemp("stopped") / FOLDER).parent
     (place / "c.yaml").write_text(SPEC)
     gatelab(place, "launch", "c.yaml", code=130, most=1)
     return place

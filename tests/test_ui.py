@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,9 +28,9 @@ REPORT = "<!doctype html><html><body>the answer</body></html>"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(put_store: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the store of two sweeps, the newer with a report."""
-    folder = tmp_path_factory.mktemp("ui")
+    folder = put_store(tmp_path_factory.mktemp("ui"))
     store = Store(default_uri(folder), "e", artifacts=folder / "artifacts")
     for number, name in enumerate(("older", "newer")):
         tags = {"sweep": name, "stage": "sweep"}
@@ -155,25 +155,64 @@ def left(groups: set[int], seconds: float = 20.0) -> set[int]:
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
+@pytest.fixture(scope="module")
+def shown(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A command that runs, and the address that it prints, for all tests that only ask it."""
+    with running(folder) as shown:
+        yield shown
+
+
 @pytest.mark.slow
 @linux
-def test_the_newest_sweep_its_artifacts_and_no_second_server(folder: Path) -> None:
-    with running(folder) as (process, shown):
-        address = shown.partition("/#")[0]
-        assert address.startswith("http://127.0.0.1:")
-        assert shown == address + page(folder, "newer")
-        run_id = shown.partition("/runs/")[2].partition("?")[0]
-        assert get(address, f"/get-artifact?path=report.html&run_uuid={run_id}") == (200, REPORT)
-        assert "/static-files/" in get(address, "/")[1]
-        again = CliRunner().invoke(main, ["ui", "older", "--tracking-uri", f"{address}/"])
-        assert again.output == f"Dashboard: {address}{page(folder, 'older')}\n"
-        assert again.exit_code == 0
-        groups = servers(process)
-        assert len(groups) == 1
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
-        assert not left(groups, 0.0)
+def test_the_newest_sweep_its_artifacts_and_no_second_server(
+    folder: Path, shown: tuple[subprocess.Popen[str], str]
+) -> None:
+    process, where = shown
+    address = where.partition("/#")[0]
+    assert address.startswith("http://127.0.0.1:")
+    assert where == address + page(folder, "newer")
+    run_id = where.partition("/runs/")[2].partition("?")[0]
+    assert get(address, f"/get-artifact?path=report.html&run_uuid={run_id}") == (200, REPORT)
+    assert "/static-files/" in get(address, "/")[1]
+    again = CliRunner().invoke(main, ["ui", "older", "--tracking-uri", f"{address}/"])
+    assert again.output == f"Dashboard: {address}{page(folder, 'older')}\n"
+    assert again.exit_code == 0
+    assert len(servers(process)) == 1
     assert not Path("mlartifacts").exists() and not Path("mlruns").exists()
+
+
+@pytest.mark.slow
+def test_on_loopback_it_answers_to_loopbacks_names_alone(
+    shown: tuple[subprocess.Popen[str], str],
+) -> None:
+    """It has no password: a stranger's page must not reach it by a name that leads here."""
+    address = shown[1].partition("/#")[0]
+    port = urlsplit(address).port
+    for name in ("127.0.0.1", "localhost", "[::1]"):
+        assert get(address, "/", Host=f"{name}:{port}")[0] == 200
+    for name in ("evil.example", "10.evil.example", "192.168.evil.example", "localhost.evil"):
+        assert get(address, "/", Host=f"{name}:{port}")[0] == 403
+    search = f"{address}/api/2.0/mlflow/experiments/search"
+    foreign = {"Origin": "http://evil.example"}
+    everything = {"max_results": 5}
+    assert requests.post(search, json=everything).status_code == 200
+    assert requests.post(search, json=everything, headers=foreign).status_code == 403
+    read = requests.get(
+        f"{address}/api/2.0/mlflow/experiments/get?experiment_id=0", headers=foreign
+    )
+    assert "Access-Control-Allow-Origin" not in read.headers, "no browser hands it on"
+
+
+@pytest.mark.slow
+@linux
+def test_ctrl_c_ends_it_with_its_server(shown: tuple[subprocess.Popen[str], str]) -> None:
+    """After this nobody else may ask it: it comes last of those who do."""
+    process, _ = shown
+    groups = servers(process)
+    assert len(groups) == 1
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    assert not left(groups, 0.0)
 
 
 @pytest.mark.slow
@@ -203,30 +242,11 @@ def test_the_end_before_the_server_answers(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_on_loopback_it_answers_to_loopbacks_names_alone(folder: Path) -> None:
-    """It has no password: a stranger's page must not reach it by a name that leads here."""
-    with running(folder) as (_, shown):
-        address = shown.partition("/#")[0]
-        port = urlsplit(address).port
-        for name in ("127.0.0.1", "localhost", "[::1]"):
-            assert get(address, "/", Host=f"{name}:{port}")[0] == 200
-        for name in ("evil.example", "10.evil.example", "192.168.evil.example", "localhost.evil"):
-            assert get(address, "/", Host=f"{name}:{port}")[0] == 403
-        search = f"{address}/api/2.0/mlflow/experiments/search"
-        foreign = {"Origin": "http://evil.example"}
-        everything = {"max_results": 5}
-        assert requests.post(search, json=everything).status_code == 200
-        assert requests.post(search, json=everything, headers=foreign).status_code == 403
-        read = requests.get(
-            f"{address}/api/2.0/mlflow/experiments/get?experiment_id=0", headers=foreign
-        )
-        assert "Access-Control-Allow-Origin" not in read.headers, "no browser hands it on"
-
-
-@pytest.mark.slow
-def test_an_empty_store_on_another_address(tmp_path: Path) -> None:
+def test_an_empty_store_on_another_address(
+    put_store: Callable[[Path], Path], tmp_path: Path
+) -> None:
     """MLflow lets in whom it is told to: here who asks for the address that was asked for."""
-    Store(default_uri(tmp_path), "e")
+    put_store(tmp_path)
     with running(tmp_path, "--host", "127.0.0.2") as (_, shown):
         assert shown.startswith("http://127.0.0.2:") and shown.endswith("/")
         host = urlsplit(shown).netloc

@@ -6,11 +6,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
+from gatelab.tracking.schema import FOLDER
 from tests.commands import ROOT
 from tests.user_names import SPEC, TRACE, traces, users_environment, write_packages
 
@@ -68,11 +70,14 @@ def test_a_wheel_holds_gatelab_and_nothing_else(wheel: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_wheel_sweeps_where_its_packages_names_are_taken(wheel: Path, tmp_path: Path) -> None:
+def test_a_wheel_sweeps_where_its_packages_names_are_taken(
+    wheel: Path, put_store: Callable[[Path], Path], tmp_path: Path
+) -> None:
     """With the user's modules as packages; tests/test_user_names.py has them as files."""
     site, work = tmp_path / "site", tmp_path / "work"
     pip("install", "--target", str(site), str(wheel))
     write_packages(work)
+    put_store(work / FOLDER)
     (work / "small.yaml").write_text(SPEC.format(gate="tasks:mine", task="sweeps.inner:mytask"))
     launched = subprocess.run(
         [sys.executable, "-m", "gatelab", "launch", "small.yaml"],

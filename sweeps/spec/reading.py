@@ -17,7 +17,8 @@ from gatelab.rules import written
 from gatelab.sweeps.spec.check import faults_of
 from gatelab.sweeps.spec.notation import is_number, read_notation
 from gatelab.sweeps.spec.overrides import overridden
-from gatelab.sweeps.spec.spec import Fault, HalvingSpec, RequireSpec, Spec, SpecError, SpecPart
+from gatelab.sweeps.spec.sections import HalvingSpec, RequireSpec, SpecPart
+from gatelab.sweeps.spec.spec import Fault, Spec, SpecError
 
 MOST_BYTES = 2**20
 """Of a spec's file."""

@@ -1,0 +1,44 @@
+"""Figures of reviews made by hand, and pages that show them, each drawn once in a process."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from xml.etree import ElementTree
+
+from made_reviews import SHAPES
+
+from gatelab.results.figures.catalogue import Plate, all_figures
+from gatelab.results.figures.inline import svg
+from gatelab.results.figures.style import save_figure
+from gatelab.results.report.page import render
+
+LARGE = ("many_gates", "whole")
+"""Shapes that take long to draw: their figures are looked at where their pages are."""
+
+
+@functools.cache
+def plates(shape: str) -> dict[str, Plate]:
+    return {plate.name: plate for plate in all_figures(SHAPES[shape]())}
+
+
+@functools.cache
+def page(shape: str) -> str:
+    return render(SHAPES[shape](), list(plates(shape).values()))
+
+
+def check_figures(shape: str, folder: Path) -> None:
+    """Check that every figure is drawn as SVG and PNG."""
+    for name, plate in plates(shape).items():
+        assert plate.title and plate.caption.endswith("."), name
+        if plate.figure is not None:
+            element = svg(plate.figure, name, "a <label> & more")
+            root = ElementTree.fromstring(element)
+            assert (root.tag, root.get("role"), root.get("aria-label")) == (
+                "svg",
+                "img",
+                "a <label> & more",
+            )
+            assert "http" not in element and "#010203" not in element
+            save_figure(plate.figure, folder / "figure.png")
+            assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")

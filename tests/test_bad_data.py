@@ -1,0 +1,83 @@
+"""A task's data and targets that cannot be learned from, or not be recorded: one line of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from gatelab.tasks import Split, SplitName, SyntheticGroups, Target, register_task
+from gatelab.tasks.check.data import check_data
+from gatelab.tasks.task import Kind
+from tests.bad_specs import run, spec
+
+
+@register_task("spoilt")
+class Spoilt(SyntheticGroups):
+    """A task with a NaN where it is told to have one."""
+
+    def __init__(self, *, where: str = "inputs") -> None:
+        super().__init__(train_rows=20, val_rows=20, test_rows=20)
+        self.where = where
+
+    def split(self, name: SplitName) -> Split:
+        split = super().split(name)
+        part = split.inputs if self.where == "inputs" else split.targets
+        part[17, 0] = torch.nan
+        return split
+
+
+@pytest.mark.parametrize("where", ["inputs", "targets"])
+def test_nan_in_the_data(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text(spec(task=f"{{name: spoilt, where: {where}}}"))
+    code, message = run("launch", "bad.yaml")
+    assert (code, message.count("\n")) == (2, 1)
+    what = {"inputs": "train inputs", "targets": "train target 't000'"}[where]
+    assert f"'spoilt': 1 of 20 rows of {what} hold NaN or inf (first: row 17)" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_masked_nan_is_no_error() -> None:
+    class Masked(SyntheticGroups):
+        def split(self, name: SplitName) -> Split:
+            inputs, targets, *_ = super().split(name)
+            targets[3, 1] = torch.nan
+            return Split(inputs, targets, ~targets.isnan())
+
+    check_data(Masked(train_rows=20, val_rows=20))
+
+
+@register_task("misnamed")
+class Misnamed(SyntheticGroups):
+    """A task of two targets, the second of which is as it is told."""
+
+    def __init__(
+        self, *, called: str = "b", kind: Kind = "regression", weight: float = 1.0
+    ) -> None:
+        super().__init__(num_targets=2, train_rows=20, val_rows=20, test_rows=20)
+        self.targets = (Target("a", "regression"), Target(called, kind, weight=weight))
+
+
+@pytest.mark.parametrize("command", ["validate", "launch"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("called: a", ": 'misnamed': two targets are called 'a'"),
+        ("called: A", ": 'misnamed': two targets are 'a', 'A'"),
+        ("called: mean", ".called: no target is called 'mean', as the mean over targets is."),
+        ("called: ../x", ": the name of a target must be"),
+        ("kind: clasification", ".kind: target 'b' has the unknown kind 'clasification'"),
+        ("weight: 0", ".weight: target 'b': `0 < weight < inf` must hold, but got (weight=0)."),
+    ],
+)
+def test_targets_that_cannot_be_recorded(
+    command: str, options: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text(spec(task=f"{{name: misnamed, {options}}}"))
+    code, message = run(command, "bad.yaml")
+    assert (code, message.count("\n")) == (2, 1), message
+    assert message.startswith(f"gatelab: bad.yaml: task{said}"), message
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
