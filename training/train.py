@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch.func import functional_call
 from gatelab.gates.gate import Gate
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.configuration import Configuration
-from gatelab.training.evaluation import Evaluation, evaluate, pass_over
+from gatelab.training.evaluation import Evaluation, evaluate, parts_of, pass_over
 from gatelab.training.goal import Rank
 from gatelab.training.member import (
     Course,
@@ -31,7 +31,7 @@ from gatelab.training.memory import keep_freed_memory
 from gatelab.training.model import Output
 from gatelab.training.optimizer import MemberOptimizer
 from gatelab.training.precision import NO_TF32, precise
-from gatelab.training.rehearsal import ROWS, rehearse
+from gatelab.training.rehearsal import ROWS, Once, rehearse
 from gatelab.training.schedule import Schedule
 from gatelab.training.weighting import loss_factors
 
@@ -58,8 +58,17 @@ class Training:
         members: Sequence[Member],
         recipe: Recipe,
         device: torch.device | str = "cpu",
+        scored: Sequence[SplitName] = ("val",),
     ) -> None:
         """Make the models, each from its own seed.
+
+        Args:
+            task: What they learn.
+            gate: Of all of them.
+            members: Their hyperparameters and seeds.
+            recipe: How long they train.
+            device: Where.
+            scored: The splits of which a part is rehearsed.
 
         Raises:
             ValueError: If a hyperparameter is out of its range, or members differ in structure.
@@ -81,7 +90,14 @@ class Training:
         ]
         self.best = [self.members.state(position) for position in range(len(members))]
         self.active = list(range(len(members)))
-        self.notes = rehearse(self.members, (self._rehearse_learning, self._rehearse_scoring))
+        self.notes = rehearse(
+            self.members,
+            dict(self._rehearsals(scored)),
+            [
+                partial(self._rehearse_learning, ROWS),
+                partial(self._rehearse_scoring, self._split("train").inputs[:ROWS]),
+            ],
+        )
         """What could not be fused, or is not as it was asked for, a line each."""
         if recipe.precision == "tf32" and self.device.type != "cuda":
             self.notes.append(NO_TF32)
@@ -184,19 +200,30 @@ class Training:
         objectives.sum().backward()
         return losses, buffers
 
-    def _rehearse_learning(self) -> list[Tensor]:
-        """Return losses, next buffers and gradients of a step that is not taken."""
+    def _rehearsals(self, scored: Sequence[SplitName]) -> Iterator[tuple[str, Once]]:
+        """Yield a pass for every size of a batch that there is, and the name of such a batch."""
+        rows, size = len(self._split("train").inputs), self.recipe.batch_size
+        whole, last = min(rows, size), rows % size
+        yield f"a batch of {whole} train rows", partial(self._rehearse_learning, whole)
+        if last and last < whole:
+            where = f"the last batch of an epoch, of {last} train rows"
+            yield where, partial(self._rehearse_learning, last)
+        for name in scored:
+            part = parts_of(self._split(name).inputs, len(self.members))[-1]
+            yield f"a batch of {len(part)} {name} rows", partial(self._rehearse_scoring, part)
+
+    def _rehearse_learning(self, count: int) -> list[Tensor]:
+        """Return losses, next buffers and gradients of a step on so many rows, not taken."""
         self.model.train()
         split, flat = self._split("train"), self.members.flat
-        rows = torch.arange(min(ROWS, len(split.inputs)), device=self.device)
+        rows = torch.arange(min(count, len(split.inputs)), device=self.device)
         flat.grad = None
         losses, buffers = self._learn(split, rows.expand(len(self.members), -1), 0.0)
         gradients: list[Tensor] = [] if flat.grad is None else [flat.grad]
         return [losses, *buffers.values(), *gradients]
 
-    def _rehearse_scoring(self) -> list[Tensor]:
-        """Return outputs, weights and diagnostics of a few rows."""
-        inputs = self._split("train").inputs[:ROWS]
+    def _rehearse_scoring(self, inputs: Tensor) -> list[Tensor]:
+        """Return outputs, weights and diagnostics of rows."""
         groups, weights, diagnostics = pass_over(self.members, self.model, inputs)
         return [*groups, weights, *diagnostics.values()]
 
