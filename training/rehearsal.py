@@ -144,13 +144,15 @@ def _tolerance(values: Tensor) -> float:
 
 @contextmanager
 def _leaving_no_trace(members: Members) -> Iterator[None]:
-    """Put torch's random state back afterwards, and clear the gradients."""
+    """Put torch's random state and the buffers back afterwards, and clear the gradients."""
     cuda = [members.device] if members.device.type == "cuda" else []
+    buffers = {name: tensor.clone() for name, tensor in members.buffers.items()}
     with torch.random.fork_rng(cuda):
         torch.manual_seed(0)
         try:
             yield
         finally:
+            members.buffers = buffers  # a network may change its own in place
             members.flat.grad = None
             for tables in members.tables:
                 for table in tables.values():

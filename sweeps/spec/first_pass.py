@@ -15,24 +15,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.parameter import is_lazy
 
-from gatelab.conformance import CheckFailed
+from gatelab.conformance import CheckFailed, fail
 from gatelab.foreign import ForeignError, foreign, told
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import gates
 from gatelab.gates.meanings import check_diagnostics
+from gatelab.kept import lost_by_a_pass
 from gatelab.sweeps.spec.space import configuration, space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.check.data import check_data
 from gatelab.tasks.check.network import outputs_that_fit
 from gatelab.tasks.check.random_states import seeded
-from gatelab.tasks.check.subject import BATCH, known, made_of
+from gatelab.tasks.check.subject import BATCH, known, made_of, outputs
 from gatelab.tasks.metric import metrics_of
 from gatelab.tasks.task import Network, Split, Task
 from gatelab.training.configuration import Configuration
 
 BYTES_PER_PARAMETER = 4 * 4
 """Weight, gradient and Adam's two moments, float32."""
+IN_PLACE = "what is kept in forward is no buffer that is changed in place"
 MOST_TENSORS = 20_000
 """Of the parameters of a bottom, an expert and all towers: to make so many takes seconds."""
 MOST_MEMORY = 2**40
@@ -80,6 +83,7 @@ def _check_memory(spec: Spec, network: Network, task: Task, model: Mapping[str, 
         if isinstance(error.__cause__, _TooManyLayers):
             raise SpecError("spec", "model", _too_many(model)) from error
         return  # numbers that are computed with when a module is made
+    _check_made(spec, modules)
     sizes = {name: _size(module) for name, module in modules.items()}
     seeds, num_experts = spec.evaluation.seeds, model["num_experts"]
     numbers = sum(sizes.values()) + (num_experts - 1) * sizes["expert"]
@@ -97,6 +101,24 @@ def _check_memory(spec: Spec, network: Network, task: Task, model: Mapping[str, 
                 f"{what} {needed / 1e9:,.0f} GB to train, of at most {memory / 1e9:,.0f}, "
                 f"with {sizes['expert']:,} parameters an expert and {num_experts=}.",
             )
+
+
+def _check_made(spec: Spec, modules: Mapping[str, nn.Module]) -> None:
+    """Check that modules have all their numbers from the beginning, each from a seed of its own."""
+    for name, module in modules.items():
+        if any(is_lazy(tensor) for tensor in chain(module.parameters(), module.buffers())):
+            why = (
+                f"{spec.task.name!r}: the {name} has a lazy layer, whose size nobody knows before "
+                "a pass: give it one, as nn.Linear has it."
+            )
+            raise SpecError("spec", "task", why)
+        for path, tensor in module.named_parameters():
+            if tensor.requires_grad and tensor.dtype != (own := torch.get_default_dtype()):
+                why = (
+                    f"{spec.task.name!r}: all that a model learns is {own}, but {path!r} of the "
+                    f"{name} is {tensor.dtype}: cast what it is multiplied with instead."
+                )
+                raise SpecError("spec", "task", why)
 
 
 class _TooManyLayers(Exception):
@@ -143,6 +165,8 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
         with seeded(0), foreign():
             modules = made_of(network, task.targets)
         found = outputs_that_fit(modules, task.targets, network.gate_features, split.inputs)
+        if lost := lost_by_a_pass(modules, lambda: outputs(modules, split.inputs)):
+            fail(lost, IN_PLACE)
     except CheckFailed as error:
         raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
     except ForeignError as error:
@@ -176,9 +200,13 @@ def _pass_gate(spec: Spec, label: str, chosen: Configuration, x: Tensor, num_tar
             gate = make_gate(
                 cls, x.shape[1], num_experts, target=0, num_targets=num_targets, **chosen.gate
             )
+            lost = lost_by_a_pass({"gate": gate}, lambda: gate(x))
             found = gate.eval()(x).diagnostics
     except ForeignError:
         return
+    if lost:
+        why = f"{lost}; what a gate keeps is a buffer that its `update` returns."
+        raise SpecError("spec", f"gates.{label}", why)
     try:
         check_diagnostics(cls.diagnostics, found)
     except ValueError as error:
