@@ -7,6 +7,7 @@ gates and metrics that the spec describes.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
@@ -28,7 +29,7 @@ from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.check.data import check_data
 from gatelab.tasks.check.network import outputs_that_fit
 from gatelab.tasks.check.random_states import seeded
-from gatelab.tasks.check.subject import BATCH, known, made_of, outputs
+from gatelab.tasks.check.subject import BATCH, SPLITS, known, made_of, outputs
 from gatelab.tasks.metric import metrics_of
 from gatelab.tasks.task import Network, Split, Task
 from gatelab.training.configuration import Configuration
@@ -36,6 +37,10 @@ from gatelab.training.configuration import Configuration
 BYTES_PER_PARAMETER = 4 * 4
 """Weight, gradient and Adam's two moments, float32."""
 IN_PLACE = "what is kept in forward is no buffer that is changed in place"
+ROWS = 4096
+"""Of a split that are passed through a network at once."""
+SECONDS = 1.0
+"""After which the rest of a split is left to the training."""
 MOST_TENSORS = 20_000
 """Of the parameters of a bottom, an expert and all towers: to make so many takes seconds."""
 MOST_MEMORY = 2**40
@@ -63,6 +68,8 @@ def check_sweep(spec: Spec, task: Task) -> None:
         if repr(options) not in passed:
             _check_memory(spec, network, task, chosen.model)
             passed[repr(options)] = _pass_network(spec, task, network)
+            if len(passed) == 1:
+                _pass_splits(spec, task, network)
         _pass_gate(spec, label, chosen, passed[repr(options)], len(task.targets))
 
 
@@ -83,7 +90,6 @@ def _check_memory(spec: Spec, network: Network, task: Task, model: Mapping[str, 
         if isinstance(error.__cause__, _TooManyLayers):
             raise SpecError("spec", "model", _too_many(model)) from error
         return  # numbers that are computed with when a module is made
-    _check_made(spec, modules)
     sizes = {name: _size(module) for name, module in modules.items()}
     seeds, num_experts = spec.evaluation.seeds, model["num_experts"]
     numbers = sum(sizes.values()) + (num_experts - 1) * sizes["expert"]
@@ -153,7 +159,8 @@ def _too_many(model: Mapping[str, Any]) -> str:
 
 
 def _size(module: nn.Module) -> int:
-    return sum(tensor.numel() for tensor in chain(module.parameters(), module.buffers()))
+    tensors = chain(module.parameters(), module.buffers())
+    return sum(tensor.numel() for tensor in tensors if not is_lazy(tensor))
 
 
 def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
@@ -164,6 +171,7 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
     try:
         with seeded(0), foreign():
             modules = made_of(network, task.targets)
+        _check_made(spec, modules)
         found = outputs_that_fit(modules, task.targets, network.gate_features, split.inputs)
         if lost := lost_by_a_pass(modules, lambda: outputs(modules, split.inputs)):
             fail(lost, IN_PLACE)
@@ -189,6 +197,28 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
                 why = f"{name!r} raises {told(error.__cause__ or error)}, of {target.name!r}."
                 raise SpecError("spec", "metrics", why) from error
     return found["gate_input"].detach()
+
+
+def _pass_splits(spec: Spec, task: Task, network: Network) -> None:
+    """Pass all rows through a network, as far as time allows: what one raises, no trial survives.
+
+    Test comes first, whose rows are met when the search is spent.
+    """
+    with seeded(0), foreign():
+        modules = {name: module.eval() for name, module in made_of(network, task.targets).items()}
+    for name in SPLITS[::-1]:
+        started, row = time.monotonic(), 0
+        for part in task.data(name).inputs.split(ROWS):
+            try:
+                with torch.no_grad(), foreign():
+                    outputs(modules, part)
+            except ForeignError as error:
+                rows = f"{name} rows {row} to {row + len(part) - 1}"
+                why = f"the network raises {told(error.__cause__ or error)} for {rows}."
+                raise SpecError("spec", "task", f"{spec.task.name!r}: {why}") from error
+            row += len(part)
+            if time.monotonic() - started > SECONDS:
+                break
 
 
 def _pass_gate(spec: Spec, label: str, chosen: Configuration, x: Tensor, num_targets: int) -> None:
