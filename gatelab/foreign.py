@@ -33,20 +33,26 @@ def foreign() -> Iterator[None]:
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except ValueError as error:
-        raise ForeignError(" ".join(str(error).split()) or told(error)) from error
+        raise ForeignError(_text(error) or told(error)) from error
     except BaseException as error:
         raise ForeignError(told(error)) from error
 
 
 def told(error: BaseException) -> str:
     """Return an error in one line: its class, what it says, and where code of others raised it."""
-    text = " ".join(str(error).split())
+    text = _text(error)
     if isinstance(error, SystemExit):
         what = f"it calls sys.exit({text})"
     else:
         what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     place = _place(error)
     return f"{what} ({place.filename}, line {place.lineno})" if place else what
+
+
+def _text(error: BaseException) -> str:
+    """Return what an error says, with the notes that were added to it."""
+    said = [str(error), *getattr(error, "__notes__", ())]
+    return ", ".join(text for part in said if (text := " ".join(part.split())))
 
 
 def _place(error: BaseException) -> FrameSummary | None:

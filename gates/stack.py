@@ -38,9 +38,9 @@ class Stack(nn.Module):
         _check_alike(modules)
         self.size = len(modules)
         self.each = copy.deepcopy(modules[0])
+        shared = _shared(self.each)
         for name, tensor in _stacked(modules):
-            owner, _, leaf = name.rpartition(".")
-            _replace(self.each.get_submodule(owner), leaf, tensor)
+            _replace(self.each, shared[name], tensor)
         numbers = sum(tensor[0].numel() for tensor in self.tensors().values())
         self.large = convolves(self.each) or numbers >= ONE_BY_ONE_FROM
         self.fused = True
@@ -145,9 +145,23 @@ def _stacked(modules: Sequence[nn.Module]) -> Iterator[tuple[str, Tensor]]:
         yield name, torch.stack([state[name].detach() for state in states])
 
 
-def _replace(owner: nn.Module, leaf: str, tensor: Tensor) -> None:
-    old = owner._parameters.get(leaf)
-    if old is not None:
-        owner._parameters[leaf] = nn.Parameter(tensor, requires_grad=old.requires_grad)
-    else:
-        owner._buffers[leaf] = tensor
+def _shared(module: nn.Module) -> dict[str, list[str]]:
+    """Return all names of every tensor, by its first: layers may share one."""
+    own = chain(
+        module.named_parameters(remove_duplicate=False),
+        module.named_buffers(remove_duplicate=False),
+    )
+    names: dict[int, list[str]] = {}
+    for name, tensor in own:
+        names.setdefault(id(tensor), []).append(name)
+    return {found[0]: found for found in names.values()}
+
+
+def _replace(module: nn.Module, names: Sequence[str], tensor: Tensor) -> None:
+    """Put one tensor in the place of another, wherever that is."""
+    old = dict(module.named_parameters()).get(names[0])
+    new = tensor if old is None else nn.Parameter(tensor, requires_grad=old.requires_grad)
+    for name in names:
+        path, _, leaf = name.rpartition(".")
+        owner = module.get_submodule(path)
+        (owner._buffers if old is None else owner._parameters)[leaf] = new

@@ -209,6 +209,10 @@ class Task:
             made[name] = Split(*as_tensors(name, self.split(name)))
         return made[name]
 
+    def forget(self, name: SplitName) -> None:
+        """Keep a part of the data no longer, which is made anew when it is asked for again."""
+        self.__dict__.get("_made", {}).pop(name, None)
+
     def test_to_train(self) -> float:
         """Return the test rows for each train row, of those that split seeds divide.
 

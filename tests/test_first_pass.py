@@ -233,3 +233,69 @@ evaluation: {seeds: 2}
     with modules_of(tmp_path):
         result = CliRunner().invoke(main, ["validate", "brought.yaml"])
     assert result.exit_code == 0, result.output
+
+
+INDEXED = """
+import torch
+from torch import nn
+from gatelab.tasks import Network, Split, Target, Task, register_task
+
+
+@register_task("mine")
+class Mine(Task):
+    \"\"\"A task whose inputs are rows of a table, some of them past its end.\"\"\"
+
+    targets = TARGETS
+
+    def __init__(self, *, which: str = ""):
+        self.which = which
+
+    def split(self, name):
+        x = torch.arange(40) % 9
+        if name in self.which:
+            x[31] = 9
+        return Split(x[:, None], (x[:, None] % 2).float())
+
+    def network(self):
+        return Network(
+            bottom=lambda: BOTTOM,
+            gate_input=nn.Identity,
+            gate_features=4,
+            expert=lambda: nn.Linear(4, 4),
+            tower=lambda target: nn.Linear(4, 1),
+        )
+"""
+ONE = 'Target("a", "regression"),'
+LOOK_UP = "nn.Sequential(nn.Embedding(9, 4), nn.Flatten())"
+
+
+@pytest.mark.parametrize(
+    ("which", "targets", "bottom", "said"),
+    [
+        ("test", ONE, LOOK_UP, "IndexError: index out of range in self for test rows"),
+        ("val", ONE, LOOK_UP, "IndexError: index out of range in self for val rows"),
+        ("train", ONE, LOOK_UP, "index out of range in self for train rows 0 to 39."),
+        ("", ONE, "None", "TypeError: the bottom must be a torch.nn.Module, but is None"),
+        (
+            "",
+            ONE,
+            "torch.relu",
+            "TypeError: the bottom must be a torch.nn.Module, but is <",
+        ),
+        ("", '("a",)', LOOK_UP, "'mine:mine': `targets` must be a tuple of Target."),
+        ("", "[]", LOOK_UP, "'mine:mine': `targets` must be a tuple of Target."),
+        ("", ONE, "", "'mine:mine': the task has no method `network`."),
+        ("", ONE, LOOK_UP, ""),
+    ],
+)
+def test_what_lies_beyond_the_first_rows(
+    which: str, targets: str, bottom: str, said: str, tmp_path: Path
+) -> None:
+    """Rows of the test split too, which an evaluation meets when the search is spent."""
+    module = INDEXED.replace("TARGETS", targets).replace("BOTTOM", bottom or "nn.Identity()")
+    (tmp_path / "mine.py").write_text(module if bottom else module.replace("network(", "net("))
+    (tmp_path / "c.yaml").write_text(SPEC.replace("WHICH", f"'{which}'"))
+    with modules_of(tmp_path):
+        result = CliRunner().invoke(main, ["validate", "c.yaml"])
+    assert result.exit_code == (2 if said else 0), result.output
+    assert said in result.output and result.output.count("\n") == 1

@@ -97,12 +97,22 @@ def pass_over(members: Members, model: Model, inputs: Tensor) -> Pass:
         result = functional_call(model, tensors, (part,))
         return result.groups, result.routing.weights, dict(result.routing.diagnostics)
 
-    together = ROWS_ON_GPU if inputs.device.type == "cuda" else ROWS_AT_ONCE
-    rows = max(1, together // len(members))
-    parts: list[Pass] = [members.call(outputs, (), (part,)) for part in inputs.split(rows)]
+    parts: list[Pass] = [
+        members.call(outputs, (), (part,)) for part in parts_of(inputs, len(members))
+    ]
     groups = tuple(torch.cat(group, dim=2) for group in zip(*(p[0] for p in parts), strict=True))
     weights = torch.cat([p[1] for p in parts], dim=2)
     return groups, weights, _mean([p[2] for p in parts], [p[1].shape[2] for p in parts])
+
+
+def parts_of(inputs: Tensor, members: int) -> Sequence[Tensor]:
+    """Return rows in the parts in which members compute them: as few as may be, of equal sizes.
+
+    So none is of a row or two, with which some networks cannot do.
+    """
+    together = ROWS_ON_GPU if inputs.device.type == "cuda" else ROWS_AT_ONCE
+    rows = max(1, together // members)
+    return inputs.tensor_split(max(1, -(-len(inputs) // rows)))
 
 
 def _mean(parts: Sequence[dict[str, Tensor]], rows: Sequence[int]) -> dict[str, Tensor]:

@@ -1,10 +1,10 @@
-"""A rehearsal: a pass over a few rows before training, which finds what cannot be fused."""
+"""A rehearsal: passes before training, which find what cannot be fused, or cannot run at all."""
 
 from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -15,7 +15,7 @@ from gatelab.training.members import Members
 from gatelab.training.precision import tensor_cores
 
 ROWS = 16
-"""Of a rehearsal."""
+"""In which fused members are compared with each alone."""
 REASON = 150
 """Characters of a library's message that a note quotes."""
 COST = "members are called one by one, so that an evaluation takes as long as its seeds in turn"
@@ -23,7 +23,7 @@ COST = "members are called one by one, so that an evaluation takes as long as it
 Once = Callable[[], list[Tensor]]
 
 
-def rehearse(members: Members, passes: Sequence[Once]) -> list[str]:
+def rehearse(members: Members, passes: Mapping[str, Once], small: Sequence[Once]) -> list[str]:
     """Find out what cannot be fused, and let it be called one by one from then on.
 
     A pass that raises while members are fused is made again member by member, then with the stack
@@ -32,20 +32,26 @@ def rehearse(members: Members, passes: Sequence[Once]) -> list[str]:
 
     Args:
         members: What is to be trained; none is changed.
-        passes: Each makes a pass over all members, and returns what came of it.
+        passes: Each makes a pass over all members, and returns what came of it: one of every size
+            of a batch that there will be, by what such a batch is called.
+        small: Others over a few rows, in which members are compared with each alone. Of a network
+            that cannot do with so few nothing is compared.
 
     Returns:
         A line for everything that is not fused: what, why, and what it costs.
 
     Raises:
-        Exception: Whatever a pass raises, with all called one by one.
+        Exception: Whatever a pass raises, with all called one by one; if the first did not, a note
+            says which has.
     """
     with _leaving_no_trace(members):
-        notes = [note for once in passes for note in _settle(members, once)]
-        return notes + [note for once in passes for note in _compare(members, once)]
+        notes: list[str] = []
+        for number, (batch, once) in enumerate(passes.items()):
+            notes += _settle(members, once, f"in {batch}" if number else "")
+        return notes + [note for once in small for note in _compare(members, once)]
 
 
-def _settle(members: Members, once: Once) -> Iterator[str]:
+def _settle(members: Members, once: Once, where: str) -> Iterator[str]:
     while True:
         try:
             once()
@@ -53,6 +59,8 @@ def _settle(members: Members, once: Once) -> Iterator[str]:
         except Exception as error:  # whatever a stranger's module raises
             note = _give_way(members, error)
             if note is None:
+                if where:
+                    error.add_note(where)
                 raise
         yield note
 
@@ -77,12 +85,16 @@ def _compare(members: Members, once: Once) -> Iterator[str]:
     """Compare fused members with each alone, where nothing is random."""
     if members.one_by_one:
         return
-    with tensor_cores(False):  # what they leave of float32 differs more than two ways may
-        fused = once()
-        members.fused = False
-        alone, again = once(), once()
-    if not _near(alone, again) or _near(fused, alone):
-        members.fused = True
+    try:
+        with tensor_cores(False):  # what they leave of float32 differs more than two ways may
+            fused = once()
+            members.fused = False
+            alone, again = once(), once()
+        differ = _near(alone, again) and not _near(fused, alone)
+    except Exception:  # it takes no batch of this size, which is none that there will be
+        differ = False
+    members.fused = not differ
+    if not differ:
         return
     yield (
         "the model gives other numbers fused than alone, as with torch.autocast in a forward: "
@@ -132,13 +144,15 @@ def _tolerance(values: Tensor) -> float:
 
 @contextmanager
 def _leaving_no_trace(members: Members) -> Iterator[None]:
-    """Put torch's random state back afterwards, and clear the gradients."""
+    """Put torch's random state and the buffers back afterwards, and clear the gradients."""
     cuda = [members.device] if members.device.type == "cuda" else []
+    buffers = {name: tensor.clone() for name, tensor in members.buffers.items()}
     with torch.random.fork_rng(cuda):
         torch.manual_seed(0)
         try:
             yield
         finally:
+            members.buffers = buffers  # a network may change its own in place
             members.flat.grad = None
             for tables in members.tables:
                 for table in tables.values():

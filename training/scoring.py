@@ -24,6 +24,7 @@ from gatelab.training.scores import (
     usages,
     why_no_score,
 )
+from gatelab.training.states import StateError
 from gatelab.training.steps import Ending
 
 
@@ -154,6 +155,19 @@ class Scoring:
         before = self.before[member]  # a view of all members' weights, which would be saved too
         own = None if before is None else before.clone()
         return {"before": own, "settled": self.settled[member]}
+
+    def check(self, state: dict[str, Any]) -> None:
+        """Check that epochs can be scored against a state: that it is of this val split.
+
+        Raises:
+            StateError: If it is not.
+        """
+        before, settled = state["before"], state["settled"]
+        shape = (len(self.task.targets), len(self.task.data("val").inputs))
+        if before is not None and not (isinstance(before, Tensor) and before.shape[:2] == shape):
+            raise StateError("is of another val split")
+        if not isinstance(settled, int | None):
+            raise StateError("is of another form (settled)")
 
     def load(self, member: int, state: dict[str, Any]) -> None:
         """Put what :meth:`state` returned into a member."""

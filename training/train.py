@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import cached_property, partial
@@ -17,7 +17,7 @@ from gatelab.gates.gate import Gate
 from gatelab.gates.randomness import Randomness, generator_state
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.configuration import Configuration
-from gatelab.training.evaluation import Evaluation, evaluate, pass_over
+from gatelab.training.evaluation import Evaluation, evaluate, parts_of, pass_over
 from gatelab.training.goal import Rank
 from gatelab.training.member import (
     Course,
@@ -33,7 +33,7 @@ from gatelab.training.model import Output
 from gatelab.training.optimizer import MemberOptimizer
 from gatelab.training.passage import Passage
 from gatelab.training.precision import NO_TF32, precise
-from gatelab.training.rehearsal import REASON, ROWS, rehearse
+from gatelab.training.rehearsal import REASON, ROWS, Once, rehearse
 from gatelab.training.replay import Replay
 from gatelab.training.schedule import Schedule
 from gatelab.training.weighting import loss_factors
@@ -66,8 +66,17 @@ class Training:
         members: Sequence[Member],
         recipe: Recipe,
         device: torch.device | str = "cpu",
+        scored: Sequence[SplitName] = ("val",),
     ) -> None:
         """Make the models, each from its own seed.
+
+        Args:
+            task: What they learn.
+            gate: Of all of them.
+            members: Their hyperparameters and seeds.
+            recipe: How long they train.
+            device: Where.
+            scored: The splits of which a part is rehearsed.
 
         Raises:
             ValueError: If a hyperparameter is out of its range, or members differ in structure.
@@ -95,7 +104,14 @@ class Training:
         self._drawn: set[str] = set()
         self.records = self.device.type == "cuda" and not self.members.tables[0]
         """Whether steps are recorded as a CUDA graph; to be unset where they cannot be."""
-        self.notes = rehearse(self.members, (self._rehearse_learning, self._rehearse_scoring))
+        self.notes = rehearse(
+            self.members,
+            dict(self._rehearsals(scored)),
+            [
+                partial(self._rehearse_learning, ROWS),
+                partial(self._rehearse_scoring, self.split("train").inputs[:ROWS]),
+            ],
+        )
         """What could not be fused, or is not as it was asked for, a line each."""
         self.draws = "keyed" in self._drawn
         if "unkeyed" in self._drawn:
@@ -230,11 +246,23 @@ class Training:
         objectives.sum().backward()
         return losses, buffers
 
-    def _rehearse_learning(self) -> list[Tensor]:
-        """Return losses, next buffers and gradients of a step that is not taken."""
+    def _rehearsals(self, scored: Sequence[SplitName]) -> Iterator[tuple[str, Once]]:
+        """Yield a pass for every size of a batch that there is, and the name of such a batch."""
+        rows, size = len(self.split("train").inputs), self.recipe.batch_size
+        whole, last = min(rows, size), rows % size
+        yield f"a batch of {whole} train rows", partial(self._rehearse_learning, whole)
+        if last and last < whole:
+            where = f"the last batch of an epoch, of {last} train rows"
+            yield where, partial(self._rehearse_learning, last)
+        for name in scored:
+            part = parts_of(self.split(name).inputs, len(self.members))[-1]
+            yield f"a batch of {len(part)} {name} rows", partial(self._rehearse_scoring, part)
+
+    def _rehearse_learning(self, count: int) -> list[Tensor]:
+        """Return losses, next buffers and gradients of a step on so many rows, not taken."""
         self.model.train()
         split, flat = self.split("train"), self.members.flat
-        rows = torch.arange(min(ROWS, len(split.inputs)), device=self.device)
+        rows = torch.arange(min(count, len(split.inputs)), device=self.device)
         flat.grad, before = None, generator_state(self.device)
         losses, buffers = self._learn(split, rows.expand(len(self.members), -1))
         if not torch.equal(generator_state(self.device), before):
@@ -242,9 +270,8 @@ class Training:
         gradients: list[Tensor] = [] if flat.grad is None else [flat.grad]
         return [losses, *buffers.values(), *gradients]
 
-    def _rehearse_scoring(self) -> list[Tensor]:
-        """Return outputs, weights and diagnostics of a few rows."""
-        inputs = self.split("train").inputs[:ROWS]
+    def _rehearse_scoring(self, inputs: Tensor) -> list[Tensor]:
+        """Return outputs, weights and diagnostics of rows."""
         groups, weights, diagnostics = pass_over(self.members, self.model, inputs)
         return [*groups, weights, *diagnostics.values()]
 

@@ -20,7 +20,7 @@ from gatelab.training.jobs import Job
 from gatelab.training.member import Recipe
 from gatelab.training.scores import unweighted_scores
 from gatelab.training.scoring import Scoring
-from gatelab.training.states import STATE_FILE, States
+from gatelab.training.states import STATE_FILE, StateError, States, check_form
 from gatelab.training.steps import Ending, Epochs, Step, Trial
 from gatelab.training.train import Training
 
@@ -176,9 +176,15 @@ class Work:
 
         Returns:
             Whether they are; if not, or one is missing, all jobs begin anew.
+
+        Raises:
+            StateError: If one is none from which its job can go on; nothing is taken from any then.
         """
         found = [states.get(part.job.key) for part in self.parts]
         own = [state for state in found if state is not None]
+        for part, state in zip(self.parts, found, strict=True):
+            if state is not None:
+                self._check(part, state)
         if len(own) < len(found) or len({state["epoch"] for state in own}) > 1:
             return False
         members = [member for state in own for member in state["members"]]
@@ -190,6 +196,14 @@ class Work:
             if part.trial is not None:
                 part.trial.last = state["last"]
         return True
+
+    def _check(self, part: JobMembers, state: dict[str, Any]) -> None:
+        """Check that a job can go on from a state, which other code or data may have left."""
+        check_form(state, self._state(part))
+        for member in state["members"]:
+            self.scoring.check(member["scoring"])
+        if self.until is not None and state["epoch"] > self.until:
+            raise StateError(f"is of epoch {state['epoch']}, after epoch {self.until}")
 
     def save_model(self, path: Path) -> None:
         """Write the best member by the goal that did not fail, and how to make it."""

@@ -34,7 +34,7 @@ from gatelab.tasks.task import Task, tasks
 from gatelab.training.beginning import begin_work
 from gatelab.training.constant import ConstantWork
 from gatelab.training.jobs import Job, Setting
-from gatelab.training.states import STATE_FILE, States, read_state
+from gatelab.training.states import STATE_FILE, StateError, States, read_state
 from gatelab.training.steps import Step, failed
 from gatelab.training.work import Work
 
@@ -65,6 +65,8 @@ class Worker(tune.Trainable):
         self.step_seconds: float = new_config["step_seconds"]
         self.places: list[str | None] = new_config["states"]
         self.saved: States | None = None
+        self.lost: list[str] = []
+        """What is wrong with states that there should be."""
         self.work: Work | ConstantWork | None = None
         return True
 
@@ -91,7 +93,17 @@ class Worker(tune.Trainable):
 
     def _begin(self) -> Work | ConstantWork:
         work = self._new_work()
-        work.restore(self._read_states() if self.saved is None else self.saved)
+        if isinstance(work, ConstantWork):
+            return work
+        states = self._read_states() if self.saved is None else self.saved
+        try:
+            restored = work.restore(states)
+        except StateError as error:
+            self.lost.append(f"its state {error}")
+            restored = False
+        lost, self.lost = self.lost, []
+        if not restored:
+            work.training.notes += [f"{_who(self.jobs)} anew, since {why}" for why in lost]
         return work
 
     def _new_work(self) -> Work | ConstantWork:
@@ -115,7 +127,8 @@ class Worker(tune.Trainable):
         One that was saved in the middle holds all of the jobs that trained together: the newest
         such, if a stop came while they were noted one after another.
         """
-        found = {place: self._read_state(place) for place in self.places if place is not None}
+        given = dict.fromkeys(place for place in self.places if place is not None)
+        found = {place: self._read_state(place) for place in given}
         keys = [job.key for job in self.jobs]
         whole = [states for states in found.values() if states.keys() >= set(keys)]
         if whole:
@@ -129,8 +142,11 @@ class Worker(tune.Trainable):
         try:
             with Checkpoint(place, files).as_directory() as folder:
                 return read_state(Path(folder))
-        except FileNotFoundError:  # it was removed, or moved: the job begins anew
-            return {}
+        except StateError as error:  # without it the job begins anew
+            self.lost.append(f"its state {error}: {place}")
+        except OSError as error:
+            self.lost.append(f"its state cannot be read ({error})")
+        return {}
 
     def _leave_model(self, work: Work | ConstantWork) -> None:
         if isinstance(work, ConstantWork):
@@ -171,7 +187,19 @@ class Worker(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Go on from a state, after a worker was lost."""
-        self.saved, self.work = read_state(Path(checkpoint)), None
+        self.saved, self.work = None, None
+        try:
+            self.saved = read_state(Path(checkpoint))
+        except StateError as error:  # an older one that was noted is taken instead, or none
+            self.lost.append(f"its newest state {error}")
+
+
+def _who(jobs: Sequence[Job]) -> str:
+    """Return which jobs begin, as is said of them."""
+    numbers = ", ".join(str(job.number) for job in jobs)
+    if jobs[0].stage == "evaluate":
+        return "its evaluation begins"
+    return f"trial {numbers} begins" if len(jobs) == 1 else f"trials {numbers} begin"
 
 
 @lru_cache(maxsize=1)

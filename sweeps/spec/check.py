@@ -28,7 +28,7 @@ from gatelab.sweeps.spec.space import (
 from gatelab.sweeps.spec.spec import Fault, Spec, SpecError
 from gatelab.sweeps.spec.steps import optimizer_keys, step_faults
 from gatelab.tasks.metric import metrics
-from gatelab.tasks.task import Task, split_seeds, tasks
+from gatelab.tasks.task import Target, Task, split_seeds, tasks
 from gatelab.tracking.store_errors import check_experiment_name
 from gatelab.training.configuration import Configuration
 from gatelab.training.model import target_gate
@@ -110,7 +110,19 @@ def make_task(spec: Spec) -> Task:
     _check_options(cls, options)
     with _blamed("task", options), foreign():
         task: Task = cls(**options)
+    _check_parts(spec.task.name, task)
     return task
+
+
+def _check_parts(name: str, task: Task) -> None:
+    """Check that a task has what every task has; what these hold is looked at with the data."""
+    lacking = [n for n in ("split", "network") if getattr(type(task), n) is getattr(Task, n)]
+    if lacking:
+        methods = " and ".join(f"`{method}`" for method in lacking)
+        raise SpecError("", "task", f"{name!r}: the task has no method {methods}.")
+    targets = getattr(task, "targets", None)
+    if not isinstance(targets, tuple) or not all(isinstance(each, Target) for each in targets):
+        raise SpecError("", "task", f"{name!r}: `targets` must be a tuple of Target.")
 
 
 def _check_options(cls: type[Task], options: Mapping[str, Any]) -> None:

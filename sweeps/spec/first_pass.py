@@ -7,6 +7,7 @@ gates and metrics that the spec describes.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
@@ -15,24 +16,31 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.parameter import is_lazy
 
-from gatelab.conformance import CheckFailed
+from gatelab.conformance import CheckFailed, fail
 from gatelab.foreign import ForeignError, foreign, told
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import gates
 from gatelab.gates.meanings import check_diagnostics
+from gatelab.kept import lost_by_a_pass
 from gatelab.sweeps.spec.space import configuration, space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.check.data import check_data
 from gatelab.tasks.check.network import outputs_that_fit
 from gatelab.tasks.check.random_states import seeded
-from gatelab.tasks.check.subject import BATCH, known, made_of
+from gatelab.tasks.check.subject import BATCH, SPLITS, known, made_of, outputs
 from gatelab.tasks.metric import metrics_of
 from gatelab.tasks.task import Network, Split, Task
 from gatelab.training.configuration import Configuration
 
 BYTES_PER_PARAMETER = 4 * 4
 """Weight, gradient and Adam's two moments, float32."""
+IN_PLACE = "what is kept in forward is no buffer that is changed in place"
+ROWS = 4096
+"""Of a split that are passed through a network at once."""
+SECONDS = 1.0
+"""After which the rest of a split is left to the training."""
 MOST_TENSORS = 20_000
 """Of the parameters of a bottom, an expert and all towers: to make so many takes seconds."""
 MOST_MEMORY = 2**40
@@ -60,6 +68,8 @@ def check_sweep(spec: Spec, task: Task) -> None:
         if repr(options) not in passed:
             _check_memory(spec, network, task, chosen.model)
             passed[repr(options)] = _pass_network(spec, task, network)
+            if len(passed) == 1:
+                _pass_splits(spec, task, network)
         _pass_gate(spec, label, chosen, passed[repr(options)], len(task.targets))
 
 
@@ -99,6 +109,24 @@ def _check_memory(spec: Spec, network: Network, task: Task, model: Mapping[str, 
             )
 
 
+def _check_made(spec: Spec, modules: Mapping[str, nn.Module]) -> None:
+    """Check that modules have all their numbers from the beginning, each from a seed of its own."""
+    for name, module in modules.items():
+        if any(is_lazy(tensor) for tensor in chain(module.parameters(), module.buffers())):
+            why = (
+                f"{spec.task.name!r}: the {name} has a lazy layer, whose size nobody knows before "
+                "a pass: give it one, as nn.Linear has it."
+            )
+            raise SpecError("spec", "task", why)
+        for path, tensor in module.named_parameters():
+            if tensor.requires_grad and tensor.dtype != (own := torch.get_default_dtype()):
+                why = (
+                    f"{spec.task.name!r}: all that a model learns is {own}, but {path!r} of the "
+                    f"{name} is {tensor.dtype}: cast what it is multiplied with instead."
+                )
+                raise SpecError("spec", "task", why)
+
+
 class _TooManyLayers(Exception):
     """A network goes on and on."""
 
@@ -131,7 +159,8 @@ def _too_many(model: Mapping[str, Any]) -> str:
 
 
 def _size(module: nn.Module) -> int:
-    return sum(tensor.numel() for tensor in chain(module.parameters(), module.buffers()))
+    tensors = chain(module.parameters(), module.buffers())
+    return sum(tensor.numel() for tensor in tensors if not is_lazy(tensor))
 
 
 def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
@@ -142,7 +171,10 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
     try:
         with seeded(0), foreign():
             modules = made_of(network, task.targets)
+        _check_made(spec, modules)
         found = outputs_that_fit(modules, task.targets, network.gate_features, split.inputs)
+        if lost := lost_by_a_pass(modules, lambda: outputs(modules, split.inputs)):
+            fail(lost, IN_PLACE)
     except CheckFailed as error:
         raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
     except ForeignError as error:
@@ -167,6 +199,28 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
     return found["gate_input"].detach()
 
 
+def _pass_splits(spec: Spec, task: Task, network: Network) -> None:
+    """Pass all rows through a network, as far as time allows: what one raises, no trial survives.
+
+    Test comes first, whose rows are met when the search is spent.
+    """
+    with seeded(0), foreign():
+        modules = {name: module.eval() for name, module in made_of(network, task.targets).items()}
+    for name in SPLITS[::-1]:
+        started, row = time.monotonic(), 0
+        for part in task.data(name).inputs.split(ROWS):
+            try:
+                with torch.no_grad(), foreign():
+                    outputs(modules, part)
+            except ForeignError as error:
+                rows = f"{name} rows {row} to {row + len(part) - 1}"
+                why = f"the network raises {told(error.__cause__ or error)} for {rows}."
+                raise SpecError("spec", "task", f"{spec.task.name!r}: {why}") from error
+            row += len(part)
+            if time.monotonic() - started > SECONDS:
+                break
+
+
 def _pass_gate(spec: Spec, label: str, chosen: Configuration, x: Tensor, num_targets: int) -> None:
     """Pass a few rows through a gate that does not raise; :mod:`.rehearsals` names those."""
     cls = gates.get(spec.gates[label].gate)
@@ -176,9 +230,13 @@ def _pass_gate(spec: Spec, label: str, chosen: Configuration, x: Tensor, num_tar
             gate = make_gate(
                 cls, x.shape[1], num_experts, target=0, num_targets=num_targets, **chosen.gate
             )
+            lost = lost_by_a_pass({"gate": gate}, lambda: gate(x))
             found = gate.eval()(x).diagnostics
     except ForeignError:
         return
+    if lost:
+        why = f"{lost}; what a gate keeps is a buffer that its `update` returns."
+        raise SpecError("spec", f"gates.{label}", why)
     try:
         check_diagnostics(cls.diagnostics, found)
     except ValueError as error:

@@ -74,13 +74,21 @@ class Subject:
 
 
 def made_of(network: Network, targets: Sequence[Target]) -> Modules:
-    """Call every factory of a network once, that of towers for each target."""
-    return {
+    """Call every factory of a network once, that of towers for each target.
+
+    Raises:
+        TypeError: If one gives no module.
+    """
+    made = {
         "bottom": network.bottom(),
         "gate_input": network.gate_input(),
         "expert": network.expert(),
         **{f"tower of {target.name!r}": network.tower(target) for target in targets},
     }
+    for name, module in made.items():
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"the {name} must be a torch.nn.Module, but is {module!r:.100}")
+    return made
 
 
 def known(split: Split, targets: Sequence[Target]) -> list[tuple[Target, Tensor, Tensor]]:
