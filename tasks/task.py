@@ -6,8 +6,9 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args
 
 from torch import Tensor, nn
 
@@ -175,6 +176,10 @@ class Task:
     while ``seed`` fixes what the task is.
     """
 
+    source: ClassVar[str] = ""
+    """Where the data are from, in a sentence."""
+    licence: ClassVar[str] = ""
+    """Under which the data may be used."""
     expected_failed_checks: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Why the task must fail a check of ``gatelab.tasks.check``, by the check's name."""
     draws_anew: ClassVar[bool] = False
@@ -186,6 +191,11 @@ class Task:
     truth: Truth | None = None
     said: tuple[str, ...] = ()
     """What was found in the data that a user may want to know, a line each."""
+
+    @classmethod
+    def places(cls, **options: Any) -> tuple[Path, ...]:
+        """Return where the files that it reads with these options are looked for, in this order."""
+        return ()
 
     def warnings(self) -> tuple[str, ...]:
         """Return what makes scores on this data doubtful, a line each; asked before a launch."""
