@@ -1,6 +1,7 @@
 """Tasks: what is learned."""
 
 from gatelab.tasks.digits_pairs import DigitsPairs
+from gatelab.tasks.loss import Loss, register_loss
 from gatelab.tasks.metric import Metric, register_metric
 from gatelab.tasks.metrics import AUROC, F1, MAE, MSE, R2, RMSE, Accuracy
 from gatelab.tasks.synthetic_groups import SyntheticGroups
@@ -29,6 +30,7 @@ __all__ = [
     "Accuracy",
     "DigitsPairs",
     "Kind",
+    "Loss",
     "Metric",
     "Network",
     "Regimes",
@@ -39,6 +41,7 @@ __all__ = [
     "Target",
     "Task",
     "Truth",
+    "register_loss",
     "register_metric",
     "register_task",
     "split_seeds",

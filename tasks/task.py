@@ -43,6 +43,8 @@ class Target:
     class_weights: tuple[float, ...] | None = field(default=None, compare=False)
     """By class, of 0 and 1 where it is binary, what a row of it weighs in this target's loss, above
     0. They may be fitted to the train rows, as the unit is. ``None``: all weigh the same."""
+    loss: str | None = None
+    """The key of a loss in place of the kind's own, a name or ``"package.module:name"``."""
 
     def __post_init__(self) -> None:
         """Check what can be trained on, and be recorded.
@@ -145,8 +147,9 @@ class Truth:
 
     groups: tuple[int, ...]
     """The group of each target."""
-    experts: tuple[frozenset[int], ...]
-    """The teacher experts that each target is made from, in any regime."""
+    experts: tuple[frozenset[int], ...] = ()
+    """The teacher experts that each target is made from, in any regime; none: they are not known,
+    as where targets are known to belong together, but no one has made them from experts."""
     regimes: Regimes | None = None
     """Which of them where, if that depends on the row."""
 

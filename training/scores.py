@@ -103,7 +103,7 @@ def gate_scores(
         evaluation.weights.numpy(),
         k=k,
         truth_groups=truth.groups if truth else None,
-        truth_experts=truth.experts if truth else None,
+        truth_experts=truth.experts or None if truth else None,
         targets=names,
         known=rows_that_count(evaluation),
     )

@@ -8,7 +8,7 @@ from string import Template
 from gatelab.sweeps.cli.new_package import write_package
 from gatelab.tasks.task import tasks
 
-TASK = Template('''"""The task $name."""
+_TASK = Template('''"""The task $name."""
 
 from __future__ import annotations
 
@@ -97,14 +97,14 @@ class ${cls}(Task):
         )
 ''')
 
-TEST = Template('''"""The conformance suite of tasks, one case a check."""
+_TEST = Template('''"""The conformance suite of tasks, one case a check."""
 
 from gatelab.tasks.check import check_task
 
 test_$name = check_task("$name:$name", rows=400)
 ''')
 
-SPEC = Template("""# Which gate serves $name best? Every value can be changed: docs/specs.md.
+_SPEC = Template("""# Which gate serves $name best? Every value can be changed: docs/specs.md.
 name: $name
 task:
   name: "$name:$name" # $name alone, once `pip install .` has entered it
@@ -124,7 +124,7 @@ evaluation:
   seeds: 5
 """)
 
-README = Template("""# $name
+_README = Template("""# $name
 
 A task for gatelab. It is in `$name.py`; `test_$name.py` checks it, and `$name.yaml` compares gates
 on it.
@@ -150,5 +150,5 @@ def write_task(name: str, where: Path) -> Path:
     Raises:
         ValueError: If the name cannot be all that, or is taken.
     """
-    files = {f"{name}.py": TASK, f"test_{name}.py": TEST, f"{name}.yaml": SPEC}
-    return write_package(tasks, name, where, {**files, "README.md": README})
+    files = {f"{name}.py": _TASK, f"test_{name}.py": _TEST, f"{name}.yaml": _SPEC}
+    return write_package(tasks, name, where, {**files, "README.md": _README})

@@ -107,14 +107,16 @@ def check_gate(key: str) -> None:
 @options_option
 def check_task(key: str, options: tuple[str, ...]) -> None:
     """Check task KEY: a registered name, or "package.module:name"."""
-    from gatelab.sweeps.spec.check import task_of
+    from gatelab.sweeps.spec.check import checked_task
     from gatelab.tasks.check import run_checks
 
     cls = _get(tasks, key)
     try:
         given = task_options(options)
         check_task_options(key, given)
-        task_of(key, given)  # so that what it refuses is one line, not the finding of every check
+        checked_task(
+            key, given
+        )  # so that what it refuses is one line, not the finding of every check
     except ValueError as error:
         refuse(error)
     _report(key, lambda: run_checks(cls, **given))

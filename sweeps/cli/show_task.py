@@ -46,10 +46,10 @@ def show_task(name: str, options: tuple[str, ...]) -> None:
 
 def _made(name: str, given: Mapping[str, Any]) -> tuple[Task | None, str]:
     """Return a task; or why it cannot be made, unless options are given, which are refused then."""
-    from gatelab.sweeps.spec.check import task_of  # here: training takes a second to import
+    from gatelab.sweeps.spec.check import checked_task  # here: training takes a second to import
 
     try:
-        task = task_of(name, given)
+        task = checked_task(name, given)
         with foreign():
             for split in _SPLITS:
                 task.data(split)

@@ -104,10 +104,10 @@ def make_task(spec: Spec) -> Task:
     Raises:
         SpecError: If there is no such task, or it refuses an option.
     """
-    return task_of(spec.task.name, spec.task.options)
+    return checked_task(spec.task.name, spec.task.options)
 
 
-def task_of(key: str, options: Mapping[str, Any]) -> Task:
+def checked_task(key: str, options: Mapping[str, Any]) -> Task:
     """Return a task with options, as :func:`make_task` does.
 
     Raises:

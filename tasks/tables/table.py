@@ -109,7 +109,7 @@ class Table(Task):
         contents = _contents(
             frame,
             path,
-            missing=missing,
+            missing=missing or (),
             drop=drop,
             reading=reading,
             weights=weights,
