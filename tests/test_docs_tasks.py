@@ -1,4 +1,4 @@
-"""Tasks, metrics and losses in the documentation: each is a module, as its reader would write it."""
+"""Tasks, metrics and losses in the documentation: each is a module, as a reader would write it."""
 
 from __future__ import annotations
 
