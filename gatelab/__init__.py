@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from gatelab.sweeps.export.export import export
     from gatelab.sweeps.export.predict import predict
     from gatelab.sweeps.spec.reading import load_spec
+    from gatelab.tasks.loss import Loss, register_loss
     from gatelab.tasks.metric import Metric, register_metric
     from gatelab.tasks.task import Network, Split, Target, Task, register_task
 
 __all__ = [
     "Comparison",
     "Gate",
+    "Loss",
     "Metric",
     "Network",
     "Routing",
@@ -34,6 +36,7 @@ __all__ = [
     "load_spec",
     "predict",
     "register_gate",
+    "register_loss",
     "register_metric",
     "register_task",
     "report",
@@ -48,6 +51,7 @@ _MODULES = {
     "gatelab.sweeps.export.export": ("export",),
     "gatelab.sweeps.export.predict": ("predict",),
     "gatelab.sweeps.spec.reading": ("load_spec",),
+    "gatelab.tasks.loss": ("Loss", "register_loss"),
     "gatelab.tasks.metric": ("Metric", "register_metric"),
     "gatelab.tasks.task": ("Network", "Split", "Target", "Task", "register_task"),
 }

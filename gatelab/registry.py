@@ -33,20 +33,25 @@ def near_misses(name: str, valid: Iterable[str]) -> str:
 class Registry(Generic[T]):
     """Classes of one kind by name: ours, those of installed packages, and those of any module.
 
-    A package enters its own by entry points in the group ``gatelab.<kind>s``, whose modules
+    A package enters its own by entry points in a group such as ``gatelab.gates``, whose modules
     register them. They are loaded when a class is first asked for, in whatever process that is.
     """
 
-    def __init__(self, kind: str) -> None:
-        """Make an empty registry; ``kind`` is the word its messages use."""
-        self.kind = kind
+    def __init__(self, kind: str, group: str = "") -> None:
+        """Make an empty registry.
+
+        Args:
+            kind: The word its messages use.
+            group: That of entry points, after ``gatelab.``; by default the kind and an s.
+        """
+        self.kind, self.group = kind, f"gatelab.{group or f'{kind}s'}"
         self._classes: dict[str, type[T]] = {}
 
     @cached_property
     def broken(self) -> dict[str, str]:
         """Why entry points of installed packages cannot be loaded, by package and name."""
         found = {}
-        for entry in entry_points(group=f"gatelab.{self.kind}s"):
+        for entry in entry_points(group=self.group):
             try:
                 with foreign():
                     entry.load()

@@ -5,6 +5,7 @@ from gatelab.tasks.data_sets.data_set import DataFile, DataSet
 from gatelab.tasks.digits_pairs import DigitsPairs
 from gatelab.tasks.image_pairs import MNISTFashion, MultiFashion, MultiMNIST
 from gatelab.tasks.landmine import Landmine
+from gatelab.tasks.loss import Loss, register_loss
 from gatelab.tasks.metric import Metric, register_metric
 from gatelab.tasks.metrics import AUROC, F1, MAE, MSE, R2, RMSE, Accuracy
 from gatelab.tasks.mmoe_synthetic import MMoESynthetic
@@ -43,6 +44,7 @@ __all__ = [
     "Landmine",
     "MMoESynthetic",
     "MNISTFashion",
+    "Loss",
     "Metric",
     "MovieLens1M",
     "MovieLens100K",
@@ -59,6 +61,7 @@ __all__ = [
     "Target",
     "Task",
     "Truth",
+    "register_loss",
     "register_metric",
     "register_task",
     "split_seeds",

@@ -34,6 +34,8 @@ class DigitsPairs(Task):
     the beginning of a split of more.
     """
 
+    source = "UCI, Optical Recognition of Handwritten Digits, test rows, bundled with scikit-learn."
+    licence = "CC BY 4.0, of the UCI Machine Learning Repository."
     targets = (Target("left", "multiclass", 10), Target("right", "multiclass", 10))
 
     def __init__(
@@ -48,6 +50,13 @@ class DigitsPairs(Task):
         """Set the number of pairs in each split, and the seeds of the division and the pairs.
 
         Nothing is planted, so that both seeds do the same: they divide the images, and draw pairs.
+
+        Args:
+            train_rows: The number of pairs to train on, at least 1; so for the others.
+            val_rows: The number of pairs to validate on.
+            test_rows: The number of pairs to test on.
+            seed: Of the division and the pairs, at least 0.
+            split_seed: Of another division, with pairs of its own, at least 0.
 
         Raises:
             ValueError: If a number of rows is below 1 or a seed is below 0.

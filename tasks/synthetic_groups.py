@@ -76,6 +76,8 @@ class SyntheticGroups(Task):
     many smooth uncorrelated functions; the later teachers then oscillate and are hard to learn.
     """
 
+    source = "Drawn from random teachers; no file is read."
+    licence = "None is needed: nobody else's data are in it."
     draws_anew: ClassVar[bool] = True
 
     def __init__(

@@ -6,8 +6,9 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args
 
 from torch import Tensor, nn
 
@@ -43,6 +44,8 @@ class Target:
     class_weights: tuple[float, ...] | None = field(default=None, compare=False)
     """By class, of 0 and 1 where it is binary, what a row of it weighs in this target's loss, above
     0. They may be fitted to the train rows, as the unit is. ``None``: all weigh the same."""
+    loss: str | None = None
+    """The key of a loss in place of the kind's own, a name or ``"package.module:name"``."""
 
     def __post_init__(self) -> None:
         """Check what can be trained on, and be recorded.
@@ -145,8 +148,9 @@ class Truth:
 
     groups: tuple[int, ...]
     """The group of each target."""
-    experts: tuple[frozenset[int], ...]
-    """The teacher experts that each target is made from, in any regime."""
+    experts: tuple[frozenset[int], ...] = ()
+    """The teacher experts that each target is made from, in any regime; none: they are not known,
+    as where targets are known to belong together, but no one has made them from experts."""
     regimes: Regimes | None = None
     """Which of them where, if that depends on the row."""
 
@@ -176,6 +180,10 @@ class Task:
     while ``seed`` fixes what the task is.
     """
 
+    source: ClassVar[str] = ""
+    """Where the data are from, in a sentence."""
+    licence: ClassVar[str] = ""
+    """Under which the data may be used."""
     expected_failed_checks: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Why the task must fail a check of ``gatelab.tasks.check``, by the check's name."""
     data_sets: ClassVar[tuple[DataSet, ...]] = ()
@@ -189,6 +197,11 @@ class Task:
     truth: Truth | None = None
     said: tuple[str, ...] = ()
     """What was found in the data that a user may want to know, a line each."""
+
+    @classmethod
+    def places(cls, **options: Any) -> tuple[Path, ...]:
+        """Return where the files that it reads with these options are looked for, in this order."""
+        return ()
 
     def warnings(self) -> tuple[str, ...]:
         """Return what makes scores on this data doubtful, a line each; asked before a launch."""

@@ -163,6 +163,12 @@ class Ungrouped(Sound):
     truth = Truth((0, 1), (frozenset({0}), frozenset({1}), frozenset({1})))
 
 
+class Expertless(Sound):
+    """Says where its teachers change, but not which they are."""
+
+    truth = Truth((0, 1, 1), regimes=Regimes(((1.0,),), ((frozenset({0}),) * 3,) * 2))
+
+
 class Untaught(Sound):
     """Makes a target from nothing."""
 

@@ -29,6 +29,7 @@ from gatelab.sweeps.cluster.nodes import Node
 from gatelab.sweeps.cluster.sizing import needs
 from gatelab.sweeps.driver import ray_hooks, ray_jobs
 from gatelab.sweeps.driver.sweep import Jobs, Sweep
+from gatelab.tasks.loss import losses
 from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import tasks
 from gatelab.training.jobs import Setting
@@ -91,7 +92,7 @@ def _forget(modules: set[str]) -> None:
     """Forget modules, and what they have registered."""
     for name in modules:
         del sys.modules[name]
-    registries: tuple[Registry[Any], ...] = (gates, tasks, metrics)
+    registries: tuple[Registry[Any], ...] = (gates, tasks, metrics, losses)
     for registry in registries:
         for name, found in list(registry._classes.items()):
             if found.__module__ in modules:

@@ -11,8 +11,10 @@ import torch
 
 from gatelab.gates import OracleGate, Planted, UniformGate, gates, make_gate
 from gatelab.gates.stack import Stack
-from gatelab.tasks import DigitsPairs, Regimes, SyntheticGroups, Task
+from gatelab.tasks import DigitsPairs, Regimes, SyntheticGroups, Task, Truth
+from gatelab.training.evaluation import Evaluation
 from gatelab.training.model import Model
+from gatelab.training.scores import gate_scores
 
 SMALL: dict[str, Any] = {"train_rows": 256, "val_rows": 16, "test_rows": 16}
 
@@ -99,12 +101,29 @@ def test_regimes_out_of_range(options: dict[str, Any], fragment: str) -> None:
     assert fragment in str(caught.value)
 
 
+class Grouped(DigitsPairs):
+    """Knows which targets belong together, but no one has made them from experts."""
+
+    truth = Truth((0, 0))
+
+
+def test_of_a_truth_without_experts_what_groups_tell_is_scored() -> None:
+    even = Evaluation((), torch.full((2, 3, 4), 0.25), torch.zeros(2), 0.0, {})
+    tasks = (Grouped(**SMALL), DigitsPairs(**SMALL), SyntheticGroups(num_targets=2, **SMALL))
+    grouped, plain, planted = (gate_scores(task, None, even).keys() for task in tasks)
+    assert "gate/group_agreement" in grouped - plain
+    recovery = {"gate/precision", "gate/recall", "gate/f1"}
+    assert recovery <= planted and not recovery & grouped
+
+
 def test_the_oracle_refuses_what_it_cannot_know() -> None:
     with pytest.raises(ValueError) as caught:
         weights(DigitsPairs(**SMALL), 4)
     assert str(caught.value) == (
         "`oracle` needs a task that knows its truth, but this one has none."
     )
+    with pytest.raises(ValueError, match="knows its truth, but this one has none"):
+        weights(Grouped(**SMALL), 4)
     with pytest.raises(ValueError) as caught:
         weights(SyntheticGroups(num_groups=4, **SMALL), 7)
     assert str(caught.value) == (

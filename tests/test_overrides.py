@@ -48,6 +48,16 @@ evaluation: {seeds: 2}
         ({"gates": {"top_k": None}}, "gates.top_k.k=2", {"gates": {"top_k": {"k": 2}}}),
         ({"gates": {"a.b": {"k": 1}}}, "gates.a.b.k=2", {"gates": {"a.b": {"k": 2}}}),
         ({"name": "x"}, "name=010", {"name": "010"}),
+        ({"name": "x"}, "name=a=b", {"name": "a=b"}),
+        ({"kinds": {"a=b": "number"}}, "kinds.a=b=binary", {"kinds": {"a=b": "binary"}}),
+        ({"kinds": {"a": 1, "a=b": 2}}, "kinds.a=b=3", {"kinds": {"a": 1, "a=b": 3}}),
+        ({"kinds": {"a": 1}}, "kinds.a=b=3", {"kinds": {"a": "b=3"}}),
+        ({"a=b": {"c.d=e": 1}}, "a=b.c.d=e=f=g", {"a=b": {"c.d=e": "f=g"}}),
+        (
+            {"task": {"targets": {"a=b": "binary"}}},
+            "task.targets.a=b.weight=2",
+            {"task": {"targets": {"a=b": {"kind": "binary", "weight": 2}}}},
+        ),
         ({"training": {"patience": 5}}, "training.patience=null", {"training": {"patience": None}}),
         (
             {"search": {"early_stopping": False}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,17 @@ def test_semicolons_and_decimal_commas_are_said() -> None:
     assert {it.kind for it in contents.columns.values()} == {"number"}
     assert said(contents, "delimiter", ";", "reading")
     assert said(contents, "decimal comma", "`weight`", "`weeks`", 'decimal: ","')
+
+
+def test_a_line_of_a_wide_table_may_be_longer_than_a_field(tmp_path: Path) -> None:
+    """By another delimiter it is one field, of more characters than Python's reader takes."""
+    row = ",".join(f"{at}.123456789" for at in range(9_000))
+    names = ",".join(f"c{at}" for at in range(9_000))
+    path = write(tmp_path, "\n".join([names, *(f"{at}{row}" for at in range(1, 5))]))
+    assert len(row) > csv.field_size_limit() / 2 and len(f"{row}{row}") > csv.field_size_limit()
+    assert len(read_contents(path, only=["c0", "c8999"]).left_out) == 1
+    wider = write(tmp_path, "\n".join([f"{names},{names.replace('c', 'd')}", f"{row},{row}"]))
+    refused(wider, "by the delimiter ';'", "131,072 characters", reading={"delimiter": ";"})
 
 
 @pytest.mark.parametrize("sign", [",", ";", "\t", "|"])

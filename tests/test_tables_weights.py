@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+from torch import Tensor
 
 from gatelab.sweeps.cluster.provenance import fingerprint
 from gatelab.tasks import Table, tasks
@@ -229,13 +230,27 @@ def test_options_of_weights_that_cannot_work(options: dict[str, Any], said: str)
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_dropped_column_may_hold_the_weights(tmp_path: Path) -> None:
+def test_the_column_of_weights_is_no_feature_that_options_may_name(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     made = {"w": [1, 2, 3] * 10, "x": range(30), "y": [0, 1, 1] * 10}
     pd.DataFrame(made).to_csv(path, index=False)
-    for options in ({"drop": ["w"]}, {"only": ["x"]}, {"kinds": {"w": "category"}}):
-        task = Table(path=str(path), targets={"y": "binary"}, weights="w", **options)  # type: ignore[arg-type]
-        assert task.split("train").weights is not None
+    given: dict[str, Any] = {"path": str(path), "targets": {"y": "binary"}, "weights": "w"}
+    assert Table(**given, only=["x"]).split("train").weights is not None
+    told = "it is no feature, so that `drop` need not name it"
+    assert told in "\n".join(Table(**given, drop=["w"]).said)
+    assert told not in "\n".join(Table(**given).said)
+    for option, value in (("only", ["w", "x"]), ("kinds", {"w": "category"})):
+        with pytest.raises(TableError, match=f"`{option}` names 'w', the column of `weights`, wh"):
+            Table(**given, **{option: value})
+
+
+def test_a_weight_of_0_is_a_value_though_0_stands_for_none_elsewhere() -> None:
+    frame = FRAME.assign(x=np.arange(120) % 3, w=np.arange(120) % 4)
+    task = Table(frame, targets={"income": "binary"}, weights="w", missing=[0])
+    weights = torch.cat([cast(Tensor, task.split(name).weights) for name in SPLITS])
+    assert (weights == 0).sum() == 30 and "x" in task.fitted.flagged
+    with pytest.raises(TableError, match=r"`w` has no value \(row 1\)"):
+        Table(frame, targets={"income": "binary"}, weights="w", missing={"w": [0]})
 
 
 SPEC = """

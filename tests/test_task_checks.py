@@ -44,6 +44,7 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.Spelt, "what_is_said_is_lines", set()),
     (broken.Wordy, "what_is_said_is_lines", set()),
     (broken.Ungrouped, "truth_fits", set()),
+    (broken.Expertless, "truth_fits", set()),
     (broken.Untaught, "truth_fits", set()),
     (broken.Named, "truth_fits", set()),
     (broken.Mixed, "truth_fits", set()),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatelab.tasks.metrics import loss
+from gatelab.tasks.loss import loss_of
 from gatelab.tasks.task import Split, SplitName, Target, Task
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.goal import BY_LOSS, Goal
@@ -106,6 +106,26 @@ def constant_outputs(task: Task) -> list[Tensor]:
 
 
 def _output(target: Target, values: Tensor, factors: Tensor | None) -> Tensor:
+    found = _of_kind(target, values, factors)
+    return found if target.loss is None else _least(target, found, values, factors)
+
+
+def _least(target: Target, start: Tensor, values: Tensor, factors: Tensor | None) -> Tensor:
+    """Return the constant of the least loss of one's own, as L-BFGS finds it, in float64."""
+    output, loss = start.clone().requires_grad_(), loss_of(target)
+    search = torch.optim.LBFGS([output], max_iter=100, line_search_fn="strong_wolfe")
+
+    def mean() -> Tensor:
+        search.zero_grad()
+        found = _mean(loss(output.expand(len(values), -1), values), factors)
+        torch.autograd.backward(found)
+        return found
+
+    search.step(mean)
+    return output.detach() if output.isfinite().all() else start
+
+
+def _of_kind(target: Target, values: Tensor, factors: Tensor | None) -> Tensor:
     """Return a mean, or logits whose probabilities are the classes' shares."""
     if target.kind == "regression":
         return _mean(values.double(), factors).view(1)
@@ -140,7 +160,7 @@ def _losses(
     found = []
     for index, (target, output) in enumerate(zip(targets, outputs, strict=True)):
         values, weights = _known(split, index, factors)
-        rows = loss(target.kind, output.expand(len(values), -1), values)
+        rows = loss_of(target)(output.expand(len(values), -1), values)
         found.append(_mean(rows, weights) if len(rows) else rows.sum())
     return torch.stack(found)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gatelab.gates import Mixture, Planted, Routing, Stack, make_gate
 from gatelab.gates.gate import Gate
 from gatelab.likeness import difference
-from gatelab.tasks.metrics import loss
+from gatelab.tasks.loss import loss_of
 from gatelab.tasks.task import Target, Task, Truth
 
 
@@ -110,7 +110,7 @@ class Model(nn.Module):
             target = (
                 targets.mT if len(self.groups) == 1 else torch.stack([columns[i] for i in group])
             )
-            rows = loss(self.targets[group[0]].kind, outputs.flatten(0, 1), target.flatten())
+            rows = loss_of(self.targets[group[0]])(outputs.flatten(0, 1), target.flatten())
             parts.append(rows.unflatten(0, outputs.shape[:2]))
         return parts[0] if len(parts) == 1 else torch.stack(self.split_groups(parts))
 
@@ -161,12 +161,14 @@ def target_gate(
         ValueError: If an option is out of its range, or the gate does not fit the task.
     """
     gate = make_gate(cls, *sizes, target=index, num_targets=len(task.targets), **options)
-    gate.reveal(None if task.truth is None else _planted(task.truth, index))
+    gate.reveal(_planted(task.truth, index))
     return gate
 
 
-def _planted(truth: Truth, index: int) -> Planted:
-    """Return what a truth says of one target, in the words of the gates."""
+def _planted(truth: Truth | None, index: int) -> Planted | None:
+    """Return what a truth says of one target, in the words of the gates; if it knows experts."""
+    if truth is None or not truth.experts:
+        return None
     regimes = truth.regimes
     if regimes is None:
         return Planted((truth.experts[index],))
@@ -182,10 +184,15 @@ def _like_targets(targets: Sequence[Target], towers: Sequence[nn.Module]) -> lis
     for index, target in enumerate(targets):
         for group in groups:
             first = targets[group[0]]
-            like = (first.kind, first.out_features) == (target.kind, target.out_features)
+            like = _form(first) == _form(target)
             if like and not difference(towers[group[0]], towers[index]):
                 group.append(index)
                 break
         else:
             groups.append([index])
     return groups
+
+
+def _form(target: Target) -> tuple[str, int, str | None]:
+    """Return what targets must have in common for one loss to be computed of all."""
+    return target.kind, target.out_features, target.loss

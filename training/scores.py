@@ -122,7 +122,7 @@ def gate_scores(
     scores = usage_metrics(
         usage,
         truth_groups=truth.groups if truth else None,
-        truth_experts=truth.experts if truth else None,
+        truth_experts=truth.experts or None if truth else None,
         targets=names,
     )
     for key, values in evaluation.diagnostics.items():

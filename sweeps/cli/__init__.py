@@ -11,7 +11,10 @@ from gatelab.sweeps.cli.terminal import Commands
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin": {
-        "new": ("registry", "Start a sweep of your own table, or a package of your own gate."),
+        "new": (
+            "registry",
+            "Start a sweep of your table, or a package of your gate or task.",
+        ),
         "data": ("data", "Download the files of a published data set, or check them."),
         "validate": ("launch", "Check SPEC, and its data, without running anything."),
         "launch": ("launch", "Run SPEC: search, evaluation, comparison."),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import re
 from pathlib import Path
 from string import Template
 
 from gatelab.gates.gate import gates
+from gatelab.sweeps.cli.new_package import write_package
 
 GATE = Template('''"""The gate $name."""
 
@@ -50,25 +49,6 @@ from gatelab.gates.check import check_gate
 test_$name = check_gate("$name:$name")
 ''')
 
-PYPROJECT = Template("""[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "$name"
-version = "0.1.0"
-description = "The gate $name for gatelab."
-readme = "README.md"
-requires-python = ">=3.11"
-dependencies = ["gatelab"]
-
-[project.entry-points."gatelab.gates"]
-$name = "$name:$cls"
-
-[tool.setuptools]
-py-modules = ["$name"]
-""")
-
 README = Template("""# $name
 
 A gate for gatelab. It is in `$name.py`; `test_$name.py` checks it.
@@ -91,24 +71,5 @@ def write_gate(name: str, where: Path) -> Path:
     Raises:
         ValueError: If the name cannot be all that, or is taken.
     """
-    _check_name(name, where)
-    folder = where / name
-    folder.mkdir()
-    words = {"name": name, "cls": "".join(part.title() for part in name.split("_")) + "Gate"}
-    files = {f"{name}.py": GATE, f"test_{name}.py": TEST}
-    for file, template in {**files, "pyproject.toml": PYPROJECT, "README.md": README}.items():
-        (folder / file).write_text(template.substitute(words))
-    return folder
-
-
-def _check_name(name: str, where: Path) -> None:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError(
-            f"a gate's name must be lower-case letters, digits and `_`, but got {name!r}."
-        )
-    if name in gates.names():
-        raise ValueError(f"gate {name!r} is there already: `gatelab show gate {name}` shows it.")
-    if (where / name).exists():
-        raise ValueError(f"{where / name} is there already; choose another name or folder.")
-    if importlib.util.find_spec(name) is not None:
-        raise ValueError(f"{name!r} is the name of an installed module; choose another name.")
+    files = {f"{name}.py": GATE, f"test_{name}.py": TEST, "README.md": README}
+    return write_package(gates, name, where, files)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from gatelab.sweeps.cli.task_options import check_task_options, task_options
+from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
 from gatelab.sweeps.cli.terminal import refuse
 from gatelab.sweeps.spec.space import keyword_defaults
 from gatelab.sweeps.spec.spec import SpecError
@@ -32,13 +32,7 @@ _PACKED = {".gz", ".bz2", ".zst", ".lz4"}
     metavar="NAME[=KIND]",
     help="A column to learn, as binary, multiclass or regression; may be given several times.",
 )
-@click.option(
-    "--option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An option of the task `table`, its value as in a spec; may be given several times.",
-)
+@options_option
 @click.option(
     "--output",
     type=click.Path(path_type=Path),

@@ -22,7 +22,9 @@ from gatelab.gates.gate import Gate, gates
 from gatelab.registry import Registry
 from gatelab.sweeps.cli.new_gate import write_gate
 from gatelab.sweeps.cli.new_sweep import new_sweep
-from gatelab.sweeps.cli.task_options import check_task_options, task_options
+from gatelab.sweeps.cli.new_task import write_task
+from gatelab.sweeps.cli.show_task import show_task
+from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
 from gatelab.sweeps.cli.terminal import FAILED, open_console, refuse
 from gatelab.sweeps.spec.space import gate_defaults, keyword_defaults
 from gatelab.tasks.metric import Metric, metrics
@@ -71,6 +73,9 @@ def show_gate(name: str) -> None:
         click.echo(f"\nFails the check {check}: {why}.")
 
 
+show.add_command(show_task)
+
+
 @show.command("metric")
 @click.argument("name")
 def show_metric(name: str) -> None:
@@ -101,22 +106,19 @@ def check_gate(key: str) -> None:
 
 @check.command("task")
 @click.argument("key")
-@click.option(
-    "--option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An option of the task, its value as a spec writes it; may be given several times.",
-)
+@options_option
 def check_task(key: str, options: tuple[str, ...]) -> None:
     """Check task KEY: a registered name, or "package.module:name"."""
+    from gatelab.sweeps.spec.check import checked_task
     from gatelab.tasks.check import run_checks
 
     cls = _get(tasks, key)
     try:
         given = task_options(options)
         check_task_options(key, given)
-        cls(**given)  # so that what it refuses is one line, not the finding of every check
+        checked_task(
+            key, given
+        )  # so that what it refuses is one line, not the finding of every check
     except ValueError as error:
         refuse(error)
     _report(key, lambda: run_checks(cls, **given))
@@ -124,7 +126,7 @@ def check_task(key: str, options: tuple[str, ...]) -> None:
 
 @click.group()
 def new() -> None:
-    """Start a sweep of your own table, or a package of your own gate."""
+    """Start a sweep of your table, or a package of your gate or task."""
 
 
 new.add_command(new_sweep)
@@ -134,15 +136,37 @@ new.add_command(new_sweep)
 @click.argument("name")
 def new_gate(name: str) -> None:
     """Write a package with gate NAME into a folder of that name: the gate, its test, a README."""
+    _write_package(
+        write_gate,
+        name,
+        {
+            f"gatelab check gate {name}:{name}": f"it passes; change {name}.py, and check again",
+            "pip install .": f"from then on every spec can say {name}",
+        },
+    )
+
+
+@new.command("task")
+@click.argument("name")
+def new_task(name: str) -> None:
+    """Write a package with task NAME into a folder of that name: task, test, spec, README."""
+    _write_package(
+        write_task,
+        name,
+        {
+            f"gatelab launch {name}.yaml": "it trains as it is, and ends with a table of the gates",
+            f"gatelab check task {name}:{name}": f"it passes; change {name}.py, and check again",
+        },
+    )
+
+
+def _write_package(write: Callable[[str, Path], Path], name: str, steps: dict[str, str]) -> None:
+    """Write a package here, and say what comes next."""
     try:
-        folder = write_gate(name, Path.cwd())
+        folder = write(name, Path.cwd())
     except ValueError as error:
         refuse(error)
-    steps = {
-        f"cd {name}": "",
-        f"gatelab check gate {name}:{name}": f"it passes; change {name}.py, and check again",
-        "pip install .": f"from then on every spec can say {name}",
-    }
+    steps = {f"cd {name}": "", **steps}
     width = max(map(len, steps))
     click.echo(f"{folder.name}/ is written. Next:\n")
     for step, why in steps.items():

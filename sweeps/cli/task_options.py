@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import click
 from yaml import YAMLError
 
 from gatelab.registry import near_misses
@@ -12,6 +13,14 @@ from gatelab.rules import shown
 from gatelab.sweeps.spec.notation import read_notation
 from gatelab.sweeps.spec.space import keyword_defaults
 from gatelab.tasks.task import tasks
+
+options_option = click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the task, its value as in a spec; may be given several times.",
+)
 
 
 def task_options(texts: Iterable[str]) -> dict[str, Any]:

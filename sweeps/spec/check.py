@@ -104,8 +104,16 @@ def make_task(spec: Spec) -> Task:
     Raises:
         SpecError: If there is no such task, or it refuses an option.
     """
-    cls = _registered("task", tasks.get, spec.task.name)
-    options = spec.task.options
+    return checked_task(spec.task.name, spec.task.options)
+
+
+def checked_task(key: str, options: Mapping[str, Any]) -> Task:
+    """Return a task with options, as :func:`make_task` does.
+
+    Raises:
+        SpecError: If there is no such task, or it refuses an option.
+    """
+    cls = _registered("task", tasks.get, key)
     _check_names("task", options, keyword_defaults(cls))
     _check_options(cls, options)
     with _blamed("task", options), foreign():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ def overridden(mapping: Any, overrides: Sequence[str]) -> Any:
     """
     seen: set[str] = set()
     for text in overrides:
-        path, value = _parsed(text)
+        path, value = _parsed(text, mapping)
         if path in seen:
             raise SpecError("", path, f"is overridden twice, the second time by {written(text)}.")
         seen.add(path)
@@ -36,8 +37,9 @@ def overridden(mapping: Any, overrides: Sequence[str]) -> Any:
     return mapping
 
 
-def _parsed(text: str) -> tuple[str, Any]:
-    path, sign, value = text.partition("=")
+def _parsed(text: str, mapping: Any) -> tuple[str, Any]:
+    end = _end_of_path(text, mapping)
+    path, sign, value = text[:end], text[end : end + 1], text[end + 1 :]
     if not (sign and value.strip() and all(key.strip() for key in path.split("."))):
         raise SpecError(
             "", "", f"an override must be like search.trials=50, but got {written(text)}."
@@ -50,6 +52,23 @@ def _parsed(text: str) -> tuple[str, Any]:
     if found is None and value.strip() not in NULLS:
         raise SpecError("", path, f"has no value, as {written(text)} gives none.")
     return path, found
+
+
+def _end_of_path(text: str, here: Any) -> int:
+    """Return where the first `=` is that is no part of a key, as keys that are there may have it.
+
+    The end of the text where there is none.
+    """
+    at = 0
+    while at < len(text):
+        keys = {str(key): value for key, value in here.items()} if isinstance(here, dict) else {}
+        fitting = [key for key in keys if text.startswith((f"{key}.", f"{key}="), at)]
+        key = max(fitting, key=len, default=re.split("[.=]", text[at:])[0])
+        at += len(key)
+        if text[at : at + 1] == "=":
+            return at
+        here, at = keys.get(key), at + 1
+    return len(text)
 
 
 def _with(mapping: dict[Any, Any], path: str, value: Any, at: str) -> dict[Any, Any]:

@@ -6,8 +6,9 @@ import unicodedata
 from collections.abc import Sequence
 from inspect import Parameter
 
-from gatelab.conformance import fail
+from gatelab.conformance import CheckFailed, fail
 from gatelab.tasks.check.subject import Subject, parameters
+from gatelab.tasks.loss import check_loss
 from gatelab.tasks.task import Regimes, Target, Truth
 
 
@@ -61,7 +62,7 @@ def check_set_of_targets(targets: object) -> None:
     """Check what a task has as targets, each of which has checked itself.
 
     Raises:
-        CheckFailed: If there is none, or two would be recorded as one.
+        CheckFailed: If there is none, two would be recorded as one, or a loss cannot be.
     """
     if not isinstance(targets, tuple) or not all(isinstance(t, Target) for t in targets):
         fail(f"targets are {targets!r:.200}", "no tuple of Target")
@@ -74,6 +75,10 @@ def check_set_of_targets(targets: object) -> None:
             both = f"are called {name!r}" if seen[read] == name else f"are {seen[read]!r}, {name!r}"
             fail(f"two targets {both}", "a name that does not count up, or differs in case alone")
         seen[read] = name
+        try:
+            check_loss(target)
+        except ValueError as error:
+            raise CheckFailed(str(error)) from error
 
 
 def check_what_is_said_is_lines(subject: Subject) -> None:
@@ -88,18 +93,23 @@ def check_what_is_said_is_lines(subject: Subject) -> None:
 
 
 def check_truth_fits(subject: Subject) -> None:
-    """The planted structure, where there is one, has a group and experts for every target."""
+    """The planted structure, if any, has a group for every target, and experts if it knows them."""
     truth = subject.make().truth
     if truth is None:
         return
     groups, experts, targets = len(truth.groups), len(truth.experts), len(subject.targets)
-    if not groups == experts == targets:
+    if groups != targets or (experts != targets and (truth.experts or truth.regimes)):
         fail(
             f"the truth has {groups} groups and {experts} sets of experts for {targets} targets",
             "a truth that is not made from the same options",
         )
     if not _indices(truth.groups):
         fail(f"groups are {truth.groups}", "names of groups, where indices from 0 on are due")
+    if truth.experts:
+        _check_experts(subject, truth)
+
+
+def _check_experts(subject: Subject, truth: Truth) -> None:
     for target, planted in zip(subject.targets, truth.experts, strict=True):
         if not planted or not _indices(tuple(planted)):
             fail(

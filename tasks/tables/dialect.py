@@ -125,6 +125,11 @@ def find_dialect(text: bytes, reading: Mapping[str, Any], where: str) -> Dialect
     start = _start(text)
     delimiter = reading.get("delimiter") or _delimiter(start, where)
     rows = _fields(start, delimiter)
+    if not rows:
+        raise TableError(
+            f"{where}: by the delimiter {delimiter!r} a field has more than "
+            f"{csv.field_size_limit():,} characters: is it parted by another one?"
+        )
     header = reading.get("header")
     if header is None:
         header = _check_header(rows, where)
@@ -148,7 +153,11 @@ def _start(text: bytes) -> str:
 
 
 def _fields(start: str, delimiter: str) -> list[list[str]]:
-    rows = list(csv.reader(io.StringIO(start, newline=""), delimiter=delimiter))
+    """Return the rows of a start; none where a field is too long, as a wide row in one piece is."""
+    try:
+        rows = list(csv.reader(io.StringIO(start, newline=""), delimiter=delimiter))
+    except csv.Error:
+        return []
     if len(start) > _START // 8 and len(rows) > 2:
         rows = rows[:-1]  # it may be cut inside quotes
     return [row for row in rows if row]
@@ -168,7 +177,7 @@ def _delimiter(start: str, where: str) -> str:
 
 def _score(rows: list[list[str]]) -> tuple[float, float]:
     widths = Counter(map(len, rows))
-    width, most = max(widths.items(), key=lambda it: (it[1], it[0]))
+    width, most = max(widths.items(), key=lambda it: (it[1], it[0]), default=(0, 0))
     if width < 2:
         return 0.0, 0.0
     fields = pa.array([field.strip().replace(",", ".") for row in rows for field in row])

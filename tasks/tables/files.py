@@ -9,17 +9,23 @@ from gatelab.tasks.data_sets.data_set import DATA_FOLDER
 from gatelab.tasks.tables.contents import TableError
 
 
+def places_of(path: str) -> tuple[Path, ...]:
+    """Return where a table's file is looked for: below GATELAB_DATA, then from here."""
+    folders = (Path(os.environ[DATA_FOLDER]),) if os.environ.get(DATA_FOLDER) else ()
+    places = [folder.expanduser() / path for folder in (*folders, Path.cwd())]
+    return tuple(dict.fromkeys(places))
+
+
 def found_file(path: str) -> Path:
-    """Return a table's file: a relative path is looked for below GATELAB_DATA, then from here.
+    """Return a table's file, the first that is there of :func:`places_of`.
 
     Raises:
         TableError: If there is none.
     """
-    folders = [Path(os.environ[DATA_FOLDER])] if os.environ.get(DATA_FOLDER) else []
-    places = [folder.expanduser() / path for folder in (*folders, Path.cwd())]
+    places = places_of(path)
     for place in places:
         if place.is_file():
             return place
-    unset = "" if folders else f"; {DATA_FOLDER}, a folder of data, is not set"
-    where = " or ".join(dict.fromkeys(str(place) for place in places))
-    raise TableError(f"there is no file {where}{unset}.")
+    unset = f"; {DATA_FOLDER}, a folder of data, is not set"
+    where = " or ".join(map(str, places))
+    raise TableError(f"there is no file {where}{'' if os.environ.get(DATA_FOLDER) else unset}.")

@@ -6,7 +6,7 @@ scikit-learn fits numbers; it is imported where it does, for that takes most of 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,8 @@ Numbers = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 LEAST_SPREAD = 1e-12
 """Of the mean's size: float64 has 16 digits, so that a smaller deviation is of rounding alone."""
+MOST_AT_ONCE = 2**20
+"""Numbers that are fitted in one call, 8 MiB of them."""
 MOST_CATEGORIES = 2**24
 """Ids stand in float32 beside the numbers, which holds whole numbers to here."""
 
@@ -49,16 +51,28 @@ def fit_scale(name: str, numbers: Numbers, weights: Numbers | None = None) -> Sc
     Raises:
         TableError: If they are too large to be squared.
     """
+    [scale] = _fit_scales([name], numbers[:, None], weights)
+    return scale
+
+
+def _fit_scales(
+    names: Sequence[str], numbers: Numbers, weights: Numbers | None = None
+) -> list[Scale]:
+    """Return the scale of each column of known numbers ``(rows, columns)``."""
     from sklearn.preprocessing import StandardScaler
 
     with np.errstate(over="ignore", invalid="ignore"):
-        fitted = StandardScaler().fit(numbers[:, None], sample_weight=weights)
-    mean, deviation = float(fitted.mean_[0]), float(np.sqrt(fitted.var_[0]))
-    if not np.isfinite(deviation):
-        largest = np.abs(numbers).max()
-        raise TableError(f"column {name!r}: numbers to {largest:g} are too large to standardise.")
-    constant = deviation <= LEAST_SPREAD * abs(mean)
-    return Scale(mean, 1.0 if constant else deviation)
+        fitted = StandardScaler().fit(numbers, sample_weight=weights)
+    deviations = np.sqrt(fitted.var_)
+    for name, deviation, column in zip(names, deviations, numbers.T, strict=True):
+        if not np.isfinite(deviation):
+            largest = np.abs(column).max()
+            raise TableError(
+                f"column {name!r}: numbers to {largest:g} are too large to standardise."
+            )
+    constant = deviations <= LEAST_SPREAD * np.abs(fitted.mean_)
+    deviations[constant] = 1.0
+    return list(map(Scale, fitted.mean_.tolist(), deviations.tolist()))
 
 
 @dataclass(frozen=True)
@@ -72,20 +86,45 @@ class NumberFit:
     """Whether a flag says where a number is missing, as it is somewhere in the file."""
 
 
-def fit_number(column: Column, train: Rows, weights: Numbers | None = None) -> NumberFit:
-    """Return the fit of a column to its train rows; weights are of the mean and the deviation.
+def fit_numbers(
+    columns: Sequence[Column], train: Rows, weights: Numbers | None = None
+) -> dict[str, NumberFit]:
+    """Return the fits of columns to their train rows, by name.
+
+    So many are fitted at once as hold a million numbers: scikit-learn takes milliseconds a call.
+
+    Args:
+        columns: Of numbers, all their rows.
+        train: To which of them they are fitted.
+        weights: Of all rows, for means and deviations.
 
     Raises:
-        TableError: If its numbers are too large.
+        TableError: If a column's numbers are too large.
     """
+    at_once = max(1, MOST_AT_ONCE // len(train))
+    blocks = (columns[at : at + at_once] for at in range(0, len(columns), at_once))
+    return {name: fit for block in blocks for name, fit in _fit_block(block, train, weights)}
+
+
+def _fit_block(
+    columns: Sequence[Column], train: Rows, weights: Numbers | None
+) -> Iterator[tuple[str, NumberFit]]:
     from sklearn.impute import SimpleImputer
 
-    numbers = numbers_of(column)
+    # Column by column in memory, so that each is summed as if it were alone.
+    numbers = np.empty((len(train), len(columns)), order="F")
+    for place, column in enumerate(columns):
+        numbers[:, place] = numbers_of(column)[train]
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-    filled = imputer.fit_transform(numbers[train, None])[:, 0]
-    [[fill]] = imputer.transform([[np.nan]])
-    scale = fit_scale(column.name, filled, None if weights is None else weights[train])
-    return NumberFit(float(fill), scale, bool(np.isnan(numbers).any()))
+    filled = imputer.fit_transform(numbers)
+    names = [column.name for column in columns]
+    if weights is None:
+        scales = _fit_scales(names, filled)
+    else:  # weighted sums of several columns are rounded in another way than those of one
+        scales = [fit_scale(*it, weights[train]) for it in zip(names, filled.T, strict=True)]
+    [fills] = imputer.transform(np.full((1, len(columns)), np.nan)).tolist()
+    for column, fill, scale in zip(columns, fills, scales, strict=True):
+        yield column.name, NumberFit(fill, scale, bool(np.isnan(numbers_of(column)).any()))
 
 
 def fit_category(column: Column, train: Rows, min_frequency: int) -> tuple[str | None, ...]:
@@ -179,14 +218,11 @@ def fit_features(
     Raises:
         TableError: If a column's numbers are too large, or its categories too many.
     """
-    parted = {name: column.kind == "category" for name, column in columns.items()}
+    numbers = [column for column in columns.values() if column.kind != "category"]
+    categories = {name: column for name, column in columns.items() if column.kind == "category"}
     return (
-        {n: fit_number(columns[n], train, weights) for n, cat in parted.items() if not cat},
-        {
-            n: fit_category(columns[n], train, min_frequency)
-            for n, category in parted.items()
-            if category
-        },
+        fit_numbers(numbers, train, weights),
+        {name: fit_category(it, train, min_frequency) for name, it in categories.items()},
     )
 
 

@@ -32,10 +32,11 @@ def with_signs(
     missing = given.get("missing", {})
     if not isinstance(missing, Mapping):
         return missing
-    settled_by_user = {*missing, *given.get("drop", ()), *given.get("kinds", ())}
+    decided = {*missing, *given.get("drop", ()), *given.get("kinds", ()), given.get("weights")}
+    decided |= {*proposals}
     made = {name: it.missing for name, it in proposals.items() if name not in missing}
     for name, values in sheet.columns.items():
-        if name not in {*settled_by_user, *proposals}:
+        if name not in decided:
             made[name] = signs_among_numbers(Cells(name, values, sheet.first_row))
     return {**{name: [*map(_value, none)] for name, none in made.items() if none}, **missing}
 

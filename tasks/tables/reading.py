@@ -45,7 +45,8 @@ def read_contents(
         source: Path of a CSV or Parquet file, or a frame (pandas, polars, pyarrow, NumPy).
         kinds: Of columns, ``number``, ``binary``, ``category`` or a list of levels in order;
             ``*`` is every column that is not named, unless one is called so.
-        missing: Values that stand for none, in all columns or by column; ``inf`` is any infinity.
+        missing: Values that stand for none, in all columns but that of weights, whose 0 is a
+            value, or by column; ``inf`` is any infinity.
         drop: Columns that are not read.
         only: The features to read, all where it is None; targets and times are read anyway.
         reading: Of a CSV, ``delimiter``, ``decimal``, ``encoding``, ``header``; found otherwise.
@@ -59,8 +60,8 @@ def read_contents(
     """
     sheet = read_source(source, reading)
     forms = dict(times) if isinstance(times, Mapping) else dict.fromkeys(times, ISO)
-    by_column = missing if isinstance(missing, Mapping) else dict.fromkeys(sheet.columns, missing)
     weighing = () if weights is None else (weights,)
+    by_column = _missing_of_each(missing, sheet, weights)
     kinds = _of_each(kinds, sheet)
     asked = {"kinds": kinds, "drop": drop, "only": only or (), "targets": targets, "split": forms}
     asked["weights"] = weighing
@@ -69,7 +70,8 @@ def read_contents(
     if isinstance(missing, Mapping):
         _check_columns("missing", missing, sheet)
     named = {*sheet.columns, *sheet.left_out} if only is None else {*only}
-    chosen = (named - {*drop}) | {*targets, *forms, *weighing}
+    read = named - {*drop}
+    chosen = read | {*targets, *forms, *weighing}
 
     def find(cells: Cells) -> Found:
         name = cells.name
@@ -85,8 +87,17 @@ def read_contents(
         ),
         find,
     )
-    unread = {name: why for name, why in sheet.left_out.items() if name in named - {*drop}}
+    unread = {name: why for name, why in sheet.left_out.items() if name in read}
     return _contents(sheet, found, unread)
+
+
+def _missing_of_each(
+    missing: Iterable[object] | Mapping[str, Iterable[object]], sheet: Sheet, weights: str | None
+) -> Mapping[str, Iterable[object]]:
+    """Return what stands for none by column."""
+    if isinstance(missing, Mapping):
+        return missing
+    return dict.fromkeys((name for name in sheet.columns if name != weights), missing)
 
 
 def _of_each(

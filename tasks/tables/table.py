@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from gatelab.rules import check_counts, check_not_negative, shown
 from gatelab.tasks.layers import mlp_network
 from gatelab.tasks.tables.contents import Column, Contents, TableError
 from gatelab.tasks.tables.division import Duplicates, told_copies
-from gatelab.tasks.tables.files import found_file
+from gatelab.tasks.tables.files import found_file, places_of
 from gatelab.tasks.tables.fitted import Fitted, Numbers, numbers_of
 from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.network import Embedded, embedding_width
@@ -46,6 +46,9 @@ class Table(Task):
     rare and unknown ones as one; all this is fitted to the train rows alone. Regression targets
     are trained standardised and scored in their own unit.
     """
+
+    source = "The file that `path` names, below GATELAB_DATA if that is set, or from here."
+    licence = "That of the file."
 
     def __init__(
         self,
@@ -102,10 +105,11 @@ class Table(Task):
         _check_weights(weights, asked, rule)
         kinds, reading = kinds or {}, reading or {}
         check_forms(kinds=kinds, drop=drop, only=only, missing=missing, reading=reading)
+        _check_no_feature(weights, kinds=kinds, only=only or ())
         contents = _contents(
             frame,
             path,
-            missing=missing,
+            missing=missing or (),
             drop=drop,
             reading=reading,
             weights=weights,
@@ -126,8 +130,14 @@ class Table(Task):
             weights=by_row,
         )
         self.targets = self._prepared.targets()
-        weighted = () if by_row is None else (told_weights(str(weights), by_row),)
+        dropped = weights in drop
+        weighted = () if by_row is None else (told_weights(str(weights), by_row, dropped),)
         self.said = (*gathered(contents.said), *weighted, *self._prepared.said)
+
+    @classmethod
+    def places(cls, **options: Any) -> tuple[Path, ...]:
+        """Return where its file is looked for."""
+        return places_of(options["path"]) if options.get("path") else ()
 
     def split(self, name: SplitName) -> Split:
         """Return inputs ``(rows, features)`` and targets, float32; mask and weights where due."""
@@ -245,6 +255,16 @@ def _check_weights(weights: object, targets: Mapping[str, Any], rule: SplitRule)
     if weights is not None and weights in {*targets, rule.column}:
         what = "a target" if weights in targets else "the column of `split`"
         raise TableError(f"`weights` must name a column of its own, but {weights!r} is {what}.")
+
+
+def _check_no_feature(weights: str | None, **options: Collection[str]) -> None:
+    """Check that no option says of the column of weights what is said of features."""
+    for option, names in options.items():
+        if weights in names:
+            raise TableError(
+                f"`{option}` names {weights!r}, the column of `weights`, which is no feature "
+                "and always numbers: leave it out there."
+            )
 
 
 def _weighed(contents: Contents, weights: str | None) -> tuple[Contents, Numbers | None]:

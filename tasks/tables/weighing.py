@@ -61,10 +61,12 @@ def balanced_weights(
     return tuple((counts.sum() / (len(counts) * counts)).tolist())
 
 
-def told_weights(name: str, weights: Numbers) -> str:
-    """Return the line that says by what the rows are weighted."""
+def told_weights(name: str, weights: Numbers, dropped: bool = False) -> str:
+    """Return the line that says by what the rows are weighted, though ``drop`` names it, too."""
     above = weights[weights > 0]
     line = f"rows are weighted by `{name}`: {above.min():g} to {above.max():g}"
+    if dropped:
+        line += "; it is no feature, so that `drop` need not name it"
     none = len(weights) - len(above)
     if not none:
         return line

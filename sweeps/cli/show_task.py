@@ -1,0 +1,139 @@
+"""The command that shows a task: whose its data are, its targets, splits and options."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+from rich.table import Table
+
+from gatelab.foreign import foreign
+from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
+from gatelab.sweeps.cli.terminal import open_console, refuse
+from gatelab.sweeps.spec.space import keyword_defaults
+from gatelab.tasks.task import Split, SplitName, Target, Task, tasks
+
+_MOST_TARGETS, _MOST_CLASSES = 20, 6
+_SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+@click.command("task")
+@click.argument("name")
+@options_option
+def show_task(name: str, options: tuple[str, ...]) -> None:
+    """Show task NAME: whose its data are, its targets, splits, options and hyperparameters."""
+    try:
+        cls, given = tasks.get(name), task_options(options)
+        check_task_options(name, given)
+    except ValueError as error:
+        refuse(error)
+    task, why = _made(name, given)
+    console = open_console()
+    console.print(f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
+    click.echo(f"{inspect.getdoc(cls) or ''}\n")
+    for what, told in _facts(cls, given):
+        click.echo(f"{what:8} {told}")
+    if task is None:
+        click.echo(f"\nIts targets and rows are known once it can be made: {why}")
+    else:
+        _show_data(task)
+    _show_arguments("options", cls)
+    _show_arguments("model, which a spec may fix or search", cls.network)
+
+
+def _made(name: str, given: Mapping[str, Any]) -> tuple[Task | None, str]:
+    """Return a task; or why it cannot be made, unless options are given, which are refused then."""
+    from gatelab.sweeps.spec.check import checked_task  # here: training takes a second to import
+
+    try:
+        task = checked_task(name, given)
+        with foreign():
+            for split in _SPLITS:
+                task.data(split)
+    except ValueError as error:
+        if given:
+            refuse(error)
+        return None, str(error)
+    return task, ""
+
+
+def _facts(cls: type[Task], given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what is known of a task without its data, each with a word for what it is."""
+    places = [f"{it}{'' if it.exists() else ' (not there)'}" for it in cls.places(**given)]
+    words = ["files", *("or" for _ in places)]
+    told = [("source", cls.source or "not said"), ("licence", cls.licence or "not said")]
+    return [*told, *zip(words, places, strict=False)]
+
+
+def _show_data(task: Task) -> None:
+    splits = {name: task.data(name) for name in _SPLITS}
+    _show_table("splits", ("", "rows", "a row of inputs"), [_row_of(*it) for it in splits.items()])
+    known = [_known(split) for split in splits.values()]
+    rows = [_row_of_target(*it) for it in zip(task.targets, *known, strict=True)]
+    columns = ("", "kind", "classes", "weight", *(f"known in {name}" for name in splits))
+    _show_table("targets", columns, rows[:_MOST_TARGETS])
+    if len(rows) > _MOST_TARGETS:
+        click.echo(f"and {len(rows) - _MOST_TARGETS:,} more")
+    if task.truth is not None:
+        click.echo(f"\nplanted: {len({*task.truth.groups})} groups of targets")
+    for line in task.said:
+        click.echo(line)
+
+
+def _row_of(name: str, split: Split) -> tuple[str, ...]:
+    shape = " x ".join(map(str, split.inputs.shape[1:]))
+    weighted = ", weighted" if split.weights is not None else ""
+    kind = str(split.inputs.dtype).removeprefix("torch.")
+    return name, f"{len(split.inputs):,}", f"{shape} of {kind}{weighted}"
+
+
+def _known(split: Split) -> list[int]:
+    """Return in how many rows each target is known."""
+    if split.mask is None:
+        return [len(split.targets)] * split.targets.shape[1]
+    counts: list[int] = split.mask.sum(0).tolist()
+    return counts
+
+
+def _row_of_target(target: Target, *known: int) -> tuple[str, ...]:
+    counts = (f"{count:,}" for count in known)
+    return target.name, target.kind, _classes(target), f"{target.weight:g}", *counts
+
+
+def _classes(target: Target) -> str:
+    if target.kind == "regression":
+        unit = (target.offset, target.scale)
+        return "" if unit == (0, 1) else f"about {unit[0]:.4g}, by {unit[1]:.4g}"
+    more = ", ..." if len(target.classes) > _MOST_CLASSES else ""
+    names = ", ".join(target.classes[:_MOST_CLASSES]) + more
+    return f"{target.num_classes or 2}{f': {names}' if names else ''}"
+
+
+def _show_arguments(title: str, function: Callable[..., Any]) -> None:
+    told = told_arguments(function)
+    defaults = keyword_defaults(function)
+    rows = [(name, repr(default), told.get(name, "")) for name, default in defaults.items()]
+    _show_table(title, ("", "default", ""), rows)
+
+
+def _show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(it.replace("[", "\\[") for it in row))
+    console = open_console()
+    console.print()
+    console.print(table)
+
+
+def told_arguments(function: Callable[..., Any]) -> dict[str, str]:
+    """Return what a docstring's ``Args:`` says of each argument; of a class, its constructor's."""
+    made = function.__init__ if inspect.isclass(function) else function
+    _, _, text = (inspect.getdoc(made) or "").partition("\nArgs:\n")
+    block = re.split(r"\n(?=\S)", text)[0]
+    entries = re.findall(r"^    (\w+): ((?:.|\n {8})*)", block, re.MULTILINE)
+    return {name: " ".join(told.split()) for name, told in entries}

@@ -1,0 +1,84 @@
+"""The contract of a loss: what is minimised of one target, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import ClassVar, TypeVar, get_args
+
+import torch
+from torch import Tensor
+
+from gatelab.registry import Registry
+from gatelab.tasks.metrics import loss
+from gatelab.tasks.task import Kind, Target
+
+L = TypeVar("L", bound="type[Loss]")
+_ROWS = 3
+
+
+class Loss:
+    """What a target is trained for in place of its kind's own loss.
+
+    It is recorded as ``loss``, as that is: in train, val and test, weighted by rows and classes.
+    """
+
+    kinds: ClassVar[Collection[Kind]]
+    """The kinds of target that it fits."""
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return every row's loss ``(rows,)``, differentiable; torch's vmap runs it.
+
+        Args:
+            outputs: Logits or values, ``(rows, out_features)``.
+            target: Class indices, 0/1 or values, ``(rows,)``, of any dtype.
+        """
+        raise NotImplementedError
+
+
+losses: Registry[Loss] = Registry("loss", group="losses")
+
+
+def register_loss(name: str) -> Callable[[L], L]:
+    """Return a class decorator that enters a :class:`Loss` under ``name``.
+
+    Raises:
+        ValueError: If the name is taken, or the class does not say which kinds it fits.
+    """
+
+    def enter(cls: L) -> L:
+        kinds, valid = getattr(cls, "kinds", ()), get_args(Kind)
+        if isinstance(kinds, str) or not kinds or not set(kinds) <= set(valid):
+            raise ValueError(f"loss {name!r}: `kinds` must be some of {valid}, but got {kinds!r}.")
+        return losses.register(name, Loss)(cls)
+
+    return enter
+
+
+def loss_of(target: Target) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what gives every row's loss ``(rows,)`` of a target, from outputs and values.
+
+    Raises:
+        ValueError: If its loss is none that is registered.
+    """
+    if target.loss is None:
+        return partial(loss, target.kind)
+    return losses.get(target.loss)().compute
+
+
+def check_loss(target: Target) -> None:
+    """Check that a target's loss is there, fits its kind, and gives a number for each row.
+
+    Raises:
+        ValueError: If not.
+    """
+    if target.loss is None:
+        return
+    whose, kinds = f"target {target.name!r}: loss {target.loss!r}", losses.get(target.loss).kinds
+    if target.kind not in kinds:
+        raise ValueError(f"{whose} is for {' and '.join(kinds)}, but its kind is {target.kind}.")
+    outputs = torch.zeros(_ROWS, target.out_features)
+    found = loss_of(target)(outputs, torch.zeros(_ROWS))
+    given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    if given != (_ROWS,):
+        raise ValueError(f"{whose} must give a loss of each row, ({_ROWS},), but gives {given}.")

@@ -1,0 +1,180 @@
+"""A loss of one's own: by hand, in training, in the constant prediction, and refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gatelab import Loss, Network, Split, Target, Task, register_loss
+from gatelab.gates import SoftmaxGate
+from gatelab.tasks import tasks
+from gatelab.tasks.check import run_checks
+from gatelab.tasks.check.data import check_data
+from gatelab.tasks.loss import loss_of
+from gatelab.training.constant import constant_outputs, evaluate_constant
+from gatelab.training.model import Model
+from tests.in_process import gatelab, modules_of
+from tests.launched import read
+
+
+@register_loss("test_pinball")
+class Pinball(Loss):
+    """The loss of which the quantile 0.75 is the least."""
+
+    kinds = ("regression",)
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        error = target - outputs[:, 0]
+        return torch.maximum(0.75 * error, -0.25 * error)
+
+
+@register_loss("test_square")
+class Square(Loss):
+    """The squared error again, and of class 1 the squared error of its chance."""
+
+    kinds = ("regression", "binary")
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return (outputs[:, 0].sigmoid() - target).square()
+
+
+@register_loss("test_mean")
+class Mean(Loss):
+    """Forgets the rows."""
+
+    kinds = ("regression",)
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return (outputs[:, 0] - target).mean()
+
+
+class Two(Task):
+    """The same column twice, one of which has a loss of its own."""
+
+    targets = (Target("plain", "regression"), Target("own", "regression", loss="test_pinball"))
+
+    def split(self, name: Any) -> Split:
+        y = torch.tensor([0.0, 1.0, 2.0, 10.0, 3.0])
+        return Split(torch.arange(10.0).view(5, 2), torch.stack([y, y], 1))
+
+    def network(self) -> Network:
+        return Network(
+            nn.Identity, nn.Identity, 2, lambda: nn.Linear(2, 3), lambda _: nn.Linear(3, 1)
+        )
+
+
+def test_rows_by_hand() -> None:
+    """Of 1 too few 0.75, of 4 too many 0.25 each; the kind's own is 1 and 16."""
+    outputs, target = torch.tensor([[1.0], [5.0]]).double(), torch.tensor([2.0, 1.0]).double()
+    assert loss_of(Two.targets[1])(outputs, target).tolist() == [0.75, 1.0]
+    assert loss_of(Two.targets[0])(outputs, target).tolist() == [1.0, 16.0]
+
+
+def test_targets_of_other_losses_are_groups_of_their_own() -> None:
+    model = Model(Two(), SoftmaxGate, {}, {"num_experts": 2})
+    assert model.groups == [[0], [1]]
+    outputs = (torch.zeros(1, 5, 1), torch.zeros(1, 5, 1))
+    rows = model.row_losses(outputs, Two().data("train").targets)
+    assert rows.tolist() == [[0, 1, 4, 100, 9], [0, 0.75, 1.5, 7.5, 2.25]]
+
+
+def test_the_constant_prediction_is_that_of_the_loss() -> None:
+    """The quantile 0.75 of 0, 1, 2, 3, 10 is 3, and the mean 3.2; losses at these by hand."""
+    task = Two()
+    plain, own = constant_outputs(task)
+    assert (float(plain), float(own)) == (pytest.approx(3.2), pytest.approx(3, abs=1e-3))
+    found = evaluate_constant(task, [plain, own], "test")
+    assert float(found.losses[1]) == pytest.approx((0.75 + 0.5 + 0.25 + 0 + 5.25) / 5, abs=1e-3)
+
+
+REFUSED = [
+    ("test_pinbal", "regression", "unknown loss 'test_pinbal'; did you mean 'test_pinball'"),
+    ("test_pinball", "binary", "'test_pinball' is for regression, but its kind is binary"),
+    ("test_mean", "regression", "must give a loss of each row, (3,), but gives ()"),
+]
+
+
+@pytest.mark.parametrize(("key", "kind", "said"), REFUSED)
+def test_losses_that_cannot_be(key: str, kind: Any, said: str) -> None:
+    task = Two()
+    task.targets = (Target("plain", "regression"), Target("own", kind, loss=key))
+    with pytest.raises(ValueError) as error:
+        check_data(task)
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_loss_says_which_kinds_it_fits() -> None:
+    with pytest.raises(ValueError, match="loss 'test_none': `kinds` must be some of"):
+
+        @register_loss("test_none")
+        class Nothing(Loss):
+            pass
+
+
+MODULE = '''
+import torch
+from torch import nn
+from gatelab import Loss, Network, Split, Target, Task, register_loss, register_task
+
+@register_loss("own_brier")
+class Brier(Loss):
+    """The squared error of the chance of class 1."""
+    kinds = ("binary",)
+    def compute(self, outputs, target):
+        return (outputs[:, 0].sigmoid() - target).square()
+
+@register_task("own_lossy")
+class Lossy(Task):
+    """Whether a sum is positive."""
+    targets = (
+        Target("own", "binary", loss="lossy:own_brier"),
+        Target("plain", "binary"),
+        Target("weighted", "binary", class_weights=(1.0, 3.0), loss="lossy:own_brier"),
+    )
+    def __init__(self, *, rows=96, seed=0):
+        self.rows, self.seed = rows, seed
+    def split(self, name):
+        number = 3 * self.seed + ("train", "val", "test").index(name)
+        x = torch.randn(self.rows, 4, generator=torch.Generator().manual_seed(number))
+        y = (x.sum(1) > 0).float()
+        return Split(x, torch.stack([y, y, y], 1))
+    def network(self, *, width=8):
+        return Network(
+            bottom=nn.Identity, gate_input=nn.Identity, gate_features=4,
+            expert=lambda: nn.Linear(4, width), tower=lambda t: nn.Linear(width, t.out_features),
+        )
+'''
+SPEC = """
+name: lossy
+task: "lossy:own_lossy"
+gates: [softmax]
+model: {num_experts: 2}
+training: {max_epochs: 3, batch_size: 32}
+search: {trials: 2, early_stopping: false}
+evaluation: {seeds: 2}
+baselines: false
+"""
+
+
+def test_a_task_with_losses_of_its_own_passes_every_check(tmp_path: Path) -> None:
+    (tmp_path / "lossy.py").write_text(MODULE)
+    with modules_of(tmp_path):
+        found = run_checks(tasks.get("lossy:own_lossy"))
+    assert {outcome.check: outcome.reason for outcome in found if not outcome.ok} == {}
+
+
+@pytest.mark.slow
+def test_a_sweep_of_it(place: Path) -> None:
+    """A Brier score is below 1 whatever is predicted; the log loss stands beside as it is."""
+    (place / "lossy.py").write_text(MODULE)
+    (place / "lossy.yaml").write_text(SPEC)
+    gatelab(place, "launch", "lossy.yaml")
+    runs = read(place, "lossy").of("evaluate")
+    assert len(runs) == 2
+    for run in runs:
+        assert 0 < run.metrics["test/own/loss"] < run.metrics["test/plain/loss"]
+        assert run.metrics["test/weighted/loss"] != run.metrics["test/weighted/unweighted_loss"]
