@@ -118,7 +118,7 @@ def checked_task(key: str, options: Mapping[str, Any]) -> Task:
     _check_options(cls, options)
     with _blamed("task", options), foreign():
         task: Task = cls(**options)
-    _check_parts(spec.task.name, task)
+    _check_parts(key, task)
     return task
 
 
