@@ -9,6 +9,7 @@ from typing import ClassVar, TypeVar, get_args
 import torch
 from torch import Tensor
 
+from gatelab.foreign import ForeignError, foreign, told
 from gatelab.registry import Registry
 from gatelab.tasks.metrics import loss
 from gatelab.tasks.task import Kind, Target
@@ -67,7 +68,7 @@ def loss_of(target: Target) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def check_loss(target: Target) -> None:
-    """Check that a target's loss is there, fits its kind, and gives a number for each row.
+    """Check that a target's loss is there, fits its kind, and gives each row a loss to learn from.
 
     Raises:
         ValueError: If not.
@@ -77,8 +78,14 @@ def check_loss(target: Target) -> None:
     whose, kinds = f"target {target.name!r}: loss {target.loss!r}", losses.get(target.loss).kinds
     if target.kind not in kinds:
         raise ValueError(f"{whose} is for {' and '.join(kinds)}, but its kind is {target.kind}.")
-    outputs = torch.zeros(_ROWS, target.out_features)
-    found = loss_of(target)(outputs, torch.zeros(_ROWS))
+    outputs = torch.zeros(_ROWS, target.out_features, requires_grad=True)
+    try:
+        with foreign():
+            found = loss_of(target)(outputs, torch.zeros(_ROWS))
+    except ForeignError as error:
+        raise ValueError(f"{whose} raises {told(error.__cause__ or error)}.") from error
     given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
     if given != (_ROWS,):
         raise ValueError(f"{whose} must give a loss of each row, ({_ROWS},), but gives {given}.")
+    if not found.requires_grad:
+        raise ValueError(f"{whose} gives numbers without a gradient, from which nothing learns.")

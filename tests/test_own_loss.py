@@ -52,6 +52,22 @@ class Mean(Loss):
         return (outputs[:, 0] - target).mean()
 
 
+@register_loss("test_numb")
+class Numb(Square):
+    """Leaves torch."""
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return super().compute(outputs.detach(), target)
+
+
+@register_loss("test_raising")
+class Raising(Square):
+    """Looks for a class that is not there."""
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return outputs[:, 1]
+
+
 class Two(Task):
     """The same column twice, one of which has a loss of its own."""
 
@@ -94,6 +110,8 @@ def test_the_constant_prediction_is_that_of_the_loss() -> None:
 REFUSED = [
     ("test_pinbal", "regression", "unknown loss 'test_pinbal'; did you mean 'test_pinball'"),
     ("test_pinball", "binary", "'test_pinball' is for regression, but its kind is binary"),
+    ("test_numb", "binary", "'test_numb' gives numbers without a gradient"),
+    ("test_raising", "binary", "'test_raising' raises IndexError: index 1 is out of bounds"),
     ("test_mean", "regression", "must give a loss of each row, (3,), but gives ()"),
 ]
 
