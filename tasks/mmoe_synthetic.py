@@ -36,6 +36,8 @@ class MMoESynthetic(Task):
 
     targets = (Target("first", "regression"), Target("second", "regression"))
     draws_anew: ClassVar[bool] = True
+    source = "Drawn from random weights; no file is read."
+    licence = "None is needed: nobody else's data are in it."
 
     def __init__(
         self,

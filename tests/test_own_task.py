@@ -18,6 +18,7 @@ from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.space import keyword_defaults
 from gatelab.tasks import DigitsPairs, Table, tasks
 from gatelab.tasks.check import run_checks
+from gatelab.tasks.task import tasks
 from tests import in_process
 
 ROOT = Path(__file__).parent.parent
@@ -201,3 +202,20 @@ def test_every_check_is_run_on_a_table(tmp_path: Path) -> None:
     given = (f"path={path}", "targets={y: binary}", "targets={z: regression}", "min_frequency=2")
     words = [word for it in given for word in ("--option", it)]
     assert "table: 33 of 33 checks pass." in gatelab("check", "task", "table", *words).stdout
+
+
+@pytest.mark.parametrize("name", [name for name in tasks.names() if tasks.get(name).data_sets])
+def test_tasks_of_data_sets_show_whose_they_are_and_how_to_get_them(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATELAB_DATA", str(tmp_path))
+    shown = gatelab("show", "task", name).output
+    for data_set in tasks.get(name).data_sets:
+        assert data_set.source in shown and data_set.licence in shown
+        assert f"(not here: gatelab data get {data_set.name})" in shown
+
+
+def test_every_bundled_task_says_whose_its_data_are() -> None:
+    for name in tasks.names():
+        cls = tasks.get(name)
+        assert cls.data_sets or (cls.source and cls.licence), name

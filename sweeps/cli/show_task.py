@@ -14,6 +14,7 @@ from gatelab.foreign import foreign
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
 from gatelab.sweeps.cli.terminal import open_console, refuse
 from gatelab.sweeps.spec.space import keyword_defaults
+from gatelab.tasks.data_sets.data_set import DataSet
 from gatelab.tasks.task import Split, SplitName, Target, Task, tasks
 
 _MOST_TARGETS, _MOST_CLASSES = 20, 6
@@ -62,10 +63,21 @@ def _made(name: str, given: Mapping[str, Any]) -> tuple[Task | None, str]:
 
 def _facts(cls: type[Task], given: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what is known of a task without its data, each with a word for what it is."""
+    if cls.data_sets:
+        return [fact for data_set in cls.data_sets for fact in _facts_of_set(data_set)]
     places = [f"{it}{'' if it.exists() else ' (not there)'}" for it in cls.places(**given)]
     words = ["files", *("or" for _ in places)]
     told = [("source", cls.source or "not said"), ("licence", cls.licence or "not said")]
     return [*told, *zip(words, places, strict=False)]
+
+
+def _facts_of_set(data_set: DataSet) -> list[tuple[str, str]]:
+    found = "here" if not data_set.missing else f"not here: gatelab data get {data_set.name}"
+    return [
+        ("source", data_set.source),
+        ("licence", data_set.licence),
+        ("files", f"{data_set.folder} ({found})"),
+    ]
 
 
 def _show_data(task: Task) -> None:
