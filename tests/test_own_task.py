@@ -18,7 +18,6 @@ from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.space import keyword_defaults
 from gatelab.tasks import DigitsPairs, Table, tasks
 from gatelab.tasks.check import run_checks
-from gatelab.tasks.task import tasks
 from tests import in_process
 
 ROOT = Path(__file__).parent.parent
