@@ -22,6 +22,18 @@ STOOD_FOR = {
 """What a machine with a GPU and torch may lack, and what is imported of it."""
 
 
+TASKS = {
+    "gatelab.tasks.tables.table": ("Table",),
+    "gatelab.tasks.digits_pairs": ("DigitsPairs",),
+    "gatelab.tasks.census_income": ("CensusIncome",),
+    "gatelab.tasks.landmine": ("Landmine",),
+    "gatelab.tasks.movielens": ("MovieLens1M", "MovieLens100K"),
+    "gatelab.tasks.sarcos": ("Sarcos",),
+    "gatelab.tasks.school": ("School",),
+}
+"""Tasks that read files or images by other packages."""
+
+
 def stand_in() -> None:
     """Make gatelab importable, and stand for what it imports and a step does not use."""
     for name, members in STOOD_FOR.items():
@@ -31,8 +43,8 @@ def stand_in() -> None:
         _link(Path(__file__).resolve().parent.parent)
     if any(importlib.util.find_spec(name) is None for name in ("pyarrow", "sklearn", "scipy")):
         _stand("gatelab.tasks.tables", ())
-        _stand("gatelab.tasks.tables.table", ("Table",))
-        _stand("gatelab.tasks.digits_pairs", ("DigitsPairs",))
+        for name, members in TASKS.items():
+            _stand(name, members)
 
 
 def _link(root: Path) -> None:

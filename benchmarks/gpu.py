@@ -106,10 +106,10 @@ def _row(model: str, gate: str, members: int, alone: float) -> float:
     """Print a row; return the milliseconds of one member."""
     training = _training(model, gate, members)
     eager = milliseconds(stepper(training, records=False))
-    training.begin_pass()
+    training.loop.begin_pass(0)
 
     def within() -> None:
-        training.eager_step(training.passage.size)
+        training.loop.eager_step(training.recipe.batch_size)
 
     stops, (kernels, busy) = waits(within), launches(within)
     memory = torch.cuda.max_memory_allocated() / 2**20 / members if CUDA else 0.0
@@ -218,10 +218,10 @@ def _epoch(model: str, members: int, records: bool) -> tuple[float, float]:
         for seed in range(members)
     ]
     work = Work(task, jobs, Recipe(BATCH[model], 1000), device=DEVICE, step_seconds=0.0)
-    work.training.records = work.training.records and records
+    work.training.loop.records = work.training.loop.records and records
     for _ in range(2):
         work.step()
-    train = timed(work.training._train, 1)
+    train = timed(lambda: work.training.loop.run(0), 1)
     return timed(work.step, 1), train
 
 
@@ -257,7 +257,7 @@ def _losses(training: Training) -> torch.Tensor:
     step, found = stepper(training), []
     for _ in range(50 if CUDA else 5):
         step()
-        found.append(training.train_losses()[0].cpu())
+        found.append(training.loop.losses[0].cpu())
     return torch.stack(found)
 
 

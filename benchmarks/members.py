@@ -45,4 +45,4 @@ def _training(task: Task, gate: str, seeds: range | list[int]) -> Training:
 
 def _all(trainings: list[Training]) -> None:
     for training in trainings:
-        training._train()
+        training.loop.run(0)

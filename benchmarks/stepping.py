@@ -15,17 +15,17 @@ def stepper(training: Training, *, records: bool = True) -> Callable[[], None]:
         records: Whether a GPU may replay them from a recording.
     """
     training.model.train()
-    passage, left = training.passage, 0
+    loop, left = training.loop, 0
 
     def step() -> None:
         nonlocal left
         if left == 0:
-            training.begin_pass()
-            left = passage.rows_in_all // passage.size
+            loop.begin_pass(0)
+            left = loop.passage.rows_in_all // loop.passage.size
         left -= 1
         if records:
-            training.step(passage.size)
+            loop.step(loop.passage.size)
         else:
-            training.eager_step(passage.size)
+            loop.eager_step(loop.passage.size)
 
     return step

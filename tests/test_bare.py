@@ -37,6 +37,6 @@ def test_the_gpus_benchmark_stands_in_for_what_a_step_does_not_use() -> None:
         "import benchmarks.gpu as gpu\ngpu.PLAN = (('groups', 'dselect_k', (1, 2)),)\n"
         "gpu.steps()\ngpu.alike()"
     )
-    missing = ("ray", "mlflow", "optuna", "entmax", "pyarrow", "sklearn", "scipy")
+    missing = ("ray", "mlflow", "optuna", "entmax", "pyarrow", "sklearn", "scipy", "pooch")
     said = run(code, *missing)
     assert said.count("| groups | dselect_k |") == 2 and "Error" not in said

@@ -23,10 +23,10 @@ def crossings(gate: type[SoftmaxGate], members: int) -> list[str]:
     many = [Member(configuration, seed) for seed in range(members)]
     training = Training(TASK, gate, many, Recipe(16, 10), "meta")
     training.model.train()
-    training.begin_pass()
-    training.step(16)  # what is put there once
+    training.loop.begin_pass(0)
+    training.loop.step(16)  # what is put there once
     with Crossings() as seen, Makings(seen.found):
-        training.step(16)
+        training.loop.step(16)
     return seen.found
 
 

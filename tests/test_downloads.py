@@ -139,6 +139,7 @@ def tarred(*entries: str, link: str = "") -> bytes:
         ("ml.zip", "ratings.dat", zipped("ml/", "ml/README", "ml/ratings.dat")),
         ("ml.tar.gz", "ratings.dat", tarred("./ml/README", "./ml/ratings.dat")),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_file_arrives_whole_and_is_got_once(
     url: str, file: str, content: bytes, server: Server, folder: Path

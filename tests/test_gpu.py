@@ -67,16 +67,16 @@ def test_a_gpu_learns_what_a_cpu_learns(gate: str, exact: None) -> None:
 @pytest.mark.parametrize("gate", gates.names())
 def test_a_step_waits_for_nothing_and_is_recorded(gate: str) -> None:
     found = training(gate, "cuda")
-    found.begin_pass()
+    found.loop.begin_pass(1)
     found.model.train()
-    found.step(64)  # what is put there once
+    found.loop.step(64)  # what is put there once
     torch.cuda.set_sync_debug_mode("error")
     try:
-        found.eager_step(64)
+        found.loop.eager_step(64)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     losses(found, 2)
-    assert found.notes == [] and found._replays[64].graph is not None
+    assert found.notes == [] and found.loop.replays[64].graph is not None
 
 
 @pytest.mark.parametrize("gate", gates.names())

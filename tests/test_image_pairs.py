@@ -195,6 +195,7 @@ def test_a_missing_file_is_one_line(here: Path, monkeypatch: pytest.MonkeyPatch)
         (gzip.compress(HEAD + bytes(range(256)) * 200)[:300], "truncated"),
         (b"something else", "no .gz file"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_damaged_file_is_one_line(here: Path, content: bytes, said: str) -> None:
     path = here / "mnist" / "train-images-idx3-ubyte.gz"

@@ -171,7 +171,7 @@ def trained(name: str, seeds: list[int], gate: type[Gate] | None = None) -> Trai
 def test_a_member_learns_the_same_whoever_is_beside_it(name: str, exact: None) -> None:
     """Five epochs in float64, alone, among three and among others."""
     alone = trained(name, [5])
-    assert alone.draws and alone.notes == []
+    assert alone.loop.draws and alone.notes == []
     for beside in ([5, 1, 2], [9, 5]):
         together = trained(name, beside)
         own = together.best[beside.index(5)]
@@ -182,7 +182,7 @@ def test_a_member_learns_the_same_whoever_is_beside_it(name: str, exact: None) -
 def test_what_draws_nothing_pays_nothing() -> None:
     optimizer = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
     many = [Member(Configuration.of({}, {"num_experts": 4}, optimizer), 1)]
-    assert not Training(TASK, SoftmaxGate, many, Recipe(16, 5)).draws
+    assert not Training(TASK, SoftmaxGate, many, Recipe(16, 5)).loop.draws
 
 
 class Unkeyed(SoftmaxGate):

@@ -39,7 +39,7 @@ BYTES_PER_PARAMETER = 4 * 4
 IN_PLACE = "what is kept in forward is no buffer that is changed in place"
 ROWS = 4096
 """Of a split that are passed through a network at once."""
-SECONDS = 1.0
+PASSES_SECONDS = 1.0
 """After which the rest of a split is left to the training."""
 MOST_TENSORS = 20_000
 """Of the parameters of a bottom, an expert and all towers: to make so many takes seconds."""
@@ -217,7 +217,7 @@ def _pass_splits(spec: Spec, task: Task, network: Network) -> None:
                 why = f"the network raises {told(error.__cause__ or error)} for {rows}."
                 raise SpecError("spec", "task", f"{spec.task.name!r}: {why}") from error
             row += len(part)
-            if time.monotonic() - started > SECONDS:
+            if time.monotonic() - started > PASSES_SECONDS:
                 break
 
 

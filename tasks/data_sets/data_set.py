@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
-
 from gatelab.registry import near_misses
 
 DATA_FOLDER = "GATELAB_DATA"
@@ -84,6 +82,8 @@ def data_folder() -> Path:
 
 def cache_folder() -> Path:
     """Return the platform's folder for what can be got, or made, again."""
+    import pooch  # here: a machine that only trains need not have it
+
     return Path(pooch.os_cache("gatelab"))
 
 

@@ -1,0 +1,178 @@
+"""The loop: passes over the train split, in steps of all members that still train."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from gatelab.gates.randomness import Randomness, generator_state
+from gatelab.tasks.task import Split
+from gatelab.training.member import Recipe
+from gatelab.training.members import Members, Tensors
+from gatelab.training.model import Model, Output
+from gatelab.training.optimizer import MemberOptimizer
+from gatelab.training.passage import Passage
+from gatelab.training.precision import precise
+from gatelab.training.rehearsal import REASON
+from gatelab.training.replay import Replay
+from gatelab.training.weighting import loss_factors
+
+UNKEYED = (
+    "some random numbers are of a function that draws from no key: they follow from the seeds of "
+    "all that train together"
+)
+
+
+class Loop:
+    """Takes the steps of members, the same operations each time: a GPU replays them."""
+
+    def __init__(
+        self,
+        model: Model,
+        members: Members,
+        optimizer: MemberOptimizer,
+        split: Split,
+        recipe: Recipe,
+        seeds: Sequence[int],
+    ) -> None:
+        """Begin.
+
+        Args:
+            model: That members are called as.
+            members: What learns.
+            optimizer: Of the members.
+            split: The train split, on their device.
+            recipe: How they learn.
+            seeds: One for each member.
+        """
+        self.model, self.members, self.optimizer = model, members, optimizer
+        self.split, self.recipe, self.device = split, recipe, members.device
+        factors = loss_factors(model.targets, split)
+        self.factors = None if factors is None else factors.to(torch.get_default_dtype())
+        """By what rows' losses are multiplied, ``(rows, targets)``, if by anything."""
+        self.draws = True
+        """Whether a pass draws at random; a rehearsal finds out."""
+        self.records = self.device.type == "cuda" and not members.tables[0]
+        """Whether steps are recorded as a CUDA graph; to be unset where they cannot be."""
+        self.notes: list[str] = []
+        """What a step could not do as usual, a line each."""
+        self._drawn: set[str] = set()
+        self.begin(seeds)
+
+    def begin(self, seeds: Sequence[int]) -> None:
+        """Go on with members of these seeds, of which others may have left."""
+        self.seeds = list(seeds)
+        rows, recipe = len(self.split.inputs), self.recipe
+        self.passage = Passage(seeds, rows, recipe.batch_size, recipe.max_epochs, self.device)
+        shape = (len(seeds),) if self.factors is None else (len(seeds), 2)
+        self.losses = torch.zeros(shape, device=self.device)
+        """Those of the pass's rows so far, added up: ``(members,)``, or where rows are weighted
+        ``(members, 2)``, weighted and unweighted."""
+        self.replays: dict[int, Replay] = {}
+
+    def run(self, epoch: int) -> Tensor:
+        """Make one pass, counted from 0; return the mean losses, in the form of ``losses``."""
+        self.model.train()
+        rows, size = self.passage.rows_in_all, self.passage.size
+        self.begin_pass(epoch)
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            # What does not draw from keys follows from the seeds and the epoch.
+            torch.manual_seed(_mixed(*self.seeds, epoch))
+            with precise(self.recipe.precision, self.device, self.model, self.model.mixture.gates):
+                for start in range(0, rows, size):
+                    self.step(min(size, rows - start))
+        return self.losses / rows
+
+    def begin_pass(self, epoch: int) -> None:
+        """Put on the device what the steps of a pass need."""
+        self.passage.begin(epoch)
+        self.optimizer.ready(self.passage.steps)
+        self.losses.zero_()
+
+    def step(self, rows: int) -> None:
+        """Take one optimiser step on the pass's next rows, so many for each member."""
+        if rows not in self.replays:
+            self.replays[rows] = Replay(partial(self.eager_step, rows), records=self.records)
+        replay = self.replays[rows]
+        replay()
+        self.optimizer.steps += 1
+        if replay.failure is not None and self.records:
+            self.records = False
+            reason = " ".join(str(replay.failure).split())[:REASON]
+            self.notes.append(f"a step cannot be recorded as a CUDA graph ({reason}): it is eager")
+
+    def eager_step(self, rows: int) -> None:
+        """Do on the device what :meth:`step` does there."""
+        losses, buffers = self._learn(self.passage.rows(rows))
+        self.optimizer.move()
+        for name, buffer in buffers.items():
+            self.members.buffers[name].copy_(buffer)
+        self.losses += losses * rows
+        self.passage.advance()
+
+    def rehearse(self, count: int) -> list[Tensor]:
+        """Return losses, next buffers and gradients of a step on so many rows, not taken."""
+        self.model.train()
+        flat, before = self.members.flat, generator_state(self.device)
+        rows = torch.arange(min(count, len(self.split.inputs)), device=self.device)
+        flat.grad = None
+        losses, buffers = self._learn(rows.expand(len(self.members), -1))
+        if not torch.equal(generator_state(self.device), before):
+            self._drawn.add("unkeyed")
+        gradients: list[Tensor] = [] if flat.grad is None else [flat.grad]
+        return [losses, *buffers.values(), *gradients]
+
+    def end_rehearsal(self) -> list[str]:
+        """Keep to what was found of random numbers; return a line if not all have a key."""
+        self.draws = "keyed" in self._drawn
+        return [UNKEYED] if "unkeyed" in self._drawn else []
+
+    def _learn(self, rows: Tensor) -> tuple[Tensor, Tensors]:
+        """Leave the gradients of ``(members, batch)`` rows; return losses and next buffers."""
+        split = self.split
+        mask = None if split.mask is None else split.mask[rows]
+        factors = None if self.factors is None else self.factors[rows]
+        keys = self.passage.keys() if self.draws else None
+        progress = self.passage.progress() if self.model.mixture.updates else None
+        losses: Tensor
+        buffers: Tensors
+        objectives, losses, buffers = self.members.call(
+            self._of_member,
+            (split.inputs[rows], split.targets[rows], mask, factors, keys),
+            (progress,),
+        )
+        objectives.sum().backward()
+        return losses, buffers
+
+    def _of_member(
+        self,
+        tensors: Tensors,
+        inputs: Tensor,
+        targets: Tensor,
+        mask: Tensor | None,
+        factors: Tensor | None,
+        key: Tensor | None,
+        progress: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensors]:
+        """Return what a member minimises, the task's part of it, and its gates' next buffers."""
+        with nullcontext() if key is None else Randomness(key) as draws:
+            output: Output = functional_call(self.model, tensors, (inputs, progress, mask))
+        if draws is not None and draws.drew:
+            self._drawn.add("keyed")
+        rows = self.model.row_losses(output.groups, targets)
+        unweighted = loss = self.model.task_loss(self.model.target_losses(rows, mask))
+        if factors is not None:
+            loss = self.model.task_loss(self.model.target_losses(rows * factors.mT, mask))
+        found = loss if factors is None else torch.stack([loss, unweighted])
+        return loss + output.routing.aux_loss.sum(), found.detach(), output.buffers
+
+
+def _mixed(*numbers: int) -> int:
+    """Return one seed that follows from several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
