@@ -150,4 +150,7 @@ def _replace(module: nn.Module, names: Sequence[str], tensor: Tensor) -> None:
     for name in names:
         path, _, leaf = name.rpartition(".")
         owner = module.get_submodule(path)
-        (owner._buffers if old is None else owner._parameters)[leaf] = new
+        if isinstance(new, nn.Parameter):
+            owner._parameters[leaf] = new
+        else:
+            owner._buffers[leaf] = new
