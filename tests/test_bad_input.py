@@ -188,6 +188,19 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
     ("a text at the top", "hello\n", ("must be a mapping", "'hello'")),
     ("empty", "", ("must be a mapping", "is empty")),
     ("broken YAML", "name: [a\ntask: b\n", ("line 2", "broken YAML")),
+    ("a number as key", spec() + "1.5: 1\n", ("1.5", "a key must be a text", "in quotes")),
+    (
+        "trials without end",
+        spec(search="{trials: 1000000000000}"),
+        ("search.trials", "trials <= 1000000"),
+    ),
+    ("repeats", spec(search="{repeats: 1000000000}"), ("search.repeats", "repeats <= 1000000")),
+    ("members", spec(resources="{members: 1000000000}"), ("resources.members", "members <=")),
+    (
+        "splits without end",
+        spec(evaluation="{splits: 1000000000}"),
+        ("evaluation.splits", "splits <= 1000000"),
+    ),
     ("a key twice", spec() + "name: other\n", ("'name'", "twice", "line 7")),
     ("an object", "name: !!python/object/apply:os.getcwd []\n", ("broken YAML",)),
 ]

@@ -131,7 +131,9 @@ def damage(sweeps: Path) -> list[str]:
         "list": {"places.json": b"[1]"},
         "number": {"places.json": b'{"uri": 3, "storage": null}'},
         "place": {"places.json": b'{"uri": null, "storage": "ftp://x/y"}'},
+        "deep": {"places.json": b"[" * 100_000},
         "spec": {"places.json": PLACES.encode(), "spec.yaml": b""},
+        "nested": {"places.json": PLACES.encode(), "spec.yaml": b"a: " + b"[" * 3000},
         "yaml": {"places.json": PLACES.encode(), "spec.yaml": b"a: [\xff"},
         "studies": {"studies.journal": b'{"op_code":0}\n'},
         "middle": {"studies.journal": b'garbage\n{"op_code":0}\n'},
@@ -145,7 +147,10 @@ def damage(sweeps: Path) -> list[str]:
             (sweeps / name / file).write_bytes(content)
     (sweeps / "folder").mkdir()
     (sweeps / "folder" / "places.json").mkdir()
-    return [".DS_Store", "link", "loop", "folder", *homes]
+    (sweeps / "locked" / "lock").mkdir(parents=True)
+    (sweeps / "locked" / "places.json").write_text(PLACES)
+    (sweeps / "locked" / "spec.yaml").write_bytes(UNKNOWN_GATE)
+    return [".DS_Store", "link", "loop", "folder", "locked", *homes]
 
 
 def test_a_damaged_home_is_one_line_and_hides_no_other(tmp_path: Path) -> None:

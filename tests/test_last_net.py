@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from gatelab.sweeps.cli import MODULES, main
-from gatelab.sweeps.cli.terminal import Commands
+from gatelab.sweeps.cli.terminal import Commands, refuse
 
 
 class Odd(BaseException):
@@ -72,6 +72,15 @@ def test_debug_shows_the_traceback(
     result = CliRunner().invoke(failing(KeyError("key")), words)
     assert result.exit_code == 2
     assert "Traceback" in result.stderr and "KeyError: 'key'" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("error", [KeyError("identity"), IndexError("list index out of range")])
+def test_what_is_no_fault_of_the_input_is_not_said_to_be_one(error: Exception) -> None:
+    """A command refuses what it does not find, by a LookupError; these are of that class too."""
+    with pytest.raises(type(error)):
+        refuse(error)
+    with pytest.raises(SystemExit):
+        refuse(LookupError("no sweep 'c'"))
 
 
 def test_without_room_for_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

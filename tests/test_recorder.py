@@ -263,3 +263,25 @@ def test_two_sweeps_write_into_one_new_store_at_once(new_store: str, tmp_path: P
     found = [run for sweep in sweeps for run in read_sweep(new_store, sweep).runs]
     assert sorted(run.name for run in found) == sorted(names)
     assert {run.status for run in found} == {"FINISHED"}
+
+
+def test_a_line_that_is_no_record_of_ours_is_left_out(
+    uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As another version leaves them: none may keep the others from their way."""
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append(
+        {"x": 1},
+        {"kind": "metrics"},
+        {"kind": "metrics", "identity": 3, "step": "a", "values": [], "time": 1},
+        {"kind": "tags", "identity": "s", "tags": "a", "time": 1},
+        {"kind": [], "identity": "s"},
+    )
+    journal.close()
+    taken = recorder(tmp_path, uri)
+    start(taken, "s")
+    taken.log_metrics("s", 1, {"loss": 1.0})
+    assert taken.close()
+    (run,) = read_sweep(uri, "s", trials=True).runs
+    assert history(uri, run.run_id, "loss") == [(1, 1.0)]
+    assert caplog.text.count("is no record of ours, and lost") == 5

@@ -20,6 +20,15 @@ from gatelab.tracking.store_errors import StoreRefuses
 LOG = logging.getLogger(__name__)
 _NOISE = re.compile(r"\(raised as a result of .*?\)\s*(?=\()|\[SQL: .*", re.DOTALL)
 """Of SQLAlchemy's messages: they hold the whole statement, with its values."""
+_FIELDS: Mapping[str, Mapping[str, type]] = {
+    "start": {"name": str, "tags": dict, "params": dict, "time": int},
+    "metrics": {"step": int, "values": dict, "time": int},
+    "params": {"params": dict},
+    "tags": {"tags": dict, "time": int},
+    "artifact": {"path": str, "folder": str},
+    "end": {"status": str, "tags": dict, "time": int},
+}
+"""What a record of a kind has."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds before an unreachable store is tried again."""
 BATCH_SECONDS = 5.0
@@ -138,6 +147,11 @@ class Recorder:
         """How many bytes of the journal are not delivered."""
         return self.journal.end - self.journal.position
 
+    @property
+    def has_metrics(self) -> bool:
+        """Whether metrics of any run were taken, before this process too."""
+        return bool(self._steps)
+
     def close(self, timeout: float = 60.0) -> bool:
         """Deliver what can be, and stop; return whether everything arrived."""
         self._wait(timeout)
@@ -159,7 +173,7 @@ class Recorder:
         self._news.set()
 
     def _note(self, record: Entry) -> None:
-        kind = record.get("kind")
+        kind = record["kind"] if _is_record(record) else ""
         if kind == "metrics":
             identity, step = record["identity"], record["step"]
             self._steps[identity] = max(step, self._steps.get(identity, -1))
@@ -205,7 +219,7 @@ class Recorder:
     def _deliver_some(self, store: Store) -> bool:
         """Deliver the journal's next records; return whether there may be more."""
         found = self.journal.read(RECORDS_AT_ONCE)
-        for record in _coalesce(record for record, _ in found if record):
+        for record in _coalesce(_records(record for record, _ in found)):
             try:
                 _write(store, record, self._home)
             except Exception as error:
@@ -227,6 +241,23 @@ class Recorder:
         if kind == "start":
             self._started.discard(identity)
         LOG.warning("MLflow refused %s of %s: %s", kind, identity, error)
+
+
+def _records(found: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield what can be delivered; of a damaged line the journal has said that it is lost."""
+    for record in found:
+        if _is_record(record):
+            yield record
+        elif record:
+            LOG.warning("a line of the journal is no record of ours, and lost: %.100s", record)
+
+
+def _is_record(record: Entry) -> bool:
+    """Return whether an object of the journal has what is delivered of its kind."""
+    fields = _FIELDS.get(str(record.get("kind")))
+    return fields is not None and all(
+        isinstance(record.get(name), kind) for name, kind in (("identity", str), *fields.items())
+    )
 
 
 @contextmanager

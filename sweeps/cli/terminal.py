@@ -149,7 +149,13 @@ def open_console() -> Console:
 
 
 def refuse(error: object) -> NoReturn:
-    """Say what was wrong with the input, and end with 2."""
+    """Say what was wrong with the input, and end with 2.
+
+    Raises:
+        KeyError, IndexError: If it is one: that is no fault of the input, and for the last net.
+    """
+    if isinstance(error, KeyError | IndexError):
+        raise error
     message = str(error.args[0] if isinstance(error, LookupError) else error)
     end("\n".join(f"gatelab: {line}" for line in message.splitlines()), BAD_INPUT)
 

@@ -69,7 +69,7 @@ class Home:
             raise DamagedHome(self.name, f"{path} is missing{instead}.") from error
         except OSError as error:
             raise DamagedHome(self.name, f"{path}: {error.strerror}.") from error
-        except (ValueError, TypeError, LookupError) as error:
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
             raise DamagedHome(self.name, f"{path} does not name two places.") from error
         if not all(place is None or isinstance(place, str) for place in places.values()):
             raise DamagedHome(self.name, f"{path} does not name two places.")
@@ -127,10 +127,18 @@ class Home:
 
     @property
     def spec(self) -> Spec:
-        """The spec as it was launched."""
+        """The spec as it was launched.
+
+        Raises:
+            DamagedHome: If there is none.
+            SpecError: If it can no longer be run.
+        """
         from gatelab.sweeps.spec.reading import load_spec  # here: torch takes seconds to import
 
-        return load_spec(self.path / Artifacts.SPEC)
+        path = self.path / Artifacts.SPEC
+        if not path.is_file() or not path.stat().st_size:
+            raise DamagedHome(self.name, f"{path} is missing or empty.")
+        return load_spec(path)
 
     @property
     def finished(self) -> bool:

@@ -17,6 +17,8 @@ from gatelab.sweeps.spec.searches import Search
 from gatelab.tracking.schema import Artifacts
 
 POLL_SECONDS = 0.2
+UNREADABLE = (OSError, ValueError, TypeError, LookupError, RecursionError)
+"""What a file raises that is no spec."""
 UNDER_WAY = "under way"
 """In a driver's line once it has passed all checks and its sweep has a home."""
 
@@ -58,7 +60,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def driver(home: Home) -> int | None:
-    """Return the process that runs a sweep; ``None`` if none does."""
+    """Return the process that runs a sweep; ``None`` if none does.
+
+    Raises:
+        DamagedHome: If the file that says so cannot be read.
+    """
     lock = home.path / "lock"
     try:
         with lock.open() as file:
@@ -68,6 +74,8 @@ def driver(home: Home) -> int | None:
     except BlockingIOError:
         number = lock.read_text()  # written as soon as the lock is held
         return int(number) if number else driver(home)
+    except OSError as error:
+        raise DamagedHome(home.name, f"{lock}: {error.strerror}.") from error
     return None
 
 
@@ -113,7 +121,7 @@ def _trials(home: Home) -> int:
     path = home.path / Artifacts.SPEC
     try:
         return int(yaml.safe_load(path.read_bytes())["search"]["trials"])
-    except (OSError, ValueError, TypeError, LookupError, yaml.YAMLError) as error:
+    except (*UNREADABLE, yaml.YAMLError) as error:
         raise DamagedHome(home.name, f"{path} is no spec ({type(error).__name__}).") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 
@@ -39,6 +40,11 @@ from gatelab.training.jobs import Setting
 
 DELIVERY_SECONDS = 300.0
 """How long a sweep that is over waits for an MLflow that takes nothing; it may be restarting."""
+
+
+STUDIES = "studies.journal"
+"""In a sweep's home: what every search has asked and been told."""
+LOST = "warning: {} is gone or empty, though trials were recorded: all are trained again."
 
 
 class Interrupted(Exception):
@@ -82,11 +88,17 @@ def run_sweep(
             redeliver=redeliver,
         )
     try:
+        if recorder.has_metrics and _is_empty(home.path / STUDIES):
+            console.print(LOST.format(home.path / STUDIES), highlight=False, soft_wrap=True)
         studies = _studies(spec, task, home, recorder)
         sweep = _work(spec, task, home, job, studies, recorder, console, said)
         return _compare(spec, home, recorder, sweep)
     finally:
         recorder.close()
+
+
+def _is_empty(path: Path) -> bool:
+    return not path.exists() or not path.stat().st_size
 
 
 def _work(
@@ -138,7 +150,7 @@ def _studies(spec: Spec, task: Task, home: Home, recorder: Recorder) -> dict[str
     searches = [Search(label, n) for n in range(spec.search.repeats) for label in spec.gates]
     with _damages(home):
         return open_studies(
-            home.path / "studies.journal",
+            home.path / STUDIES,
             {search.name: spaces[search.label] for search in searches},
             {search.name: rounds[search.label] for search in searches},
             sampler=spec.search.sampler,

@@ -179,6 +179,8 @@ def _message(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         key, valid = str(error["loc"][-1]), _sections()[_path(error)].model_fields
         return f"unknown key {written(key)}; {near_misses(key, valid)}"
+    if error["type"] == "invalid_key":
+        return f"a key must be a text: write {written(str(value))} in quotes."
     if error["type"] == "missing":
         return "is required, but missing."
     if error["type"] == "literal_error":

@@ -21,6 +21,8 @@ from gatelab.training.member import Recipe
 from gatelab.training.precision import Precision
 
 Count = Annotated[int, Field(strict=True, ge=1)]
+Listed = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+"""A count of what a driver holds one by one."""
 Seed = Annotated[int, Field(strict=True, ge=0)]
 Share = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 LEAST_SHARE = 1e-4
@@ -103,14 +105,14 @@ def _off_or_on(value: Any, part: type[SpecPart], off: str) -> Any:
 class SearchSpec(SpecPart):
     """Every gate's search, the same for each."""
 
-    trials: Count = 20
+    trials: Listed = 20
     rounds: Count | None = None
     """In how many parts they are asked for, each once the last has ended; null: what
     :mod:`.rounds` finds for the trials."""
-    repeats: Count = 1
+    repeats: Listed = 1
     """How often every gate is searched, each time with draws and seeds of its own; what each
     search selects is evaluated, and the searches are what the verdict compares."""
-    seeds: Count = 1
+    seeds: Listed = 1
     """Members of a trial, whose objective is their mean."""
     sampler: Literal["tpe", "random"] = "tpe"
     seed: Seed = 0
@@ -143,7 +145,7 @@ class EvaluationSpec(SpecPart):
 
     seeds: Count = 5
     """On each split."""
-    splits: Count = 1
+    splits: Listed = 1
     """More than the task's own: those of the split seeds that follow its own."""
 
     @model_validator(mode="before")
@@ -160,7 +162,7 @@ class ResourcesSpec(SpecPart):
 
     cpus: Share | None = None
     gpus: Share | None = None
-    members: Count | None = None
+    members: Listed | None = None
     """How many models of one structure it trains at once, at most."""
 
     @field_validator("cpus", "gpus")
