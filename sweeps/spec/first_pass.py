@@ -37,9 +37,9 @@ from gatelab.training.configuration import Configuration
 BYTES_PER_PARAMETER = 4 * 4
 """Weight, gradient and Adam's two moments, float32."""
 IN_PLACE = "what is kept in forward is no buffer that is changed in place"
-ROWS = 4096
+PART = 4096
 """Of a split that are passed through a network at once."""
-PASSES_SECONDS = 1.0
+SPLIT_SECONDS = 1.0
 """After which the rest of a split is left to the training."""
 MOST_TENSORS = 20_000
 """Of the parameters of a bottom, an expert and all towers: to make so many takes seconds."""
@@ -208,7 +208,7 @@ def _pass_splits(spec: Spec, task: Task, network: Network) -> None:
         modules = {name: module.eval() for name, module in made_of(network, task.targets).items()}
     for name in SPLITS[::-1]:
         started, row = time.monotonic(), 0
-        for part in task.data(name).inputs.split(ROWS):
+        for part in task.data(name).inputs.split(PART):
             try:
                 with torch.no_grad(), foreign():
                     outputs(modules, part)
@@ -217,7 +217,7 @@ def _pass_splits(spec: Spec, task: Task, network: Network) -> None:
                 why = f"the network raises {told(error.__cause__ or error)} for {rows}."
                 raise SpecError("spec", "task", f"{spec.task.name!r}: {why}") from error
             row += len(part)
-            if time.monotonic() - started > PASSES_SECONDS:
+            if time.monotonic() - started > SPLIT_SECONDS:
                 break
 
 
