@@ -14,7 +14,7 @@ import pyarrow.csv as csv
 from gatelab.registry import near_misses
 from gatelab.rules import check_not_negative
 from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet
-from gatelab.tasks.data_sets.published_tables import PART, published_split, with_parts
+from gatelab.tasks.data_sets.published_tables import PART_COLUMN, published_split, with_parts
 from gatelab.tasks.data_sets.unpacking import opened
 from gatelab.tasks.streams import stream
 from gatelab.tasks.tables.table import Table
@@ -119,7 +119,11 @@ class CensusIncome(Table):
             with_parts(table, parts),
             targets={target: SOURCES[target][1] for target in learn},
             kinds={"*": "category", **dict.fromkeys({*NUMBERS} - used, "number")},
-            drop=[*sorted(used), "instance_weight", *([] if split == "published" else [PART])],
+            drop=[
+                *sorted(used),
+                "instance_weight",
+                *([] if split == "published" else [PART_COLUMN]),
+            ],
             missing=("?",),
             split=published_split(split, parts),
             min_frequency=min_frequency,

@@ -10,7 +10,7 @@ import pyarrow as pa
 from gatelab.rules import check_not_negative
 from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet
 from gatelab.tasks.data_sets.published_tables import (
-    PART,
+    PART_COLUMN,
     Floats,
     published_split,
     read_matlab,
@@ -72,7 +72,7 @@ class Sarcos(Table):
             with_parts(table, parts),
             targets=dict.fromkeys(names[INPUTS:], "regression"),
             kinds={"*": "number"},
-            drop=() if split == "published" else (PART,),
+            drop=() if split == "published" else (PART_COLUMN,),
             split=published_split(split, parts),
             split_seed=split_seed,
         )

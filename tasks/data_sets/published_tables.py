@@ -16,14 +16,14 @@ from gatelab.tasks.data_sets.unpacking import opened
 
 Floats = npt.NDArray[np.float64]
 
-PART = "part"
+PART_COLUMN = "part"
 """The column that says to which split a row belongs as published."""
 _WAYS = ("published", "random")
 
 
 def with_parts(table: pa.Table, parts: Sequence[str]) -> pa.Table:
     """Return a table with a column of the splits' names."""
-    return table.append_column(PART, pa.array(parts))
+    return table.append_column(PART_COLUMN, pa.array(parts))
 
 
 def published_split(way: str, parts: Sequence[str]) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def published_split(way: str, parts: Sequence[str]) -> dict[str, Any]:
         ValueError: If it is another.
     """
     if way == "published":
-        return {"column": PART, "val": "val", "test": "test"}
+        return {"column": PART_COLUMN, "val": "val", "test": "test"}
     if way != "random":
         raise ValueError(f"`split`: unknown {way!r:.100}; {near_misses(str(way), _WAYS)}")
     counts = [parts.count(name) for name in ("train", "val", "test")]
