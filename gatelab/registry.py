@@ -20,6 +20,9 @@ from gatelab.rules import shown
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
+NAMED = 40
+"""So many valid names an error message lists at most: a sweep has hundreds of metrics."""
+
 
 def near_misses(name: str, valid: Iterable[str]) -> str:
     """Return the end of an error message that names what the reader may have meant."""
@@ -27,7 +30,9 @@ def near_misses(name: str, valid: Iterable[str]) -> str:
     near = difflib.get_close_matches(name[:100], valid, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(repr(n) for n in near)}?"
-    return f"valid: {', '.join(valid) or 'none'}."
+    more = f" and {len(valid) - NAMED} more" if len(valid) > NAMED + 1 else ""
+    named = valid[:NAMED] if more else valid
+    return f"valid: {', '.join(named) or 'none'}{more}."
 
 
 class Registry(Generic[T]):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gatelab.gates import Gate, gates, register_gate
-from gatelab.registry import Registry
+from gatelab.registry import Registry, near_misses
 
 
 def test_names_and_near_misses() -> None:
@@ -58,3 +58,9 @@ def test_a_key_names_its_module_in_any_process(tmp_path: Path) -> None:
 def test_a_missing_module_is_named() -> None:
     with pytest.raises(ValueError, match="cannot import 'nowhere'"):
         gates.get("nowhere:softmax")
+
+
+def test_of_very_many_names_some_are_said() -> None:
+    assert near_misses("qq", [f"n{i}" for i in range(41)]).count("n") == 41
+    said = near_misses("qq", [f"n{i:03}" for i in range(600)])
+    assert said.startswith("valid: n000, n001,") and said.endswith("n039 and 560 more.")
