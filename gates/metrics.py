@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from gatelab.gates.recovery import Array, group_agreement, recovery_metrics
-from gatelab.gates.usage import Usage, usage_of
+from gatelab.gates.usage import Usage, as_tensor, usage_of
 
 REGULAR = 0.05
 """A target uses the experts that carry more than this share of its weight.
@@ -40,8 +39,8 @@ def selection_metrics(
         targets: Names, for ``<target>/<metric>`` beside the means over targets.
         known: The rows that count for each target, ``(targets, rows)``; by default all.
     """
-    counted = None if known is None else torch.as_tensor(known)
-    usage = usage_of(torch.as_tensor(weights), k, counted)
+    counted = None if known is None else as_tensor(known)
+    usage = usage_of(as_tensor(weights), k, counted)
     return usage_metrics(usage, truth_groups, truth_experts, targets)
 
 

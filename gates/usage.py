@@ -95,7 +95,12 @@ def support_flips(before: Any, after: Any, known: Any = None) -> Tensor:
 
 
 def _tensors(*arrays: Any) -> tuple[Any, ...]:
-    return tuple(a if a is None else torch.as_tensor(a) for a in arrays)
+    return tuple(a if a is None else as_tensor(a) for a in arrays)
+
+
+def as_tensor(array: Any) -> Tensor:
+    """Return a tensor as it is, and an array, which need not be writable, as a copy."""
+    return array if isinstance(array, Tensor) else torch.tensor(array)
 
 
 def _entropy(weights: Tensor) -> Tensor:

@@ -115,4 +115,4 @@ def test_a_test_split_with_which_it_cannot_do(folder: Path) -> None:
     """What an evaluation would meet after the whole search."""
     output = told(folder, "test, test_rows: 47", code=2)
     assert "RuntimeError: shape '[12, -1]' is invalid for input of size 376" in output
-    assert "in a batch of 47 test rows" in output
+    assert "for test rows 0 to 46" in output

@@ -14,7 +14,7 @@ from gatelab.gates.stack import Stack
 from gatelab.tasks import DigitsPairs, Regimes, SyntheticGroups, Task, Truth
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.model import Model
-from gatelab.training.scores import gate_scores
+from gatelab.training.scores import gate_scores, usages
 
 SMALL: dict[str, Any] = {"train_rows": 256, "val_rows": 16, "test_rows": 16}
 
@@ -110,7 +110,8 @@ class Grouped(DigitsPairs):
 def test_of_a_truth_without_experts_what_groups_tell_is_scored() -> None:
     even = Evaluation((), torch.full((2, 3, 4), 0.25), torch.zeros(2), 0.0, {})
     tasks = (Grouped(**SMALL), DigitsPairs(**SMALL), SyntheticGroups(num_targets=2, **SMALL))
-    grouped, plain, planted = (gate_scores(task, None, even).keys() for task in tasks)
+    (usage,) = usages(None, [even])
+    grouped, plain, planted = (gate_scores(task, usage, even).keys() for task in tasks)
     assert "gate/group_agreement" in grouped - plain
     recovery = {"gate/precision", "gate/recall", "gate/f1"}
     assert recovery <= planted and not recovery & grouped

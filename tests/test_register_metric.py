@@ -70,7 +70,7 @@ metrics: METRICS
 model: {num_experts: 2, expert_width: 4}
 gates: [softmax, single, noisy_top_k]
 baselines: false
-training: {max_epochs: 2, batch_size: 32}
+training: {max_epochs: 8, batch_size: 32}
 search: {trials: 1, early_stopping: false}
 evaluation: {seeds: 2}
 """

@@ -153,16 +153,16 @@ class Passed(Linear):
 @pytest.mark.parametrize("dropout", [Dropout, nn.Dropout])
 @pytest.mark.parametrize("layer", [Item, Passed])
 def test_draws_of_members_are_independent(layer: type[nn.Module], dropout: type[nn.Module]) -> None:
-    """Two members of one seed differ by what is drawn alone, fused or not."""
+    """What is drawn follows from a member's seed: equal for one seed, fused or not, else not."""
 
     def bottom() -> nn.Module:
         return nn.Sequential(layer(), dropout(0.5))
 
-    training, again = (trained(Odd(bottom=bottom), [5, 5]) for _ in range(2))
-    assert len(training.notes) == (layer is Item)
-    first, second = training.courses
-    assert first.best_loss != second.best_loss
-    assert again.courses == [first, second]
+    training, again = (trained(Odd(bottom=bottom), [5, 5, 6]) for _ in range(2))
+    assert len(training.notes) == (layer is Item) and training.loop.draws
+    first, second, third = training.courses
+    assert first.best_loss == second.best_loss != third.best_loss
+    assert again.courses == [first, second, third]
 
 
 @pytest.mark.parametrize("name", gates.names())
