@@ -28,7 +28,7 @@ def main() -> None:
         for gate in ("softmax", "dselect_k"):
             together = _training(task, gate, range(MEMBERS))
             alone = [_training(task, gate, [seed]) for seed in range(MEMBERS)]
-            rivals = {"together": together._train, "alone": partial(_all, alone)}
+            rivals = {"together": partial(together.loop.run, 0), "alone": partial(_all, alone)}
             times = medians(rivals, rounds=7, calls=1)
             figures = {rival: f"{seconds:.3f} s" for rival, seconds in times.items()}
             ratio = times["together"] / times["alone"]
