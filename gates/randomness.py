@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import torch
@@ -28,16 +29,26 @@ def mix(words: Tensor) -> Tensor:
     ``mix64`` in the variant 13 of Stafford: SplitMix64 is this of multiples of ``GOLDEN``.
     """
     for shift, factor in FACTORS:
-        words = (words ^ _shifted(words, shift)) * factor
-    return words ^ _shifted(words, 31)
+        words = _folded(words, shift).mul_(factor)
+    return _folded(words, 31)
 
 
 def keyed(keys: Tensor, numbers: Tensor | int) -> Tensor:
     """Return new keys that follow from keys and numbers, int64 that broadcast."""
+    return _next_of(mix(keys), numbers)
+
+
+def _next_of(mixed: Tensor, numbers: Tensor | int) -> Tensor:
+    """Return what :func:`keyed` does, of keys that have been mixed."""
     steps = (numbers + 1) * GOLDEN
     if isinstance(steps, int):  # as int64 would overflow
         steps = (steps + 2**63) % 2**64 - 2**63
-    return mix(mix(keys) + steps)
+    return mix(mixed + steps)
+
+
+def _folded(words: Tensor, by: int) -> Tensor:
+    """Return words exclusive or themselves shifted, in one new tensor."""
+    return (words >> by).bitwise_and_((1 << (64 - by)) - 1).bitwise_xor_(words)
 
 
 def _shifted(words: Tensor, by: int) -> Tensor:
@@ -56,8 +67,10 @@ class Randomness(TorchFunctionMode):
     def __init__(self, key: Tensor) -> None:
         """Begin from a key, int64 ``()``."""
         super().__init__()
-        self._key: Callable[[], Tensor] = lambda: key
         self._device, self._calls = key.device, 0
+        # Computed where something is drawn, and once: of most stacks nothing is.
+        self._mixed: Callable[[], Tensor] = cache(lambda: mix(key))
+        self._parts = self._mixed
         self.drew = False
         """Whether anything was drawn."""
 
@@ -82,22 +95,24 @@ class Randomness(TorchFunctionMode):
     def split(self, number: int) -> Tensor:
         """Return places ``(number,)`` for calls that draw apart from each other, for :meth:`at`."""
         self._calls += 1
-        return torch.arange(number, device=self._device)
+        mixed, calls, places = self._mixed, self._calls, torch.arange(number, device=self._device)
+        self._parts = cache(lambda: mix(keyed(_next_of(mixed(), calls), places)))
+        return places
 
     @contextmanager
     def at(self, place: Tensor) -> Iterator[None]:
         """Draw meanwhile as one of the calls that were split last, ``place`` ``()``."""
-        before, calls = self._key, self._calls
-        # Made where something is drawn: of most splits nothing is.
-        self._key, self._calls = lambda: keyed(keyed(before(), calls), place), 0
+        before, parts = (self._mixed, self._calls, self._parts), self._parts
+        self._mixed = cache(lambda: parts().index_select(0, place.view(1)).view(()))
+        self._calls = 0
         try:
             yield
         finally:
-            self._key, self._calls = before, calls
+            self._mixed, self._calls, self._parts = before
 
     def words(self, number: int) -> Tensor:
         """Draw int64 words ``(number,)``."""
-        places = torch.arange(1, number + 1, device=self._device) * GOLDEN
+        places = torch.arange(1, number + 1, device=self._device).mul_(GOLDEN)
         return mix(self._next() + places)
 
     def uniform(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
@@ -117,7 +132,7 @@ class Randomness(TorchFunctionMode):
     def _next(self) -> Tensor:
         """Return a key for the next draw ``()``."""
         self._calls, self.drew = self._calls + 1, True
-        return keyed(self._key(), self._calls)
+        return _next_of(self._mixed(), self._calls)
 
 
 _CURRENT: ContextVar[Randomness | None] = ContextVar("randomness", default=None)
