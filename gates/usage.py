@@ -28,8 +28,7 @@ class Usage(NamedTuple):
     def members(self) -> list[Usage]:
         """Return each member's, on the CPU, of what has one leading dimension for members."""
         by_target = {name: values.cpu() for name, values in self.by_target.items()}
-        importance, load, union = (t.cpu() for t in (self.importance, self.load, self[3]))
-        counts = self.counts.cpu()
+        importance, load, union, counts = (each.cpu() for each in self[1:])
         return [
             Usage(
                 {name: values[member] for name, values in by_target.items()},

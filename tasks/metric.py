@@ -64,16 +64,14 @@ class Metric:
             raise ValueError(f"{type(self).__name__}.compute has no argument `weights`.")
         return float(cast(Any, self).compute(outputs, target, weights=weights.double()))
 
-    def scores(
-        self, outputs: Sequence[Tensor], target: Tensor, weights: Tensor | None = None
-    ) -> list[float]:
+    def scores(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> list[float]:
         """Return what :meth:`score` gives of each of several members' outputs.
 
         On a GPU, where each small operation waits to be launched, they are computed at once if
         :meth:`compute` can be vmapped over them; else each on the CPU.
 
         Args:
-            outputs: Each ``(rows, out_features)``.
+            outputs: ``(members, rows, out_features)``
             target: As there.
             weights: As there.
         """
@@ -81,7 +79,7 @@ class Metric:
             return [self.score(each, target, weights) for each in outputs]
         if len(target) >= self.min_rows:
             with suppress(Exception):  # whatever a stranger's metric raises
-                return self._scores_at_once(torch.stack(list(outputs)), target, weights)
+                return self._scores_at_once(outputs, target, weights)
         rows, weighed = target.cpu(), None if weights is None else weights.cpu()
         return [self.score(each.cpu(), rows, weighed) for each in outputs]
 

@@ -109,6 +109,7 @@ def test_members_that_leave_take_their_limits_along() -> None:
     members = members_of(linear(), grads)
     clips = [None if math.isinf(limit) else limit for limit in LIMITS]
     optimizer = MemberOptimizer(members, [option] * len(LIMITS), clips=clips)
+    optimizer.ready(0, 1)
     members.keep([3, 1])
     optimizer.keep([3, 1])
     start = members.flat.detach().clone()

@@ -23,7 +23,7 @@ from gatelab.gates import SoftmaxGate
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
 from gatelab.training.members import Members
-from gatelab.training.optimizer import BLOCK, MemberOptimizer
+from gatelab.training.optimizer import MemberOptimizer
 from gatelab.training.schedule import Schedule
 from gatelab.training.train import Training
 from tests.scaled import Scaled
@@ -69,9 +69,9 @@ def test_factors_by_hand() -> None:
     assert 0 < min(Schedule("step", 0.99, 3).factor(step) for step in range(3))
 
 
-def test_blocks_meet() -> None:
-    """Plain descent of two members, one of which leaves in the second block."""
-    total = 2 * BLOCK + 5
+def test_passes_meet() -> None:
+    """Plain descent of two members, one of which leaves in the second pass of three."""
+    each, total = 40, 120
     schedules = [Schedule("cosine", 0.1, total), Schedule("step", 0.0, total)]
     members = Members([nn.Linear(1, 1, bias=False, dtype=torch.float64) for _ in schedules])
     members.load(0, {"weight": torch.zeros(1, 1)})
@@ -79,7 +79,9 @@ def test_blocks_meet() -> None:
     given = [{"name": "sgd", "learning_rate": 1.0, "weight_decay": 0.0}] * 2
     optimizer, left = MemberOptimizer(members, given, schedules), [0, 1]
     for step in range(total):
-        if step == BLOCK + 7:
+        if step % each == 0:
+            optimizer.ready(step, each)
+        if step == each + 7:
             members.keep([1])
             optimizer.keep([1])
             left = [1]
@@ -102,6 +104,7 @@ def test_each_member_is_stepped_as_torch_steps_it_alone(name: str) -> None:
     given = [{"name": name, "learning_rate": r, "weight_decay": 0.1, **own} for r in rates]
     schedules = [Schedule(n, w / STEPS, STEPS) for n, w in zip(AFTER, warm, strict=True)]
     optimizer = MemberOptimizer(members, given, schedules)
+    optimizer.ready(0, STEPS)
     grads = torch.randn(STEPS, *start.shape, dtype=torch.float64)
     for step in range(STEPS):
         if step == 20:

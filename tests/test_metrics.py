@@ -198,5 +198,5 @@ def test_members_at_once_are_scored_as_each_alone(name: str, weighted: bool) -> 
         draws = torch.Generator().manual_seed(1)
         outputs = torch.randn(3, 500, width, generator=draws).round(decimals=1)
         together = metric._scores_at_once(outputs, targets[kind], weights)
-        alone = metric.scores(list(outputs), targets[kind], weights)
+        alone = metric.scores(outputs, targets[kind], weights)
         assert together == pytest.approx(alone, rel=1e-12)

@@ -69,6 +69,7 @@ def test_each_member_is_stepped_as_torch_steps_it_alone(case: str) -> None:
     members = Members(models())
     start, given = members.flat.detach().clone(), options(case)
     optimizer = MemberOptimizer(members, given)
+    optimizer.ready(0, 60)
     grads = [gradients(seed, start.shape) for seed in range(60)]
     for step, grad in enumerate(grads):
         if step == 10:
@@ -87,6 +88,7 @@ def test_each_member_is_stepped_as_torch_steps_it_alone(case: str) -> None:
 def one_member(**option: Any) -> tuple[Members, MemberOptimizer, Tensor]:
     members = Members([nn.Linear(2, 1, bias=False, dtype=torch.float64)])
     optimizer = MemberOptimizer(members, [{"weight_decay": 0.0, **option}])
+    optimizer.ready(0, 2)
     return members, optimizer, members.flat.detach().clone()
 
 
@@ -97,7 +99,6 @@ def test_the_first_step_of_adam_by_hand() -> None:
     optimizer.step()
     moved = (members.flat.detach() - start).flatten().tolist()
     assert moved == pytest.approx([-0.1 * 4 / (4 + 1e-8), 0.1 * 1e-8 / 2e-8], rel=1e-12)
-    assert optimizer.state(0)["steps"] == 1
 
 
 @pytest.mark.parametrize(("nesterov", "moved"), [(False, -0.1 * 3.5), (True, -0.1 * 4.75)])
@@ -119,6 +120,7 @@ def test_a_saved_state_goes_on_exactly(case: str) -> None:
     made = models()
     one, other = (Members(made) for _ in range(2))
     first, second = (MemberOptimizer(m, options(case)) for m in (one, other))
+    first.ready(0, 6)
     for seed in range(5):
         one.flat.grad = gradients(seed, one.flat.shape)
         first.step()
@@ -126,6 +128,7 @@ def test_a_saved_state_goes_on_exactly(case: str) -> None:
         other.flat.copy_(one.flat)
     for member in range(len(one)):
         second.load(member, first.state(member))
+    second.ready(5, 1)
     for members, optimizer in ((one, first), (other, second)):
         members.flat.grad = gradients(9, one.flat.shape)
         optimizer.step()
@@ -141,6 +144,7 @@ def test_tables_with_sparse_gradients_go_down_without_velocity() -> None:
         {**option, "learning_rate": rate} for option, rate in zip(given, (0.5, 1), strict=True)
     ]
     optimizer = MemberOptimizer(members, rated)
+    optimizer.ready(0, 2)
     before = [table["0.weight"].detach().clone() for table in members.tables]
     for _ in range(2):
         for table in members.tables:

@@ -144,7 +144,7 @@ COURSE = (*MEMBER, "training", "course")
         (*COURSE, "best_cost"),
         (*COURSE, "best_unweighted"),
         (*MEMBER, "training", "optimizer"),
-        (*MEMBER, "training", "optimizer", "steps"),
+        (*MEMBER, "training", "optimizer", "rule"),
         (*MEMBER, "training", "optimizer", "rule", "mean"),
         (*MEMBER, "training", "best", "towers.0.each.0.bias"),
     ],

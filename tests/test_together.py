@@ -71,6 +71,16 @@ def saved(folder: Path, work: Work, job: Job | None = None) -> States:
     return read_state(folder)
 
 
+def test_what_has_ended_keeps_no_weights_of_an_epoch_ago() -> None:
+    """They are views of those of all that trained in it, which one would keep in memory."""
+    jobs = [trial(0, 0.01, until=5), trial(1, 0.0, until=5)]
+    work = Work(TASK, jobs, Recipe(16, 6, patience=1), step_seconds=1000)
+    learns, stays = work.step()
+    assert learns.epoch == 5 and stays.epoch == 2
+    assert set(work.scoring.before) == {0}
+    assert work.scoring.state(1)["before"] is None
+
+
 def test_each_learns_what_it_learns_alone() -> None:
     jobs = [trial(number, rate) for number, rate in enumerate(RATES)]
     _, together = run(jobs)

@@ -92,7 +92,7 @@ class Loop:
     def begin_pass(self, epoch: int) -> None:
         """Put on the device what the steps of a pass need."""
         self.passage.begin(epoch)
-        self.optimizer.ready(self.passage.steps)
+        self.optimizer.ready(epoch * self.passage.steps, self.passage.steps)
         self.losses.zero_()
 
     def step(self, rows: int) -> None:
@@ -101,7 +101,6 @@ class Loop:
             self.replays[rows] = Replay(partial(self.eager_step, rows), records=self.records)
         replay = self.replays[rows]
         replay()
-        self.optimizer.steps += 1
         if replay.failure is not None and self.records:
             self.records = False
             reason = " ".join(str(replay.failure).split())[:REASON]
@@ -110,7 +109,7 @@ class Loop:
     def eager_step(self, rows: int) -> None:
         """Do on the device what :meth:`step` does there."""
         losses, buffers = self._learn(self.passage.rows(rows))
-        self.optimizer.move()
+        self.optimizer.step()
         for name, buffer in buffers.items():
             self.members.buffers[name].copy_(buffer)
         self.losses += losses * rows

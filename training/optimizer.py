@@ -15,9 +15,6 @@ from gatelab.training.members import Members
 from gatelab.training.optimizers.catalogue import OPTIMIZERS
 from gatelab.training.schedule import Schedule
 
-BLOCK = 1024
-"""For so many steps, where nobody says how many there will be, numbers are made at once."""
-
 
 class MemberOptimizer:
     """Clips, decays and moves all members' rows, a few operations on all of them at once.
@@ -50,11 +47,10 @@ class MemberOptimizer:
         self.schedules = list(schedules or [])
         varies = not all(schedule.constant for schedule in self.schedules)
         self._numbers = members.flat.new_empty(0)
-        self._factors = members.flat.new_empty(0) if varies else None
+        self._factors = members.flat.new_empty(0, len(members)) if varies else None
         self.limits = _limits(clips or [], members.flat)
-        self.steps, self._until = 0, 0
-        self.at = torch.zeros(1, dtype=torch.int64, device=members.flat.device)
-        """Which of the steps that were made ready is the next, ``(1,)``, on the device."""
+        self._at = torch.zeros(1, dtype=torch.int64, device=members.flat.device)
+        # Which of the steps that were made ready is the next.
         own = {
             name: _column([option.get(name, default) for option in options], members.flat)
             for name, default in self.kind.hyperparameters.items()
@@ -73,38 +69,32 @@ class MemberOptimizer:
         ]
         return self.kind.for_tables(groups)
 
-    def ready(self, steps: int) -> None:
-        """Put on the device what changes from step to step, for so many of them.
+    def ready(self, first: int, steps: int) -> None:
+        """Put on the device what changes from step to step, so that a step copies nothing there.
 
-        A step copies nothing from the host, and is the same operations as any other.
+        Args:
+            first: The next step, counted from 0.
+            steps: For how many this holds.
         """
-        coming = range(self.steps, self.steps + steps)
-        self._until = coming.stop
+        coming = range(first, first + steps)
         self._numbers = self._placed(
             self._numbers, [self.kind.numbers(step + 1) for step in coming]
         )
         if self._factors is not None:
             self._factors = self._placed(
                 self._factors,
-                [[s.factor(min(step, s.steps - 1)) for s in self.schedules] for step in coming],
+                [[schedule.factor(step) for schedule in self.schedules] for step in coming],
             )
-        self.at.zero_()
+        self._at.zero_()
 
     def _placed(self, before: Tensor, rows: Sequence[Sequence[float]]) -> Tensor:
         """Return rows of numbers on the device, in the place of those before if they fit there."""
         after = torch.tensor(rows, dtype=before.dtype)
         return before.copy_(after) if before.shape == after.shape else after.to(before.device)
 
-    def step(self) -> None:
-        """Move every member along its gradients, and clear them."""
-        if self.steps >= self._until:
-            self.ready(BLOCK)
-        self.move()
-        self.steps += 1
-
     @torch.no_grad()
-    def move(self) -> None:
-        """Do what :meth:`step` does on the device, which must have been made ready."""
+    def step(self) -> None:
+        """Move every member along its gradients, and clear them; the step must be ready."""
         flat = self.members.flat
         if self.limits is not None:
             clip_gradients(self.members, self.limits)
@@ -112,9 +102,9 @@ class MemberOptimizer:
         assert gradient is not None
         if self.decays:
             self._decay(flat, gradient, rates)
-        numbers = self._numbers.index_select(0, self.at).unbind(1)
+        numbers = self._numbers.index_select(0, self._at).unbind(1)
         self.rule.move(flat, gradient, rates, numbers)
-        self.at += 1
+        self._at += 1
         flat.grad = None
         if self.sparse is not None:
             self._step_tables(self.sparse, rates)
@@ -123,7 +113,7 @@ class MemberOptimizer:
         """Return the learning rates of the next step, ``(members, 1)``."""
         if self._factors is None:
             return self.learning_rates
-        return self.learning_rates * self._factors.index_select(0, self.at).mT
+        return self.learning_rates * self._factors.index_select(0, self._at).mT
 
     def _decay(self, flat: Tensor, gradient: Tensor, rates: Tensor) -> None:
         if self.kind.decoupled:
@@ -145,7 +135,7 @@ class MemberOptimizer:
         self.weight_decays = self.weight_decays[index]
         self.limits = None if self.limits is None else self.limits[index]
         self.schedules = [self.schedules[member] for member in members if self.schedules]
-        self._until = self.steps
+        self._factors = None if self._factors is None else self._factors[:, index]
         self.rule.keep(index)
         past = [self._past(member) for member in members]
         self.sparse = self._sparse()
@@ -154,12 +144,10 @@ class MemberOptimizer:
 
     def state(self, member: int) -> dict[str, Any]:
         """Return a copy of all that is known of one member: tensors and numbers only."""
-        own = self.rule.state(member)
-        return {"steps": self.steps, "rule": own, "tables": self._past(member)}
+        return {"rule": self.rule.state(member), "tables": self._past(member)}
 
     def load(self, member: int, state: Mapping[str, Any]) -> None:
-        """Put what :meth:`state` returned into a member; all must have taken as many steps."""
-        self.steps = self._until = state["steps"]
+        """Put what :meth:`state` returned into a member."""
         self.rule.load(member, state["rule"])
         self._go_on(member, state["tables"])
 

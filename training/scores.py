@@ -33,14 +33,16 @@ def target_scores(
     are weighted by rows, not by classes.
     """
     scores: list[dict[str, dict[str, float]]] = [{} for _ in evaluations]
+    if not evaluations:
+        return scores
     for index, target in enumerate(task.targets):
-        outputs = [evaluation.outputs[index] for evaluation in evaluations]
+        outputs = torch.stack([evaluation.outputs[index] for evaluation in evaluations])
         values, weights = split.targets[:, index], split.weights
         if split.mask is not None:
             known = split.mask[:, index]
-            outputs, values = [each[known] for each in outputs], values[known]
+            outputs, values = outputs[:, known], values[known]
             weights = None if weights is None else weights[known]
-        outputs, values = [target.in_unit(each) for each in outputs], target.in_unit(values)
+        outputs, values = target.in_unit(outputs), target.in_unit(values)
         for found, evaluation in zip(scores, evaluations, strict=True):
             found[target.name] = _losses(evaluation, index, is_weighted(target, split))
         for name, metric in metrics_of(target, chosen).items():

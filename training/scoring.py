@@ -56,7 +56,9 @@ class Scoring:
             "model/parameters": float(_count(model)),
             "model/gate_parameters": float(_count(model.mixture.gates)),
         }
-        self.before: list[Tensor | None] = [None] * members
+        self.before: dict[int, Tensor] = {}
+        """The weights of an epoch ago, of those that trained in it: views of all members' at once,
+        which would stay as long as one of them."""
         self.settled: list[int | None] = [None] * members
 
     def epoch(
@@ -75,11 +77,11 @@ class Scoring:
         chosen = [evaluations[member] for member in sound]
         by_target = target_scores(self.task, self.metrics, chosen, split)
         used, moved = usages(self.k, chosen), self._stability(sound, chosen)
+        self.before = {member: evaluations[member].weights for member in sound}
         for member, found, targets, usage in zip(sound, chosen, by_target, used, strict=True):
             own = predictive_scores("val", found, targets, also=self.goal.objective)
             own |= gate_scores(self.task, usage, found) | moved.get(member, {})
             scores[member] = own
-            self.before[member] = found.weights
             self._settle(member, epoch, own.get("gate/at_most_k"))
         return scores
 
@@ -88,14 +90,10 @@ class Scoring:
     ) -> dict[int, dict[str, float]]:
         """Return by member what an epoch changed, of those that have one before it."""
         steps = -(-len(self.task.data("train").inputs) // self.batch_size)
-        before = {member: self.before[member] for member in members}
-        pairs = [
-            (member, earlier, found)
-            for (member, earlier), found in zip(before.items(), evaluations, strict=True)
-            if earlier is not None
-        ]
-        moved = stability_scores([p[1] for p in pairs], [p[2] for p in pairs], steps)
-        return {member: own for (member, _, _), own in zip(pairs, moved, strict=True)}
+        pairs = dict(zip(members, evaluations, strict=True))
+        chosen = [member for member in members if member in self.before]
+        earlier, later = [self.before[m] for m in chosen], [pairs[m] for m in chosen]
+        return dict(zip(chosen, stability_scores(earlier, later, steps), strict=True))
 
     def _settle(self, member: int, epoch: int, at_most_k: float | None) -> None:
         """Keep the first epoch from which on every example has used at most k experts."""
@@ -152,7 +150,7 @@ class Scoring:
 
     def state(self, member: int) -> dict[str, Any]:
         """Return what a member's next epochs are scored against."""
-        before = self.before[member]  # a view of all members' weights, which would be saved too
+        before = self.before.get(member)  # a view, of which all would be saved
         own = None if before is None else before.clone()
         return {"before": own, "settled": self.settled[member]}
 
@@ -171,7 +169,9 @@ class Scoring:
 
     def load(self, member: int, state: dict[str, Any]) -> None:
         """Put what :meth:`state` returned into a member."""
-        self.before[member], self.settled[member] = state["before"], state["settled"]
+        self.settled[member] = state["settled"]
+        if state["before"] is not None:
+            self.before[member] = state["before"]
 
 
 def _count(module: nn.Module) -> int:
