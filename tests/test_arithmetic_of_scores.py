@@ -200,17 +200,19 @@ def test_what_gates_say_of_themselves_is_averaged_over_targets() -> None:
     assert found["gate/at_most_k"] == pytest.approx(1 / 3)
 
 
-def test_changes_are_a_step() -> None:
+@pytest.mark.parametrize("at_once", [1, 2**26])
+def test_changes_are_a_step(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two rows one drops an expert of weight 1/4 for good: 1/2 in all, over 5 steps."""
     before = torch.tensor([[[0.75, 0.25], [1.0, 0.0]]])
     weights = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
     after = Evaluation((), weights, torch.zeros(1), 0.0, {})
     still = after._replace(weights=before)
-    moved, stayed = stability_scores([before, before], [after, still], 5)
+    monkeypatch.setattr("gatelab.training.scores.NUMBERS_AT_ONCE", at_once)
+    stayed, moved, again = stability_scores([before, before, weights], [still, after, after], 5)
     assert moved == pytest.approx(
         {"gate/weight_change": 0.5 / 2 / 5, "gate/support_flips": 1 / 2 / 5 * 1000}
     )
-    assert set(stayed.values()) == {0}
+    assert set(stayed.values()) == set(again.values()) == {0}
 
 
 class Interleaved(Task):
