@@ -104,6 +104,11 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
         },
     ),
     (broken.Waiting, "a_step_copies_nothing_from_the_host", set()),
+    (
+        broken.Asking,
+        "a_step_copies_nothing_from_the_host",
+        {"follows_device", "stacking_equals_the_loop", "stacked_gates_train"},
+    ),
     (broken.Poisson, "draws_follow_from_keys", set()),
 ]
 OPTIONS = (
