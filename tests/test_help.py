@@ -46,3 +46,10 @@ def test_a_command_that_is_none_is_refused_with_what_may_be_meant(word: str, nea
     result = CliRunner().invoke(main, [word, "small.yaml"])
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert f"unknown command '{word}'" in result.stderr and near in result.stderr
+
+
+@pytest.mark.parametrize("group", ["new", "show", "check", "list", "data"])
+def test_no_line_of_a_groups_help_is_cut(group: str) -> None:
+    shown = CliRunner().invoke(main, [group, "--help"], terminal_width=80).output
+    lines = [line for line in shown.splitlines() if not line.startswith("Usage")]
+    assert lines and not [line for line in lines if line.endswith("...")]

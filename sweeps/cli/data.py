@@ -25,7 +25,10 @@ def data_files() -> None:
     "--mirror", metavar="URL", help="Where files of the same names lie, in place of their source."
 )
 def get_data(name: str, accept_licence: bool, mirror: str | None) -> None:
-    """Download data set NAME, or those that task NAME reads, below GATELAB_DATA."""
+    """Download data set NAME, or those that task NAME reads.
+
+    They go below GATELAB_DATA.
+    """
     from gatelab.tasks.data_sets.data_set import DataError
     from gatelab.tasks.data_sets.downloading import download
 
@@ -46,7 +49,7 @@ def get_data(name: str, accept_licence: bool, mirror: str | None) -> None:
 @data_files.command("check")
 @click.argument("name")
 def check_data_set(name: str) -> None:
-    """Compare the files of data set NAME, or of task NAME, with the published hashes."""
+    """Check the files of data set or task NAME by the published hashes."""
     from gatelab.tasks.data_sets.checking import checked_files
 
     failed = False

@@ -79,7 +79,7 @@ show.add_command(show_task)
 @show.command("metric")
 @click.argument("name")
 def show_metric(name: str) -> None:
-    """Show metric NAME: what it is, the targets that it fits, its direction."""
+    """Show metric NAME: what it is, for which targets, its direction."""
     cls: type[Metric] = _get(metrics, name)
     open_console().print(f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
     click.echo(inspect.getdoc(cls) or "")
@@ -135,7 +135,7 @@ new.add_command(new_sweep)
 @new.command("gate")
 @click.argument("name")
 def new_gate(name: str) -> None:
-    """Write a package with gate NAME into a folder of that name: the gate, its test, a README."""
+    """Write a folder NAME: a gate, its test, a README."""
     _write_package(
         write_gate,
         name,
@@ -149,7 +149,7 @@ def new_gate(name: str) -> None:
 @new.command("task")
 @click.argument("name")
 def new_task(name: str) -> None:
-    """Write a package with task NAME into a folder of that name: task, test, spec, README."""
+    """Write a folder NAME: a task, its test, a spec, a README."""
     _write_package(
         write_task,
         name,

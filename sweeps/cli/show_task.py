@@ -25,7 +25,7 @@ _SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 @click.argument("name")
 @options_option
 def show_task(name: str, options: tuple[str, ...]) -> None:
-    """Show task NAME: whose its data are, its targets, splits, options and hyperparameters."""
+    """Show task NAME: source, targets, splits, options and arguments."""
     try:
         cls, given = tasks.get(name), task_options(options)
         check_task_options(name, given)
