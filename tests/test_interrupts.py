@@ -1,44 +1,51 @@
-"""What a signal does to a driver, however it was started."""
+"""Ctrl-C that Python loses in a callback of its garbage collector."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
-from functools import partial
+import time
+import weakref
+from collections.abc import Iterator
 
 import pytest
 
-from tests.commands import PROCESSES
-from tests.ray_heads import clean_environment
-
-IGNORE_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
-"""What a shell does with what it starts in the background."""
-
-WAITING = """
-import time
-from gatelab.sweeps.driver.processes import interrupt_on_term
-interrupt_on_term()
-try:
-    print("ready", flush=True)
-    time.sleep(60)
-except KeyboardInterrupt:
-    print("interrupted")
-"""
+from gatelab.sweeps.cli.interrupts import interrupts_come_again
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_driver_started_in_the_background_can_be_stopped(number: signal.Signals) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", WAITING],
-        env=clean_environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=IGNORE_CTRL_C,
-    )
-    PROCESSES.append(process)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(number)
-    assert process.communicate(timeout=120)[0] == "interrupted\n"
+class Collected:
+    """Something that ends."""
+
+
+@pytest.fixture(autouse=True)
+def interrupts_raise() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def lose(error: type[BaseException]) -> None:
+    """Raise an error where Python goes on after it."""
+
+    def raise_it(_: object) -> None:
+        raise error
+
+    collected = Collected()
+    reference = weakref.ref(collected, raise_it)
+    del collected
+    assert reference() is None
+
+
+def test_an_interrupt_that_was_lost_comes_again() -> None:
+    with pytest.raises(KeyboardInterrupt), interrupts_come_again():
+        lose(KeyboardInterrupt)
+        time.sleep(20)
+
+
+def test_other_errors_go_where_they_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda ignored: seen.append(ignored.exc_type))
+    mine = sys.unraisablehook
+    with interrupts_come_again():
+        lose(ValueError)
+    assert seen == [ValueError] and sys.unraisablehook is mine

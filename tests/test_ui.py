@@ -127,8 +127,9 @@ def get(address: str, path: str, **headers: str) -> tuple[int, str]:
 
 
 def servers(process: subprocess.Popen[str]) -> set[int]:
-    """Return the process groups that the command started."""
-    return {group for _, parent, group in processes() if parent == process.pid}
+    """Return the process groups that the command started; what it imports runs in its own."""
+    started = {group for _, parent, group in processes() if parent == process.pid}
+    return started - {process.pid}
 
 
 def processes() -> Iterator[tuple[int, int, int]]:

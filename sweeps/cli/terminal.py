@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from gatelab.registry import near_misses
+from gatelab.sweeps.cli.interrupts import interrupts_come_again
 from gatelab.sweeps.cli.last_net import failure, is_closed_pipe
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.store_errors import StoreUnavailable
@@ -117,7 +118,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            with interrupts_come_again():
+                return super().invoke(ctx)
         except StoreUnavailable as error:
             refuse(error)
         except KeyboardInterrupt:

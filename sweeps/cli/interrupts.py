@@ -1,0 +1,38 @@
+"""Ctrl-C that Python has lost comes once more."""
+
+from __future__ import annotations
+
+import sys
+from _thread import interrupt_main
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
+from typing import Any
+
+LATER_SECONDS = 0.1
+"""By then what lost it has ended: a callback of the garbage collector."""
+
+
+@contextmanager
+def interrupts_come_again() -> Iterator[None]:
+    """Interrupt the main thread anew where Python ignores that it was.
+
+    An error in a finaliser or in a weak reference's callback is printed and goes no further; a
+    Ctrl-C that comes meanwhile is such an error. Importing a large library, where a command spends
+    its first seconds, runs many of them.
+    """
+    before = sys.unraisablehook
+
+    def hook(ignored: Any) -> None:
+        if isinstance(ignored.exc_value, KeyboardInterrupt):
+            again = Timer(LATER_SECONDS, interrupt_main)
+            again.daemon = True
+            again.start()
+        else:
+            before(ignored)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
