@@ -63,6 +63,17 @@ def check_counts(**values: int) -> None:
             raise ValueError(f"`{name} >= 1` must hold, but got ({name}={value!r}).")
 
 
+def check_shares(**values: float) -> None:
+    """Check that each named value is a share of less than all: in [0, 1).
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"`0 <= {name} < 1` must hold, but got ({name}={value!r}).")
+
+
 def shown(value: Any) -> str:
     """Return a value as a message shows it: as Python writes it, cut where it is long."""
     return _cut(_SHOWN.repr(value))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gatelab.rules import check_counts, check_not_negative
+from gatelab.rules import check_not_negative
 from gatelab.tasks.layers import mlp_network
-from gatelab.tasks.streams import stream
+from gatelab.tasks.streams import rows_by_split, stream
 from gatelab.tasks.task import Network, Split, SplitName, Target, Task, register_task
 
 OFFSET = 2
@@ -61,14 +60,9 @@ class DigitsPairs(Task):
         Raises:
             ValueError: If a number of rows is below 1 or a seed is below 0.
         """
-        check_counts(train_rows=train_rows, val_rows=val_rows, test_rows=test_rows)
+        self._rows = rows_by_split(train_rows, val_rows, test_rows)
         check_not_negative(seed=seed, split_seed=split_seed)
         self.seed, self.split_seed = seed, split_seed
-        self._rows: Mapping[SplitName, int] = {
-            "train": train_rows,
-            "val": val_rows,
-            "test": test_rows,
-        }
 
     def split(self, name: SplitName) -> Split:
         """Return inputs ``(rows, 10, 10)``, 0 to 32, and digits ``(rows, 2)``, all uint8."""

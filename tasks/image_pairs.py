@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from gatelab.registry import near_misses
-from gatelab.rules import check_counts, check_not_negative
+from gatelab.rules import check_counts, check_not_negative, check_shares
 from gatelab.tasks.data_sets.checking import unlike_published
 from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet, check_here
 from gatelab.tasks.data_sets.idx import Bytes, read_idx
 from gatelab.tasks.data_sets.made import AnyArray, Forms, made_once
 from gatelab.tasks.layers import conv_expert, mlp
-from gatelab.tasks.streams import stream
+from gatelab.tasks.streams import rows_by_split, stream
 from gatelab.tasks.task import Network, Split, SplitName, Target, Task, register_task
 
 SIDE, SHIFT = 28, 8
@@ -99,15 +99,10 @@ class ImagePairs(Task):
             DataError: If a file is not on this machine.
             ValueError: If a number of rows is below 1 or a seed is below 0.
         """
-        check_counts(train_rows=train_rows, val_rows=val_rows, test_rows=test_rows)
+        self._rows = rows_by_split(train_rows, val_rows, test_rows)
         check_not_negative(seed=seed, split_seed=split_seed)
         check_here(self.data_sets)
         self.seed, self.split_seed = seed, split_seed
-        self._rows: Mapping[SplitName, int] = {
-            "train": train_rows,
-            "val": val_rows,
-            "test": test_rows,
-        }
 
     def split(self, name: SplitName) -> Split:
         """Return inputs ``(rows, 36, 36)``, int16, 0 to 510, and classes ``(rows, 2)``, uint8."""
@@ -163,8 +158,7 @@ class ImagePairs(Task):
         check_counts(tower_width=tower_width, tower_depth=tower_depth)
         if expert not in _EXPERTS:
             raise ValueError(f"unknown expert {expert!r:.100}; {near_misses(expert, _EXPERTS)}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`0 <= dropout < 1` must hold, but got ({dropout=}).")
+        check_shares(dropout=dropout)
 
         def made() -> nn.Module:
             if expert == "cnn":

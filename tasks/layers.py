@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gatelab.rules import check_counts
+from gatelab.rules import check_counts, check_shares
 from gatelab.tasks.task import Network, Target
 
 
@@ -36,8 +36,7 @@ class Dropout(nn.Module):
             ValueError: If ``p`` is outside its range.
         """
         super().__init__()
-        if not 0 <= p < 1:
-            raise ValueError(f"`0 <= p < 1` must hold, but got ({p=}).")
+        check_shares(p=p)
         self.p = min(round(p * 65536), 65535) / 65536
         self._draw = torch.int8 if self.p * 256 == int(self.p * 256) else torch.int16
 
@@ -126,8 +125,7 @@ def mlp_network(
         ValueError: If a value is outside its range.
     """
     check_counts(expert_width=expert_width, expert_depth=expert_depth, tower_width=tower_width)
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`0 <= dropout < 1` must hold, but got ({dropout=}).")
+    check_shares(dropout=dropout)
 
     def tower(target: Target) -> nn.Module:
         return nn.Sequential(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar
 
@@ -10,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gatelab.rules import check_counts, check_not_negative
+from gatelab.rules import check_not_negative
 from gatelab.tasks.layers import DefaultPrecision, mlp_network
-from gatelab.tasks.streams import stream
+from gatelab.tasks.streams import rows_by_split, stream
 from gatelab.tasks.task import Network, Split, SplitName, Target, Task, register_task
 
 Doubles = npt.NDArray[np.float64]
@@ -78,16 +77,11 @@ class MMoESynthetic(Task):
             raise ValueError(f"`0 < scale < inf` must hold, but got ({scale=}).")
         if not 0 <= noise < float("inf"):
             raise ValueError(f"`0 <= noise < inf` must hold, but got ({noise=}).")
-        check_counts(train_rows=train_rows, val_rows=val_rows, test_rows=test_rows)
+        self._rows = rows_by_split(train_rows, val_rows, test_rows)
         check_not_negative(sines=sines, seed=seed, split_seed=split_seed)
         self.correlation, self.scale, self.noise = correlation, scale, noise
         self.in_features, self.sines = in_features, sines
         self.seed, self.split_seed = seed, split_seed
-        self._rows: Mapping[SplitName, int] = {
-            "train": train_rows,
-            "val": val_rows,
-            "test": test_rows,
-        }
 
     def split(self, name: SplitName) -> Split:
         """Return inputs ``(rows, in_features)`` and targets ``(rows, 2)``, all float32."""

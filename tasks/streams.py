@@ -1,4 +1,4 @@
-"""Random streams of a task's data: one for each split, and one for what they have in common."""
+"""What splits are drawn from: a random stream for each, and how many rows it gives."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from gatelab.rules import check_counts
 from gatelab.tasks.task import SplitName
 
 _STREAMS = {"common": 0, "train": 1, "val": 2, "test": 3}
@@ -24,3 +25,13 @@ def stream(
     """
     key = (split_seed,) if split_seed else ()
     return np.random.default_rng(np.random.SeedSequence([_STREAMS[name], seed], spawn_key=key))
+
+
+def rows_by_split(train_rows: int, val_rows: int, test_rows: int) -> dict[SplitName, int]:
+    """Return how many rows a task draws for each split.
+
+    Raises:
+        ValueError: If one has none.
+    """
+    check_counts(train_rows=train_rows, val_rows=val_rows, test_rows=test_rows)
+    return {"train": train_rows, "val": val_rows, "test": test_rows}

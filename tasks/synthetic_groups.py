@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 
@@ -12,7 +11,7 @@ import torch
 
 from gatelab.rules import check_counts, check_not_negative
 from gatelab.tasks.layers import DefaultPrecision, mlp_network
-from gatelab.tasks.streams import stream
+from gatelab.tasks.streams import rows_by_split, stream
 from gatelab.tasks.task import (
     Network,
     Regimes,
@@ -124,7 +123,7 @@ class SyntheticGroups(Task):
                 f"but got ({num_groups=}, {num_targets=})."
             )
         check_counts(experts_per_group=experts_per_group, in_features=in_features)
-        check_counts(train_rows=train_rows, val_rows=val_rows, test_rows=test_rows)
+        self._rows = rows_by_split(train_rows, val_rows, test_rows)
         if not 0 <= noise < float("inf"):
             raise ValueError(f"`0 <= noise < inf` must hold, but got ({noise=}).")
         if not 0 <= correlation <= 1:
@@ -137,11 +136,6 @@ class SyntheticGroups(Task):
         self.targets = tuple(Target(f"t{i:03}", "regression") for i in range(num_targets))
         self.regimes, self.num_groups = regimes, num_groups
         self._groups = tuple(target * num_groups // num_targets for target in range(num_targets))
-        self._rows: Mapping[SplitName, int] = {
-            "train": train_rows,
-            "val": val_rows,
-            "test": test_rows,
-        }
 
     def split(self, name: SplitName) -> Split:
         """Return inputs ``(rows, in_features)`` and targets ``(rows, targets)``, all float32."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from _thread import interrupt_main
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Timer
+from threading import Timer, main_thread
 from typing import Any
 
 LATER_SECONDS = 0.1
@@ -25,7 +25,7 @@ def interrupts_come_again() -> Iterator[None]:
 
     def hook(ignored: Any) -> None:
         if isinstance(ignored.exc_value, KeyboardInterrupt):
-            again = Timer(LATER_SECONDS, interrupt_main)
+            again = Timer(LATER_SECONDS, _interrupt_main)
             again.daemon = True
             again.start()
         else:
@@ -36,3 +36,10 @@ def interrupts_come_again() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+
+
+def _interrupt_main() -> None:
+    # As a signal, so that a call in which the main thread waits ends too.
+    identity = main_thread().ident
+    if identity is not None:
+        signal.pthread_kill(identity, signal.SIGINT)
