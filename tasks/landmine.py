@@ -9,7 +9,13 @@ from gatelab.tasks.task import register_task
 
 LANDMINE = DataSet(
     "landmine",
-    (DataFile("LandmineData.mat", "http://www.ee.duke.edu/~lcarin/LandmineData.zip"),),
+    (
+        DataFile(
+            "LandmineData.mat",
+            "http://www.ee.duke.edu/~lcarin/LandmineData.zip",
+            "2163ab20a80e33a8b65593c48cf283c540599dcb291105e63fa4af2ce24c2bea",
+        ),
+    ),
     source=(
         "Xue, Liao, Carin and Krishnapuram, Multi-Task Learning for Classification with Dirichlet "
         "Process Priors, JMLR 8 (2007)."

@@ -33,9 +33,9 @@ _SOURCE = (
 )
 
 
-def _ratings(name: str, archive: str, file: str) -> DataSet:
+def _ratings(name: str, archive: str, file: str, sha256: str | None = None) -> DataSet:
     url = f"https://files.grouplens.org/datasets/movielens/{archive}.zip"
-    return DataSet(name, (DataFile(file, url),), _SOURCE, _LICENCE, to_accept=True)
+    return DataSet(name, (DataFile(file, url, sha256),), _SOURCE, _LICENCE, to_accept=True)
 
 
 class UserMovies(NamedTuple):
@@ -268,5 +268,12 @@ class MovieLens100K(MovieLens):
     Source: as ``movielens_1m``, on the smaller set.
     """
 
-    data_sets = (_ratings("movielens_100k", "ml-100k", "u.data"),)
+    data_sets = (
+        _ratings(
+            "movielens_100k",
+            "ml-100k",
+            "u.data",
+            "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490",
+        ),
+    )
     columns, delimiter = (0, 1, 2, 4), "\t"

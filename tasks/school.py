@@ -9,7 +9,13 @@ from gatelab.tasks.task import register_task
 
 SCHOOL = DataSet(
     "school",
-    (DataFile("school.mat", "https://github.com/jiayuzhou/MALSAR/raw/master/data/school.mat"),),
+    (
+        DataFile(
+            "school.mat",
+            "https://github.com/jiayuzhou/MALSAR/raw/master/data/school.mat",
+            "57fb3238fdd03a9aa17276e2ce18d9bbb5d128c3261e794fe6233b58b6909068",
+        ),
+    ),
     source="Inner London Education Authority; in the form of MALSAR (Zhou, Chen and Ye, 2011).",
     licence="none is stated: a download for your own use.",
 )

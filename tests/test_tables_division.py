@@ -121,3 +121,14 @@ def test_a_table_by_hand() -> None:
     assert won.classes == ("no", "yes")
     assert found.split("test").targets.tolist() == [[0, 1], [-2, 0]]
     assert len(found.digest) == 64
+
+
+def test_of_many_targets_the_fewest_and_the_most_are_said() -> None:
+    rows = [1, 1, 0, 1, GAP, 0, 1]
+    found = [target(f"won_{i}", "binary", rows, "ny") for i in range(12)]
+    found.append(target("weeks", "regression", [GAP, GAP, 3, GAP, 5, 6, 7]))
+    assert told_division(found, np.array([0, 0, 0, 1, 1, 2, 2], np.uint8)) == (
+        "train: 3 rows, each of 13 targets known in 1 to 3, each binary one positive in 2",
+        "val: 2 rows, each of 13 targets known in 1, each binary one positive in 1",
+        "test: 2 rows, each of 13 targets known in 2, each binary one positive in 1",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from gatelab.tasks.task import SplitName
 Duplicates = Literal["keep", "together"]
 SPLIT_NUMBERS: Mapping[SplitName, int] = {"train": 0, "val": 1, "test": 2}
 FEWEST_ROWS = 10
+MOST_TOLD = 12
+"""Of so many targets each is told of by itself."""
 
 
 def divide(
@@ -117,21 +119,50 @@ def _check_train(target: TargetColumn, known: Rows) -> None:
 
 
 def told_division(target_columns: Sequence[TargetColumn], splits: Assignment) -> tuple[str, ...]:
-    """Return a line for each split: its rows, and the known values of every target."""
+    """Return a line for each split: its rows, and the known values of every target.
+
+    Of more than ``MOST_TOLD`` targets it tells the fewest and the most.
+    """
+    told = _told_each if len(target_columns) <= MOST_TOLD else _told_together
     lines = []
     for name, number in SPLIT_NUMBERS.items():
         here = splits == number
-        targets = "".join(f", {_told(target, target.values[here])}" for target in target_columns)
-        lines.append(f"{name}: {here.sum():,} rows{targets}")
+        counts = [_count(target, target.values[here]) for target in target_columns]
+        lines.append(f"{name}: {here.sum():,} rows, {told(target_columns, counts)}")
     return tuple(lines)
 
 
-def _told(target: TargetColumn, values: Rows) -> str:
+class _Count(NamedTuple):
+    """How many rows of a split know a target, and in how many of them it is positive."""
+
+    known: int
+    positive: int | None
+
+
+def _count(target: TargetColumn, values: Rows) -> _Count:
     known = values[~np.isnan(values)]
-    if target.kind == "binary":
-        positive = int(known.sum())
-        return f"{target.name} {len(known):,} known, {positive:,} of them {target.classes[1]!r}"
-    return f"{target.name} {len(known):,} known"
+    return _Count(len(known), int(known.sum()) if target.kind == "binary" else None)
+
+
+def _told_each(target_columns: Sequence[TargetColumn], counts: Sequence[_Count]) -> str:
+    told = []
+    for target, (known, positive) in zip(target_columns, counts, strict=True):
+        told.append(f"{target.name} {known:,} known")
+        if positive is not None:
+            told.append(f"{positive:,} of them {target.classes[1]!r}")
+    return ", ".join(told)
+
+
+def _told_together(target_columns: Sequence[TargetColumn], counts: Sequence[_Count]) -> str:
+    known = _span([count.known for count in counts])
+    told = f"each of {len(target_columns)} targets known in {known}"
+    positive = [count.positive for count in counts if count.positive is not None]
+    return f"{told}, each binary one positive in {_span(positive)}" if positive else told
+
+
+def _span(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def told_copies(columns: Iterable[Column], splits: Assignment) -> tuple[str, ...]:
