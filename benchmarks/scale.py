@@ -31,7 +31,7 @@ from gatelab import launch
 from gatelab.sweeps.driver.display import Display
 from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.sweep import Sweep
-from gatelab.sweeps.search.studies import Study
+from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.training.jobs import Job

@@ -78,7 +78,7 @@ def test_what_is_reported_twice_is_taken_in_once(tmp_path: Path) -> None:
         assert course.progress(job, ended(job))
     course.lose((job,), "its worker was lost")
     assert heard.events[f"ended {job.name} finished"] == 1
-    assert course.studies["one"].ends() == {"finished": 1}
+    assert course.studies["one"].outcomes.ends() == {"finished": 1}
 
 
 def test_a_job_that_was_not_begun_is_handed_out_again_first(tmp_path: Path) -> None:

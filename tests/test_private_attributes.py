@@ -26,7 +26,7 @@ USED = {
         ("sweeps/driver/ray_hooks.py", "_trial_to_actor"),
     },
     "optuna": {
-        ("sweeps/search/studies.py", "_trial_id"),
+        ("sweeps/search/study.py", "_trial_id"),
     },
 }
 

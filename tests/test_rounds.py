@@ -135,7 +135,7 @@ def test_a_stop_between_the_last_arrival_and_the_pruning_is_made_up_for(tmp_path
     again = opened()
     job = next_job(again)
     assert job is not None and job.stage == "evaluate"
-    assert again.studies["one"].ends() == {"finished": 1, "pruned": 1}
+    assert again.studies["one"].outcomes.ends() == {"finished": 1, "pruned": 1}
 
 
 def test_gates_fill_the_slots_while_one_waits_for_its_last_trial(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from gatelab.sweeps.cluster.storage import STATES
 from gatelab.sweeps.driver.ray_jobs import LOST_WORKERS
-from gatelab.sweeps.search.studies import STATE_ATTRIBUTE
+from gatelab.sweeps.search.study import STATE_ATTRIBUTE
 from gatelab.tracking.mlflow_read import history
 from gatelab.tracking.mlflow_store import default_uri
 from tests import in_process

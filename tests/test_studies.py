@@ -9,7 +9,8 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from gatelab.sweeps.search.studies import Ask, Study, open_studies
+from gatelab.sweeps.search.studies import open_studies
+from gatelab.sweeps.search.study import Ask, Study
 from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
@@ -54,11 +55,11 @@ def test_every_end_is_told_as_it_was(tmp_path: Path) -> None:
     trials = study.study.get_trials()[:3]
     assert [trial.state for trial in trials] == states
     assert [trial.user_attrs["reason"] for trial in trials] == [o.reason for o in outcomes]
-    assert study.ends() == {"finished": 1, "pruned": 1, "failed": 1}
+    assert study.outcomes.ends() == {"finished": 1, "pruned": 1, "failed": 1}
     selected = study.selected()
     assert selected is not None
     assert selected[0] == 0, "only a finished trial is selected"
-    assert study.best() == Rank(False, 0.5)
+    assert study.outcomes.best() == Rank(False, 0.5)
 
 
 def test_what_keeps_the_requirement_is_selected_first(tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_what_keeps_the_requirement_is_selected_first(tmp_path: Path) -> None:
     for again in (study, opened(tmp_path)):
         selected = again.selected()
         assert selected is not None
-        assert (selected[0], again.best()) == (2, Rank(False, 0.2))
+        assert (selected[0], again.outcomes.best()) == (2, Rank(False, 0.2))
 
 
 def test_where_higher_is_better_the_highest_is_selected(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_where_higher_is_better_the_highest_is_selected(tmp_path: Path) -> None:
         study.tell(asked(study).number, finished(objective))
     selected = study.selected()
     assert selected is not None
-    assert (selected[0], study.best()) == (1, Rank(False, -0.9))
+    assert (selected[0], study.outcomes.best()) == (1, Rank(False, -0.9))
 
 
 def loss(study: Study, number: int, epoch: int) -> float:
@@ -112,7 +113,7 @@ def test_a_round_is_halved_at_every_rung_and_the_next_follows(tmp_path: Path) ->
     course, study = search(tmp_path)
     assert [(ask.number, ask.until) for ask in course[:6]] == [(n, 2) for n in range(6)]
     assert [ask.until for ask in course] == [2] * 6 + [4] * 3 + [None] + [2] * 6 + [4] * 3 + [None]
-    assert study.ends() == {"finished": 2, "pruned": 10}
+    assert study.outcomes.ends() == {"finished": 2, "pruned": 10}
     values = [abs(trial.params["gate.gamma"] - 1) for trial in study.study.get_trials()]
     for first in (0, 6):
         ranked = sorted(range(first, first + 6), key=lambda number: values[number])
@@ -134,7 +135,7 @@ def test_it_goes_on_after_a_stop_as_if_there_were_none(stops: set[int], tmp_path
     whole, _ = search(tmp_path / "whole")
     stopped, study = search(tmp_path / "stopped", stops)
     assert stopped == whole
-    assert study.ends() == {"finished": 2, "pruned": 10}
+    assert study.outcomes.ends() == {"finished": 2, "pruned": 10}
 
 
 def test_a_stop_while_a_round_is_drawn_changes_nothing(tmp_path: Path) -> None:

@@ -305,14 +305,14 @@ def test_a_lost_worker_parts_them_before_anything_fails(tmp_path: Path) -> None:
     jobs = sweep.next_jobs()
     assert len(jobs) == 3
     sweep.lose(jobs, "its worker was lost 4 times")
-    assert sweep.studies["one"].ends() == {}
+    assert sweep.studies["one"].outcomes.ends() == {}
     assert [len(sweep.next_jobs()) for _ in range(2)] == [2, 1], "before any other"
     one = jobs[2:]
     sweep.lose(one, "its worker was lost 4 times")
-    assert sweep.studies["one"].ends() == {"failed": 1}
+    assert sweep.studies["one"].outcomes.ends() == {"failed": 1}
     sweep.lose(one, "once more")
     sweep.part(one)
-    assert sweep.returned == [] and sweep.studies["one"].ends() == {"failed": 1}
+    assert sweep.returned == [] and sweep.studies["one"].outcomes.ends() == {"failed": 1}
 
 
 WIDE = """

@@ -19,7 +19,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from gatelab.sweeps.search.studies import WORST, Study
+from gatelab.sweeps.search.outcomes import WORST
+from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.searches import Search
 from gatelab.training.goal import BY_LOSS, Goal, Rank
 from gatelab.training.jobs import Job
@@ -55,8 +56,8 @@ class Display:
         for name, study in studies.items():
             label = Search.of(name).label
             self.trials[label] += trials if study.rounds.size else 0
-            self.ends[label] = self.ends.get(label, Counter()) + study.ends()
-            self.best[label] = min(self.best.get(label, WORST), study.best())
+            self.ends[label] = self.ends.get(label, Counter()) + study.outcomes.ends()
+            self.best[label] = min(self.best.get(label, WORST), study.outcomes.best())
         self.said = set(said)
         self.progress = Progress(
             TextColumn("{task.fields[label]:<14}", style="bold"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 
-from gatelab.sweeps.search.studies import Study
+from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.searches import Search, mixed, row_label, seed_of
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job

@@ -13,7 +13,7 @@ from gatelab.gates.gate import Gate, gates
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.parts import runs_by
 from gatelab.sweeps.driver.summaries import write_table
-from gatelab.sweeps.search.studies import Study
+from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.metric import Metric, metrics_of
@@ -68,9 +68,9 @@ class Record:
         self.epochs: Counter[str] = Counter()
         for found, study in studies.items():
             label = Search.of(found).label
-            self.ends[label] += study.ends()
-            self.reasons[label] += study.reasons()
-            self.epochs[label] += study.epochs() * spec.search.seeds
+            self.ends[label] += study.outcomes.ends()
+            self.reasons[label] += study.outcomes.reasons()
+            self.epochs[label] += study.outcomes.epochs() * spec.search.seeds
         self.traces: dict[str, Path] = {}
         self.started_here: set[str] = set()
         self.by: dict[str, str] = {}

@@ -22,7 +22,8 @@ from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.reporting import record_report
 from gatelab.sweeps.driver.summaries import Summaries
 from gatelab.sweeps.driver.sweep import Sweep
-from gatelab.sweeps.search.studies import Study, open_studies
+from gatelab.sweeps.search.studies import open_studies
+from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.goals import goal_of
 from gatelab.sweeps.spec.rounds import rounds_of

@@ -14,7 +14,8 @@ from gatelab.gates.metrics import seed_agreement
 from gatelab.sweeps.driver.evaluations import selected_rows
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.search.importance import importance
-from gatelab.sweeps.search.studies import OPTUNA_STATES, Study
+from gatelab.sweeps.search.outcomes import OPTUNA_STATES
+from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
@@ -107,7 +108,7 @@ class Summaries:
             search = Search.of(name)
             row = selected_rows(search.label, study, every=every).get(label)
             if row is not None:
-                found.append((study.best(), search.repeat, search, row.values))
+                found.append((study.outcomes.best(), search.repeat, search, row.values))
         best = min(found, key=lambda one: one[:2], default=None)
         return best and (best[2], dict(best[3]))
 

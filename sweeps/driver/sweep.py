@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gatelab.sweeps.driver.evaluations import Plan, evaluations
-from gatelab.sweeps.search.studies import STATE_ATTRIBUTE, Ask, Study
+from gatelab.sweeps.search.study import STATE_ATTRIBUTE, Ask, Study
 from gatelab.sweeps.spec.searches import Search, mixed, seed_of
 from gatelab.training.jobs import Job
 from gatelab.training.member import Member
@@ -275,7 +275,7 @@ class Sweep:
         searches = self._searches(label)
         jobs = [job for name in searches for job in self._follow(name)]
         scored = self._scored(label)
-        reasons = Counter(why for study in searches.values() for why in study.reasons())
+        reasons = Counter(why for study in searches.values() for why in study.outcomes.reasons())
         for row in dict.fromkeys([label, *(job.label for job in jobs)]):
             own = [job.name for job in jobs if job.label == row]
             failed = "; ".join(dict.fromkeys(self.failed[n] for n in own if n in self.failed))
