@@ -20,6 +20,8 @@ VIEWS = ("_flat_weights", "_flat_weight_refs")
 """Attributes of torch's recurrent layers that follow their parameters by themselves."""
 NO_CONTENT = ("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl")
 """Attributes of a class that do not change what it does."""
+BY_VALUE = (bool, int, str, bytes, type(None))
+"""Types whose values are the same where they are equal: most of a module's attributes."""
 SHOWN = 40
 """Characters of a value in a message."""
 
@@ -71,6 +73,10 @@ class _Comparison:
     def values(self, one: Any, two: Any) -> bool:
         """Return whether two objects do the same, as far as can be seen."""
         if one is two or (id(one), id(two)) in self.alike:
+            return True
+        if type(one) is type(two) and type(one) in BY_VALUE:
+            return bool(one == two)
+        if type(one) is type(two) is list and not one and not two:  # most hooks of a module
             return True
         if type(one) is not type(two) and not self.values(type(one), type(two)):
             return False

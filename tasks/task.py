@@ -222,6 +222,12 @@ class Task:
             made[name] = Split(*as_tensors(name, self.split(name)))
         return made[name]
 
+    def made_bytes(self) -> int:
+        """Return how many bytes of tensors the parts of the data hold that have been made."""
+        made: dict[SplitName, Split] = self.__dict__.get("_made", {})
+        parts = (part for split in made.values() for part in split if part is not None)
+        return sum(part.nbytes for part in parts)
+
     def forget(self, name: SplitName) -> None:
         """Keep a part of the data no longer, which is made anew when it is asked for again."""
         self.__dict__.get("_made", {}).pop(name, None)

@@ -42,15 +42,27 @@ class Worker(ray_jobs.Worker):
     """Ray's worker, made without Tune, for jobs that are handed out together."""
 
     def __init__(self, setting: Setting, jobs: Jobs, states: Sequence[str | None]) -> None:
-        plain = [job.to_plain() for job in jobs]
-        self.setup({"jobs": plain, "states": states, "step_seconds": STEP_SECONDS}, setting)
+        self.setup(_given(jobs, states), setting)
+
+    def take(self, jobs: Jobs, states: Sequence[str | None]) -> None:
+        """Take other jobs, as a worker does that Tune uses again."""
+        self.reset_config(_given(jobs, states))
+
+
+def _given(jobs: Jobs, states: Sequence[str | None]) -> dict[str, Any]:
+    plain = [job.to_plain() for job in jobs]
+    return {"jobs": plain, "states": states, "step_seconds": STEP_SECONDS}
 
 
 def run_jobs(sweep: Sweep, setting: Setting, most: int | None = None) -> None:
     """Run jobs until the sweep is finished, or so many at most, as if it were stopped then."""
-    done = 0
+    done, worker = 0, None
     while done != most and (jobs := sweep.next_jobs()):
-        worker = Worker(setting, jobs, [sweep.saved_state(job) for job in jobs])
+        states = [sweep.saved_state(job) for job in jobs]
+        if worker is None:
+            worker = Worker(setting, jobs, states)
+        else:
+            worker.take(jobs, states)
         while not ray_hooks.take(sweep, jobs, worker.step()):
             pass
         done += 1

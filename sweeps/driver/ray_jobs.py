@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,9 +27,9 @@ from ray.tune.execution import class_cache
 
 from gatelab.sweeps.cluster.nodes import find_modules, join, users_folder
 from gatelab.sweeps.cluster.storage import STATES, Storage, when_there_is_room
+from gatelab.sweeps.driver.kept_tasks import KeptTasks
 from gatelab.sweeps.driver.ray_hooks import JobSource, Results, SavedStates, WaitingStates, waiting
 from gatelab.sweeps.driver.sweep import Sweep
-from gatelab.tasks.task import Task, tasks
 from gatelab.training.beginning import begin_work
 from gatelab.training.constant import ConstantWork
 from gatelab.training.jobs import Job, Setting
@@ -57,6 +56,7 @@ class Worker(tune.Trainable):
         assert setting is not None
         find_modules(folder)
         self.setting = setting
+        self.tasks = KeptTasks()
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -112,7 +112,7 @@ class Worker(tune.Trainable):
         if split_seed is not None:
             options["split_seed"] = split_seed
         return begin_work(
-            _task(setting.task, json.dumps(options)),
+            self.tasks.get(setting.task, options),
             self.jobs,
             setting.recipe,
             setting.metrics,
@@ -200,12 +200,6 @@ def _who(jobs: Sequence[Job]) -> str:
     if jobs[0].stage == "evaluate":
         return "its evaluation begins"
     return f"trial {numbers} begins" if len(jobs) == 1 else f"trials {numbers} begin"
-
-
-@lru_cache(maxsize=1)
-def _task(name: str, options: str) -> Task:
-    """Return a task, whose data one process makes once for all its jobs."""
-    return tasks.get(name)(**json.loads(options))
 
 
 def run_jobs(sweep: Sweep, setting: Setting) -> None:

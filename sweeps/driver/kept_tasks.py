@@ -1,0 +1,38 @@
+"""Tasks that a worker keeps, so that their data are made once for all its jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from gatelab.tasks.task import Task, tasks
+
+KEPT_BYTES = 2**28
+"""Of the data of all that are kept beside the newest: several splits of a small task."""
+
+
+class KeptTasks:
+    """The tasks of a worker's last jobs: evaluations take turns between split seeds."""
+
+    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
+        """Keep the newest task, and those before it while their data take so much together."""
+        self.kept_bytes = kept_bytes
+        self._kept: dict[str, Task] = {}
+        """The newest last."""
+
+    def get(self, name: str, options: Mapping[str, Any]) -> Task:
+        """Return a task with options, made where none is kept."""
+        key = json.dumps([name, options], sort_keys=True)
+        task = self._kept.pop(key, None) or tasks.get(name)(**options)
+        self._let_go()
+        self._kept[key] = task
+        return task
+
+    def _let_go(self) -> None:
+        """Forget those asked for longest ago."""
+        room = self.kept_bytes
+        for key, task in reversed(list(self._kept.items())):
+            room -= task.made_bytes()
+            if room < 0:
+                del self._kept[key]
