@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,30 +22,7 @@ from gatelab.tasks.task import (
     Truth,
     register_task,
 )
-
-Array = npt.NDArray[np.float64]
-
-REFERENCE_ROWS = 8192
-"""The sample on which the teachers are made orthogonal."""
-SPARE_UNITS = 32
-"""A teacher's hidden units beyond those that orthogonality takes up."""
-
-
-class Teacher(NamedTuple):
-    """One hidden layer of tanh units, and outputs of mean 0 and deviation 1."""
-
-    inner: Array
-    """``(in_features, hidden)``"""
-    bias: Array
-    """``(hidden,)``"""
-    outer: Array
-    """``(hidden, outputs)``"""
-    offset: Array
-    """``(outputs,)``"""
-
-    def __call__(self, x: Array) -> Array:
-        """Turn inputs ``(rows, in_features)`` into outputs ``(rows, outputs)``."""
-        return np.tanh(x @ self.inner + self.bias) @ self.outer - self.offset
+from gatelab.tasks.teachers import Array, Teacher, mixings, orthonormal, uncorrelated_teachers
 
 
 @register_task("synthetic_groups")
@@ -150,13 +127,13 @@ class SyntheticGroups(Task):
 
     def signals(self, inputs: Array) -> Array:
         """Return the targets ``(rows, targets)`` without noise for ``(rows, in_features)``."""
-        teachers, mixings, _ = self._planted
+        teachers, weights, _ = self._planted
         outputs = np.stack([teacher(inputs) for teacher in teachers])
-        found = np.empty((len(inputs), len(mixings)))
+        found = np.empty((len(inputs), len(weights)))
         regime = self.regime(inputs)
         for number in range(self.regimes):
             rows = regime == number
-            for target, mixing in enumerate(mixings):
+            for target, mixing in enumerate(weights):
                 made = outputs[sorted(self._experts(target, number))][:, rows]
                 found[rows, target] = np.einsum("ero,eo->r", made, mixing)
         return found
@@ -224,14 +201,14 @@ class SyntheticGroups(Task):
         sizes = np.bincount(self._groups)
         outputs = -(-(1 + sizes.max()) // self.experts_per_group)  # room for u and every v
         num_experts = len(sizes) * self.experts_per_group
-        teachers = _uncorrelated_teachers(common, num_experts, self.in_features, int(outputs))
-        mixings: list[Array] = []
+        teachers = uncorrelated_teachers(common, num_experts, self.in_features, int(outputs))
+        weights: list[Array] = []
         for size in sizes:
             shape = (self.experts_per_group, int(outputs))
-            mixings.extend(_mixings(common, shape, int(size), self.correlation))
+            weights.extend(mixings(common, shape, int(size), self.correlation))
         # Last, so that one regime has the data of before there were any.
         drawn = common.standard_normal((self.in_features, self.regimes.bit_length() - 1))
-        return teachers, mixings, _orthonormal(drawn).T
+        return teachers, weights, orthonormal(drawn).T
 
 
 def _check_regimes(regimes: int, num_groups: int, in_features: int) -> None:
@@ -249,54 +226,3 @@ def _check_regimes(regimes: int, num_groups: int, in_features: int) -> None:
         raise ValueError(
             f"`regimes <= 2**in_features` must hold, but got ({regimes=}, {in_features=})."
         )
-
-
-def _uncorrelated_teachers(
-    drawn: np.random.Generator, num_experts: int, in_features: int, outputs: int
-) -> list[Teacher]:
-    """Make teachers one by one, each with outer weights that avoid all earlier outputs.
-
-    So each stays a network of its own; to whiten all outputs together would mix the experts.
-    """
-    x = drawn.standard_normal((REFERENCE_ROWS, in_features))
-    hidden = num_experts * outputs + SPARE_UNITS
-    teachers: list[Teacher] = []
-    earlier = np.empty((len(x), 0))
-    for _ in range(num_experts):
-        inner = drawn.standard_normal((in_features, hidden)) / np.sqrt(in_features)
-        bias = 0.5 * drawn.standard_normal(hidden)
-        units = np.tanh(x @ inner + bias)
-        covariance = (units - units.mean(0)).T @ earlier / len(x)
-        avoided = np.linalg.qr(covariance)[0]
-        outer = drawn.standard_normal((hidden, outputs))
-        outer -= avoided @ (avoided.T @ outer)
-        outer = _whiten(units, outer)
-        teachers.append(Teacher(inner, bias, outer, (units @ outer).mean(0)))
-        earlier = np.hstack([earlier, teachers[-1](x)])
-    return teachers
-
-
-def _whiten(units: Array, outer: Array) -> Array:
-    """Return outer weights that span the same outputs with the identity as their covariance."""
-    covariance = np.atleast_2d(np.cov(units @ outer, rowvar=False, bias=True))
-    return np.linalg.solve(np.linalg.cholesky(covariance), outer.T).T
-
-
-def _mixings(
-    drawn: np.random.Generator, shape: tuple[int, int], size: int, correlation: float
-) -> list[Array]:
-    """Draw the weights of one group's targets, each of ``shape`` and of length 1."""
-    common = drawn.standard_normal(shape)
-    common /= np.linalg.norm(common, axis=1, keepdims=True)
-    directions = np.column_stack([common.ravel(), drawn.standard_normal((common.size, size))])
-    basis = _orthonormal(directions)
-    own = np.sqrt(1 - correlation) * basis[:, 1:]
-    return [column.reshape(shape) for column in (np.sqrt(correlation) * basis[:, :1] + own).T]
-
-
-def _orthonormal(columns: Array) -> Array:
-    """Return orthonormal columns that span the same as ``(rows, columns)``, one after the other."""
-    basis, triangle = np.linalg.qr(columns)
-    # Which sign comes out is up to the LAPACK at hand.
-    signed: Array = basis * np.sign(triangle.diagonal())
-    return signed
