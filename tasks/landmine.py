@@ -5,7 +5,7 @@ from __future__ import annotations
 from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet
 from gatelab.tasks.data_sets.published_tables import cells_as_table, read_cells
 from gatelab.tasks.tables.table import Table
-from gatelab.tasks.task import register_task
+from gatelab.tasks.task import Truth, register_task
 
 LANDMINE = DataSet(
     "landmine",
@@ -24,6 +24,10 @@ LANDMINE = DataSet(
 )
 
 
+FOLIATED, BARE = 15, 14
+"""Fields of each kind of ground, in this order."""
+
+
 @register_task("landmine")
 class Landmine(Table):
     """Tells landmines from clutter in each of 29 fields, two real clusters of 15 and 14 targets.
@@ -35,6 +39,7 @@ class Landmine(Table):
     """
 
     data_sets = (LANDMINE,)
+    truth = Truth(groups=(0,) * FOLIATED + (1,) * BARE)
 
     def __init__(self, *, split_seed: int = 0) -> None:
         """Read the file; 70% of a class of each field are train, 15% val and 15% test.

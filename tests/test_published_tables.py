@@ -125,6 +125,12 @@ def test_landmine_s_rows_know_one_target_each(here: Path) -> None:
         assert split.mask is not None and split.mask.any(0).all(), "each field is in each split"
 
 
+def test_landmine_s_two_clusters_are_known() -> None:
+    truth = Landmine.truth
+    assert truth.groups[:15] == (0,) * 15 and truth.groups[15:] == (1,) * 14
+    assert not truth.experts  # no one made these rows, so no oracle joins
+
+
 def test_school_has_a_target_a_school() -> None:
     task = School()
     assert len(task.targets) == 139 and {it.kind for it in task.targets} == {"regression"}
