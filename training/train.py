@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gatelab.gates.gate import Gate
+from gatelab.tasks.columns import mask_of_columns
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.evaluation import Evaluation, evaluate, parts_of, pass_over
@@ -214,7 +215,8 @@ class Training:
             if mask is not None:
                 # NaN marks what is unknown in many data sets: it is no class, and its gradient
                 # would stay NaN when multiplied by 0.
-                targets = torch.where(mask, targets, torch.zeros_like(targets))
+                known = mask_of_columns(self.task.targets, mask)
+                targets = torch.where(known, targets, torch.zeros_like(targets))
                 mask = mask.to(self.device)
             weights = None if weights is None else weights.to(self.device)
             placed = Split(inputs.to(self.device), targets.to(self.device), mask, weights)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gatelab.tasks.check.random_states import seeded
+from gatelab.tasks.columns import by_target, num_columns
 from gatelab.tasks.task import Network, Split, SplitName, Target, Task
 from gatelab.tasks.tensors import as_tensors
 
@@ -94,14 +95,18 @@ def made_of(network: Network, targets: Sequence[Target]) -> Modules:
 def known(split: Split, targets: Sequence[Target]) -> list[tuple[Target, Tensor, Tensor]]:
     """Return every target with the rows where it is known, and its values there.
 
+    Values are ``(known rows,)``, or ``(known rows, width)`` of a target of several columns.
     None of a split whose shapes do not fit: that is the finding of one check, and of no other.
     """
     values, mask = split.targets, split.mask
-    if any(t.shape != (len(values), len(targets)) for t in (values, mask) if t is not None):
+    shape = (len(values), len(targets))
+    fits = mask is None or mask.shape == shape
+    if not fits or values.shape != (len(values), num_columns(targets)):
         return []
-    where = torch.ones_like(values, dtype=torch.bool) if mask is None else mask.bool()
+    where = torch.ones(shape, dtype=torch.bool) if mask is None else mask.bool()
     rows = [column.nonzero().flatten() for column in where.unbind(1)]
-    return [(t, r, values[r, i]) for i, (t, r) in enumerate(zip(targets, rows, strict=True))]
+    parts = by_target(targets, values)
+    return [(t, r, part[r]) for t, r, part in zip(targets, rows, parts, strict=True)]
 
 
 def splits_of(task: Task, *, order: Sequence[SplitName] = SPLITS, world: int = 0) -> Data:
@@ -109,7 +114,7 @@ def splits_of(task: Task, *, order: Sequence[SplitName] = SPLITS, world: int = 0
     data: Data = {}
     for name in order:
         with seeded(world):
-            data[name] = Split(*as_tensors(name, task.split(name)))
+            data[name] = Split(*as_tensors(name, task.split(name), len(task.targets)))
     return data
 
 

@@ -121,7 +121,8 @@ def told_division(target_columns: Sequence[TargetColumn], splits: Assignment) ->
     lines = []
     for name, number in SPLIT_NUMBERS.items():
         here = splits == number
-        targets = "".join(f", {_told(target, target.values[here])}" for target in target_columns)
+        told = (_told(target, target.values[here]) for target in target_columns)
+        targets = "".join(f", {one}" for one in dict.fromkeys(told))
         lines.append(f"{name}: {here.sum():,} rows{targets}")
     return tuple(lines)
 
@@ -131,7 +132,7 @@ def _told(target: TargetColumn, values: Rows) -> str:
     if target.kind == "binary":
         positive = int(known.sum())
         return f"{target.name} {len(known):,} known, {positive:,} of them {target.classes[1]!r}"
-    return f"{target.name} {len(known):,} known"
+    return f"{target.vector or target.name} {len(known):,} known"
 
 
 def told_copies(columns: Iterable[Column], splits: Assignment) -> tuple[str, ...]:

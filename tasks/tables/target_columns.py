@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -32,10 +33,14 @@ class Asked:
     class_weight: Literal["balanced"] | None = None
     name: str = ""
     """In metrics, where it is not the column's."""
+    vector: str = ""
+    """The name of the target of several columns that it is one of."""
 
 
 TARGET_KEYS = ("kind", "weight", "class_weight", "name")
 """What may be said of a target."""
+VECTOR_KEYS = ("columns", "kind", "weight")
+"""What may be said of a target of several columns."""
 
 
 def asked_targets(given: object) -> dict[str, Asked]:
@@ -43,7 +48,7 @@ def asked_targets(given: object) -> dict[str, Asked]:
 
     Args:
         given: ``{column: kind}``, or ``{column: {kind: kind, weight: 1, class_weight: null, name:
-            name}}``.
+            name}}``, or ``{name: {columns: [column, column], kind: regression, weight: 1}}``.
 
     Raises:
         TableError: If it has another form, or a kind is unknown.
@@ -53,24 +58,68 @@ def asked_targets(given: object) -> dict[str, Asked]:
             "`targets` must say the kind of each target, such as {income: binary}, "
             f"but got {shown(given)}."
         )
-    return {str(name): _asked(str(name), value) for name, value in given.items()}
+    asked: dict[str, Asked] = {}
+    for name, value in given.items():
+        several = isinstance(value, Mapping) and "columns" in value
+        found = (_asked_vector if several else _asked_alone)(str(name), value)
+        for column in found:
+            if column in asked:
+                raise TableError(f"column {column!r} is of two targets: name it in one of them.")
+        asked |= found
+    return asked
+
+
+def _asked_vector(name: str, given: Mapping[Any, Any]) -> dict[str, Asked]:
+    """Return what is asked of each column of a target of several."""
+    options = dict(given)
+    _check_keys(name, options, VECTOR_KEYS)
+    columns = options.pop("columns")
+    listed = isinstance(columns, Sequence) and not isinstance(columns, str)
+    if not listed or not all(isinstance(it, str) for it in columns) or len({*columns}) < 2:
+        raise TableError(
+            f"target {name!r}: `columns` must be a list of two columns or more, as [x, y], a "
+            f"number in quotes, but got {shown(columns)}."
+        )
+    if len({*columns}) < len(columns):
+        raise TableError(f"target {name!r}: `columns` names a column twice, in {shown(columns)}.")
+    if options.get("kind") != "regression":
+        raise TableError(
+            f"target {name!r} has several columns, so that its kind must be regression, but is "
+            f"{shown(options.get('kind'))}."
+        )
+    if not can_be_recorded(name):
+        raise TableError(_no_name(name, f"{recordable(name)}: {{columns: {shown(columns)}, ...}}"))
+    return {column: Asked(**options, vector=name) for column in columns}
+
+
+def _no_name(name: str, instead: str) -> str:
+    return (
+        f"target {name!r}: metrics need a name of 1 to {LONGEST_NAME} letters, digits and "
+        f"`_.:-`, not {MEAN!r}: `targets: {{{instead}}}`."
+    )
+
+
+def _check_keys(name: str, options: Mapping[Any, Any], valid: Sequence[str]) -> None:
+    for key in options.keys() - {*valid}:
+        raise TableError(
+            f"target {name!r} has the unknown key {key!r}; {near_misses(str(key), valid)}"
+        )
+
+
+def _asked_alone(name: str, given: Any) -> dict[str, Asked]:
+    return {name: _asked(name, given)}
 
 
 def _asked(name: str, given: Any) -> Asked:
     options = dict(given) if isinstance(given, Mapping) else {"kind": given}
-    for key in options.keys() - {*TARGET_KEYS}:
-        near = near_misses(str(key), TARGET_KEYS)
-        raise TableError(f"target {name!r} has the unknown key {key!r}; {near}")
+    _check_keys(name, options, TARGET_KEYS)
     kind = options.get("kind")
     if kind not in get_args(Kind):
         near = near_misses(str(kind), get_args(Kind))
         raise TableError(f"target {name!r} has the unknown kind {shown(kind)}; {near}")
     if not can_be_recorded(options.get("name", name)):
-        spelled = f"`targets: {{{name_in_yaml(name)}: {{kind: {kind}, name: {recordable(name)}}}}}`"
-        raise TableError(
-            f"target {name!r}: metrics need a name of 1 to {LONGEST_NAME} letters, digits and "
-            f"`_.:-`, not {MEAN!r}: {spelled}."
-        )
+        spelled = f"{name_in_yaml(name)}: {{kind: {kind}, name: {recordable(name)}}}"
+        raise TableError(_no_name(name, spelled))
     asked = Asked(**options)
     _check_class_weight(name, asked)
     return asked
@@ -117,6 +166,11 @@ class TargetColumn:
     """Whether its classes are to weigh the same in its loss."""
     label: str = ""
     """Its name in metrics, where that is not the column's."""
+    vector: str = ""
+    """The name of the target of several columns that it is one of."""
+    partly: int = 0
+    """In how many rows it has a value, but another column of its target has none: there the target
+    is unknown."""
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -149,9 +203,29 @@ def target_columns(
         TableError: If a target is not there or constant, or has too many classes or rare ones.
     """
     counts = True if weights is None else weights > 0
-    return tuple(
+    found = tuple(
         _target_column(column_of(contents, n, "target"), one, rare, counts)
         for n, one in asked.items()
+    )
+    return tuple(it for columns in by_vector(found) for it in _known_together(columns))
+
+
+def by_vector(
+    target_columns: Iterable[TargetColumn],
+) -> list[tuple[TargetColumn, ...]]:
+    """Return the columns of each target: one, or those of a target of several."""
+    groups = groupby(target_columns, lambda it: (it.vector, "" if it.vector else it.name))
+    return [tuple(columns) for _, columns in groups]
+
+
+def _known_together(columns: tuple[TargetColumn, ...]) -> tuple[TargetColumn, ...]:
+    """Return columns of one target, which is known in a row where all of them are."""
+    known = np.all([it.known for it in columns], axis=0)
+    return tuple(
+        replace(
+            it, values=np.where(known, it.values, np.nan), partly=int((it.known & ~known).sum())
+        )
+        for it in columns
     )
 
 
@@ -174,7 +248,9 @@ def _target_column(
 ) -> TargetColumn:
     values = np.where(counts, _values(column, asked.kind), np.nan)
     balanced = asked.class_weight is not None
-    found = TargetColumn(column.name, asked.kind, values, (), asked.weight, balanced, asked.name)
+    found = TargetColumn(
+        column.name, asked.kind, values, (), asked.weight, balanced, asked.name, asked.vector
+    )
     if asked.kind != "regression":
         found = _with_classes(found, column.values, rare)
     known = found.values[found.known]
