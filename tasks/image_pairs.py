@@ -11,13 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from gatelab.registry import near_misses
 from gatelab.rules import check_counts, check_not_negative, check_shares
 from gatelab.tasks.data_sets.checking import unlike_published
 from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet, check_here
 from gatelab.tasks.data_sets.idx import Bytes, read_idx
 from gatelab.tasks.data_sets.made import AnyArray, Forms, made_once
-from gatelab.tasks.layers import conv_expert, mlp
+from gatelab.tasks.layers import conv_expert, kinds_of, mlp
 from gatelab.tasks.streams import rows_by_split, stream
 from gatelab.tasks.task import Network, Split, SplitName, Target, Task, register_task
 
@@ -27,7 +26,6 @@ CANVAS = SIDE + SHIFT
 _PIECE = 2048
 _RECIPE = 1
 """To be counted up where the recipe changes, so that nothing is read that an older one made."""
-_EXPERTS = ("cnn", "mlp")
 _FILES = {"train": "train", "val": "train", "test": "t10k"}
 
 
@@ -143,7 +141,8 @@ class ImagePairs(Task):
         layers that an MLP has alone.
 
         Args:
-            expert: ``cnn`` or ``mlp``.
+            expert: ``cnn`` or ``mlp``, or kinds side by side, as ``cnn+mlp``: as many of each, the
+                first ones first; one that stands there twice has twice as many.
             channels: Of a CNN's first convolution, at least 1; the second has twice as many.
             expert_width: The number of units of each of an expert's layers, at least 1.
             expert_depth: The number of an expert's layers, at least 1.
@@ -156,25 +155,26 @@ class ImagePairs(Task):
         """
         check_counts(channels=channels, expert_width=expert_width, expert_depth=expert_depth)
         check_counts(tower_width=tower_width, tower_depth=tower_depth)
-        if expert not in _EXPERTS:
-            raise ValueError(f"unknown expert {expert!r:.100}; {near_misses(expert, _EXPERTS)}")
         check_shares(dropout=dropout)
 
-        def made() -> nn.Module:
-            if expert == "cnn":
-                return conv_expert(CANVAS, channels, expert_width, expert_depth, dropout)
-            flat = mlp(CANVAS**2, expert_width, expert_depth, dropout)
-            return nn.Sequential(nn.Flatten(), *flat)
+        def cnn() -> nn.Module:
+            return conv_expert(CANVAS, channels, expert_width, expert_depth, dropout)
+
+        def flat() -> nn.Module:
+            return nn.Sequential(nn.Flatten(), *mlp(CANVAS**2, expert_width, expert_depth, dropout))
+
+        first, *others = kinds_of(expert, {"cnn": cnn, "mlp": flat})
 
         return Network(
             bottom=lambda: StandardCanvas(self.pixel_mean, self.pixel_std),
             gate_input=nn.Flatten,
             gate_features=CANVAS**2,
-            expert=made,
+            expert=first,
             tower=lambda target: nn.Sequential(
                 *mlp(expert_width, tower_width, tower_depth),
                 nn.Linear(tower_width, target.out_features),
             ),
+            other_experts=tuple(others),
         )
 
     def _identity(self, name: SplitName) -> str:

@@ -209,6 +209,26 @@ class Network:
     """Features to ``(batch, expert_features)``."""
     tower: Callable[[Target], nn.Module]
     """A mixture ``(batch, expert_features)`` to ``(batch, target.out_features)``."""
+    other_experts: tuple[Callable[[], nn.Module], ...] = ()
+    """Factories of experts of other kinds, beside those of ``expert``: features to as many
+    ``expert_features``. One that stands here twice makes twice as many."""
+
+    def experts(self, num_experts: int) -> list[tuple[Callable[[], nn.Module], int]]:
+        """Return each kind of expert and how many are of it, equal numbers as far as may be.
+
+        The kinds follow one another: of 5 experts of two kinds, 0 to 2 are of the first.
+        """
+        places = (self.expert, *self.other_experts)
+        each, more = divmod(num_experts, len(places))
+        counts = dict.fromkeys(places, 0)
+        for place, factory in enumerate(places):
+            counts[factory] += each + (place < more)
+        return [(factory, count) for factory, count in counts.items() if count]
+
+    @property
+    def kinds_of_experts(self) -> tuple[Callable[[], nn.Module], ...]:
+        """The factories of experts, each once."""
+        return tuple(dict.fromkeys((self.expert, *self.other_experts)))
 
 
 class Task:

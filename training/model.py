@@ -58,7 +58,7 @@ class Model(nn.Module):
         num_experts = gate.num_experts_for(options.pop("num_experts"), len(task.targets))
         network = task.network(**options)
         self.bottom = network.bottom()
-        experts = [network.expert() for _ in range(num_experts)]
+        kinds = [[make() for _ in range(count)] for make, count in network.experts(num_experts)]
         towers = [network.tower(target) for target in task.targets]
         self.gate_input = network.gate_input()
         sizes = (network.gate_features, num_experts)
@@ -66,7 +66,7 @@ class Model(nn.Module):
             target_gate(task, index, gate, sizes, gate_options)
             for index in range(len(task.targets))
         ]
-        self.mixture = Mixture(gates, experts)
+        self.mixture = Mixture(gates, *kinds)
         self.targets = task.targets
         self.groups = _like_targets(task.targets, towers)
         self.towers = nn.ModuleList(Stack([towers[i] for i in group]) for group in self.groups)

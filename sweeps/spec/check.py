@@ -293,7 +293,14 @@ def _check_made(chosen: Configuration, task: Task, label: str, gate: type[Gate])
         )
     with _blamed("model", options), foreign():
         experts = gate.num_experts_for(num_experts, len(task.targets))
-        sizes = (task.network(**options).gate_features, experts)
+        network = task.network(**options)
+        sizes = (network.gate_features, experts)
+    if num_experts < (kinds := len(network.other_experts) + 1):
+        raise SpecError(
+            "",
+            "model.num_experts",
+            f"`num_experts >= {kinds}` must hold, one of each kind, but got ({num_experts=}).",
+        )
     with _blamed(f"gates.{label}", chosen.gate), foreign(), torch.random.fork_rng([]):
         target_gate(task, len(task.targets) - 1, gate, sizes, chosen.gate)
 

@@ -29,7 +29,7 @@ from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.check.data import check_data
 from gatelab.tasks.check.network import outputs_that_fit
 from gatelab.tasks.check.random_states import seeded
-from gatelab.tasks.check.subject import BATCH, SPLITS, known, made_of, outputs
+from gatelab.tasks.check.subject import BATCH, SPLITS, is_expert, known, made_of, outputs
 from gatelab.tasks.metric import metrics_of
 from gatelab.tasks.task import Network, Split, Task
 from gatelab.training.configuration import Configuration
@@ -92,7 +92,10 @@ def _check_memory(spec: Spec, network: Network, task: Task, model: Mapping[str, 
         return  # numbers that are computed with when a module is made
     sizes = {name: _size(module) for name, module in modules.items()}
     seeds, num_experts = spec.evaluation.seeds, model["num_experts"]
-    numbers = sum(sizes.values()) + (num_experts - 1) * sizes["expert"]
+    counts = dict(network.experts(num_experts))
+    each = [sizes[name] for name in sizes if is_expert(name)]
+    kinds = zip(network.kinds_of_experts, each, strict=True)
+    numbers = sum(sizes.values()) + sum((counts.get(it, 1) - 1) * size for it, size in kinds)
     here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for path, count, memory in (
         ("model", 1, here),
@@ -105,7 +108,7 @@ def _check_memory(spec: Spec, network: Network, task: Task, model: Mapping[str, 
                 "spec",
                 path,
                 f"{what} {needed / 1e9:,.0f} GB to train, of at most {memory / 1e9:,.0f}, "
-                f"with {sizes['expert']:,} parameters an expert and {num_experts=}.",
+                f"with {max(each):,} parameters an expert and {num_experts=}.",
             )
 
 

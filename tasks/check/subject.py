@@ -20,8 +20,6 @@ from gatelab.tasks.tensors import as_tensors
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 BATCH = 8
-SHARED = ("bottom", "gate_input", "expert")
-"""The modules that are no target's own."""
 Data = dict[SplitName, Split]
 Modules = dict[str, nn.Module]
 """Those that are shared, and a tower for every target, by name."""
@@ -83,13 +81,26 @@ def made_of(network: Network, targets: Sequence[Target]) -> Modules:
     made = {
         "bottom": network.bottom(),
         "gate_input": network.gate_input(),
-        "expert": network.expert(),
+        **{
+            f"expert {at + 1}" if at else "expert": make()
+            for at, make in enumerate(network.kinds_of_experts)
+        },
         **{f"tower of {target.name!r}": network.tower(target) for target in targets},
     }
     for name, module in made.items():
         if not isinstance(module, nn.Module):
             raise TypeError(f"the {name} must be a torch.nn.Module, but is {module!r:.100}")
     return made
+
+
+def is_expert(name: str) -> bool:
+    """Return whether a module is an expert, by its name."""
+    return name.split()[0] == "expert"
+
+
+def is_tower(name: str) -> bool:
+    """Return whether a module is a target's own, by its name."""
+    return name.split()[0] == "tower"
 
 
 def known(split: Split, targets: Sequence[Target]) -> list[tuple[Target, Tensor, Tensor]]:
@@ -136,11 +147,13 @@ def walk(
     features = call("bottom", inputs)
     yield "bottom", inputs, features
     yield "gate_input", features, call("gate_input", features)
-    mixed = call("expert", features)
-    yield "expert", features, mixed
-    for name in modules:
-        if name not in SHARED:
-            yield name, mixed, call(name, mixed)
+    found = []
+    for name in filter(is_expert, modules):
+        found.append(call(name, features))
+        yield name, features, found[-1]
+    mixed = found[0] if len(found) == 1 else torch.stack(found).mean(0)
+    for name in filter(is_tower, modules):
+        yield name, mixed, call(name, mixed)
 
 
 def outputs(modules: Modules, inputs: Tensor, seed: int = 0) -> dict[str, Tensor]:
