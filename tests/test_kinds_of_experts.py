@@ -299,7 +299,7 @@ def test_a_sweep_over_kinds(images: None, place: Path) -> None:
         f"name: both\ntask: {{name: multi_mnist, {rows}}}\n"
         "gates: {top_k: {k: 2}}\nbaselines: false\n"
         "model: {expert: [cnn, mlp, cnn+mlp], num_experts: 4, channels: 2, expert_width: 8}\n"
-        "training: {max_epochs: 1}\nsearch: {trials: 4, early_stopping: false}\n"
+        "training: {max_epochs: 1}\nsearch: {trials: 8, rounds: 1, early_stopping: false}\n"
         "evaluation: {seeds: 1}\n"
     )
     gatelab(place, "launch", "both.yaml")

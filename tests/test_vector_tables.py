@@ -38,11 +38,8 @@ def test_a_tables_columns_are_one_target() -> None:
     """Standardised by column over the rows where both are known, and masked by row."""
     made = frame()
     split = np.array(["train"] * 60 + ["val"] * 30 + ["test"] * 30)
-    task = Table(
-        made.assign(part=split),
-        targets=TARGETS,
-        split={"column": "part", "val": "val", "test": "test"},
-    )
+    by_part = {"column": "part", "val": "val", "test": "test"}
+    task = Table(made.assign(part=split), targets=TARGETS, split=by_part)
     on, place = task.targets
     both = made[:60].dropna()
     assert len(both) == 58
@@ -60,6 +57,9 @@ def test_a_tables_columns_are_one_target() -> None:
     assert any(
         "x: of 1 row with a value another column of place has none" in it for it in task.said
     )
+    turned = dict([*TARGETS.items()][::-1])
+    mask = Table(made.assign(part=split), targets=turned, split=by_part).data("train").mask
+    assert mask is not None and (~mask).nonzero().tolist() == [[3, 0], [5, 0]]
     assert on == Target("on", "binary", classes=("no", "yes"))
     assert [*task.features] == ["a", "b"]
 

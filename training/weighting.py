@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -39,6 +39,22 @@ def loss_factors(targets: Sequence[Target], split: Split) -> Tensor | None:
             weights[:, index] *= by_class[classes]
     mean = weights.sum(0) / mask.sum(0).clamp_min(1)
     return weights / torch.where(mean > 0, mean, 1)
+
+
+def weights_of_members(
+    targets: Sequence[Target], chosen: Sequence[Mapping[str, float]]
+) -> Tensor | None:
+    """Return the factors of targets' losses in what members minimise, ``(members, targets)``.
+
+    Args:
+        targets: With weights of their own, by which losses are added that are scored.
+        chosen: Of each member by target's name, in place of its own. ``None`` is returned where
+            nothing is chosen.
+    """
+    if not any(chosen):
+        return None
+    weights = [[own.get(target.name, target.weight) for target in targets] for own in chosen]
+    return torch.tensor(weights, dtype=torch.get_default_dtype())
 
 
 def told_weighting(task: Task) -> tuple[str, ...]:

@@ -73,6 +73,7 @@ def _asked_vector(name: str, given: Mapping[Any, Any]) -> dict[str, Asked]:
     """Return what is asked of each column of a target of several."""
     options = dict(given)
     _check_keys(name, options, VECTOR_KEYS)
+    _check_weight(name, options)
     columns = options.pop("columns")
     listed = isinstance(columns, Sequence) and not isinstance(columns, str)
     if not listed or not all(isinstance(it, str) for it in columns) or len({*columns}) < 2:
@@ -90,6 +91,15 @@ def _asked_vector(name: str, given: Mapping[Any, Any]) -> dict[str, Asked]:
     if not can_be_recorded(name):
         raise TableError(_no_name(name, f"{recordable(name)}: {{columns: {shown(columns)}, ...}}"))
     return {column: Asked(**options, vector=name) for column in columns}
+
+
+def _check_weight(name: str, options: Mapping[Any, Any]) -> None:
+    weight, called = options.get("weight", 1), options.get("name", name_in_yaml(name))
+    if not isinstance(weight, int | float):
+        raise TableError(
+            f"target {name!r}: `weight` must be a number, but got {shown(weight)}; a spec's "
+            f"`training: {{target_weights: {{{called}: ...}}}}` searches one to train by."
+        )
 
 
 def _no_name(name: str, instead: str) -> str:
@@ -113,6 +123,7 @@ def _asked_alone(name: str, given: Any) -> dict[str, Asked]:
 def _asked(name: str, given: Any) -> Asked:
     options = dict(given) if isinstance(given, Mapping) else {"kind": given}
     _check_keys(name, options, TARGET_KEYS)
+    _check_weight(name, options)
     kind = options.get("kind")
     if kind not in get_args(Kind):
         near = near_misses(str(kind), get_args(Kind))
