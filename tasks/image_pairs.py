@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -110,7 +111,7 @@ class ImagePairs(Task):
             "targets": ((rows, 2), np.uint8),
         }
         made = made_once(
-            type(self).__name__, self._identity(name), forms, lambda it: self._fill(name, it)
+            type(self).__name__, self._identity(name), forms, partial(self._pieces, name)
         )
         return Split(torch.from_numpy(made["inputs"]), torch.from_numpy(made["targets"]))
 
@@ -188,20 +189,23 @@ class ImagePairs(Task):
         numbers = [_RECIPE, self._rows[name], self.seed, self.split_seed]
         return " ".join(map(str, (*numbers, name, *digests)))
 
-    def _fill(self, name: SplitName, made: Mapping[str, AnyArray]) -> None:
+    def _pieces(self, name: SplitName) -> Iterator[Mapping[str, AnyArray]]:
+        """Yield pairs and their classes, some at a time."""
         own = stream(name, self.seed, self.split_seed)
         file, rows = _FILES[name], self._rows[name]
-        both = self.data_sets[0], self.data_sets[-1]  # of the left and the right images
-        labels = [_labels(data_set, file) for data_set in both]
-        images = [_images(it, file, len(n)) for it, n in zip(both, labels, strict=True)]
+        # Of the left and the right images, which may be the same: each file is read once.
+        labels = [_labels(data_set, file) for data_set in self.data_sets]
+        images = [_images(*it, file) for it in zip(self.data_sets, labels, strict=True)]
         lefts = own.permutation(self._sources(name, len(labels[0])))
-        rights = self._sources(name, len(labels[1]))
+        rights = self._sources(name, len(labels[-1]))
         left = lefts[np.arange(rows) % len(lefts)]
         right = rights[own.integers(len(rights), size=rows)]
-        made["targets"][:] = np.stack([labels[0][left], labels[1][right]], 1)
         for begin in range(0, rows, _PIECE):
-            piece = slice(begin, begin + _PIECE)
-            made["inputs"][piece] = canvas_of(images[0][left[piece]], images[1][right[piece]])
+            some, others = left[begin : begin + _PIECE], right[begin : begin + _PIECE]
+            yield {
+                "inputs": canvas_of(images[0][some], images[-1][others]),
+                "targets": np.stack([labels[0][some], labels[-1][others]], 1),
+            }
 
     def _sources(self, name: SplitName, images: int) -> npt.NDArray[np.int64]:
         """Return which images of its file a split's pairs are made of."""
@@ -275,9 +279,9 @@ def _labels(data_set: DataSet, file: str) -> Bytes:
     return read_idx(data_set.found(f"{file}-labels-idx1-ubyte.gz"))
 
 
-def _images(data_set: DataSet, file: str, labels: int) -> Bytes:
+def _images(data_set: DataSet, labels: Bytes, file: str) -> Bytes:
     path = data_set.found(f"{file}-images-idx3-ubyte.gz")
     images = read_idx(path, SIDE, SIDE)
-    if len(images) != labels:
-        raise DataError(f"{path} holds {len(images)} images, but its labels are {labels}.")
+    if len(images) != len(labels):
+        raise DataError(f"{path} holds {len(images)} images, but its labels are {len(labels)}.")
     return images
