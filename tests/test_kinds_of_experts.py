@@ -16,6 +16,7 @@ from gatelab.gates import Gate, Mixture, Routing, SoftmaxGate, Stack, TopKGate
 from gatelab.gates.randomness import Randomness
 from gatelab.gates.stacks import Stacks
 from gatelab.sweeps.export.predictor import Predictor
+from gatelab.sweeps.spec.first_pass import numbers_of_model
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import SpecError
 from gatelab.tasks import MultiMNIST, Network
@@ -289,6 +290,13 @@ def test_specs_that_cannot_be(images: None, model: dict[str, Any], said: str) ->
     with pytest.raises(SpecError) as error:
         parse_spec(spec(**model))
     assert re.search(said, str(error.value)) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("num_experts", "numbers"), [(5, 3 * 73 + 2 * 21 + 9), (1, 73 + 9)])
+def test_the_numbers_of_a_model_are_counted_by_kind(num_experts: int, numbers: int) -> None:
+    """A deep expert has 6 x 7 + 7 + 7 x 3 + 3 = 73, a flat one 6 x 3 + 3 = 21, all else 9."""
+    sizes = {"bottom": 5, "expert": 73, "expert 2": 21, "tower of 'a'": 4}
+    assert numbers_of_model(network(flat), sizes, num_experts) == numbers
 
 
 @pytest.mark.slow

@@ -145,6 +145,14 @@ def test_metrics_average_over_columns(metric: type[Metric], score: float, weight
     assert metric().scores(torch.stack([FOUND, PAIR]), PAIR)[0] == pytest.approx(score)
 
 
+@pytest.mark.parametrize("metric", [MSE, RMSE, MAE, R2])
+def test_members_are_scored_at_once_where_a_gpu_does_so(metric: type[Metric]) -> None:
+    outputs, weights = torch.stack([FOUND, FOUND / 2, PAIR]), torch.tensor([1.0, 2, 1])
+    for some in (None, weights):
+        alone = [metric().score(each, PAIR, some) for each in outputs]
+        assert metric()._scores_at_once(outputs, PAIR, some) == pytest.approx(alone)
+
+
 def test_r2_of_no_column_that_varies_is_not_defined() -> None:
     assert math.isnan(R2().score(FOUND, torch.ones(3, 2)))
 

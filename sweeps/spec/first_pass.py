@@ -92,10 +92,7 @@ def _check_memory(spec: Spec, network: Network, task: Task, model: Mapping[str, 
         return  # numbers that are computed with when a module is made
     sizes = {name: _size(module) for name, module in modules.items()}
     seeds, num_experts = spec.evaluation.seeds, model["num_experts"]
-    counts = dict(network.experts(num_experts))
-    each = [sizes[name] for name in sizes if is_expert(name)]
-    kinds = zip(network.kinds_of_experts, each, strict=True)
-    numbers = sum(sizes.values()) + sum((counts.get(it, 1) - 1) * size for it, size in kinds)
+    numbers = numbers_of_model(network, sizes, num_experts)
     here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for path, count, memory in (
         ("model", 1, here),
@@ -108,8 +105,26 @@ def _check_memory(spec: Spec, network: Network, task: Task, model: Mapping[str, 
                 "spec",
                 path,
                 f"{what} {needed / 1e9:,.0f} GB to train, of at most {memory / 1e9:,.0f}, "
-                f"with {max(each):,} parameters an expert and {num_experts=}.",
+                f"with {max(_of_experts(sizes)):,} parameters an expert and {num_experts=}.",
             )
+
+
+def numbers_of_model(network: Network, sizes: Mapping[str, int], num_experts: int) -> int:
+    """Return how many numbers a model has without its gates.
+
+    Args:
+        network: Says how many experts are of each kind.
+        sizes: The numbers of each module, by the names of :func:`made_of`.
+        num_experts: In all.
+    """
+    counts = dict(network.experts(num_experts))
+    kinds = zip(network.kinds_of_experts, _of_experts(sizes), strict=True)
+    more = sum((counts.get(kind, 0) - 1) * size for kind, size in kinds)
+    return sum(sizes.values()) + more
+
+
+def _of_experts(sizes: Mapping[str, int]) -> list[int]:
+    return [size for name, size in sizes.items() if is_expert(name)]
 
 
 def _check_made(spec: Spec, modules: Mapping[str, nn.Module]) -> None:

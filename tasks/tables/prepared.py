@@ -145,19 +145,15 @@ def prepare(
     counting = np.flatnonzero(train if weights is None else train & (weights > 0))
     fitted = Fitted(*fit_features(features, counting, min_frequency, weights), scales)
     by_class = {t.name: balanced_weights(t, train, weights) for t in target_columns if t.balanced}
-    said = tuple(line for it in target_columns for line in _told_partly(it))
+    said = tuple(_told_partly(first) for first, *_ in by_vector(target_columns) if first.partly)
     said += told_division(target_columns, splits)
     said += tuple(line for t in target_columns for line in told_class_weights(t, by_class))
     return Prepared(features, tuple(target_columns), splits, fitted, said, weights, by_class)
 
 
-def _told_partly(target: TargetColumn) -> tuple[str, ...]:
-    if not target.partly:
-        return ()
-    return (
-        f"{target.name}: of {target.partly:,} row{'s' * (target.partly != 1)} with a value another "
-        f"column of {target.vector} has none, so that the target is unknown there",
-    )
+def _told_partly(target: TargetColumn) -> str:
+    rows = f"{target.partly:,} row{'s' * (target.partly != 1)}"
+    return f"{target.vector}: in {rows} some of its columns have no value: it is unknown there"
 
 
 def _fit_target(

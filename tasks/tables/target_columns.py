@@ -180,8 +180,8 @@ class TargetColumn:
     vector: str = ""
     """The name of the target of several columns that it is one of."""
     partly: int = 0
-    """In how many rows it has a value, but another column of its target has none: there the target
-    is unknown."""
+    """In how many rows some columns of its target have a value and others none: there it is
+    unknown."""
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -231,12 +231,11 @@ def by_vector(
 
 def _known_together(columns: tuple[TargetColumn, ...]) -> tuple[TargetColumn, ...]:
     """Return columns of one target, which is known in a row where all of them are."""
-    known = np.all([it.known for it in columns], axis=0)
+    each = [it.known for it in columns]
+    known = np.all(each, axis=0)
+    partly = int((np.any(each, axis=0) & ~known).sum())
     return tuple(
-        replace(
-            it, values=np.where(known, it.values, np.nan), partly=int((it.known & ~known).sum())
-        )
-        for it in columns
+        replace(it, values=np.where(known, it.values, np.nan), partly=partly) for it in columns
     )
 
 
