@@ -174,7 +174,8 @@ def test_in_memory_as_in_the_file() -> None:
 
     def pieces() -> Iterator[dict[str, np.ndarray]]:
         yield {"a": np.arange(4).reshape(2, 2), "b": np.arange(2)}
-        yield {"a": np.arange(4, 10).reshape(3, 2)}
+        yield {"a": np.arange(4, 6).reshape(1, 2)}
+        yield {"a": np.arange(6, 10).reshape(2, 2)}
         yield {"b": np.arange(2, 5)}
 
     written, held = made.made_once("t", "one", forms, pieces), made._in_memory(forms, pieces)

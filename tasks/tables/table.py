@@ -31,9 +31,9 @@ from gatelab.tasks.tables.split_rule import SplitRule, split_rule
 from gatelab.tasks.tables.target_columns import (
     Rare,
     TargetColumn,
-    asked_targets,
     target_columns,
 )
+from gatelab.tasks.tables.target_options import asked_targets
 from gatelab.tasks.tables.weighing import told_weights
 from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
 
