@@ -136,7 +136,10 @@ def test_from_a_file_to_predictions(place: Path, monkeypatch: pytest.MonkeyPatch
     assert predicted["place[x]"][:2].tolist() == pytest.approx([110, 100], abs=6)
     made = export("places", gate="top_k", folder=FOLDER)
     mlflow.set_tracking_uri(default_uri(Path(FOLDER)))
-    served: Any = mlflow.pyfunc.load_model(made.uri).predict(pd.read_csv("new.csv"))
+    try:
+        served: Any = mlflow.pyfunc.load_model(made.uri).predict(pd.read_csv("new.csv"))
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # as it was
     np.testing.assert_allclose(served.to_numpy(), predicted.to_numpy(), rtol=1e-5, atol=1e-5)
     assert [*served.columns] == [*predicted.columns]
 
