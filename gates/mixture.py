@@ -12,16 +12,26 @@ from torch.func import functional_call
 from gatelab.gates.gate import Gate, Routing
 from gatelab.gates.known_rows import stand_ins
 from gatelab.gates.stack import Stack
+from gatelab.gates.stacks import Stacks
 
 
 class Mixture(nn.Module):
     """Mixes shared experts once for each target."""
 
-    def __init__(self, gates: Sequence[Gate], experts: Sequence[nn.Module]) -> None:
-        """Stack one gate a target and the experts; each kind has one structure."""
+    def __init__(
+        self, gates: Sequence[Gate], experts: Sequence[nn.Module], *others: Sequence[nn.Module]
+    ) -> None:
+        """Stack one gate a target and the experts.
+
+        Args:
+            gates: Of one structure.
+            experts: Likewise.
+            others: Experts of other kinds, each of one structure; gates count them after these.
+        """
         super().__init__()
         self.gates = Stack(gates)
-        self.experts = Stack(experts)
+        kinds = [Stack(kind) for kind in (experts, *others)]
+        self.experts: Stack | Stacks = kinds[0] if len(kinds) == 1 else Stacks(kinds)
         self.updates = gates[0].updates
 
     def forward(

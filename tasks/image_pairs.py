@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -11,13 +12,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from gatelab.registry import near_misses
 from gatelab.rules import check_counts, check_not_negative, check_shares
 from gatelab.tasks.data_sets.checking import unlike_published
 from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet, check_here
 from gatelab.tasks.data_sets.idx import Bytes, read_idx
 from gatelab.tasks.data_sets.made import AnyArray, Forms, made_once
-from gatelab.tasks.layers import conv_expert, mlp
+from gatelab.tasks.layers import conv_expert, kinds_of, mlp
 from gatelab.tasks.streams import rows_by_split, stream
 from gatelab.tasks.task import Network, Split, SplitName, Target, Task, register_task
 
@@ -27,7 +27,6 @@ CANVAS = SIDE + SHIFT
 _PIECE = 2048
 _RECIPE = 1
 """To be counted up where the recipe changes, so that nothing is read that an older one made."""
-_EXPERTS = ("cnn", "mlp")
 _FILES = {"train": "train", "val": "train", "test": "t10k"}
 
 
@@ -112,7 +111,7 @@ class ImagePairs(Task):
             "targets": ((rows, 2), np.uint8),
         }
         made = made_once(
-            type(self).__name__, self._identity(name), forms, lambda it: self._fill(name, it)
+            type(self).__name__, self._identity(name), forms, partial(self._pieces, name)
         )
         return Split(torch.from_numpy(made["inputs"]), torch.from_numpy(made["targets"]))
 
@@ -143,7 +142,8 @@ class ImagePairs(Task):
         layers that an MLP has alone.
 
         Args:
-            expert: ``cnn`` or ``mlp``.
+            expert: ``cnn`` or ``mlp``, or kinds side by side, as ``cnn+mlp``: as many of each, the
+                first ones first; one that stands there twice has twice as many.
             channels: Of a CNN's first convolution, at least 1; the second has twice as many.
             expert_width: The number of units of each of an expert's layers, at least 1.
             expert_depth: The number of an expert's layers, at least 1.
@@ -156,25 +156,26 @@ class ImagePairs(Task):
         """
         check_counts(channels=channels, expert_width=expert_width, expert_depth=expert_depth)
         check_counts(tower_width=tower_width, tower_depth=tower_depth)
-        if expert not in _EXPERTS:
-            raise ValueError(f"unknown expert {expert!r:.100}; {near_misses(expert, _EXPERTS)}")
         check_shares(dropout=dropout)
 
-        def made() -> nn.Module:
-            if expert == "cnn":
-                return conv_expert(CANVAS, channels, expert_width, expert_depth, dropout)
-            flat = mlp(CANVAS**2, expert_width, expert_depth, dropout)
-            return nn.Sequential(nn.Flatten(), *flat)
+        def cnn() -> nn.Module:
+            return conv_expert(CANVAS, channels, expert_width, expert_depth, dropout)
+
+        def flat() -> nn.Module:
+            return nn.Sequential(nn.Flatten(), *mlp(CANVAS**2, expert_width, expert_depth, dropout))
+
+        first, *others = kinds_of(expert, {"cnn": cnn, "mlp": flat})
 
         return Network(
             bottom=lambda: StandardCanvas(self.pixel_mean, self.pixel_std),
             gate_input=nn.Flatten,
             gate_features=CANVAS**2,
-            expert=made,
+            expert=first,
             tower=lambda target: nn.Sequential(
                 *mlp(expert_width, tower_width, tower_depth),
                 nn.Linear(tower_width, target.out_features),
             ),
+            other_experts=tuple(others),
         )
 
     def _identity(self, name: SplitName) -> str:
@@ -188,20 +189,23 @@ class ImagePairs(Task):
         numbers = [_RECIPE, self._rows[name], self.seed, self.split_seed]
         return " ".join(map(str, (*numbers, name, *digests)))
 
-    def _fill(self, name: SplitName, made: Mapping[str, AnyArray]) -> None:
+    def _pieces(self, name: SplitName) -> Iterator[Mapping[str, AnyArray]]:
+        """Yield pairs and their classes, some at a time."""
         own = stream(name, self.seed, self.split_seed)
         file, rows = _FILES[name], self._rows[name]
-        both = self.data_sets[0], self.data_sets[-1]  # of the left and the right images
-        labels = [_labels(data_set, file) for data_set in both]
-        images = [_images(it, file, len(n)) for it, n in zip(both, labels, strict=True)]
+        # Of the left and the right images, which may be the same: each file is read once.
+        labels = [_labels(data_set, file) for data_set in self.data_sets]
+        images = [_images(*it, file) for it in zip(self.data_sets, labels, strict=True)]
         lefts = own.permutation(self._sources(name, len(labels[0])))
-        rights = self._sources(name, len(labels[1]))
+        rights = self._sources(name, len(labels[-1]))
         left = lefts[np.arange(rows) % len(lefts)]
         right = rights[own.integers(len(rights), size=rows)]
-        made["targets"][:] = np.stack([labels[0][left], labels[1][right]], 1)
         for begin in range(0, rows, _PIECE):
-            piece = slice(begin, begin + _PIECE)
-            made["inputs"][piece] = canvas_of(images[0][left[piece]], images[1][right[piece]])
+            some, others = left[begin : begin + _PIECE], right[begin : begin + _PIECE]
+            yield {
+                "inputs": canvas_of(images[0][some], images[-1][others]),
+                "targets": np.stack([labels[0][some], labels[-1][others]], 1),
+            }
 
     def _sources(self, name: SplitName, images: int) -> npt.NDArray[np.int64]:
         """Return which images of its file a split's pairs are made of."""
@@ -275,9 +279,9 @@ def _labels(data_set: DataSet, file: str) -> Bytes:
     return read_idx(data_set.found(f"{file}-labels-idx1-ubyte.gz"))
 
 
-def _images(data_set: DataSet, file: str, labels: int) -> Bytes:
+def _images(data_set: DataSet, labels: Bytes, file: str) -> Bytes:
     path = data_set.found(f"{file}-images-idx3-ubyte.gz")
     images = read_idx(path, SIDE, SIDE)
-    if len(images) != labels:
-        raise DataError(f"{path} holds {len(images)} images, but its labels are {labels}.")
+    if len(images) != len(labels):
+        raise DataError(f"{path} holds {len(images)} images, but its labels are {len(labels)}.")
     return images

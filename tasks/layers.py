@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gatelab.registry import near_misses
 from gatelab.rules import check_counts, check_shares
 from gatelab.tasks.task import Network, Target
 
@@ -100,6 +101,24 @@ def conv_expert(side: int, channels: int, width: int, depth: int, dropout: float
         nn.Flatten(),
         *mlp(2 * channels * left**2, width, depth, dropout),
     )
+
+
+def kinds_of(
+    text: str, known: Mapping[str, Callable[[], nn.Module]]
+) -> list[Callable[[], nn.Module]]:
+    """Return the factories of experts that a text such as ``cnn+mlp`` names, in its order.
+
+    Args:
+        text: One name or several, each with a plus between.
+        known: The factories by name.
+
+    Raises:
+        ValueError: If a name is not known.
+    """
+    for name in text.split("+"):
+        if name not in known:
+            raise ValueError(f"unknown expert {name!r:.100}; {near_misses(name, known)}")
+    return [known[name] for name in text.split("+")]
 
 
 def mlp_network(

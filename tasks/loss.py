@@ -59,12 +59,23 @@ def register_loss(name: str) -> Callable[[L], L]:
 def loss_of(target: Target) -> Callable[[Tensor, Tensor], Tensor]:
     """Return what gives every row's loss ``(rows,)`` of a target, from outputs and values.
 
+    That of a target of several columns is the mean over them, also of a loss of one's own.
+
     Raises:
         ValueError: If its loss is none that is registered.
     """
     if target.loss is None:
         return partial(loss, target.kind)
-    return losses.get(target.loss)().compute
+    compute = losses.get(target.loss)().compute
+    return compute if target.width == 1 else partial(_over_columns, compute)
+
+
+def _over_columns(
+    compute: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, target: Tensor
+) -> Tensor:
+    """Return the mean over columns of a loss that knows one: to it each number is a row."""
+    rows = compute(outputs.reshape(-1, 1), target.reshape(-1))
+    return rows.view(target.shape).mean(1)
 
 
 def check_loss(target: Target) -> None:
@@ -78,10 +89,10 @@ def check_loss(target: Target) -> None:
     whose, kinds = f"target {target.name!r}: loss {target.loss!r}", losses.get(target.loss).kinds
     if target.kind not in kinds:
         raise ValueError(f"{whose} is for {' and '.join(kinds)}, but its kind is {target.kind}.")
-    outputs = torch.zeros(_ROWS, target.out_features, requires_grad=True)
+    outputs = torch.zeros(_ROWS, target.num_classes or 1, requires_grad=True)
     try:
         with foreign():
-            found = loss_of(target)(outputs, torch.zeros(_ROWS))
+            found = losses.get(target.loss)().compute(outputs, torch.zeros(_ROWS))
     except ForeignError as error:
         raise ValueError(f"{whose} raises {told(error.__cause__ or error)}.") from error
     given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__

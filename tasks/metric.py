@@ -33,6 +33,9 @@ class Metric:
     higher_is_better: ClassVar[bool]
     min_rows: ClassVar[int] = 1
     """With fewer known rows than this it is NaN, and not computed."""
+    takes_columns: ClassVar[bool] = False
+    """Whether :meth:`compute` is given a target of several columns whole, ``(rows, width)``. If
+    not, it is given one column after the other, and the score is the mean of those defined."""
 
     def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the score ``()``, NaN where it is not defined.
@@ -41,7 +44,8 @@ class Metric:
 
         Args:
             outputs: Logits or values, ``(rows, out_features)``.
-            target: Class indices, 0/1 or values, ``(rows,)``, of any dtype.
+            target: Class indices, 0/1 or values, ``(rows,)``, of any dtype; of several columns
+                ``(rows, width)`` where :attr:`takes_columns` says so.
         """
         raise NotImplementedError
 
@@ -58,11 +62,20 @@ class Metric:
         """
         if len(target) < self.min_rows:
             return math.nan
-        if weights is None:
-            return float(self.compute(outputs, target))
-        if not self.takes_weights():
+        if weights is not None and not self.takes_weights():
             raise ValueError(f"{type(self).__name__}.compute has no argument `weights`.")
-        return float(cast(Any, self).compute(outputs, target, weights=weights.double()))
+        return float(self._computed(outputs, target, weights))
+
+    def _computed(self, outputs: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
+        """Return the score of all rows, of several columns as :attr:`takes_columns` says."""
+        more = {} if weights is None else {"weights": weights.double()}
+        compute = cast(Any, self).compute
+        if target.dim() == 1 or self.takes_columns:
+            found: Tensor = compute(outputs, target, **more)
+            return found
+        pairs = zip(outputs.split(1, 1), target.unbind(1), strict=True)
+        each = [torch.as_tensor(compute(*pair, **more), dtype=torch.float64) for pair in pairs]
+        return torch.stack(each).nanmean()
 
     def scores(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> list[float]:
         """Return what :meth:`score` gives of each of several members' outputs.
@@ -86,8 +99,7 @@ class Metric:
     def _scores_at_once(
         self, outputs: Tensor, target: Tensor, weights: Tensor | None
     ) -> list[float]:
-        more = {} if weights is None else {"weights": weights.double()}
-        found = torch.vmap(lambda each: cast(Any, self).compute(each, target, **more))(outputs)
+        found = torch.vmap(lambda each: self._computed(each, target, weights))(outputs)
         return [float(score) for score in found.tolist()]
 
     @classmethod

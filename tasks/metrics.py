@@ -23,13 +23,19 @@ def _classes(outputs: Tensor) -> Tensor:
 
 
 def _errors(outputs: Tensor, target: Tensor) -> Tensor:
-    """Return the residuals in float64: squares of large values far from 0 need it."""
-    return target.double() - outputs[:, 0].double()
+    """Return the residuals in float64, of the target's shape: squares of large values need it."""
+    values = outputs[:, 0] if target.dim() == 1 else outputs
+    return target.double() - values.double()
 
 
 def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
-    """Return the mean of values ``(rows,)``, of a row as often as it weighs."""
-    return values.mean() if weights is None else (values * weights).sum() / weights.sum()
+    """Return the mean over rows ``(rows, ...)``, of a row as often as it weighs."""
+    return values.mean(0) if weights is None else _times(values, weights).sum(0) / weights.sum()
+
+
+def _times(values: Tensor, weights: Tensor) -> Tensor:
+    """Return values ``(rows, ...)`` times what each row weighs."""
+    return values * (weights if values.dim() == 1 else weights[:, None])
 
 
 @register_metric("accuracy")
@@ -102,17 +108,18 @@ class R2(Metric):
     kinds = VALUES
     higher_is_better = True
     min_rows = 2
+    takes_columns = True
 
     def compute(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Return the score."""
-        if target.min() == target.max():  # no variance to explain
-            return torch.tensor(torch.nan)
+        """Return the score, of several columns the mean over those that vary."""
         wanted = target.double()
         residuals = _errors(outputs, target).square()
         total = (wanted - _mean(wanted, weights)).square()
         if weights is not None:
-            residuals, total = residuals * weights, total * weights
-        return 1 - residuals.sum() / total.sum()
+            residuals, total = _times(residuals, weights), _times(total, weights)
+        scores = 1 - residuals.sum(0) / total.sum(0)
+        lowest, highest = wanted.aminmax(dim=0)  # where equal there is no variance to explain
+        return torch.where(lowest == highest, torch.nan, scores).nanmean()
 
 
 @register_metric("mse")
@@ -121,10 +128,11 @@ class MSE(Metric):
 
     kinds = VALUES
     higher_is_better = False
+    takes_columns = True
 
     def compute(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Return the score."""
-        return _mean(_errors(outputs, target).square(), weights)
+        """Return the score, of several columns their mean."""
+        return _mean(_errors(outputs, target).square(), weights).mean()
 
 
 @register_metric("rmse")
@@ -133,10 +141,11 @@ class RMSE(Metric):
 
     kinds = VALUES
     higher_is_better = False
+    takes_columns = True
 
     def compute(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Return the score."""
-        return _mean(_errors(outputs, target).square(), weights).sqrt()
+        """Return the score, of several columns the mean of their roots."""
+        return _mean(_errors(outputs, target).square(), weights).sqrt().mean()
 
 
 @register_metric("mae")
@@ -145,23 +154,28 @@ class MAE(Metric):
 
     kinds = VALUES
     higher_is_better = False
+    takes_columns = True
 
     def compute(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Return the score."""
-        return _mean(_errors(outputs, target).abs(), weights)
+        """Return the score, of several columns their mean."""
+        return _mean(_errors(outputs, target).abs(), weights).mean()
 
 
 def loss(kind: Kind, outputs: Tensor, target: Tensor) -> Tensor:
     """Return every row's loss ``(rows,)``: cross-entropy in nats, or the squared error.
 
+    That of several columns is the mean over them.
+
     Args:
         kind: The target's kind.
         outputs: Logits or values, ``(rows, out_features)``.
-        target: Class indices, 0/1 or values, ``(rows,)``, of any dtype.
+        target: Class indices, 0/1 or values, ``(rows,)``, of any dtype; of several columns
+            ``(rows, width)``.
     """
     if kind == "multiclass":
         return F.cross_entropy(outputs, target.long(), reduction="none")
     values = outputs.squeeze(-1)
     if kind == "binary":
         return F.binary_cross_entropy_with_logits(values, target.to(values.dtype), reduction="none")
-    return (values - target.to(values.dtype)).square()
+    errors = (values - target.to(values.dtype)).square()
+    return errors if target.dim() == 1 else errors.mean(1)

@@ -36,22 +36,29 @@ class Target:
     """The factor of this target's loss in the task's, above 0."""
     classes: tuple[str, ...] = ()
     """The user's names of a multiclass target's classes, or of 0 and 1, where they are known."""
-    scale: float = field(default=1.0, compare=False)
-    """Of a regression target what 1 of the split's values is in the user's unit, above 0. It is
-    fitted to the train rows, so that it is no part of what the target is."""
-    offset: float = field(default=0.0, compare=False)
-    """Of a regression target what 0 of the split's values is in the user's unit."""
+    scale: float | tuple[float, ...] = field(default=1.0, compare=False)
+    """Of a regression target what 1 of the split's values is in the user's unit, above 0; of
+    several columns one for all, or one each. It is fitted to the train rows, so that it is no part
+    of what the target is."""
+    offset: float | tuple[float, ...] = field(default=0.0, compare=False)
+    """Of a regression target what 0 of the split's values is in the user's unit; as ``scale``."""
     class_weights: tuple[float, ...] | None = field(default=None, compare=False)
     """By class, of 0 and 1 where it is binary, what a row of it weighs in this target's loss, above
     0. They may be fitted to the train rows, as the unit is. ``None``: all weigh the same."""
     loss: str | None = None
     """The key of a loss in place of the kind's own, a name or ``"package.module:name"``."""
+    width: int = 1
+    """Of a regression target how many columns it has, which follow one another in the split: one
+    gate and one tower are for all."""
+    columns: tuple[str, ...] = ()
+    """The user's names of these columns, where they are known."""
 
     def __post_init__(self) -> None:
         """Check what can be trained on, and be recorded.
 
         Raises:
-            ValueError: If the name, the kind, the classes, a weight or the unit cannot be.
+            ValueError: If the name, the kind, the classes, a weight, the width or the unit cannot
+                be.
         """
         check_name("target", self.name)
         if self.name.casefold() == MEAN:
@@ -75,16 +82,39 @@ class Target:
         named = {"regression": 0, "binary": 2}.get(self.kind, classes)
         if self.classes and len(self.classes) != named:
             raise ValueError(f"{whose} has {named} classes to name, but got {self.classes!r:.200}.")
+        self._check_width(whose)
         self._check_unit(whose)
         if self.class_weights is not None:
             self._check_class_weights(whose, self.class_weights, named)
 
+    def _check_width(self, whose: str) -> None:
+        width, names = self.width, self.columns
+        if isinstance(width, bool) or not (isinstance(width, int) and width >= 1):
+            raise ValueError(
+                f"{whose}: `width >= 1` must hold, a whole number, but got ({width=})."
+            )
+        if self.kind != "regression" and (width, names) != (1, ()):
+            raise ValueError(
+                f"{whose}: only regression has several columns, but {self.kind} got {width}."
+            )
+        if names and len({*names}) != width:
+            raise ValueError(
+                f"{whose} has {width} columns to name, each otherwise, but got {names!r:.200}."
+            )
+
     def _check_unit(self, whose: str) -> None:
         scale, offset = self.scale, self.offset
-        if not (0 < scale < math.inf and math.isfinite(offset)):
+        for name, numbers in (("scale", scale), ("offset", offset)):
+            if isinstance(numbers, tuple) and len(numbers) != self.width:
+                raise ValueError(
+                    f"{whose}: `{name}` must be one number for all {self.width} columns, or one "
+                    f"each, but got {len(numbers)}."
+                )
+        positive = all(0 < it < math.inf for it in _each(scale))
+        if not (positive and all(map(math.isfinite, _each(offset)))):
             raise ValueError(
                 f"{whose}: `0 < scale < inf` and a finite offset must hold, "
-                f"but got ({scale=}, {offset=})."
+                f"but got (scale={scale!r:.200}, offset={offset!r:.200})."
             )
         if self.kind != "regression" and (scale, offset) != (1, 0):
             raise ValueError(
@@ -105,17 +135,27 @@ class Target:
 
     @property
     def out_features(self) -> int:
-        """How many numbers the tower gives: the classes' logits, or one."""
-        return self.num_classes or 1
+        """How many numbers the tower gives: the classes' logits, or one for each column."""
+        return self.num_classes or self.width
 
     def in_unit(self, values: Tensor) -> Tensor:
         """Return outputs or values of the split, any shape, in the user's unit, in float64.
 
-        Those of a target that has no unit of its own are returned as they are.
+        Those of a target that has no unit of its own are returned as they are. Where each column
+        has its own unit, the last dimension is that of columns.
         """
         if (self.scale, self.offset) == (1, 0):
             return values
-        return values.double() * self.scale + self.offset
+        values = values.double()
+        scale, offset = (
+            values.new_tensor(it) if isinstance(it, tuple) else it
+            for it in (self.scale, self.offset)
+        )
+        return values * scale + offset
+
+
+def _each(numbers: float | tuple[float, ...]) -> tuple[float, ...]:
+    return numbers if isinstance(numbers, tuple) else (numbers,)
 
 
 class Split(NamedTuple):
@@ -124,7 +164,8 @@ class Split(NamedTuple):
     inputs: Tensor
     """``(rows, ...)``, any dtype; integers and bytes stay so until the bottom reads them."""
     targets: Tensor
-    """``(rows, targets)``: values, 0/1, or class indices."""
+    """``(rows, targets)``: values, 0/1, or class indices; a target of several columns has as many
+    here, ``(rows, columns)``."""
     mask: Tensor | None = None
     """``(rows, targets)``, true where a target is known; ``None``: known everywhere."""
     weights: Tensor | None = None
@@ -168,6 +209,26 @@ class Network:
     """Features to ``(batch, expert_features)``."""
     tower: Callable[[Target], nn.Module]
     """A mixture ``(batch, expert_features)`` to ``(batch, target.out_features)``."""
+    other_experts: tuple[Callable[[], nn.Module], ...] = ()
+    """Factories of experts of other kinds, beside those of ``expert``: features to as many
+    ``expert_features``. One that stands here twice makes twice as many."""
+
+    def experts(self, num_experts: int) -> list[tuple[Callable[[], nn.Module], int]]:
+        """Return each kind of expert and how many are of it, equal numbers as far as may be.
+
+        The kinds follow one another: of 5 experts of two kinds, 0 to 2 are of the first.
+        """
+        places = (self.expert, *self.other_experts)
+        each, more = divmod(num_experts, len(places))
+        counts = dict.fromkeys(places, 0)
+        for place, factory in enumerate(places):
+            counts[factory] += each + (place < more)
+        return [(factory, count) for factory, count in counts.items() if count]
+
+    @property
+    def kinds_of_experts(self) -> tuple[Callable[[], nn.Module], ...]:
+        """The factories of experts, each once."""
+        return tuple(dict.fromkeys((self.expert, *self.other_experts)))
 
 
 class Task:
@@ -219,7 +280,7 @@ class Task:
         """
         made: dict[SplitName, Split] = self.__dict__.setdefault("_made", {})
         if name not in made:
-            made[name] = Split(*as_tensors(name, self.split(name)))
+            made[name] = Split(*as_tensors(name, self.split(name), len(self.targets)))
         return made[name]
 
     def made_bytes(self) -> int:

@@ -14,12 +14,19 @@ class NoTensors(ValueError):
     """What a task made is nothing to train on."""
 
 
-def as_tensors(name: str, made: object) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+def as_tensors(
+    name: str, made: object, num_targets: int
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Return the inputs, targets, mask and weights that a task made as training reads them.
 
     Arrays become tensors, inputs of any floating type torch's default one (float32), which the
     networks have too, as weights of any type do, and a mask of 0 and 1 one of false and true. What
     has no weight is not known.
+
+    Args:
+        name: Of the split.
+        made: What the task made.
+        num_targets: How many a mask is of.
 
     Raises:
         NoTensors: If these are not all, or one of them is neither tensor nor array.
@@ -35,16 +42,14 @@ def as_tensors(name: str, made: object) -> tuple[Tensor, Tensor, Tensor | None, 
     if weights is None:
         return inputs, targets, mask, None
     weights = _tensor(f"{name} weights", weights).to(torch.get_default_dtype())
-    return inputs, targets, _with_weight(mask, weights, targets), weights
+    return inputs, targets, _with_weight(mask, weights, (*inputs.shape[:1], num_targets)), weights
 
 
-def _with_weight(mask: Tensor | None, weights: Tensor, targets: Tensor) -> Tensor | None:
+def _with_weight(mask: Tensor | None, weights: Tensor, shape: tuple[int, ...]) -> Tensor | None:
     """Return a mask without the rows of weight 0; as it is where shapes do not fit."""
-    known = torch.ones_like(targets, dtype=torch.bool) if mask is None else mask
+    known = torch.ones(shape, dtype=torch.bool) if mask is None else mask
     counts = weights > 0
-    fits = (
-        targets.dim() == 2 and weights.shape == targets.shape[:1] and known.shape == targets.shape
-    )
+    fits = weights.shape == shape[:1] and known.shape == shape
     return known & counts[:, None] if fits and not counts.all() else mask
 
 

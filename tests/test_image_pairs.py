@@ -6,6 +6,9 @@ import gzip
 import hashlib
 import os
 import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +166,41 @@ def test_where_nothing_can_be_written_it_is_made_in_memory(
         assert digest(MultiMNIST(**SMALL)) == first
     monkeypatch.setattr(made.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100_000}))
     assert digest(MultiMNIST(**SMALL)) == first and not list((tmp_path / "fixed").rglob("*.npy"))
+
+
+def test_in_memory_as_in_the_file() -> None:
+    """Pieces of several sizes, of another type than is kept."""
+    forms: made.Forms = {"a": ((5, 2), np.int16), "b": ((5,), np.uint8)}
+
+    def pieces() -> Iterator[dict[str, np.ndarray]]:
+        yield {"a": np.arange(4).reshape(2, 2), "b": np.arange(2)}
+        yield {"a": np.arange(4, 6).reshape(1, 2)}
+        yield {"a": np.arange(6, 10).reshape(2, 2)}
+        yield {"b": np.arange(2, 5)}
+
+    written, held = made.made_once("t", "one", forms, pieces), made._in_memory(forms, pieces)
+    assert isinstance(written["a"], np.memmap)
+    for found in (written, held):
+        assert found["a"].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+        assert found["b"].tolist() == [0, 1, 2, 3, 4]
+        assert (found["a"].dtype, found["b"].dtype) == (np.int16, np.uint8)
+
+
+PEAK = """
+from resource import RUSAGE_SELF, getrusage
+from gatelab.tasks import MultiMNIST
+before = getrusage(RUSAGE_SELF).ru_maxrss
+assert MultiMNIST(train_rows=100_000).split("train").inputs.shape == (100_000, 36, 36)
+print(getrusage(RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+def test_who_makes_pairs_holds_few_of_them() -> None:
+    """Of 259 MB that are written a process holds a piece of 5 MB, and the images, here few."""
+    command = [sys.executable, "-c", PEAK]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(found.stdout) < 50_000, "KiB"
 
 
 def test_a_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,25 +31,25 @@ READ_ONLY.flags.writeable = False
 def test_real_inputs_become_float32(inputs: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found, _, mask, _ = as_tensors("train", Split(inputs, LABELS))
+        found, _, mask, _ = as_tensors("train", Split(inputs, LABELS), 1)
     assert (found.dtype, mask, found.requires_grad) == (torch.float32, None, False)
     torch.testing.assert_close(found, INPUTS)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.bool_])
 def test_bytes_and_indices_stay_what_they_are(dtype: Any) -> None:
-    found, *_ = as_tensors("train", (np.ones((6, 3), dtype), LABELS))
+    found, *_ = as_tensors("train", (np.ones((6, 3), dtype), LABELS), 1)
     assert found.numpy().dtype == dtype
 
 
 def test_wide_unsigned_numbers_become_int64() -> None:
-    found, *_ = as_tensors("train", (np.full((6, 3), 40000, np.uint16), LABELS))
+    found, *_ = as_tensors("train", (np.full((6, 3), 40000, np.uint16), LABELS), 1)
     assert found.dtype == torch.int64 and (found == 40000).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32, torch.bool])
 def test_a_mask_may_hold_0_and_1(dtype: torch.dtype) -> None:
-    _, _, mask, _ = as_tensors("val", (INPUTS, LABELS, LABELS.to(dtype)))
+    _, _, mask, _ = as_tensors("val", (INPUTS, LABELS, LABELS.to(dtype)), 1)
     assert mask is not None and torch.equal(mask, LABELS == 1)
 
 
@@ -71,7 +71,7 @@ def test_a_mask_may_hold_0_and_1(dtype: torch.dtype) -> None:
 )
 def test_what_is_no_split(made: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        as_tensors("train", made)
+        as_tensors("train", made, 1)
 
 
 class Labelled(SyntheticGroups):

@@ -13,7 +13,8 @@ from gatelab.tasks.tables.division import check_division, told_division
 from gatelab.tasks.tables.prepared import prepare
 from gatelab.tasks.tables.split_rule import split_rule
 from gatelab.tasks.tables.splitting import by_chance, rarest_classes
-from gatelab.tasks.tables.target_columns import TargetColumn, asked_targets, target_columns
+from gatelab.tasks.tables.target_columns import TargetColumn, target_columns
+from gatelab.tasks.tables.target_options import asked_targets
 from tests.made_tables import binary, category, number, table, target
 
 GAP = math.nan

@@ -6,6 +6,9 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+TARGET_WEIGHTS = "target_weights"
+"""Under which, with a dot and a target's name, its weight in what is minimised is recorded."""
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -44,7 +47,13 @@ class Configuration:
     @property
     def training(self) -> dict[str, Any]:
         """``schedule``, ``warmup``, ``gradient_clip``: those that are not the default."""
-        return self._part("training.")
+        found = self._part("training.").items()
+        return {name: v for name, v in found if not name.startswith(f"{TARGET_WEIGHTS}.")}
+
+    @property
+    def target_weights(self) -> dict[str, float]:
+        """By target the factor of its loss in what is minimised, where it is not the target's."""
+        return self._part(f"training.{TARGET_WEIGHTS}.")
 
     def _part(self, start: str) -> dict[str, Any]:
         found = self.values.items()

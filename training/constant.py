@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gatelab.tasks.columns import by_target
 from gatelab.tasks.loss import loss_of
 from gatelab.tasks.task import Split, SplitName, Target, Task
 from gatelab.training.evaluation import Evaluation
@@ -100,9 +101,8 @@ def constant_outputs(task: Task) -> list[Tensor]:
     """
     split = task.data("train")
     factors = loss_factors(task.targets, split)
-    return [
-        _output(target, *_known(split, index, factors)) for index, target in enumerate(task.targets)
-    ]
+    known = _known(task.targets, split, factors)
+    return [_output(target, *found) for target, found in zip(task.targets, known, strict=True)]
 
 
 def _output(target: Target, values: Tensor, factors: Tensor | None) -> Tensor:
@@ -128,7 +128,7 @@ def _least(target: Target, start: Tensor, values: Tensor, factors: Tensor | None
 def _of_kind(target: Target, values: Tensor, factors: Tensor | None) -> Tensor:
     """Return a mean, or logits whose probabilities are the classes' shares."""
     if target.kind == "regression":
-        return _mean(values.double(), factors).view(1)
+        return _mean(values.double(), factors).view(-1)
     counts = values.long().bincount(factors, minlength=target.num_classes or 2).double()
     logits = torch.where(counts > 0, counts, ABSENT).log()
     if target.class_weights is not None:
@@ -157,23 +157,26 @@ def _losses(
     targets: Sequence[Target], outputs: Sequence[Tensor], split: Split, factors: Tensor | None
 ) -> Tensor:
     """Return every target's mean loss, ``(targets,)``; 0 of no known row, as a model has it."""
-    found = []
-    for index, (target, output) in enumerate(zip(targets, outputs, strict=True)):
-        values, weights = _known(split, index, factors)
+    found, known = [], _known(targets, split, factors)
+    for target, output, (values, weights) in zip(targets, outputs, known, strict=True):
         rows = loss_of(target)(output.expand(len(values), -1), values)
         found.append(_mean(rows, weights) if len(rows) else rows.sum())
     return torch.stack(found)
 
 
 def _mean(values: Tensor, factors: Tensor | None) -> Tensor:
-    return values.mean() if factors is None else (values * factors).mean()
+    """Return the mean over rows, ``()`` or by column."""
+    if factors is None:
+        return values.mean(0)
+    return (values * (factors if values.dim() == 1 else factors[:, None])).mean(0)
 
 
-def _known(split: Split, index: int, factors: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Return a target's values where it is known, ``(known rows,)``, and their factors."""
-    values = split.targets[:, index]
-    weights = None if factors is None else factors[:, index]
-    if split.mask is None:
-        return values, weights
-    known = split.mask[:, index]
-    return values[known], None if weights is None else weights[known]
+def _known(
+    targets: Sequence[Target], split: Split, factors: Tensor | None
+) -> list[tuple[Tensor, Tensor | None]]:
+    """Return each target's values where it is known, ``(known rows, ...)``, and their factors."""
+    found: list[tuple[Tensor, Tensor | None]] = []
+    for index, values in enumerate(by_target(targets, split.targets)):
+        known = slice(None) if split.mask is None else split.mask[:, index]
+        found.append((values[known], None if factors is None else factors[known, index]))
+    return found

@@ -40,6 +40,7 @@ class Loop:
         split: Split,
         recipe: Recipe,
         seeds: Sequence[int],
+        target_weights: Tensor | None = None,
     ) -> None:
         """Begin.
 
@@ -50,6 +51,8 @@ class Loop:
             split: The train split, on their device.
             recipe: How they learn.
             seeds: One for each member.
+            target_weights: What members minimise targets' losses by, ``(members, targets)``;
+                ``None``: by what they are scored by, the targets' own.
         """
         self.model, self.members, self.optimizer = model, members, optimizer
         self.split, self.recipe, self.device = split, recipe, members.device
@@ -63,11 +66,11 @@ class Loop:
         self.notes: list[str] = []
         """What a step could not do as usual, a line each."""
         self._drawn: set[str] = set()
-        self.begin(seeds)
+        self.begin(seeds, target_weights)
 
-    def begin(self, seeds: Sequence[int]) -> None:
-        """Go on with members of these seeds, of which others may have left."""
-        self.seeds = list(seeds)
+    def begin(self, seeds: Sequence[int], target_weights: Tensor | None = None) -> None:
+        """Go on with members of these seeds and weights, of which others may have left."""
+        self.seeds, self.target_weights = list(seeds), target_weights
         rows, recipe = len(self.split.inputs), self.recipe
         self.passage = Passage(seeds, rows, recipe.batch_size, recipe.max_epochs, self.device)
         shape = (len(seeds),) if self.factors is None else (len(seeds), 2)
@@ -143,7 +146,7 @@ class Loop:
         buffers: Tensors
         objectives, losses, buffers = self.members.call(
             self._of_member,
-            (split.inputs[rows], split.targets[rows], mask, factors, keys),
+            (split.inputs[rows], split.targets[rows], mask, factors, keys, self.target_weights),
             (progress,),
         )
         objectives.sum().backward()
@@ -157,6 +160,7 @@ class Loop:
         mask: Tensor | None,
         factors: Tensor | None,
         key: Tensor | None,
+        weights: Tensor | None,
         progress: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensors]:
         """Return what a member minimises, the task's part of it, and its gates' next buffers."""
@@ -165,11 +169,14 @@ class Loop:
         if draws is not None and draws.drew:
             self._drawn.add("keyed")
         rows = self.model.row_losses(output.groups, targets)
-        unweighted = loss = self.model.task_loss(self.model.target_losses(rows, mask))
+        losses = self.model.target_losses(rows, mask)
+        unweighted = loss = self.model.task_loss(losses)
         if factors is not None:
-            loss = self.model.task_loss(self.model.target_losses(rows * factors.mT, mask))
+            losses = self.model.target_losses(rows * factors.mT, mask)
+            loss = self.model.task_loss(losses)
         found = loss if factors is None else torch.stack([loss, unweighted])
-        return loss + output.routing.aux_loss.sum(), found.detach(), output.buffers
+        minimised = loss if weights is None else losses @ weights
+        return minimised + output.routing.aux_loss.sum(), found.detach(), output.buffers
 
 
 def _mixed(*numbers: int) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gatelab.gates import Mixture, Planted, Routing, Stack, make_gate
 from gatelab.gates.gate import Gate
 from gatelab.likeness import difference
+from gatelab.tasks.columns import by_target
 from gatelab.tasks.loss import loss_of
 from gatelab.tasks.task import Target, Task, Truth
 
@@ -57,7 +58,7 @@ class Model(nn.Module):
         num_experts = gate.num_experts_for(options.pop("num_experts"), len(task.targets))
         network = task.network(**options)
         self.bottom = network.bottom()
-        experts = [network.expert() for _ in range(num_experts)]
+        kinds = [[make() for _ in range(count)] for make, count in network.experts(num_experts)]
         towers = [network.tower(target) for target in task.targets]
         self.gate_input = network.gate_input()
         sizes = (network.gate_features, num_experts)
@@ -65,7 +66,7 @@ class Model(nn.Module):
             target_gate(task, index, gate, sizes, gate_options)
             for index in range(len(task.targets))
         ]
-        self.mixture = Mixture(gates, experts)
+        self.mixture = Mixture(gates, *kinds)
         self.targets = task.targets
         self.groups = _like_targets(task.targets, towers)
         self.towers = nn.ModuleList(Stack([towers[i] for i in group]) for group in self.groups)
@@ -102,15 +103,14 @@ class Model(nn.Module):
 
         Args:
             groups: The outputs by group, as :meth:`forward` returns them.
-            targets: ``(batch, targets)``.
+            targets: ``(batch, columns)``, those of every target.
         """
-        parts, columns = [], targets.unbind(1)
+        parts, values = [], by_target(self.targets, targets)
+        alike = len(self.groups) == 1 and len(values) == targets.shape[1]
         for outputs, group in zip(groups, self.groups, strict=True):
             # Not indexed by a list: on a GPU a step would wait for the copy of its numbers.
-            target = (
-                targets.mT if len(self.groups) == 1 else torch.stack([columns[i] for i in group])
-            )
-            rows = loss_of(self.targets[group[0]])(outputs.flatten(0, 1), target.flatten())
+            target = targets.mT if alike else torch.stack([values[i] for i in group])
+            rows = loss_of(self.targets[group[0]])(outputs.flatten(0, 1), target.flatten(0, 1))
             parts.append(rows.unflatten(0, outputs.shape[:2]))
         return parts[0] if len(parts) == 1 else torch.stack(self.split_groups(parts))
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gatelab.gates.metrics import usage_metrics
 from gatelab.gates.usage import Usage, support_flips, usage_of, weight_change
+from gatelab.tasks.columns import by_target
 from gatelab.tasks.metric import TARGETS_LOSS, TARGETS_UNWEIGHTED, metrics_of
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.evaluation import Evaluation
@@ -35,9 +36,10 @@ def target_scores(
     scores: list[dict[str, dict[str, float]]] = [{} for _ in evaluations]
     if not evaluations:
         return scores
-    for index, target in enumerate(task.targets):
+    columns = by_target(task.targets, split.targets)
+    for index, (target, values) in enumerate(zip(task.targets, columns, strict=True)):
         outputs = torch.stack([evaluation.outputs[index] for evaluation in evaluations])
-        values, weights = split.targets[:, index], split.weights
+        weights = split.weights
         if split.mask is not None:
             known = split.mask[:, index]
             outputs, values = outputs[:, known], values[known]

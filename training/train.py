@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gatelab.gates.gate import Gate
+from gatelab.tasks.columns import mask_of_columns
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.evaluation import Evaluation, evaluate, parts_of, pass_over
@@ -30,6 +31,7 @@ from gatelab.training.optimizer import MemberOptimizer
 from gatelab.training.precision import NO_TF32
 from gatelab.training.rehearsal import ROWS, Once, rehearse
 from gatelab.training.schedule import Schedule
+from gatelab.training.weighting import weights_of_members
 
 Judge = Callable[[Mapping[int, Evaluation]], Mapping[int, Rank]]
 """Ranks the passes over the val split of an epoch's members, by their index."""
@@ -86,8 +88,18 @@ class Training:
         ]
         self.best = [self.members.state(position) for position in range(len(members))]
         self.active = list(range(len(members)))
+        chosen = [member.configuration.target_weights for member in members]
+        weights = weights_of_members(task.targets, chosen)
+        self.target_weights = None if weights is None else weights.to(self.device)
+        """What each member minimises targets' losses by, if not by the targets' own weights."""
         self.loop = Loop(
-            self.model, self.members, self.optimizer, self.split("train"), recipe, self.seeds
+            self.model,
+            self.members,
+            self.optimizer,
+            self.split("train"),
+            recipe,
+            self.seeds,
+            self.target_weights,
         )
         self.notes = rehearse(
             self.members,
@@ -197,7 +209,8 @@ class Training:
     def _keep(self, positions: Sequence[int]) -> None:
         self.members.keep(positions)
         self.optimizer.keep(positions)
-        self.loop.begin([self.seeds[member] for member in self.active])
+        weights = None if self.target_weights is None else self.target_weights[self.active]
+        self.loop.begin([self.seeds[member] for member in self.active], weights)
 
     def evaluate_best(
         self, name: SplitName, members: Sequence[int] | None = None
@@ -214,7 +227,8 @@ class Training:
             if mask is not None:
                 # NaN marks what is unknown in many data sets: it is no class, and its gradient
                 # would stay NaN when multiplied by 0.
-                targets = torch.where(mask, targets, torch.zeros_like(targets))
+                known = mask_of_columns(self.task.targets, mask)
+                targets = torch.where(known, targets, torch.zeros_like(targets))
                 mask = mask.to(self.device)
             weights = None if weights is None else weights.to(self.device)
             placed = Split(inputs.to(self.device), targets.to(self.device), mask, weights)

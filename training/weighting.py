@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from gatelab.tasks.columns import by_target
 from gatelab.tasks.task import Split, Target, Task
 
 MEANING = "Mean loss with all rows counting alike, where `loss` is weighted by rows or classes"
@@ -28,15 +29,32 @@ def loss_factors(targets: Sequence[Target], split: Split) -> Tensor | None:
     if not any(is_weighted(target, split) for target in targets):
         return None
     values, mask = split.targets, split.mask
-    known = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
-    weights = known.double() if split.weights is None else known * split.weights[:, None].double()
-    for index, target in enumerate(targets):
+    if mask is None:
+        mask = torch.ones(len(values), len(targets), dtype=torch.bool, device=values.device)
+    weights = mask.double() if split.weights is None else mask * split.weights[:, None].double()
+    for index, (target, own) in enumerate(zip(targets, by_target(targets, values), strict=True)):
         if target.class_weights is not None:
             by_class = weights.new_tensor(target.class_weights)
-            classes = torch.where(known[:, index], values[:, index], 0).long()
+            classes = torch.where(mask[:, index], own, 0).long()
             weights[:, index] *= by_class[classes]
-    mean = weights.sum(0) / known.sum(0).clamp_min(1)
+    mean = weights.sum(0) / mask.sum(0).clamp_min(1)
     return weights / torch.where(mean > 0, mean, 1)
+
+
+def weights_of_members(
+    targets: Sequence[Target], chosen: Sequence[Mapping[str, float]]
+) -> Tensor | None:
+    """Return the factors of targets' losses in what members minimise, ``(members, targets)``.
+
+    Args:
+        targets: With weights of their own, by which losses are added that are scored.
+        chosen: Of each member by target's name, in place of its own. ``None`` is returned where
+            nothing is chosen.
+    """
+    if not any(chosen):
+        return None
+    weights = [[own.get(target.name, target.weight) for target in targets] for own in chosen]
+    return torch.tensor(weights, dtype=torch.get_default_dtype())
 
 
 def told_weighting(task: Task) -> tuple[str, ...]:

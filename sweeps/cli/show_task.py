@@ -83,7 +83,7 @@ def _facts_of_set(data_set: DataSet) -> list[tuple[str, str]]:
 def _show_data(task: Task) -> None:
     splits = {name: task.data(name) for name in _SPLITS}
     _show_table("splits", ("", "rows", "a row of inputs"), [_row_of(*it) for it in splits.items()])
-    known = [_known(split) for split in splits.values()]
+    known = [_known(split, len(task.targets)) for split in splits.values()]
     rows = [_row_of_target(*it) for it in zip(task.targets, *known, strict=True)]
     columns = ("", "kind", "classes", "weight", *(f"known in {name}" for name in splits))
     _show_table("targets", columns, rows[:_MOST_TARGETS])
@@ -102,10 +102,10 @@ def _row_of(name: str, split: Split) -> tuple[str, ...]:
     return name, f"{len(split.inputs):,}", f"{shape} of {kind}{weighted}"
 
 
-def _known(split: Split) -> list[int]:
+def _known(split: Split, targets: int) -> list[int]:
     """Return in how many rows each target is known."""
     if split.mask is None:
-        return [len(split.targets)] * split.targets.shape[1]
+        return [len(split.targets)] * targets
     counts: list[int] = split.mask.sum(0).tolist()
     return counts
 
@@ -116,6 +116,10 @@ def _row_of_target(target: Target, *known: int) -> tuple[str, ...]:
 
 
 def _classes(target: Target) -> str:
+    if target.width > 1:
+        names = ", ".join(target.columns[:_MOST_CLASSES])
+        more = ", ..." if len(target.columns) > _MOST_CLASSES else ""
+        return f"{target.width:,} columns{f': {names}{more}' if names else ''}"
     if target.kind == "regression":
         unit = (target.offset, target.scale)
         return "" if unit == (0, 1) else f"about {unit[0]:.4g}, by {unit[1]:.4g}"

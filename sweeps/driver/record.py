@@ -16,6 +16,7 @@ from gatelab.sweeps.driver.summaries import write_table
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
+from gatelab.sweeps.spec.steps import told_target_weights
 from gatelab.tasks.metric import Metric, metrics_of
 from gatelab.tasks.task import Task, split_seeds
 from gatelab.tracking.recorder import Recorder
@@ -28,6 +29,7 @@ from gatelab.tracking.schema import (
     Metrics,
     Tags,
 )
+from gatelab.training.configuration import TARGET_WEIGHTS
 from gatelab.training.jobs import Job
 from gatelab.training.scores import MANY_TARGETS
 from gatelab.training.steps import Ending, Step
@@ -80,7 +82,7 @@ class Record:
         name, self.by = self.spec.name, runs_by(provenance)
         tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
         weighted = told_weighting(self.task)
-        if lines := [*warnings, *weighted]:
+        if lines := [*warnings, *weighted, *told_target_weights(self.spec)]:
             tags[Tags.WARNINGS] = "\n".join(f"{line[0].upper()}{line[1:]}" for line in lines)
         scored = _metrics(self.task, self.spec.metrics)
         tags |= directions(self.task, self.spec.metrics).to_tags()
@@ -104,13 +106,15 @@ class Record:
 
     def _params(self) -> dict[str, object]:
         """Return what all gates have in common, by the spec's names."""
+        said = self.spec.training
         task = {f"task.{key}": value for key, value in self.spec.task.options.items()}
         parts = {
             f"{part}.{key}": value
             for part in ("search", "evaluation")
             for key, value in getattr(self.spec, part).model_dump().items()
         }
-        training = {f"training.{key}": value for key, value in self.spec.training}
+        weights = {f"training.{TARGET_WEIGHTS}.{n}": v for n, v in said.target_weights.items()}
+        training = {f"training.{key}": v for key, v in said if key != TARGET_WEIGHTS} | weights
         model = {f"model.{key}": value for key, value in self.spec.model.items()}
         own = {"name": self.spec.optimizer.name, **self.spec.optimizer.hyperparameters}
         optimizer = {f"optimizer.{key}": value for key, value in own.items()}

@@ -67,17 +67,30 @@ def _value(target: Target, outputs: Tensor) -> Tensor:
 
 
 def value_names(targets: Sequence[Target]) -> list[str]:
-    """Return what the columns of :func:`values_of` are called: ``income=yes``, ``weeks``."""
-    return [
-        name
-        for target in targets
-        for name in ([f"{target.name}={it}" for it in target.classes] or [target.name])
-    ]
+    """Return what the columns of :func:`values_of` are called: ``income=yes``, ``weeks``.
+
+    Those of a target of several columns are called ``position[x]``.
+    """
+    return [name for target in targets for name in _names(target)]
+
+
+def _names(target: Target) -> list[str]:
+    if target.width > 1:
+        return [f"{target.name}[{it}]" for it in target.columns or range(target.width)]
+    return [f"{target.name}={it}" for it in target.classes] or [target.name]
 
 
 def standardised_values(targets: Sequence[Target], values: Tensor) -> Tensor:
     """Return values ``(batch, values)`` in the units of training, in which errors compare."""
-    names = [it for it in targets for _ in (it.classes or (it.name,))]
-    offset = torch.tensor([it.offset for it in names], dtype=torch.float64)
-    scale = torch.tensor([it.scale for it in names], dtype=torch.float64)
+    units = [unit for target in targets for unit in _units(target)]
+    scale, offset = torch.tensor(units, dtype=torch.float64).unbind(1)
     return (values - offset) / scale
+
+
+def _units(target: Target) -> list[tuple[float, float]]:
+    """Return scale and offset of each value that a target gives."""
+    count = len(_names(target))
+    scales, offsets = (
+        it if isinstance(it, tuple) else (it,) * count for it in (target.scale, target.offset)
+    )
+    return list(zip(scales, offsets, strict=True))

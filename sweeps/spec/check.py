@@ -60,6 +60,7 @@ def faults_of(spec: Spec, wrong: Collection[str] = ()) -> list[Fault]:
     task = check("task", make_task, spec)
     if task is not None:
         check("model", _check_model, spec, task)
+        check("training", _check_target_weights, spec, task)
     check("optimizer", lambda: _raise(optimizer_keys(spec)))
     sound = task if not faults else None
     if task is not None:
@@ -88,6 +89,18 @@ def _check_experiment(spec: Spec) -> None:
 
 def _check_model(spec: Spec, task: Task) -> None:
     _check_names("model", spec.model, {"num_experts", *keyword_defaults(type(task).network)})
+
+
+def _check_target_weights(spec: Spec, task: Task) -> None:
+    names = [target.name for target in task.targets]
+    _raise(
+        (
+            "training.target_weights",
+            f"no target is called {written(name)}; {near_misses(name, names)}",
+        )
+        for name in spec.training.target_weights
+        if name not in names
+    )
 
 
 def _check_gate(spec: Spec, label: str) -> type[Gate]:
@@ -293,7 +306,14 @@ def _check_made(chosen: Configuration, task: Task, label: str, gate: type[Gate])
         )
     with _blamed("model", options), foreign():
         experts = gate.num_experts_for(num_experts, len(task.targets))
-        sizes = (task.network(**options).gate_features, experts)
+        network = task.network(**options)
+        sizes = (network.gate_features, experts)
+    if num_experts < (kinds := len(network.other_experts) + 1):
+        raise SpecError(
+            "",
+            "model.num_experts",
+            f"`num_experts >= {kinds}` must hold, one of each kind, but got ({num_experts=}).",
+        )
     with _blamed(f"gates.{label}", chosen.gate), foreign(), torch.random.fork_rng([]):
         target_gate(task, len(task.targets) - 1, gate, sizes, chosen.gate)
 

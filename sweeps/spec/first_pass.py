@@ -29,7 +29,7 @@ from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.check.data import check_data
 from gatelab.tasks.check.network import outputs_that_fit
 from gatelab.tasks.check.random_states import seeded
-from gatelab.tasks.check.subject import BATCH, SPLITS, known, made_of, outputs
+from gatelab.tasks.check.subject import BATCH, SPLITS, is_expert, known, made_of, outputs
 from gatelab.tasks.metric import metrics_of
 from gatelab.tasks.task import Network, Split, Task
 from gatelab.training.configuration import Configuration
@@ -92,7 +92,7 @@ def _check_memory(spec: Spec, network: Network, task: Task, model: Mapping[str, 
         return  # numbers that are computed with when a module is made
     sizes = {name: _size(module) for name, module in modules.items()}
     seeds, num_experts = spec.evaluation.seeds, model["num_experts"]
-    numbers = sum(sizes.values()) + (num_experts - 1) * sizes["expert"]
+    numbers = numbers_of_model(network, sizes, num_experts)
     here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for path, count, memory in (
         ("model", 1, here),
@@ -105,8 +105,26 @@ def _check_memory(spec: Spec, network: Network, task: Task, model: Mapping[str, 
                 "spec",
                 path,
                 f"{what} {needed / 1e9:,.0f} GB to train, of at most {memory / 1e9:,.0f}, "
-                f"with {sizes['expert']:,} parameters an expert and {num_experts=}.",
+                f"with {max(_of_experts(sizes)):,} parameters an expert and {num_experts=}.",
             )
+
+
+def numbers_of_model(network: Network, sizes: Mapping[str, int], num_experts: int) -> int:
+    """Return how many numbers a model has without its gates.
+
+    Args:
+        network: Says how many experts are of each kind.
+        sizes: The numbers of each module, by the names of :func:`made_of`.
+        num_experts: In all.
+    """
+    counts = dict(network.experts(num_experts))
+    kinds = zip(network.kinds_of_experts, _of_experts(sizes), strict=True)
+    more = sum((counts.get(kind, 0) - 1) * size for kind, size in kinds)
+    return sum(sizes.values()) + more
+
+
+def _of_experts(sizes: Mapping[str, int]) -> list[int]:
+    return [size for name, size in sizes.items() if is_expert(name)]
 
 
 def _check_made(spec: Spec, modules: Mapping[str, nn.Module]) -> None:

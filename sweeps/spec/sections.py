@@ -66,6 +66,9 @@ class TrainingSpec(SpecPart):
     """The share of all steps in which the learning rate rises, in [0, 1)."""
     gradient_clip: Hyperparameter = None
     """The largest norm of a model's gradients; null: any."""
+    target_weights: dict[str, Hyperparameter] = {}
+    """By target what its loss is multiplied by in what is minimised, above 0; in what is scored and
+    compared it is the target's own ``weight``."""
     precision: Precision = "float32"
     """Of the products in a step; scores are float32."""
 

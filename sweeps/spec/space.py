@@ -23,7 +23,7 @@ from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.sweeps.spec.steps import OF_TRAINING, steps_of
 from gatelab.sweeps.spec.values import nearest
 from gatelab.tasks.task import Task
-from gatelab.training.configuration import Configuration
+from gatelab.training.configuration import TARGET_WEIGHTS, Configuration
 from gatelab.training.optimizers.catalogue import optimizer_defaults
 
 NUM_EXPERTS = 8
@@ -87,6 +87,7 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
     own = {
         **{f"optimizer.{name}": value for name, value in rules.items()},
         **{f"training.{name}": value for name, value in OF_TRAINING.items()},
+        **{f"training.{TARGET_WEIGHTS}.{each.name}": each.weight for each in task.targets},
         **{f"model.{name}": value for name, value in network.items()},
         **{f"gate.{name}": value for name, value in first.items()},
     }

@@ -13,6 +13,7 @@ from gatelab.foreign import ForeignError, foreign, told
 from gatelab.tasks.check.declared import check_set_of_targets
 from gatelab.tasks.check.subject import SPLITS, Subject, as_bytes, known
 from gatelab.tasks.check.weights import check_all_weighted, check_weights
+from gatelab.tasks.columns import num_columns
 from gatelab.tasks.task import Split, SplitName, Target, Task
 from gatelab.tasks.tensors import NoTensors, as_tensors
 
@@ -52,7 +53,7 @@ def _made(task: Task, name: SplitName) -> Split:
         with foreign():
             if name in LEARNT:
                 return task.data(name)
-            return Split(*as_tensors(name, task.split(name)))
+            return Split(*as_tensors(name, task.split(name), len(task.targets)))
     except ForeignError as error:
         cause = error.__cause__
         if cause is None or isinstance(cause, NoTensors):
@@ -81,21 +82,23 @@ def check_classes_are_in_range(subject: Subject) -> None:
 
 def _check_shapes(name: SplitName, split: Split, targets: Sequence[Target]) -> None:
     inputs, values, mask, _ = split
-    shape = (len(inputs) if inputs.dim() else 0, len(targets))
-    if not shape[0] or inputs.dim() < 2 or not inputs.numel():
+    rows, columns = len(inputs) if inputs.dim() else 0, num_columns(targets)
+    if not rows or inputs.dim() < 2 or not inputs.numel():
         fail(
             f"{name} inputs are of shape {tuple(inputs.shape)}, not (rows, ...)",
             "no rows, or a single feature without a dimension of its own",
         )
-    if values.shape != shape:
+    if values.shape != (rows, columns):
+        form = "(rows, targets)" if columns == len(targets) else "(rows, columns of all targets)"
         fail(
-            f"{name} targets are of shape {tuple(values.shape)}, not (rows, targets) = {shape}",
+            f"{name} targets are of shape {tuple(values.shape)}, not {form} = {(rows, columns)}",
             "a column too few, or rows left out of one of them",
         )
-    if mask is not None and mask.shape != shape:
+    if mask is not None and mask.shape != (rows, len(targets)):
         fail(
-            f"{name} mask is of shape {tuple(mask.shape)}, not (rows, targets) = {shape}",
-            "a mask of rows",
+            f"{name} mask is of shape {tuple(mask.shape)}, not (rows, targets) = "
+            f"{(rows, len(targets))}",
+            "a mask of rows, or of a target's columns, which are known together",
         )
 
 
@@ -151,8 +154,9 @@ def check_every_target_is_known_somewhere(subject: Subject) -> None:
             if not len(values):
                 fail(f"{name} knows no value of {target.name!r}", "a mask the wrong way round")
             if name == "train" and (values == values[0]).all():
+                only = f"{values[0].item():g}" if values.dim() == 1 else "those of one row"
                 fail(
-                    f"train knows no value of {target.name!r} but {values[0].item():g}",
+                    f"train knows no value of {target.name!r} but {only}",
                     "rows sorted by class before they were split",
                 )
 

@@ -12,7 +12,15 @@ from gatelab.conformance import fail
 from gatelab.foreign import told
 from gatelab.likeness import difference
 from gatelab.tasks.check.random_states import seeded
-from gatelab.tasks.check.subject import BATCH, SHARED, Modules, Subject, outputs, walk
+from gatelab.tasks.check.subject import (
+    BATCH,
+    Modules,
+    Subject,
+    is_expert,
+    is_tower,
+    outputs,
+    walk,
+)
 from gatelab.tasks.task import Network, Target
 
 STEPS, TRIES, ROWS, LEARNING_RATE = 3, 3, 64, 0.05
@@ -39,6 +47,8 @@ def outputs_that_fit(
         expected[f"tower of {target.name!r}"] = (rows, target.out_features)
     for name, output in _outputs_one_by_one(modules, inputs):
         _check_output(name, output, rows, expected.get(name))
+        if name == "expert":  # as which those of other kinds must be
+            expected |= {other: tuple(output.shape) for other in modules if is_expert(other)}
         found[name] = output
     return found
 
@@ -64,7 +74,7 @@ def _check_output(name: str, output: Tensor, rows: int, expected: tuple[int, ...
     shape = tuple(output.shape)
     if expected is not None and shape != expected:
         fail(f"the {name} gives {shape}, not {expected}", "a size that is not the one declared")
-    if shape[:1] != (rows,) or (name == "expert" and len(shape) != 2):
+    if shape[:1] != (rows,) or (is_expert(name) and len(shape) != 2):
         fail(f"the {name} gives {shape} for {rows} rows", "a dimension dropped or added")
     if not output.is_floating_point() and name != "bottom":
         fail(f"the {name} gives {output.dtype}", "integers that no module turns into floats")
@@ -101,14 +111,14 @@ def _unreached(subject: Subject, seed: int) -> list[str]:
 
 def _learnt(modules: Modules) -> Iterator[tuple[str, nn.Parameter]]:
     for part, module in modules.items():
-        if part == "expert" or part not in SHARED:
+        if is_expert(part) or is_tower(part):
             for name, parameter in module.named_parameters():
                 if parameter.requires_grad:
                     yield f"{name!r} of the {part}", parameter
 
 
 def _loss(found: Mapping[str, Tensor]) -> Tensor:
-    parts = [(o - 1).square().mean() for name, o in found.items() if name not in SHARED]
+    parts = [(o - 1).square().mean() for name, o in found.items() if is_tower(name)]
     return torch.stack(parts).sum()
 
 
@@ -120,7 +130,12 @@ def check_factories_make_fresh_modules(subject: Subject) -> None:
             first, second = factory(), factory()  # both kept: a freed tensor's place is used again
             if _tensors(first) & _tensors(second):
                 fail(f"two calls of {name} share a tensor", "a module made outside the factory")
-        one, other = (dict(network.expert().named_parameters()) for _ in range(2))
+        for make in network.kinds_of_experts:
+            _check_two(*(dict(make().named_parameters()) for _ in range(2)))
+
+
+def _check_two(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
+    """Check the parameters of two experts of one kind."""
     if {n: t.shape for n, t in one.items()} != {n: t.shape for n, t in other.items()}:
         fail("two experts differ in shapes", "a size that is drawn or counts up")
     if one and all(torch.equal(one[name], other[name]) for name in one):
@@ -142,7 +157,8 @@ def check_modules_differ_in_tensors_alone(subject: Subject) -> None:
 def _factories(network: Network, subject: Subject) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
     yield "bottom", network.bottom
     yield "gate_input", network.gate_input
-    yield "expert", network.expert
+    for make in network.kinds_of_experts:
+        yield "expert", make
     if subject.targets:
         yield "tower", lambda: network.tower(subject.targets[0])
 

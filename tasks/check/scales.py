@@ -41,5 +41,6 @@ def uneven_losses(task: Task) -> str | None:
 def _loss(target: Target, values: Tensor, weights: Tensor) -> Tensor:
     """Return the mean loss of outputs of 0, of weighted rows."""
     if target.kind == "regression":
-        return values.square() @ weights / weights.sum()
+        squares = values.square() if values.dim() == 1 else values.square().mean(1)
+        return squares @ weights / weights.sum()
     return torch.tensor(float(target.num_classes or 2)).log()

@@ -14,13 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from gatelab.tasks.check.random_states import seeded
+from gatelab.tasks.columns import by_target, num_columns
 from gatelab.tasks.task import Network, Split, SplitName, Target, Task
 from gatelab.tasks.tensors import as_tensors
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 BATCH = 8
-SHARED = ("bottom", "gate_input", "expert")
-"""The modules that are no target's own."""
 Data = dict[SplitName, Split]
 Modules = dict[str, nn.Module]
 """Those that are shared, and a tower for every target, by name."""
@@ -82,7 +81,10 @@ def made_of(network: Network, targets: Sequence[Target]) -> Modules:
     made = {
         "bottom": network.bottom(),
         "gate_input": network.gate_input(),
-        "expert": network.expert(),
+        **{
+            f"expert {at + 1}" if at else "expert": make()
+            for at, make in enumerate(network.kinds_of_experts)
+        },
         **{f"tower of {target.name!r}": network.tower(target) for target in targets},
     }
     for name, module in made.items():
@@ -91,17 +93,31 @@ def made_of(network: Network, targets: Sequence[Target]) -> Modules:
     return made
 
 
+def is_expert(name: str) -> bool:
+    """Return whether a module is an expert, by its name."""
+    return name.split()[0] == "expert"
+
+
+def is_tower(name: str) -> bool:
+    """Return whether a module is a target's own, by its name."""
+    return name.split()[0] == "tower"
+
+
 def known(split: Split, targets: Sequence[Target]) -> list[tuple[Target, Tensor, Tensor]]:
     """Return every target with the rows where it is known, and its values there.
 
+    Values are ``(known rows,)``, or ``(known rows, width)`` of a target of several columns.
     None of a split whose shapes do not fit: that is the finding of one check, and of no other.
     """
     values, mask = split.targets, split.mask
-    if any(t.shape != (len(values), len(targets)) for t in (values, mask) if t is not None):
+    shape = (len(values), len(targets))
+    fits = mask is None or mask.shape == shape
+    if not fits or values.shape != (len(values), num_columns(targets)):
         return []
-    where = torch.ones_like(values, dtype=torch.bool) if mask is None else mask.bool()
+    where = torch.ones(shape, dtype=torch.bool) if mask is None else mask.bool()
     rows = [column.nonzero().flatten() for column in where.unbind(1)]
-    return [(t, r, values[r, i]) for i, (t, r) in enumerate(zip(targets, rows, strict=True))]
+    parts = by_target(targets, values)
+    return [(t, r, part[r]) for t, r, part in zip(targets, rows, parts, strict=True)]
 
 
 def splits_of(task: Task, *, order: Sequence[SplitName] = SPLITS, world: int = 0) -> Data:
@@ -109,7 +125,7 @@ def splits_of(task: Task, *, order: Sequence[SplitName] = SPLITS, world: int = 0
     data: Data = {}
     for name in order:
         with seeded(world):
-            data[name] = Split(*as_tensors(name, task.split(name)))
+            data[name] = Split(*as_tensors(name, task.split(name), len(task.targets)))
     return data
 
 
@@ -131,11 +147,13 @@ def walk(
     features = call("bottom", inputs)
     yield "bottom", inputs, features
     yield "gate_input", features, call("gate_input", features)
-    mixed = call("expert", features)
-    yield "expert", features, mixed
-    for name in modules:
-        if name not in SHARED:
-            yield name, mixed, call(name, mixed)
+    found = []
+    for name in filter(is_expert, modules):
+        found.append(call(name, features))
+        yield name, features, found[-1]
+    mixed = found[0] if len(found) == 1 else torch.stack(found).mean(0)
+    for name in filter(is_tower, modules):
+        yield name, mixed, call(name, mixed)
 
 
 def outputs(modules: Modules, inputs: Tensor, seed: int = 0) -> dict[str, Tensor]:

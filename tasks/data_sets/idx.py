@@ -5,6 +5,7 @@ Source: LeCun, Cortes and Burges, "The MNIST database of handwritten digits", th
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from gatelab.tasks.data_sets.data_set import DataError
 from gatelab.tasks.data_sets.unpacking import opened
 
 _UNSIGNED_BYTES = 0x08
+_PART = 2**20
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -33,7 +35,10 @@ def read_idx(path: Path, *shape: int) -> Bytes:
         sizes = _sizes(path, head, len(shape) + 1)
         if tuple(sizes[1:]) != shape:
             raise DataError(f"{path} holds entries of {tuple(sizes[1:])}, where {shape} are due.")
-        read = np.frombuffer(file.read(), np.uint8)
+        content = bytearray()  # read whole at once a packed file takes twice its size
+        for part in iter(partial(file.read, _PART), b""):
+            content += part
+    read = np.frombuffer(content, np.uint8)
     if len(read) != np.prod(sizes):
         raise DataError(f"{path} says it holds {tuple(sizes)} bytes, but holds {len(read)}.")
     return read.reshape(sizes)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,50 +18,53 @@ from gatelab.tasks.data_sets.data_set import cache_folder
 AnyArray = npt.NDArray[Any]
 Forms = Mapping[str, tuple[tuple[int, ...], type[np.generic]]]
 """Shape and type of each array, by name."""
+Pieces = Callable[[], Iterator[Mapping[str, AnyArray]]]
+"""Gives the rows of all arrays from the first on, some of each at a time, by name."""
 MOST_MADE = 12
 """Of one task; who made the oldest has them as long as it runs."""
 
 
-def made_once(
-    task: str, identity: str, forms: Forms, fill: Callable[[Mapping[str, AnyArray]], None]
-) -> dict[str, AnyArray]:
-    """Return arrays that are filled once a machine.
+def made_once(task: str, identity: str, forms: Forms, pieces: Pieces) -> dict[str, AnyArray]:
+    """Return arrays that are made once a machine.
 
     They are files of the platform's cache folder, mapped into memory: processes share the pages
-    that they read, and what one of them writes it alone sees. Where nothing can be written they are
-    made in memory. What is there is whole: it has its name once it is complete.
+    that they read, and what one of them writes it alone sees. Who makes them holds one piece at a
+    time. Where nothing can be written they are made in memory. What is there is whole: it has its
+    name once it is complete.
 
     Args:
         task: The name under which they are kept.
         identity: All that they follow from, the contents of files included.
         forms: Of the arrays.
-        fill: Fills arrays of these forms.
+        pieces: Gives rows of these forms.
     """
     folder = cache_folder() / "made" / task / hashlib.sha256(identity.encode()).hexdigest()[:24]
     with suppress(OSError, ValueError):  # which is of a file that is not there, or damaged
         return _mapped(folder, forms)
     with suppress(OSError):
         shutil.rmtree(folder, ignore_errors=True)
-        _make(folder, forms, fill)
+        _make(folder, forms, pieces)
         return _mapped(folder, forms)
+    return _in_memory(forms, pieces)
+
+
+def _in_memory(forms: Forms, pieces: Pieces) -> dict[str, AnyArray]:
     made = {name: np.empty(shape, dtype) for name, (shape, dtype) in forms.items()}
-    fill(made)
+    done = dict.fromkeys(forms, 0)
+    for piece in pieces():
+        for name, rows in piece.items():
+            made[name][done[name] : done[name] + len(rows)] = rows
+            done[name] += len(rows)
     return made
 
 
-def _make(folder: Path, forms: Forms, fill: Callable[[Mapping[str, AnyArray]], None]) -> None:
+def _make(folder: Path, forms: Forms, pieces: Pieces) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".draft-", dir=folder.parent) as draft:
         _check_room(Path(draft), forms)
         whole = Path(draft) / "whole"
         whole.mkdir()
-        arrays = {
-            name: np.lib.format.open_memmap(whole / f"{name}.npy", "w+", dtype, shape)
-            for name, (shape, dtype) in forms.items()
-        }
-        fill(arrays)
-        for array in arrays.values():
-            array.flush()
+        _write(whole, forms, pieces)
         with suppress(FileExistsError):  # another process was faster, with the same
             whole.rename(folder)
     kept = sorted(folder.parent.glob("[!.]*"), key=lambda it: it.stat().st_mtime)
@@ -69,8 +72,23 @@ def _make(folder: Path, forms: Forms, fill: Callable[[Mapping[str, AnyArray]], N
         shutil.rmtree(old, ignore_errors=True)
 
 
+def _write(folder: Path, forms: Forms, pieces: Pieces) -> None:
+    """Write arrays as files, not through a map, whose pages would be this process's memory."""
+    with ExitStack() as open_files:
+        files = {
+            name: open_files.enter_context((folder / f"{name}.npy").open("wb")) for name in forms
+        }
+        for name, (shape, dtype) in forms.items():
+            descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+            header = {"descr": descr, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(files[name], header)
+        for piece in pieces():
+            for name, rows in piece.items():
+                files[name].write(np.ascontiguousarray(rows, forms[name][1]).data)
+
+
 def _check_room(folder: Path, forms: Forms) -> None:
-    """Check that arrays fit on the disk: a page of a map that does not fit ends the process.
+    """Check that arrays fit on the disk, before minutes are spent to fill it.
 
     Raises:
         OSError: If they do not.

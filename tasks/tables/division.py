@@ -123,12 +123,13 @@ def told_division(target_columns: Sequence[TargetColumn], splits: Assignment) ->
 
     Of more than ``MOST_TOLD`` targets it tells the fewest and the most.
     """
-    told = _told_each if len(target_columns) <= MOST_TOLD else _told_together
+    targets = {target.vector or target.name: target for target in target_columns}
+    told = _told_each if len(targets) <= MOST_TOLD else _told_together
     lines = []
     for name, number in SPLIT_NUMBERS.items():
         here = splits == number
-        counts = [_count(target, target.values[here]) for target in target_columns]
-        lines.append(f"{name}: {here.sum():,} rows, {told(target_columns, counts)}")
+        counts = {name: _count(target, target.values[here]) for name, target in targets.items()}
+        lines.append(f"{name}: {here.sum():,} rows, {told(counts)}")
     return tuple(lines)
 
 
@@ -137,26 +138,29 @@ class _Count(NamedTuple):
 
     known: int
     positive: int | None
+    positive_class: str
 
 
 def _count(target: TargetColumn, values: Rows) -> _Count:
     known = values[~np.isnan(values)]
-    return _Count(len(known), int(known.sum()) if target.kind == "binary" else None)
+    if target.kind != "binary":
+        return _Count(len(known), None, "")
+    return _Count(len(known), int(known.sum()), target.classes[1])
 
 
-def _told_each(target_columns: Sequence[TargetColumn], counts: Sequence[_Count]) -> str:
+def _told_each(counts: Mapping[str, _Count]) -> str:
     told = []
-    for target, (known, positive) in zip(target_columns, counts, strict=True):
-        told.append(f"{target.name} {known:,} known")
-        if positive is not None:
-            told.append(f"{positive:,} of them {target.classes[1]!r}")
+    for name, count in counts.items():
+        told.append(f"{name} {count.known:,} known")
+        if count.positive is not None:
+            told.append(f"{count.positive:,} of them {count.positive_class!r}")
     return ", ".join(told)
 
 
-def _told_together(target_columns: Sequence[TargetColumn], counts: Sequence[_Count]) -> str:
-    known = _span([count.known for count in counts])
-    told = f"each of {len(target_columns)} targets known in {known}"
-    positive = [count.positive for count in counts if count.positive is not None]
+def _told_together(counts: Mapping[str, _Count]) -> str:
+    known = _span([count.known for count in counts.values()])
+    told = f"each of {len(counts)} targets known in {known}"
+    positive = [count.positive for count in counts.values() if count.positive is not None]
     return f"{told}, each binary one positive in {_span(positive)}" if positive else told
 
 

@@ -20,7 +20,7 @@ from gatelab.tasks.tables.division import (
 from gatelab.tasks.tables.fitted import Fitted, Numbers, Scale, fit_features, fit_scale
 from gatelab.tasks.tables.split_rule import SplitRule
 from gatelab.tasks.tables.splitting import Assignment
-from gatelab.tasks.tables.target_columns import TargetColumn
+from gatelab.tasks.tables.target_columns import TargetColumn, by_vector
 from gatelab.tasks.tables.weighing import balanced_weights, told_class_weights
 from gatelab.tasks.task import Split, SplitName, Target
 
@@ -37,7 +37,7 @@ class Prepared:
     splits: Assignment
     fitted: Fitted
     said: tuple[str, ...]
-    """A line for each split, and for each target whose classes are weighted."""
+    """A line for each split, and each target whose classes are weighted or columns have gaps."""
     weights: Numbers | None = None
     """What rows weigh, ``(rows,)``."""
     class_weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -50,7 +50,22 @@ class Prepared:
 
     def targets(self) -> tuple[Target, ...]:
         """Return the targets, with their classes' names or their unit."""
-        return tuple(self._target(target) for target in self.target_columns)
+        return tuple(
+            self._target(*columns) if len(columns) == 1 else self._vector(columns)
+            for columns in by_vector(self.target_columns)
+        )
+
+    def _vector(self, columns: Sequence[TargetColumn]) -> Target:
+        units = [self.fitted.targets[it.name] for it in columns]
+        return Target(
+            columns[0].vector,
+            "regression",
+            weight=columns[0].weight,
+            scale=tuple(unit.deviation for unit in units),
+            offset=tuple(unit.mean for unit in units),
+            width=len(columns),
+            columns=tuple(it.name for it in columns),
+        )
 
     def _target(self, target: TargetColumn) -> Target:
         unit = self.fitted.targets.get(target.name, Scale(0.0, 1.0))
@@ -72,7 +87,8 @@ class Prepared:
         targets = torch.from_numpy(np.nan_to_num(values).astype(np.float32))
         inputs = torch.from_numpy(self.fitted.inputs(self.features, rows))
         whole = all(target.known.all() for target in self.target_columns)
-        mask = None if whole else torch.from_numpy(~np.isnan(values))
+        firsts = np.cumsum([0, *map(len, by_vector(self.target_columns))])[:-1]
+        mask = None if whole else torch.from_numpy(~np.isnan(values[:, firsts]))
         if self.weights is None:
             return Split(inputs, targets, mask)
         return Split(inputs, targets, mask, torch.from_numpy(self.weights[rows]).float())
@@ -129,9 +145,15 @@ def prepare(
     counting = np.flatnonzero(train if weights is None else train & (weights > 0))
     fitted = Fitted(*fit_features(features, counting, min_frequency, weights), scales)
     by_class = {t.name: balanced_weights(t, train, weights) for t in target_columns if t.balanced}
-    said = told_division(target_columns, splits)
+    said = tuple(_told_partly(first) for first, *_ in by_vector(target_columns) if first.partly)
+    said += told_division(target_columns, splits)
     said += tuple(line for t in target_columns for line in told_class_weights(t, by_class))
     return Prepared(features, tuple(target_columns), splits, fitted, said, weights, by_class)
+
+
+def _told_partly(target: TargetColumn) -> str:
+    rows = f"{target.partly:,} row{'s' * (target.partly != 1)}"
+    return f"{target.vector}: in {rows} some of its columns have no value: it is unknown there"
 
 
 def _fit_target(

@@ -78,6 +78,8 @@ def recipe_of(prepared: Prepared, origin: Origin) -> dict[str, Any]:
         missing = origin.missing_in(name)
         columns[name] = {"kind": column.kind, "values": [*column.values], "missing": [*missing]}
     targets = [
-        {"name": it.name, "kind": it.kind, "classes": it.classes} for it in prepared.targets()
+        {"name": it.name, "kind": it.kind, "classes": it.classes}
+        | ({"columns": it.columns} if it.columns else {})
+        for it in prepared.targets()
     ]
     return {"columns": columns, "fitted": asdict(fitted), "targets": targets, "rules": RULES}

@@ -31,9 +31,9 @@ from gatelab.tasks.tables.split_rule import SplitRule, split_rule
 from gatelab.tasks.tables.target_columns import (
     Rare,
     TargetColumn,
-    asked_targets,
     target_columns,
 )
+from gatelab.tasks.tables.target_options import asked_targets
 from gatelab.tasks.tables.weighing import told_weights
 from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
 
@@ -77,7 +77,8 @@ class Table(Task):
                 environment variable GATELAB_DATA names, then from where the command runs.
             targets: ``{column: kind}``, or ``{column: {kind: kind, weight: 1, class_weight:
                 balanced, name: name}}``; a kind is ``regression``, ``binary`` or ``multiclass``;
-                the name is that in metrics.
+                the name is that in metrics. Of several columns one target is made by ``{name:
+                {columns: [column, column], kind: regression}}``.
             kinds: Of columns: ``number``, ``binary``, ``category`` or a list of levels in order;
                 ``*`` is every column that is not named; found where nothing is said.
             drop: Columns that are not read.

@@ -1,106 +1,25 @@
-"""The targets of a table: what the user asks for, and what the rows hold of it."""
+"""The targets of a table: what the rows hold of what the user asks for."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from itertools import groupby
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from gatelab.registry import near_misses
-from gatelab.rules import LONGEST_NAME, NAME, shown
 from gatelab.tasks.tables.contents import Column, Contents, TableError
 from gatelab.tasks.tables.fitted import Numbers, category_texts, ids, numbers_of
-from gatelab.tasks.tables.lines import name_in_yaml
-from gatelab.tasks.task import MEAN, Kind
+from gatelab.tasks.tables.target_options import Asked
+from gatelab.tasks.task import Kind
 
 Rare = Literal["ask", "drop", "train"]
 FEWEST_OF_A_CLASS = 3
 """One for each split."""
 MOST_CLASSES = 1000
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a user asks of one target."""
-
-    kind: Kind
-    weight: float = 1.0
-    class_weight: Literal["balanced"] | None = None
-    name: str = ""
-    """In metrics, where it is not the column's."""
-
-
-TARGET_KEYS = ("kind", "weight", "class_weight", "name")
-"""What may be said of a target."""
-
-
-def asked_targets(given: object) -> dict[str, Asked]:
-    """Return the targets of the option ``targets``, by column.
-
-    Args:
-        given: ``{column: kind}``, or ``{column: {kind: kind, weight: 1, class_weight: null, name:
-            name}}``.
-
-    Raises:
-        TableError: If it has another form, or a kind is unknown.
-    """
-    if not isinstance(given, Mapping) or not given:
-        raise TableError(
-            "`targets` must say the kind of each target, such as {income: binary}, "
-            f"but got {shown(given)}."
-        )
-    return {str(name): _asked(str(name), value) for name, value in given.items()}
-
-
-def _asked(name: str, given: Any) -> Asked:
-    options = dict(given) if isinstance(given, Mapping) else {"kind": given}
-    for key in options.keys() - {*TARGET_KEYS}:
-        near = near_misses(str(key), TARGET_KEYS)
-        raise TableError(f"target {name!r} has the unknown key {key!r}; {near}")
-    kind = options.get("kind")
-    if kind not in get_args(Kind):
-        near = near_misses(str(kind), get_args(Kind))
-        raise TableError(f"target {name!r} has the unknown kind {shown(kind)}; {near}")
-    if not can_be_recorded(options.get("name", name)):
-        spelled = f"`targets: {{{name_in_yaml(name)}: {{kind: {kind}, name: {recordable(name)}}}}}`"
-        raise TableError(
-            f"target {name!r}: metrics need a name of 1 to {LONGEST_NAME} letters, digits and "
-            f"`_.:-`, not {MEAN!r}: {spelled}."
-        )
-    asked = Asked(**options)
-    _check_class_weight(name, asked)
-    return asked
-
-
-def _check_class_weight(name: str, asked: Asked) -> None:
-    if asked.class_weight not in (None, "balanced"):
-        raise TableError(
-            f"target {name!r}: `class_weight` must be balanced or null, but got "
-            f"{shown(asked.class_weight)}."
-        )
-    if asked.class_weight and asked.kind == "regression":
-        raise TableError(
-            f"target {name!r}: only classes have a `class_weight`, but its kind is regression."
-        )
-
-
-def can_be_recorded(name: object) -> bool:
-    """Return whether a name can be that of a target."""
-    fits = isinstance(name, str) and NAME.fullmatch(name) and len(name) <= LONGEST_NAME
-    return bool(fits) and str(name).casefold() != MEAN
-
-
-def recordable(name: str, taken: Collection[str] = ()) -> str:
-    """Return a name that can be a target's for a column's, unlike those that are taken."""
-    plain = re.sub(r"[^\w.-]+", "_", name)[: LONGEST_NAME - 4].strip("_.-") or "target"
-    plain = f"{plain}_" if plain.casefold() == MEAN else plain
-    lower = {it.casefold() for it in taken}
-    tried = (plain, *(f"{plain}_{at}" for at in range(2, len(lower) + 3)))
-    return next(it for it in tried if it.casefold() not in lower)
 
 
 @dataclass(frozen=True)
@@ -117,6 +36,11 @@ class TargetColumn:
     """Whether its classes are to weigh the same in its loss."""
     label: str = ""
     """Its name in metrics, where that is not the column's."""
+    vector: str = ""
+    """The name of the target of several columns that it is one of."""
+    partly: int = 0
+    """In how many rows some columns of its target have a value and others none: there it is
+    unknown."""
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -149,9 +73,28 @@ def target_columns(
         TableError: If a target is not there or constant, or has too many classes or rare ones.
     """
     counts = True if weights is None else weights > 0
-    return tuple(
+    found = tuple(
         _target_column(column_of(contents, n, "target"), one, rare, counts)
         for n, one in asked.items()
+    )
+    return tuple(it for columns in by_vector(found) for it in _known_together(columns))
+
+
+def by_vector(
+    target_columns: Iterable[TargetColumn],
+) -> list[tuple[TargetColumn, ...]]:
+    """Return the columns of each target: one, or those of a target of several."""
+    groups = groupby(target_columns, lambda it: (it.vector, "" if it.vector else it.name))
+    return [tuple(columns) for _, columns in groups]
+
+
+def _known_together(columns: tuple[TargetColumn, ...]) -> tuple[TargetColumn, ...]:
+    """Return columns of one target, which is known in a row where all of them are."""
+    each = [it.known for it in columns]
+    known = np.all(each, axis=0)
+    partly = int((np.any(each, axis=0) & ~known).sum())
+    return tuple(
+        replace(it, values=np.where(known, it.values, np.nan), partly=partly) for it in columns
     )
 
 
@@ -174,7 +117,9 @@ def _target_column(
 ) -> TargetColumn:
     values = np.where(counts, _values(column, asked.kind), np.nan)
     balanced = asked.class_weight is not None
-    found = TargetColumn(column.name, asked.kind, values, (), asked.weight, balanced, asked.name)
+    found = TargetColumn(
+        column.name, asked.kind, values, (), asked.weight, balanced, asked.name, asked.vector
+    )
     if asked.kind != "regression":
         found = _with_classes(found, column.values, rare)
     known = found.values[found.known]
