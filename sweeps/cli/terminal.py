@@ -16,7 +16,7 @@ from rich.console import Console
 
 from gatelab.registry import near_misses
 from gatelab.sweeps.cli.interrupts import interrupts_come_again
-from gatelab.sweeps.cli.last_net import failure, is_closed_pipe
+from gatelab.sweeps.cli.last_net import failure, is_closed_pipe, is_said_by_us
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.store_errors import StoreUnavailable
 
@@ -154,9 +154,10 @@ def refuse(error: object) -> NoReturn:
     """Say what was wrong with the input, and end with 2.
 
     Raises:
-        KeyError, IndexError: If it is one: that is no fault of the input, and for the last net.
+        Exception: That error, if it is a library's or a slip of ours: then it is no rule that the
+            input breaks, and for the last net.
     """
-    if isinstance(error, KeyError | IndexError):
+    if isinstance(error, Exception) and not is_said_by_us(error):
         raise error
     message = str(error.args[0] if isinstance(error, LookupError) else error)
     end("\n".join(f"gatelab: {line}" for line in message.splitlines()), BAD_INPUT)
