@@ -225,7 +225,8 @@ class Record:
         except OSError as error:  # no traceback is worth a sweep's end
             LOG.warning("%s cannot be written: %s", path, error.strerror)
             return
-        self.traces.setdefault(job.label, path)
+        if job.stage == "evaluate" or job.label not in self.traces:
+            self.traces[job.label] = path  # of what its gate's reason says
         self.recorder.log_artifact(self._identity(job, member), path)
 
     def gate_ended(self, label: str, reason: str) -> None:

@@ -128,7 +128,8 @@ def _check_parts(name: str, task: Task) -> None:
     if lacking:
         methods = " and ".join(f"`{method}`" for method in lacking)
         raise SpecError("", "task", f"{name!r}: the task has no method {methods}.")
-    targets = getattr(task, "targets", None)
+    with _blamed("task", {}), foreign():  # they may be a property
+        targets = getattr(task, "targets", None)
     if not isinstance(targets, tuple) or not all(isinstance(each, Target) for each in targets):
         raise SpecError("", "task", f"{name!r}: `targets` must be a tuple of Target.")
 

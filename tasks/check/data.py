@@ -39,7 +39,13 @@ def check_data(task: Task) -> None:
         splits: dict[SplitName, Split] = {}
         for name in SPLITS:  # a fault in what is trained on is said before others are made
             splits[name] = _made(task, name)
-            for check in (_check_shapes, check_weights, _check_values, _check_classes):
+            for check in (
+                _check_shapes,
+                check_weights,
+                _check_known,
+                _check_values,
+                _check_classes,
+            ):
                 check(name, splits[name], task.targets)
             _check_alike(splits)
             check_all_weighted(splits)
@@ -111,6 +117,12 @@ def _check_alike(splits: Mapping[SplitName, Split]) -> None:
             )
 
 
+def _check_known(name: SplitName, split: Split, targets: Sequence[Target]) -> None:
+    for target, rows, _ in known(split, targets):
+        if not len(rows):
+            fail(f"{name} knows no value of {target.name!r}", "a mask the wrong way round")
+
+
 def _check_values(name: SplitName, split: Split, targets: Sequence[Target]) -> None:
     _check_finite(f"{name} inputs", split.inputs, "gaps in the source")
     for target, rows, values in known(split, targets):
@@ -147,9 +159,8 @@ def _check_classes(name: SplitName, split: Split, targets: Sequence[Target]) -> 
 def check_every_target_is_known_somewhere(subject: Subject) -> None:
     """Every target is known in train and val, and in train more than one value is."""
     for name in LEARNT:
+        _check_known(name, subject.splits[name], subject.targets)
         for target, _, values in known(subject.splits[name], subject.targets):
-            if not len(values):
-                fail(f"{name} knows no value of {target.name!r}", "a mask the wrong way round")
             if name == "train" and (values == values[0]).all():
                 fail(
                     f"train knows no value of {target.name!r} but {values[0].item():g}",
