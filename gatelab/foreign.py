@@ -12,7 +12,7 @@ from threading import get_ident
 from traceback import FrameSummary, walk_tb
 from typing import NoReturn, TextIO, cast
 
-from gatelab.rules import one_line
+from gatelab.rules import as_line
 
 _CALLED = ("gatelab", "torch", "numpy")
 """Packages that code of others calls: a place in them tells its author nothing."""
@@ -107,7 +107,7 @@ def text_of(error: BaseException) -> str:
         said = [str(error), *map(str, getattr(error, "__notes__", ()))]
     except Exception as other:  # a stranger's way to say it
         said = [f"what it says cannot be made, for {type(other).__name__}"]
-    return ", ".join(text for part in said if (text := one_line(part)))
+    return ", ".join(text for part in said if (text := as_line(part)))
 
 
 def _place(error: BaseException) -> FrameSummary | None:

@@ -20,7 +20,7 @@ from gatelab.rules import shown
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
-NAME = re.compile(r"\w[\w.-]*")
+CLASS_NAME = re.compile(r"\w[\w.-]*")
 """What a class may be called: a colon parts a module from it."""
 NAMED = 40
 """So many valid names an error message lists at most: a sweep has hundreds of metrics."""
@@ -101,7 +101,7 @@ class Registry(Generic[T]):
         if isinstance(name, type):
             form = f'@register_{self.kind}("a_name")'
             raise ValueError(f"a {self.kind} needs a name: write {form} above {name.__name__}.")
-        if not (isinstance(name, str) and NAME.fullmatch(name)):
+        if not (isinstance(name, str) and CLASS_NAME.fullmatch(name)):
             raise ValueError(
                 f"the name of a {self.kind} must be letters, digits and `_.-`, the first no sign, "
                 f"but got {shown(name)}."

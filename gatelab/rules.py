@@ -84,7 +84,7 @@ def written(value: Any) -> str:
     return _cut(_WRITTEN.repr(value))
 
 
-def one_line(text: str, most: int = 10_000) -> str:
+def as_line(text: str, most: int = 10_000) -> str:
     """Return a text as one line of so many characters at most, with codes for signs not to print.
 
     Half a character, a zero or a colour would else stop who writes it, or change the terminal.

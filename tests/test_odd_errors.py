@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gatelab.foreign import ForeignError, foreign, told
-from gatelab.rules import one_line
+from gatelab.rules import as_line
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job
 from gatelab.training.member import Member
@@ -50,7 +50,7 @@ def ending(error: BaseException) -> Ending:
     ],
 )
 def test_one_line(text: str, line: str) -> None:
-    assert one_line(text, 40) == line
+    assert as_line(text, 40) == line
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_one_line(text: str, line: str) -> None:
     [("x" * 12, "xxxxxxxxxx..."), ("\0" * 9, "\\x00\\x00\\x..."), (" " * 100 + "x", "...")],
 )
 def test_one_line_is_cut(text: str, line: str) -> None:
-    assert one_line(text, 10) == line
+    assert as_line(text, 10) == line
 
 
 @pytest.mark.parametrize("text", ["x" * 3_000_000, "line\n" * 300_000])

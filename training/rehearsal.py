@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gatelab.foreign import text_of
 from gatelab.gates.stack import Stack
-from gatelab.rules import one_line
+from gatelab.rules import as_line
 from gatelab.training.members import Members
 from gatelab.training.precision import tensor_cores
 
@@ -125,7 +125,7 @@ def _selves(error: Exception) -> list[object]:
 
 
 def _reason(error: Exception) -> str:
-    return one_line(text_of(error), REASON) or type(error).__name__
+    return as_line(text_of(error), REASON) or type(error).__name__
 
 
 def _near(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:

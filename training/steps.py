@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gatelab.foreign import text_of
-from gatelab.rules import one_line
+from gatelab.rules import as_line
 from gatelab.training.jobs import Job
 
 TRACE, TRACE_LINE = 20_000, 2_000
 """Characters of a traceback that are kept, half of them its first, and of a frame or message."""
-REASON = 500
+LONGEST_REASON = 500
 """Of what an error says."""
 Epochs = list[tuple[int, int, dict[str, float]]]
 """Member, epoch and metrics."""
@@ -105,7 +105,7 @@ def means(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def failed(error: BaseException, job: Job) -> Step:
     """Return the step of a job that an error ended."""
-    cls, text = type(error).__name__, one_line(text_of(error), REASON)
+    cls, text = type(error).__name__, as_line(text_of(error), LONGEST_REASON)
     reason = f"{cls}: {text}" if text else cls
     ending = Ending("failed", reason, 0, math.inf, broken=True, trace=_trace(error))
     return Step(0, math.inf, True, [], [ending] * job.told)

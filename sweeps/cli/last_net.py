@@ -8,7 +8,7 @@ from tempfile import NamedTemporaryFile
 from traceback import format_exception, walk_tb
 
 from gatelab.foreign import told
-from gatelab.rules import one_line
+from gatelab.rules import as_line
 
 MOST_SHOWN = 800
 """Characters of the line at most."""
@@ -34,7 +34,7 @@ def is_said_by_us(error: Exception) -> bool:
 
 def failure(error: BaseException, command: str) -> str:
     """Return what a command ended with: what, where, and where the traceback lies."""
-    what = one_line(_explained(error) or told(error), MOST_SHOWN)
+    what = as_line(_explained(error) or told(error), MOST_SHOWN)
     return f"{command} has failed: {what}; {_kept(error)}"
 
 

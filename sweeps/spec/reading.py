@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gatelab.registry import near_misses
-from gatelab.rules import one_line, written
+from gatelab.rules import as_line, written
 from gatelab.sweeps.spec.check import faults_of
 from gatelab.sweeps.spec.notation import is_number, read_notation
 from gatelab.sweeps.spec.overrides import overridden
@@ -199,7 +199,7 @@ def _message(error: ErrorDetails) -> str:
         instead = "" if isinstance(value, (list, dict)) else f": {what}"
         return f"must be a text, but got {written(value)}{instead}."
     if error["type"] == "tuple_type" and isinstance(value, str):
-        return f"must be a list, but got {written(value)}: write [{one_line(value, 60)}]."
+        return f"must be a list, but got {written(value)}: write [{as_line(value, 60)}]."
     if error["type"] == "value_error":
         return str(context["error"])
     message = error["msg"].removeprefix("Input should be ").replace("tuple", "list")

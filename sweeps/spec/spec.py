@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from gatelab.registry import near_misses
-from gatelab.rules import one_line, written
+from gatelab.rules import as_line, written
 from gatelab.sweeps.spec.hyperparameters import Hyperparameter, Range
 from gatelab.sweeps.spec.notation import write_notation
 from gatelab.sweeps.spec.sections import (
@@ -58,7 +58,7 @@ class SpecError(ValueError):
 
 def _line(source: str, path: str, message: str) -> str:
     parts = (source if source.isprintable() else repr(source), path, message)
-    return ": ".join(one_line(part, LINE_WIDTH) for part in parts if part)
+    return ": ".join(as_line(part, LINE_WIDTH) for part in parts if part)
 
 
 class TaskSpec(BaseModel):
@@ -154,7 +154,7 @@ class Spec(SpecPart):
     def _by_label(cls, value: Any) -> Any:
         """Turn a list of names, or a mapping with or without hyperparameters, into one form."""
         if not isinstance(value, (dict, list, tuple)) or not value:
-            instead = f": write [{one_line(value, 60)}]" if value and isinstance(value, str) else ""
+            instead = f": write [{as_line(value, 60)}]" if value and isinstance(value, str) else ""
             raise ValueError(f"must name at least one gate, but got {written(value)}{instead}.")
         if not isinstance(value, dict):
             value = labelled(value)

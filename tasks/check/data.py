@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
 
 from gatelab.conformance import CheckFailed, fail
 from gatelab.foreign import ForeignError, foreign, told
-from gatelab.tasks.check.declared import check_set_of_targets
+from gatelab.tasks.check.declared import check_set_of_targets, check_truth
 from gatelab.tasks.check.subject import SPLITS, Subject, as_bytes, known
 from gatelab.tasks.check.weights import check_all_weighted, check_weights
 from gatelab.tasks.task import Split, SplitName, Target, Task
@@ -49,6 +51,8 @@ def check_data(task: Task) -> None:
                 check(name, splits[name], task.targets)
             _check_alike(splits)
             check_all_weighted(splits)
+        check_truth(task.truth, task.targets)
+        _check_ratio(task)
     except CheckFailed as error:
         raise ValueError(str(error)) from error
 
@@ -64,6 +68,24 @@ def _made(task: Task, name: SplitName) -> Split:
         if cause is None or isinstance(cause, NoTensors):
             raise
         raise ValueError(f"split({name!r}) raises {told(cause)}.") from cause
+
+
+def _check_ratio(task: Task) -> None:
+    """Check what an evaluation asks at its end, when the search is spent."""
+    if type(task).test_to_train is Task.test_to_train:
+        return
+    try:
+        with foreign():
+            found = task.test_to_train()
+    except ForeignError as error:
+        raise ValueError(f"test_to_train() raises {told(error.__cause__ or error)}.") from error
+    finally:
+        task.forget("test")
+    if not (isinstance(found, Real) and 0 <= found < math.inf):
+        fail(
+            f"test_to_train() gives {found!r:.100}",
+            "no ratio of rows, a finite number of 0 or more",
+        )
 
 
 def check_splits_have_shapes(subject: Subject) -> None:
