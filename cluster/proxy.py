@@ -16,7 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import (
-    ClientConnectionError,
+    ClientError,
     ClientSession,
     ClientTimeout,
     ClientWebSocketResponse,
@@ -30,7 +30,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 LOOPBACK = "127.0.0.1"
-NAMES = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
+NAMES = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?")
 """How a user's end of a tunnel is called; it may be at any port."""
 OF_ONE_CONNECTION = re.compile(
     "(?i)connection|expect|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|"
@@ -41,6 +41,10 @@ IDLE_SECONDS = 60.0
 """After which a connection is closed whose request does not come, or comes by half."""
 SESSION = web.AppKey("session", ClientSession)
 Socket = web.WebSocketResponse | ClientWebSocketResponse
+
+
+class NoAnswer(Exception):
+    """What is behind does not answer, or nothing that can be passed on."""
 
 
 def refusal(headers: CIMultiDictProxy[str]) -> str | None:
@@ -74,7 +78,7 @@ def proxy(behind: int) -> web.Application:
         pass_on = talk if web.WebSocketResponse().can_prepare(request) else forward
         try:
             return await pass_on(request, url)
-        except ClientConnectionError as error:
+        except NoAnswer as error:
             return web.Response(status=502, text=f"Nothing answers behind: {error}\n")
 
     app = web.Application()
@@ -100,10 +104,13 @@ async def session(app: web.Application):
 async def forward(request: web.Request, url: URL) -> web.StreamResponse:
     """Pass on a request, and its answer while it comes."""
     body = pieces(request) if request.body_exists else None
-    asked = request.app[SESSION].request(
-        request.method, url, headers=kept(request.headers), data=body, allow_redirects=False
-    )
-    async with asked as found:
+    try:
+        found = await request.app[SESSION].request(
+            request.method, url, headers=kept(request.headers), data=body, allow_redirects=False
+        )
+    except ClientError as error:
+        raise NoAnswer(type(error).__name__) from error
+    async with found:
         response = web.StreamResponse(
             status=found.status, reason=found.reason, headers=kept(found.headers)
         )
@@ -137,6 +144,8 @@ async def talk(request: web.Request, url: URL) -> web.StreamResponse:
             await asyncio.gather(relay(before, behind), relay(behind, before))
     except WSServerHandshakeError as error:
         return web.Response(status=error.status, text=f"{error.message}\n")
+    except ClientError as error:  # of what is said later nothing is raised
+        raise NoAnswer(type(error).__name__) from error
     return before
 
 
@@ -169,9 +178,12 @@ def log_wordlessly() -> None:
 
 def runner(behind: int) -> web.AppRunner:
     """Return what serves the way to a port."""
-    # As long as MLflow takes an address; by default it is 8 kB.
     return web.AppRunner(
-        proxy(behind), access_log=None, max_line_size=2**16, keepalive_timeout=IDLE_SECONDS
+        proxy(behind),
+        access_log=None,
+        max_line_size=2**16,  # as long as MLflow takes an address; by default it is 8 kB
+        keepalive_timeout=IDLE_SECONDS,
+        auto_decompress=False,  # a body goes on as it came, as its headers say
     )
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
+from threading import get_ident
 from traceback import FrameSummary, walk_tb
+from typing import NoReturn, TextIO, cast
+
+from gatelab.rules import as_line
 
 _CALLED = ("gatelab", "torch", "numpy")
 """Packages that code of others calls: a place in them tells its author nothing."""
+_STDOUT, _STDERR = 1, 2
 _PYTHONS_OWN = Path(sysconfig.get_path("stdlib"))
 _INSTALLED = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
 
@@ -24,35 +30,84 @@ def foreign() -> Iterator[None]:
     """Run code of others: what it prints goes to stderr, what it raises becomes one error.
 
     Raises:
-        ForeignError: For whatever it raises but Ctrl-C, ``sys.exit`` included. A ``ValueError`` is
-            a rule of its author's, and says it all; of others, the class and the place are said.
+        ForeignError: For whatever it raises but Ctrl-C, ``sys.exit`` and ``os._exit`` included. A
+            ``ValueError`` is a rule of its author's, and says it all; of others, the class and the
+            place are said.
     """
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr), _output_aside(), _no_exit():
             yield
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except ValueError as error:
-        raise ForeignError(_text(error) or told(error)) from error
+        raise ForeignError(text_of(error) or told(error)) from error
     except BaseException as error:
         raise ForeignError(told(error)) from error
 
 
+@contextmanager
+def _output_aside() -> Iterator[None]:
+    """Let what goes to stdout by other ways than ``print``, as of a program, go to stderr too."""
+    _flush()
+    try:
+        kept = os.dup(_STDOUT)
+    except OSError:  # it is closed
+        yield
+        return
+    try:
+        with suppress(OSError):
+            os.dup2(_STDERR, _STDOUT)
+        yield
+    finally:
+        _flush()
+        os.dup2(kept, _STDOUT)
+        os.close(kept)
+
+
+def _flush() -> None:
+    with suppress(OSError, ValueError, AttributeError):  # it is closed, or there is none
+        cast(TextIO, sys.__stdout__).flush()
+
+
+class _Exit(SystemExit):
+    """What code of others has called ``os._exit`` with."""
+
+
+@contextmanager
+def _no_exit() -> Iterator[None]:
+    """Let ``os._exit``, which ends a command without a word, raise in this very thread."""
+    real, ours = os._exit, (os.getpid(), get_ident())
+
+    def leave(status: int) -> NoReturn:
+        if (os.getpid(), get_ident()) != ours:
+            real(status)
+        raise _Exit(status)
+
+    os._exit = leave
+    try:
+        yield
+    finally:
+        os._exit = real
+
+
 def told(error: BaseException) -> str:
     """Return an error in one line: its class, what it says, and where code of others raised it."""
-    text = _text(error)
+    text = text_of(error)
     if isinstance(error, SystemExit):
-        what = f"it calls sys.exit({text})"
+        what = f"it calls {'os._exit' if isinstance(error, _Exit) else 'sys.exit'}({text})"
     else:
         what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     place = _place(error)
     return f"{what} ({place.filename}, line {place.lineno})" if place else what
 
 
-def _text(error: BaseException) -> str:
-    """Return what an error says, with the notes that were added to it."""
-    said = [str(error), *getattr(error, "__notes__", ())]
-    return ", ".join(text for part in said if (text := " ".join(part.split())))
+def text_of(error: BaseException) -> str:
+    """Return what an error says in one line, with the notes that were added to it."""
+    try:
+        said = [str(error), *map(str, getattr(error, "__notes__", ()))]
+    except Exception as other:  # a stranger's way to say it
+        said = [f"what it says cannot be made, for {type(other).__name__}"]
+    return ", ".join(text for part in said if (text := as_line(part)))
 
 
 def _place(error: BaseException) -> FrameSummary | None:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 import importlib
-import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from importlib.metadata import entry_points
-from pathlib import Path
+from types import CodeType
 from typing import Generic, TypeVar
 
 from gatelab.foreign import ForeignError, foreign, told
+from gatelab.modules import registers_nothing
 from gatelab.rules import shown
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
+CLASS_NAME = re.compile(r"\w[\w.-]*")
+"""What a class may be called: a colon parts a module from it."""
 NAMED = 40
 """So many valid names an error message lists at most: a sweep has hundreds of metrics."""
 
@@ -51,6 +53,7 @@ class Registry(Generic[T]):
         """
         self.kind, self.group = kind, f"gatelab.{group or f'{kind}s'}"
         self._classes: dict[str, type[T]] = {}
+        self._entered_by: dict[str, CodeType | None] = {}
 
     @cached_property
     def broken(self) -> dict[str, str]:
@@ -72,23 +75,37 @@ class Registry(Generic[T]):
         """Return a class decorator that enters a subclass of ``base`` under ``name``.
 
         Raises:
-            ValueError: If the name is taken, or the decorated object is no subclass of ``base``.
+            ValueError: If the name is none, or is taken, also by the same run of the same module;
+                or if the decorated object is no subclass of ``base``.
         """
+        self._check_name(name)
 
         def enter(cls: C) -> C:
             if not (inspect.isclass(cls) and issubclass(cls, base)):
                 raise ValueError(
                     f"A {self.kind} must be a subclass of {base.__name__}, but {name!r} is {cls!r}."
                 )
-            taken = self._classes.get(name)
-            if taken is not None and _place(taken) != _place(cls):
+            taken, code = self._classes.get(name), _code_of(cls)
+            again = taken is not cls and code is not None and self._entered_by.get(name) is code
+            if taken is not None and (_place(taken) != _place(cls) or again):
                 raise ValueError(
                     f"{self.kind} {name!r} is registered twice: {_where(taken)} and {_where(cls)}."
                 )
             self._classes[name] = cls
+            self._entered_by[name] = code
             return cls  # type: ignore[return-value]  # issubclass narrowed it
 
         return enter
+
+    def _check_name(self, name: object) -> None:
+        if isinstance(name, type):
+            form = f'@register_{self.kind}("a_name")'
+            raise ValueError(f"a {self.kind} needs a name: write {form} above {name.__name__}.")
+        if not (isinstance(name, str) and CLASS_NAME.fullmatch(name)):
+            raise ValueError(
+                f"the name of a {self.kind} must be letters, digits and `_.-`, the first no sign, "
+                f"but got {shown(name)}."
+            )
 
     def get(self, key: str) -> type[T]:
         """Return the class for a name, or for ``"package.module:name"`` after importing the module.
@@ -100,9 +117,9 @@ class Registry(Generic[T]):
         """
         module, _, name = key.rpartition(":")
         if module:
-            if not self._registers(module):
+            if silent := registers_nothing(module, f"register_{self.kind}"):
                 raise ValueError(
-                    f"{self.kind} {shown(key)}: nothing in {shown(module.partition('.')[0])} calls "
+                    f"{self.kind} {shown(key)}: nothing in {shown(silent)} calls "
                     f"register_{self.kind}, so it is not imported."
                 )
             try:
@@ -117,17 +134,6 @@ class Registry(Generic[T]):
             raise ValueError(self._unknown(key, name))
         return self._classes[name]
 
-    def _registers(self, module: str) -> bool:
-        """Return whether a module may hold classes of this kind, without importing it."""
-        if module in sys.modules:
-            return True
-        places = locate(module.partition(".")[0])
-        found = [
-            f for place in places for f in (place.rglob("*.py") if place.is_dir() else [place])
-        ]
-        files = [file for file in found if file.is_file()]  # a link may lead nowhere
-        return not files or any(_names(file, f"register_{self.kind}") for file in files)
-
     def _unknown(self, key: str, name: str) -> str:
         names = self.names()
         broken = [why for which, why in self.broken.items() if which.endswith(f": {name}")]
@@ -141,33 +147,12 @@ class Registry(Generic[T]):
         return sorted(self._classes)
 
 
-def locate(module: str) -> list[Path]:
-    """Return the file of a top-level module, or the folders of a package; none if unknown."""
-    try:
-        found = importlib.util.find_spec(module)
-    except (ImportError, ValueError):  # e.g. what runs as __main__
-        return []
-    if found is None:
-        return []
-    if found.submodule_search_locations is not None:
-        return [Path(folder) for folder in found.submodule_search_locations]
-    return [Path(found.origin)] if found.origin and Path(found.origin).is_file() else []
-
-
-def _names(file: Path, word: str) -> bool:
-    """Return whether the code of a file has a word, which comments and texts may have too."""
-    content = file.read_bytes()
-    if word.encode() not in content:
-        return False
-    try:
-        nodes = list(ast.walk(ast.parse(content)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return True  # nor can it be imported; that says why
-    return any(
-        word in (getattr(node, "id", ""), getattr(node, "attr", ""), getattr(node, "name", ""))
-        for node in nodes
-        if isinstance(node, (ast.Name, ast.Attribute, ast.alias))
-    )
+def _code_of(cls: type) -> CodeType | None:
+    """Return the code by whose run a class is entered, where that is its module's own."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return frame.f_code if frame.f_globals.get("__name__") == cls.__module__ else None
 
 
 def _place(cls: type) -> str:

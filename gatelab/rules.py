@@ -84,6 +84,20 @@ def written(value: Any) -> str:
     return _cut(_WRITTEN.repr(value))
 
 
+def as_line(text: str, most: int = 10_000) -> str:
+    """Return a text as one line of so many characters at most, with codes for signs not to print.
+
+    Half a character, a zero or a colour would else stop who writes it, or change the terminal.
+    """
+    words = " ".join(text[: 4 * most].split())
+    shown = "".join(sign if sign.isprintable() else _code(sign) for sign in words)
+    return shown if len(shown) <= most and len(text) <= 4 * most else f"{shown[:most]}..."
+
+
+def _code(sign: str) -> str:
+    return sign.encode("unicode_escape").decode("ascii")
+
+
 def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_WIDTH else f"{text[:_SHOWN_WIDTH]}..."
 

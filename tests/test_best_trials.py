@@ -107,3 +107,12 @@ def test_level_gates_are_not_tested() -> None:
     found = best_trials([sweep({"a": [0.1], "b": [0.1]})])
     assert found.tests == ()
     assert trial_grid(found, "").rows[0][-1] == "-"
+
+
+def test_no_trial_is_the_best_where_nobody_knows_which_way() -> None:
+    """As of a sweep that others have recorded."""
+    params, tags = {"search.objective": "val/mean/f1"}, {"stage": "sweep"}
+    run = _run("search", "a", "finished", {"val/loss": 0.5, "val/mean/f1": 0.5, "objective": 0.5})
+    record = SweepRecord("s", (RunRecord("s", "s", "RUNNING", params, {}, tags), run))
+    with pytest.raises(LookupError, match="of 'val/mean/f1', by which sweep 's' chose its trials"):
+        best_trials([record])

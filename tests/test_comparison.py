@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import stats
 
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.inference import pairwise
+from gatelab.results.comparison.merging import directions_of
 from gatelab.results.comparison.score_grids import pair_grid, score_grid
 from gatelab.results.comparison.statistics import holm
 from gatelab.results.comparison.verdict import sentences
@@ -71,6 +73,18 @@ def test_directions_are_those_that_are_recorded() -> None:
 def test_sweeps_that_contradict_each_other_about_a_direction() -> None:
     one, other = Directions(("r2", "x", "y"), ("z",)), Directions(("f1", "y"), ("mae", "x"))
     assert one | other == Directions(("f1", "r2", "y"), ("mae", "z"))
+    third = Directions(("x",), ("y",))
+    for order in permutations((one, other, third)):
+        assert Directions.of_all(order) == Directions(("f1", "r2"), ("mae", "z")), "a dispute stays"
+
+
+def test_a_dispute_of_two_sweeps_is_not_forgotten_for_a_third() -> None:
+    sweeps = [
+        SweepRecord(name, (run("sweep", gates="a", **{f"metrics_{tag}": "score"}),))
+        for name, tag in (("one", "higher"), ("two", "lower"), ("three", "higher"))
+    ]
+    assert directions_of(sweeps[::2]).of("test/mean/score") == 1
+    assert directions_of(sweeps).of("test/mean/score") == 0
 
 
 def test_less_is_better_of_a_metric_of_ones_own() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from gatelab.foreign import foreign
 from gatelab.gates.gate import gates
+from gatelab.modules import registers_nothing
 
 WORDS = "# register_gate\n'''register_gate'''\nopen('ran', 'w')\n"
 
@@ -15,6 +19,7 @@ WORDS = "# register_gate\n'''register_gate'''\nopen('ran', 'w')\n"
     ("code", "said"),
     [
         ("import sys\nsys.exit(0)\n", "it calls sys.exit(0) ("),
+        ("import os\nos._exit(0)\n", "it calls os._exit(0) ("),
         ("raise KeyError('x')\n", "KeyError: 'x' ("),
         ("class Odd(BaseException): pass\nraise Odd('y')\n", "Odd: y ("),
         ("raise ValueError('a\\nb')\n", "ValueError: a b ("),
@@ -66,3 +71,86 @@ def test_what_a_module_prints_goes_to_stderr(
     with pytest.raises(ValueError, match="unknown gate 'talks:x'"):
         gates.get("talks:x")
     assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_whatever_way_it_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By the descriptor, by another program, by the stream that Python began with."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "shouts.py").write_text(
+        "import os, subprocess, sys\nfrom gatelab.gates import register_gate\n"
+        "os.write(1, b'one ')\nsubprocess.run(['echo', '-n', 'two '])\n"
+        "sys.__stdout__.write('three')\n"
+    )
+    with pytest.raises(ValueError, match="unknown gate 'shouts:x'"):
+        gates.get("shouts:x")
+    os.write(1, b"ours")
+    assert capfd.readouterr() == ("ours", "one two three")
+
+
+def test_an_end_of_another_process_is_its_own() -> None:
+    with foreign():
+        child = os.fork()
+        if not child:
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+PACKAGE = {
+    "__init__.py": "",
+    "mine.py": "from gatelab import register_gate\n",
+    "reexports.py": "from some_package.mine import Mine\n",
+    "relative.py": "from .mine import Mine\n",
+    "above.py": "from . import relative\n",
+    "dynamic.py": "import importlib\nimportlib.import_module('some_package.mine')\n",
+    "script.py": "open('ran', 'w')\n",
+    "helped.py": "from some_package.script import helper\n",
+    "__main__.py": "from .mine import Mine\nopen('ran', 'w')\n",
+    "below/__init__.py": "from ..mine import *\n",
+    "below/apart.py": "import json, some_package.script\n",
+    "bare/deep.py": "from gatelab import gates\ngates.register_gate('a')\n",
+    "round_a.py": "from some_package import round_b\n",
+    "round_b.py": "from some_package import round_a\n",
+    "torn.py": "def (\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "silent"),
+    [
+        ("some_package", "some_package"),
+        ("some_package.mine", ""),
+        ("some_package.reexports", ""),
+        ("some_package.relative", ""),
+        ("some_package.above", ""),
+        ("some_package.dynamic", ""),
+        ("some_package.script", "some_package.script"),
+        ("some_package.helped", "some_package.helped"),
+        ("some_package.__main__", "some_package.__main__"),
+        ("some_package.below", ""),
+        ("some_package.below.apart", "some_package.below.apart"),
+        ("some_package.bare", "some_package.bare"),
+        ("some_package.bare.deep", ""),
+        ("some_package.round_a", "some_package.round_a"),
+        ("some_package.torn", ""),
+        ("some_package.nowhere", "some_package.nowhere"),
+        (f"some_package.{'n' * 5000}", f"some_package.{'n' * 5000}"),
+        ("__hello__", "__hello__"),
+        ("antigravity", "antigravity"),
+        ("gatelab.__main__", "gatelab.__main__"),
+        ("nowhere_at_all", ""),
+        ("sys", ""),
+        (".mine", ""),
+    ],
+)
+def test_only_modules_that_register(
+    module: str, silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module of a package in which another registers is not imported for that."""
+    for name, text in PACKAGE.items():
+        (file := tmp_path / "some_package" / name).parent.mkdir(exist_ok=True, parents=True)
+        file.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert registers_nothing(module, "register_gate") == silent
+    assert "some_package" not in sys.modules

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import click
+import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from pydantic import BaseModel
 
 from gatelab.sweeps.cli import MODULES, main
 from gatelab.sweeps.cli.terminal import Commands, refuse
@@ -81,6 +87,34 @@ def test_what_is_no_fault_of_the_input_is_not_said_to_be_one(error: Exception) -
         refuse(error)
     with pytest.raises(SystemExit):
         refuse(LookupError("no sweep 'c'"))
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda: b"\xff".decode(),
+        lambda: json.loads("{"),
+        lambda: np.zeros(4).reshape(3),
+        lambda: np.linalg.inv(np.zeros((2, 2))),
+        lambda: pa.array(["a"]).cast(pa.int64()),
+        lambda: BaseModel.model_validate(3),
+        lambda: datetime.fromisoformat("never"),
+    ],
+)
+def test_what_a_library_does_not_take_is_no_rule_of_ours(
+    work: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its errors are of the class of ours, and say neither what nor where."""
+    monkeypatch.setattr("gatelab.results.overview.overview", lambda *_, **__: work())
+    result = CliRunner().invoke(main, ["compare", "c"])
+    assert (result.exit_code, result.stderr.count("\n"), result.stdout) == (2, 1, "")
+    assert result.stderr.startswith("gatelab: compare has failed: ")
+    assert "the traceback is in " in result.stderr
+
+
+def test_our_own_rules_are_said_alone(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["compare", "a", "a", "--folder", str(tmp_path)])
+    assert "traceback" not in result.stderr and result.exit_code == 2
 
 
 def test_without_room_for_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

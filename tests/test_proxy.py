@@ -111,6 +111,7 @@ FOREIGN = [
     {"Host": "127.0.0.1.evil.example:8265"},
     {"Host": "10.0.0.11:8265"},
     {"Host": "evil.example#localhost"},
+    {"Host": "localhost:\u0668"},
     {"Host": ""},
     {"Origin": "http://evil.example"},
     {"Origin": "null"},
@@ -263,6 +264,58 @@ def test_nothing_answers_behind() -> None:
             for path in ("/x", "/talk"):
                 async with client.get(server.make_url(path)) as answer:
                     assert answer.status == 502
+
+    asyncio.run(scenario())
+
+
+def test_a_compressed_body_goes_on_as_it_came() -> None:
+    """Its headers say how it is packed, and how long it is then."""
+
+    async def scenario() -> None:
+        async with TestServer(behind()) as server, ClientSession() as client:
+            served = script().runner(server.port)
+            await served.setup()
+            await web.TCPSite(served, "127.0.0.1", port := unused_port()).start()
+            body, headers = gzip.compress(b"12345"), {"Content-Encoding": "gzip"}
+            url = f"http://127.0.0.1:{port}/x"
+            async with client.post(url, data=body, headers=headers) as answer:
+                assert answer.status == 200
+                found = await answer.json()
+            assert found["size"] == 5 and found["headers"]["content-length"] == str(len(body))
+            await served.cleanup()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "no answer\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nno header\r\n\r\n",
+        "HTTP/1.1 20 OK\r\n\r\n",
+        f"HTTP/1.1 200 OK\r\nX: {'x' * 200_000}\r\n\r\n",
+    ],
+    ids=["nothing", "words", "no header", "no status", "a long header"],
+)
+def test_what_cannot_be_passed_on_is_no_answer(answer: str) -> None:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(answer.encode())
+        writer.close()
+
+    async def scenario() -> None:
+        server = await asyncio.start_server(say, "127.0.0.1", port := unused_port())
+        async with (
+            server,
+            TestServer(script().proxy(port), host="127.0.0.1") as proxy,
+            ClientSession() as client,
+        ):
+            async with client.get(proxy.make_url("/x")) as found:
+                assert found.status == 502
+                assert (await found.text()).startswith("Nothing answers behind: ")
+            with pytest.raises(WSServerHandshakeError, match="502"):
+                await client.ws_connect(proxy.make_url("/x"))
 
     asyncio.run(scenario())
 

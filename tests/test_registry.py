@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,34 @@ def test_a_name_is_taken_once_but_a_module_may_be_run_again() -> None:
 
     cls = gates.get("softmax")
     assert register_gate("softmax")(cls) is cls
+
+
+def test_a_module_registers_a_name_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of a class below it would silently take its place; a module may be loaded again."""
+    monkeypatch.syspath_prepend(tmp_path)
+    one = '@register_gate("{}")\nclass One(Gate):\n    """Does nothing."""\n'
+    start = "from gatelab.gates import Gate, register_gate\n"
+    (tmp_path / "copied.py").write_text(start + 2 * one.format("copied"))
+    with pytest.raises(ValueError, match=r"'copied' is registered twice: copied\.One .*copied\.py"):
+        gates.get("copied:copied")
+    (tmp_path / "reloaded.py").write_text(start + one.format("reloaded"))
+    first = gates.get("reloaded:reloaded")
+    importlib.reload(sys.modules["reloaded"])
+    assert gates.get("reloaded:reloaded") is not first
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", ".a", 3, None, "a\nb", "a/b"])
+def test_what_is_no_name(name: object) -> None:
+    with pytest.raises(ValueError, match="the name of a gate must be letters"):
+        register_gate(name)  # type: ignore[arg-type]
+
+
+def test_a_name_that_is_forgotten() -> None:
+    with pytest.raises(ValueError, match=r'write @register_gate\("a_name"\) above Nameless'):
+
+        @register_gate  # type: ignore[arg-type]
+        class Nameless(Gate):
+            """Has no name."""
 
 
 def test_only_gates_are_gates() -> None:

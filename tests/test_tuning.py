@@ -58,3 +58,8 @@ def test_of_several_searches_it_is_the_mean() -> None:
 
 def test_what_has_no_trials_has_no_row() -> None:
     assert tuning([sweep()]) == []
+
+
+def test_there_is_no_gain_where_nobody_knows_which_way() -> None:
+    record = sweep(trial(0, 0.5), trial(2, 0.6), **{"search.objective": "val/mean/unknown"})
+    assert tuning_grid(tuning([record])).rows == [["a", "0.5", "finished", "0.6", "-"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,10 +112,17 @@ class Directions:
         """Return them as tags of a sweep's run."""
         return {Tags.HIGHER: ",".join(self.higher), Tags.LOWER: ",".join(self.lower)}
 
+    @classmethod
+    def of_all(cls, found: Iterable[Directions]) -> Directions:
+        """Return those of several, in which what any two contradict each other about has none."""
+        known = list(found)
+        higher = {name for each in known for name in each.higher}
+        lower = {name for each in known for name in each.lower}
+        return cls(tuple(sorted(higher - lower)), tuple(sorted(lower - higher)))
+
     def __or__(self, other: Directions) -> Directions:
-        """Return those of both, in which what they contradict each other about has none."""
-        higher, lower = {*self.higher, *other.higher}, {*self.lower, *other.lower}
-        return Directions(tuple(sorted(higher - lower)), tuple(sorted(lower - higher)))
+        """Return those of both, as :meth:`of_all` does; of three ask that, or a dispute is lost."""
+        return self.of_all((self, other))
 
     def of(self, metric: str) -> int:
         """Return 1 where more of a metric is better, -1 where less is, 0 where neither is known.

@@ -27,13 +27,15 @@ def check_experiment_name(name: str) -> None:
     """Refuse the name of an experiment that MLflow cannot store.
 
     Raises:
-        ValueError: If it is too long, or empty.
+        ValueError: If it is too long or empty, or holds what no database takes or no one sees.
     """
     if not 0 < len(name) <= LONGEST_EXPERIMENT:
         shown = f"{name[:20]}..." if name else "an empty one"
         raise ValueError(
             f"must have 1 to {LONGEST_EXPERIMENT} characters, but got {len(name)} ({shown})."
         )
+    if not name.isprintable() or name.isspace():
+        raise ValueError(f"must be signs that can be printed, but got {name[:60]!a}.")
 
 
 def is_server(uri: str) -> bool:

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from gatelab.foreign import text_of
 from gatelab.gates.randomness import Randomness, generator_state
+from gatelab.rules import as_line
 from gatelab.tasks.task import Split
 from gatelab.training.member import Recipe
 from gatelab.training.members import Members, Tensors
@@ -106,7 +108,7 @@ class Loop:
         replay()
         if replay.failure is not None and self.records:
             self.records = False
-            reason = " ".join(str(replay.failure).split())[:REASON]
+            reason = as_line(text_of(replay.failure), REASON)
             self.notes.append(f"a step cannot be recorded as a CUDA graph ({reason}): it is eager")
 
     def eager_step(self, rows: int) -> None:

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from gatelab.foreign import text_of
 from gatelab.gates.stack import Stack
+from gatelab.rules import as_line
 from gatelab.training.members import Members
 from gatelab.training.precision import tensor_cores
 
@@ -123,8 +125,7 @@ def _selves(error: Exception) -> list[object]:
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= REASON else f"{text[:REASON]}..."
+    return as_line(text_of(error), REASON) or type(error).__name__
 
 
 def _near(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:

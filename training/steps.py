@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gatelab.foreign import text_of
+from gatelab.rules import as_line
 from gatelab.training.jobs import Job
 
-TRACE = 20_000
-"""The last characters of a traceback, which are kept."""
+TRACE, TRACE_LINE = 20_000, 2_000
+"""Characters of a traceback that are kept, half of them its first, and of a frame or message."""
+LONGEST_REASON = 500
+"""Of what an error says."""
 Epochs = list[tuple[int, int, dict[str, float]]]
 """Member, epoch and metrics."""
 
@@ -101,7 +105,15 @@ def means(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def failed(error: BaseException, job: Job) -> Step:
     """Return the step of a job that an error ended."""
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    trace = "".join(traceback.format_exception(error))[-TRACE:]
-    ending = Ending("failed", reason, 0, math.inf, broken=True, trace=trace)
+    cls, text = type(error).__name__, as_line(text_of(error), LONGEST_REASON)
+    reason = f"{cls}: {text}" if text else cls
+    ending = Ending("failed", reason, 0, math.inf, broken=True, trace=_trace(error))
     return Step(0, math.inf, True, [], [ending] * job.told)
+
+
+def _trace(error: BaseException) -> str:
+    """Return a traceback in which no message, however long, leaves no room for the places."""
+    parts = traceback.format_exception(error)
+    text = "".join(p if len(p) <= TRACE_LINE else f"{p[:TRACE_LINE]}...\n" for p in parts)
+    half = TRACE // 2
+    return text if len(text) <= TRACE else f"{text[:half]}\n...\n{text[-half:]}"

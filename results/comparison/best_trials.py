@@ -92,12 +92,13 @@ def best_trials(
         metric: Of the trials; by default the loss that they are chosen by.
 
     Raises:
-        LookupError: If no finished trial has the metric.
+        LookupError: If no finished trial has the metric, or nothing says which trials are best.
 
     Source: the protocol of COMET's experiments (Ibrahim et al. 2023), which reports the test
     loss of these trials.
     """
     gates = searched(records)
+    _check_objective(records)
     _check_metric(records, metric)
     summaries = [_summary(*gates[title], title, share, metric) for title in gates]
     direction = directions_of(records).of(metric)
@@ -130,6 +131,16 @@ def _finished(record: SweepRecord, gate: str | None = None) -> list[RunRecord]:
     trials = [run for run in record.of("search", gate) if run.end == "finished"]
     found = sorted((r for r in trials if math.isfinite(objective(r))), key=objective)
     return found[::-1] if record.directions.of(record.objective) > 0 else found
+
+
+def _check_objective(records: Sequence[SweepRecord]) -> None:
+    """Check that of each search's objective more or less is known to be better."""
+    for record in records:
+        if not record.directions.of(record.objective):
+            raise LookupError(
+                f"of {record.objective!r}, by which sweep {record.sweep!r} chose its trials, it is "
+                "not recorded whether more or less is better: no trial is the best."
+            )
 
 
 def _check_metric(records: Sequence[SweepRecord], metric: str) -> None:

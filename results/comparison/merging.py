@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import reduce
-from operator import or_
 
 from gatelab.results.comparison.conditions import (
     SPLIT_OPTION,
@@ -39,7 +37,7 @@ def _whose(record: SweepRecord, gate: str) -> str:
 
 def directions_of(records: Sequence[SweepRecord]) -> Directions:
     """Return the directions of the sweeps' metrics; none of one about which two differ."""
-    return reduce(or_, (record.directions for record in records), Directions())
+    return Directions.of_all(record.directions for record in records)
 
 
 def by_task(records: Sequence[SweepRecord]) -> dict[str, list[SweepRecord]]:

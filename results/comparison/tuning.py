@@ -54,7 +54,9 @@ def _tuning(record: SweepRecord, gate: str, title: str, repeat: str) -> Tuning:
     default = math.nan if end == "failed" else objective(first)
     selected = _selected(record, gate, repeat, trials)
     value = objective(selected) if selected else math.nan
-    gain = record.directions.of(metric) * (value - default) / abs(default) if default else math.nan
+    direction = record.directions.of(metric)
+    known = direction and default
+    gain = direction * (value - default) / abs(default) if known else math.nan
     at = int(epoch) if epoch.isdecimal() else None
     return Tuning(title, repeat, metric, default, end, at, value, gain)
 

@@ -17,6 +17,7 @@ from gatelab.results.review import Review
 from gatelab.tracking.schema import Metrics
 
 NOT_EVALUATED = "Nothing has been evaluated yet."
+UNDIRECTED = "It is not recorded whether more or less of the objective is better."
 NO_WEIGHTS = "The record of this sweep has no weights by target and expert."
 WEIGHTS_CAPTION = (
     "Cell: the mean weight over the test split that a target (row) gives an expert (column). All "
@@ -160,18 +161,19 @@ def _training(review: Review) -> Iterator[Plate]:
 def _search(review: Review) -> Iterator[Plate]:
     gates, trials, key = review.comparison.tested, review.trials, review.record.objective
     name = search.LOSS_LABEL if key == Metrics.VAL_LOSS else key
-    higher = review.record.directions.of(key) > 0
+    direction = review.record.directions.of(key)
+    higher = direction > 0
     several = trials["repeat"].nunique() > 1
     repeats = " A line is a repeat of the search; grey: the other gates'." if several else ""
     yield _plate(
         "search",
         "Best so far",
-        search.best_so_far(trials, gates, name, higher=higher),
+        search.best_so_far(trials, gates, name, higher=higher) if direction else None,
         f"The {'highest' if higher else 'lowest'} {name} among a gate's finished trials by how "
         "many of its trials were spent, pruned and failed ones included, in the order in which "
         "they were drawn. Markers: finished trials. A line that still moves at its end asks for "
         f"more trials.{repeats or _grey(review)}",
-        "No trial has finished yet.",
+        "No trial has finished yet." if direction else UNDIRECTED,
     )
     yield _plate(
         "importance",

@@ -54,7 +54,8 @@ def _objective(review: Review) -> str:
     key = review.record.objective
     if key == Metrics.VAL_LOSS:
         return "the lowest validation loss of the task alone"
-    return f"the {'highest' if review.record.directions.of(key) > 0 else 'lowest'} {key}"
+    extreme = {1: "the highest ", -1: "the lowest "}
+    return f"{extreme.get(review.record.directions.of(key), '')}{key}"
 
 
 def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,8 @@ def compare(
     SWEEP is a name, or NAME@STORE for another store: a folder, or a tracking URI. Sweeps on one
     task are put side by side; over several tasks the gates are ranked.
     """
+    if math.isnan(best):
+        refuse("--best must be a share of the trials, but got nan.")
     from gatelab.results.overview import overview  # here: MLflow and SciPy take seconds to import
 
     try:

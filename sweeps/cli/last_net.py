@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 from tempfile import NamedTemporaryFile
-from traceback import format_exception
+from traceback import format_exception, walk_tb
 
 from gatelab.foreign import told
+from gatelab.rules import as_line
 
 MOST_SHOWN = 800
 """Characters of the line at most."""
@@ -23,10 +24,17 @@ def is_closed_pipe(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno == errno.EPIPE
 
 
+def is_said_by_us(error: Exception) -> bool:
+    """Return whether an error was raised to be read: by our code, and of a class that tells."""
+    if isinstance(error, KeyError | IndexError):
+        return False
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return not frames or frames[-1].f_globals.get("__name__", "").partition(".")[0] == "gatelab"
+
+
 def failure(error: BaseException, command: str) -> str:
     """Return what a command ended with: what, where, and where the traceback lies."""
-    what = " ".join((_explained(error) or told(error)).split())
-    what = f"{what[:MOST_SHOWN]}..." if len(what) > MOST_SHOWN else what
+    what = as_line(_explained(error) or told(error), MOST_SHOWN)
     return f"{command} has failed: {what}; {_kept(error)}"
 
 

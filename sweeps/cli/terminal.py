@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,7 +18,7 @@ from rich.console import Console
 
 from gatelab.registry import near_misses
 from gatelab.sweeps.cli.interrupts import interrupts_come_again
-from gatelab.sweeps.cli.last_net import failure, is_closed_pipe
+from gatelab.sweeps.cli.last_net import failure, is_closed_pipe, is_said_by_us
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.store_errors import StoreUnavailable
 
@@ -115,23 +117,43 @@ class Commands(click.Group):
         debug = ["--debug"] if len(found) < ours else []
         return super().parse_args(ctx, [*debug, *found, *args[ours:]])
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Read the words of a command; the help is written meanwhile."""
+        with _last_net(info_name or "gatelab", lambda: "--debug" in args):
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
-        try:
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="replace")  # no sign is worth a command
+        with _last_net(lambda: str(ctx.invoked_subcommand), lambda: bool(ctx.params.get("debug"))):
             with interrupts_come_again():
                 return super().invoke(ctx)
-        except StoreUnavailable as error:
-            refuse(error)
-        except KeyboardInterrupt:
-            end("Stopped.", INTERRUPTED)
-        except (SystemExit, click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except BaseException as error:
-            if is_closed_pipe(error):
-                raise  # click ends it, without a word
-            if ctx.params.get("debug"):
-                traceback.print_exception(error)
-            refuse(failure(error, str(ctx.invoked_subcommand)))
+
+
+@contextmanager
+def _last_net(command: str | Callable[[], str], debug: Callable[[], bool]) -> Iterator[None]:
+    """End with one line, whatever a command raises that it has not foreseen."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        refuse(error)
+    except KeyboardInterrupt:
+        end("Stopped.", INTERRUPTED)
+    except (SystemExit, click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except BaseException as error:
+        if is_closed_pipe(error):
+            raise  # click ends it, without a word
+        if debug():
+            traceback.print_exception(error)
+        refuse(failure(error, command if isinstance(command, str) else command()))
 
 
 class _Console(Console):
@@ -154,9 +176,10 @@ def refuse(error: object) -> NoReturn:
     """Say what was wrong with the input, and end with 2.
 
     Raises:
-        KeyError, IndexError: If it is one: that is no fault of the input, and for the last net.
+        Exception: That error, if it is a library's or a slip of ours: then it is no rule that the
+            input breaks, and for the last net.
     """
-    if isinstance(error, KeyError | IndexError):
+    if isinstance(error, Exception) and not is_said_by_us(error):
         raise error
     message = str(error.args[0] if isinstance(error, LookupError) else error)
     end("\n".join(f"gatelab: {line}" for line in message.splitlines()), BAD_INPUT)

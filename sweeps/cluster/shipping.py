@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from gatelab.gates.gate import gates
-from gatelab.registry import Registry, locate
+from gatelab.modules import locate
+from gatelab.registry import Registry
 from gatelab.sweeps.cluster.sources import OURS, files_of, imported, is_secret, is_users
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.metric import metrics

@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gatelab.registry import locate
+from gatelab.modules import locate
 
 OURS = {"gatelab"}
 """Modules that every node has from gatelab itself."""

@@ -48,7 +48,7 @@ class Home:
             LookupError: If there is no such sweep in the folder, or its home is damaged.
         """
         self.folder, self.name, self.path = folder, name, folder / "sweeps" / name
-        if not os.path.lexists(self.path):
+        if name != os.path.basename(name) or not name.strip(".") or not os.path.lexists(self.path):
             known = near_misses(name, local_sweeps(folder))
             raise LookupError(f"no sweep {name!r} in {folder}; {known}")
         places = self._places()

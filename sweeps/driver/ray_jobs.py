@@ -81,7 +81,9 @@ class Worker(tune.Trainable):
             if steps[0].endings is not None and self.jobs[0].stage == "evaluate":
                 self._leave_model(self.work)
             states = self._leave_states(self.work, steps)
-        except (Exception, SystemExit) as error:  # a gate's or a task's: it ends this job alone
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a gate's or a task's: it ends this job alone
             if len(self.jobs) > 1:
                 self.work = None  # or its memory would be lacking where they are tried apart
                 return {"steps": None, "states": [], "should_checkpoint": False}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -35,6 +36,7 @@ from gatelab.training.scores import MANY_TARGETS
 from gatelab.training.steps import Ending, Step
 from gatelab.training.weighting import MEANING, told_weighting
 
+LOG = logging.getLogger(__name__)
 MOST_REASONS = 10
 """So many different ones are told with a gate; a tag does not hold them all."""
 
@@ -221,9 +223,14 @@ class Record:
             with suppress(OSError):  # others' are there, or none
                 path.parent.parent.rmdir()
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(trace)
-        self.traces.setdefault(job.label, path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(trace, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:  # no traceback is worth a sweep's end
+            LOG.warning("%s cannot be written: %s", path, error.strerror)
+            return
+        if job.stage == "evaluate" or job.label not in self.traces:
+            self.traces[job.label] = path  # of what its gate's reason says
         self.recorder.log_artifact(self._identity(job, member), path)
 
     def gate_ended(self, label: str, reason: str) -> None:

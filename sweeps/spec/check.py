@@ -28,7 +28,7 @@ from gatelab.sweeps.spec.space import (
 from gatelab.sweeps.spec.spec import Fault, Spec, SpecError
 from gatelab.sweeps.spec.steps import optimizer_keys, step_faults
 from gatelab.tasks.metric import metrics
-from gatelab.tasks.task import Target, Task, split_seeds, tasks
+from gatelab.tasks.task import Network, Target, Task, split_seeds, tasks
 from gatelab.tracking.store_errors import check_experiment_name
 from gatelab.training.configuration import Configuration
 from gatelab.training.model import target_gate
@@ -141,7 +141,10 @@ def _check_parts(name: str, task: Task) -> None:
     if lacking:
         methods = " and ".join(f"`{method}`" for method in lacking)
         raise SpecError("", "task", f"{name!r}: the task has no method {methods}.")
-    targets = getattr(task, "targets", None)
+    if not callable(type(task).network):
+        raise SpecError("", "task", f"{name!r}: `network` must be a method.")
+    with _blamed("task", {}), foreign():  # they may be a property
+        targets = getattr(task, "targets", None)
     if not isinstance(targets, tuple) or not all(isinstance(each, Target) for each in targets):
         raise SpecError("", "task", f"{name!r}: `targets` must be a tuple of Target.")
 
@@ -307,13 +310,20 @@ def _check_made(chosen: Configuration, task: Task, label: str, gate: type[Gate])
     with _blamed("model", options), foreign():
         experts = gate.num_experts_for(num_experts, len(task.targets))
         network = task.network(**options)
-        sizes = (network.gate_features, experts)
+    if not isinstance(network, Network):
+        raise SpecError("", "model", f"`network` must give a Network, but gives {network!r:.100}.")
+    width = network.gate_features
+    if not (isinstance(width, int) and width >= 1):
+        raise SpecError(
+            "", "model", f"`gate_features >= 1` must hold, a whole number, but got {width!r:.100}."
+        )
     if num_experts < (kinds := len(network.other_experts) + 1):
         raise SpecError(
             "",
             "model.num_experts",
             f"`num_experts >= {kinds}` must hold, one of each kind, but got ({num_experts=}).",
         )
+    sizes = (width, experts)
     with _blamed(f"gates.{label}", chosen.gate), foreign(), torch.random.fork_rng([]):
         target_gate(task, len(task.targets) - 1, gate, sizes, chosen.gate)
 

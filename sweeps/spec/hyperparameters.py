@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from fractions import Fraction
 from math import isfinite
 from typing import Annotated, Any
 
@@ -19,6 +19,8 @@ from gatelab.rules import written
 from gatelab.sweeps.spec.notation import is_number
 
 Scalar = bool | int | float | str | None
+MOST_STEPS = 10**9
+"""Of a range: a finer grid is none, and Optuna cannot count it."""
 
 
 class Range(BaseModel):
@@ -55,12 +57,23 @@ class Range(BaseModel):
             raise ValueError(f"`step > 0` must hold, but got ({step=}).")
         if self.log and step is not None:
             raise ValueError(f"`log` and `step` exclude each other, but got ({step=}).")
-        if step is not None and (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step)):
-            raise ValueError(
-                f"`step` must divide `high - low`, but got ({low=}, {high=}, {step=}): "
-                "the last value would not be `high`."
-            )
+        if step is not None:
+            _check_step(low, high, step)
         return self
+
+
+def _check_step(low: float, high: float, step: float) -> None:
+    steps = (Fraction(str(high)) - Fraction(str(low))) / Fraction(str(step))
+    if steps > MOST_STEPS:
+        raise ValueError(
+            f"`high - low` must have {MOST_STEPS:,} steps at most, but got "
+            f"({low=}, {high=}, {step=}): a range without `step` has every value."
+        )
+    if steps.denominator != 1:
+        raise ValueError(
+            f"`step` must divide `high - low`, but got ({low=}, {high=}, {step=}): "
+            "the last value would not be `high`."
+        )
 
 
 def _form(value: Any) -> Any:
@@ -114,6 +127,8 @@ def typed(value: Any, like: Any) -> Any:
         return _distribution(value, like)
     if isinstance(value, tuple):
         choices = tuple(_cast(choice, like) for choice in value)
+        if len({repr(choice) for choice in choices}) < len(choices):
+            raise ValueError(f"choices must differ, but got {written(list(value))}.")
         return choices[0] if len(choices) == 1 else CategoricalDistribution(choices)
     return _cast(value, like)
 

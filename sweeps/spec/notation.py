@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 from yaml.constructor import ConstructorError
+from yaml.scanner import ScannerError
 
 from gatelab.rules import written
 
@@ -41,7 +42,16 @@ def read_notation(text: str) -> Any:
     Raises:
         yaml.YAMLError: If it is no such text, or more than any spec needs.
     """
-    return _Loader(text).get_single_data()
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    except ScannerError as error:
+        if _TAB in (error.problem or ""):
+            raise _refusal("a tab stands here, where only spaces may", error) from error
+        raise
+    except (ValueError, OverflowError) as error:  # PyYAML looks for no such sign
+        what = "the code in quotes that ends here is that of no sign"
+        raise ConstructorError(None, None, what, loader.get_mark()) from error
 
 
 def write_notation(value: Any) -> str:
@@ -67,6 +77,7 @@ def is_number(text: str) -> bool:
     return any(re.fullmatch(_FORMS[kind][0], text) for kind in ("int", "float"))
 
 
+_TAB = r"character '\t'"
 _NO_KEYS = (f"{_CORE}null", f"{_CORE}bool")
 
 
@@ -122,7 +133,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _refusal(problem: str, place: Any) -> ConstructorError:
-    return ConstructorError(None, None, problem, place.start_mark)
+    mark = place.problem_mark if isinstance(place, ScannerError) else place.start_mark
+    return ConstructorError(None, None, problem, mark)
 
 
 def _integer(_: yaml.SafeLoader, node: Any) -> int:

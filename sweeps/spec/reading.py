@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gatelab.registry import near_misses
-from gatelab.rules import written
+from gatelab.rules import as_line, written
 from gatelab.sweeps.spec.check import faults_of
 from gatelab.sweeps.spec.notation import is_number, read_notation
 from gatelab.sweeps.spec.overrides import overridden
@@ -150,7 +150,9 @@ _NOT_WRITTEN = {"(halving)", "(requirement)", "(none)", "hyperparameters", "[key
 
 
 def _keys(error: ErrorDetails) -> list[str]:
-    return [str(part) for part in error["loc"] if part not in _NOT_WRITTEN]
+    loc = error["loc"]
+    loc = (loc[0], *loc[2:]) if loc[:2] == ("task", "options") else loc
+    return [str(part) for part in loc if part not in _NOT_WRITTEN]
 
 
 def _sections() -> dict[str, type[SpecPart]]:
@@ -194,7 +196,10 @@ def _message(error: ErrorDetails) -> str:
         return f"must have {most} characters at most, but has {len(value)}: {written(value)}."
     if error["type"] == "string_type":
         what = "write one" if value is None else "write it in quotes"
-        return f"must be a text, but got {written(value)}: {what}."
+        instead = "" if isinstance(value, (list, dict)) else f": {what}"
+        return f"must be a text, but got {written(value)}{instead}."
+    if error["type"] == "tuple_type" and isinstance(value, str):
+        return f"must be a list, but got {written(value)}: write [{as_line(value, 60)}]."
     if error["type"] == "value_error":
         return str(context["error"])
     message = error["msg"].removeprefix("Input should be ").replace("tuple", "list")

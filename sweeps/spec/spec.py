@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from gatelab.registry import near_misses
-from gatelab.rules import written
+from gatelab.rules import as_line, written
 from gatelab.sweeps.spec.hyperparameters import Hyperparameter, Range
 from gatelab.sweeps.spec.notation import write_notation
 from gatelab.sweeps.spec.sections import (
@@ -58,8 +58,7 @@ class SpecError(ValueError):
 
 def _line(source: str, path: str, message: str) -> str:
     parts = (source if source.isprintable() else repr(source), path, message)
-    cut = [f"{part[:LINE_WIDTH]}..." if len(part) > LINE_WIDTH else part for part in parts]
-    return ": ".join(" ".join(part.split()) for part in cut if part)
+    return ": ".join(as_line(part, LINE_WIDTH) for part in parts if part)
 
 
 class TaskSpec(BaseModel):
@@ -155,7 +154,8 @@ class Spec(SpecPart):
     def _by_label(cls, value: Any) -> Any:
         """Turn a list of names, or a mapping with or without hyperparameters, into one form."""
         if not isinstance(value, (dict, list, tuple)) or not value:
-            raise ValueError(f"must name at least one gate, but got {written(value)}.")
+            instead = f": write [{as_line(value, 60)}]" if value and isinstance(value, str) else ""
+            raise ValueError(f"must name at least one gate, but got {written(value)}{instead}.")
         if not isinstance(value, dict):
             value = labelled(value)
         return {str(label): _gate(str(label), entry) for label, entry in value.items()}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
 
 from gatelab.conformance import CheckFailed, fail
 from gatelab.foreign import ForeignError, foreign, told
-from gatelab.tasks.check.declared import check_set_of_targets
+from gatelab.tasks.check.declared import check_set_of_targets, check_truth
 from gatelab.tasks.check.subject import SPLITS, Subject, as_bytes, known
 from gatelab.tasks.check.weights import check_all_weighted, check_weights
 from gatelab.tasks.columns import num_columns
@@ -40,10 +42,18 @@ def check_data(task: Task) -> None:
         splits: dict[SplitName, Split] = {}
         for name in SPLITS:  # a fault in what is trained on is said before others are made
             splits[name] = _made(task, name)
-            for check in (_check_shapes, check_weights, _check_values, _check_classes):
+            for check in (
+                _check_shapes,
+                check_weights,
+                _check_known,
+                _check_values,
+                _check_classes,
+            ):
                 check(name, splits[name], task.targets)
             _check_alike(splits)
             check_all_weighted(splits)
+        check_truth(task.truth, task.targets)
+        _check_ratio(task)
     except CheckFailed as error:
         raise ValueError(str(error)) from error
 
@@ -59,6 +69,24 @@ def _made(task: Task, name: SplitName) -> Split:
         if cause is None or isinstance(cause, NoTensors):
             raise
         raise ValueError(f"split({name!r}) raises {told(cause)}.") from cause
+
+
+def _check_ratio(task: Task) -> None:
+    """Check what an evaluation asks at its end, when the search is spent."""
+    if type(task).test_to_train is Task.test_to_train:
+        return
+    try:
+        with foreign():
+            found = task.test_to_train()
+    except ForeignError as error:
+        raise ValueError(f"test_to_train() raises {told(error.__cause__ or error)}.") from error
+    finally:
+        task.forget("test")
+    if not (isinstance(found, Real) and 0 <= found < math.inf):
+        fail(
+            f"test_to_train() gives {found!r:.100}",
+            "no ratio of rows, a finite number of 0 or more",
+        )
 
 
 def check_splits_have_shapes(subject: Subject) -> None:
@@ -114,6 +142,12 @@ def _check_alike(splits: Mapping[SplitName, Split]) -> None:
             )
 
 
+def _check_known(name: SplitName, split: Split, targets: Sequence[Target]) -> None:
+    for target, rows, _ in known(split, targets):
+        if not len(rows):
+            fail(f"{name} knows no value of {target.name!r}", "a mask the wrong way round")
+
+
 def _check_values(name: SplitName, split: Split, targets: Sequence[Target]) -> None:
     _check_finite(f"{name} inputs", split.inputs, "gaps in the source")
     for target, rows, values in known(split, targets):
@@ -150,9 +184,8 @@ def _check_classes(name: SplitName, split: Split, targets: Sequence[Target]) -> 
 def check_every_target_is_known_somewhere(subject: Subject) -> None:
     """Every target is known in train and val, and in train more than one value is."""
     for name in LEARNT:
+        _check_known(name, subject.splits[name], subject.targets)
         for target, _, values in known(subject.splits[name], subject.targets):
-            if not len(values):
-                fail(f"{name} knows no value of {target.name!r}", "a mask the wrong way round")
             if name == "train" and (values == values[0]).all():
                 only = f"{values[0].item():g}" if values.dim() == 1 else "those of one row"
                 fail(

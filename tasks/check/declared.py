@@ -94,10 +94,20 @@ def check_what_is_said_is_lines(subject: Subject) -> None:
 
 def check_truth_fits(subject: Subject) -> None:
     """The planted structure, if any, has a group for every target, and experts if it knows them."""
-    truth = subject.make().truth
+    check_truth(subject.make().truth, subject.targets)
+
+
+def check_truth(truth: object, of: Sequence[Target]) -> None:
+    """Check what a task plants, if anything, against its targets.
+
+    Raises:
+        CheckFailed: If it is none of them, or nothing that is planted.
+    """
     if truth is None:
         return
-    groups, experts, targets = len(truth.groups), len(truth.experts), len(subject.targets)
+    if not isinstance(truth, Truth):
+        fail(f"truth is {truth!r:.200}", "no Truth")
+    groups, experts, targets = len(truth.groups), len(truth.experts), len(of)
     if groups != targets or (experts != targets and (truth.experts or truth.regimes)):
         fail(
             f"the truth has {groups} groups and {experts} sets of experts for {targets} targets",
@@ -106,11 +116,11 @@ def check_truth_fits(subject: Subject) -> None:
     if not _indices(truth.groups):
         fail(f"groups are {truth.groups}", "names of groups, where indices from 0 on are due")
     if truth.experts:
-        _check_experts(subject, truth)
+        _check_experts(of, truth)
 
 
-def _check_experts(subject: Subject, truth: Truth) -> None:
-    for target, planted in zip(subject.targets, truth.experts, strict=True):
+def _check_experts(targets: Sequence[Target], truth: Truth) -> None:
+    for target, planted in zip(targets, truth.experts, strict=True):
         if not planted or not _indices(tuple(planted)):
             fail(
                 f"the experts of {target.name!r} are {list(planted)}",

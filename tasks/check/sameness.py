@@ -8,6 +8,7 @@ import pickle
 from typing import Any, cast
 
 from gatelab.conformance import fail
+from gatelab.foreign import text_of
 from gatelab.tasks.check.random_states import random_states, seeded
 from gatelab.tasks.check.subject import SPLITS, Data, Subject, identical, parameters, splits_of
 from gatelab.tasks.task import Split, Task, split_seeds
@@ -131,7 +132,7 @@ def _pickled(task: Task, when: str) -> Task:
     try:
         copied: Task = pickle.loads(pickle.dumps(task))
     except Exception as error:  # pickle raises almost anything
-        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        why = f"{type(error).__name__}: {text_of(error)}"
         fail(
             f"pickling {when} the first split raises {why}",
             "an open file, a lambda or a local class that the task keeps",
