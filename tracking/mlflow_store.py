@@ -223,7 +223,8 @@ def _alone(path: Path | None) -> Iterator[None]:
         if path is not None:
             with suppress(OSError):  # a folder that cannot be written gets no tables either
                 path.parent.mkdir(parents=True, exist_ok=True)
-                lock = stack.enter_context(path.with_name(f"{path.name}.lock").open("a"))
+                lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
+                stack.callback(os.close, lock)
                 fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
