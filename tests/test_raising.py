@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from gatelab.gates import Routing, SoftmaxGate
+from gatelab.gates import Gate, Routing, SoftmaxGate, gates
 from gatelab.tasks import Network, SyntheticGroups
 from gatelab.training.configuration import Configuration
+from gatelab.training.jobs import Job
 from gatelab.training.member import Member, Recipe
 from gatelab.training.train import Training
+from gatelab.training.work import Work
 
 TASK = SyntheticGroups(num_targets=2, train_rows=96, val_rows=48, test_rows=48)
 RECIPE = Recipe(32, 4)
@@ -89,6 +92,29 @@ def test_the_others_go_on_as_if_nothing_was(gate: type[SoftmaxGate], one_by_one:
         assert training.courses[1].reason.endswith(f"loss is nan in epoch {epoch}")
         for place in (0, 2):
             assert found[place] == pytest.approx(sound[place], rel=1e-5)
+
+
+@pytest.fixture
+def registered() -> Iterator[str]:
+    gates.register("choosy", Gate)(ChoosyGate)
+    yield "choosy"
+    del gates._classes["choosy"]
+
+
+@pytest.mark.parametrize("stage", ["search", "evaluate"])
+def test_of_a_job_too(stage: Any, registered: str) -> None:
+    """Of trials that train together, and of the seeds of an evaluation."""
+    members = [member(0), member(1, DIVERGES), member(2)]
+    if stage == "search":
+        jobs = [Job(stage, "one", registered, (each,), n) for n, each in enumerate(members)]
+    else:
+        jobs = [Job(stage, "one", registered, tuple(members), 0)]
+    steps = Work(TASK, jobs, RECIPE, step_seconds=1000).step()
+    endings = [ending for step in steps for ending in step.endings or ()]
+    assert [ending.end for ending in endings] == ["finished", "failed", "finished"]
+    assert endings[1].reason == "train/loss is nan in epoch 1"
+    split = "val" if stage == "search" else "test"
+    assert all(math.isfinite(endings[n].metrics[f"{split}/loss"]) for n in (0, 2))
 
 
 def test_one_alone_says_what_it_is_too() -> None:

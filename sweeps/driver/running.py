@@ -176,9 +176,10 @@ def _damages(home: Home) -> Iterator[None]:
     except DamagedFile as error:
         raise DamagedHome(home.name, str(error)) from error
     except OSError as error:
-        if error.errno in FULL or not _is_of(home, error.filename):
+        file = error.filename2 or error.filename  # not a draft's, but what it would replace
+        if error.errno in FULL or not _is_of(home, file):
             raise
-        raise DamagedHome(home.name, f"{error.filename}: {error.strerror}.") from error
+        raise DamagedHome(home.name, f"{file}: {error.strerror}.") from error
 
 
 def _is_of(home: Home, file: object) -> bool:
