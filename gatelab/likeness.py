@@ -18,6 +18,8 @@ TREE = ("_parameters", "_buffers", "_modules")
 """The attributes of a module that hold what is registered with it."""
 VIEWS = ("_flat_weights", "_flat_weight_refs")
 """Attributes of torch's recurrent layers that follow their parameters by themselves."""
+PARAMETRIZED = "torch.nn.utils.parametrize"
+"""The module of classes that torch makes for one module each, which lead to its submodules."""
 NO_CONTENT = ("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl")
 """Attributes of a class that do not change what it does."""
 BY_VALUE = (bool, int, str, bytes, type(None))
@@ -36,6 +38,13 @@ def difference(first: nn.Module, other: nn.Module) -> str:
     return _Comparison(first, other).modules(first, other, "")
 
 
+def advice(found: str) -> str:
+    """Return what to do about a difference."""
+    if found.endswith("learnt)"):
+        return "freeze it in all of them, or in none"
+    return "keep a number in a buffer (`register_buffer`)"
+
+
 class _Comparison:
     """Two trees of modules side by side; what refers back to a pair of theirs is alike."""
 
@@ -48,7 +57,7 @@ class _Comparison:
         """Return what differs, with the path of where; empty: nothing."""
         if not self.values(type(one), type(two)):
             return _words(path or "class", type(one).__name__, type(two).__name__)
-        for name in sorted({*vars(one), *vars(two)} - {*TREE, *VIEWS}):
+        for name in sorted({*vars(one), *vars(two)} - {*TREE, *VIEWS, *_made_anew(one)}):
             a, b = _attribute(one, name), _attribute(two, name)
             if not self.values(a, b):
                 return _words(f"{path}{name}", a, b)
@@ -108,6 +117,16 @@ class _Comparison:
         return all(self.values(one, two) for one, two in pairs)
 
 
+def _made_anew(module: nn.Module) -> set[str]:
+    """Return the tensors that hooks make from parameters before each pass, as torch's own do.
+
+    Such a hook has the name of what it makes: of ``weight_norm``, ``spectral_norm`` and ``prune``.
+    """
+    hooks = module._forward_pre_hooks.values()
+    named = {v for hook in hooks for v in getattr(hook, "__dict__", {}).values() if type(v) is str}
+    return {name for name in named if isinstance(vars(module).get(name), Tensor)}
+
+
 def _attribute(module: nn.Module, name: str) -> Any:
     """Return an attribute of a module itself; of hooks not the numbers that torch gives them."""
     value = vars(module).get(name)
@@ -155,7 +174,8 @@ def _parts(value: Any) -> Any:
         return [value()]
     if isinstance(value, type):
         content = {n: v for n, v in vars(value).items() if n not in NO_CONTENT}
-        return [value.__qualname__, value.__module__, value.__bases__, content]
+        known = sorted(content) if value.__module__ == PARAMETRIZED else content
+        return [value.__qualname__, value.__module__, value.__bases__, known]
     return getattr(value, "__dict__", None) or None
 
 

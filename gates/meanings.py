@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Mapping
 
-from gatelab.rules import check_name
+from torch import Tensor
+
+from gatelab.rules import check_name, shown
 
 MEANINGS = {
     "experts_per_example": "experts that an example weighs above 1e-5",
@@ -38,6 +41,15 @@ MEANINGS = {
 """What every gate is measured by."""
 
 
+def _read_as(name: str) -> str:
+    """Return as what a store reads a name that tells neither case nor the form of letters."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+TAKEN = frozenset(map(_read_as, MEANINGS))
+"""The names of :data:`MEANINGS`, as such a store reads them."""
+
+
 def check_diagnostics(declared: Mapping[str, str], returned: Collection[str]) -> None:
     """Check that a gate's diagnostics can be recorded, and that each says what it means.
 
@@ -48,13 +60,36 @@ def check_diagnostics(declared: Mapping[str, str], returned: Collection[str]) ->
     Raises:
         ValueError: If one cannot be, or says nothing.
     """
-    for name in (*declared, *returned):
+    seen: dict[str, str] = {}
+    for name in dict.fromkeys((*declared, *returned)):
         check_name("diagnostic", name)
-        if name in MEANINGS:
+        if other := seen.get(_read_as(name)):
+            raise ValueError(
+                f"diagnostics {other!r} and {name!r} differ in case alone, which some stores do "
+                "not tell apart."
+            )
+        seen[_read_as(name)] = name
+        if _read_as(name) in TAKEN:
             raise ValueError(f"diagnostic {name!r} has the name of a metric of every gate.")
         meaning = declared.get(name)
         if not isinstance(meaning, str) or not meaning.strip() or "\n" in meaning:
             raise ValueError(
                 f"diagnostic {name!r} must say in `diagnostics` of its class what it means, "
                 f"in one line, but got {meaning!r}."
+            )
+
+
+def check_scalars(returned: object) -> None:
+    """Check that what a gate returns as diagnostics are numbers, whose mean is taken later.
+
+    Raises:
+        ValueError: If one is none, such as the truth of something, or a number for each row.
+    """
+    if not isinstance(returned, Mapping):
+        raise ValueError(f"diagnostics must be scalars by their names, but got {shown(returned)}.")
+    for name, value in returned.items():
+        if not isinstance(value, Tensor) or value.shape or not value.is_floating_point():
+            found = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else value
+            raise ValueError(
+                f"diagnostic {name!r} must be a scalar tensor of floats, but got {found}."
             )

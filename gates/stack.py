@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from gatelab.gates.randomness import Randomness, current_randomness
-from gatelab.likeness import difference
+from gatelab.likeness import advice, difference
 
 ONE_BY_ONE_FROM = 2**14
 """Numbers in a module from which a CPU runs modules one by one (docs/benchmarks.md)."""
@@ -30,14 +30,17 @@ class Stack(nn.Module):
         """Stack the modules' parameters and buffers along a new first dimension.
 
         Raises:
-            ValueError: If there is no module, or they differ in more than their tensors.
+            ValueError: If there is no module, they differ in more than their tensors, or a
+                gradient has a hook.
         """
         super().__init__()
         if not modules:
             raise ValueError("`len(modules) >= 1` must hold, but got no module.")
         _check_alike(modules)
+        for module in modules:
+            check_unhooked(module)
         self.size = len(modules)
-        self.each = copy.deepcopy(modules[0])
+        self.each = _copied(modules[0])
         shared = _shared(self.each)
         for name, tensor in _stacked(modules):
             _replace(self.each, shared[name], tensor)
@@ -128,13 +131,35 @@ def convolves(module: nn.Module) -> bool:
     return any(isinstance(m, nn.modules.conv._ConvNd) for m in module.modules())
 
 
+def check_unhooked(module: nn.Module) -> None:
+    """Refuse a hook on the gradient of a parameter, in whose place a part of a larger tensor runs.
+
+    Raises:
+        ValueError: If there is one, such as a mask that lets a part of a parameter learn.
+    """
+    for name, parameter in module.named_parameters():
+        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+            raise ValueError(
+                f"{type(module).__name__}: {name!r} has a hook on its gradient, which is lost "
+                "where modules run as one: freeze it whole (`requires_grad_(False)`), or `detach` "
+                "in forward what must not learn."
+            )
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    """Return a copy that has in common what was computed, which torch refuses to copy."""
+    held = (value for part in module.modules() for value in vars(part).values())
+    computed = [v for v in held if isinstance(v, Tensor) and v.grad_fn is not None]
+    return copy.deepcopy(module, {id(tensor): tensor for tensor in computed})
+
+
 def _check_alike(modules: Sequence[nn.Module]) -> None:
     """Check that the first module's code and attributes can serve for all."""
     for module in modules[1:]:
         if found := difference(modules[0], module):
             raise ValueError(
                 f"{type(modules[0]).__name__}: modules that run as one may differ in their tensors "
-                f"alone, but {found}; keep a number in a buffer (`register_buffer`)."
+                f"alone, but {found}; {advice(found)}."
             )
 
 

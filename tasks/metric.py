@@ -125,7 +125,7 @@ def register_metric(name: str) -> Callable[[M], M]:
 
     def enter(cls: M) -> M:
         check_name("metric", name)
-        if name in (TARGETS_LOSS, TARGETS_UNWEIGHTED):
+        if name.casefold() in (TARGETS_LOSS, TARGETS_UNWEIGHTED):
             raise ValueError(f"no metric is called {name!r}, as what is minimised is.")
         if inspect.isclass(cls) and issubclass(cls, Metric):
             _check_declared(name, cls)

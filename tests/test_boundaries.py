@@ -23,7 +23,7 @@ ORDERS = {
     "training": (
         *("memory", "configuration", "members", "model", "weighting", "evaluation"),
         *("optimizers", "schedule", "clipping", "optimizer", "precision"),
-        *("rehearsal", "goal", "member", "passage", "replay", "loop", "train"),
+        *("raising", "rehearsal", "goal", "member", "passage", "replay", "loop", "train"),
         *("scores", "jobs", "steps", "states", "scoring", "work"),
         *("constant", "beginning"),
     ),

@@ -202,6 +202,9 @@ class Raising(SoftmaxGate):
         ("said", "load_cv2", {"load_cv2": "own"}, "'load_cv2' has the name of a metric of every"),
         ("said", "peak", {}, "diagnostic 'peak' must say in `diagnostics` of its class what it"),
         ("said", "a/b", {"a/b": "own"}, "the name of a diagnostic must be"),
+        ("said", "Load_CV2", {"Load_CV2": "own"}, "'Load_CV2' has the name of a metric of every"),
+        ("said", "\uff4coad_cv2", {"\uff4coad_cv2": "own"}, "has the name of a metric of every"),
+        ("said", "peak", {"peak": "own", "Peak": "own"}, "'peak' and 'Peak' differ in case alone"),
     ],
 )
 def test_a_gate_that_cannot_be_recorded(
@@ -216,6 +219,26 @@ def test_a_gate_that_cannot_be_recorded(
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
     assert result.stderr.startswith(f"gatelab: bad.yaml: gates.{gate}: ")
     assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("routing.weights.mean(1)", "a scalar tensor of floats, but got (8,) torch.float32."),
+        ("routing.weights.mean() > 0", "a scalar tensor of floats, but got () torch.bool."),
+        ("0.5", "a scalar tensor of floats, but got 0.5."),
+    ],
+)
+def test_a_diagnostic_that_is_no_scalar(value: str, said: str, tmp_path: Path) -> None:
+    """The mean of truths over parts of a split would be of another size."""
+    source = GATE.replace("NAME", "peak").replace("MEANINGS", "{'peak': 'own'}")
+    (tmp_path / "mine.py").write_text(MODULE + source.replace("routing.weights.mean()", value))
+    spec = SPEC.replace("[softmax]", "['mine:said']")
+    (tmp_path / "bad.yaml").write_text(spec.replace("WHICH", "''"))
+    with modules_of(tmp_path):
+        result = CliRunner().invoke(main, ["validate", "bad.yaml"])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
+    assert f"gates.said: diagnostic 'peak' must be {said}" in result.stderr
 
 
 def test_a_gate_that_brings_its_own_number_of_experts_is_made_with_it(tmp_path: Path) -> None:

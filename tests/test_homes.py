@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -11,9 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from gatelab.sweeps.cli import main
-from gatelab.sweeps.driver import launching
+from gatelab.sweeps.driver import home_files, launching, summaries
 from gatelab.sweeps.driver.home import Home, is_half_made, local_sweeps
 from gatelab.sweeps.driver.launching import launch
+from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.journal import Journal
@@ -147,10 +150,24 @@ def damage(sweeps: Path) -> list[str]:
             (sweeps / name / file).write_bytes(content)
     (sweeps / "folder").mkdir()
     (sweeps / "folder" / "places.json").mkdir()
-    (sweeps / "locked" / "lock").mkdir(parents=True)
-    (sweeps / "locked" / "places.json").write_text(PLACES)
-    (sweeps / "locked" / "spec.yaml").write_bytes(UNKNOWN_GATE)
-    return [".DS_Store", "link", "loop", "folder", "locked", *homes]
+    in_the_way = {
+        f"{kind} for {path.name}": (path, make)
+        for path in (*map(Path, home_files.FILES), Path("../../spool/NAME.jsonl"))
+        for kind, make in (("folder", Path.mkdir), ("pipe", os.mkfifo), ("loop", loop))
+    } | {f"file for {name}": (Path(name), Path.touch) for name in home_files.FOLDERS}
+    for name, (path, make) in in_the_way.items():
+        (sweeps / name).mkdir()
+        (sweeps / name / "places.json").write_text(PLACES)
+        (sweeps / name / "spec.yaml").write_bytes(UNKNOWN_GATE)
+        (sweeps.parent / "spool").mkdir(exist_ok=True)
+        place = sweeps / name / str(path).replace("NAME", name)
+        place.unlink(missing_ok=True)
+        make(place)
+    return [".DS_Store", "link", "loop", "folder", *homes, *in_the_way]
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path.name)
 
 
 def test_a_damaged_home_is_one_line_and_hides_no_other(tmp_path: Path) -> None:
@@ -158,7 +175,8 @@ def test_a_damaged_home_is_one_line_and_hides_no_other(tmp_path: Path) -> None:
         Home.make(tmp_path, spec(name), None, None)
     damaged = damage(tmp_path / "sweeps")
     code, said = command(tmp_path, "status")
-    lines = {line.split()[0]: line.split()[1] for line in said.splitlines()[1:]}
+    rows = [re.split(r"\s{2,}", line) for line in said.splitlines()[1:]]
+    lines = {row[0]: row[1] for row in rows}
     assert code == 0
     assert lines == {**dict.fromkeys(damaged, "damaged"), "first": "stopped", "second": "stopped"}
     assert said.count("\n") == 1 + len(lines)
@@ -168,8 +186,37 @@ def test_a_damaged_home_is_one_line_and_hides_no_other(tmp_path: Path) -> None:
         for order in ("stop", "resume", "logs"):
             code, said = command(tmp_path, order, name)
             assert (code, said.count("\n")) == (2, 1), said
+            assert "has failed" not in said
     code, said = command(tmp_path, "stop", "first")
     assert "is not running on this machine: it is stopped" in said
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, loop])
+def test_what_a_run_would_meet_later_is_found_before_it(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    home = Home.make(tmp_path, spec("a"), None, None)
+    (home.path / "files" / "softmax").mkdir(parents=True)
+    make(home.path / "files" / "softmax" / "weights.csv")
+    assert command(tmp_path, "status")[1].splitlines()[1].startswith("a      stopped")
+    code, said = command(tmp_path, "resume", "a")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "files/softmax/weights.csv is a " in said and "neither a file nor a folder" in said
+
+
+def test_a_folder_in_place_of_a_new_spool(tmp_path: Path) -> None:
+    (tmp_path / "spool" / "a.position").mkdir(parents=True)
+    with pytest.raises(SpecError, match=r"a\.position is a folder, where records of sweep 'a'"):
+        Home.make(tmp_path, spec("a"), None, None)
+    assert not (tmp_path / "sweeps").exists()
+
+
+def test_scores_that_are_damaged_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "evaluation-0.json"
+    for text in ("[[1, {}, ", "3", "[[1]]", "\0", "[" * 9999):
+        path.write_text(text)
+        with pytest.raises(DamagedFile, match=r"evaluation-0\.json does not hold the scores"):
+            summaries._read(path)
 
 
 def test_a_torn_line_of_studies_is_no_damage(tmp_path: Path) -> None:

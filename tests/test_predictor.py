@@ -185,6 +185,23 @@ def test_nan_stays_nan(gate: type[Gate], dense: bool) -> None:
     assert outputs[[0, 2, 3]].isfinite().all()
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("name", ["single", "random_k", "bias_balanced_top_k", "top_k"])
+def test_only_selected_experts_give_what_all_give(name: str, value: float) -> None:
+    """Also where an expert that is not selected would make NaN of an infinite number."""
+    task = SyntheticGroups(num_targets=3, in_features=5)
+    options = {"expert_width": 2, "num_experts": 4}
+    gate = gates.get(name)
+    rows = task.split("val").inputs[:3].repeat(5, 1)
+    rows[torch.arange(5) * 3, torch.arange(5)] = value
+    for seed in range(8):
+        torch.manual_seed(seed)
+        model = Model(task, gate, {}, options).eval()
+        with torch.no_grad():
+            found, every = (Predictor(model, dense=dense)(rows) for dense in (False, True))
+        torch.testing.assert_close(found, every, equal_nan=True)
+
+
 class Crowded(nn.Module):
     """Asks how many rows it gets, which a graph for every number of rows cannot answer."""
 

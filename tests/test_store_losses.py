@@ -13,6 +13,7 @@ from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep
 from gatelab.tracking.mlflow_store import Store, default_uri, open_client
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.store_errors import StoreRefuses
 from tests.in_process import gatelab
 from tests.launched import read
 from tests.small_disk import read_only
@@ -83,6 +84,44 @@ def test_records_wait_while_a_run_is_deleted(identity: str, uri: str, taken: Rec
     assert client.get_run(run).data.tags["end"] == "finished"
 
 
+@pytest.mark.parametrize("taken_again", [False, True])
+def test_an_experiment_that_was_renamed_is_not_made_anew(
+    taken_again: bool, uri: str, taken: Recorder, tmp_path: Path
+) -> None:
+    """Nor is its sweep written into another that has its name since."""
+    client = open_client(uri)
+    experiment = client.get_experiment_by_name("e").experiment_id
+    taken.close()
+    client.rename_experiment(experiment, "mine")
+    if taken_again:
+        client.create_experiment("e")
+    again = Recorder(tmp_path / "s.jsonl", uri=uri, experiment="e", sweep="s")
+    again.log_metrics("s/a", 3, {"loss": 3.0})
+    assert not again.flush(30.0)
+    assert "the experiment 'e', which has the run 's', is called 'mine' now" in again.problem
+    assert f"`mlflow experiments rename --experiment-id {experiment} --new-name e`" in again.problem
+    assert (client.get_experiment_by_name("e") is not None) is taken_again
+    if not taken_again:
+        client.rename_experiment(experiment, "e")
+        again.refused = False
+        assert again.flush(60.0)
+    again.close()
+
+
+def test_what_was_delivered_and_is_gone_is_told(uri: str, taken: Recorder) -> None:
+    """Also of a run to which nothing is written any more."""
+    taken.check_all_there()
+    client, run = open_client(uri), ids(uri)["s/a"]
+    client.delete_run(run)
+    with pytest.raises(StoreRefuses, match=f"`mlflow runs restore --run-id {run}`"):
+        taken.check_all_there()
+    client.restore_run(run)
+    taken.check_all_there()
+    client.delete_tag(run, "sweep")  # as good as gone: no comparison would find it
+    with pytest.raises(StoreRefuses, match="does not have the run 's/a'"):
+        taken.check_all_there()
+
+
 def test_records_wait_while_artifacts_are_read_only(uri: str, tmp_path: Path) -> None:
     """It is said at once, not after five minutes in which nothing could have come of waiting."""
     (tmp_path / "a.txt").write_text("one")
@@ -150,7 +189,7 @@ def test_a_store_that_is_another_one(
     again = Recorder(tmp_path / "s.jsonl", uri=other, experiment="e", sweep="s")
     again.log_metrics("s/a", 3, {"loss": 3.0})
     assert not again.flush(30.0)
-    assert "does not have the run 's/a', which was delivered" in again.problem
+    assert "does not have the run 's', which was delivered" in again.problem
     again.close()
     anew = Recorder(tmp_path / "s.jsonl", uri=other, experiment="e", sweep="s", redeliver=True)
     assert anew.close()
@@ -207,6 +246,22 @@ def test_a_sweep_goes_on_where_its_folder_was_moved(stopped: Path, tmp_path: Pat
     gatelab(new, "resume", "c", "--folder", "runs", "--redeliver")
     (new / "runs").rename(home)
     check_all_there(new)
+
+
+@pytest.mark.slow
+def test_a_sweep_is_not_done_while_a_trials_run_is_deleted(stopped: Path, tmp_path: Path) -> None:
+    place = tmp_path / "here"
+    shutil.copytree(stopped, place)
+    utils._artifact_repos_cache.clear()  # as in a process of its own
+    client = open_client(default_uri(place / "gatelab_runs"))
+    trial = read(place, "c").of("search")[0].run_id
+    client.delete_run(trial)
+    said = gatelab(place, "resume", "c", code=3).splitlines()[-1]
+    assert said.startswith("All results of 'c' lie in ") and "`gatelab resume c` ends it" in said
+    assert f"`mlflow runs restore --run-id {trial}`" in said
+    client.restore_run(trial)
+    gatelab(place, "resume", "c")
+    check_all_there(place)
 
 
 @pytest.mark.slow

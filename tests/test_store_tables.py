@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,65 @@ def test_what_has_a_run_is_never_made_anew(noted: bool, tmp_path: Path) -> None:
     assert (tmp_path / "mlflow.db").read_bytes() == before
 
 
+@pytest.mark.parametrize("end", ["draft", "lock", "draft-wal"])
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_whatever_lies_beside_it(
+    end: str, make: Callable[[Path], None], tmp_path: Path, empty_store: Path
+) -> None:
+    """A folder or a fifo, where the file of a draft or of the lock would be."""
+    make(tmp_path / f"mlflow.db.{end}")
+    with open_store_of_tables(tmp_path, empty_store) as uri:
+        assert open_client(uri).get_experiment_by_name("e") is None
+
+
+@contextmanager
+def open_store_of_tables(folder: Path, made: Path) -> Iterator[str]:
+    """Let a store be made by copying one, which takes no seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlflow_tables, "_migrate", lambda draft: shutil.copy(made, draft))
+        yield default_uri(folder)
+
+
+def damaged(folder: Path, empty_store: Path, *statements: str) -> str:
+    shutil.copy(empty_store, folder / "mlflow.db")
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
+        database.execute("INSERT INTO experiments (name) VALUES ('mine')")
+        for statement in statements:
+            database.execute(statement)
+    return default_uri(folder)
+
+
+VERSION = "UPDATE alembic_version SET version_num = "
+
+
+@pytest.mark.parametrize(
+    ("statements", "reason"),
+    [
+        (["DROP TABLE tags"], "is damaged: it lacks the table 'tags'. Copy it, and take"),
+        (["DELETE FROM alembic_version"], "is half-made: MLflow ended while it made its tables"),
+        ([f"{VERSION}''"], "is half-made: MLflow ended while it made its tables"),
+        (
+            ["INSERT INTO alembic_version VALUES ('0c779009ac13')"],
+            r"is damaged: it says to be of several versions \(\w+, 0c779009ac13\)\. Copy it",
+        ),
+        (
+            [f"{VERSION}'0c779009ac13'", "CREATE TABLE _alembic_tmp_runs (x INTEGER)"],
+            "is half-migrated (it has '_alembic_tmp_runs'): restore the copy",
+        ),
+    ],
+)
+def test_a_store_that_is_not_whole_is_refused(
+    statements: list[str], reason: str, tmp_path: Path, empty_store: Path
+) -> None:
+    uri = damaged(tmp_path, empty_store, *statements)
+    before = (tmp_path / "mlflow.db").read_bytes()
+    with pytest.raises(StoreUnavailable) as caught:
+        open_client(uri)
+    message = str(caught.value)
+    assert re.search(reason, message) or reason in message
+    assert "\n" not in message and (tmp_path / "mlflow.db").read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["a?b", "a#b", "a%41b", "a b", "é?#%"])
 def test_a_folder_of_any_name(name: str, tmp_path: Path, empty_store: Path) -> None:
     folder = tmp_path / name
@@ -95,14 +156,16 @@ def test_a_folder_of_any_name(name: str, tmp_path: Path, empty_store: Path) -> N
 def test_a_kill_while_the_tables_are_made(tmp_path: Path) -> None:
     code = "import sys; from gatelab.tracking.mlflow_store import Store; Store(sys.argv[1], 'e')"
     process = subprocess.Popen([sys.executable, "-c", code, default_uri(tmp_path)], cwd=ROOT)
-    draft = tmp_path / "mlflow.db.draft"
-    while not (draft.exists() and draft.stat().st_size > 200_000):
+    while not (drafts := list(tmp_path.glob("mlflow.db.draft-????????"))) or (
+        drafts[0].stat().st_size < 200_000
+    ):
         assert process.poll() is None
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert draft.exists() and not (tmp_path / "mlflow.db").exists(), "killed in the middle"
+    assert drafts[0].exists() and not (tmp_path / "mlflow.db").exists(), "killed in the middle"
     Store(default_uri(tmp_path), "e")
+    assert not list(tmp_path.glob("*draft*"))
 
 
 @pytest.fixture

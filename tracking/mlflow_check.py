@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Sequence
 from http import HTTPStatus
 
 import mlflow
@@ -15,11 +16,15 @@ from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 from gatelab.tracking.mlflow_errors import DATABASES, reason, store_errors, why_no_login
-from gatelab.tracking.mlflow_tables import MIGRATIONS, half_made
+from gatelab.tracking.mlflow_tables import EVERY_TABLE, MIGRATIONS, half_made
 from gatelab.tracking.store_errors import StoreUnavailable, is_server, is_there, masked
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.05, 10
 """How long the first request waits for a connection, and for its answer."""
+HEADS = ScriptDirectory(str(MIGRATIONS)).get_heads()
+"""The last migration of this MLflow."""
+MIGRATING = "_alembic_tmp_"
+"""How tables begin in which a migration of SQLite puts rows for a moment."""
 TABLES = {"alembic_version", "experiments", "runs"}
 """What every MLflow database has."""
 
@@ -95,7 +100,9 @@ def _check_database(uri: str) -> bool:
                     f"({', '.join(sorted(tables)[:3])}, ...)."
                 )
             query = sqlalchemy.text("SELECT version_num FROM alembic_version")
-            _check_revision(uri, connection.execute(query).scalar())
+            found = [str(revision) for (revision,) in connection.execute(query) if revision]
+            _check_whole(uri, tables, found)
+            _check_revision(uri, *found)
             return False
     finally:
         engine.dispose()
@@ -114,16 +121,39 @@ def _engine(uri: str) -> sqlalchemy.Engine:
         raise StoreUnavailable(f"the store {masked(uri)}: {masked(reason(error))}.") from error
 
 
-def _check_revision(uri: str, found: str | None) -> None:
-    """Compare the migration that a database is at with the last one of this MLflow."""
-    ours, migrations = mlflow.__version__, ScriptDirectory(str(MIGRATIONS))
-    if found is None:
+def _check_whole(uri: str, tables: Collection[str], revisions: Sequence[str]) -> None:
+    """Refuse a database that has runs but is not whole: none that MLflow has made is like it."""
+    remedy = (
+        "Copy it, and take what you need from the copy; a new store is made where it is moved "
+        "away, or in another --folder."
+    )
+    if not revisions:
         raise StoreUnavailable(
             f"the store {masked(uri)} is half-made: MLflow ended while it made its tables, but "
-            "there are runs in it. Copy it, and take what you need from the copy; a new store is "
-            "made where it is moved away, or in another --folder."
+            f"there are runs in it. {remedy}"
         )
-    if found in migrations.get_heads():
+    if len(revisions) > 1:
+        raise StoreUnavailable(
+            f"the store {masked(uri)} is damaged: it says to be of several versions "
+            f"({', '.join(revisions)}). {remedy}"
+        )
+    left = sorted(name for name in tables if name.startswith(MIGRATING))
+    if left and revisions[0] not in HEADS:
+        raise StoreUnavailable(
+            f"the store {masked(uri)} is half-migrated (it has {left[0]!r}): restore the copy of "
+            f"it that was made before. {remedy}"
+        )
+    lacking = sorted(EVERY_TABLE - set(tables)) if revisions[0] in HEADS else []
+    if lacking:
+        raise StoreUnavailable(
+            f"the store {masked(uri)} is damaged: it lacks the table {lacking[0]!r}. {remedy}"
+        )
+
+
+def _check_revision(uri: str, found: str) -> None:
+    """Compare the migration that a database is at with the last one of this MLflow."""
+    ours, migrations = mlflow.__version__, ScriptDirectory(str(MIGRATIONS))
+    if found in HEADS:
         return
     try:
         migrations.get_revision(found)

@@ -8,6 +8,7 @@ from mlflow.entities import Experiment, LifecycleStage, ViewType
 from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.store_errors import StoreRefuses, masked
 
+ACTIVE = ViewType.ACTIVE_ONLY
 IDENTITY = "gatelab.identity"
 """The tag by which a run of ours is found again."""
 
@@ -37,7 +38,7 @@ def check_recorded(client: MlflowClient, uri: str, experiment: str, sweep: str) 
     """
     with store_errors(uri):
         found = active_experiment(client, uri, experiment)
-        if found is None or not _runs(client, found, sweep, ViewType.ACTIVE_ONLY):
+        if found is None or not _runs(client, found, sweep, ACTIVE):
             raise lost_run(client, uri, experiment, sweep, sweep)
 
 
@@ -47,6 +48,14 @@ def lost_run(
     """Return what has become of a run that a store was given, and what to do."""
     again = f"`gatelab resume {sweep} --redeliver` writes everything into it again"
     found = client.get_experiment_by_name(experiment)
+    renamed = _elsewhere(client, experiment, sweep)
+    if renamed is not None:
+        return StoreRefuses(
+            f"the experiment {experiment[:100]!r}, which has the run {sweep!r}, is called "
+            f"{renamed.name[:100]!r} now in {masked(uri)}: `mlflow experiments rename "
+            f"--experiment-id {renamed.experiment_id} --new-name {experiment[:100]}` gives it its "
+            f"name back (with MLFLOW_TRACKING_URI={masked(uri)}; delete another of that name)."
+        )
     deleted = found and _runs(client, found, identity, ViewType.DELETED_ONLY)
     if deleted:
         return StoreRefuses(
@@ -59,6 +68,14 @@ def lost_run(
         f"store, or was replaced. Restore it, or name the right one with `gatelab resume {sweep} "
         f"--tracking-uri`; or {again}."
     )
+
+
+def _elsewhere(client: MlflowClient, experiment: str, sweep: str) -> Experiment | None:
+    """Return the experiment of another name that has the run of a sweep."""
+    others = {it.experiment_id: it for it in client.search_experiments() if it.name != experiment}
+    query = f"tags.`{IDENTITY}` = '{sweep}'"
+    runs = client.search_runs([*others], query, ACTIVE, 1) if others else []
+    return others[runs[0].info.experiment_id] if runs else None
 
 
 def _runs(client: MlflowClient, experiment: Experiment, identity: str, view: int) -> list[str]:

@@ -7,7 +7,7 @@ import fcntl
 import functools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -32,7 +32,8 @@ from gatelab.tracking.store_errors import StoreRefuses, is_there, masked
 
 PARENT = "mlflow.parentRunId"
 PAGE = 500
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, *FULL)
+IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, *IN_THE_WAY, *FULL)
 """Errors of a disk that takes no file until somebody sees to it."""
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
@@ -48,16 +49,28 @@ class UnknownRun(Exception):
 class Store:
     """Writes the runs of one experiment; each call can be repeated without harm."""
 
-    def __init__(self, uri: str, experiment: str, artifacts: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        artifacts: str | Path | None = None,
+        sweep: str | None = None,
+    ) -> None:
         """Connect, and make the experiment if there is none.
 
         Args:
             uri: MLflow's tracking URI.
             experiment: Its name.
             artifacts: The folder for artifacts; not for a server, which has its own place.
+            sweep: That has delivered to it: then the experiment is not made, but lost.
+
+        Raises:
+            StoreRefuses: If it was deleted or lost.
         """
         self.uri, self.experiment = uri, experiment
         self.client = open_client(uri)
+        if sweep is not None:
+            check_recorded(self.client, uri, experiment, sweep)
         self.experiment_id = self._experiment(experiment, artifacts)
         self._run_ids: dict[str, str] = {}
 
@@ -139,6 +152,7 @@ class Store:
             if error.errno not in UNWRITABLE:
                 raise
             remedy = "make room" if error.errno in FULL else "make them writable"
+            remedy = "move away what is there" if error.errno in IN_THE_WAY else remedy
             raise StoreRefuses(
                 f"MLflow's artifacts cannot be written ({error.strerror}: {error.filename}): "
                 f"{remedy}."
@@ -223,7 +237,8 @@ def _alone(path: Path | None) -> Iterator[None]:
         if path is not None:
             with suppress(OSError):  # a folder that cannot be written gets no tables either
                 path.parent.mkdir(parents=True, exist_ok=True)
-                lock = stack.enter_context(path.with_name(f"{path.name}.lock").open("a"))
+                lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
+                stack.callback(os.close, lock)
                 fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -252,6 +267,27 @@ def check_delivered(uri: str, experiment: str, sweep: str) -> None:
             f"`gatelab resume {sweep} --redeliver` writes everything into a new one."
         )
     check_recorded(open_client(uri), uri, experiment, sweep)
+
+
+def check_all_there(uri: str, experiment: str, sweep: str, started: Collection[str]) -> None:
+    """Refuse a store that has lost runs of a sweep since they were delivered.
+
+    Args:
+        uri: MLflow's tracking URI.
+        experiment: The sweep's.
+        sweep: Its name.
+        started: The identities of all runs that were delivered.
+
+    Raises:
+        StoreRefuses: If one is not there or was deleted.
+    """
+    client = open_client(uri)
+    with store_errors(uri):
+        found = active_experiment(client, uri, experiment)
+        runs = search(client, [found.experiment_id], f"tags.sweep = '{sweep}'") if found else ()
+        lost = sorted({*started} - {run.data.tags.get(IDENTITY) for run in runs})
+        if lost:
+            raise lost_run(client, uri, experiment, sweep, lost[0])
 
 
 def search(client: MlflowClient, experiments: Sequence[str], query: str) -> Iterator[Run]:

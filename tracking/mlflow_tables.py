@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import time
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import mlflow
 import mlflow.store.model_registry.dbmodels.models
@@ -18,6 +21,8 @@ from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 from gatelab.tracking.sqlite import sqlite_uri
 
 MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
+EVERY_TABLE = frozenset(Base.metadata.tables)
+"""The names of all of this MLflow's."""
 VALUED = ("experiments", "runs", "registered_models")
 """Tables of which each store that was ever used has a row."""
 SETTLE_SECONDS = 3.0
@@ -39,10 +44,10 @@ def _tables(connection: sqlalchemy.Connection) -> set[str]:
 
 
 def _is_beginning(connection: sqlalchemy.Connection, found: set[str]) -> bool:
-    ours = {*Base.metadata.tables, *InitialBase.metadata.tables}
+    ours = {*EVERY_TABLE, *InitialBase.metadata.tables}
     if any(name not in ours and not name.startswith(("alembic_", "_alembic_")) for name in found):
         return False
-    if set(Base.metadata.tables) <= found:
+    if found >= EVERY_TABLE:
         return False
     counts = (
         sqlalchemy.text(f"SELECT COUNT(*) FROM {table}") for table in VALUED if table in found
@@ -53,9 +58,10 @@ def _is_beginning(connection: sqlalchemy.Connection, found: set[str]) -> bool:
 def make_tables(path: Path) -> None:
     """Make a SQLite store, over an empty or half-made one too."""
     place = path.resolve()
-    draft = place.with_name(f"{place.name}.draft")
-    for file in _with_journals(draft):
-        file.unlink(missing_ok=True)
+    for file in place.parent.glob(f"{glob.escape(place.name)}.draft*"):  # of those killed
+        with suppress(OSError):
+            file.unlink()
+    draft = place.with_name(f"{place.name}.draft-{uuid4().hex[:8]}")
     try:
         _migrate(draft)
         for file in _with_journals(place)[1:]:  # which would be taken for the new one's

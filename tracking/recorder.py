@@ -14,7 +14,13 @@ from typing import Any
 
 from gatelab.tracking.journal import Journal
 from gatelab.tracking.lines import Entry
-from gatelab.tracking.mlflow_store import Rejected, Store, UnknownRun, rejected
+from gatelab.tracking.mlflow_store import (
+    Rejected,
+    Store,
+    UnknownRun,
+    check_all_there,
+    rejected,
+)
 from gatelab.tracking.store_errors import StoreRefuses
 
 LOG = logging.getLogger(__name__)
@@ -152,6 +158,16 @@ class Recorder:
         """Whether metrics of any run were taken, before this process too."""
         return bool(self._steps)
 
+    def check_all_there(self) -> None:
+        """Refuse a store that has lost runs since they were delivered.
+
+        Raises:
+            StoreRefuses: If it has; they lie in the journal still.
+            StoreUnavailable: If it cannot be used.
+        """
+        uri, experiment, _ = self._where
+        check_all_there(uri, experiment, self._sweep, self._started)
+
     def close(self, timeout: float = 60.0) -> bool:
         """Deliver what can be, and stop; return whether everything arrived."""
         self._wait(timeout)
@@ -208,7 +224,7 @@ class Recorder:
     def _deliver(self) -> None:
         self.journal.retry()
         if self._store is None:
-            store = Store(*self._where)
+            store = Store(*self._where, self._sweep if self.journal.position else None)
             store.know_runs(self._sweep)
             self._store = store
         more = True

@@ -35,6 +35,8 @@ def sqlite_path(uri: str) -> Path | None:
 
 def absolute(uri: str) -> str:
     """Return a tracking URI that leads to the same store from any folder."""
-    path = sqlite_path(uri)
-    plain = uri.startswith(PLAIN) and "?" not in uri
-    return sqlite_uri(path) if plain and path is not None else uri
+    path, (head, mark, options) = sqlite_path(uri), uri.partition("?")
+    if path is None or path.is_absolute() or str(path).startswith("file:"):
+        return uri
+    own, scheme = sqlite_uri(path).partition(":///"), head.partition(":///")[0]
+    return f"{own[0] if scheme == 'sqlite' else scheme}:///{own[2]}{mark}{options}"

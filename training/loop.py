@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +30,10 @@ UNKEYED = (
     "some random numbers are of a function that draws from no key: they follow from the seeds of "
     "all that train together"
 )
+Given = tuple[Tensor | None, ...]
+"""Tensors that a function of a member takes."""
+LOOKS = 3
+"""Passes in which a parameter is looked for that no gradient reaches."""
 
 
 class Loop:
@@ -80,19 +85,38 @@ class Loop:
         """Those of the pass's rows so far, added up: ``(members,)``, or where rows are weighted
         ``(members, 2)``, weighted and unweighted."""
         self.replays: dict[int, Replay] = {}
+        self.taken = 0
+        """Steps of the pass that is under way."""
+        self._under_way = 0
 
     def run(self, epoch: int) -> Tensor:
-        """Make one pass, counted from 0; return the mean losses, in the form of ``losses``."""
+        """Make one pass, counted from 0; return the mean losses, in the form of ``losses``.
+
+        One that has raised is gone on with where it was.
+        """
         self.model.train()
         rows, size = self.passage.rows_in_all, self.passage.size
-        self.begin_pass(epoch)
+        if not self.taken:
+            self.begin_pass(epoch)
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             # What does not draw from keys follows from the seeds and the epoch.
             torch.manual_seed(_mixed(*self.seeds, epoch))
             with precise(self.recipe.precision, self.device, self.model, self.model.mixture.gates):
-                for start in range(0, rows, size):
+                for start in range(self.taken * size, rows, size):
                     self.step(min(size, rows - start))
+                    self.taken += 1
+        self.taken = 0
         return self.losses / rows
+
+    def leave(self, positions: Sequence[int], epoch: int) -> None:
+        """Go on within a pass with these alone, which members and optimiser have kept."""
+        taken, losses = self.taken, self.losses[positions]
+        self.begin([self.seeds[position] for position in positions])
+        self.begin_pass(epoch)
+        self.taken = taken
+        self.losses.copy_(losses)
+        self.passage.advance(taken)
+        self.optimizer.skip(taken)
 
     def begin_pass(self, epoch: int) -> None:
         """Put on the device what the steps of a pass need."""
@@ -102,6 +126,7 @@ class Loop:
 
     def step(self, rows: int) -> None:
         """Take one optimiser step on the pass's next rows, so many for each member."""
+        self._under_way = rows
         if rows not in self.replays:
             self.replays[rows] = Replay(partial(self.eager_step, rows), records=self.records)
         replay = self.replays[rows]
@@ -132,6 +157,38 @@ class Loop:
         gradients: list[Tensor] = [] if flat.grad is None else [flat.grad]
         return [losses, *buffers.values(), *gradients]
 
+    def unreached(self, count: int) -> set[str]:
+        """Return the parameters that no loss of steps on so many rows depends on.
+
+        One that is drawn to be left out of one step, as a layer may be, is in another.
+        """
+        self.model.train()
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            found = [self._unreached(count) for _ in range(LOOKS)]
+        return set.intersection(*found)
+
+    def _unreached(self, count: int) -> set[str]:
+        rows = torch.arange(min(count, len(self.split.inputs)), device=self.device)
+        gradients = self._alone(0, rows.expand(len(self.members), -1))
+        return {name for name, found in gradients.items() if found is None}
+
+    def repeat_alone(self, member: int) -> None:
+        """Do for one member alone what the step under way has done until it raised, or after it."""
+        self._alone(member, self.passage.rows(self._under_way))
+
+    def _alone(self, member: int, rows: Tensor) -> dict[str, Tensor | None]:
+        """Return one member's gradients by name, of its row of ``(members, batch)``; nothing moves.
+
+        None are of what its loss does not depend on.
+        """
+        state = self.members.state(member)
+        learnt = {name: state[name].requires_grad_() for name in self.members.shapes}
+        own, shared = self._given(rows)
+        mine: list[Any] = [part if part is None else part[member] for part in own]
+        objective = self._of_member({**state, **learnt}, *mine, *shared)[0]
+        found = torch.autograd.grad(objective, list(learnt.values()), allow_unused=True)
+        return dict(zip(learnt, found, strict=True))
+
     def end_rehearsal(self) -> list[str]:
         """Keep to what was found of random numbers; return a line if not all have a key."""
         self.draws = "keyed" in self._drawn
@@ -139,20 +196,22 @@ class Loop:
 
     def _learn(self, rows: Tensor) -> tuple[Tensor, Tensors]:
         """Leave the gradients of ``(members, batch)`` rows; return losses and next buffers."""
+        losses: Tensor
+        buffers: Tensors
+        own, shared = self._given(rows)
+        objectives, losses, buffers = self.members.call(self._of_member, own, shared)
+        objectives.sum().backward()
+        return losses, buffers
+
+    def _given(self, rows: Tensor) -> tuple[Given, Given]:
+        """Return what each member learns from of its ``(members, batch)`` rows, and what all do."""
         split = self.split
         mask = None if split.mask is None else split.mask[rows]
         factors = None if self.factors is None else self.factors[rows]
         keys = self.passage.keys() if self.draws else None
         progress = self.passage.progress() if self.model.mixture.updates else None
-        losses: Tensor
-        buffers: Tensors
-        objectives, losses, buffers = self.members.call(
-            self._of_member,
-            (split.inputs[rows], split.targets[rows], mask, factors, keys, self.target_weights),
-            (progress,),
-        )
-        objectives.sum().backward()
-        return losses, buffers
+        own = (split.inputs[rows], split.targets[rows], mask, factors, keys, self.target_weights)
+        return own, (progress,)
 
     def _of_member(
         self,

@@ -125,4 +125,5 @@ def build_model(task: Task, gate: type[Gate], member: Member) -> Model:
     """
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(member.seed)  # `torch.manual_seed` takes half a ms
-        return Model(task, gate, member.configuration.gate, member.configuration.model)
+        model = Model(task, gate, member.configuration.gate, member.configuration.model)
+    return model.train()  # where a network may freeze a part of itself

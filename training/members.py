@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gatelab.gates.stack import convolves, in_turn
-from gatelab.likeness import difference
+from gatelab.gates.stack import check_unhooked, convolves, in_turn
+from gatelab.likeness import advice, difference
 
 Tensors = dict[str, Tensor]
 
@@ -119,6 +119,11 @@ class Members:
         buffers = {name: tensor[member] for name, tensor in self.buffers.items()}
         return {**self.unflatten(row), **self.tables[member], **buffers}
 
+    def is_finite(self, member: int) -> bool:
+        """Return whether no parameter of a member is NaN or infinite."""
+        learnt = (self.flat[member], *self.tables[member].values())
+        return all(bool(tensor.isfinite().all()) for tensor in learnt)
+
     def keep(self, members: Sequence[int]) -> None:
         """Go on with some of the members only, in the order given."""
         index = torch.tensor(members, device=self.device)
@@ -136,6 +141,10 @@ class Members:
         for member, state in enumerate(states):
             others.load(member, state)
         return others
+
+    def of_one(self, member: int) -> Members:
+        """Return a copy of one member, as the only one."""
+        return self.of([self.state(member)])
 
     def state(self, member: int) -> Tensors:
         """Return a copy of all of one member's tensors by name."""
@@ -176,11 +185,17 @@ def _check_alike(models: Sequence[nn.Module]) -> None:
         if found := difference(models[0], model):
             raise ValueError(
                 "Members must have one structure and differ in their tensors alone, but "
-                f"{found}; keep a number in a buffer (`register_buffer`)."
+                f"{found}; {advice(found)}."
             )
+    check_unhooked(models[0])
     for name, module in models[0].named_modules():
         if getattr(module, "track_running_stats", False):
             raise ValueError(
                 f"A network must not change its own state in a forward pass, but {name!r} "
                 f"({type(module).__name__}) keeps running statistics; use a LayerNorm."
+            )
+        if getattr(module, "max_norm", None) is not None:
+            raise ValueError(
+                f"A network must not change its own state in a forward pass, but {name!r} "
+                f"({type(module).__name__}) has a `max_norm`; scale what is looked up instead."
             )

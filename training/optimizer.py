@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from math import inf
 from typing import Any
@@ -69,6 +69,12 @@ class MemberOptimizer:
         ]
         return self.kind.for_tables(groups)
 
+    def spare(self, names: Collection[str]) -> None:
+        """Let parameters of these names not decay: torch steps none that no gradient reaches."""
+        shapes = self.members.shapes.items()
+        decays = [torch.full((shape.numel(),), float(n not in names)) for n, shape in shapes]
+        self.weight_decays = self.weight_decays * torch.cat(decays).to(self.weight_decays)
+
     def ready(self, first: int, steps: int) -> None:
         """Put on the device what changes from step to step, so that a step copies nothing there.
 
@@ -86,6 +92,10 @@ class MemberOptimizer:
                 [[schedule.factor(step) for schedule in self.schedules] for step in coming],
             )
         self._at.zero_()
+
+    def skip(self, steps: int) -> None:
+        """Leave out so many of the steps that are ready, which were taken before."""
+        self._at += steps
 
     def _placed(self, before: Tensor, rows: Sequence[Sequence[float]]) -> Tensor:
         """Return rows of numbers on the device, in the place of those before if they fit there."""

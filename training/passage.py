@@ -69,9 +69,9 @@ class Passage:
         """Return what the members' draws in this step follow from, ``(members,)``."""
         return keyed(self._keys, self._at)
 
-    def advance(self) -> None:
-        """Go on to the next step."""
-        self._at += 1
+    def advance(self, steps: int = 1) -> None:
+        """Go on to the next step, or so many further."""
+        self._at += steps
 
 
 def seed_key(seed: int) -> int:

@@ -77,9 +77,12 @@ def _give_way(members: Members, error: Exception) -> str | None:
     if stack is None:
         return None
     stack.fused = False
+    what = f"{where} cannot be fused ({reason})"
+    if stack.size == 1:
+        return f"{what}: it is called by itself, which takes no longer"
     return (
-        f"{where} cannot be fused ({reason}): its {stack.size} modules are called one by one, "
-        f"which takes up to {stack.size} times as long"
+        f"{what}: its {stack.size} modules are called one by one, which takes up to {stack.size} "
+        "times as long"
     )
 
 

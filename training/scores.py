@@ -130,6 +130,8 @@ def gate_scores(
         targets=names,
     )
     for key, values in evaluation.diagnostics.items():
+        if key in scores:  # of a gate that returns it for some batches only, or it had been refused
+            raise ValueError(f"diagnostic {key!r} has the name of a metric of every gate.")
         scores[key] = float(values.mean())
         scores.update({f"{n}/{key}": float(v) for n, v in zip(names or (), values, strict=False)})
     return {f"gate/{key}": value for key, value in scores.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -29,10 +29,12 @@ from gatelab.training.members import Members
 from gatelab.training.memory import keep_freed_memory
 from gatelab.training.optimizer import MemberOptimizer
 from gatelab.training.precision import NO_TF32
+from gatelab.training.raising import raising
 from gatelab.training.rehearsal import ROWS, Once, rehearse
 from gatelab.training.schedule import Schedule
 from gatelab.training.weighting import weights_of_members
 
+T = TypeVar("T")
 Judge = Callable[[Mapping[int, Evaluation]], Mapping[int, Rank]]
 """Ranks the passes over the val split of an epoch's members, by their index."""
 
@@ -111,6 +113,8 @@ class Training:
         )
         """What could not be fused, or is not as it was asked for, a line each."""
         self.notes += self.loop.end_rehearsal()
+        if self.optimizer.decays:
+            self.optimizer.spare(self.loop.unreached(ROWS))
         if recipe.precision == "tf32" and self.device.type != "cuda":
             self.notes.append(NO_TF32)
 
@@ -147,15 +151,63 @@ class Training:
         Returns:
             By member its mean training loss, without aux losses, and its pass over the val split.
         """
+        losses = self._surviving(
+            partial(self.loop.run, self.epoch), self.loop.repeat_alone, "train/loss"
+        )
+        trained = {} if losses is None else dict(zip(self.active, self._note(losses), strict=True))
+        val = self.split("val")
+        evaluations = self._surviving(
+            partial(evaluate, self.members, self.model, val),
+            lambda position: evaluate(self.members.of_one(position), self.model, val),
+            "val/loss",
+        )
         active = list(self.active)
-        train_losses = self._note(self.loop.run(self.epoch))
-        evaluations = evaluate(self.members, self.model, self.split("val"))
-        ranks = judge(dict(zip(active, evaluations, strict=True)))
+        found = dict(zip(active, evaluations or (), strict=True))
+        ranks = judge(found) if found else {}
         for position, member in enumerate(active):
-            self._follow(position, train_losses[position], evaluations[position], ranks[member])
+            self._follow(position, trained[member], found[member], ranks[member])
         self._drop_ended()
-        pairs = zip(train_losses, evaluations, strict=True)
-        return dict(zip(active, pairs, strict=True))
+        return {member: (trained[member], evaluation) for member, evaluation in found.items()}
+
+    def _surviving(
+        self, make: Callable[[], T], alone: Callable[[int], object], what: str
+    ) -> T | None:
+        """Return what a pass of the active members gives, without those of which it raises.
+
+        Args:
+            make: Makes the pass; if it has raised it is gone on with.
+            alone: Makes it for one of them.
+            what: What is no number after it where a parameter is none.
+
+        Returns:
+            Nothing if all have failed.
+
+        Raises:
+            Exception: Whatever the pass raises, if it does so of every member that is sound.
+        """
+        while self.active:
+            try:
+                return make()
+            except (MemoryError, torch.OutOfMemoryError):  # is of all of them
+                raise
+            except Exception:  # whatever a stranger's module raises
+                failed = raising(self.members, alone, what)
+                if not failed:
+                    raise
+                self._fail(failed)
+        return None
+
+    def _fail(self, reasons: Mapping[int, str]) -> None:
+        """Train active members at some positions no further, and the others from where they are."""
+        for position, reason in reasons.items():
+            course = self.courses[self.active[position]]
+            course.end, course.reason = "failed", f"{reason} in epoch {self.epoch + 1}"
+        going = [position for position in range(len(self.active)) if position not in reasons]
+        self.active = [self.active[position] for position in going]
+        if going:
+            self.members.keep(going)
+            self.optimizer.keep(going)
+            self.loop.leave(going, self.epoch)
 
     def _note(self, losses: Tensor) -> list[float]:
         """Return a pass's mean losses, and keep what they are unweighted and what the loop says."""

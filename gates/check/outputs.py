@@ -18,7 +18,7 @@ from gatelab.gates.check.subject import (
     rows,
 )
 from gatelab.gates.gate import Gate, Role, Routing
-from gatelab.gates.meanings import check_diagnostics
+from gatelab.gates.meanings import check_diagnostics, check_scalars
 from gatelab.registry import near_misses
 
 SIZES = (1, 2, 3, 5, 16, 64)
@@ -113,9 +113,10 @@ def check_diagnostics_are_scalars_in_evaluation(subject: Subject) -> None:
     training, evaluation = (route(gate, rows()).diagnostics for gate in _modes(subject.make()))
     if training:
         fail(f"diagnostics {sorted(training)} in training", "no look at `self.training`")
-    for name, value in evaluation.items():
-        if value.shape != ():
-            fail(f"diagnostic {name!r} is of shape {tuple(value.shape)}", "no mean over the batch")
+    try:
+        check_scalars(evaluation)
+    except ValueError as error:
+        fail(str(error).rstrip("."), "no mean over the batch")
 
 
 def check_evaluation_is_deterministic(subject: Subject) -> None:

@@ -14,12 +14,19 @@ from uuid import uuid4
 
 from gatelab.registry import near_misses
 from gatelab.sweeps.cluster.storage import Storage, check_no_key, inside
+from gatelab.sweeps.driver.home_files import (
+    FINISHED,
+    INCOMPLETE,
+    LOCK,
+    PLACES,
+    fault_of_home,
+    fault_within,
+)
 from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tracking.journal import position_file
 from gatelab.tracking.schema import Artifacts
 from gatelab.tracking.sqlite import absolute, default_uri
 
-PLACES = "places.json"
-"""Where MLflow and the workers' states are, written last of what a home begins with."""
 DRAFT = ".draft-"
 LOOK_SECONDS = 1.0
 """How long the lock of a home may be held by who only looks whether a driver holds it."""
@@ -51,6 +58,8 @@ class Home:
         if name != os.path.basename(name) or not name.strip(".") or not os.path.lexists(self.path):
             known = near_misses(name, local_sweeps(folder))
             raise LookupError(f"no sweep {name!r} in {folder}; {known}")
+        if fault := fault_of_home(self.path, self.spool):
+            raise DamagedHome(name, fault)
         places = self._places()
         self.uri: str = places["uri"] or default_uri(folder)
         """MLflow's tracking URI."""
@@ -101,6 +110,8 @@ class Home:
             storage = str(Path(storage).resolve())  # a resume may be elsewhere
         place = None if storage is None else inside(storage, spec.name)
         check_no_key(place or "")
+        spool = folder / "spool" / f"{spec.name}.jsonl"
+        _check_spool(spool, spec.name)
         sweeps = folder / "sweeps"
         sweeps.mkdir(parents=True, exist_ok=True)
         draft = sweeps / f"{DRAFT}{uuid4().hex[:8]}"
@@ -111,7 +122,7 @@ class Home:
             (draft / PLACES).touch(0o600)  # MLflow's address may have a password in it
             known = {"uri": None if uri is None else absolute(uri), "storage": place}
             (draft / PLACES).write_text(json.dumps(known) + "\n", encoding="utf-8")
-            _put(draft, sweeps / spec.name, folder / "spool" / f"{spec.name}.jsonl")
+            _put(draft, sweeps / spec.name, spool)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
@@ -143,21 +154,21 @@ class Home:
     @property
     def finished(self) -> bool:
         """Whether the sweep is, and MLflow has all of it."""
-        return (self.path / "finished").exists()
+        return (self.path / FINISHED).exists()
 
     @property
     def incomplete(self) -> bool:
         """Whether the sweep ran to its end, where an evaluation failed."""
-        return (self.path / "incomplete").exists()
+        return (self.path / INCOMPLETE).exists()
 
     def finish(self, *, complete: bool = True) -> None:
         """Note that nothing is left to do, or that only failed evaluations are."""
-        (self.path / "incomplete").unlink(missing_ok=True)
-        (self.path / ("finished" if complete else "incomplete")).touch()
+        (self.path / INCOMPLETE).unlink(missing_ok=True)
+        (self.path / (FINISHED if complete else INCOMPLETE)).touch()
 
     def reopen(self) -> None:
         """Note that MLflow may not have all of it."""
-        (self.path / "finished").unlink(missing_ok=True)
+        (self.path / FINISHED).unlink(missing_ok=True)
 
     @property
     def spool(self) -> Path:
@@ -166,8 +177,13 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second process out of a sweep that is running; the lock's file names this one."""
-        lock = self.path / "lock"
+        """Keep a second process out of a sweep that is running; the lock's file names this one.
+
+        Raises:
+            DamagedHome: If something in it cannot be used, which a run would meet at some time.
+            SpecError: If the sweep is running.
+        """
+        lock = self.path / LOCK
         try:
             file = lock.open("a+")
         except OSError as error:
@@ -182,6 +198,8 @@ class Home:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
+            if fault := fault_within(self.path):
+                raise DamagedHome(self.name, fault)
             yield
 
 
@@ -198,6 +216,17 @@ def _lock(file: int) -> bool:
             time.sleep(0.05)
 
 
+def _check_spool(spool: Path, name: str) -> None:
+    """Refuse a name whose spool would be a folder that somebody has put there."""
+    for file in (spool, position_file(spool)):
+        if file.is_dir():
+            message = (
+                f"{file} is a folder, where records of sweep {name!r} would wait: move it away, or "
+                "`--name` launches under another name."
+            )
+            raise SpecError("spec", "name", message)
+
+
 def _put(draft: Path, path: Path, spool: Path) -> None:
     """Give a draft its name, one launch at a time, and drop the spool of a sweep that is gone."""
     with _alone(path.parent):
@@ -205,7 +234,7 @@ def _put(draft: Path, path: Path, spool: Path) -> None:
             shutil.rmtree(path)
         elif os.path.lexists(path):
             raise taken(path.name)
-        for file in (spool, spool.with_suffix(".position")):
+        for file in (spool, position_file(spool)):
             file.unlink(missing_ok=True)
         draft.rename(path)
 

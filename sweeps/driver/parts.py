@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.driver.home_files import RUN_PARTS
 from gatelab.tracking.lines import Lines, parsed
 from gatelab.tracking.schema import Tags
 
-FILE = "parts.jsonl"
-"""In a sweep's home: what ran each part of it, a line each."""
 COMPARED = (Tags.VERSION, Tags.CODE, Tags.DATA)
 """How tags begin that two parts should have in common; another machine is no matter."""
 
@@ -21,7 +20,7 @@ def begin_part(home: Home, provenance: Mapping[str, str]) -> list[str]:
         What has changed since the launch, a sentence for each resume at which something did.
     """
     found = {key: value for key, value in provenance.items() if key.startswith(COMPARED)}
-    lines = Lines(home.path / FILE)
+    lines = Lines(home.path / RUN_PARTS)
     parts = [part for line, _ in lines.lines() if (part := parsed(line)) is not None]
     if not parts or parts[-1] != found:
         parts.append(found)

@@ -12,7 +12,8 @@ from types import FrameType
 
 import yaml
 
-from gatelab.sweeps.driver.home import PLACES, DamagedHome, Home
+from gatelab.sweeps.driver.home import DamagedHome, Home
+from gatelab.sweeps.driver.home_files import LOCK, PLACES, STUDIES
 from gatelab.sweeps.spec.searches import Search
 from gatelab.tracking.schema import Artifacts
 
@@ -65,7 +66,7 @@ def driver(home: Home) -> int | None:
     Raises:
         DamagedHome: If the file that says so cannot be read.
     """
-    lock = home.path / "lock"
+    lock = home.path / LOCK
     try:
         with lock.open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -104,7 +105,7 @@ def gates_progress(home: Home) -> list[GateProgress]:
     trials = _trials(home)
     found: dict[str, GateProgress] = {}
     try:
-        for name, study in read_studies(home.path / "studies.journal").items():
+        for name, study in read_studies(home.path / STUDIES).items():
             label = Search.of(name).label
             before = found.get(label, GateProgress(label, 0, 0, True))
             ended = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))

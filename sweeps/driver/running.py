@@ -16,6 +16,7 @@ from gatelab.sweeps.cluster.storage import AT_RUNGS, STATES
 from gatelab.sweeps.driver.display import Display
 from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.home import DamagedHome, Home
+from gatelab.sweeps.driver.home_files import STUDIES
 from gatelab.sweeps.driver.parts import begin_part
 from gatelab.sweeps.driver.processes import UNDER_WAY
 from gatelab.sweeps.driver.record import Record
@@ -36,15 +37,11 @@ from gatelab.tracking.lines import FULL
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import ENDS, Tags
 from gatelab.tracking.sqlite import sqlite_path
-from gatelab.tracking.store_errors import masked
+from gatelab.tracking.store_errors import StoreUnavailable, masked
 from gatelab.training.jobs import Setting
 
 DELIVERY_SECONDS = 300.0
 """How long a sweep that is over waits for an MLflow that takes nothing; it may be restarting."""
-
-
-STUDIES = "studies.journal"
-"""In a sweep's home: what every search has asked and been told."""
 LOST = "warning: {} is gone or empty, though trials were recorded: all are trained again."
 
 
@@ -79,15 +76,27 @@ def run_sweep(
     where = f"{spec.name}: {UNDER_WAY}, in {home.path}"
     console.print(where, highlight=False, markup=False, soft_wrap=True)
     with _damages(home):
-        recorder = Recorder(
-            home.spool,
-            uri=home.uri,
-            experiment=spec.experiment,
-            sweep=spec.name,
-            artifacts=home.folder / "artifacts" if sqlite_path(home.uri) else None,
-            home=home.path,
-            redeliver=redeliver,
-        )
+        return _run_recorded(spec, task, home, job, console, redeliver, said)
+
+
+def _run_recorded(
+    spec: Spec,
+    task: Task,
+    home: Home,
+    job: Needs,
+    console: Console,
+    redeliver: bool,
+    said: Sequence[str],
+) -> Comparison:
+    recorder = Recorder(
+        home.spool,
+        uri=home.uri,
+        experiment=spec.experiment,
+        sweep=spec.name,
+        artifacts=home.folder / "artifacts" if sqlite_path(home.uri) else None,
+        home=home.path,
+        redeliver=redeliver,
+    )
     try:
         if recorder.has_metrics and _is_empty(home.path / STUDIES):
             console.print(LOST.format(home.path / STUDIES), highlight=False, soft_wrap=True)
@@ -149,29 +158,37 @@ def _studies(spec: Spec, task: Task, home: Home, recorder: Recorder) -> dict[str
     spaces = {label: space(spec, label, task) for label in spec.gates}
     rounds = rounds_of(spec, spaces)
     searches = [Search(label, n) for n in range(spec.search.repeats) for label in spec.gates]
-    with _damages(home):
-        return open_studies(
-            home.path / STUDIES,
-            {search.name: spaces[search.label] for search in searches},
-            {search.name: rounds[search.label] for search in searches},
-            sampler=spec.search.sampler,
-            seed=draws_seed(spec),
-            goal=goal_of(spec, task),
-            behind=recorder.journal,
-        )
+    return open_studies(
+        home.path / STUDIES,
+        {search.name: spaces[search.label] for search in searches},
+        {search.name: rounds[search.label] for search in searches},
+        sampler=spec.search.sampler,
+        seed=draws_seed(spec),
+        goal=goal_of(spec, task),
+        behind=recorder.journal,
+    )
 
 
 @contextmanager
 def _damages(home: Home) -> Iterator[None]:
-    """Turn what keeps a file of a home from being opened into one line."""
+    """Turn what keeps a file of a home from being read or written into one line."""
     try:
         yield
     except DamagedFile as error:
         raise DamagedHome(home.name, str(error)) from error
     except OSError as error:
-        if error.errno in FULL:
+        file = error.filename2 or error.filename  # not a draft's, but what it would replace
+        if error.errno in FULL or not _is_of(home, file):
             raise
-        raise DamagedHome(home.name, f"{error.filename}: {error.strerror}.") from error
+        raise DamagedHome(home.name, f"{file}: {error.strerror}.") from error
+
+
+def _is_of(home: Home, file: object) -> bool:
+    """Return whether a file that an error names is one of a home, or where its spool is."""
+    if not isinstance(file, str | Path):
+        return False
+    places = (place.resolve() for place in (home.path, home.spool.parent))
+    return any(Path(file).resolve().is_relative_to(place) for place in places)
 
 
 def _setting(spec: Spec, task: Task, home: Home, job: Needs) -> Setting:
@@ -195,6 +212,7 @@ def _compare(spec: Spec, home: Home, recorder: Recorder, sweep: Sweep) -> Compar
     end = "failed" if reason else "finished"
     recorder.end_run(spec.name, ENDS[end], {Tags.END: end, Tags.END_REASON: reason})
     _deliver(spec, home, recorder)
+    _check_all_there(spec, home, recorder)
     comparison = record_report(home, recorder)
     _deliver(spec, home, recorder)
     home.finish(complete=not sweep.failed)
@@ -209,6 +227,19 @@ def _deliver(spec: Spec, home: Home, recorder: Recorder) -> None:
     if recorder.refused:
         raise Undelivered(f"{what} {recorder.problem} Then `gatelab resume {spec.name}` delivers.")
     raise Undelivered(
-        f"{what} MLflow at {masked(home.uri)} cannot be reached ({recorder.problem}); "
+        f"{what} MLflow at {masked(home.uri)} takes none ({recorder.problem.rstrip('.')}); "
         f"`gatelab resume {spec.name}` delivers them."
     )
+
+
+def _check_all_there(spec: Spec, home: Home, recorder: Recorder) -> None:
+    """Compare nothing where runs are missing that were recorded: it would be of the others alone.
+
+    Raises:
+        Undelivered: If somebody has deleted one.
+    """
+    try:
+        recorder.check_all_there()
+    except StoreUnavailable as error:
+        what = f"All results of {spec.name!r} lie in {home.path}, but {error}"
+        raise Undelivered(f"{what} Then `gatelab resume {spec.name}` ends it.") from error

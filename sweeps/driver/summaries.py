@@ -16,6 +16,7 @@ from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.search.importance import importance
 from gatelab.sweeps.search.outcomes import OPTUNA_STATES
 from gatelab.sweeps.search.study import Study
+from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
@@ -74,7 +75,9 @@ class Summaries:
             return
         path = self._folder(job.label) / f"evaluation-{job.number}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(found))
+        draft = path.with_name(f".draft-{path.name}")
+        draft.write_text(json.dumps(found))
+        draft.replace(path)
 
     def gate_ended(self, label: str, reason: str) -> None:
         """Record with a gate, or a row of it, its hyperparameters, scores, weights and model.
@@ -120,8 +123,9 @@ class Summaries:
         """Return what has a score, by the number of the evaluation's first run."""
         found = {}
         for path in self._folder(label).glob("evaluation-*.json"):
-            number = int(path.stem.partition("-")[2])
-            found[number] = [Evaluated(*one) for one in json.loads(path.read_text())]
+            number = path.stem.partition("-")[2]
+            if number.isdecimal():  # else it is somebody's copy
+                found[int(number)] = _read(path)
         return dict(sorted(found.items()))
 
     def _first_split(self, numbers: Iterable[int]) -> Iterator[int]:
@@ -173,6 +177,18 @@ class Summaries:
 
     def _folder(self, label: str) -> Path:
         return self.home.path / "files" / label
+
+
+def _read(path: Path) -> list[Evaluated]:
+    """Return what :meth:`Summaries.ended` has kept.
+
+    Raises:
+        DamagedFile: If it is anything else.
+    """
+    try:
+        return [Evaluated(*one) for one in json.loads(path.read_text())]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DamagedFile(f"{path} does not hold the scores of an evaluation.") from error
 
 
 def over_seeds(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:

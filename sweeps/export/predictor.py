@@ -62,10 +62,13 @@ class Predictor(nn.Module):
     def _mix_selected(self, features: Tensor, weights: Tensor) -> Tensor:
         """Do the same, computing each expert only for the examples that weigh it above 0.
 
-        A weight that is NaN counts as above: the output must be NaN too, and not a number.
+        A weight that is NaN counts as above, and examples with features that are NaN or infinite
+        are for every expert: 0 times NaN is NaN, which the output must be too, and not a number.
         """
         mixed: Tensor | None = None
-        for expert, used in enumerate((~(weights <= 0)).any(0).unbind(-1)):
+        odd = ~features.isfinite().unsqueeze(-1).flatten(1).all(1)
+        chosen = (~(weights <= 0)).any(0) | odd.unsqueeze(-1)
+        for expert, used in enumerate(chosen.unbind(-1)):
             rows = used.nonzero().squeeze(-1)
             part = self.model.mixture.experts.call_one(expert, features[rows])
             if mixed is None:

@@ -22,7 +22,7 @@ from gatelab.conformance import CheckFailed, fail
 from gatelab.foreign import ForeignError, foreign, told
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import gates
-from gatelab.gates.meanings import check_diagnostics
+from gatelab.gates.meanings import check_diagnostics, check_scalars
 from gatelab.kept import lost_by_a_pass
 from gatelab.sweeps.spec.space import configuration, space
 from gatelab.sweeps.spec.spec import Spec, SpecError
@@ -258,6 +258,7 @@ def _pass_gate(spec: Spec, label: str, chosen: Configuration, x: Tensor, num_tar
         why = f"{lost}; what a gate keeps is a buffer that its `update` returns."
         raise SpecError("spec", f"gates.{label}", why)
     try:
+        check_scalars(found)
         check_diagnostics(cls.diagnostics, found)
     except ValueError as error:
         raise SpecError("spec", f"gates.{label}", str(error)) from error

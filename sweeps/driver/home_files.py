@@ -1,0 +1,76 @@
+"""The files of a home: each of them a file, each folder a folder, which this user can use."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from gatelab.sweeps.cluster.shipping import CODE
+from gatelab.sweeps.cluster.storage import AT_RUNGS, STATES
+from gatelab.tracking.journal import position_file
+from gatelab.tracking.schema import Artifacts
+
+PLACES = "places.json"
+"""Where MLflow and the workers' states are, written last of what a home begins with."""
+STUDIES = "studies.journal"
+"""What every search has asked and been told."""
+RUN_PARTS = "parts.jsonl"
+"""What ran each part of the sweep, a line each."""
+LOCK, FINISHED, INCOMPLETE = "lock", "finished", "incomplete"
+FILES = (PLACES, Artifacts.SPEC, STUDIES, RUN_PARTS, LOCK, FINISHED, INCOMPLETE)
+FOLDERS = ("files", "report", "models", Artifacts.TRACES, CODE, STATES, AT_RUNGS)
+KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISREG, "a file"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def fault_of_home(home: Path, spool: Path) -> str:
+    """Return what of a home cannot be read; empty: nothing. To open a pipe would never end.
+
+    Args:
+        home: Its folder.
+        spool: Its spool, which lies elsewhere.
+    """
+    files = (*(home / name for name in FILES), spool, position_file(spool))
+    folders = (home / name for name in FOLDERS)
+    found = (*(_fault(it, "a file") for it in files), *(_fault(it, "a folder") for it in folders))
+    return next(filter(None, found), "")
+
+
+def fault_within(home: Path) -> str:
+    """Return what anywhere in a home is neither file nor folder, or cannot be written."""
+    return next(filter(None, map(_unusable, _everything(home))), "")
+
+
+def _everything(home: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(home):
+        yield from (Path(folder, name) for name in (*folders, *files))
+
+
+def _unusable(path: Path) -> str:
+    kind = _kind(path)
+    if kind in ("a folder", "a file"):
+        return "" if os.access(path, os.W_OK) else f"{path} cannot be written."
+    return f"{path} is {kind}, neither a file nor a folder."
+
+
+def _fault(path: Path, due: str) -> str:
+    if not os.path.lexists(path):
+        return ""
+    kind = _kind(path)
+    if kind != due:
+        return f"{path} is {kind}, not {due}."
+    return "" if os.access(path, os.R_OK) else f"{path} cannot be read."
+
+
+def _kind(path: Path) -> str:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:  # a link that leads nowhere, or in a circle
+        return f"a link that leads nowhere ({error.strerror})"
+    return next((name for is_kind, name in KINDS if is_kind(mode)), "a device")
