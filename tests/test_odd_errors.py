@@ -8,6 +8,7 @@ import pytest
 
 from gatelab.foreign import ForeignError, foreign, told
 from gatelab.rules import as_line
+from gatelab.sweeps.driver.sweep import _some
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job
 from gatelab.training.member import Member
@@ -93,6 +94,11 @@ def test_what_cannot_say_what_it_is() -> None:
     assert "Wordless" in told(Wordless())
     with pytest.raises(ForeignError, match="Wordless: what it says"), foreign():
         raise Wordless
+
+
+def test_of_many_reasons_a_few_are_told() -> None:
+    assert _some(["a", "b", "a"]) == "a; b"
+    assert _some(f"NaN in row {row}" for row in range(900)).endswith("row 4; and 895 others")
 
 
 MODULE = """

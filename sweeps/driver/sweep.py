@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from gatelab.sweeps.driver.evaluations import Plan, evaluations
@@ -17,6 +17,8 @@ EVALUATED = "evaluated"
 """The attribute of a study that names the evaluations which have finished."""
 
 
+FEW_REASONS = 5
+"""So many are told where no trial of a gate has finished."""
 Jobs = tuple[Job, ...]
 """What is handed out together: trials of one structure, or one evaluation."""
 
@@ -256,7 +258,7 @@ class Sweep:
         if any(ending.end == "finished" for ending in endings):
             study.mark(**{EVALUATED: [*self._evaluated(job.of_search), job.name]})
         else:
-            self.failed[job.name] = "; ".join(Counter(ending.reason for ending in endings))
+            self.failed[job.name] = _some(ending.reason for ending in endings)
             study.mark(**{_state(job): None})
         if not self._left(job.of_search):
             self._close(job.of_search)
@@ -275,20 +277,23 @@ class Sweep:
         searches = self._searches(label)
         jobs = [job for name in searches for job in self._follow(name)]
         scored = self._scored(label)
-        reasons = Counter(why for study in searches.values() for why in study.outcomes.reasons())
+        reasons = _some(why for study in searches.values() for why in study.outcomes.reasons())
         for row in dict.fromkeys([label, *(job.label for job in jobs)]):
             own = [job.name for job in jobs if job.label == row]
             failed = "; ".join(dict.fromkeys(self.failed[n] for n in own if n in self.failed))
-            why = (
-                f"evaluation failed: {failed}"
-                if own
-                else f"no trial finished: {'; '.join(reasons)}"
-            )
+            why = f"evaluation failed: {failed}" if own else f"no trial finished: {reasons}"
             self._tell_all("gate_ended", row, "" if scored[row] else why)
 
     def _tell_all(self, event: str, *what: object) -> None:
         for listener in self.listeners:
             getattr(listener, event)(*what)
+
+
+def _some(reasons: Iterable[str]) -> str:
+    """Return a few different reasons, and how many others there are."""
+    found = list(dict.fromkeys(reasons))
+    more = len(found) - FEW_REASONS
+    return "; ".join([*found[:FEW_REASONS], *([f"and {more} others"] if more > 0 else [])])
 
 
 def _state(job: Job) -> str:
