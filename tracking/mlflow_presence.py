@@ -6,10 +6,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, ViewType
 
 from gatelab.tracking.mlflow_errors import store_errors
+from gatelab.tracking.mlflow_tags import IDENTITY, hidden
 from gatelab.tracking.store_errors import StoreRefuses, masked
-
-IDENTITY = "gatelab.identity"
-"""The tag by which a run of ours is found again."""
 
 
 def active_experiment(client: MlflowClient, uri: str, name: str) -> Experiment | None:
@@ -62,5 +60,9 @@ def lost_run(
 
 
 def _runs(client: MlflowClient, experiment: Experiment, identity: str, view: int) -> list[str]:
-    query = f"tags.`{IDENTITY}` = '{identity}'"
-    return [r.info.run_id for r in client.search_runs([experiment.experiment_id], query, view, 1)]
+    for name in (hidden(IDENTITY), IDENTITY):  # as older stores have it
+        query = f"tags.`{name}` = '{identity}'"
+        found = client.search_runs([experiment.experiment_id], query, view, 1)
+        if found:
+            return [run.info.run_id for run in found]
+    return []

@@ -12,15 +12,20 @@ from markupsafe import Markup, escape
 
 from gatelab.gates.meanings import MEANINGS
 from gatelab.results.comparison.tables import BOLD, Grid
-from gatelab.results.comparison.verdict import sentences
+from gatelab.results.comparison.verdict import leading, sentences
 from gatelab.results.figures.catalogue import Plate
 from gatelab.results.figures.inline import svg
 from gatelab.results.report import page_grids, search_grids
+from gatelab.results.report.conditions_grid import conditions_grid, facts_line, without_folders
 from gatelab.results.review import Review
 from gatelab.tracking.schema import Metrics
 
 Block = Grid | Plate | Mapping[str, str]
 """A table, a figure, or metrics and what they mean."""
+ANSWER = ("scores", "tradeoff")
+"""The figures that stand beside the verdict."""
+SHOWN = 3
+"""Of the sentences after the answer those that are not folded."""
 NUMBER = re.compile(r"(?:[-\d\s.,+<±()*e%]|to)+|nan|none")
 
 
@@ -33,19 +38,35 @@ class Section:
     blocks: Sequence[Block]
 
 
-def render(review: Review, plates: Sequence[Plate]) -> str:
-    """Return the page of a review with its figures."""
+Drawings = Mapping[str, str]
+"""SVG elements by the names of their plates."""
+
+
+def draw(plates: Sequence[Plate]) -> dict[str, str]:
+    """Return the figures as elements of a page, by their names."""
+    return {p.name: svg(p.figure, p.name, p.title) for p in plates if p.figure is not None}
+
+
+def render(review: Review, plates: Sequence[Plate], drawings: Drawings | None = None) -> str:
+    """Return the page of a review with its figures, which may have been drawn already."""
     comparison = review.comparison
+    said = sentences(comparison)
+    first = len(leading(comparison))
     return _template().render(
         sweep=comparison.sweep,
         task=comparison.task,
         running=comparison.running,
-        verdict=[*sentences(comparison), *review.record.warnings],
+        facts=facts_line(review.record, comparison),
+        answer=said[first - 1],
+        verdict=[*said[: first - 1], *review.record.warnings, *said[first : first + SHOWN]],
+        grounds=said[first + SHOWN :],
+        figures=_of(plates, *ANSWER),
+        drawings=draw(plates) if drawings is None else drawings,
         sections=_sections(review, plates),
         repeats=comparison.repeats,
         objective=_objective(review),
-        how=page_grids.conditions_grid(review.record, comparison),
-        spec=review.record.spec,
+        how=conditions_grid(review.record, comparison),
+        spec=without_folders(review.record.spec),
     )
 
 
@@ -63,25 +84,24 @@ def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
     predictive = page_grids.predictive_grids(comparison)
     blocks: dict[str, Sequence[Block]] = {
         "Predictive performance": [
+            *_of(plates, "differences", "targets"),
             *predictive,
             *_meanings(predictive, record.meanings),
-            *_of(plates, "scores", "differences"),
             *page_grids.pair_grids(comparison),
         ],
         "Expert selection": [
+            *_of(plates, "weights", "overlap", "load"),
             *selection,
             *_meanings(selection, MEANINGS | record.meanings),
-            *_of(plates, "weights", "overlap", "load"),
         ],
         "Training": _of(plates, "curves", "experts_per_example", "weight_change"),
         "Search": [
+            *_of(plates, "search", "importance", "slices"),
             search_grids.budget_grid(comparison),
-            *_of(plates, "search"),
             *search_grids.selected_grids(comparison, record),
             *search_grids.tuning_grids(record),
-            *_of(plates, "importance", "slices"),
         ],
-        "Cost": [*page_grids.cost_grids(comparison), *_of(plates, "tradeoff", "cost")],
+        "Cost": [*_of(plates, "cost"), *page_grids.cost_grids(comparison, record)],
     }
     return [Section(_key(title), title, found) for title, found in blocks.items()]
 
@@ -119,7 +139,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"cell": _cell, "sides": _sides, "svg": _svg}
+    environment.filters |= {"cell": _cell, "sides": _sides, "safe_svg": Markup}
     return environment.get_template("page.html.j2")
 
 
@@ -131,12 +151,8 @@ def _sides(grid: Grid) -> list[str]:
 
 
 def _cell(text: str) -> Markup:
-    """Return a cell with bold, a star that hangs, and minus signs."""
+    """Return a cell with bold, a star that hangs, and minus signs; without a machine's folders."""
+    text = without_folders(text)
     found = re.sub(r"(?<![^\s(])-(?=[\d.])", "\N{MINUS SIGN}", str(escape(text)))
     found = BOLD.sub(r"<strong>\1</strong>", found)
     return Markup(re.sub(r"\*$", '<span class="star">*</span>', found))
-
-
-def _svg(plate: Plate) -> Markup:
-    assert plate.figure is not None
-    return Markup(svg(plate.figure, plate.name, plate.title))
