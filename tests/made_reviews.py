@@ -217,6 +217,7 @@ def _seed_run(
     metrics["gate/experts_per_example"] = used + 0.2 * rng.random()
     metrics["gate/experts_per_row"] = min(8.0, 1.5 * metrics["gate/experts_per_example"])
     metrics["time/train_seconds"] = 1.2 + 0.3 * index + 0.1 * rng.random()
+    metrics["model/active_parameters"] = 20_000.0 + 3_000.0 * metrics["gate/experts_per_row"]
     metrics |= {"model/parameters": 51_210.0, "model/gate_parameters": 520.0 * (1 + index % 3)}
     return replace(run, metrics=metrics)
 

@@ -51,6 +51,4 @@ def _lean(text: str) -> str:
 
 def _rounded(attribute: re.Match[str]) -> str:
     """Return coordinates to a tenth of a point."""
-    return re.sub(
-        r"\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), attribute[0]
-    )
+    return re.sub(r"\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), attribute[0])

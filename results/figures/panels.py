@@ -61,7 +61,9 @@ def by_gate(
 
 def together(gates: Sequence[str], look: Mapping[str, Look], most: int) -> list[list[str]]:
     """Return the gates of each panel: few in a panel, and none of one colour with another."""
-    parts: list[list[str]] = [[] for _ in range(-(-len(gates) // most))]
+    count = -(-len(gates) // most)
+    most = -(-len(gates) // count)  # as many in each
+    parts: list[list[str]] = [[] for _ in range(count)]
     for gate in gates:
         open_to = (
             part

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gatelab.results.figures.heat import Array, borders, heat, name_rows
+from gatelab.results.figures.panels import MOST_TOGETHER
 from gatelab.results.figures.selection import (
     MOST_NUMBERED,
     GateWeights,
@@ -21,6 +22,8 @@ from gatelab.results.figures.style import WIDTH, grid
 
 NARROWEST = 1.5
 """Inches of a gate's panel."""
+USED = 0.05
+"""An expert that no target gives more than this share of the largest weight is hardly used."""
 
 
 def weights_panels(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
@@ -55,18 +58,20 @@ def mean_weights(selection: GateWeights) -> Array:
     """Return ``(targets, experts)``: the mean over seeds of a gate's weights.
 
     Experts have no order of their own: those of later seeds are matched to the first seed's, and
-    all stand in the order of the first target that gives them most of what they get.
+    all stand in the order of the target that relies on them most, those hardly used last.
     """
     first, *others = selection.weights.values()
     mean = np.mean([first, *(other[:, matched(first, other)] for other in others)], axis=0)
-    ordered: Array = mean[:, np.argsort(mean.argmax(0), kind="stable")]
+    first_user = np.where(mean.max(0) > USED * mean.max(), mean.argmax(0), len(mean))
+    ordered: Array = mean[:, np.argsort(first_user, kind="stable")]
     return ordered
 
 
 def _width(experts: int, gates: int) -> float:
     """Return how many inches a panel is to have."""
-    wanted = max(NARROWEST, 0.3 * experts if gates <= 6 else 0.1 * experts)
-    return min(wanted, WIDTH / 2)
+    if gates == 1:
+        return min(max(NARROWEST, 0.45 * experts), WIDTH)
+    return min(max(NARROWEST, 0.28 * experts), 2.1 if gates <= MOST_TOGETHER else NARROWEST)
 
 
 def _is_numbered(weights: Array, columns: int) -> bool:

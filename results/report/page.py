@@ -20,8 +20,21 @@ from gatelab.results.report.conditions_grid import conditions_grid, facts_line, 
 from gatelab.results.review import Review
 from gatelab.tracking.schema import Metrics
 
-Block = Grid | Plate | Mapping[str, str]
-"""A table, a figure, or metrics and what they mean."""
+
+@dataclass(frozen=True)
+class Tables:
+    """Tables that are folded under one title: of many gates one is in several parts."""
+
+    grids: Sequence[Grid]
+
+    @property
+    def title(self) -> str:
+        """The first one's."""
+        return self.grids[0].title
+
+
+Block = Tables | Plate | Mapping[str, str]
+"""Tables, a figure, or metrics and what they mean."""
 ANSWER = ("scores", "tradeoff")
 """The figures that stand beside the verdict."""
 SHOWN = 3
@@ -85,25 +98,29 @@ def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
     blocks: dict[str, Sequence[Block]] = {
         "Predictive performance": [
             *_of(plates, "differences", "targets"),
-            *predictive,
+            *_folded(predictive),
             *_meanings(predictive, record.meanings),
-            *page_grids.pair_grids(comparison),
+            *_folded(page_grids.pair_grids(comparison)),
         ],
         "Expert selection": [
             *_of(plates, "weights", "overlap", "load"),
-            *selection,
+            *_folded(selection),
             *_meanings(selection, MEANINGS | record.meanings),
         ],
         "Training": _of(plates, "curves", "experts_per_example", "weight_change"),
         "Search": [
             *_of(plates, "search", "importance", "slices"),
-            search_grids.budget_grid(comparison),
-            *search_grids.selected_grids(comparison, record),
-            *search_grids.tuning_grids(record),
+            *_folded([search_grids.budget_grid(comparison)]),
+            *_folded(search_grids.selected_grids(comparison, record)),
+            *_folded(search_grids.tuning_grids(record)),
         ],
-        "Cost": [*_of(plates, "cost"), *page_grids.cost_grids(comparison, record)],
+        "Cost": [*_of(plates, "cost"), *_folded(page_grids.cost_grids(comparison, record))],
     }
     return [Section(_key(title), title, found) for title, found in blocks.items()]
+
+
+def _folded(grids: Sequence[Grid]) -> list[Block]:
+    return [Tables(grids)] if grids else []
 
 
 def _meanings(grids: Sequence[Grid], meanings: Mapping[str, str]) -> list[Block]:
