@@ -441,10 +441,8 @@ def test_weights_are_the_mean_over_seeds_on_a_scale_of_their_own() -> None:
     ]
     drawn = weights_panels(pd.DataFrame(rows, columns=WEIGHT_COLUMNS), list(weights))
     assert drawn is not None
-    assert [axes.get_title(loc="left") for axes in drawn.axes] == [
-        "sharp\n0 to 1",
-        "even\n0 to 0.4",
-    ]
+    titles = [axes.get_title(loc="left") for axes in drawn.axes]
+    assert titles == ["sharp\n0 to 1", "even\n0 to 0.4"]
     assert [axes.images[0].get_clim() for axes in drawn.axes] == [(0.0, 1.0), (0.0, 0.4)]
     for axes, found in zip(drawn.axes, weights.values(), strict=True):
         np.testing.assert_allclose(np.asarray(axes.images[0].get_array()), [found])

@@ -252,7 +252,8 @@ def test_every_figure_and_table_is_a_file(tmp_path: Path) -> None:
 
 
 TABLES = (
-    "scores pairs budgets selected costs trials curves weights importance targets tuning".split()
+    *("scores", "pairs", "budgets", "selected", "costs", "trials", "curves", "weights"),
+    *("importance", "targets", "tuning"),
 )
 
 
@@ -311,7 +312,8 @@ CONTRAST = """selector => {
 
 LETTERS = """[...document.querySelectorAll("figure svg")].map(svg => {
   const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
-  const sizes = [...svg.querySelectorAll("text")].map(t => parseFloat(getComputedStyle(t).fontSize));
+  const sizes = [...svg.querySelectorAll("text")].map(
+    text => parseFloat(getComputedStyle(text).fontSize));
   return scale * Math.min(...sizes); })"""
 """The smallest letters of each figure, in pixels of the screen."""
 
@@ -337,7 +339,8 @@ def test_in_a_browser_nothing_sticks_out_and_all_text_has_contrast(
 @pytest.mark.slow
 def test_in_print_the_page_is_light_and_the_spec_open(browser: Browser, tmp_path: Path) -> None:
     opened = shown(browser, tmp_path, "small", 700, "dark")
-    visible = "[...document.querySelectorAll('details pre, details table')].every(it => it.checkVisibility())"
+    folded = "[...document.querySelectorAll('details pre, details table')]"
+    visible = f"{folded}.every(it => it.checkVisibility())"
     assert not opened.evaluate(visible)
     opened.emulate_media(media="print", color_scheme="dark")
     assert opened.evaluate(visible)

@@ -13,6 +13,8 @@ from gatelab.results.figures.style import GREY, WIDTH, Look, grid
 MOST_TOGETHER = 5
 """With more gates than this there are several panels, with all gates in grey behind their own."""
 
+LETTER = 0.07
+"""Inches of a letter of a legend."""
 BEHIND: dict[str, Any] = {"color": GREY, "linewidth": 0.6, "zorder": 1.0}
 """How a gate's line is drawn in another's panel."""
 
@@ -77,6 +79,12 @@ def together(gates: Sequence[str], look: Mapping[str, Look], most: int) -> list[
     return [part for part in parts if part]
 
 
-def legend(figure: Figure, axes: Axes, columns: int = MOST_TOGETHER) -> None:
+def legend_columns(names: Sequence[str], width: float) -> int:
+    """Return how many columns of names fit above a figure of so many inches."""
+    return max(1, min(MOST_TOGETHER, int(width / (0.5 + LETTER * max(map(len, names))))))
+
+
+def legend(figure: Figure, axes: Axes, columns: int | None = None) -> None:
     """Say above a figure which gate is which."""
+    columns = columns or legend_columns(axes.get_legend_handles_labels()[1], WIDTH)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=columns)

@@ -115,7 +115,9 @@ def _heatmap(found: Sequence[TargetScores], comparison: Comparison, gates: Seque
     if numbers:
         _say(axes, means, behind, most)
     axes.xaxis.tick_top()
-    labels = [comparison.subject(gate).label.replace(" (", "\n(") for gate in gates]
+    labels = [
+        comparison.subject(gate).label.replace(" (", "\n(" if numbers else " (") for gate in gates
+    ]
     turned = 0 if len(gates) <= 5 and max(map(len, gates)) <= 9 else 40
     axes.set_xticks(
         range(len(gates)), labels, fontsize=8, rotation=turned, ha="left" if turned else "center"

@@ -10,12 +10,10 @@ from matplotlib.figure import Figure
 
 from gatelab.results.comparison import Comparison, Score
 from gatelab.results.comparison.subjects import Subject
-from gatelab.results.figures.panels import MOST_TOGETHER, legend
+from gatelab.results.figures.panels import legend, legend_columns
 from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid, looks
 from gatelab.tracking.schema import Metrics
 
-COLUMNS = 3
-"""Of the legend of a narrow figure."""
 Place = tuple[float, float]
 """Experts a row, and test loss: of both less is better."""
 
@@ -30,7 +28,8 @@ def tradeoff(comparison: Comparison, width: float = WIDTH) -> Figure | None:
     drawn = _scored(comparison)
     if not drawn:
         return None
-    columns = MOST_TOGETHER if width == WIDTH else COLUMNS
+    names = [comparison.subject(gate).label for gate in drawn]
+    columns = legend_columns(names, width)
     figure, (axes,) = grid(1, 1, width, 3.0 + 0.17 * -(-len(drawn) // columns))
     look = looks_of(comparison)
     for gate, scores in drawn.items():

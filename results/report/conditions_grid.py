@@ -47,12 +47,14 @@ def facts_line(record: SweepRecord, comparison: Comparison) -> list[str]:
     run = record.run
     params, tags = (run.params, run.tags) if run else ({}, {})
     found = [_date(record), _lasted(record), _kinds(params), _rows(params)]
-    found.append(settings_text(tags, Tags.MACHINE) if _has_machine(tags) else "")
-    return [one for one in found if one]
+    return [one for one in (*found, _machine(tags)) if one]
 
 
-def _has_machine(tags: Mapping[str, str]) -> bool:
-    return any(tag.startswith(Tags.MACHINE) for tag in tags)
+def _machine(tags: Mapping[str, str]) -> str:
+    """Return the driver's machine in words."""
+    named = {n.removeprefix(Tags.MACHINE): v for n, v in tags.items() if n.startswith(Tags.MACHINE)}
+    cpus = named.pop("cpus", "")
+    return ", ".join([*named.values(), *([f"{cpus} CPUs"] if cpus else [])])
 
 
 def _date(record: SweepRecord) -> str:
@@ -95,7 +97,7 @@ def conditions_grid(record: SweepRecord, comparison: Comparison) -> Grid:
         ("seeds evaluated", ", ".join(under.seeds)),
         ("versions", settings_text(tags, Tags.VERSION)),
         ("git commit", tags.get(Tags.COMMIT, "")),
-        ("machine", settings_text(tags, Tags.MACHINE)),
+        ("machine", _machine(tags)),
         ("record", place_of(under.uri)),
     ]
     if comparison.ignored:
