@@ -142,7 +142,8 @@ def _by_target(uri: str, run: RunRecord) -> Iterator[tuple[str, str, float]]:
     few = [key for key in keys if len(key) == 3 and key[1] != "mean"]
     for _, target, metric in few:
         yield target, metric, run.metrics[f"test/{target}/{metric}"]
-    content = None if few or not uri else read_artifact(uri, run.run_id, Artifacts.TARGETS)
+    many = not few and any(key[1] == "mean" for key in keys)
+    content = read_artifact(uri, run.run_id, Artifacts.TARGETS) if many and uri else None
     if content is not None:
         table = pd.read_csv(io.BytesIO(content), dtype={"target": str})
         for row in table.to_dict("records"):

@@ -1,4 +1,4 @@
-"""What MLflow's pages are told of a sweep: few tags, numbers, a view of the gates, the data."""
+"""What MLflow's pages are restored of a sweep: few tags, numbers, a view of the gates, the data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatelab.sweeps.cluster.provenance import source
 from gatelab.sweeps.driver.reporting import headline
 from gatelab.tracking.mlflow_read import read_sweep, sweep_links
 from gatelab.tracking.mlflow_store import default_uri
-from gatelab.tracking.mlflow_tags import HIDDEN, hidden, stored, told
+from gatelab.tracking.mlflow_tags import HIDDEN, hidden, restored, stored
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.views import SweepLinks, gates_view, view_key
 
@@ -35,7 +35,7 @@ DATA = {
 def test_a_page_shows_few_tags_and_programs_read_all() -> None:
     kept = stored(TAGS)
     assert {name for name in kept if not name.startswith("mlflow.")} == SHOWN
-    assert told(kept) == TAGS == told(TAGS), "an older store hides nothing"
+    assert restored(kept) == TAGS == restored(TAGS), "an older store hides nothing"
     assert hidden("mlflow.note.content") == "mlflow.note.content"
 
 

@@ -32,7 +32,7 @@ def dataset_input(data: Mapping[str, Any]) -> DatasetInput:
         digest=data["digest"][:LONGEST_DIGEST],
         source_type="gatelab",
         source=json.dumps({"task": data["name"], "options": data["options"]}),
-        schema=json.dumps({"mlflow_tensorspec": schema.to_dict()}),
+        schema=json.dumps(schema.to_dict()),
         profile=json.dumps({f"{split}_rows": rows for split, rows in data["rows"].items()}),
     )
     return DatasetInput(found, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from gatelab.registry import near_misses
 from gatelab.tracking.mlflow_errors import reading
 from gatelab.tracking.mlflow_store import PAGE, metric_key, open_client, search
-from gatelab.tracking.mlflow_tags import told
+from gatelab.tracking.mlflow_tags import restored
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import COUNTS, STAGES, Artifacts
 from gatelab.tracking.store_errors import masked
@@ -120,7 +120,7 @@ def _record(run: Run) -> RunRecord:
         run.info.status,
         dict(run.data.params),
         {key: _finite(value) for key, value in run.data.metrics.items()},
-        told(run.data.tags),
+        restored(run.data.tags),
         (run.info.start_time or 0) / 1000,
         (run.info.end_time or 0) / 1000,
     )

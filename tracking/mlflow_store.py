@@ -27,7 +27,7 @@ from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_moved import follow_artifacts
 from gatelab.tracking.mlflow_presence import active_experiment, check_recorded, lost_run
 from gatelab.tracking.mlflow_tables import make_tables
-from gatelab.tracking.mlflow_tags import IDENTITY, stored, told
+from gatelab.tracking.mlflow_tags import IDENTITY, restored, stored
 from gatelab.tracking.sqlite import default_uri as default_uri
 from gatelab.tracking.sqlite import sqlite_path
 from gatelab.tracking.store_errors import StoreRefuses, is_there, masked
@@ -81,7 +81,7 @@ class Store:
         """Find the runs that a sweep has already, so that a resume writes on in them."""
         query = f"tags.sweep = '{sweep}'"
         for run in search(self.client, [self.experiment_id], query):
-            identity = told(run.data.tags).get(IDENTITY)
+            identity = restored(run.data.tags).get(IDENTITY)
             if identity is not None:
                 self._run_ids[identity] = run.info.run_id
 

@@ -11,10 +11,7 @@ HIDDEN = "mlflow.gatelab."
 IDENTITY = "gatelab.identity"
 """The tag by which a run of ours is found again."""
 STARTS = (Tags.VERSION, Tags.MACHINE, Tags.CODE, "metrics.")
-NAMES = (
-    *(IDENTITY, Tags.DATA, Tags.GATES, Tags.HARDENS, Tags.TEST_TO_TRAIN, Tags.FAILURES),
-    Tags.COMMIT,
-)
+NAMES = (*(Tags.DATA, Tags.GATES, Tags.HARDENS, Tags.TEST_TO_TRAIN, Tags.FAILURES, Tags.COMMIT),)
 
 
 def stored(tags: Mapping[str, str]) -> dict[str, str]:
@@ -24,9 +21,12 @@ def stored(tags: Mapping[str, str]) -> dict[str, str]:
 
 def hidden(name: str) -> str:
     """Return the name by which MLflow keeps a tag."""
+    if name == IDENTITY:
+        return f"mlflow.{IDENTITY}"
     return f"{HIDDEN}{name}" if name.startswith(STARTS) or name in NAMES else name
 
 
-def told(tags: Mapping[str, str]) -> dict[str, str]:
+def restored(tags: Mapping[str, str]) -> dict[str, str]:
     """Return tags of a run under our names; older stores have nothing hidden."""
-    return {name.removeprefix(HIDDEN): value for name, value in tags.items()}
+    own = {hidden(IDENTITY): IDENTITY}
+    return {own.get(name, name.removeprefix(HIDDEN)): value for name, value in tags.items()}

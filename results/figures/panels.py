@@ -13,7 +13,7 @@ from gatelab.results.figures.style import GREY, WIDTH, Look, grid
 MOST_TOGETHER = 5
 """With more gates than this there are several panels, with all gates in grey behind their own."""
 
-LETTER = 0.07
+LEGEND_LETTER = 0.07
 """Inches of a letter of a legend."""
 BEHIND: dict[str, Any] = {"color": GREY, "linewidth": 0.6, "zorder": 1.0}
 """How a gate's line is drawn in another's panel."""
@@ -81,7 +81,7 @@ def together(gates: Sequence[str], look: Mapping[str, Look], most: int) -> list[
 
 def legend_columns(names: Sequence[str], width: float) -> int:
     """Return how many columns of names fit above a figure of so many inches."""
-    return max(1, min(MOST_TOGETHER, int(width / (0.5 + LETTER * max(map(len, names))))))
+    return max(1, min(MOST_TOGETHER, int(width / (0.5 + LEGEND_LETTER * max(map(len, names))))))
 
 
 def legend(figure: Figure, axes: Axes, columns: int | None = None) -> None:

@@ -23,7 +23,7 @@ MOST_PANELS = 3
 """More targets than this are rows of a heatmap."""
 LEAST_SCALE = 3.0
 """Deviations: where no gate is further behind, the darkest cell is not full blue."""
-MOST_NUMBERS = 400
+MOST_SAID = 400
 NUMBER_WIDTH = 0.46
 """Inches of a cell that says its number."""
 
@@ -106,7 +106,7 @@ def _heatmap(found: Sequence[TargetScores], comparison: Comparison, gates: Seque
     behind = np.array([one.behind for one in found])
     means = np.array([one.means for one in found])
     names = named_length([one.name for one in found])
-    numbers = behind.size <= MOST_NUMBERS and NUMBER_WIDTH * len(gates) < WIDTH - names - 0.8
+    numbers = behind.size <= MOST_SAID and NUMBER_WIDTH * len(gates) < WIDTH - names - 0.8
     height = 1.0 + len(found) * (0.2 if len(found) <= 32 else max(0.05, 6.0 / len(found)))
     width = min(WIDTH, names + 1.2 + len(gates) * (0.62 if numbers else 0.4))
     figure, (axes,) = grid(1, 1, width, height)
@@ -123,7 +123,7 @@ def _heatmap(found: Sequence[TargetScores], comparison: Comparison, gates: Seque
         range(len(gates)), labels, fontsize=8, rotation=turned, ha="left" if turned else "center"
     )
     name_rows(axes, [one.name for one in found], [], height - 0.9)
-    scale(figure, [axes], "deviations behind the best")
+    scale(figure, [axes], "deviations behind")
     return figure
 
 

@@ -37,7 +37,7 @@ Block = Tables | Plate | Mapping[str, str]
 """Tables, a figure, or metrics and what they mean."""
 ANSWER = ("scores", "tradeoff")
 """The figures that stand beside the verdict."""
-SHOWN = 3
+UNFOLDED = 3
 """Of the sentences after the answer those that are not folded."""
 NUMBER = re.compile(r"(?:[-\d\s.,+<±()*e%]|to)+|nan|none")
 
@@ -71,8 +71,8 @@ def render(review: Review, plates: Sequence[Plate], drawings: Drawings | None = 
         running=comparison.running,
         facts=facts_line(review.record, comparison),
         answer=said[first - 1],
-        verdict=[*said[: first - 1], *review.record.warnings, *said[first : first + SHOWN]],
-        grounds=said[first + SHOWN :],
+        verdict=[*said[: first - 1], *review.record.warnings, *said[first : first + UNFOLDED]],
+        grounds=said[first + UNFOLDED :],
         figures=_of(plates, *ANSWER),
         drawings=draw(plates) if drawings is None else drawings,
         sections=_sections(review, plates),

@@ -24,7 +24,7 @@ from gatelab.results.report.conditions_grid import duration
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import Metrics
 
-PAIRS = (
+PAIR_COLUMNS = (
     *("pair", "difference (95%)", "p, paired t", "p, Wilcoxon", "p, sign flips", "p, Welch"),
     "smallest found",
 )
@@ -143,7 +143,7 @@ def pair_grids(comparison: Comparison) -> list[Grid]:
         "Smallest found: the true difference that the t-test would find in 4 of 5 repetitions."
         + others
     )
-    return [replace(grid, title="Test loss, pair by pair", columns=PAIRS, caption=caption)]
+    return [replace(grid, title="Test loss, pair by pair", columns=PAIR_COLUMNS, caption=caption)]
 
 
 def cost_grids(comparison: Comparison, record: SweepRecord) -> list[Grid]:

@@ -43,7 +43,7 @@ def _addresses(server: str, links: SweepLinks | None) -> str:
     """Return the lines with the addresses of a sweep, or the one of the first page."""
     if links is None:
         return f"Dashboard: {server}/"
-    pages = {"Dashboard": links.page, "The gates": links.gates, "The report": links.report}
+    pages = {"Dashboard": links.page, "Gates": links.gates, "Report": links.report}
     return "\n".join(f"{title + ':':<11}{server}/{page}" for title, page in pages.items())
 
 

@@ -18,12 +18,12 @@ def kinds(task: Task) -> str:
     return f"{' + '.join(f'{n} {kind}' for kind, n in counts.items())} target{several}"
 
 
-def rows(task: Task) -> dict[str, int]:
+def searched_rows(task: Task) -> dict[str, int]:
     """Return the rows of the splits that a search reads."""
     return {name: len(task.data(name).inputs) for name in ("train", "val")}
 
 
-def data_of(task: Task, spec: Spec, digest: str) -> dict[str, object]:
+def dataset_of(task: Task, spec: Spec, digest: str) -> dict[str, object]:
     """Return what :meth:`.recorder.Recorder.log_data` takes of a task."""
     inputs = task.data("train").inputs
     return {
@@ -32,5 +32,5 @@ def data_of(task: Task, spec: Spec, digest: str) -> dict[str, object]:
         "digest": digest,
         "inputs": [str(inputs.dtype).removeprefix("torch."), list(inputs.shape[1:])],
         "targets": {target.name: DTYPES[target.kind] for target in task.targets},
-        "rows": rows(task),
+        "rows": searched_rows(task),
     }

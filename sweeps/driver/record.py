@@ -10,7 +10,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from gatelab.gates.gate import Gate, gates
-from gatelab.sweeps.driver.data import data_of, kinds, rows
+from gatelab.sweeps.driver.data import dataset_of, kinds, searched_rows
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.parts import runs_by
 from gatelab.sweeps.driver.summaries import write_table
@@ -93,7 +93,9 @@ class Record:
         )
         self.recorder.start_run(name, parent=None, name=name, tags=tags, params=self._params())
         self.recorder.log_artifact(name, self.home.path / Artifacts.SPEC)
-        self.recorder.log_data(name, data_of(self.task, self.spec, provenance.get(Tags.DATA, "")))
+        self.recorder.log_data(
+            name, dataset_of(self.task, self.spec, provenance.get(Tags.DATA, ""))
+        )
         for label, gate in self.spec.gates.items():
             searches = (s for name, s in self.studies.items() if Search.of(name).label == label)
             if all("done" in study.attributes for study in searches):
@@ -118,7 +120,7 @@ class Record:
         own = {"name": self.spec.optimizer.name, **self.spec.optimizer.hyperparameters}
         optimizer = {f"optimizer.{key}": value for key, value in own.items()}
         data = {Params.KINDS: kinds(self.task)}
-        data |= {f"{Params.ROWS}{name}": str(n) for name, n in rows(self.task).items()}
+        data |= {f"{Params.ROWS}{name}": str(n) for name, n in searched_rows(self.task).items()}
         named = {"task": self.spec.task.name, **task}
         return {**named, **data, **model, **optimizer, **training, **parts}
 
