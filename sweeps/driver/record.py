@@ -93,9 +93,8 @@ class Record:
         )
         self.recorder.start_run(name, parent=None, name=name, tags=tags, params=self._params())
         self.recorder.log_artifact(name, self.home.path / Artifacts.SPEC)
-        self.recorder.log_data(
-            name, dataset_of(self.task, self.spec, provenance.get(Tags.DATA, ""))
-        )
+        digest = provenance.get(Tags.DATA, "")
+        self.recorder.log_data(name, dataset_of(self.task, self.spec, digest))
         for label, gate in self.spec.gates.items():
             searches = (s for name, s in self.studies.items() if Search.of(name).label == label)
             if all("done" in study.attributes for study in searches):

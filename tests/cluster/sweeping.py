@@ -198,9 +198,8 @@ class Sweeping:
         tags: dict[str, dict[str, str]] = {}
         for run, key, value in found["tags"]:
             tags.setdefault(run, {})[key] = value
-        names = {
-            run: restored(tags[run])[IDENTITY].removeprefix(self.name) for run, _ in found["runs"]
-        }
+        identities = {run: restored(tags[run])[IDENTITY] for run, _ in found["runs"]}
+        names = {run: name.removeprefix(self.name) for run, name in identities.items()}
         params: dict[str, dict[str, str]] = {name: {} for name in names.values()}
         for run, key, value in found["params"]:
             params[names[run]][key] = value
