@@ -58,6 +58,7 @@ def test_durations_have_a_unit() -> None:
     ("text", "expected"),
     [
         ("traceback in /home/me/runs/x/traceback.txt", "traceback in traceback.txt"),
+        ("traceback in runs/x-000/traceback.txt.", "traceback in traceback.txt."),
         ("path: /data/my-tables/a.csv\nk: 2", "path: a.csv\nk: 2"),
         ("(~/code/mine.py:12)", "(mine.py:12)"),
         (r"C:\Users\me\a.csv", "a.csv"),

@@ -17,13 +17,15 @@ from gatelab.tracking.sqlite import sqlite_path
 
 FOLDERS = re.compile(r"(?<![\w/.:~-])(?:/|~/|[A-Za-z]:\\)(?:[^\s/\\'\"`,;:()]+[/\\])+(?=[^\s/\\])")
 """The folders of an absolute path, up to the name of its file."""
+TRACES = re.compile(r"(?<=traceback in )\S*[/\\](?=\S)")
+"""The folders of a failed gate's traceback, which may be relative."""
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 """Seconds of the units in which durations are said, beside the second."""
 
 
 def without_folders(text: str) -> str:
     """Return a text without the folders of this machine: a report is sent to others."""
-    return FOLDERS.sub("", text)
+    return FOLDERS.sub("", TRACES.sub("", text))
 
 
 def place_of(uri: str) -> str:
