@@ -12,11 +12,13 @@ from mlflow import MlflowClient
 from gatelab.results.report.description import description
 from gatelab.sweeps.cluster.provenance import source
 from gatelab.sweeps.driver.reporting import headline
-from gatelab.tracking.mlflow_read import read_sweep, sweep_links
+from gatelab.tracking.mlflow_read import history, read_sweep, sweep_links
 from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.mlflow_tags import HIDDEN, hidden, restored, stored
 from gatelab.tracking.recorder import Recorder
+from gatelab.tracking.schema import Tags
 from gatelab.tracking.views import SweepLinks, gates_view, view_key
+from tests.in_process import gatelab
 
 TAGS = {
     **{"sweep": "s", "stage": "sweep", "task": "t", "verdict": "a wins.", "end": "finished"},
@@ -118,3 +120,47 @@ def test_who_ran_it_and_with_what() -> None:
     found = source()
     assert found["mlflow.source.name"].startswith("gatelab ") and found["mlflow.user"]
     assert "/" not in found["mlflow.source.name"]
+
+
+SPEC = """
+name: tiny
+task: {name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 48}
+model: {num_experts: 4}
+gates: {top_k: {k: 2}, softmax: {}}
+baselines: false
+training: {max_epochs: 2, batch_size: 32}
+search: {trials: 1}
+evaluation: {seeds: 2}
+"""
+SPLITS = {"train": "64", "val": "32", "test": "48"}
+EXPERT_PARAMETERS = (16 + 1) * 32 + (32 + 1) * 32
+"""Of two layers of 32 on 16 inputs, with biases."""
+
+
+@pytest.mark.slow
+def test_a_sweep_tells_its_pages_all_that(put_store: object, tmp_path: Path) -> None:
+    put_store(tmp_path / "gatelab_runs")  # type: ignore[operator]
+    (tmp_path / "tiny.yaml").write_text(SPEC)
+    gatelab(tmp_path, "launch", "tiny.yaml")
+    uri = default_uri(tmp_path / "gatelab_runs")
+    record = read_sweep(uri, "tiny")
+    run, gates = record.run, {one.gate: one for one in record.of("gate")}
+    assert run is not None and run.ended > run.started > 1e9
+    assert run.tags["verdict"].startswith("Undecided: ") and run.tags["best"] in gates
+    best = gates[run.tags["best"]]
+    for key in ("test/loss", "test/mean/r2", "gate/experts_per_row"):
+        assert run.metrics[key] == pytest.approx(best.metrics[key])
+    assert run.metrics["search/epochs"] == sum(g.metrics["search/epochs"] for g in gates.values())
+    params = {f"rows.{split}": rows for split, rows in SPLITS.items()}
+    assert {name: run.params[name] for name in params} == params
+    assert run.params["targets"] == "2 regression targets"
+    assert {one.tags["mlflow.source.name"] for one in record.runs} == {source()[Tags.SOURCE]}
+    seeds = [one.metrics["test/loss"] for one in record.of("evaluate", "softmax")]
+    values = [value for _, value in history(uri, gates["softmax"].run_id, "test/loss")]
+    assert sorted(values[:-1]) == pytest.approx(sorted(seeds)), "each seed, and then the mean"
+    assert values[-1] == pytest.approx(sum(seeds) / 2)
+    for one in record.of("evaluate"):
+        model = {key: one.metrics[f"model/{key}parameters"] for key in ("", "active_")}
+        idle = 4 - one.metrics["gate/experts_per_row"]
+        assert model[""] - model["active_"] == pytest.approx(idle * EXPERT_PARAMETERS)
+        assert (one.gate == "softmax") == (idle == 0)

@@ -64,18 +64,17 @@ def by_gate(
 def together(gates: Sequence[str], look: Mapping[str, Look], most: int) -> list[list[str]]:
     """Return the gates of each panel: few in a panel, and none of one colour with another."""
     count = -(-len(gates) // most)
-    most = -(-len(gates) // count)  # as many in each
     parts: list[list[str]] = [[] for _ in range(count)]
     for gate in gates:
-        open_to = (
+        fitting = [
             part
             for part in parts
             if len(part) < most and look[gate].color not in {look[it].color for it in part}
-        )
-        found = next(open_to, None)
-        if found is None:
-            parts.append(found := [])
-        found.append(gate)
+        ]
+        if not fitting:
+            parts.append([])
+        even = [part for part in fitting if len(part) < -(-len(gates) // count)]
+        (even or fitting or parts[-1:])[0].append(gate)
     return [part for part in parts if part]
 
 
