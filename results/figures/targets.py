@@ -55,7 +55,7 @@ def by_target(
             continue
         values = part[part["metric"] == metric].groupby("gate")["value"]
         name = f"{target} ({metric})" if several else str(target)
-        means = values.mean().reindex(gates).to_numpy(dtype=float)
+        means = values.mean().reindex(pd.Index(gates)).to_numpy(dtype=float)
         direction = comparison.directions.of(f"test/{metric}") or -1
         found.append(TargetScores(name, means, _behind(direction * means, values.std(ddof=1))))
     return found
@@ -96,10 +96,14 @@ def _values(
         metric = _metric(part, comparison, objective)
         rows = part[part["metric"] == metric]
         found[f"{target} {metric}"] = {
-            str(gate): mine.groupby("seed", sort=False)["value"].mean().to_dict()
-            for gate, mine in rows.groupby("gate")
+            str(gate): _by_unit(mine) for gate, mine in rows.groupby("gate")
         }
     return found
+
+
+def _by_unit(rows: pd.DataFrame) -> dict[str, float]:
+    means = rows.groupby("seed", sort=False)["value"].mean()
+    return {str(unit): float(mean) for unit, mean in means.items()}
 
 
 def _heatmap(found: Sequence[TargetScores], comparison: Comparison, gates: Sequence[str]) -> Figure:
