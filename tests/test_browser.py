@@ -145,7 +145,7 @@ def test_the_address_leads_to_the_sweep_and_its_verdict(page: Page, shown: Shown
     answer = page.get_by_test_id("note-view-outer-container").locator("strong").first
     expect(answer).to_have_text(shown.verdict)
     expect(answer).to_be_in_viewport()
-    expect(page.get_by_role("link", name="test/loss", exact=True)).to_be_in_viewport()
+    expect(page.get_by_role("link", name="test/loss", exact=True)).to_be_visible()
     for gate in GATES:
         expect(page.get_by_role("link", name=gate, exact=True).first).to_be_visible()
     keep(page, "sweep")
