@@ -114,9 +114,9 @@ def _look(folder: Path, name: str) -> None:
     """Open the dashboard's page of a sweep in a browser, and count what it asks for."""
     from playwright.sync_api import sync_playwright
 
-    from gatelab.tracking.mlflow_read import sweep_page
+    from gatelab.tracking.mlflow_read import sweep_links
 
-    page_of, chromium = sweep_page(default_uri(folder), name), shutil.which("chromium")
+    page_of, chromium = sweep_links(default_uri(folder), name).page, shutil.which("chromium")
     if chromium is None:
         print("load: there is no chromium to open the dashboard in", flush=True)
         return

@@ -137,7 +137,7 @@ def _multiply(database: sqlite3.Connection, trials: int) -> None:
     )
     hour = "* 3600000"
     _copy(database, "runs", start_time=f"start_time + n {hour}", end_time=f"end_time + n {hour}")
-    own = "'gatelab.identity', 'mlflow.runName', 'trial'"
+    own = "'mlflow.gatelab.identity', 'mlflow.runName', 'trial'"
     _copy(database, "tags", value=f"CASE WHEN key IN ({own}) THEN value || '.' || n ELSE value END")
     _copy(database, "params")
     _copy(database, "latest_metrics", timestamp=f"timestamp + n {hour}")

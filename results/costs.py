@@ -11,6 +11,7 @@ COSTS = {
     Metrics.TRAIN_SECONDS: "training seconds a seed",
     Metrics.GATE_PARAMETERS: "parameters of the gates",
     Metrics.PARAMETERS: "parameters in all",
+    Metrics.ACTIVE_PARAMETERS: "active parameters",
 }
 
 GateValues = Mapping[str, Mapping[str, float]]

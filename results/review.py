@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.best_trials import objective
+from gatelab.results.comparison.units import units as units_of
 from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep, with_spec
-from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Artifacts, Metrics, Tags
 
 CURVES = (Metrics.TRAIN_LOSS, Metrics.VAL_LOSS, "gate/experts_per_example", "gate/weight_change")
@@ -20,6 +22,7 @@ CURVE_COLUMNS = ["gate", "seed", "epoch", "metric", "value"]
 WEIGHT_NAMES = {name: str for name in ("seed", "target", "split_seed", "repeat")}
 """The columns of weights that are names, though they may look like numbers."""
 WEIGHT_COLUMNS = ["gate", "seed", "target", "group", "expert", "weight", "load"]
+TARGET_COLUMNS = ["gate", "seed", "target", "metric", "value"]
 IMPORTANCE_COLUMNS = ["gate", "hyperparameter", "importance"]
 
 
@@ -46,6 +49,8 @@ class Review:
     """
     importance: pd.DataFrame
     """Search: ``gate, hyperparameter, importance``, which add up to 1 in a gate."""
+    targets: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=TARGET_COLUMNS))
+    """Evaluation: ``gate, seed, target, metric, value`` on the test split, losses among them."""
 
 
 def read_review(uri: str, sweep: str) -> Review:
@@ -62,6 +67,7 @@ def read_review(uri: str, sweep: str) -> Review:
         _curves(uri, record),
         _weights(uri, record),
         _importance(record),
+        target_table(record, uri),
     )
 
 
@@ -112,6 +118,37 @@ def _seeds_named(table: pd.DataFrame) -> pd.DataFrame:
             if values.nunique() > 1:
                 table["seed"] += f", {word} " + values
     return table
+
+
+def target_table(record: SweepRecord, uri: str = "") -> pd.DataFrame:
+    """Return what every gate scores on every target, from metrics, of many targets from files.
+
+    Args:
+        record: Of the sweep.
+        uri: MLflow's tracking URI, for files; empty: there are none to be read.
+    """
+    units = units_of([record])
+    rows = [
+        (run.gate, units.of(run), *found)
+        for run in record.of("evaluate")
+        if run.end == "finished"
+        for found in _by_target(uri, run)
+    ]
+    return pd.DataFrame(rows, columns=TARGET_COLUMNS)
+
+
+def _by_target(uri: str, run: RunRecord) -> Iterator[tuple[str, str, float]]:
+    keys = [key.split("/") for key in run.metrics if key.startswith("test/")]
+    few = [key for key in keys if len(key) == 3 and key[1] != "mean"]
+    for _, target, metric in few:
+        yield target, metric, run.metrics[f"test/{target}/{metric}"]
+    many = not few and any(key[1] == "mean" for key in keys)
+    content = read_artifact(uri, run.run_id, Artifacts.TARGETS) if many and uri else None
+    if content is not None:
+        table = pd.read_csv(io.BytesIO(content), dtype={"target": str})
+        for row in table.to_dict("records"):
+            target = str(row.pop("target"))
+            yield from ((target, str(m), float(v)) for m, v in row.items() if not pd.isna(v))
 
 
 def _importance(record: SweepRecord) -> pd.DataFrame:

@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 
 from gatelab.results.comparison import compare_runs
-from gatelab.results.review import IMPORTANCE_COLUMNS, TRIAL_COLUMNS, WEIGHT_COLUMNS, Review
+from gatelab.results.review import (
+    IMPORTANCE_COLUMNS,
+    TARGET_COLUMNS,
+    TRIAL_COLUMNS,
+    WEIGHT_COLUMNS,
+    Review,
+    target_table,
+)
 from gatelab.tracking.runs import RunRecord, SweepRecord
 
 SPEC = "name: made\ntask: <planted & made>\ngates: [a, b]\n"
@@ -99,6 +106,7 @@ def made(
         _curves(rng, trained, seeds),
         _weights(rng, trained, seeds, names, planted, experts),
         _importance(table, evaluated),
+        target_table(record) if targets <= 16 else _targets(rng, evaluated, seeds, names),
     )
 
 
@@ -209,6 +217,7 @@ def _seed_run(
     metrics["gate/experts_per_example"] = used + 0.2 * rng.random()
     metrics["gate/experts_per_row"] = min(8.0, 1.5 * metrics["gate/experts_per_example"])
     metrics["time/train_seconds"] = 1.2 + 0.3 * index + 0.1 * rng.random()
+    metrics["model/active_parameters"] = 20_000.0 + 3_000.0 * metrics["gate/experts_per_row"]
     metrics |= {"model/parameters": 51_210.0, "model/gate_parameters": 520.0 * (1 + index % 3)}
     return replace(run, metrics=metrics)
 
@@ -250,6 +259,20 @@ def _weights(
                 found = enumerate(zip(weights, load, strict=True))
                 rows += [(gate, str(seed), name, group, e, w, u) for e, (w, u) in found]
     return pd.DataFrame(rows, columns=WEIGHT_COLUMNS)
+
+
+def _targets(
+    rng: np.random.Generator, gates: Sequence[str], seeds: int, names: Sequence[str]
+) -> pd.DataFrame:
+    """Return scores by target as files have them, where targets are too many to be metrics."""
+    rows = []
+    for index, gate in enumerate(gates):
+        for seed in range(seeds):
+            for name in names:
+                score = 0.9 - 0.01 * index + 0.01 * rng.standard_normal()
+                rows += [(gate, str(seed), name, "accuracy", score)]
+                rows += [(gate, str(seed), name, "loss", 1 - score)]
+    return pd.DataFrame(rows, columns=TARGET_COLUMNS)
 
 
 def _importance(table: pd.DataFrame, gates: Sequence[str]) -> pd.DataFrame:

@@ -226,8 +226,8 @@ def test_costs_are_of_seeds_that_finished() -> None:
     record = SweepRecord("s", tuple(runs))
     comparison = compare_runs(record)
     assert costs(comparison)["time/train_seconds"] == {"a": {"0": 1.0, "1": 2.0}}
-    (grid,) = cost_grids(comparison)
-    assert grid.rows == [["a", "1.5 ± 6.4", "51,210"]]
+    (grid,) = cost_grids(comparison, record)
+    assert grid.rows == [["a", "1.7 min", "1.5 ± 6.4", "51,210"]], "102 s in all: failures cost too"
 
 
 def test_curves_end_with_the_last_epoch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,14 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from gatelab.results.comparison import compare_runs
-from gatelab.results.comparison.verdict import sentences
+from gatelab.results.comparison.verdict import leading
 from gatelab.tracking.mlflow_read import read_sweep
 from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.runs import SweepRecord
@@ -28,7 +28,6 @@ pytestmark = [
 ]
 
 GATES = ("dselect_k", "top_k", "softmax")
-TRAINING = "workflowType=machine_learning"
 PATIENCE = 20_000
 """Milliseconds until a page that is still being drawn is one that will not be."""
 SCREENSHOTS = os.environ.get("GATELAB_SCREENSHOTS")
@@ -38,14 +37,6 @@ NOISE = (
     r"/presigned-download-url",  # a store on a disk has none: MLflow then sends the file itself
     r"ResizeObserver loop",  # a layout that took two frames
 )
-# What a browser keeps of a reader who was here before: MLflow's assistant, which opens itself on a
-# first visit and narrows every page, is closed, and "Model training" chosen over "GenAI".
-KEPT = [
-    {"name": "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "value": "true"},
-    {"name": "mlflow.workflowType_v1", "value": '"machine_learning"'},
-]
-
-
 # Where this machine keeps artifacts is nobody's business.
 HIDE_PATHS = """() => {
     for (const element of document.querySelectorAll("*"))
@@ -59,12 +50,13 @@ class Shown:
     """A finished sweep and its dashboard."""
 
     record: SweepRecord
-    page: str
-    """The address that `gatelab ui` prints."""
+    pages: dict[str, str]
+    """The addresses that `gatelab ui` prints, by their names."""
 
     @property
-    def front(self) -> str:
-        return self.page.partition("/#")[0]
+    def page(self) -> str:
+        """The address of the sweep's page."""
+        return self.pages["Dashboard"]
 
     @property
     def experiment(self) -> str:
@@ -73,8 +65,7 @@ class Shown:
 
     @property
     def verdict(self) -> str:
-        said = sentences(compare_runs(self.record))
-        return next(line for line in said if "lowest test loss" in line)
+        return leading(compare_runs(self.record))[-1]
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +74,10 @@ def shown(small_sweep: Path) -> Iterator[Shown]:
     process = gatelab(small_sweep, "ui")
     assert process.stdout is not None
     try:
-        line = process.stdout.readline()
-        assert line.startswith("Dashboard: http://127.0.0.1:"), line + process.stdout.read()
-        yield Shown(record, line.split()[1])
+        lines = [process.stdout.readline() for _ in range(3)]
+        assert lines[0].startswith("Dashboard: http://127.0.0.1:"), lines
+        pages = {line.partition(":")[0]: line.split()[1] for line in lines}
+        yield Shown(record, pages)
     finally:
         process.terminate()
         process.communicate(timeout=30)
@@ -102,11 +94,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, shown: Shown) -> Iterator[Page]:
-    """A page of a reader who was here before; what it complains of fails the test."""
-    context = browser.new_context(
-        viewport={"width": 1400, "height": 900},
-        storage_state={"origins": [{"origin": shown.front, "localStorage": KEPT}]},
-    )
+    """A page of a reader who was never here; what it complains of fails the test."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     complaints: list[str] = []
@@ -131,14 +120,12 @@ def keep(page: Page, name: str) -> None:
         page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", animations="disabled")
 
 
-def choose_columns(page: Page, *names: str) -> None:
-    page.get_by_test_id("column-selection-dropdown").first.click()
-    tree = page.get_by_test_id("column-selector-tree")
-    for name in names:
-        page.get_by_placeholder("Search columns").fill(name)
-        title = re.compile(f"^{re.escape(name)}$")
-        tree.locator("[class*=tree-title]").filter(has_text=title).last.click()  # tags come last
-    page.keyboard.press("Escape")
+def close_assistant(page: Page) -> None:
+    """Close what MLflow opens at the right for a reader who was never here."""
+    panel = page.get_by_placeholder("Ask a question...")
+    expect(panel).to_be_visible()
+    page.get_by_role("button", name="Close", exact=True).click()
+    expect(panel).to_be_hidden()
 
 
 def row(page: Page, part: str, run_id: str) -> str:
@@ -151,43 +138,63 @@ def expand(page: Page, run_id: str) -> None:
 
 
 def test_the_address_leads_to_the_sweep_and_its_verdict(page: Page, shown: Shown) -> None:
+    """A reader who was never here sees it at once, though the assistant takes a third."""
     page.goto(shown.page)
     expect(page.get_by_role("heading", name="small", exact=True)).to_be_visible()
-    expect(page.get_by_test_id("note-view-outer-container").first).to_contain_text(shown.verdict)
+    expect(page.get_by_placeholder("Ask a question...")).to_be_visible()
+    answer = page.get_by_test_id("note-view-outer-container").locator("strong").first
+    expect(answer).to_have_text(shown.verdict)
+    expect(answer).to_be_in_viewport()
+    expect(page.get_by_role("link", name="test/loss", exact=True)).to_be_visible()
     for gate in GATES:
         expect(page.get_by_role("link", name=gate, exact=True).first).to_be_visible()
-    page.get_by_text("Show more").first.click()
     keep(page, "sweep")
+    page.get_by_text("Show more").first.click()
+    picture = page.get_by_test_id("note-view-outer-container").locator("img").first
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.naturalWidth") > 300
 
 
-def test_runs_nest_in_the_experiment_and_show_chosen_columns(page: Page, shown: Shown) -> None:
+def test_a_page_shows_few_tags_who_ran_it_and_the_data(page: Page, shown: Shown) -> None:
+    page.goto(shown.page)
+    expect(page.get_by_text("verdict", exact=True)).to_be_visible()
+    for hidden in ("version.torch", "gatelab.identity", "metrics.higher", "machine.cpus"):
+        expect(page.get_by_text(hidden)).to_have_count(0)
+    expect(page.get_by_text(f"gatelab {version('gatelab')}")).to_be_visible()
+    expect(page.get_by_text(re.compile("^synthetic_groups \\("))).to_be_visible()
+
+
+def test_the_gates_are_a_table_with_numbers_the_best_first(page: Page, shown: Shown) -> None:
+    page.goto(shown.pages["Gates"])
+    losses = {run.gate: run.metrics["test/loss"] for run in shown.record.of("gate")}
+    for run in shown.record.of("gate"):
+        cells = page.locator(row(page, "center", run.run_id))
+        for key in ("test/loss", "gate/experts_per_row", "search/epochs"):
+            value = f"{run.metrics[key]:.10g}"[:4]  # MLflow cuts, and does not round
+            expect(cells.locator(f"[col-id='metrics.`{key}`']")).to_contain_text(value)
+    best = page.locator(".ag-pinned-left-cols-container [row-index='0']")
+    expect(best).to_contain_text(re.compile(f"small|{min(losses, key=losses.__getitem__)}"))
+    keep(page, "experiment")
+
+
+def test_runs_nest_in_the_experiment(page: Page, shown: Shown) -> None:
     assert shown.record.run is not None
     page.goto(shown.experiment)
     expect(page.get_by_role("link", name="small", exact=True).nth(1)).to_be_visible()
     expect(page.get_by_role("link", name="top_k", exact=True)).to_be_hidden()
     expand(page, shown.record.run.run_id)
     expect(page.get_by_role("link", name="top_k", exact=True)).to_be_visible()
-    choose_columns(page, "Dataset", "Source", "Models")  # away, for ours to have room
-    choose_columns(page, "objective", "gate/experts_per_example", "gate", "stage")
     (gate,) = shown.record.of("gate", "top_k")
-    cells = page.locator(row(page, "center", gate.run_id))
-    expect(cells.locator("[col-id='tags.`gate`']")).to_have_text("top_k")
-    expect(cells.locator("[col-id='tags.`stage`']")).to_have_text("gate")
-    for key in ("objective", "gate/experts_per_example"):
-        value = f"{gate.metrics[key]:.10g}"[:4]  # MLflow cuts, and does not round
-        expect(cells.locator(f"[col-id='metrics.`{key}`']")).to_contain_text(value)
-    keep(page, "experiment")
     expand(page, gate.run_id)
     expect(page.get_by_role("link", name="top_k-seed-000", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="top_k-trial-000", exact=True)).to_be_visible()
 
 
 def test_the_report_is_read_in_its_frame_and_downloaded(page: Page, shown: Shown) -> None:
-    page.goto(shown.page)
-    page.get_by_role("tab", name="Artifacts").click()
-    page.get_by_label("report.html", exact=True).click()
+    page.goto(shown.pages["Report"])
     report = page.frame_locator("iframe.mlflow-html-iframe").locator("body")
     expect(report).to_contain_text(shown.verdict)
+    close_assistant(page)
     keep(page, "report")
     with page.expect_download() as download:
         page.locator("button[data-component-id*='artifactview']").click()
@@ -197,9 +204,7 @@ def test_the_report_is_read_in_its_frame_and_downloaded(page: Page, shown: Shown
 
 def test_links_within_the_report_work_in_its_frame(page: Page, shown: Shown) -> None:
     """MLflow's frame is a sandbox, where the browser refuses a plain link to a part of the page."""
-    page.goto(shown.page)
-    page.get_by_role("tab", name="Artifacts").click()
-    page.get_by_label("report.html", exact=True).click()
+    page.goto(shown.pages["Report"])
     report = page.frame_locator("iframe.mlflow-html-iframe").locator("body")
     report.get_by_role("link", name="Cost", exact=True).click()
     expect(report.get_by_role("heading", name="Cost", exact=True)).to_be_in_viewport()
@@ -217,36 +222,3 @@ def test_a_gate_shows_its_scores_and_its_heatmap(page: Page, shown: Shown) -> No
     expect(heatmap).to_be_visible()
     assert heatmap.evaluate("image => image.naturalWidth") > 300
     keep(page, "gate")
-
-
-def test_selected_gates_are_compared_in_parallel_coordinates(page: Page, shown: Shown) -> None:
-    wanted = quote("tags.sweep = 'small' and tags.stage = 'gate'")
-    by_loss = quote("metrics.`test/loss`")  # in any order but the runs' own, none hides in another
-    page.goto(f"{shown.experiment}&searchFilter={wanted}&orderByKey={by_loss}&orderByAsc=true")
-    for gate in GATES:
-        expect(page.get_by_role("link", name=gate, exact=True)).to_be_visible()
-    page.get_by_role("checkbox", name="Select all runs").check()
-    page.get_by_test_id("runs-compare-button").click()
-    expect(page.get_by_text("Comparing 3 Runs from 1 Experiment")).to_be_visible()
-    expect(page.get_by_role("tab", name="Parallel Coordinates Plot")).to_be_visible()
-    page.get_by_role("combobox").nth(1).click(force=True)  # below what is selected already
-    page.locator("[class*=select-item][title='test/loss']").click()
-    page.keyboard.press("Escape")
-    for axis in ("gate", "test/loss"):
-        title = re.compile(f"^{axis}$")
-        expect(page.locator(".parcoords .axis-title").filter(has_text=title)).to_be_visible()
-    keep(page, "compare")
-
-
-def test_a_link_compares_the_gates_at_once(page: Page, shown: Shown) -> None:
-    assert shown.record.run is not None
-    runs = ",".join(f'"{run.run_id}"' for run in shown.record.of("gate"))
-    experiment = re.search(r"experiments/(\d+)", shown.page)
-    assert experiment
-    experiments = f'"{experiment.group(1)}"'
-    page.goto(
-        f"{shown.front}/#/compare-runs?runs={quote(f'[{runs}]')}"
-        f"&experiments={quote(f'[{experiments}]')}&{TRAINING}"
-    )
-    expect(page.get_by_text("Comparing 3 Runs from 1 Experiment")).to_be_visible()
-    expect(page.locator(".parcoords")).to_be_visible()

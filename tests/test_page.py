@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -39,12 +40,15 @@ class Reader(HTMLParser):
         self.open: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[tuple[str, str]] = []
+        self.classed: list[tuple[str, str]] = []
+        self._class = ""
         self.feed(page)
         self.close()
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert len(dict(attrs)) == len(attrs), f"an attribute of <{tag}> twice"
+        self._class = dict(attrs).get("class") or ""
         self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
@@ -57,9 +61,14 @@ class Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.texts.append((self.open[-1] if self.open else "", data))
+        self.classed.append((self._class, data))
+        self._class = ""
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
+
+    def of_class(self, name: str) -> list[str]:
+        return [text.strip() for found, text in self.classed if found == name and text.strip()]
 
     def said(self, tag: str) -> list[str]:
         return [text.strip() for name, text in self.texts if name == tag and text.strip()]
@@ -117,7 +126,9 @@ def test_the_page_is_small(shape: str) -> None:
 
 def test_the_verdict_and_the_table_say_what_the_comparison_says() -> None:
     review, reader = small(), Reader(page("small"))
-    assert reader.said("li") == sentences(review.comparison)
+    said = sentences(review.comparison)
+    assert [*reader.of_class("answer"), *reader.said("li")] == said
+    assert said[0].startswith("dselect_k wins")
     score = review.comparison.score("dselect_k", "test/loss")
     assert score is not None
     bold = f"{score.mean:.3f} ± {score.high - score.mean:.3f}"
@@ -196,7 +207,7 @@ def test_how_it_was_done() -> None:
 def test_without_a_record_of_it_the_page_says_so() -> None:
     review = small()
     text = render(replace(review, record=replace(review.record, spec="")), [])
-    assert "<details>" not in text and "no specification" in text
+    assert '<details class="spec">' not in text and "no specification" in text
 
 
 def test_every_metric_of_selection_has_a_meaning() -> None:
@@ -224,21 +235,26 @@ def test_every_figure_and_table_is_a_file(tmp_path: Path) -> None:
     assert sorted(written) == sorted(path for path in tmp_path.rglob("*") if path.is_file())
     names = {path.relative_to(tmp_path).as_posix() for path in written}
     plates = [plate.name for plate in all_figures(review)]
-    assert {f"figures/{name}.png" for name in plates} == {n for n in names if n.endswith(".png")}
-    pictures = [path for path in written if path.suffix == ".png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    assert {f"figures/{name}.svg" for name in plates} == {n for n in names if n.endswith(".svg")}
+    roots = [ElementTree.parse(path).getroot() for path in written if path.suffix == ".svg"]
+    assert {root.tag for root in roots} == {"{http://www.w3.org/2000/svg}svg"}
+    assert all("background: white" in root.attrib["style"] for root in roots)
     frame = pd.read_csv(tmp_path / "tables" / "scores.csv")
     pd.testing.assert_frame_equal(frame, review.comparison.to_frame())
     tables = {name: pd.read_csv(tmp_path / "tables" / f"{name}.csv") for name in TABLES}
     assert {f"tables/{name}.csv" for name in TABLES} == {n for n in names if n.endswith(".csv")}
     assert len(tables["pairs"]) == 3 and {"low", "p_holm", "smallest"} <= set(tables["pairs"])
     assert tables["budgets"]["finished"].sum() == (review.trials["end"] == "finished").sum()
-    assert len(tables["costs"]) == 3 * 3 * 5
+    assert len(tables["costs"]) == 3 * 4 * 5
+    assert len(tables["targets"]) == 3 * 5 * 2 * 2, "gates, seeds, targets, loss and accuracy"
     assert set(tables["selected"]["gate"]) == set(MADE)
     assert (tmp_path / "report.html").read_text() == page("small")
 
 
-TABLES = "scores pairs budgets selected costs trials curves weights importance tuning".split()
+TABLES = (
+    *("scores", "pairs", "budgets", "selected", "costs", "trials", "curves", "weights"),
+    *("importance", "targets", "tuning"),
+)
 
 
 def test_failures_are_a_table_and_what_is_missing_is_no_file(tmp_path: Path) -> None:
@@ -246,8 +262,8 @@ def test_failures_are_a_table_and_what_is_missing_is_no_file(tmp_path: Path) -> 
     names = {path.name for path in write_report(review, tmp_path)}
     assert names == {
         "report.html",
-        "search.png",
-        "slices.png",
+        "search.svg",
+        "slices.svg",
         "budgets.csv",
         "failures.csv",
         "trials.csv",
@@ -294,6 +310,14 @@ CONTRAST = """selector => {
 }"""
 
 
+LETTERS = """[...document.querySelectorAll("figure svg")].map(svg => {
+  const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+  const sizes = [...svg.querySelectorAll("text")].map(
+    text => parseFloat(getComputedStyle(text).fontSize));
+  return scale * Math.min(...sizes); })"""
+"""The smallest letters of each figure, in pixels of the screen."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 700, 390])
@@ -306,15 +330,17 @@ def test_in_a_browser_nothing_sticks_out_and_all_text_has_contrast(
     ratios = opened.evaluate(CONTRAST, "p, li, td, th, caption, figcaption, dt, dd, a, pre")
     ratios += opened.evaluate(CONTRAST, "svg text[style*='fill: currentColor']")
     assert len(ratios) > 100 and min(ratios) > 4.5
-    wide = "[...document.querySelectorAll('svg')].filter(s => s.clientWidth > innerWidth).length"
-    assert opened.evaluate(wide) == 0
+    wide = "[...document.querySelectorAll('svg')].filter(s => s.clientWidth > innerWidth)"
+    assert opened.evaluate(f"{wide}.every(s => s.closest('.scroll'))")
+    assert min(opened.evaluate(LETTERS)) > 8, "pixels: on a phone too"
     opened.close()
 
 
 @pytest.mark.slow
 def test_in_print_the_page_is_light_and_the_spec_open(browser: Browser, tmp_path: Path) -> None:
     opened = shown(browser, tmp_path, "small", 700, "dark")
-    visible = "document.querySelector('details pre').checkVisibility()"
+    folded = "[...document.querySelectorAll('details pre, details table')]"
+    visible = f"{folded}.every(it => it.checkVisibility())"
     assert not opened.evaluate(visible)
     opened.emulate_media(media="print", color_scheme="dark")
     assert opened.evaluate(visible)

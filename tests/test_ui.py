@@ -104,7 +104,10 @@ def running(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[st
     groups: set[int] = set()
     try:
         line = next((line for line in process.stdout if line.startswith("Dashboard: ")), "")
-        assert line.endswith("  (Ctrl-C ends it)\n"), line
+        last = line
+        while last and not last.endswith("  (Ctrl-C ends it)\n"):
+            last = process.stdout.readline()
+        assert line and last, line
         groups = servers(process)
         yield process, line.split()[1]
     finally:
@@ -176,7 +179,13 @@ def test_the_newest_sweep_its_artifacts_and_no_second_server(
     assert get(address, f"/get-artifact?path=report.html&run_uuid={run_id}") == (200, REPORT)
     assert "/static-files/" in get(address, "/")[1]
     again = CliRunner().invoke(main, ["ui", "older", "--tracking-uri", f"{address}/"])
-    assert again.output == f"Dashboard: {address}{page(folder, 'older')}\n"
+    older = page(folder, "older")
+    run, _, ending = older.partition("?")
+    assert again.output.splitlines() == [
+        f"Dashboard: {address}{older}",
+        f"Gates:     {address}/#/experiments/1/runs?viewStateShareKey=gatelab-older&{ending}",
+        f"Report:    {address}{run}/artifacts/report.html?{ending}",
+    ]
     assert again.exit_code == 0
     assert len(servers(process)) == 1
     assert not Path("mlartifacts").exists() and not Path("mlruns").exists()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, LifecycleStage, ViewType
+from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
 
 from gatelab.tracking.mlflow_errors import store_errors
+from gatelab.tracking.mlflow_tags import IDENTITY, hidden
 from gatelab.tracking.store_errors import StoreRefuses, masked
 
 ACTIVE = ViewType.ACTIVE_ONLY
-IDENTITY = "gatelab.identity"
-"""The tag by which a run of ours is found again."""
 
 
 def active_experiment(client: MlflowClient, uri: str, name: str) -> Experiment | None:
@@ -38,7 +37,7 @@ def check_recorded(client: MlflowClient, uri: str, experiment: str, sweep: str) 
     """
     with store_errors(uri):
         found = active_experiment(client, uri, experiment)
-        if found is None or not _runs(client, found, sweep, ACTIVE):
+        if found is None or not _runs(client, [found.experiment_id], sweep, ACTIVE):
             raise lost_run(client, uri, experiment, sweep, sweep)
 
 
@@ -56,11 +55,12 @@ def lost_run(
             f"--experiment-id {renamed.experiment_id} --new-name {experiment[:100]}` gives it its "
             f"name back (with MLFLOW_TRACKING_URI={masked(uri)}; delete another of that name)."
         )
-    deleted = found and _runs(client, found, identity, ViewType.DELETED_ONLY)
+    here = [found.experiment_id] if found else []
+    deleted = _runs(client, here, identity, ViewType.DELETED_ONLY)
     if deleted:
         return StoreRefuses(
             f"the run {identity!r} was deleted in {masked(uri)}: "
-            f"`mlflow runs restore --run-id {deleted[0]}` brings it back "
+            f"`mlflow runs restore --run-id {deleted[0].info.run_id}` brings it back "
             f"(with MLFLOW_TRACKING_URI={masked(uri)}); or {again}."
         )
     return StoreRefuses(
@@ -73,11 +73,15 @@ def lost_run(
 def _elsewhere(client: MlflowClient, experiment: str, sweep: str) -> Experiment | None:
     """Return the experiment of another name that has the run of a sweep."""
     others = {it.experiment_id: it for it in client.search_experiments() if it.name != experiment}
-    query = f"tags.`{IDENTITY}` = '{sweep}'"
-    runs = client.search_runs([*others], query, ACTIVE, 1) if others else []
+    runs = _runs(client, [*others], sweep, ACTIVE)
     return others[runs[0].info.experiment_id] if runs else None
 
 
-def _runs(client: MlflowClient, experiment: Experiment, identity: str, view: int) -> list[str]:
-    query = f"tags.`{IDENTITY}` = '{identity}'"
-    return [r.info.run_id for r in client.search_runs([experiment.experiment_id], query, view, 1)]
+def _runs(client: MlflowClient, experiments: list[str], identity: str, view: int) -> list[Run]:
+    """Return a run of an identity in one of some experiments; none where there is none."""
+    for name in (hidden(IDENTITY), IDENTITY) if experiments else ():  # as older stores have it
+        query = f"tags.`{name}` = '{identity}'"
+        found = client.search_runs(experiments, query, view, 1)
+        if found:
+            return list(found)
+    return []

@@ -17,12 +17,11 @@ from mlflow.exceptions import MlflowException
 from gatelab.registry import near_misses
 from gatelab.tracking.mlflow_errors import reading
 from gatelab.tracking.mlflow_store import PAGE, metric_key, open_client, search
+from gatelab.tracking.mlflow_tags import restored
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import COUNTS, STAGES, Artifacts
 from gatelab.tracking.store_errors import masked
-
-TRAINING = "workflowType=machine_learning"
-"""In an address: MLflow's side bar has what training leaves, not what language models do."""
+from gatelab.tracking.views import SweepLinks
 
 
 @reading
@@ -88,15 +87,15 @@ def with_spec(record: SweepRecord) -> SweepRecord:
 
 
 @reading
-def sweep_page(uri: str, sweep: str) -> str:
-    """Return the part of an address after MLflow's own that shows a sweep's run.
+def sweep_links(uri: str, sweep: str) -> SweepLinks:
+    """Return where MLflow's pages show a sweep.
 
     Raises:
         LookupError: If the store knows no such sweep.
         StoreUnavailable: If the store cannot be used.
     """
     for run in _find(open_client(uri), sweep, "tags.stage = 'sweep'"):
-        return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        return SweepLinks(run.info.experiment_id, run.info.run_id, sweep)
     raise LookupError(_unknown(uri, sweep))
 
 
@@ -121,7 +120,9 @@ def _record(run: Run) -> RunRecord:
         run.info.status,
         dict(run.data.params),
         {key: _finite(value) for key, value in run.data.metrics.items()},
-        dict(run.data.tags),
+        restored(run.data.tags),
+        (run.info.start_time or 0) / 1000,
+        (run.info.end_time or 0) / 1000,
     )
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Metric, Param, Run, RunTag, ViewType
@@ -24,8 +25,9 @@ from gatelab.tracking.lines import FULL
 from gatelab.tracking.mlflow_check import check_store
 from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_moved import follow_artifacts
-from gatelab.tracking.mlflow_presence import IDENTITY, active_experiment, check_recorded, lost_run
+from gatelab.tracking.mlflow_presence import active_experiment, check_recorded, lost_run
 from gatelab.tracking.mlflow_tables import make_tables
+from gatelab.tracking.mlflow_tags import IDENTITY, restored, stored
 from gatelab.tracking.sqlite import default_uri as default_uri
 from gatelab.tracking.sqlite import sqlite_path
 from gatelab.tracking.store_errors import StoreRefuses, is_there, masked
@@ -35,6 +37,8 @@ PAGE = 500
 IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, *IN_THE_WAY, *FULL)
 """Errors of a disk that takes no file until somebody sees to it."""
+SHARED_VIEW = "mlflow.sharedViewState."
+"""How the experiment's tags begin that MLflow's "Share" leaves."""
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
 
@@ -90,8 +94,9 @@ class Store:
         """Find the runs that a sweep has already, so that a resume writes on in them."""
         query = f"tags.sweep = '{sweep}'"
         for run in search(self.client, [self.experiment_id], query):
-            if IDENTITY in run.data.tags:
-                self._run_ids[run.data.tags[IDENTITY]] = run.info.run_id
+            identity = restored(run.data.tags).get(IDENTITY)
+            if identity is not None:
+                self._run_ids[identity] = run.info.run_id
 
     def start_run(
         self,
@@ -112,7 +117,7 @@ class Store:
         else:
             with _asked_once():
                 run = self.client.create_run(
-                    self.experiment_id, start_time=start_ms, tags=tags, run_name=name
+                    self.experiment_id, start_time=start_ms, tags=stored(tags), run_name=name
                 )
             self._run_ids[identity] = run.info.run_id
         self.log(identity, params=params)
@@ -134,7 +139,7 @@ class Store:
         """
         run_id = self._run_id(identity)
         values = [Metric(metric_key(key), value, time, step) for key, value, time, step in metrics]
-        run_tags = [RunTag(key, value[:8000]) for key, value in (tags or {}).items()]
+        run_tags = [RunTag(key, value[:8000]) for key, value in stored(tags or {}).items()]
         settings = [Param(metric_key(key), value[:6000]) for key, value in (params or {}).items()]
         self.client.log_batch(run_id, metrics=values, tags=run_tags, params=settings)
 
@@ -157,6 +162,16 @@ class Store:
                 f"MLflow's artifacts cannot be written ({error.strerror}: {error.filename}): "
                 f"{remedy}."
             ) from error
+
+    def log_data(self, identity: str, data: Mapping[str, Any]) -> None:
+        """Record what a run is trained on (:func:`.mlflow_data.dataset_input`)."""
+        from gatelab.tracking.mlflow_data import dataset_input  # here: it takes a second to import
+
+        self.client.log_inputs(self._run_id(identity), datasets=[dataset_input(data)])
+
+    def share_view(self, key: str, view: str) -> None:
+        """Keep a view of the experiment's runs, which an address can name."""
+        self.client.set_experiment_tag(self.experiment_id, f"{SHARED_VIEW}{key}", view)
 
     def end_run(self, identity: str, status: str, end_ms: int) -> None:
         """End a run as FINISHED, FAILED or KILLED."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import re
 import threading
@@ -32,6 +33,8 @@ _FIELDS: Mapping[str, Mapping[str, type]] = {
     "params": {"params": dict},
     "tags": {"tags": dict, "time": int},
     "artifact": {"path": str, "folder": str},
+    "data": {"data": dict},
+    "view": {"key": str, "view": str},
     "end": {"status": str, "tags": dict, "time": int},
 }
 """What a record of a kind has."""
@@ -125,6 +128,14 @@ class Recorder:
         if place.is_relative_to(self._home):
             place = place.relative_to(self._home)
         self._take("artifact", identity, path=str(place), folder=folder)
+
+    def log_data(self, identity: str, data: Mapping[str, object]) -> None:
+        """Record what a run is trained on, as :func:`.mlflow_data.dataset_input` takes it."""
+        self._take("data", identity, data=dict(data))
+
+    def share_view(self, identity: str, key: str, view: Mapping[str, object]) -> None:
+        """Keep a view of the experiment's runs, which an address can name by its key."""
+        self._take("view", identity, key=key, view=json.dumps(view))
 
     def end_run(self, identity: str, status: str, tags: Mapping[str, str]) -> None:
         """End a run as FINISHED, FAILED or KILLED."""
@@ -329,6 +340,10 @@ def _write(store: Store, record: Entry, home: Path) -> None:
         store.log(identity, metrics=record["rows"], tags=record["tags"])
     elif kind == "params":
         store.log(identity, params=record["params"])
+    elif kind == "data":
+        store.log_data(identity, record["data"])
+    elif kind == "view":
+        store.share_view(record["key"], record["view"])
     elif kind == "artifact":
         store.log_artifact(identity, str(home / record["path"]), record["folder"])
     else:

@@ -22,6 +22,9 @@ class RunRecord:
     metrics: Mapping[str, float]
     """The last value of each."""
     tags: Mapping[str, str]
+    started: float = 0.0
+    """Seconds since 1970, as ``ended``; 0 where it is not known."""
+    ended: float = 0.0
 
     @property
     def stage(self) -> str:

@@ -51,6 +51,20 @@ class Tags:
     """How the tags begin that hold a fingerprint of a module of the user's own."""
     DESCRIPTION = "mlflow.note.content"
     """Whose Markdown MLflow shows above a run."""
+    VERDICT, BEST = "verdict", "best"
+    """Of the sweep's run: the answer in a sentence, and whose numbers the run carries."""
+    USER, SOURCE, SOURCE_TYPE = "mlflow.user", "mlflow.source.name", "mlflow.source.type"
+    """Who ran it and with what, as MLflow shows it."""
+    GIT_COMMIT = "mlflow.source.git.commit"
+
+
+class Params:
+    """What is recorded of a sweep's data beside its spec, as params of its run."""
+
+    ROWS = "rows."
+    """How the names begin of how many rows each split has."""
+    KINDS = "targets"
+    """How many targets of which kind: ``2 regression, 1 binary``."""
 
 
 class Metrics:
@@ -67,6 +81,8 @@ class Metrics:
     """Of a gate's run: the epochs that all its trials trained."""
     TRAIN_SECONDS = "time/train_seconds"
     PARAMETERS, GATE_PARAMETERS = "model/parameters", "model/gate_parameters"
+    ACTIVE_PARAMETERS = "model/active_parameters"
+    """Those that run for a row: without the experts that none of its targets uses."""
     DEFINED, TARGETS = "defined/", "targets/"
     """How keys begin that tell of how many targets a metric is defined, and how many have it, where
     these differ: ``defined/test/auroc``."""
@@ -84,6 +100,8 @@ class Artifacts:
     """Of a trial or seed that an error ended, where it was raised."""
     TRACES = "tracebacks"
     """The folder of the same in a sweep's home."""
+    TARGETS = "targets.csv"
+    """Of an evaluation's seed, of many targets: loss and metrics of each."""
     REPORT = "report.html"
     COMPARISON_CSV, COMPARISON_JSON = "comparison.csv", "comparison.json"
 

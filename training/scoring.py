@@ -56,6 +56,8 @@ class Scoring:
             "model/parameters": float(_count(model)),
             "model/gate_parameters": float(_count(model.mixture.gates)),
         }
+        self.num_experts = model.mixture.experts.size
+        self.expert_parameters = _count(model.mixture.experts) / self.num_experts
         self.before: dict[int, Tensor] = {}
         """The weights of an epoch ago, of those that trained in it: views of all members' at once,
         which would stay as long as one of them."""
@@ -134,6 +136,9 @@ class Scoring:
             "time/train_seconds": seconds,
             **self.sizes,
         }
+        idle = self.num_experts - ending.metrics["gate/experts_per_row"]
+        active = self.sizes["model/parameters"] - idle * self.expert_parameters
+        ending.metrics["model/active_parameters"] = active
         if (settled := self.settled[member]) is not None:
             ending.metrics["gate/settled_epoch"] = settled
         if split == "test":
@@ -146,6 +151,7 @@ class Scoring:
         """Add what only an evaluation tells: every target's scores, and which experts it uses."""
         ending.by_target = by_target
         ending.test_to_train = self.task.test_to_train()
+        ending.test_rows = len(self.task.data("test").inputs)
         ending.weights, ending.load = usage.importance.tolist(), usage.load.tolist()
 
     def state(self, member: int) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class Ending:
     test_to_train: float = 0.0
     """In the evaluation the test split's rows over the train split's, as the task counts them; 0
     where another split seed draws other rows."""
+    test_rows: int = 0
+    """In the evaluation the rows of the test split."""
     trace: str = ""
     """The traceback, where an error ended it."""
 

@@ -136,6 +136,11 @@ def _short(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3g}"
 
 
+def by_mean(comparison: Comparison, metric: str) -> list[str]:
+    """Return the gates that have a score, by role and from the best mean to the worst."""
+    return [gate for gate in _ordered(comparison, metric) if comparison.score(gate, metric)]
+
+
 def _ordered(comparison: Comparison, metric: str) -> list[str]:
     """Return the gates of each role by their means, the best first, without a score last."""
     sign = -comparison.directions.of(metric)

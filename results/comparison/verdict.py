@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from gatelab.results.comparison import Comparison, Score, Test
-from gatelab.results.comparison.answer import answer
+from gatelab.results.comparison.answer import answer, dense
 from gatelab.results.comparison.budgets import WAITING, Budget
 from gatelab.results.comparison.equivalence import check_margin
 from gatelab.results.comparison.evidence import count, evidence, settled_early
@@ -48,6 +48,13 @@ def sentences(
         *_limits(comparison, metric, leaders[0]),
         *_differences(comparison, metric, leaders),
     ]
+
+
+def leading(comparison: Comparison, metric: str = Metrics.TEST_LOSS) -> list[str]:
+    """Return the first of the sentences, up to the one that is the answer."""
+    if not comparison.leaders(metric):
+        return sentences(comparison, metric)[:1]
+    return [*dense(comparison), answer(comparison, metric)[len(dense(comparison))]]
 
 
 def _differences(comparison: Comparison, metric: str, leaders: Sequence[str]) -> list[str]:

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gatelab.results.figures.panels import BEHIND, MOST_TOGETHER, Draw, by_gate, legend
-from gatelab.results.figures.style import WIDTH, Look, fit, grid, looks, whole
+from gatelab.results.figures.style import WIDTH, Look, fit, grid, is_wide, looks, whole
 from gatelab.tracking.schema import Metrics
 
 Courses = dict[str, pd.DataFrame]
 """By gate, a row an epoch."""
-DEEPEST = 1e4
-"""Of a logarithmic axis: how much smaller than the largest value the smallest shown is."""
+DEEPEST = 1e3
+"""Of a logarithmic axis: how much smaller than the largest mean the smallest shown is."""
 TRAIN, VAL = Metrics.TRAIN_LOSS, Metrics.VAL_LOSS
 
 
 def learning_curves(curves: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
     """Draw the training and the validation loss over the epochs.
 
-    Few gates have a panel for each loss; many have one each, with the training loss dashed.
+    Few gates have a panel for each loss; many have the training loss dashed beside the other.
     """
     train, val = summary(curves, TRAIN), summary(curves, VAL)
     drawn = [gate for gate in gates if gate in val]
@@ -33,14 +36,16 @@ def learning_curves(curves: pd.DataFrame, gates: Sequence[str]) -> Figure | None
     if len(drawn) <= MOST_TOGETHER:
         return _beside(train, val, drawn, look)
 
+    scale = _Scale.of([*train.values(), *val.values()])
+
     def draw(axes: Axes, gate: str) -> None:
         if gate in train:
-            axes.plot(train[gate]["mean"], "--", color=look[gate].color, linewidth=1)
-        course(axes, val[gate], look[gate], gate, drawn.index(gate))
+            axes.plot(scale.shown(train[gate]["mean"]), "--", color=look[gate].color, linewidth=1)
+        course(axes, val[gate], look[gate], gate, drawn.index(gate), scale)
 
     label = "validation loss (dashed: training loss)"
-    figure, panels = by_gate(drawn, draw, _behind(val), "epoch", label)
-    _scale(panels, [*train.values(), *val.values()])
+    figure, panels = by_gate(drawn, look, draw, _behind(val, scale), "epoch", label)
+    scale.set(panels)
     return figure
 
 
@@ -59,14 +64,16 @@ def _single(curves: pd.DataFrame, gates: Sequence[str], metric: str, label: str)
     drawn = [gate for gate in gates if gate in table]
     if not drawn:
         return None
+    scale = _Scale.of(list(table.values()))
     figure, panels = by_gate(
         drawn,
-        lambda axes, gate: course(axes, table[gate], look[gate], gate, drawn.index(gate)),
-        _behind(table),
+        look,
+        lambda axes, gate: course(axes, table[gate], look[gate], gate, drawn.index(gate), scale),
+        _behind(table, scale),
         "epoch",
         label,
     )
-    _scale(panels, list(table.values()))
+    scale.set(panels)
     return figure
 
 
@@ -81,45 +88,72 @@ def summary(curves: pd.DataFrame, metric: str) -> Courses:
 
 def _beside(train: Courses, val: Courses, gates: Sequence[str], look: dict[str, Look]) -> Figure:
     tables = {"training loss": train, "validation loss": val}
-    figure, panels = grid(2, 2, WIDTH / 2, 2.9, sharex=True, sharey=True)
+    figure, panels = grid(2, 2, WIDTH / 2, 3.3, sharex=True, sharey=True)
+    scale = _Scale.of([*train.values(), *val.values()])
     for axes, (label, table) in zip(panels, tables.items(), strict=True):
         for place, gate in enumerate(gates):
             if gate in table:
-                course(axes, table[gate], look[gate], gate, place)
+                course(axes, table[gate], look[gate], gate, place, scale)
         axes.set_title(label, loc="left")
         axes.grid(axis="y")
-    _scale(panels, [*train.values(), *val.values()])
+    scale.set(panels)
     legend(figure, panels[1])
     figure.supxlabel("epoch", fontsize=9)
     figure.supylabel("loss", fontsize=9)
     return figure
 
 
-def course(axes: Axes, table: pd.DataFrame, look: Look, label: str, place: int) -> None:
+@dataclass(frozen=True)
+class _Scale:
+    """The vertical axis of courses: logarithmic where they span decades, but not down to 0."""
+
+    values: npt.NDArray[np.floating]
+    """By which it is chosen."""
+    floor: float
+    """What lies below has settled, and falls out of a logarithmic frame."""
+
+    @classmethod
+    def of(cls, tables: Sequence[pd.DataFrame]) -> _Scale:
+        """Choose it: the means decide, since one seed that settles would drag it down."""
+        every = pd.concat(tables)
+        means = every["mean"].to_numpy()
+        values = means if (means < 0).any() else means[means > 0]
+        found = cls(values, -math.inf)
+        if not is_wide(values):
+            return found
+        floor = max(float(values.min()), float(values.max()) / DEEPEST)
+        return cls(values[values >= floor], floor)
+
+    def shown(self, course: pd.Series) -> pd.Series:
+        """Return a course without what lies below the frame."""
+        return course.where(course >= self.floor)
+
+    def set(self, panels: Sequence[Axes]) -> None:
+        """Set it in all panels."""
+        for axes in panels:
+            fit(axes, "y", self.values)
+            if axes.get_yscale() == "log":
+                axes.set_ylim(self.floor / 1.3, float(self.values.max()) * 1.5)
+            whole(axes.xaxis)
+
+
+def course(
+    axes: Axes, table: pd.DataFrame, look: Look, label: str, place: int, scale: _Scale
+) -> None:
     """Draw a gate's course, dotted from where a seed has stopped.
 
     Gates at different places have their markers at different epochs, so that where lines lie on
     each other all of them are seen.
     """
-    mean, every = table["mean"], max(MOST_TOGETHER, len(table) // 5)
+    mean, every = scale.shown(table["mean"]), max(MOST_TOGETHER, len(table) // 5)
     last = table.index[table["count"] == table["count"].max()].max()
     color, epochs = look.color, table.index.to_numpy()
-    axes.fill_between(epochs, table["min"], table["max"], color=color, alpha=0.18, linewidth=0)
+    low, high = scale.shown(table["min"]), table["max"]
+    axes.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
     line = axes.plot(mean[epochs <= last], color=color, label=label)[0]
-    line.set(marker=look.marker, markersize=4.5, markevery=(place % every, every))
+    line.set(marker=look.marker, markersize=5, markevery=(place % every, every))
     axes.plot(mean[epochs >= last], ":", color=color)
 
 
-def _behind(table: Courses) -> Draw:
-    return lambda axes, gate: axes.plot(table[gate]["mean"], **BEHIND)
-
-
-def _scale(panels: Sequence[Axes], tables: Sequence[pd.DataFrame]) -> None:
-    values = pd.concat(tables)[["min", "max"]].to_numpy().ravel()
-    positive = values[values > 0]  # what settles falls out of a logarithmic frame, down to 0
-    for axes in panels:
-        fit(axes, "y", values if (values < 0).any() else positive)
-        if axes.get_yscale() == "log":
-            low, high = positive.min(), positive.max()
-            axes.set_ylim(max(low, high / DEEPEST) / 1.3, high * 1.3)
-        whole(axes.xaxis)
+def _behind(table: Courses, scale: _Scale) -> Draw:
+    return lambda axes, gate: axes.plot(scale.shown(table[gate]["mean"]), **BEHIND)

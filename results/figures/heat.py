@@ -27,7 +27,10 @@ EDGE = "#888888a0"
 
 
 def heat(axes: Axes, values: Array, most: float, numbers: bool) -> None:
-    """Draw a matrix as cells, on a scale from 0 to ``most``, and say its numbers if asked to."""
+    """Draw a matrix as cells, on a scale from 0 to ``most``, and say its numbers if asked to.
+
+    A cell of NaN is empty.
+    """
     axes.imshow(values, cmap=HEAT, vmin=0, vmax=most, aspect="auto", interpolation="none")
     axes.spines[:].set_visible(True)
     axes.spines[:].set_color(EDGE)
@@ -35,6 +38,8 @@ def heat(axes: Axes, values: Array, most: float, numbers: bool) -> None:
     if not numbers:
         return
     for (row, column), value in np.ndenumerate(values):
+        if np.isnan(value):
+            continue
         color = "white" if value > WHITE_ABOVE * most else INK
         axes.text(
             column, row, _said(float(value)), ha="center", va="center", color=color, fontsize=7

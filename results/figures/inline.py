@@ -32,6 +32,14 @@ def svg(figure: Figure, name: str, label: str) -> str:
     return re.sub(re.escape(INK), "currentColor", text, flags=re.IGNORECASE)
 
 
+def alone(element: str) -> str:
+    """Return an element as a file of its own: black on white, whatever page shows it."""
+    style = "color: black; background: white; font-family: sans-serif"
+    return element.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1).replace(
+        'style="', f'style="{style}; ', 1
+    )
+
+
 def _lean(text: str) -> str:
     """Return matplotlib's SVG without what a page does not need, half as long."""
     text = re.sub(r"<(metadata|style).*?</\1>", "", text, flags=re.DOTALL)
@@ -42,7 +50,5 @@ def _lean(text: str) -> str:
 
 
 def _rounded(attribute: re.Match[str]) -> str:
-    """Return coordinates to a hundredth of a point."""
-    return re.sub(
-        r"\d+\.\d{3,}", lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), attribute[0]
-    )
+    """Return coordinates to a tenth of a point."""
+    return re.sub(r"\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), attribute[0])

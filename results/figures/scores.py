@@ -11,29 +11,51 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from gatelab.results.comparison import Comparison
+from gatelab.results.comparison.headline import main_metric
+from gatelab.results.comparison.score_grids import by_mean
 from gatelab.results.comparison.statistics import mean_interval
-from gatelab.results.comparison.subjects import ROLES
 from gatelab.results.costs import COSTS, GateValues, costs
 from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid
 from gatelab.results.figures.tradeoff import looks_of
 from gatelab.tracking.schema import Metrics
 
-ROW = 0.3
-"""Inches of height for a gate."""
-MOST_PANELS = 3
+ROW, MANY_ROW = 0.3, 0.22
+"""Inches of height for a gate, and for one of many."""
+MANY = 8
+"""More gates than this stand closer together."""
 
 
-def score_panels(comparison: Comparison) -> Figure | None:
-    """Draw the test loss and the first means over targets, the gate of the lowest loss on top."""
-    metrics = [
-        m for m in comparison.metrics() if m == Metrics.TEST_LOSS or m.startswith("test/mean/")
-    ]
-    if not metrics:
+def score_panels(
+    comparison: Comparison, objective: str = Metrics.VAL_LOSS, width: float = WIDTH
+) -> Figure | None:
+    """Draw the test loss and the main metric, the gate of the lowest loss on top.
+
+    Args:
+        comparison: Of the gates.
+        objective: As :func:`.headline.main_metric` takes it.
+        width: In inches.
+    """
+    known = (Metrics.TEST_LOSS, main_metric(comparison, objective))
+    values = {metric: _values(comparison, metric) for metric in known if metric}
+    gates = by_mean(comparison, Metrics.TEST_LOSS)
+    if not gates:
         return None
-    values = {metric: _values(comparison, metric) for metric in metrics[:MOST_PANELS]}
-    gates = _order(comparison, metrics[0])
     titles = {metric: metric.replace("/", " ") for metric in values}
-    figure = _panels(values, titles, gates, looks_of(comparison), comparison.test_to_train)
+    return panels_by_gate(
+        comparison, {titles[m]: found for m, found in values.items()}, gates, width
+    )
+
+
+def panels_by_gate(
+    comparison: Comparison,
+    values: Mapping[str, GateValues],
+    gates: Sequence[str],
+    width: float = WIDTH,
+) -> Figure:
+    """Draw a panel for everything that gates have values of, by its title, a row a gate."""
+    titles = {title: title for title in values}
+    share = comparison.test_to_train
+    figure = _panels(values, titles, gates, looks_of(comparison), share, width)
     _set_apart(figure.axes, comparison, gates)
     return figure
 
@@ -41,7 +63,7 @@ def score_panels(comparison: Comparison) -> Figure | None:
 def difference_panels(comparison: Comparison) -> Figure | None:
     """Draw how much higher every gate's test loss is than the best gate's, unit by unit."""
     best, values = comparison.best(Metrics.TEST_LOSS), comparison.values(Metrics.TEST_LOSS)
-    gates = [g for g in _order(comparison, Metrics.TEST_LOSS) if g in values and g != best]
+    gates = [g for g in by_mean(comparison, Metrics.TEST_LOSS) if g in values and g != best]
     if best is None or not gates:
         return None
     apart = {gate: _minus(values[gate], values[best]) for gate in gates}
@@ -93,13 +115,6 @@ def _values(comparison: Comparison, metric: str) -> GateValues:
     return {s.gate: s.values for s in comparison.scores if s.metric == metric}
 
 
-def _order(comparison: Comparison, metric: str) -> list[str]:
-    """Return the gates that have a score, the lowest mean first, baselines below the others."""
-    means = {s.gate: s.mean for s in comparison.scores if s.metric == metric}
-    below = {s.gate: ROLES.index(s.role) for s in comparison.subjects}
-    return sorted(means, key=lambda gate: (below[gate], np.isnan(means[gate]), means[gate]))
-
-
 def _minus(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
     return {seed: first[seed] - second[seed] for seed in first if seed in second}
 
@@ -110,15 +125,16 @@ def _panels(
     gates: Sequence[str],
     look: Mapping[str, Look],
     test_to_train: float = 0.0,
+    width: float = WIDTH,
 ) -> Figure:
     """Draw a panel a metric, a row a gate."""
-    count, height = len(values), 0.6 + ROW * len(gates)
-    figure, panels = grid(count, count, WIDTH / count, height, sharey=True)
+    count, height = len(values), 0.6 + (ROW if len(gates) <= MANY else MANY_ROW) * len(gates)
+    figure, panels = grid(count, count, width / count, height, sharey=True)
     for axes, (metric, by_gate) in zip(panels, values.items(), strict=True):
         for row, gate in enumerate(gates):
             _row(axes, row, list(by_gate.get(gate, {}).values()), look[gate], test_to_train)
         drawn = [v for gate in gates for v in by_gate.get(gate, {}).values()]
-        fit(axes, "x", drawn, 4 if count > 1 else 7)
+        fit(axes, "x", drawn, 3 if count > 1 and width < WIDTH else 4 if count > 1 else 7)
         axes.set_xlabel(titles[metric])
         axes.grid(axis="x")
     panels[0].set_yticks(range(len(gates)), gates)

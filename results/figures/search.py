@@ -1,19 +1,23 @@
-"""The search of each gate: best so far, the hyperparameters' importance."""
+"""The search of each gate: best so far, and the importance of its hyperparameters."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gatelab.results.figures.heat import heat
 from gatelab.results.figures.panels import BEHIND, MOST_TOGETHER, by_gate
 from gatelab.results.figures.style import WIDTH, Look, fit, grid, looks, whole
 
 LOSS_LABEL = "validation loss"
+HOLLOW: dict[str, Any] = {"markersize": 4, "markerfacecolor": "none", "alpha": 0.6}
+"""Of pruned trials."""
 
 
 def best_so_far(
@@ -36,6 +40,7 @@ def best_so_far(
     look, several = looks(gates), trials["repeat"].nunique() > 1
     figure, panels = by_gate(
         drawn,
+        look,
         lambda axes, gate: _steps(axes, courses[gate], look[gate], gate),
         lambda axes, gate: _behind(axes, courses[gate]),
         "trials spent",
@@ -54,27 +59,27 @@ def _courses(trials: pd.DataFrame, *, higher: bool) -> list[pd.DataFrame]:
 
 
 def _best(trials: pd.DataFrame, *, higher: bool) -> pd.DataFrame:
-    """Return finished objectives and their best so far by the count of trials that ended."""
+    """Return objectives and the best so far by the count of trials that ended.
+
+    A pruned trial's stands apart: it stems from fewer epochs, and is never the best.
+    """
     ended = trials[trials["end"].isin(["finished", "pruned", "failed"])].sort_values("number")
     ended.index = pd.RangeIndex(1, len(ended) + 1)
-    objective = ended["objective"].where(ended["end"] == "finished").replace(math.inf, math.nan)
+    found = ended["objective"].replace(math.inf, math.nan)
+    objective = found.where(ended["end"] == "finished")
     best = objective.cummax() if higher else objective.cummin()
-    return pd.DataFrame({"objective": objective, "best": best.ffill()})
+    pruned = found.where(ended["end"] == "pruned")
+    return pd.DataFrame({"objective": objective, "pruned": pruned, "best": best.ffill()})
 
 
 def _steps(axes: Axes, courses: Sequence[pd.DataFrame], look: Look, gate: str) -> None:
+    marks: dict[str, Any] = {"marker": look.marker, "linestyle": "", "color": look.color}
     for index, course in enumerate(courses):
-        label = "" if index else gate
-        axes.step(course.index, course["best"], where="post", color=look.color, label=label)
-        axes.plot(
-            course.index,
-            course["objective"],
-            look.marker,
-            color=look.color,
-            alpha=0.6,
-            markersize=4.5,
-            markeredgewidth=0,
-        )
+        axes.step(course.index, course["best"], where="post", color=look.color)
+        axes.plot(course.index, course["objective"], **marks, markersize=5, markeredgewidth=0)
+        axes.plot(course.index, course["pruned"], **marks, **HOLLOW)
+        if not index:
+            axes.plot([], [], color=look.color, marker=look.marker, markersize=5, label=gate)
 
 
 def _behind(axes: Axes, courses: Sequence[pd.DataFrame]) -> None:
@@ -82,23 +87,23 @@ def _behind(axes: Axes, courses: Sequence[pd.DataFrame]) -> None:
         axes.step(course.index, course["best"], where="post", **BEHIND)
 
 
-def importance_bars(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
+def importance_heatmap(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
     """Draw how much of the objective's variation each hyperparameter accounts for, by gate."""
     found = {gate: table[table["gate"] == gate] for gate in gates}
-    found = {gate: rows.sort_values("importance") for gate, rows in found.items() if len(rows)}
-    if not found:
+    drawn = [gate for gate, rows in found.items() if len(rows)]
+    if not drawn:
         return None
-    columns = min(3, len(found))
-    most = max(len(rows) for rows in found.values())
-    height = 0.6 + 0.22 * most
-    figure, panels = grid(len(found), columns, WIDTH / columns, height, sharex=True)
-    for axes, (gate, rows) in zip(panels, found.items(), strict=True):
-        bars = axes.barh(range(len(rows)), rows["importance"], color=looks(gates)[gate].color)
-        axes.bar_label(bars, [f"{value:.2f}" for value in rows["importance"]], padding=3, size=8)
-        axes.set_yticks(range(len(rows)), [short(name) for name in rows["hyperparameter"]])
-        axes.set(xlim=(0, 1.18), ylim=(len(rows) - most - 0.7, len(rows) - 0.3), xticks=[0, 0.5, 1])
-        axes.set_title(gate, loc="left")
-    figure.supxlabel("importance", fontsize=9)
+    names = list(dict.fromkeys(name for gate in drawn for name in found[gate]["hyperparameter"]))
+    shares = pd.concat([found[gate] for gate in drawn]).pivot(
+        index="gate", columns="hyperparameter", values="importance"
+    )
+    values = shares.loc[drawn, names].to_numpy(dtype=float)
+    width = min(WIDTH, 1.6 + 0.85 * len(names))
+    figure, (axes,) = grid(1, 1, width, 0.7 + 0.24 * len(drawn))
+    heat(axes, values, float(np.nanmax(values)) or 1.0, numbers=True)
+    axes.xaxis.tick_top()
+    axes.set_xticks(range(len(names)), [short(name).replace("_", "\n", 1) for name in names])
+    axes.set_yticks(range(len(drawn)), drawn)
     return figure
 
 

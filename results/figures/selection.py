@@ -22,6 +22,8 @@ Array = npt.NDArray[np.floating]
 
 MOST_NUMBERED = 64
 """Up to so many cells a matrix says its numbers."""
+LETTER = 0.062
+"""Inches of a letter of a row's name."""
 MOST_NAMED_TARGETS = 32
 """With more than so many, matrices of few gates are drawn large."""
 TALLEST = 8.0
@@ -70,8 +72,9 @@ def _plain(group: object) -> object:
 def weights_heatmap(table: pd.DataFrame, gate: str, tallest: float = TALLEST) -> Figure | None:
     """Draw the mean weight that every target of a gate gives every expert, a panel a seed.
 
-    The experts of later seeds are moved to match the first seed's, and keep their numbers. A row
-    of panels is drawn in any case, more as so many inches have room.
+    The scale ends at the gate's largest weight. The experts of later seeds are moved to match the
+    first seed's, and keep their numbers. A row of panels is drawn in any case, more as so many
+    inches have room.
     """
     found = selections(table, [gate]).get(gate)
     if found is None:
@@ -83,10 +86,10 @@ def weights_heatmap(table: pd.DataFrame, gate: str, tallest: float = TALLEST) ->
     columns = min(len(found.weights), max(1, int(WIDTH / width)))
     shown = list(found.weights)[: columns * max(1, int(tallest / height))]
     figure, panels = grid(len(shown), columns, WIDTH / columns, height, sharey=True)
-    first = found.weights[shown[0]]
+    first, most = found.weights[shown[0]], max(float(w.max()) for w in found.weights.values())
     for axes, seed in zip(panels, shown, strict=True):
         order = matched(first, found.weights[seed])
-        heat(axes, found.weights[seed][:, order], float(table["weight"].max()) or 1.0, numbers)
+        heat(axes, found.weights[seed][:, order], most or 1.0, numbers)
         _name_experts(axes, order)
         borders(axes, found.groups)
         axes.set_title(f"seed {seed}", loc="left")
@@ -95,6 +98,11 @@ def weights_heatmap(table: pd.DataFrame, gate: str, tallest: float = TALLEST) ->
     scale(figure, panels, "mean weight")
     figure.supxlabel("expert", fontsize=9)
     return figure
+
+
+def named_length(names: Sequence[str]) -> float:
+    """Return how many inches the names of rows take."""
+    return 0.2 + LETTER * max(map(len, names))
 
 
 def matched(first: Array, other: Array) -> npt.NDArray[np.intp]:
@@ -152,11 +160,12 @@ def _jaccard(selection: GateWeights) -> Array:
 def load_curves(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
     """Draw the share of examples that use each expert, from the most used to the least."""
     found = {gate: _ranked(selection) for gate, selection in selections(table, gates).items()}
-    if not found:
+    if not any(shares.shape[1] > 1 for shares in found.values()):
         return None
     look = looks(gates)
     figure, panels = by_gate(
         list(found),
+        look,
         lambda axes, gate: _shares(axes, found[gate], look[gate], gate),
         lambda axes, gate: axes.plot(_places(found[gate]), found[gate].mean(0), **BEHIND),
         "expert, from the most to the least used",

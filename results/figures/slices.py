@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -22,9 +22,24 @@ MANY_POINTS = 2000
 """More than so many are drawn as pixels: a page should stay small."""
 
 
-def slices(trials: pd.DataFrame, gates: Sequence[str], objective: str = LOSS_LABEL) -> list[Figure]:
-    """Draw the objective by the value of each hyperparameter, in figures of up to 24 panels."""
-    searched = [(gate, name) for gate in gates for name in _searched(trials, gate)]
+def slices(
+    trials: pd.DataFrame,
+    gates: Sequence[str],
+    objective: str = LOSS_LABEL,
+    most: Mapping[str, Sequence[str]] | None = None,
+) -> list[Figure]:
+    """Draw the objective by the value of each hyperparameter, in figures of up to 24 panels.
+
+    Args:
+        trials: As in a review.
+        gates: Whose; their looks follow from all of them.
+        objective: Its name.
+        most: The hyperparameters that are drawn, by gate; by default all that were searched.
+    """
+    chosen = {gate: _searched(trials, gate) for gate in gates}
+    if most is not None:
+        chosen = {g: [n for n in names if n in most.get(g, ())] for g, names in chosen.items()}
+    searched = [(gate, name) for gate, names in chosen.items() for name in names]
     parts = [searched[i : i + MOST_SLICES] for i in range(0, len(searched), MOST_SLICES)]
     return [_slices(trials, gates, part, objective) for part in parts]
 

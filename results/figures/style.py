@@ -31,6 +31,8 @@ GREY = "#88888870"
 """Of what stands behind for comparison."""
 WIDTH = 7.2
 """Inches, of a figure that fills a page's column."""
+HALF_WIDTH = 4.9
+"""Inches, of one that stands beside another, and can be read on a phone."""
 DECADES = 10
 """An axis whose values span more than this factor is logarithmic."""
 
@@ -58,7 +60,7 @@ mpl.rcParams.update(
         "ytick.major.width": 0.6,
         "grid.color": "#88888838",
         "grid.linewidth": 0.6,
-        "lines.linewidth": 1.5,
+        "lines.linewidth": 1.7,
         "legend.frameon": False,
         "figure.dpi": 120,
         "savefig.dpi": 144,
@@ -114,7 +116,7 @@ def fit(axes: Axes, which: Literal["x", "y"], values: Values, ticks: int = 5) ->
     axis = axes.xaxis if which == "x" else axes.yaxis
     array = np.asarray(values, dtype=float)
     array = array[np.isfinite(array)]
-    if len(array) == 0 or array.min() <= 0 or array.max() / array.min() < DECADES:
+    if not is_wide(array):
         axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
         return
     axes.set(**{f"{which}scale": "log"})
@@ -122,6 +124,11 @@ def fit(axes: Axes, which: Literal["x", "y"], values: Values, ticks: int = 5) ->
     axis.set_major_locator(LogLocator(subs=(1, 3) if short else (1,), numticks=max(3, ticks)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def is_wide(values: npt.NDArray[np.floating]) -> bool:
+    """Return whether finite values span so much that their axis is to be logarithmic."""
+    return len(values) > 0 and bool(values.min() > 0 and values.max() / values.min() >= DECADES)
 
 
 def whole(axis: Axis) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from gatelab.results.comparison import Comparison, Score
 from gatelab.results.comparison.subjects import Subject
-from gatelab.results.figures.panels import legend
+from gatelab.results.figures.panels import legend, legend_columns
 from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid, looks
 from gatelab.tracking.schema import Metrics
 
@@ -18,12 +18,19 @@ Place = tuple[float, float]
 """Experts a row, and test loss: of both less is better."""
 
 
-def tradeoff(comparison: Comparison) -> Figure | None:
-    """Draw every gate by its experts a row and its test loss, and the Pareto front."""
+def tradeoff(comparison: Comparison, width: float = WIDTH) -> Figure | None:
+    """Draw every gate by its experts a row and its test loss, and the Pareto front.
+
+    Args:
+        comparison: Of the gates.
+        width: In inches.
+    """
     drawn = _scored(comparison)
     if not drawn:
         return None
-    figure, (axes,) = grid(1, 1, WIDTH, 3.4)
+    names = [comparison.subject(gate).label for gate in drawn]
+    columns = legend_columns(names, width)
+    figure, (axes,) = grid(1, 1, width, 3.0 + 0.17 * -(-len(drawn) // columns))
     look = looks_of(comparison)
     for gate, scores in drawn.items():
         _cross(axes, scores, look[gate], comparison.subject(gate))
@@ -39,7 +46,7 @@ def tradeoff(comparison: Comparison) -> Figure | None:
     fit(axes, "y", losses, 7)
     axes.set(xlabel="experts a row, over all targets", ylabel="test loss")
     axes.grid()
-    legend(figure, axes)
+    legend(figure, axes, columns)
     return figure
 
 

@@ -19,8 +19,8 @@ def data_tables(review: Review) -> dict[str, pd.DataFrame]:
 
     ``scores`` holds all metrics by gate, ``pairs`` what can be said of pairs on the test loss,
     ``budgets`` and ``failures`` the search, ``selected`` the evaluated configurations, ``costs``
-    time and parameters, ``tuning`` what each search gained; the rest is what the figures are
-    drawn from.
+    time and parameters, ``tuning`` what each search gained, ``targets`` the scores of each target;
+    the rest is what the figures are drawn from.
     """
     comparison = review.comparison
     known = Metrics.TEST_LOSS in comparison.metrics()
@@ -37,6 +37,7 @@ def data_tables(review: Review) -> dict[str, pd.DataFrame]:
         "curves": review.curves,
         "weights": review.weights,
         "importance": review.importance,
+        "targets": review.targets,
         "tuning": pd.DataFrame(map(asdict, tuning([review.record]))),
     }
     return {name: frame for name, frame in found.items() if len(frame)}

@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from urllib.parse import quote
 
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.score_grids import score_grid
 from gatelab.results.comparison.tables import markdown
-from gatelab.results.comparison.verdict import sentences
-from gatelab.tracking.mlflow_read import TRAINING
-from gatelab.tracking.schema import Artifacts
+from gatelab.results.comparison.verdict import leading, sentences
+from gatelab.results.report.conditions_grid import without_folders
+from gatelab.tracking.views import SweepLinks
 
 MOST_CHARACTERS = 7500
 """MLflow cuts a tag at 8,000, in the middle of a table."""
+FIRST = 2
+"""Of the sentences after the answer those that stand before the picture."""
 
 
-def description(comparison: Comparison, page: str, gate_runs: Sequence[str]) -> str:
-    """Return links, the verdict in words and the table, in Markdown.
+def description(comparison: Comparison, links: SweepLinks, picture: str = "") -> str:
+    """Return the answer, links, a picture, the table and the rest of the verdict, in Markdown.
 
     Args:
         comparison: Of the sweep.
-        page: The part of an address that shows the sweep's run (``mlflow_read.sweep_page``).
-        gate_runs: The ids of the gates' runs.
+        links: To the pages of the sweep.
+        picture: The path of a figure among the artifacts of the sweep's run; empty: there is none.
     """
-    verdict = [f"- {sentence}" for sentence in sentences(comparison)]
+    said = [without_folders(sentence) for sentence in sentences(comparison)]
+    first = len(leading(comparison))
     grid = score_grid(comparison)
     parts = [
-        _links(page, gate_runs),
-        "\n".join(verdict),
+        f"**{said[first - 1]}**",
+        _listed([*said[: first - 1], *said[first : first + FIRST]]),
+        f"**[Report with all figures]({links.report})** · [The gates in a table]({links.gates})",
+        f"![Test scores by gate](get-artifact?path={quote(picture)}&run_uuid={links.run})"
+        if picture
+        else "",
+        _listed(said[first + FIRST :]),
         markdown(grid).rstrip(),
         f"*{grid.caption.replace('*', chr(92) + '*')}*",
     ]
-    text = "\n\n".join(parts)
-    return text if len(text) <= MOST_CHARACTERS else "\n\n".join(parts[:2])[:MOST_CHARACTERS]
+    parts = [part for part in parts if part]
+    while len(text := "\n\n".join(parts)) > MOST_CHARACTERS and len(parts) > 1:
+        parts.pop()
+    return text[:MOST_CHARACTERS]
 
 
-def _links(page: str, gate_runs: Sequence[str]) -> str:
-    experiment = page.split("/")[2]
-    runs, experiments = quote(json.dumps(list(gate_runs))), quote(json.dumps([experiment]))
-    compare = f"#/compare-runs?runs={runs}&experiments={experiments}&{TRAINING}"
-    return (
-        f"**[Report with all figures]({page}/artifacts/{Artifacts.REPORT}?{TRAINING})** · "
-        f"[The gates side by side]({compare})"
-    )
+def _listed(said: list[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in said)

@@ -12,15 +12,33 @@ from markupsafe import Markup, escape
 
 from gatelab.gates.meanings import MEANINGS
 from gatelab.results.comparison.tables import BOLD, Grid
-from gatelab.results.comparison.verdict import sentences
+from gatelab.results.comparison.verdict import leading, sentences
 from gatelab.results.figures.catalogue import Plate
 from gatelab.results.figures.inline import svg
 from gatelab.results.report import page_grids, search_grids
+from gatelab.results.report.conditions_grid import conditions_grid, facts_line, without_folders
 from gatelab.results.review import Review
 from gatelab.tracking.schema import Metrics
 
-Block = Grid | Plate | Mapping[str, str]
-"""A table, a figure, or metrics and what they mean."""
+
+@dataclass(frozen=True)
+class Tables:
+    """Tables that are folded under one title: of many gates one is in several parts."""
+
+    grids: Sequence[Grid]
+
+    @property
+    def title(self) -> str:
+        """The first one's."""
+        return self.grids[0].title
+
+
+Block = Tables | Plate | Mapping[str, str]
+"""Tables, a figure, or metrics and what they mean."""
+ANSWER = ("scores", "tradeoff")
+"""The figures that stand beside the verdict."""
+UNFOLDED = 3
+"""Of the sentences after the answer those that are not folded."""
 NUMBER = re.compile(r"(?:[-\d\s.,+<±()*e%]|to)+|nan|none")
 
 
@@ -33,19 +51,35 @@ class Section:
     blocks: Sequence[Block]
 
 
-def render(review: Review, plates: Sequence[Plate]) -> str:
-    """Return the page of a review with its figures."""
+Drawings = Mapping[str, str]
+"""SVG elements by the names of their plates."""
+
+
+def draw(plates: Sequence[Plate]) -> dict[str, str]:
+    """Return the figures as elements of a page, by their names."""
+    return {p.name: svg(p.figure, p.name, p.title) for p in plates if p.figure is not None}
+
+
+def render(review: Review, plates: Sequence[Plate], drawings: Drawings | None = None) -> str:
+    """Return the page of a review with its figures, which may have been drawn already."""
     comparison = review.comparison
+    said = sentences(comparison)
+    first = len(leading(comparison))
     return _template().render(
         sweep=comparison.sweep,
         task=comparison.task,
         running=comparison.running,
-        verdict=[*sentences(comparison), *review.record.warnings],
+        facts=facts_line(review.record, comparison),
+        answer=said[first - 1],
+        verdict=[*said[: first - 1], *review.record.warnings, *said[first : first + UNFOLDED]],
+        grounds=said[first + UNFOLDED :],
+        figures=_of(plates, *ANSWER),
+        drawings=draw(plates) if drawings is None else drawings,
         sections=_sections(review, plates),
         repeats=comparison.repeats,
         objective=_objective(review),
-        how=page_grids.conditions_grid(review.record, comparison),
-        spec=review.record.spec,
+        how=conditions_grid(review.record, comparison),
+        spec=without_folders(review.record.spec),
     )
 
 
@@ -64,27 +98,30 @@ def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
     predictive = page_grids.predictive_grids(comparison)
     blocks: dict[str, Sequence[Block]] = {
         "Predictive performance": [
-            *predictive,
+            *_of(plates, "differences", "targets"),
+            *_folded(predictive),
             *_meanings(predictive, record.meanings),
-            *_of(plates, "scores", "differences"),
-            *page_grids.pair_grids(comparison),
+            *_folded(page_grids.pair_grids(comparison)),
         ],
         "Expert selection": [
-            *selection,
-            *_meanings(selection, MEANINGS | record.meanings),
             *_of(plates, "weights", "overlap", "load"),
+            *_folded(selection),
+            *_meanings(selection, MEANINGS | record.meanings),
         ],
         "Training": _of(plates, "curves", "experts_per_example", "weight_change"),
         "Search": [
-            search_grids.budget_grid(comparison),
-            *_of(plates, "search"),
-            *search_grids.selected_grids(comparison, record),
-            *search_grids.tuning_grids(record),
-            *_of(plates, "importance", "slices"),
+            *_of(plates, "search", "importance", "slices"),
+            *_folded([search_grids.budget_grid(comparison)]),
+            *_folded(search_grids.selected_grids(comparison, record)),
+            *_folded(search_grids.tuning_grids(record)),
         ],
-        "Cost": [*page_grids.cost_grids(comparison), *_of(plates, "tradeoff", "cost")],
+        "Cost": [*_of(plates, "cost"), *_folded(page_grids.cost_grids(comparison, record))],
     }
     return [Section(_key(title), title, found) for title, found in blocks.items()]
+
+
+def _folded(grids: Sequence[Grid]) -> list[Block]:
+    return [Tables(grids)] if grids else []
 
 
 def _meanings(grids: Sequence[Grid], meanings: Mapping[str, str]) -> list[Block]:
@@ -120,7 +157,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"cell": _cell, "sides": _sides, "svg": _svg}
+    environment.filters |= {"cell": _cell, "sides": _sides, "safe_svg": Markup}
     return environment.get_template("page.html.j2")
 
 
@@ -132,12 +169,8 @@ def _sides(grid: Grid) -> list[str]:
 
 
 def _cell(text: str) -> Markup:
-    """Return a cell with bold, a star that hangs, and minus signs."""
+    """Return a cell with bold, a star that hangs, and minus signs; without a machine's folders."""
+    text = without_folders(text)
     found = re.sub(r"(?<![^\s(])-(?=[\d.])", "\N{MINUS SIGN}", str(escape(text)))
     found = BOLD.sub(r"<strong>\1</strong>", found)
     return Markup(re.sub(r"\*$", '<span class="star">*</span>', found))
-
-
-def _svg(plate: Plate) -> Markup:
-    assert plate.figure is not None
-    return Markup(svg(plate.figure, plate.name, plate.title))

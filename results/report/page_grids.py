@@ -20,10 +20,15 @@ from gatelab.results.comparison.score_grids import (
 from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.comparison.tables import Grid, number
 from gatelab.results.costs import COSTS, costs
-from gatelab.results.report.search_grids import settings_text
+from gatelab.results.report.conditions_grid import duration
 from gatelab.tracking.runs import SweepRecord
-from gatelab.tracking.schema import Metrics, Tags
+from gatelab.tracking.schema import Metrics
 
+PAIR_COLUMNS = (
+    *("pair", "difference (95%)", "p, paired t", "p, Wilcoxon", "p, sign flips", "p, Welch"),
+    "smallest found",
+)
+"""The columns of what is said of pairs."""
 A_BLOCK = 6
 """Of many gates' metrics, so many stand side by side."""
 
@@ -132,33 +137,42 @@ def pair_grids(comparison: Comparison) -> list[Grid]:
     others = "" if len(grid.rows) == len(found) else f" Only pairs with {best}; all: pairs.csv."
     caption = (
         f"Difference: mean of first - second over the {plural(comparison.unit)} that both have, "
-        "with its 95% interval (BCa bootstrap). t, Wilcoxon, flips: p-values of the paired t-test, "
-        "which decides, of "
-        "Wilcoxon's signed-rank test and of the sign-flip permutation test, after Holm's "
-        f"correction for {corrected_for(found)}. Welch: one-sided, not paired, not corrected. "
-        "Smallest: the true difference that the t-test would find in 4 of 5 repetitions." + others
+        "with its 95% interval (BCa bootstrap). The paired t-test decides; its p, that of "
+        "Wilcoxon's signed-rank test and of the sign-flip permutation test are after Holm's "
+        f"correction for {corrected_for(found)}; Welch's is one-sided, not paired, not corrected. "
+        "Smallest found: the true difference that the t-test would find in 4 of 5 repetitions."
+        + others
     )
-    return [replace(grid, title="Test loss, pair by pair", caption=caption)]
+    return [replace(grid, title="Test loss, pair by pair", columns=PAIR_COLUMNS, caption=caption)]
 
 
-def cost_grids(comparison: Comparison) -> list[Grid]:
+def cost_grids(comparison: Comparison, record: SweepRecord) -> list[Grid]:
     """Return time and parameters by gate, as far as they are recorded."""
     found = costs(comparison)
     rows = [
         [
             comparison.subject(gate).label,
+            _compute(record, gate),
             *(_mean(values.get(gate, {})) for values in found.values()),
         ]
         for gate in comparison.gates
         if any(gate in values for values in found.values())
     ]
     caption = (
-        f"Mean over the {plural(comparison.unit)} ± half its 95% interval. Training time is a "
-        "seed's share of the time that all seeds of a gate trained together; parameters are those "
-        "that are learned."
+        f"Mean over the {plural(comparison.unit)} ± half its 95% interval; training in all: the "
+        "sum over its search and its evaluation. Training time is a member's share of the time "
+        "that it trained together with others; parameters are those that are learned, and active "
+        "those that run for a row: without the experts that it does not use."
     )
-    columns = ["gate", *(COSTS[metric] for metric in found)]
+    columns = ["gate", "training in all", *(COSTS[metric] for metric in found)]
     return [Grid("Time and parameters", columns, rows, caption)] if rows else []
+
+
+def _compute(record: SweepRecord, gate: str) -> str:
+    """Return for how long all trials and seeds of a gate trained together."""
+    runs = [*record.of("search", gate), *record.of("evaluate", gate)]
+    seconds = [r.metrics[Metrics.TRAIN_SECONDS] for r in runs if Metrics.TRAIN_SECONDS in r.metrics]
+    return duration(sum(seconds)) if seconds else "-"
 
 
 def _mean(values: Mapping[str, float]) -> str:
@@ -166,27 +180,3 @@ def _mean(values: Mapping[str, float]) -> str:
     if math.isnan(mean):
         return "-"
     return f"{mean:,.0f}" if mean.is_integer() else number(mean, high - mean)
-
-
-def conditions_grid(record: SweepRecord, comparison: Comparison) -> Grid:
-    """Return what the result depends on beside the spec."""
-    run = record.run
-    params, tags = (run.params, run.tags) if run else ({}, {})
-    (under,) = comparison.conditions
-    rows = [
-        ("task", " ".join([under.task, *(f"{k}={v}" for k, v in under.options.items())])),
-        ("data", f"{under.data} (fingerprint)" if under.data else ""),
-        *(
-            (part, settings_text(params, f"{part}."))
-            for part in ("search", "training", "evaluation")
-        ),
-        ("seeds evaluated", ", ".join(under.seeds)),
-        ("versions", settings_text(tags, Tags.VERSION)),
-        ("git commit", tags.get(Tags.COMMIT, "")),
-        ("machine", settings_text(tags, Tags.MACHINE)),
-        ("record", under.uri),
-    ]
-    if comparison.ignored:
-        rows.append(("left out", f"{comparison.ignored} runs of other programs in its experiment"))
-    said = [[key, value if value not in ("", "-") else "not recorded"] for key, value in rows]
-    return Grid("Conditions", ("what", "value"), said)

@@ -13,6 +13,7 @@ from rich.console import Console
 from gatelab.sweeps.cli.terminal import FAILED, end, folder_option, refuse, uri_option
 from gatelab.tracking.dashboard import LOOPBACK, NotServing, serve
 from gatelab.tracking.store_errors import check_there, is_server, masked, without_login, writing
+from gatelab.tracking.views import SweepLinks
 
 
 @click.command()
@@ -28,34 +29,42 @@ def ui(
     from gatelab.tracking.mlflow_store import default_uri  # here: MLflow takes a second to import
 
     uri = tracking_uri or default_uri(folder)
-    page = _page(uri, sweep)
+    links = _links(uri, sweep)
     if is_server(uri):
-        click.echo(f"Dashboard: {without_login(uri)}/{page}")
+        click.echo(_addresses(without_login(uri), links))
         return
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (log := folder / "ui.log").touch()
-    _serve(uri, host, port or 0, log, page)
+    _serve(uri, host, port or 0, log, links)
 
 
-def _page(uri: str, sweep: str | None) -> str:
-    """Return the page of a sweep, by default the newest; the first page where there is none."""
+def _addresses(server: str, links: SweepLinks | None) -> str:
+    """Return the lines with the addresses of a sweep, or the one of the first page."""
+    if links is None:
+        return f"Dashboard: {server}/"
+    pages = {"Dashboard": links.page, "Gates": links.gates, "Report": links.report}
+    return "\n".join(f"{title + ':':<11}{server}/{page}" for title, page in pages.items())
+
+
+def _links(uri: str, sweep: str | None) -> SweepLinks | None:
+    """Return the pages of a sweep, by default the newest; none where there is none."""
     from gatelab.tracking.mlflow_errors import store_errors
-    from gatelab.tracking.mlflow_read import TRAINING, sweep_names, sweep_page
+    from gatelab.tracking.mlflow_read import sweep_links, sweep_names
 
     check_there(uri)
     try:
         with store_errors(uri):
             sweep = sweep or next(iter(sweep_names(uri)), None)
             if sweep is not None:
-                return f"{sweep_page(uri, sweep)}?{TRAINING}"
+                return sweep_links(uri, sweep)
     except LookupError as error:
         refuse(error)
     click.echo(f"There is no sweep in {masked(uri)} yet.")
-    return ""
+    return None
 
 
-def _serve(uri: str, host: str, port: int, log: Path, page: str) -> None:
+def _serve(uri: str, host: str, port: int, log: Path, links: SweepLinks | None) -> None:
     """Run MLflow's server until Ctrl-C, a signal or its own end."""
     try:
         with ExitStack() as running:
@@ -63,7 +72,7 @@ def _serve(uri: str, host: str, port: int, log: Path, page: str) -> None:
             with Console(stderr=True).status("MLflow's server starts"):
                 served = serve(uri, host=host, port=port, log=log, check=check)
                 server = running.enter_context(served)
-            click.echo(f"Dashboard: {server.address}/{page}  (Ctrl-C ends it)")
+            click.echo(f"{_addresses(server.address, links)}  (Ctrl-C ends it)")
             server.wait(check)
     except KeyboardInterrupt:
         pass

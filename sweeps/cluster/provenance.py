@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import inspect
 import os
@@ -23,7 +24,17 @@ PACKAGES = ("gatelab", "torch", "optuna", "ray", "mlflow")
 def provenance(task: Task, gates: Iterable[type] = ()) -> dict[str, str]:
     """Return versions, commit, machine, data and the code of a task and gates as tags."""
     classes = (type(task), *gates)
-    return {**versions(), **commit(), **machine(), **code(classes), Tags.DATA: fingerprint(task)}
+    made = {**versions(), **commit(), **machine(), **code(classes), Tags.DATA: fingerprint(task)}
+    return {**made, **source()}
+
+
+def source() -> dict[str, str]:
+    """Return who runs this and with what, under MLflow's own names."""
+    try:
+        user = {Tags.USER: getpass.getuser()}
+    except (OSError, KeyError):  # of a container whose user has no name
+        user = {}
+    return {**user, Tags.SOURCE: f"gatelab {version('gatelab')}", Tags.SOURCE_TYPE: "LOCAL"}
 
 
 def code(classes: Iterable[type]) -> dict[str, str]:
@@ -53,7 +64,9 @@ def commit() -> dict[str, str]:
         found = subprocess.run(git, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    return {Tags.COMMIT: found.stdout.strip()} if found.returncode == 0 else {}
+    if found.returncode != 0:
+        return {}
+    return {Tags.COMMIT: found.stdout.strip(), Tags.GIT_COMMIT: found.stdout.strip()}
 
 
 def machine() -> dict[str, str]:

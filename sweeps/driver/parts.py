@@ -32,7 +32,8 @@ def begin_part(home: Home, provenance: Mapping[str, str]) -> list[str]:
 def runs_by(provenance: Mapping[str, str]) -> dict[str, str]:
     """Return the tags that tell a run which code ran it."""
     ours = f"{Tags.VERSION}gatelab"
-    return {k: v for k, v in provenance.items() if k == ours or k.startswith(Tags.CODE)}
+    named = (ours, Tags.USER, Tags.SOURCE, Tags.SOURCE_TYPE)
+    return {k: v for k, v in provenance.items() if k in named or k.startswith(Tags.CODE)}
 
 
 def _changes(parts: Sequence[Mapping[str, str]]) -> list[str]:

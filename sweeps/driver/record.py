@@ -11,6 +11,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from gatelab.gates.gate import Gate, gates
+from gatelab.sweeps.driver.data import dataset_of, kinds, searched_rows
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.parts import runs_by
 from gatelab.sweeps.driver.summaries import write_table
@@ -28,6 +29,7 @@ from gatelab.tracking.schema import (
     Artifacts,
     Directions,
     Metrics,
+    Params,
     Tags,
 )
 from gatelab.training.configuration import TARGET_WEIGHTS
@@ -95,6 +97,8 @@ class Record:
         )
         self.recorder.start_run(name, parent=None, name=name, tags=tags, params=self._params())
         self.recorder.log_artifact(name, self.home.path / Artifacts.SPEC)
+        digest = provenance.get(Tags.DATA, "")
+        self.recorder.log_data(name, dataset_of(self.task, self.spec, digest))
         for label, gate in self.spec.gates.items():
             searches = (s for name, s in self.studies.items() if Search.of(name).label == label)
             if all("done" in study.attributes for study in searches):
@@ -120,7 +124,10 @@ class Record:
         model = {f"model.{key}": value for key, value in self.spec.model.items()}
         own = {"name": self.spec.optimizer.name, **self.spec.optimizer.hyperparameters}
         optimizer = {f"optimizer.{key}": value for key, value in own.items()}
-        return {"task": self.spec.task.name, **task, **model, **optimizer, **training, **parts}
+        data = {Params.KINDS: kinds(self.task)}
+        data |= {f"{Params.ROWS}{name}": str(n) for name, n in searched_rows(self.task).items()}
+        named = {"task": self.spec.task.name, **task}
+        return {**named, **data, **model, **optimizer, **training, **parts}
 
     def _tags(self, stage: str, label: str | None = None) -> dict[str, str]:
         tags = {Tags.SWEEP: self.spec.name, Tags.TASK: self.spec.task.name, Tags.STAGE: stage}
@@ -179,10 +186,13 @@ class Record:
             if ending.metrics:
                 self.recorder.log_metrics(identity, ending.epoch + 1, ending.metrics)
             if len(ending.by_target) > MANY_TARGETS:
-                name = f"{job.label}-{member}-targets.csv"
+                name = f"{job.run}/{job.number + member}/{Artifacts.TARGETS}"
                 self.recorder.log_artifact(identity, self._table(name, ending.by_target))
             self._keep_trace(job, member, ending.trace)
             tags = end_tags(ending)
+            if job.number + member == 0 and ending.test_rows:  # of the first split, as the others
+                test = {f"{Params.ROWS}test": ending.test_rows}
+                self.recorder.log_params(self.spec.name, test)
             if job.stage == "evaluate" and split_seeds(self.task):
                 tags[Tags.TEST_TO_TRAIN] = str(ending.test_to_train)
             self.recorder.end_run(identity, ENDS[ending.end], tags)

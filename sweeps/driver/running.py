@@ -210,7 +210,8 @@ def _compare(spec: Spec, home: Home, recorder: Recorder, sweep: Sweep) -> Compar
     lacking = {"no score": sweep.without_score(), "a score in part": sweep.in_part()}
     reason = "; ".join(f"{what}: {', '.join(who)}" for what, who in lacking.items() if who)
     end = "failed" if reason else "finished"
-    recorder.end_run(spec.name, ENDS[end], {Tags.END: end, Tags.END_REASON: reason})
+    tags = {Tags.END: end, Tags.END_REASON: reason or "compared"}
+    recorder.end_run(spec.name, ENDS[end], tags)
     _deliver(spec, home, recorder)
     _check_all_there(spec, home, recorder)
     comparison = record_report(home, recorder)

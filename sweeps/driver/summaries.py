@@ -98,11 +98,27 @@ class Summaries:
         metrics = over_seeds([member.metrics for member in members])
         first = [one for number in self._first_split(by_job) for one in by_job[number]]
         metrics |= self._agreement(first) | self._searched(label, search.label)
-        step = 1 + sum(study.ended for study in self._of(search))
-        self.recorder.log_metrics(identity, step, metrics)
+        self._over_seeds(identity, search, members, metrics)
         if any(one.weights for one in first):
             self.recorder.log_artifact(identity, self._weights(label, first))
         self._model(label, search)
+
+    def _over_seeds(
+        self,
+        identity: str,
+        search: Search,
+        members: Sequence[Evaluated],
+        means: Mapping[str, float],
+    ) -> None:
+        """Record every seed's metrics, a step each, and then the means, which MLflow shows.
+
+        So its charts have a line for each metric, of which a mean alone would be a dot.
+        """
+        step = 1 + sum(study.ended for study in self._of(search))
+        for number, member in enumerate(members):
+            own = {key: value for key, value in member.metrics.items() if key in means}
+            self.recorder.log_metrics(identity, step + number, own)
+        self.recorder.log_metrics(identity, step + len(members), means)
 
     def _selected(self, label: str) -> tuple[Search, dict[str, Any]] | None:
         """Return the best search that has the row of a label, and what is evaluated of it."""

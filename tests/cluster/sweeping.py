@@ -15,6 +15,7 @@ from typing import Any
 
 from cluster.cluster import ROLES, Cluster
 from cluster.hosts import wait
+from gatelab.tracking.mlflow_tags import IDENTITY, restored
 
 GATES = '''
 import time
@@ -42,7 +43,7 @@ BRISK, SLOW = 0.02, 2.0
 """Seconds of a gate's call, and where a host is to be slow: what a sweep learns does not depend on
 them, how long it takes does. Thirty-five calls are a trial."""
 TRIALS, SEEDS = 12, 2
-"""Of each of the two gates, unless told otherwise."""
+"""Of each of the two gates, unless restored otherwise."""
 SPEC = """
 name: {name}
 task: {{name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}}
@@ -73,7 +74,7 @@ with create_engine(f"postgresql+psycopg://gatelab@/postgres?host={socket}").conn
     json.dump({name: [list(row) for row in found] for name, found in asked.items()}, sys.stdout)
 """
 SHOWN = 5
-"""So many of what is missing or too much are told."""
+"""So many of what is missing or too much are restored."""
 
 
 @dataclass(frozen=True)
@@ -197,9 +198,8 @@ class Sweeping:
         tags: dict[str, dict[str, str]] = {}
         for run, key, value in found["tags"]:
             tags.setdefault(run, {})[key] = value
-        names = {
-            run: tags[run]["gatelab.identity"].removeprefix(self.name) for run, _ in found["runs"]
-        }
+        identities = {run: restored(tags[run])[IDENTITY] for run, _ in found["runs"]}
+        names = {run: name.removeprefix(self.name) for run, name in identities.items()}
         params: dict[str, dict[str, str]] = {name: {} for name in names.values()}
         for run, key, value in found["params"]:
             params[names[run]][key] = value

@@ -1,0 +1,149 @@
+"""Targets by gates: how each gate does on each target, in one heatmap or a panel a target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gatelab.results.comparison import Comparison
+from gatelab.results.comparison.headline import preferred
+from gatelab.results.comparison.score_grids import by_mean
+from gatelab.results.figures.heat import WHITE_ABOVE, Array, heat, name_rows, scale
+from gatelab.results.figures.scores import panels_by_gate
+from gatelab.results.figures.selection import named_length
+from gatelab.results.figures.style import INK, WIDTH, grid
+from gatelab.tracking.schema import Metrics
+
+MOST_PANELS = 3
+"""More targets than this are rows of a heatmap."""
+LEAST_SCALE = 3.0
+"""Deviations: where no gate is further behind, the darkest cell is not full blue."""
+MOST_SAID = 400
+NUMBER_WIDTH = 0.46
+"""Inches of a cell that says its number."""
+
+
+@dataclass(frozen=True)
+class TargetScores:
+    """What gates score on one target."""
+
+    name: str
+    """Of the target, and of its metric."""
+    means: Array
+    """By gate; NaN where there is none."""
+    behind: Array
+    """How far each is behind the best, in standard deviations over the seeds."""
+
+
+def by_target(
+    table: pd.DataFrame, comparison: Comparison, objective: str, gates: Sequence[str]
+) -> list[TargetScores]:
+    """Return every target's scores by gate, each in the metric that says most of it."""
+    found = []
+    metrics = {
+        t: _metric(part, comparison, objective) for t, part in table.groupby("target", sort=False)
+    }
+    several = len(set(metrics.values())) > 1
+    for target, part in table.groupby("target", sort=False):
+        metric = metrics[target]
+        if metric is None:
+            continue
+        values = part[part["metric"] == metric].groupby("gate")["value"]
+        name = f"{target} ({metric})" if several else str(target)
+        means = values.mean().reindex(pd.Index(gates)).to_numpy(dtype=float)
+        direction = comparison.directions.of(f"test/{metric}") or -1
+        found.append(TargetScores(name, means, _behind(direction * means, values.std(ddof=1))))
+    return found
+
+
+def _metric(part: pd.DataFrame, comparison: Comparison, objective: str) -> str | None:
+    return preferred(part["metric"].unique(), comparison.directions, objective)
+
+
+def _behind(means: Array, deviations: pd.Series) -> Array:
+    """Return the distance from the highest mean in deviations; without any, in shares of it all."""
+    if not np.isfinite(means).any():
+        return means
+    gaps: Array = np.nanmax(means) - means
+    usual = float(np.sqrt((deviations.dropna() ** 2).mean())) if deviations.notna().any() else 0.0
+    return gaps / (usual or np.nanmax(gaps) or 1.0)
+
+
+def targets_figure(
+    table: pd.DataFrame, comparison: Comparison, objective: str = Metrics.VAL_LOSS
+) -> Figure | None:
+    """Draw gates by targets: of few targets every seed, of many a heatmap."""
+    gates = [g for g in by_mean(comparison, Metrics.TEST_LOSS) if (table["gate"] == g).any()]
+    found = by_target(table, comparison, objective, gates)
+    if len(found) < 2 or not gates:
+        return None
+    if len(found) <= MOST_PANELS:
+        return panels_by_gate(comparison, _values(table, comparison, objective), gates)
+    return _heatmap(found, comparison, gates)
+
+
+def _values(
+    table: pd.DataFrame, comparison: Comparison, objective: str
+) -> dict[str, dict[str, Mapping[str, float]]]:
+    """Return the values of each target's metric by gate and unit."""
+    found: dict[str, dict[str, Mapping[str, float]]] = {}
+    for target, part in table.groupby("target", sort=False):
+        metric = _metric(part, comparison, objective)
+        rows = part[part["metric"] == metric]
+        found[f"{target} {metric}"] = {
+            str(gate): _by_unit(mine) for gate, mine in rows.groupby("gate")
+        }
+    return found
+
+
+def _by_unit(rows: pd.DataFrame) -> dict[str, float]:
+    means = rows.groupby("seed", sort=False)["value"].mean()
+    return {str(unit): float(mean) for unit, mean in means.items()}
+
+
+def _heatmap(found: Sequence[TargetScores], comparison: Comparison, gates: Sequence[str]) -> Figure:
+    behind = np.array([one.behind for one in found])
+    means = np.array([one.means for one in found])
+    names = named_length([one.name for one in found])
+    numbers = behind.size <= MOST_SAID and NUMBER_WIDTH * len(gates) < WIDTH - names - 0.8
+    height = 1.0 + len(found) * (0.2 if len(found) <= 32 else max(0.05, 6.0 / len(found)))
+    width = min(WIDTH, names + 1.2 + len(gates) * (0.62 if numbers else 0.4))
+    figure, (axes,) = grid(1, 1, width, height)
+    most = max(LEAST_SCALE, float(np.nanquantile(behind, 0.9)))
+    heat(axes, np.minimum(behind, most), most, numbers=False)
+    if numbers:
+        _say(axes, means, behind, most)
+    axes.xaxis.tick_top()
+    labels = [
+        comparison.subject(gate).label.replace(" (", "\n(" if numbers else " (") for gate in gates
+    ]
+    turned = 0 if len(gates) <= 5 and max(map(len, gates)) <= 9 else 40
+    axes.set_xticks(
+        range(len(gates)), labels, fontsize=8, rotation=turned, ha="left" if turned else "center"
+    )
+    name_rows(axes, [one.name for one in found], [], height - 0.9)
+    scale(figure, [axes], "deviations behind")
+    return figure
+
+
+def _say(axes: Axes, means: Array, behind: Array, most: float) -> None:
+    """Write every mean into its cell, the best of a row in bold."""
+    for (row, column), mean in np.ndenumerate(means):
+        if np.isnan(mean):
+            continue
+        dark = behind[row, column] > WHITE_ABOVE * most
+        axes.text(
+            column,
+            row,
+            f"{mean:.3f}" if abs(mean) < 10 else f"{mean:.4g}",
+            ha="center",
+            va="center",
+            color="white" if dark else INK,
+            fontsize=7,
+            fontweight="bold" if behind[row, column] == 0 else "normal",
+        )

@@ -1,0 +1,32 @@
+"""MLflow's tags: which of a run's its pages show, and under which names the others are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gatelab.tracking.schema import Tags
+
+HIDDEN = "mlflow.gatelab."
+"""How the names begin of tags that are for programs: MLflow's pages show none of ``mlflow.``."""
+IDENTITY = "gatelab.identity"
+"""The tag by which a run of ours is found again."""
+STARTS = (Tags.VERSION, Tags.MACHINE, Tags.CODE, "metrics.")
+NAMES = (*(Tags.DATA, Tags.GATES, Tags.HARDENS, Tags.TEST_TO_TRAIN, Tags.FAILURES, Tags.COMMIT),)
+
+
+def stored(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags under the names by which MLflow keeps them."""
+    return {hidden(name): value for name, value in tags.items()}
+
+
+def hidden(name: str) -> str:
+    """Return the name by which MLflow keeps a tag."""
+    if name == IDENTITY:
+        return f"mlflow.{IDENTITY}"
+    return f"{HIDDEN}{name}" if name.startswith(STARTS) or name in NAMES else name
+
+
+def restored(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags of a run under our names; older stores have nothing hidden."""
+    own = {hidden(IDENTITY): IDENTITY}
+    return {own.get(name, name.removeprefix(HIDDEN)): value for name, value in tags.items()}
