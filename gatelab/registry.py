@@ -20,6 +20,8 @@ from gatelab.rules import shown
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
+INTERACTIVE = "__main__"
+"""The module of what a notebook or a script defines, which no other process can import."""
 NAMED = 40
 """So many valid names an error message lists at most: a sweep has hundreds of metrics."""
 
@@ -51,6 +53,8 @@ class Registry(Generic[T]):
         """
         self.kind, self.group = kind, f"gatelab.{group or f'{kind}s'}"
         self._classes: dict[str, type[T]] = {}
+        self.handed: set[str] = set()
+        """The names of classes that were handed over, which no import of a module registers."""
 
     @cached_property
     def broken(self) -> dict[str, str]:
@@ -90,15 +94,33 @@ class Registry(Generic[T]):
 
         return enter
 
+    def hand(self, cls: type[T], base: type[T]) -> str:
+        """Return the name of a class; one that has none is entered under its own.
+
+        Raises:
+            ValueError: As :meth:`register`.
+        """
+        known = (name for name, found in self._classes.items() if found is cls)
+        name = next(known, None)
+        if name is None:
+            name = cls.__name__
+            self.register(name, base)(cls)
+            self.handed.add(name)
+        return name
+
     def get(self, key: str) -> type[T]:
         """Return the class for a name, or for ``"package.module:name"`` after importing the module.
 
-        To import is to execute: it is done where the package registers something of this kind.
+        To import is to execute: it is done where the package registers something of this kind, and
+        not for a class that is there already.
 
         Raises:
             ValueError: If there is no such name, or its module cannot be imported.
         """
         module, _, name = key.rpartition(":")
+        known = self._classes.get(name)
+        if known is not None and known.__module__ == module:
+            return known
         if module:
             if not self._registers(module):
                 raise ValueError(
@@ -129,11 +151,24 @@ class Registry(Generic[T]):
         return not files or any(_names(file, f"register_{self.kind}") for file in files)
 
     def _unknown(self, key: str, name: str) -> str:
+        if key.startswith(f"{INTERACTIVE}:"):
+            return (
+                f"{self.kind} {shown(name)} was defined in a notebook or a script: define it in "
+                "this process first, or write it into a module."
+            )
         names = self.names()
         broken = [why for which, why in self.broken.items() if which.endswith(f": {name}")]
         return (
             broken[0] if broken else f"unknown {self.kind} {shown(key)}; {near_misses(name, names)}"
         )
+
+    def interactive(self) -> dict[str, type[T]]:
+        """Return by name the classes that no other process finds by importing a module."""
+        return {
+            name: cls
+            for name, cls in self._classes.items()
+            if cls.__module__ == INTERACTIVE or name in self.handed
+        }
 
     def names(self) -> list[str]:
         """Return every registered name, sorted."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Figure
 from matplotlib.ticker import EngFormatter
 
 from gatelab.results.comparison import Comparison
@@ -23,9 +23,12 @@ ROW = 0.3
 MOST_PANELS = 3
 
 
-def score_panels(comparison: Comparison) -> Figure | None:
-    """Draw the test loss and the first means over targets, the gate of the lowest loss on top."""
-    metrics = [
+def score_panels(comparison: Comparison, asked: Sequence[str] = ()) -> Figure | None:
+    """Draw metrics by gate: by default the test loss and the first means over targets.
+
+    The gate of the lowest value of the first is on top.
+    """
+    metrics = list(asked) or [
         m for m in comparison.metrics() if m == Metrics.TEST_LOSS or m.startswith("test/mean/")
     ]
     if not metrics:
@@ -40,7 +43,7 @@ def score_panels(comparison: Comparison) -> Figure | None:
 
 def difference_panels(comparison: Comparison) -> Figure | None:
     """Draw how much higher every gate's test loss is than the best gate's, unit by unit."""
-    best, values = comparison.best(Metrics.TEST_LOSS), comparison.values(Metrics.TEST_LOSS)
+    best, values = comparison.leader(Metrics.TEST_LOSS), comparison.values(Metrics.TEST_LOSS)
     gates = [g for g in _order(comparison, Metrics.TEST_LOSS) if g in values and g != best]
     if best is None or not gates:
         return None

@@ -19,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from gatelab.sweeps.driver.notebook import NotebookView
 from gatelab.sweeps.search.studies import WORST, Study
 from gatelab.sweeps.spec.searches import Search
 from gatelab.training.goal import BY_LOSS, Goal, Rank
@@ -58,6 +59,7 @@ class Display:
             self.ends[label] = self.ends.get(label, Counter()) + study.ends()
             self.best[label] = min(self.best.get(label, WORST), study.best())
         self.said = set(said)
+        self.view = NotebookView() if console.is_jupyter else None
         self.progress = Progress(
             TextColumn("{task.fields[label]:<14}", style="bold"),
             TextColumn("{task.description:<8}"),
@@ -92,6 +94,7 @@ class Display:
     ) -> None:
         """Stop to draw."""
         self.progress.stop()
+        self._draw(now=True)
 
     def started(self, job: Job) -> None:
         """Turn a gate's bar to its evaluation."""
@@ -106,6 +109,7 @@ class Display:
             self.note(f"{job.label}: {note}")
         if job.stage == "evaluate":
             self.progress.update(self._bar(job), completed=step.epoch)
+        self._draw()
 
     def ended(self, job: Job, endings: Sequence[Ending]) -> None:
         """Count a trial, or fill the bar of an evaluation."""
@@ -150,8 +154,13 @@ class Display:
         parts += [f"{ends[end]} {end}" for end in ("pruned", "failed") if ends[end]]
         return ", ".join(parts)
 
+    def _draw(self, *, now: bool = False) -> None:
+        """Write the bars again in a notebook; a terminal's do so themselves."""
+        if self.view is not None:
+            self.view.show(self.progress.get_renderable(), now=now)
+
     def _line(self, text: str) -> None:
-        if not self.console.is_terminal:
+        if not (self.console.is_terminal or self.view):
             self._print(text)
 
     def _print(self, text: str) -> None:

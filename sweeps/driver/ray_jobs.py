@@ -28,6 +28,7 @@ from ray.tune.execution import class_cache
 
 from gatelab.sweeps.cluster.nodes import find_modules, join, users_folder
 from gatelab.sweeps.cluster.storage import STATES, Storage, when_there_is_room
+from gatelab.sweeps.driver.carried import unpack_classes
 from gatelab.sweeps.driver.ray_hooks import JobSource, Results, SavedStates, WaitingStates, waiting
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.tasks.task import Task, tasks
@@ -56,6 +57,7 @@ class Worker(tune.Trainable):
         """Take the first jobs, of a driver whose own modules lie in a folder."""
         assert setting is not None
         find_modules(folder)
+        unpack_classes(setting.classes)
         self.setting = setting
         self.reset_config(config)
 

@@ -13,6 +13,7 @@ from gatelab.results.comparison import Comparison
 from gatelab.sweeps.cluster.provenance import provenance
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.cluster.storage import AT_RUNGS, STATES
+from gatelab.sweeps.driver.carried import pack_classes
 from gatelab.sweeps.driver.display import Display
 from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.home import DamagedHome, Home
@@ -22,6 +23,7 @@ from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.reporting import record_report
 from gatelab.sweeps.driver.summaries import Summaries
 from gatelab.sweeps.driver.sweep import Sweep
+from gatelab.sweeps.driver.telling import telling
 from gatelab.sweeps.search.studies import Study, open_studies
 from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.goals import goal_of
@@ -92,7 +94,7 @@ def run_sweep(
             console.print(LOST.format(home.path / STUDIES), highlight=False, soft_wrap=True)
         studies = _studies(spec, task, home, recorder)
         sweep = _work(spec, task, home, job, studies, recorder, console, said)
-        return _compare(spec, home, recorder, sweep)
+        return _compare(spec, home, recorder, sweep, console)
     finally:
         recorder.close()
 
@@ -183,10 +185,13 @@ def _setting(spec: Spec, task: Task, home: Home, job: Needs) -> Setting:
         cpus=job.cpus,
         gpus=job.gpus,
         storage=home.storage.place,
+        classes=pack_classes(spec),
     )
 
 
-def _compare(spec: Spec, home: Home, recorder: Recorder, sweep: Sweep) -> Comparison:
+def _compare(
+    spec: Spec, home: Home, recorder: Recorder, sweep: Sweep, console: Console
+) -> Comparison:
     """Compare from the record, and put the comparison there too."""
     _deliver(spec, home, recorder)
     lacking = {"no score": sweep.without_score(), "a score in part": sweep.in_part()}
@@ -194,7 +199,8 @@ def _compare(spec: Spec, home: Home, recorder: Recorder, sweep: Sweep) -> Compar
     end = "failed" if reason else "finished"
     recorder.end_run(spec.name, ENDS[end], {Tags.END: end, Tags.END_REASON: reason})
     _deliver(spec, home, recorder)
-    comparison = record_report(home, recorder)
+    with telling(console, "The report is drawn"):
+        comparison = record_report(home, recorder)
     _deliver(spec, home, recorder)
     home.finish(complete=not sweep.failed)
     return comparison
