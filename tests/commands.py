@@ -49,6 +49,8 @@ def _begun(folder: Path, *arguments: str, **more: Any) -> tuple[subprocess.Popen
         process = gatelab(folder, *arguments, **more)
         assert process.stdout is not None
         line = process.stdout.readline()
+        while line.endswith(" ...\n"):  # what a slow machine waits for
+            line = process.stdout.readline()
         if TIMED_OUT not in line:
             break
         end(process)

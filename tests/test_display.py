@@ -60,7 +60,7 @@ def test_the_best_is_so_by_the_goal_of_the_sweep(tmp_path: Path) -> None:
     for number, (r2, broken) in enumerate(((0.5, False), (0.7, False), (0.9, True))):
         job = Job("search", "one", "softmax", (), number)
         display.ended(job, [Ending("finished", "", 8, r2, broken)])
-    assert "one: trial 3/3 finished, val/mean/r2 0.9, epoch 8" in text.getvalue()
+    assert "one: trial 2 finished, val/mean/r2 0.9, epoch 8 (3 of 3)" in text.getvalue()
     assert display._note("one") == "best val/mean/r2 0.7"
 
 

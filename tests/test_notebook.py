@@ -26,7 +26,7 @@ def test_the_page_on_python_runs_from_its_first_line_to_its_last(place: Path) ->
     )
     assert ended.returncode == 0, ended.stderr
     assert "first: under way" in ended.stdout, "progress is shown by default"
-    assert ended.stdout.count("sharp: trial 2/2 finished") == 1, "a class of `-c` has trained"
+    assert "sharp: trial 1 finished" in ended.stdout, "a class of `-c` has trained"
     assert (place / "loss.png").stat().st_size > 5_000
     again = subprocess.run(
         [sys.executable, "-c", "from gatelab import resume; resume('own', redeliver=True)"],

@@ -124,10 +124,18 @@ class Display:
         done = self.ends[job.label].total()
         self.progress.update(self.bars[job.label], completed=done, note=self._note(job.label))
         self._line(
-            f"{job.label}: trial {done}/{self.trials[job.label]} {ending.end}, "
-            f"{self.goal.objective} {ending.objective:.4g}, epoch {ending.epoch}"
-            + (f": {ending.reason}" if ending.end == "failed" else "")
+            f"{job.label}: trial {_number(job)} {self._how(ending)} "
+            f"({done} of {self.trials[job.label]})"
         )
+
+    def _how(self, ending: Ending) -> str:
+        """Return how a trial ended, and with what."""
+        if ending.end == "failed":
+            return f"failed: {ending.reason}"
+        value = f"{self.goal.objective} {ending.objective:.4g}"
+        if ending.end == "pruned":  # the reason says at which epoch
+            return f"pruned: {ending.reason}, {value}"
+        return f"finished, {value}, epoch {ending.epoch}"
 
     def gate_ended(self, label: str, reason: str) -> None:
         """Say that a gate is done with."""
@@ -170,3 +178,9 @@ class Display:
         except OSError as error:  # of others, as of a log whose disk is full, the record knows all
             if error.errno == errno.EPIPE:  # nobody reads on: that is a Ctrl-C
                 signal.raise_signal(signal.SIGINT)
+
+
+def _number(job: Job) -> str:
+    """Return a trial's number as Optuna and MLflow have it, after its repeat's if not the first."""
+    repeat = Search.of(job.of_search).repeat
+    return f"{repeat}-{job.number}" if repeat else str(job.number)
