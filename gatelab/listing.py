@@ -14,7 +14,7 @@ FOLDERS = {"gate": "gates", "task": "tasks", "metric": "tasks"}
 
 
 @dataclass(frozen=True)
-class Listed:
+class RegisteredClass:
     """A class that is registered."""
 
     name: str
@@ -24,14 +24,14 @@ class Listed:
     """The names of the published data sets whose files it reads."""
 
 
-def listed(kind: str) -> list[Listed]:
+def read_registered(kind: str) -> list[RegisteredClass]:
     """Return what gatelab registers of a kind, sorted by name; nothing of other packages."""
     files = [path for place in locate(f"gatelab.{FOLDERS[kind]}") for path in place.rglob("*.py")]
     found = (one for path in files for one in _registered(path, f"register_{kind}"))
     return sorted(found, key=lambda one: one.name)
 
 
-def _registered(path: Path, decorator: str) -> Iterator[Listed]:
+def _registered(path: Path, decorator: str) -> Iterator[RegisteredClass]:
     """Yield the classes of a file that have a decorator with their names."""
     text = path.read_text(encoding="utf-8")
     if f"@{decorator}(" not in text:
@@ -43,7 +43,7 @@ def _registered(path: Path, decorator: str) -> Iterator[Listed]:
             for call in node.decorator_list:
                 if isinstance(call, ast.Call) and ast.unparse(call.func) == decorator:
                     line = (ast.get_docstring(node) or "").partition("\n")[0]
-                    yield Listed(_first_text(call), line, _data_sets(node, values))
+                    yield RegisteredClass(_first_text(call), line, _data_sets(node, values))
 
 
 def _assigned(tree: ast.Module | ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:

@@ -151,10 +151,17 @@ class Registry(Generic[T]):
         return not files or any(_names(file, f"register_{self.kind}") for file in files)
 
     def _unknown(self, key: str, name: str) -> str:
+        module = key.rpartition(":")[0]
         if key.startswith(f"{INTERACTIVE}:"):
             return (
                 f"{self.kind} {shown(name)} was defined in a notebook or a script: define it in "
                 "this process first, or write it into a module."
+            )
+        folder = module.partition(".")[0] or name
+        if (beside := Path(folder, f"{folder}.py")).is_file():
+            return (
+                f"unknown {self.kind} {shown(key)}, but there is {beside}: `cd {folder}` first, "
+                f"where its key is {f'{folder}:{name}'!r}."
             )
         names = self.names()
         broken = [why for which, why in self.broken.items() if which.endswith(f": {name}")]

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from gatelab.gates.gate import gates
-from gatelab.listing import listed
+from gatelab.listing import read_registered
 from gatelab.sweeps.cli import main
 from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import Task, tasks
@@ -26,7 +26,7 @@ HEAVY = "{'torch', 'optuna', 'mlflow', 'ray', 'pandas', 'numpy', 'pydantic', 'ma
 def test_it_is_what_the_registry_has(kind: str, registry: Any) -> None:
 
     ours = [n for n in registry.names() if registry.get(n).__module__.startswith("gatelab.")]
-    found = listed(kind)
+    found = read_registered(kind)
     assert [one.name for one in found] == ours and len(ours) > 5
     for one in found:
         cls = registry.get(one.name)

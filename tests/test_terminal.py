@@ -14,10 +14,12 @@ from click.testing import CliRunner
 from rich.console import Console
 from rich.table import Table
 
+from gatelab.gates.gate import gates
 from gatelab.results.comparison.score_grids import score_grid
 from gatelab.results.comparison.tables import Grid, fitted
 from gatelab.sweeps.cli import MODULES, main
 from gatelab.sweeps.cli.completing import metric_keys
+from gatelab.sweeps.cli.registry import _hyperparameters
 from gatelab.sweeps.cli.terminal import show_sentences, show_trimmed
 from tests.compared import HIGH, LOW, MIDDLE, compared
 from tests.recorded_losses import many, render
@@ -147,3 +149,9 @@ def test_the_commands_that_print_data_take_json() -> None:
 
     found = {name for name in MODULES if takes(main.get_command(click.Context(main), name))}  # type: ignore[arg-type]
     assert {"validate", "status", "compare", "list", "show", "check", "doctor"} <= found
+
+
+@pytest.mark.parametrize("name", gates.names())
+def test_every_hyperparameter_is_described(name: str) -> None:
+    """As `gatelab show gate` prints it."""
+    assert [one.name for one in _hyperparameters(gates.get(name)) if not one.what] == []

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Row = tuple[str, str, str, str]
 """Name, state, start and progress of a sweep."""
-COLUMNS: Row = ("sweep", "state", "started", "progress")
+STATUS_COLUMNS: Row = ("sweep", "state", "started", "progress")
 
 
 @click.command()
@@ -44,12 +44,12 @@ def status(sweep: str | None, address: str | None, folder: Path, as_json: bool) 
     with refusals():
         rows = _jobs(address, sweep) if address else _homes(folder, sweep)
     if as_json:
-        print_json([dict(zip(COLUMNS, row, strict=True)) for row in rows])
+        print_json([dict(zip(STATUS_COLUMNS, row, strict=True)) for row in rows])
         return
     if not rows:
         click.echo(_nothing(address, folder))
         return
-    rows = [COLUMNS, *rows]
+    rows = [STATUS_COLUMNS, *rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     for *known, progress in rows:
         cells = "  ".join(cell.ljust(wide) for cell, wide in zip(known, widths, strict=True))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gatelab.listing import listed
+from gatelab.listing import read_registered
 from gatelab.sweeps.driver.local import local_sweeps
 from gatelab.tracking.schema import FOLDER
 
@@ -27,13 +27,13 @@ def registered(kind: str) -> Completer:
     """Return what completes the names that gatelab registers of a kind."""
 
     def complete(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
-        return [one.name for one in listed(kind) if one.name.startswith(begun)]
+        return [one.name for one in read_registered(kind) if one.name.startswith(begun)]
 
     return complete
 
 
 def metric_keys(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
     """Return keys of the test split's metrics that begin so, each a mean over targets."""
-    keys = ["test/loss", *(f"test/mean/{one.name}" for one in listed("metric"))]
+    keys = ["test/loss", *(f"test/mean/{one.name}" for one in read_registered("metric"))]
     keys += ["gate/experts_per_row", "gate/experts_per_example"]
     return [key for key in keys if key.startswith(begun)]

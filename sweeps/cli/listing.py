@@ -11,14 +11,14 @@ import click
 from rich.table import Table
 
 from gatelab.data_folder import data_folder
-from gatelab.listing import Listed, listed
+from gatelab.listing import RegisteredClass, read_registered
 from gatelab.registry import Registry, near_misses
 from gatelab.sweeps.cli.terminal import json_option, open_console, print_json, refuse, show_trimmed
 
-KINDS = {"gates": "gate", "tasks": "task", "metrics": "metric"}
+LISTS = {"gates": "gate", "tasks": "task", "metrics": "metric"}
 
 
-class Entry(NamedTuple):
+class ListedClass(NamedTuple):
     """A class that is registered, as it is listed."""
 
     name: str
@@ -31,13 +31,13 @@ class Entry(NamedTuple):
 
 
 @click.command("list")
-@click.argument("what", metavar="{gates|tasks|metrics}", shell_complete=lambda *_: [*KINDS])
+@click.argument("what", metavar="{gates|tasks|metrics}", shell_complete=lambda *_: [*LISTS])
 @json_option
 def list_(what: str, as_json: bool) -> None:
     """List the registered gates, tasks or metrics."""
-    if what not in KINDS:
+    if what not in LISTS:
         refuse(
-            f"what to list must be {', '.join(KINDS)}, but got {what!r}; {near_misses(what, KINDS)}"
+            f"what to list must be {', '.join(LISTS)}, but got {what!r}; {near_misses(what, LISTS)}"
         )
     found = _read(what)
     entries, broken = _loaded(what) if found is None else (found, [])
@@ -49,7 +49,7 @@ def list_(what: str, as_json: bool) -> None:
         click.echo(f"gatelab: {why}", err=True)
 
 
-def _show(entries: list[Entry]) -> None:
+def _show(entries: list[ListedClass]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for entry in entries:
         table.add_row(f"[bold]{entry.name}[/]", *entry[1:])
@@ -58,21 +58,23 @@ def _show(entries: list[Entry]) -> None:
         click.echo("\nWhat a task reads and is not here, `gatelab data get TASK` downloads.")
 
 
-def _read(what: str) -> list[Entry] | None:
+def _read(what: str) -> list[ListedClass] | None:
     """Return what our sources say; ``None`` where only the registries know."""
     if entry_points(group=f"gatelab.{what}"):
         return None
-    found = listed(KINDS[what])
+    found = read_registered(LISTS[what])
     if any(map(_may_be_here, found)):
         return None
-    return [Entry(one.name, one.line, "", "not here" if one.data_sets else "") for one in found]
+    return [
+        ListedClass(one.name, one.line, "", "not here" if one.data_sets else "") for one in found
+    ]
 
 
-def _may_be_here(one: Listed) -> bool:
+def _may_be_here(one: RegisteredClass) -> bool:
     return any((data_folder() / name).exists() for name in one.data_sets)
 
 
-def _loaded(what: str) -> tuple[list[Entry], list[str]]:
+def _loaded(what: str) -> tuple[list[ListedClass], list[str]]:
     """Return what the registries have, and what of other packages cannot be loaded."""
     from gatelab.gates.gate import gates  # here: torch takes a second to import
     from gatelab.tasks.metric import metrics
@@ -83,13 +85,15 @@ def _loaded(what: str) -> tuple[list[Entry], list[str]]:
     return list(_entries(registry)), list(registry.broken.values())
 
 
-def _entries(registry: Registry[object]) -> Iterator[Entry]:
+def _entries(registry: Registry[object]) -> Iterator[ListedClass]:
     for name in registry.names():
         cls = registry.get(name)
         line = (inspect.getdoc(cls) or "").partition("\n")[0]
         sets = getattr(cls, "data_sets", ())
         missing = any(one.missing for one in sets)
-        yield Entry(name, line, _package(cls), ("not here" if missing else "here") if sets else "")
+        yield ListedClass(
+            name, line, _package(cls), ("not here" if missing else "here") if sets else ""
+        )
 
 
 def _package(cls: type) -> str:
