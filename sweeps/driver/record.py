@@ -74,14 +74,15 @@ class Record:
         self.traces: dict[str, Path] = {}
         self.started_here: set[str] = set()
         self.by: dict[str, str] = {}
+        self.warnings: list[str] = []
 
     def start(self, provenance: Mapping[str, str], warnings: Sequence[str] = ()) -> None:
         """Start the runs of the sweep, and of its gates that are not done with."""
         name, self.by = self.spec.name, runs_by(provenance)
         tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
         weighted = told_weighting(self.task)
-        if lines := [*warnings, *weighted]:
-            tags[Tags.WARNINGS] = "\n".join(f"{line[0].upper()}{line[1:]}" for line in lines)
+        self.warnings += [*warnings, *weighted]
+        tags |= self._warned()
         scored = _metrics(self.task, self.spec.metrics)
         tags |= directions(self.task, self.spec.metrics).to_tags()
         meanings = {name: metric.meaning() for name, metric in scored.items()}
@@ -101,6 +102,15 @@ class Record:
             self.recorder.start_run(
                 f"{name}/{label}", parent=name, name=label, tags=tags, params={"gate": gate.gate}
             )
+
+    def warn(self, line: str) -> None:
+        """Record with the sweep what else a reader must know."""
+        self.warnings.append(line)
+        self.recorder.set_tags(self.spec.name, self._warned())
+
+    def _warned(self) -> dict[str, str]:
+        lines = [f"{line[0].upper()}{line[1:]}" for line in dict.fromkeys(self.warnings)]
+        return {Tags.WARNINGS: "\n".join(lines)} if lines else {}
 
     def _params(self) -> dict[str, object]:
         """Return what all gates have in common, by the spec's names."""

@@ -46,6 +46,7 @@ DELIVERY_SECONDS = 300.0
 
 STUDIES = "studies.journal"
 """In a sweep's home: what every search has asked and been told."""
+TIME_OVER = "after {:g} h (search.hours) the search ended, with {} of {} trials of every gate."
 LOST = "warning: {} is gone or empty, though trials were recorded: all are trained again."
 
 
@@ -131,6 +132,10 @@ def _work(
         record.start(found, warnings)
         with display:
             run_jobs(sweep, _setting(spec, task, home, job))
+        if sweep.trials < plan.trials:
+            line = TIME_OVER.format(spec.search.hours, sweep.trials, plan.trials)
+            display.note(f"warning: {line}")
+            record.warn(line)
     if not sweep.finished:
         raise Interrupted(spec.name)
     for folder in (STATES, AT_RUNGS):
@@ -143,7 +148,7 @@ def _plan(spec: Spec, members: int) -> Plan:
     own: int = spec.task.options.get("split_seed", 0)
     splits = range(own, own + evaluation.splits) if evaluation.splits > 1 else [None]
     seeds = (search.seeds, evaluation.seeds, search.seed)
-    return Plan(search.trials, *seeds, tuple(splits), search.repeats, members)
+    return Plan(search.trials, *seeds, tuple(splits), search.repeats, search.hours, members)
 
 
 def _studies(spec: Spec, task: Task, home: Home, recorder: Recorder) -> dict[str, Study]:

@@ -117,6 +117,8 @@ class SearchSpec(SpecPart):
     sampler: Literal["tpe", "random"] = "tpe"
     seed: Seed = 0
     """From which every seed of the sweep follows."""
+    hours: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
+    """After which no round begins any more that no gate has begun, stops left out; null: never."""
     first: dict[str, tuple[dict[str, Scalar], ...]] = {}
     """By gate, configurations that are tried right after its default: values by dotted name."""
     objective: str = "loss"
