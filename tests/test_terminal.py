@@ -155,3 +155,13 @@ def test_the_commands_that_print_data_take_json() -> None:
 def test_every_hyperparameter_is_described(name: str) -> None:
     """As `gatelab show gate` prints it."""
     assert [one.name for one in _hyperparameters(gates.get(name)) if not one.what] == []
+
+
+@pytest.mark.parametrize("words", [("list", "gates"), ("show", "gate", "dselect_k")], ids=" ".join)
+def test_nothing_is_cut_in_60_columns(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    said = CliRunner().invoke(main, list(words)).stdout
+    assert "…" not in said and ":func:" not in said
+    assert all(len(line) <= 60 and line == line.rstrip() for line in said.splitlines())

@@ -55,6 +55,11 @@ def _shares(
     return found
 
 
+MORE = (
+    "a sweep goes on as it was launched, but got {0}: `gatelab launch SPEC {0} --name {1}-more` is "
+    "a sweep of its own, whose `search.first` takes what this one has found."
+)
+"""What is told who wants more of a sweep."""
 overrides_argument = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 
 
@@ -102,6 +107,7 @@ def launch(
 
 @click.command()
 @click.argument("sweep", shell_complete=sweeps_here)
+@click.argument("overrides", nargs=-1, metavar="")
 @click.option(
     "--redeliver",
     is_flag=True,
@@ -113,6 +119,7 @@ def launch(
 @follow_option
 def resume(
     sweep: str,
+    overrides: tuple[str, ...],
     redeliver: bool,
     tracking_uri: str | None,
     folder: Path,
@@ -120,6 +127,8 @@ def resume(
     follow: bool,
 ) -> None:
     """Go on with SWEEP where it was stopped."""
+    if overrides:
+        refuse(MORE.format(" ".join(overrides), sweep))
     interrupt_on_term()
     if address:
         if tracking_uri:  # it may have a password, and a job's command is told to all

@@ -51,6 +51,8 @@ def list_(what: str, as_json: bool) -> None:
 
 def _show(entries: list[ListedClass]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
+    for _ in ListedClass._fields:
+        table.add_column(overflow="fold")
     for entry in entries:
         table.add_row(f"[bold]{entry.name}[/]", *entry[1:])
     show_trimmed(open_console(), table)

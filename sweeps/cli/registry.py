@@ -34,6 +34,7 @@ from gatelab.sweeps.cli.terminal import (
     open_console,
     print_json,
     refuse,
+    show_sentences,
     show_trimmed,
 )
 from gatelab.sweeps.spec.space import gate_defaults, keyword_defaults
@@ -56,17 +57,18 @@ def show_gate(name: str, as_json: bool) -> None:
         print_json(_gate_content(name, cls))
         return
     console = open_console()
-    console.print(f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
-    click.echo(inspect.getdoc(cls) or "")
+    show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
+    show_sentences(console, (inspect.getdoc(cls) or "").splitlines())
     table = Table(title="hyperparameters", title_justify="left", box=None, pad_edge=False)
     for column in ("name", "default", "searched, where a spec names none", "what it is"):
-        table.add_column(column, no_wrap=column in ("name", "default"))
+        table.add_column(column, overflow="fold", no_wrap=column in ("name", "default"))
     for one in _hyperparameters(cls):
         table.add_row(*(it.replace("[", "\\[") for it in one._replace(default=repr(one.default))))
     console.print()
     show_trimmed(console, table)
     for check, why in cls.expected_failed_checks.items():
-        click.echo(f"\nFails the check {check}: {why}.")
+        console.print()
+        show_sentences(console, [f"Fails the check {check}: {why}."])
 
 
 class Described(NamedTuple):
@@ -115,8 +117,9 @@ def show_metric(name: str, as_json: bool) -> None:
         more = {"kinds": cls.kinds, "higher_is_better": cls.higher_is_better}
         print_json({**_content(name, cls), **more})
         return
-    open_console().print(f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
-    click.echo(inspect.getdoc(cls) or "")
+    console = open_console()
+    show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
+    show_sentences(console, (inspect.getdoc(cls) or "").splitlines())
     click.echo(f"\nOf {' and '.join(cls.kinds)} targets; {_better(cls)} is better.")
 
 

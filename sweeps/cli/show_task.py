@@ -18,12 +18,15 @@ from gatelab.sweeps.cli.terminal import (
     open_console,
     print_json,
     refuse,
+    show_sentences,
     show_trimmed,
 )
 from gatelab.sweeps.spec.space import keyword_defaults
 from gatelab.tasks.data_sets.data_set import DataSet
 from gatelab.tasks.task import Split, SplitName, Target, Task, tasks
 
+ROLE_MARK = re.compile(r":\w+:(?=`)")
+"""What says in a docstring of what kind a name is, which nobody need read."""
 _MOST_TARGETS, _MOST_CLASSES = 20, 6
 _SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
@@ -44,8 +47,8 @@ def show_task(name: str, options: tuple[str, ...], as_json: bool) -> None:
         print_json(_task_content(name, cls, given, task, why))
         return
     console = open_console()
-    console.print(f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
-    click.echo(f"{inspect.getdoc(cls) or ''}\n")
+    show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
+    show_sentences(console, [*(inspect.getdoc(cls) or "").splitlines(), ""])
     for what, told in _facts(cls, given):
         click.echo(f"{what:8} {told}")
     if task is None:
@@ -173,7 +176,7 @@ def _arguments(function: Callable[..., Any]) -> list[dict[str, Any]]:
 def _show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(it.replace("[", "\\[") for it in row))
     console = open_console()
@@ -187,4 +190,4 @@ def told_arguments(function: Callable[..., Any]) -> dict[str, str]:
     _, _, text = (inspect.getdoc(made) or "").partition("\nArgs:\n")
     block = re.split(r"\n(?=\S)", text)[0]
     entries = re.findall(r"^    (\w+): ((?:.|\n {8})*)", block, re.MULTILINE)
-    return {name: " ".join(told.split()) for name, told in entries}
+    return {name: ROLE_MARK.sub("", " ".join(told.split())) for name, told in entries}

@@ -15,7 +15,7 @@ from gatelab.training.member import Member
 from gatelab.training.steps import Ending, Step
 
 SECONDS_AN_HOUR = 3600.0
-LIMIT, SPENT = "trials", "seconds"
+TRIALS_IN_TIME, SPENT = "trials", "seconds"
 """The attributes of studies that say how many trials there are, where the time was over before the
 spec's, and how long a sweep with a limit of time has run."""
 EVALUATED = "evaluated"
@@ -74,7 +74,9 @@ class Sweep:
         """Searches after which nothing is left to do for now."""
         self.returned: list[Jobs] = []
         known = [study.attributes for study in studies.values()]
-        self._limit: int | None = min((it[LIMIT] for it in known if LIMIT in it), default=None)
+        self._limit: int | None = min(
+            (it[TRIALS_IN_TIME] for it in known if TRIALS_IN_TIME in it), default=None
+        )
         before: float = max((it.get(SPENT, 0.0) for it in known), default=0.0)
         self.clock, self._began = clock, clock() - before
         self._evaluations: dict[str, list[Job]] = {}
@@ -159,7 +161,7 @@ class Sweep:
         if begun < self.trials:
             self._limit = begun
             for study in self.studies.values():
-                study.mark(**{LIMIT: begun})
+                study.mark(**{TRIALS_IN_TIME: begun})
 
     def _next_evaluation(self) -> Jobs:
         for name, study in self.studies.items():
