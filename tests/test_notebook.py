@@ -15,7 +15,9 @@ from nbclient import NotebookClient
 from tests.commands import ROOT
 from tests.test_docs import blocks
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+SECONDS = 1000
+"""Of two sweeps on a machine that others use too."""
 NOTEBOOK = ROOT / "examples" / "python.ipynb"
 
 
@@ -23,7 +25,7 @@ def test_the_page_on_python_runs_from_its_first_line_to_its_last(place: Path) ->
     """In a process whose classes are of no module, with Ray's workers."""
     page = "\n".join(text for name, text in blocks("python") if name == "python.md")
     ended = subprocess.run(
-        [sys.executable, "-c", page], cwd=place, capture_output=True, text=True, timeout=400
+        [sys.executable, "-c", page], cwd=place, capture_output=True, text=True, timeout=SECONDS
     )
     assert ended.returncode == 0, ended.stderr
     assert "first: under way" in ended.stdout, "progress is shown by default"
@@ -42,7 +44,10 @@ def test_the_page_on_python_runs_from_its_first_line_to_its_last(place: Path) ->
 def test_the_notebook_runs_in_a_kernel(place: Path) -> None:
     notebook: Any = nbformat.read(NOTEBOOK, 4)  # type: ignore[no-untyped-call]
     client = NotebookClient(
-        notebook, timeout=400, kernel_name="python3", resources={"metadata": {"path": str(place)}}
+        notebook,
+        timeout=SECONDS,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(place)}},
     )
     client.execute()
     found = {cell["source"].splitlines()[0]: cell["outputs"] for cell in cell_list(notebook)}

@@ -33,6 +33,8 @@ from gatelab.training.scores import MANY_TARGETS
 from gatelab.training.steps import Ending, Step
 from gatelab.training.weighting import MEANING, told_weighting
 
+UNASKED = ("hours", "first")
+"""Keys of the search that are recorded where a spec gives them a value."""
 MOST_REASONS = 10
 """So many different ones are told with a gate; a tag does not hold them all."""
 
@@ -119,6 +121,7 @@ class Record:
             f"{part}.{key}": value
             for part in ("search", "evaluation")
             for key, value in getattr(self.spec, part).model_dump().items()
+            if value or key not in UNASKED  # sweeps of before have no such param
         }
         training = {f"training.{key}": value for key, value in self.spec.training}
         model = {f"model.{key}": value for key, value in self.spec.model.items()}
