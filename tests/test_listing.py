@@ -67,3 +67,11 @@ def test_one_of_what_is_listed_is_meant(word: str, near: str) -> None:
     result = CliRunner().invoke(main, ["list", word])
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert f"did you mean {near}?" in result.stderr
+
+
+def test_to_compare_imports_what_mlflow_needs_and_little_else() -> None:
+    """What takes longest beside it: torch, and SciPy's statistics for tests that are asked for."""
+    heavy = "{'torch', 'optuna', 'ray', 'matplotlib', 'scipy.stats', 'sklearn'}"
+    code = f"import sys, gatelab.results.overview; print(*({heavy} & {{*sys.modules}}))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == []
