@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
-from gatelab.foreign import told
+from gatelab.foreign import place_of, told
 from gatelab.registry import near_misses
 
+BRANCHES = ("data-dependent control flow", ".item() on a Tensor", ".item() cannot be called")
+"""What torch says, stacked or without data, where Python asks for a tensor's value."""
 S = TypeVar("S")
 Check = Callable[[S], None]
 
@@ -52,12 +54,29 @@ def run(check: Check[S], subject: S, expected: Mapping[str, str]) -> Outcome:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever the class raises is what the check found
-        reason = f"raised {told(error)}"
+        reason = _explained(error) or f"raised {told(error)}"
     if name not in expected:
         return Outcome(name, not reason, reason)
     if reason:
         return Outcome(name, True, f"fails as expected: {expected[name]}")
     return Outcome(name, False, f"passes, but is expected to fail: {expected[name]}")
+
+
+def asks_for_a_value(error: BaseException) -> bool:
+    """Return whether an error is torch's where Python asks for the value of a tensor."""
+    return any(sign in str(error) for sign in BRANCHES)
+
+
+def _explained(error: BaseException) -> str:
+    """Return what an error means that says little to who wrote the class; empty for others."""
+    if not asks_for_a_value(error):
+        return ""
+    place = place_of(error)
+    where = f" ({place.filename}, line {place.lineno})" if place else ""
+    return (
+        f"Python asks for the value of a tensor{where}; likely cause: an `if` on a tensor, or "
+        "`.item()`, `bool()` or `float()` of one: `torch.where` chooses by element."
+    )
 
 
 def unknown_names(checks: Sequence[Check[S]], expected: Mapping[str, str]) -> list[Outcome]:
@@ -70,9 +89,26 @@ def unknown_names(checks: Sequence[Check[S]], expected: Mapping[str, str]) -> li
     ]
 
 
-def run_all(checks: Sequence[Check[S]], subject: S, expected: Mapping[str, str]) -> list[Outcome]:
-    """Run every check."""
-    outcomes = [run(check, subject, expected) for check in checks]
+def run_all(
+    checks: Sequence[Check[S]],
+    subject: S,
+    expected: Mapping[str, str],
+    first: Sequence[Check[S]] = (),
+) -> list[Outcome]:
+    """Run every check.
+
+    Args:
+        checks: All of them.
+        subject: What is checked.
+        expected: Why a check must fail, by its name.
+        first: Those of them without which the others can find nothing: the first that fails is the
+            only outcome.
+    """
+    outcomes: list[Outcome] = []
+    for check in checks:
+        outcomes.append(run(check, subject, expected))
+        if check in first and not outcomes[-1].ok:
+            return outcomes[-1:]
     return outcomes + unknown_names(checks, expected)
 
 

@@ -97,7 +97,7 @@ def told(error: BaseException) -> str:
         what = f"it calls {'os._exit' if isinstance(error, _Exit) else 'sys.exit'}({text})"
     else:
         what = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    place = _place(error)
+    place = place_of(error)
     return f"{what} ({place.filename}, line {place.lineno})" if place else what
 
 
@@ -110,7 +110,7 @@ def text_of(error: BaseException) -> str:
     return ", ".join(text for part in said if (text := as_line(part)))
 
 
-def _place(error: BaseException) -> FrameSummary | None:
+def place_of(error: BaseException) -> FrameSummary | None:
     """Return the innermost place in code of others, rather than in what that code calls."""
     if isinstance(error, SyntaxError):  # says its place itself
         return None

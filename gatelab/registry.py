@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import CodeType
 from typing import Generic, TypeVar
 
@@ -22,6 +23,8 @@ C = TypeVar("C", bound=type)
 
 CLASS_NAME = re.compile(r"\w[\w.-]*")
 """What a class may be called: a colon parts a module from it."""
+INTERACTIVE = "__main__"
+"""The module of what a notebook or a script defines, which no other process can import."""
 NAMED = 40
 """So many valid names an error message lists at most: a sweep has hundreds of metrics."""
 
@@ -54,6 +57,8 @@ class Registry(Generic[T]):
         self.kind, self.group = kind, f"gatelab.{group or f'{kind}s'}"
         self._classes: dict[str, type[T]] = {}
         self._entered_by: dict[str, CodeType | None] = {}
+        self.handed: set[str] = set()
+        """The names of classes that were handed over, which no import of a module registers."""
 
     @cached_property
     def broken(self) -> dict[str, str]:
@@ -107,15 +112,33 @@ class Registry(Generic[T]):
                 f"but got {shown(name)}."
             )
 
+    def hand(self, cls: type[T], base: type[T]) -> str:
+        """Return the name of a class; one that has none is entered under its own.
+
+        Raises:
+            ValueError: As :meth:`register`.
+        """
+        known = (name for name, found in self._classes.items() if found is cls)
+        name = next(known, None)
+        if name is None:
+            name = cls.__name__
+            self.register(name, base)(cls)
+            self.handed.add(name)
+        return name
+
     def get(self, key: str) -> type[T]:
         """Return the class for a name, or for ``"package.module:name"`` after importing the module.
 
-        To import is to execute: it is done where the package registers something of this kind.
+        To import is to execute: it is done where the package registers something of this kind, and
+        not for a class that is there already.
 
         Raises:
             ValueError: If there is no such name, or its module cannot be imported.
         """
         module, _, name = key.rpartition(":")
+        known = self._classes.get(name)
+        if known is not None and known.__module__ == module:
+            return known
         if module:
             if silent := registers_nothing(module, f"register_{self.kind}"):
                 raise ValueError(
@@ -135,11 +158,31 @@ class Registry(Generic[T]):
         return self._classes[name]
 
     def _unknown(self, key: str, name: str) -> str:
+        module = key.rpartition(":")[0]
+        if key.startswith(f"{INTERACTIVE}:"):
+            return (
+                f"{self.kind} {shown(name)} was defined in a notebook or a script: define it in "
+                "this process first, or write it into a module."
+            )
+        folder = module.partition(".")[0] or name
+        if (beside := Path(folder, f"{folder}.py")).is_file():
+            return (
+                f"unknown {self.kind} {shown(key)}, but there is {beside}: `cd {folder}` first, "
+                f"where its key is {f'{folder}:{name}'!r}."
+            )
         names = self.names()
         broken = [why for which, why in self.broken.items() if which.endswith(f": {name}")]
         return (
             broken[0] if broken else f"unknown {self.kind} {shown(key)}; {near_misses(name, names)}"
         )
+
+    def interactive(self) -> dict[str, type[T]]:
+        """Return by name the classes that no other process finds by importing a module."""
+        return {
+            name: cls
+            for name, cls in self._classes.items()
+            if cls.__module__ == INTERACTIVE or name in self.handed
+        }
 
     def names(self) -> list[str]:
         """Return every registered name, sorted."""

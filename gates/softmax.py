@@ -17,7 +17,13 @@ class SoftmaxGate(Gate):
     """
 
     def __init__(self, in_features: int, num_experts: int, *, static: bool = False) -> None:
-        """Make the gate; ``static`` weighs every example alike."""
+        """Make the gate.
+
+        Args:
+            in_features: Size of the gate's input.
+            num_experts: Number of experts.
+            static: Whether to weigh every example alike.
+        """
         super().__init__(in_features, num_experts)
         self.logits = Logits(in_features, num_experts, static=static, bias=False)
 

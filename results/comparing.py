@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gatelab.results.comparison import Comparison, compare_runs
+from gatelab.results.comparison import compare_runs
 from gatelab.results.comparison.merging import by_task
+from gatelab.results.shown import ShownComparison
 from gatelab.tracking.mlflow_read import read_sweep, with_spec
 from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.runs import SweepRecord
@@ -13,7 +14,7 @@ from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.store_errors import check_there, masked
 
 
-def compare(*sweeps: str, folder: str | Path = FOLDER, uri: str | None = None) -> Comparison:
+def compare(*sweeps: str, folder: str | Path = FOLDER, uri: str | None = None) -> ShownComparison:
     """Return the comparison of a sweep from MLflow's record alone, or of several on one task.
 
     Args:
@@ -32,7 +33,7 @@ def compare(*sweeps: str, folder: str | Path = FOLDER, uri: str | None = None) -
     tasks = by_task(records)
     if len(tasks) > 1:
         raise ValueError(f"Sweeps must be on one task, but got {', '.join(tasks)}.")
-    return compare_runs(*records)
+    return ShownComparison.of(compare_runs(*records))
 
 
 def report(

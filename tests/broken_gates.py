@@ -407,3 +407,66 @@ class Asking(Sound):
     def forward(self, x: Tensor) -> Routing:
         routing = super().forward(x)
         return routing._replace(aux_loss=routing.aux_loss * (1 + 0 * routing.weights.sum().item()))
+
+
+class NoSuper(Sound):
+    """Does not begin with what every module begins with."""
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        self.kernel = nn.Parameter(scale * torch.randn(in_features, num_experts))
+
+
+class HalfSuper(Sound):
+    """Begins as a module, and is never told its sizes."""
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        nn.Module.__init__(self)
+
+
+class Bare(Sound):
+    """Returns its weights alone."""
+
+    def forward(self, x: Tensor) -> Any:
+        return self.logits(x).softmax(-1)
+
+
+class PythonLoss(Sound):
+    """Returns a number of Python's as its loss."""
+
+    def forward(self, x: Tensor) -> Any:
+        return Routing(self.logits(x).softmax(-1), 0.0)  # type: ignore[arg-type]
+
+
+class Branching(Sound):
+    """Goes by the value of a tensor."""
+
+    def forward(self, x: Tensor) -> Routing:
+        logits = self.logits(x)
+        if logits.sum() > 1e9:
+            logits = logits + 1
+        weights = logits.softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Unread(Sound):
+    """Keeps a whole number, and forgets it."""
+
+    search_space: ClassVar[Any] = {}
+
+    def __init__(self, in_features: int, num_experts: int, *, depth: int = 2) -> None:
+        super().__init__(in_features, num_experts)
+        self.depth = depth
+
+
+class Unregistered(Sound):
+    """Keeps its temperature as a Python number."""
+
+    search_space: ClassVar[Any] = {"temperature": FloatDistribution(0.5, 2.0)}
+
+    def __init__(self, in_features: int, num_experts: int, *, temperature: float = 1.0) -> None:
+        super().__init__(in_features, num_experts)
+        self.temperature = temperature
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = (self.logits(x) / self.temperature).softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean())

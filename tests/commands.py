@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+WAITING = " ...\n"
+"""How a line ends that says what a slow machine waits for."""
 PROCESSES: list[subprocess.Popen[str]] = []
 """Those started; what a test leaves of them is ended (conftest.py)."""
 
@@ -49,10 +51,17 @@ def _begun(folder: Path, *arguments: str, **more: Any) -> tuple[subprocess.Popen
         process = gatelab(folder, *arguments, **more)
         assert process.stdout is not None
         line = process.stdout.readline()
+        while line.endswith(WAITING):
+            line = process.stdout.readline()
         if TIMED_OUT not in line:
             break
         end(process)
     return process, line
+
+
+def untold(text: str) -> str:
+    """Return what a command says without the lines of what a slow machine waits for."""
+    return "".join(line for line in text.splitlines(True) if not line.endswith(WAITING))
 
 
 def kill_session(process: subprocess.Popen[str]) -> None:

@@ -47,6 +47,12 @@ def no_process_is_left() -> Iterator[None]:
         end(PROCESSES.pop())
 
 
+@pytest.fixture(autouse=True)
+def a_busy_machine_says_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log is told what takes seconds, which would be another line where others take the CPU."""
+    monkeypatch.setattr("gatelab.sweeps.driver.telling.SILENT_SECONDS", 1e6)
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with its tables, which take MLflow seconds to make."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import io
 
 import numpy as np
 from rich.console import Console
 
 from gatelab.results.comparison import Comparison, compare_runs
-from gatelab.results.comparison.tables import Grid, rich_table
+from gatelab.results.comparison.tables import Grid
 from gatelab.results.comparison.verdict import sentences
+from gatelab.sweeps.cli.terminal import show_grid
 from gatelab.tracking.runs import RunRecord, SweepRecord
 
 LOSSES = {
@@ -74,10 +75,9 @@ def merged() -> Comparison:
 
 
 def render(grid: Grid, width: int = 100) -> str:
-    with open(os.devnull, "w") as nowhere:
-        console = Console(width=width, record=True, file=nowhere)
-        console.print(rich_table(grid))
-        return console.export_text()
+    text = io.StringIO()
+    show_grid(Console(width=width, file=text), grid)
+    return text.getvalue()
 
 
 def said(comparison: Comparison, metric: str = "test/loss") -> str:

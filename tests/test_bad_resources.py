@@ -10,7 +10,7 @@ import pytest
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.tracking.schema import FOLDER
 from tests.bad_specs import run, spec
-from tests.commands import gatelab
+from tests.commands import gatelab, untold
 
 
 @pytest.mark.parametrize("text", ["cpus", "cpus=many", "gpu=1", "", "cpus=1;gpus=1"])
@@ -44,7 +44,7 @@ def test_more_than_this_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
         (folder / "good.yaml").write_text(spec())
         process = gatelab(folder, "launch", "good.yaml", "--resources", "cpus=999")
-        message, _ = process.communicate(timeout=120)
+        message = untold(process.communicate(timeout=120)[0])
         assert (process.returncode, message.count("\n")) == (2, 1), message
         assert message.startswith("gatelab: good.yaml: resources.cpus: `cpus <= ")
         assert not (folder / FOLDER / "sweeps").exists()
@@ -55,7 +55,7 @@ def test_a_storage_that_nobody_reaches(tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text(spec())
     place = "s3://bucket/folder?endpoint_override=127.0.0.1:9&scheme=http&region=x"
     process = gatelab(tmp_path, "launch", "good.yaml", "--storage", place)
-    message, _ = process.communicate(timeout=200)
+    message = untold(process.communicate(timeout=200)[0])
     assert (process.returncode, message.count("\n")) == (2, 1), message
     assert message.startswith(f"gatelab: good.yaml: {place} cannot be used: ")
     assert not (tmp_path / "gatelab_runs" / "sweeps").exists()

@@ -27,7 +27,16 @@ ORDERS = {
         *("scores", "jobs", "steps", "states", "scoring", "work"),
         *("constant", "beginning"),
     ),
-    "results": ("comparison", "costs", "review", "figures", "report", "comparing", "overview"),
+    "results": (
+        "comparison",
+        "costs",
+        "review",
+        "figures",
+        "report",
+        "shown",
+        "comparing",
+        "overview",
+    ),
     "sweeps": ("spec", "search", "cluster", "export", "driver", "cli"),
 }
 """What lies in these packages, in the order in which data flows."""

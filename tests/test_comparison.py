@@ -104,8 +104,8 @@ def test_less_is_better_of_a_metric_of_ones_own() -> None:
 
 
 def test_directions(comparison: Comparison) -> None:
-    assert comparison.best("test/loss") == comparison.best("test/mean/accuracy") == "a"
-    assert comparison.best("gate/entropy") is None
+    assert comparison.leader("test/loss") == comparison.leader("test/mean/accuracy") == "a"
+    assert comparison.leader("gate/entropy") is None
     assert comparison.beats_all("test/loss", "a")
     assert comparison.beats_all("test/mean/accuracy", "a")
     worst = compare_runs(record({"a": LOSSES["a"], "b": LOSSES["b"]}))
@@ -158,7 +158,7 @@ def test_nothing_to_compare() -> None:
 
 def test_values_that_are_not_finite() -> None:
     comparison = compare_runs(record({"a": [0.1, math.nan, 0.3], "b": [0.2, 0.3, 0.5]}))
-    assert comparison.best("test/loss") == "b"
+    assert comparison.leader("test/loss") == "b"
     assert "a's cannot be tested: it is not finite on every seed." in said(comparison)
     render(score_grid(comparison))
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import signal
+import time
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from gatelab.sweeps.driver.display import Display
+from gatelab.sweeps.driver.notebook import as_html
+from gatelab.sweeps.driver.telling import telling
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
@@ -56,5 +60,31 @@ def test_the_best_is_so_by_the_goal_of_the_sweep(tmp_path: Path) -> None:
     for number, (r2, broken) in enumerate(((0.5, False), (0.7, False), (0.9, True))):
         job = Job("search", "one", "softmax", (), number)
         display.ended(job, [Ending("finished", "", 8, r2, broken)])
-    assert "one: trial 3/3 finished, val/mean/r2 0.9, epoch 8" in text.getvalue()
+    assert "one: trial 2 finished, val/mean/r2 0.9, epoch 8 (3 of 3)" in text.getvalue()
     assert display._note("one") == "best val/mean/r2 0.7"
+
+
+def test_a_log_is_told_what_takes_long_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gatelab.sweeps.driver.telling.SILENT_SECONDS", 0.01)
+    text = StringIO()
+    with telling(Console(file=text), "Ray starts"):
+        deadline = time.monotonic() + 20
+        while not text.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert text.getvalue() == "Ray starts ...\n"
+    monkeypatch.setattr("gatelab.sweeps.driver.telling.SILENT_SECONDS", 60)
+    with telling(Console(file=text), "The report is drawn"):
+        pass
+    assert text.getvalue() == "Ray starts ...\n"
+
+
+def test_a_terminal_is_told_at_once() -> None:
+    text = StringIO()
+    with telling(Console(file=text, force_terminal=True, width=60), "Ray starts"):
+        pass
+    assert "Ray starts" in text.getvalue()
+
+
+def test_a_notebook_shows_what_a_terminal_would() -> None:
+    page = as_html(Text("<one>", "bold"))
+    assert page.startswith("<pre") and "bold" in page and "&lt;one&gt;" in page

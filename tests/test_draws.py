@@ -41,6 +41,21 @@ def test_the_first_is_the_default(sampler: str) -> None:
     assert second != DEFAULTS
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_known_configurations_come_right_after_the_default(sampler: str) -> None:
+    """What they leave out is drawn as without them, and so are all others."""
+    known = ({"gate.k": 4, "gate.gamma": 0.2}, {"gate.static": True})
+    space = (SPACE, DEFAULTS, sampler, 3)
+    without, found = Draws(*space).draw(0, 6, ()), Draws(*space, known).draw(0, 6, ())
+    assert found == [
+        without[0],
+        without[1] | {"gate.k": 4, "gate.gamma": 0.2},
+        without[2] | {"gate.static": True},
+        *without[3:],
+    ]
+    assert Draws(*space, known).draw(6, 2, found) == Draws(*space).draw(6, 2, found)
+
+
 def test_the_first_round_is_spread_evenly() -> None:
     """Of 16 points of the sequence each sixteenth of every axis has one: the first is replaced."""
     found = draws().draw(0, 16, ())[1:]

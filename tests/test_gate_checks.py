@@ -24,6 +24,10 @@ COURSE = {
 }
 """The checks that train, which can do nothing with a gate that cannot be trained."""
 BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
+    (broken.NoSuper, "can_be_made", set()),
+    (broken.HalfSuper, "can_be_made", set()),
+    (broken.Bare, "returns_a_routing", set()),
+    (broken.PythonLoss, "returns_a_routing", set()),
     (broken.Undocumented, "is_documented", set()),
     (broken.Referee, "role_is_known", set()),
     (broken.OneColumnShort, "weights_fit", {"numbers_of_experts", *COURSE}),
@@ -90,7 +94,9 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.Misspelt, "search_space_names_arguments", set()),
     (broken.OutOfRange, "defaults_lie_in_the_search_space", set()),
     (broken.Unsearched, "defaults_lie_in_the_search_space", set()),
-    (broken.Idle, "search_space_is_live", set()),
+    (broken.Idle, "search_space_is_live", {"hyperparameters_are_read"}),
+    (broken.Unread, "hyperparameters_are_read", set()),
+    (broken.Unregistered, "real_hyperparameters_are_registered", set()),
     (broken.Placed, "gates_differ_in_tensors_alone", set()),
     (broken.PythonNumber, "stacking_equals_the_loop", set()),
     (broken.Shortcut, "stacking_equals_the_loop", set()),
@@ -106,6 +112,11 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.Waiting, "a_step_copies_nothing_from_the_host", set()),
     (
         broken.Asking,
+        "a_step_copies_nothing_from_the_host",
+        {"follows_device", "stacking_equals_the_loop", "stacked_gates_train"},
+    ),
+    (
+        broken.Branching,
         "a_step_copies_nothing_from_the_host",
         {"follows_device", "stacking_equals_the_loop", "stacked_gates_train"},
     ),
@@ -141,6 +152,25 @@ def test_a_mistake_is_found_by_its_check_and_its_kin(
 ) -> None:
     options: dict[str, Any] = {"sizes": [1]} if cls is broken.Taker else {}
     assert failing(cls, **options) == {check, *kin}
+
+
+@pytest.mark.parametrize(
+    ("cls", "said"),
+    [
+        (broken.NoSuper, "no `super().__init__(in_features, num_experts)`"),
+        (broken.Bare, "forward returns a Tensor; likely cause: no `Routing(weights, aux_loss)`"),
+        (broken.PythonLoss, "aux_loss is of type float, not a Tensor"),
+    ],
+)
+def test_what_no_check_can_look_at_is_one_line(cls: type[broken.Sound], said: str) -> None:
+    (outcome,) = run_checks(cls)
+    assert not outcome.ok and said in outcome.reason
+
+
+def test_an_if_on_a_tensor_is_named_with_its_line() -> None:
+    reasons = [outcome.reason for outcome in run_checks(broken.Branching) if not outcome.ok]
+    assert all("an `if` on a tensor" in reason for reason in reasons)
+    assert sum("broken_gates.py, line " in reason for reason in reasons) == 3
 
 
 def test_every_check_finds_something() -> None:

@@ -149,4 +149,4 @@ def test_a_new_package_passes_is_installed_and_is_swept(
     swept = gatelab(other, "launch", "own.yaml", path=str(site))
     assert swept.returncode == 0, swept.stdout + swept.stderr
     assert "my_gate" in swept.stdout
-    assert "failed, val/loss" not in swept.stdout
+    assert " failed: " not in swept.stdout

@@ -95,7 +95,7 @@ def test_the_gate_of_less_wins_where_less_is_better(
         metric = f"test/mean/{name}"
         means = {gate: found.score(gate, metric).mean for gate in found.gates}  # type: ignore[union-attr]
         assert len({*means.values()}) > 1
-        assert means[found.best(metric) or ""] == (min if least else max)(means.values())
+        assert means[found.leader(metric) or ""] == (min if least else max)(means.values())
     for gate in found.gates:
         hits, misses = (found.score(gate, f"test/mean/own_{n}") for n in ("hits", "misses"))
         assert hits and misses and hits.mean == pytest.approx(1 - misses.mean)

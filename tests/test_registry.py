@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,19 @@ def test_names_and_near_misses() -> None:
         registry.get("alpa")
     with pytest.raises(ValueError, match="valid: alpha"):
         registry.get("omega-omega")
+
+
+@pytest.mark.parametrize("key", ["mine", "mine:mine"])
+def test_a_folder_that_was_just_written_is_hinted_at(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mine.py").write_text("from gatelab import register_gate\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    said = "there is mine/mine.py: `cd mine` first, where its key is 'mine:mine'."
+    with pytest.raises(ValueError, match=re.escape(said)):
+        gates.get(key)
 
 
 def test_a_name_is_taken_once_but_a_module_may_be_run_again() -> None:

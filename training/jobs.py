@@ -90,3 +90,5 @@ class Setting:
     gpus: float
     storage: str
     """The place of :class:`gatelab.sweeps.cluster.storage.Storage` for states and models."""
+    classes: bytes = b""
+    """Those that a worker cannot import, as :mod:`gatelab.sweeps.driver.carried` packs them."""

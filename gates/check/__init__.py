@@ -6,25 +6,26 @@ from collections.abc import Callable
 from typing import Any
 
 from gatelab.conformance import Outcome, as_test, run_all
-from gatelab.gates.check import devices, learning, outputs, stacking, state
+from gatelab.gates.check import devices, learning, making, outputs, reading, stacking, state
 from gatelab.gates.check.subject import Subject
 from gatelab.gates.gate import Gate, gates
 
 CHECKS = (
-    *(*outputs.CHECKS, *state.CHECKS, *learning.CHECKS, *stacking.CHECKS),
-    *devices.CHECKS,
+    *(*making.CHECKS, *outputs.CHECKS, *state.CHECKS, *learning.CHECKS, *reading.CHECKS),
+    *(*stacking.CHECKS, *devices.CHECKS),
 )
 """In the order in which a mistake is best mended."""
 
 
 def run_checks(cls: type[Gate], **hyperparameters: Any) -> list[Outcome]:
-    """Run the suite over a gate.
+    """Run the suite over a gate; where it cannot be made or called, that is the only outcome.
 
     Args:
         cls: The gate's class.
         hyperparameters: Other values than its defaults.
     """
-    return run_all(CHECKS, Subject(cls, hyperparameters), cls.expected_failed_checks)
+    subject = Subject(cls, hyperparameters)
+    return run_all(CHECKS, subject, cls.expected_failed_checks, making.CHECKS)
 
 
 def check_gate(key: str, **hyperparameters: Any) -> Callable[..., None]:

@@ -76,6 +76,8 @@ def check_a_step_copies_nothing_from_the_host(subject: Subject) -> None:
             pass  # what meta tensors do not know, or another check finds
     if seen.found:
         cause = "numbers that change belong in a buffer; a GPU waits for each copy"
+        if "item" in seen.found:
+            cause = "an `if` on a tensor, or `.item()` of one: a GPU waits, and stacks cannot"
         copies = ", ".join(dict.fromkeys(seen.found))
         fail(f"each step copies from or to the host: {copies}", cause)
 

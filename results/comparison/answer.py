@@ -76,7 +76,7 @@ def _winner(comparison: Comparison, metric: str) -> str:
 
 def _undecided(comparison: Comparison, metric: str) -> str:
     title, lower = metric_title(metric), _lower(comparison, metric)
-    gates, lead = better(comparison, metric), comparison.best(metric)
+    gates, lead = better(comparison, metric), comparison.leader(metric)
     baselines = comparison.of_role("baseline")
     if lead in baselines and gates:
         return f"No gate wins: the baseline {lead} has the {_extreme(lower)} {title}."

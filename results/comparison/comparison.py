@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -44,6 +44,8 @@ class Comparison:
     """On how many splits gates were evaluated."""
     test_to_train: float = 0.0
     """Where the units are splits of the same rows the test rows over the train rows, else 0."""
+    configurations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By gate, what its search selected, or its best one of several: values by the spec's names."""
 
     @property
     def running(self) -> bool:
@@ -106,7 +108,7 @@ class Comparison:
         best = max(means.values(), key=lambda mean: direction * mean)
         return [g for g, mean in means.items() if math.isclose(mean, best, rel_tol=RESOLUTION)]
 
-    def best(self, metric: str) -> str | None:
+    def leader(self, metric: str) -> str | None:
         """Return the gate with the best mean, where the metric has a direction."""
         return next(iter(self.leaders(metric)), None)
 

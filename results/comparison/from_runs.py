@@ -44,7 +44,19 @@ def compare_runs(*records: SweepRecord) -> Comparison:
         counted.repeats,
         counted.splits,
         counted.test_to_train,
+        _configurations(gates),
     )
+
+
+def _configurations(
+    gates: Mapping[str, tuple[SweepRecord, str]],
+) -> dict[str, Mapping[str, str]]:
+    """Return what was selected of each gate, where anything was."""
+    found = {}
+    for title, (record, gate) in gates.items():
+        runs = (*record.of("gate", gate), *record.of("evaluate", gate))
+        found[title] = next((run.configuration for run in runs if run.configuration), {})
+    return {title: values for title, values in found.items() if values}
 
 
 def _in_order(

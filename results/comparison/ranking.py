@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from gatelab.results.comparison.statistics import ALPHA, Array
 
@@ -124,11 +123,15 @@ def critical_difference(gates: int, tasks: int, alpha: float = ALPHA) -> float:
     Source: Demšar 2006, ``q sqrt(k (k + 1) / 6 N)`` with q the upper quantile of the studentized
     range of k over the square root of 2, for k gates and N tasks.
     """
+    from scipy import stats  # here: it takes half a second to import
+
     q = float(stats.studentized_range.isf(alpha, gates, np.inf)) / math.sqrt(2)
     return q * math.sqrt(gates * (gates + 1) / (6 * tasks))
 
 
 def _ranks(means: Mapping[str, float], direction: int) -> dict[str, float]:
+    from scipy import stats  # here: it takes half a second to import
+
     ranks = stats.rankdata([-direction * mean for mean in means.values()])
     return dict(zip(means, map(float, ranks), strict=True))
 
@@ -146,6 +149,8 @@ def _tested(ranking: Ranking) -> Ranking:
 def _friedman(ranks: Array) -> float:
     if (np.ptp(ranks, axis=1) == 0).all():  # every gate level on every task
         return 1.0
+    from scipy import stats  # here: it takes half a second to import
+
     return float(stats.friedmanchisquare(*ranks.T).pvalue)
 
 

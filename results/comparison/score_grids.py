@@ -100,7 +100,7 @@ def shown_metrics(comparison: Comparison) -> list[str]:
 
 def pair_grid(comparison: Comparison, metric: str, pairs: Sequence[Pair]) -> Grid:
     """Return the pairs of gates on a metric; of many gates, those of the best one."""
-    best, shown = comparison.best(metric), pairs
+    best, shown = comparison.leader(metric), pairs
     if best is not None and len(comparison.tested) > MOST_COLUMNS:
         shown = [pair for pair in pairs if best in (pair.first, pair.second)]
     only = "" if len(shown) == len(pairs) else f"; the other pairs than {best}'s: --format json"

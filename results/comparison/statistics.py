@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 Array = npt.NDArray[np.float64]
 
@@ -136,6 +136,8 @@ def bca_interval(values: Sequence[float] | Array, level: float = 0.95, seed: int
         return Interval(mean, math.nan, math.nan)
     if np.ptp(array) == 0:
         return Interval(mean, mean, mean)
+    from scipy import stats  # here: it takes half a second to import
+
     low, high = stats.bootstrap(
         (array,),
         np.mean,
@@ -155,6 +157,8 @@ def wilcoxon(values: Sequence[float] | Array) -> float:
     array = np.asarray(values, dtype=float)
     if len(array) == 0 or not np.isfinite(array).all():
         return math.nan
+    from scipy import stats  # here: it takes half a second to import
+
     return float(stats.wilcoxon(array).pvalue) if array.any() else 1.0
 
 
@@ -202,6 +206,8 @@ def welch(lower: Sequence[float] | Array, higher: Sequence[float] | Array) -> fl
     (m1, s1, n1), (m2, s2, n2) = ((s.mean(), s.std(ddof=1), len(s)) for s in samples)
     if s1 == s2 == 0:
         return math.nan
+    from scipy import stats  # here: it takes half a second to import
+
     test = stats.ttest_ind_from_stats(m1, s1, n1, m2, s2, n2, equal_var=False, alternative="less")
     return float(test.pvalue)
 
@@ -235,11 +241,11 @@ def smallest_effect(
     """
     if n < 2:
         return math.nan
-    critical = float(stats.t.isf(ALPHA / tests / 2, n - 1))
+    critical = float(-special.stdtrit(n - 1, ALPHA / tests / 2))
 
     def lack(effect: float) -> float:
         shift = effect / standard_error(1.0, n, test_to_train)
-        return float(stats.nct.sf(critical, n - 1, shift)) - power
+        return 1 - float(special.nctdtr(n - 1, shift, critical)) - power
 
     high = 1.0
     while lack(high) < 0:

@@ -6,12 +6,15 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rich.markup import escape
 from rich.table import Table
 
 from gatelab.results.comparison.statistics import ALPHA
 
+BORDER, PADDING = 1, 3
+"""Characters beside a table's cells: before the first, and around each."""
 BOLD = re.compile(r"\*\*(.+?)\*\*")
 
 
@@ -31,12 +34,49 @@ class Grid:
         return Grid(self.title, (first, *titles), columns, self.caption)
 
 
+def fitted(grid: Grid, width: int) -> list[Grid]:
+    """Return a grid that is no wider than so many characters, or parts of it that are not.
+
+    What has a row a metric is turned first, so that gates are the rows. Each part has the first
+    column; no cell is cut or broken, but a title is, between its words.
+    """
+    if sum(_widths(grid)) + BORDER <= width:
+        return [grid]
+    if grid.columns[0] == "metric":
+        words = [(row[0].replace("_", " ").replace("/", " / "), *row[1:]) for row in grid.rows]
+        grid = Grid(grid.title, grid.columns, words, grid.caption).turned("gate")
+    first, *widths = _widths(grid)
+    parts: list[list[int]] = [[]]
+    for place, wide in enumerate(widths, start=1):
+        taken = BORDER + first + sum(widths[i - 1] for i in parts[-1])
+        if parts[-1] and taken + wide > width:
+            parts.append([])
+        parts[-1].append(place)
+    return [_columns(grid, [0, *places]) for places in parts]
+
+
+def _widths(grid: Grid) -> list[int]:
+    """Return how wide each column is at least, with its border."""
+    return [
+        max(map(len, (*title.split(), *(BOLD.sub(r"\1", cell) for cell in cells)))) + PADDING
+        for title, *cells in zip(grid.columns, *grid.rows, strict=True)
+    ]
+
+
+def _columns(grid: Grid, places: Sequence[int]) -> Grid:
+    rows = [[row[place] for place in places] for row in grid.rows]
+    return Grid(grid.title, [grid.columns[place] for place in places], rows, grid.caption)
+
+
 def rich_table(grid: Grid) -> Table:
-    """Return the table for a terminal; a narrow one breaks lines rather than lose a digit."""
-    table = Table(title=escape(grid.title), caption=escape(grid.caption), caption_justify="left")
+    """Return the table for a terminal, without title and caption; no cell of it is cut."""
+    table = Table()
+    least = _widths(grid)
     for index, column in enumerate(grid.columns):
-        first = index == 0
-        table.add_column(escape(column), no_wrap=first, justify="left" if first else "right")
+        justify: Literal["left", "right"] = "right" if index else "left"
+        table.add_column(
+            escape(column), justify=justify, min_width=least[index] - PADDING, overflow="fold"
+        )
     for row in grid.rows:
         table.add_row(*(BOLD.sub(r"[bold green]\1[/]", escape(cell)) for cell in row))
     return table

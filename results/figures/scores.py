@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Figure
 from matplotlib.ticker import EngFormatter
 
 from gatelab.results.comparison import Comparison
@@ -26,18 +26,25 @@ MANY = 8
 
 
 def score_panels(
-    comparison: Comparison, objective: str = Metrics.VAL_LOSS, width: float = WIDTH
+    comparison: Comparison,
+    objective: str = Metrics.VAL_LOSS,
+    width: float = WIDTH,
+    asked: Sequence[str] = (),
 ) -> Figure | None:
-    """Draw the test loss and the main metric, the gate of the lowest loss on top.
+    """Draw metrics by gate, by default the test loss and the main metric.
+
+    The gate of the lowest value of the first is on top.
 
     Args:
         comparison: Of the gates.
         objective: As :func:`.headline.main_metric` takes it.
         width: In inches.
+        asked: Metrics in place of these two.
     """
-    known = (Metrics.TEST_LOSS, main_metric(comparison, objective))
-    values = {metric: _values(comparison, metric) for metric in known if metric}
-    gates = by_mean(comparison, Metrics.TEST_LOSS)
+    default = filter(None, (Metrics.TEST_LOSS, main_metric(comparison, objective)))
+    known = list(asked) or list(default)
+    values = {metric: _values(comparison, metric) for metric in known}
+    gates = by_mean(comparison, known[0])
     if not gates:
         return None
     titles = {metric: metric.replace("/", " ") for metric in values}
@@ -62,7 +69,7 @@ def panels_by_gate(
 
 def difference_panels(comparison: Comparison) -> Figure | None:
     """Draw how much higher every gate's test loss is than the best gate's, unit by unit."""
-    best, values = comparison.best(Metrics.TEST_LOSS), comparison.values(Metrics.TEST_LOSS)
+    best, values = comparison.leader(Metrics.TEST_LOSS), comparison.values(Metrics.TEST_LOSS)
     gates = [g for g in by_mean(comparison, Metrics.TEST_LOSS) if g in values and g != best]
     if best is None or not gates:
         return None

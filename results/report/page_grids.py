@@ -133,7 +133,7 @@ def pair_grids(comparison: Comparison) -> list[Grid]:
     if not found:
         return []
     grid = pair_grid(comparison, Metrics.TEST_LOSS, found)
-    best = comparison.best(Metrics.TEST_LOSS)
+    best = comparison.leader(Metrics.TEST_LOSS)
     others = "" if len(grid.rows) == len(found) else f" Only pairs with {best}; all: pairs.csv."
     caption = (
         f"Difference: mean of first - second over the {plural(comparison.unit)} that both have, "

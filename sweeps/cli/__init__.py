@@ -35,7 +35,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "predict": ("predict", "Predict each row of FILE by the selected model of a gate."),
     },
     "Look up and check": {
-        "list": ("registry", "List the registered gates, tasks or metrics."),
+        "list": ("listing", "List the registered gates, tasks or metrics."),
         "show": ("registry", "Show what is registered."),
         "check": ("registry", "Run the conformance suite over a gate or a task."),
         "doctor": ("cluster", "Check Ray, its nodes, storage and MLflow, and what SPEC needs."),

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from gatelab.sweeps.cli.completing import sweeps_here
 from gatelab.sweeps.cli.remote import address_option, follow_option, option, reached, refusals, tell
 from gatelab.sweeps.cli.terminal import (
     FAILED,
     INTERRUPTED,
     end,
     folder_option,
+    json_option,
+    open_console,
+    print_json,
     refuse,
+    show_sentences,
     storage_option,
     uri_option,
 )
@@ -26,24 +31,29 @@ if TYPE_CHECKING:
 
 Row = tuple[str, str, str, str]
 """Name, state, start and progress of a sweep."""
+STATUS_COLUMNS: Row = ("sweep", "state", "started", "progress")
 
 
 @click.command()
-@click.argument("sweep", required=False)
+@click.argument("sweep", required=False, shell_complete=sweeps_here)
 @address_option
 @folder_option
-def status(sweep: str | None, address: str | None, folder: Path) -> None:
+@json_option
+def status(sweep: str | None, address: str | None, folder: Path, as_json: bool) -> None:
     """Show how far SWEEP is, by default every sweep."""
     with refusals():
         rows = _jobs(address, sweep) if address else _homes(folder, sweep)
+    if as_json:
+        print_json([dict(zip(STATUS_COLUMNS, row, strict=True)) for row in rows])
+        return
     if not rows:
         click.echo(_nothing(address, folder))
         return
-    rows = [("sweep", "state", "started", "progress"), *rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    rows = [STATUS_COLUMNS, *rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    for *known, progress in rows:
+        cells = "  ".join(cell.ljust(wide) for cell, wide in zip(known, widths, strict=True))
+        show_sentences(open_console(), [f"{cells}  {progress}".rstrip()])
 
 
 def _nothing(address: str | None, folder: Path) -> str:
@@ -125,7 +135,7 @@ def _next(name: str, how: str) -> str:
 
 
 @click.command()
-@click.argument("sweep")
+@click.argument("sweep", shell_complete=sweeps_here)
 @follow_option
 @address_option
 @folder_option
@@ -160,7 +170,7 @@ def _show_log(cluster: Cluster, sweep: str, follow: bool) -> None:
 
 
 @click.command()
-@click.argument("sweep")
+@click.argument("sweep", shell_complete=sweeps_here)
 @address_option
 @folder_option
 def stop(sweep: str, address: str | None, folder: Path) -> None:
@@ -201,26 +211,33 @@ def _stop_driver(folder: Path, sweep: str) -> tuple[str, str]:
 @folder_option
 @uri_option
 @storage_option
+@json_option
 def doctor(
     spec: Path | None,
     address: str | None,
     folder: Path,
     tracking_uri: str | None,
     storage: str | None,
+    as_json: bool,
 ) -> None:
     """Check Ray, its nodes, storage and MLflow, and what SPEC needs of them."""
     loaded = _load(spec) if spec else None
     if address:
+        if as_json:
+            refuse("--json is of a doctor on the head itself, not through --address.")
         _examine_remotely(address, loaded, spec)
     from gatelab.sweeps.cluster.doctor import examine
     from gatelab.tracking.mlflow_store import default_uri
 
-    failed = 0
+    found = []
     place, uri = storage or str(folder.resolve()), tracking_uri or default_uri(folder)
     for check in examine(loaded, place, uri):
-        _report(check.name, check.ok, check.line)
-        failed += not check.ok
-    sys.exit(FAILED if failed else 0)
+        found.append({"check": check.name, "ok": check.ok, "reason": check.line})
+        if not as_json:
+            _report(check.name, check.ok, check.line)
+    if as_json:
+        print_json(found)
+    sys.exit(0 if all(check["ok"] for check in found) else FAILED)
 
 
 def _load(path: Path) -> Spec:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gatelab.sweeps.cli.terminal import folder_option, open_console, refuse, uri_option
+from gatelab.sweeps.cli.completing import metric_keys, sweeps_here
+from gatelab.sweeps.cli.terminal import (
+    busy,
+    folder_option,
+    json_option,
+    open_console,
+    refuse,
+    show_grid,
+    show_sentences,
+    uri_option,
+)
 
 if TYPE_CHECKING:
     from gatelab.results.overview import Overview
@@ -33,11 +43,12 @@ class Percentage(click.ParamType[float]):
 
 
 @click.command()
-@click.argument("sweeps", nargs=-1, required=True, metavar="SWEEP...")
+@click.argument("sweeps", nargs=-1, required=True, metavar="SWEEP...", shell_complete=sweeps_here)
 @click.option(
     "--metric",
     "metrics",
     multiple=True,
+    shell_complete=metric_keys,
     help="Show this metric alone, with its tests pair by pair; rank tasks by it. Repeatable.",
 )
 @click.option(
@@ -60,6 +71,7 @@ class Percentage(click.ParamType[float]):
     help="Say which gates are as good as the best one within this share of its mean: 1%.",
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@json_option
 @click.option(
     "--figure",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -74,6 +86,7 @@ def compare(
     best: float,
     margin: float | None,
     form: str,
+    as_json: bool,
     figure: Path | None,
     folder: Path,
     tracking_uri: str | None,
@@ -85,23 +98,24 @@ def compare(
     """
     if math.isnan(best):
         refuse("--best must be a share of the trials, but got nan.")
-    from gatelab.results.overview import overview  # here: MLflow and SciPy take seconds to import
-
     try:
-        answer = overview(
-            *sweeps,
-            metrics=metrics,
-            stage=stage,
-            share=best,
-            margin=margin,
-            folder=folder,
-            uri=tracking_uri,
-        )
+        with busy("The record is read"):
+            from gatelab.results.overview import overview  # here: MLflow takes seconds to import
+
+            answer = overview(
+                *sweeps,
+                metrics=metrics,
+                stage=stage,
+                share=best,
+                margin=margin,
+                folder=folder,
+                uri=tracking_uri,
+            )
         if figure:
             _draw(answer, figure)
     except (LookupError, ValueError) as error:
         refuse(error)
-    _print(answer, form)
+    _print(answer, "json" if as_json else form)
 
 
 def _draw(answer: Overview, path: Path) -> None:
@@ -146,13 +160,10 @@ def _print(answer: Overview, form: str) -> None:
 
 
 def _print_tables(answer: Overview) -> None:
-    from gatelab.results.comparison.tables import rich_table
-
     console = open_console()
     for grid in answer.grids():
-        console.print(rich_table(grid))
-    for sentence in answer.sentences():
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        show_grid(console, grid)
+    show_sentences(console, answer.sentences())
 
 
 COMMANDS: tuple[click.Command, ...] = (compare,)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gatelab.sweeps.cli.terminal import FAILED, refuse
+from gatelab.sweeps.cli.terminal import FAILED, json_option, print_json, refuse
 
 if TYPE_CHECKING:
     from gatelab.tasks.data_sets.data_set import DataSet
@@ -48,16 +48,20 @@ def get_data(name: str, accept_licence: bool, mirror: str | None) -> None:
 
 @data_files.command("check")
 @click.argument("name")
-def check_data_set(name: str) -> None:
+@json_option
+def check_data_set(name: str, as_json: bool) -> None:
     """Check the files of data set or task NAME by the published hashes."""
     from gatelab.tasks.data_sets.checking import checked_files
 
-    failed = False
+    found = []
     for data_set in _named(name):
         for ok, line in checked_files(data_set):
-            click.echo(f"{'ok  ' if ok else 'FAIL'}  {line}")
-            failed = failed or not ok
-    if failed:
+            found.append({"data_set": data_set.name, "ok": ok, "line": line})
+            if not as_json:
+                click.echo(f"{'ok  ' if ok else 'FAIL'}  {line}")
+    if as_json:
+        print_json(found)
+    if not all(each["ok"] for each in found):
         sys.exit(FAILED)
 
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from gatelab.sweeps.cli.terminal import folder_option, refuse, uri_option
+from gatelab.sweeps.cli.completing import sweeps_here
+from gatelab.sweeps.cli.terminal import (
+    busy,
+    folder_option,
+    json_option,
+    print_json,
+    refuse,
+    uri_option,
+)
 
 
 @click.command()
-@click.argument("sweep")
+@click.argument("sweep", shell_complete=sweeps_here)
 @click.option("--gate", help="By default the one with the lowest test loss.")
 @click.option("--name", help="Of the registered model; by default SWEEP-GATE.")
 @click.option("--dense", is_flag=True, help="Compute every expert, not only the selected ones.")
 @folder_option
 @uri_option
+@json_option
 def export(
     sweep: str,
     gate: str | None,
@@ -23,16 +33,21 @@ def export(
     dense: bool,
     folder: Path,
     tracking_uri: str | None,
+    as_json: bool,
 ) -> None:
     """Put the selected model of a gate of SWEEP in MLflow's registry."""
-    from gatelab.sweeps.export.export import (
-        export as run,  # here: torch and MLflow take seconds to import
-    )
-
     try:
-        made = run(sweep, gate=gate, name=name, dense=dense, folder=folder, uri=tracking_uri)
+        with busy("The model is made"):
+            from gatelab.sweeps.export.export import (
+                export as run,  # here: torch and MLflow take seconds to import
+            )
+
+            made = run(sweep, gate=gate, name=name, dense=dense, folder=folder, uri=tracking_uri)
     except (LookupError, ValueError) as error:
         refuse(error)
+    if as_json:
+        print_json(asdict(made))
+        return
     click.echo(
         f"{made.name}, version {made.version}: gate {made.gate}, seed {made.seed}, "
         f"test/loss {made.test_loss:.4g}.\n"

@@ -10,16 +10,22 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from gatelab.sweeps.cli.completing import sweeps_here
 from gatelab.sweeps.cli.remote import address_option, follow_option, launch_remote, resume_remote
 from gatelab.sweeps.cli.terminal import (
     FAILED,
     INTERRUPTED,
     NO_SCORE,
     UNDELIVERED,
+    busy,
     end,
     folder_option,
+    json_option,
     open_console,
+    print_json,
     refuse,
+    show_grid,
+    show_sentences,
     storage_option,
     uri_option,
 )
@@ -49,6 +55,11 @@ def _shares(
     return found
 
 
+MORE = (
+    "a sweep goes on as it was launched, but got {0}: `gatelab launch SPEC {0} --name {1}-more` is "
+    "a sweep of its own, whose `search.first` takes what this one has found."
+)
+"""What is told who wants more of a sweep."""
 overrides_argument = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 
 
@@ -86,15 +97,17 @@ def launch(
     loaded = _load(spec, overrides, name, resources)
     if address:
         launch_remote(loaded, spec, address, folder, follow)
-    from gatelab.sweeps.driver.launching import (
-        launch as run,  # here: MLflow takes a second to import
-    )
+    with busy("The libraries are read"):
+        from gatelab.sweeps.driver.launching import (
+            launch as run,  # here: MLflow takes a second to import
+        )
 
     _run(partial(run, loaded, folder=folder, uri=tracking_uri, storage=storage), spec, folder)
 
 
 @click.command()
-@click.argument("sweep")
+@click.argument("sweep", shell_complete=sweeps_here)
+@click.argument("overrides", nargs=-1, metavar="")
 @click.option(
     "--redeliver",
     is_flag=True,
@@ -106,6 +119,7 @@ def launch(
 @follow_option
 def resume(
     sweep: str,
+    overrides: tuple[str, ...],
     redeliver: bool,
     tracking_uri: str | None,
     folder: Path,
@@ -113,12 +127,15 @@ def resume(
     follow: bool,
 ) -> None:
     """Go on with SWEEP where it was stopped."""
+    if overrides:
+        refuse(MORE.format(" ".join(overrides), sweep))
     interrupt_on_term()
     if address:
         if tracking_uri:  # it may have a password, and a job's command is told to all
             refuse("--tracking-uri is of a resume on the head itself, not through --address.")
         resume_remote(sweep, address, follow, redeliver)
-    from gatelab.sweeps.driver.launching import resume as run
+    with busy("The libraries are read"):
+        from gatelab.sweeps.driver.launching import resume as run
 
     work = partial(run, sweep, folder=folder, uri=tracking_uri, redeliver=redeliver)
     _run(work, sweep, folder)
@@ -127,7 +144,8 @@ def resume(
 @click.command()
 @click.argument("spec", type=click.Path(path_type=Path))
 @overrides_argument
-def validate(spec: Path, overrides: tuple[str, ...]) -> None:
+@json_option
+def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check SPEC, and its data, without running anything.
 
     KEY=VALUE overrides a value of the spec, as search.trials=50.
@@ -142,17 +160,23 @@ def validate(spec: Path, overrides: tuple[str, ...]) -> None:
 
     loaded = _load(spec, overrides)
     try:
-        task = make_task(loaded)
-        loaded = with_baselines(loaded, task)
-        check_sweep(loaded, task)
-        notes = rehearse_gates(loaded, task, here=not loaded.resources.gpus)
+        with busy("The data are read, and a few rows pass through all networks and gates"):
+            task = make_task(loaded)
+            loaded = with_baselines(loaded, task)
+            check_sweep(loaded, task)
+            notes = rehearse_gates(loaded, task, here=not loaded.resources.gpus)
     except SpecError as error:
         refuse(error.at(str(spec)))
+    rounds = rounds_of(loaded, {label: space(loaded, label, task) for label in loaded.gates})
+    if as_json:
+        told = {"said": [*task.said, *notes], "warnings": warnings_of(task)}
+        of = {"task": loaded.task.name, "gates": list(loaded.gates), "plan": plan(loaded, rounds)}
+        print_json({"spec": str(spec), **of, **told})
+        return
     for warning in warnings_of(task):
         click.echo(f"gatelab: warning: {spec}: task: {loaded.task.name!r}: {warning}", err=True)
     for line in (*task.said, *notes):
         click.echo(line)
-    rounds = rounds_of(loaded, {label: space(loaded, label, task) for label in loaded.gates})
     click.echo(
         f"{spec}: valid. {', '.join(loaded.gates)} on {loaded.task.name}: {plan(loaded, rounds)}."
     )
@@ -222,12 +246,10 @@ def _say_where_traces_are(console: Console, comparison: Comparison, folder: Path
 
 def _show(console: Console, comparison: Comparison) -> None:
     from gatelab.results.comparison.score_grids import score_grid
-    from gatelab.results.comparison.tables import rich_table
     from gatelab.results.comparison.verdict import sentences
 
-    console.print(rich_table(score_grid(comparison)))
-    for sentence in sentences(comparison):
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    show_grid(console, score_grid(comparison))
+    show_sentences(console, sentences(comparison))
 
 
 COMMANDS: tuple[click.Command, ...] = (validate, launch, resume)

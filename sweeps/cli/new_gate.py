@@ -29,7 +29,13 @@ class ${cls}(Gate):
     temperature: Tensor
 
     def __init__(self, in_features: int, num_experts: int, *, temperature: float = 1.0) -> None:
-        """Make the gate; ``temperature`` is above 0."""
+        """Make the gate.
+
+        Args:
+            in_features: Size of the gate's input.
+            num_experts: Number of experts.
+            temperature: What logits are divided by, above 0.
+        """
         super().__init__(in_features, num_experts)
         check_positive(temperature=temperature)
         self.register_hyperparameters(temperature=temperature)

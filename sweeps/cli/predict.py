@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from gatelab.sweeps.cli.terminal import folder_option, refuse, uri_option
+from gatelab.sweeps.cli.completing import sweeps_here
+from gatelab.sweeps.cli.terminal import (
+    busy,
+    folder_option,
+    json_option,
+    print_json,
+    refuse,
+    uri_option,
+)
 
 
 @click.command()
-@click.argument("sweep")
+@click.argument("sweep", shell_complete=sweeps_here)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--gate", help="By default the one with the lowest test loss.")
 @click.option(
@@ -22,6 +31,7 @@ from gatelab.sweeps.cli.terminal import folder_option, refuse, uri_option
 )
 @folder_option
 @uri_option
+@json_option
 def predict(
     sweep: str,
     file: Path,
@@ -29,16 +39,21 @@ def predict(
     output: Path,
     folder: Path,
     tracking_uri: str | None,
+    as_json: bool,
 ) -> None:
     """Predict each row of FILE by the selected model of a gate of SWEEP, whose task is a table."""
-    from gatelab.sweeps.export.predict import (
-        predict as run,  # here: torch and MLflow take seconds to import
-    )
-
     try:
-        made = run(sweep, file, gate=gate, output=output, folder=folder, uri=tracking_uri)
+        with busy("The rows are predicted"):
+            from gatelab.sweeps.export.predict import (
+                predict as run,  # here: torch and MLflow take seconds to import
+            )
+
+            made = run(sweep, file, gate=gate, output=output, folder=folder, uri=tracking_uri)
     except (LookupError, ValueError) as error:
         refuse(error)
+    if as_json:
+        print_json(asdict(made))
+        return
     chosen = "" if gate else ", the one with the lowest test/loss"
     click.echo(
         f"{made.path}: {made.rows:,} row{'s' * (made.rows != 1)}, by gate {made.gate}{chosen} "

@@ -1,13 +1,13 @@
-"""The commands about what is registered: list, show, check, new."""
+"""The commands about what is registered: show, check, new."""
 
 from __future__ import annotations
 
 import inspect
 import sys
 from collections.abc import Callable
-from importlib.metadata import packages_distributions
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from optuna.distributions import (
@@ -18,35 +18,28 @@ from optuna.distributions import (
 )
 from rich.table import Table
 
+from gatelab.conformance import Outcome
+from gatelab.gates.auxiliary import AuxiliaryLosses
 from gatelab.gates.gate import Gate, gates
 from gatelab.registry import Registry
+from gatelab.sweeps.cli.completing import registered
 from gatelab.sweeps.cli.new_gate import write_gate
 from gatelab.sweeps.cli.new_sweep import new_sweep
 from gatelab.sweeps.cli.new_task import write_task
-from gatelab.sweeps.cli.show_task import show_task
+from gatelab.sweeps.cli.show_task import show_task, told_arguments
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
-from gatelab.sweeps.cli.terminal import FAILED, open_console, refuse
+from gatelab.sweeps.cli.terminal import (
+    FAILED,
+    json_option,
+    open_console,
+    print_json,
+    refuse,
+    show_sentences,
+    show_trimmed,
+)
 from gatelab.sweeps.spec.space import gate_defaults, keyword_defaults
 from gatelab.tasks.metric import Metric, metrics
-from gatelab.tasks.task import Task, tasks
-
-REGISTRIES: dict[str, Registry[Any]] = {"gates": gates, "tasks": tasks, "metrics": metrics}
-
-
-@click.command("list")
-@click.argument("what", type=click.Choice(list(REGISTRIES)))
-def list_(what: str) -> None:
-    """List the registered gates, tasks or metrics."""
-    registry = REGISTRIES[what]
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for name in registry.names():
-        cls = registry.get(name)
-        table.add_row(f"[bold]{name}[/]", _first_line(cls), _origin(cls), _files_here(cls))
-    open_console().print(table)
-    if any(_files_here(registry.get(name)) == "not here" for name in registry.names()):
-        click.echo("\nWhat a task reads and is not here, `gatelab data get TASK` downloads.")
-    for why in registry.broken.values():
-        click.echo(f"gatelab: {why}", err=True)
+from gatelab.tasks.task import tasks
 
 
 @click.group()
@@ -55,34 +48,78 @@ def show() -> None:
 
 
 @show.command("gate")
-@click.argument("name")
-def show_gate(name: str) -> None:
+@click.argument("name", shell_complete=registered("gate"))
+@json_option
+def show_gate(name: str, as_json: bool) -> None:
     """Show gate NAME: its source, hyperparameters and search space."""
     cls: type[Gate] = _get(gates, name)
+    if as_json:
+        print_json(_gate_content(name, cls))
+        return
     console = open_console()
-    console.print(f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
-    click.echo(inspect.getdoc(cls) or "")
+    show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
+    show_sentences(console, (inspect.getdoc(cls) or "").splitlines())
     table = Table(title="hyperparameters", title_justify="left", box=None, pad_edge=False)
-    for column in ("name", "default", "searched, where a spec names none"):
-        table.add_column(column)
-    for key, default in _own_first(cls).items():
-        table.add_row(key, repr(default), _searched(cls.search_space.get(key)))
+    for column in ("name", "default", "searched, where a spec names none", "what it is"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("name", "default"))
+    for one in _hyperparameters(cls):
+        table.add_row(*(it.replace("[", "\\[") for it in one._replace(default=repr(one.default))))
     console.print()
-    console.print(table)
+    show_trimmed(console, table)
     for check, why in cls.expected_failed_checks.items():
-        click.echo(f"\nFails the check {check}: {why}.")
+        console.print()
+        show_sentences(console, [f"Fails the check {check}: {why}."])
+
+
+class Described(NamedTuple):
+    """A hyperparameter of a gate."""
+
+    name: str
+    default: Any
+    searched: str
+    """Its search space, as a spec would write it."""
+    what: str
+    """What its constructor's docstring says of it."""
+
+
+def _hyperparameters(cls: type[Gate]) -> list[Described]:
+    told = told_arguments(AuxiliaryLosses) | told_arguments(cls)
+    return [
+        Described(name, default, _searched(cls.search_space.get(name)), told.get(name, ""))
+        for name, default in _own_first(cls).items()
+    ]
+
+
+def _gate_content(name: str, cls: type[Gate]) -> dict[str, Any]:
+    return {
+        **_content(name, cls),
+        "role": cls.role,
+        "hyperparameters": [one._asdict() for one in _hyperparameters(cls)],
+        "expected_failed_checks": dict(cls.expected_failed_checks),
+    }
+
+
+def _content(name: str, cls: type) -> dict[str, Any]:
+    where = f"{cls.__module__}:{cls.__name__}"
+    return {"name": name, "class": where, "text": inspect.getdoc(cls) or ""}
 
 
 show.add_command(show_task)
 
 
 @show.command("metric")
-@click.argument("name")
-def show_metric(name: str) -> None:
+@click.argument("name", shell_complete=registered("metric"))
+@json_option
+def show_metric(name: str, as_json: bool) -> None:
     """Show metric NAME: what it is, for which targets, its direction."""
     cls: type[Metric] = _get(metrics, name)
-    open_console().print(f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
-    click.echo(inspect.getdoc(cls) or "")
+    if as_json:
+        more = {"kinds": cls.kinds, "higher_is_better": cls.higher_is_better}
+        print_json({**_content(name, cls), **more})
+        return
+    console = open_console()
+    show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
+    show_sentences(console, (inspect.getdoc(cls) or "").splitlines())
     click.echo(f"\nOf {' and '.join(cls.kinds)} targets; {_better(cls)} is better.")
 
 
@@ -96,18 +133,20 @@ def check() -> None:
 
 
 @check.command("gate")
-@click.argument("key")
-def check_gate(key: str) -> None:
+@click.argument("key", shell_complete=registered("gate"))
+@json_option
+def check_gate(key: str, as_json: bool) -> None:
     """Check gate KEY: a registered name, or "package.module:name"."""
     from gatelab.gates.check import run_checks
 
-    _report(key, lambda: run_checks(_get(gates, key)))
+    _report(key, lambda: run_checks(_get(gates, key)), as_json)
 
 
 @check.command("task")
-@click.argument("key")
+@click.argument("key", shell_complete=registered("task"))
 @options_option
-def check_task(key: str, options: tuple[str, ...]) -> None:
+@json_option
+def check_task(key: str, options: tuple[str, ...], as_json: bool) -> None:
     """Check task KEY: a registered name, or "package.module:name"."""
     from gatelab.sweeps.spec.check import checked_task
     from gatelab.tasks.check import run_checks
@@ -121,7 +160,7 @@ def check_task(key: str, options: tuple[str, ...]) -> None:
         )  # so that what it refuses is one line, not the finding of every check
     except ValueError as error:
         refuse(error)
-    _report(key, lambda: run_checks(cls, **given))
+    _report(key, lambda: run_checks(cls, **given), as_json)
 
 
 @click.group()
@@ -180,15 +219,18 @@ def _get(registry: Registry[Any], key: str) -> Any:
         refuse(error)
 
 
-def _report(key: str, run: Callable[[], Any]) -> None:
+def _report(key: str, run: Callable[[], list[Outcome]], as_json: bool) -> None:
     """Print a line a check; end with 1 if any failed."""
     outcomes = run()
-    for outcome in outcomes:
-        sign = "ok  " if outcome.ok else "FAIL"
-        reason = f": {outcome.reason}" if outcome.reason else ""
-        click.echo(f"{sign}  {outcome.check}{reason}")
     failed = sum(not outcome.ok for outcome in outcomes)
-    click.echo(f"\n{key}: {len(outcomes) - failed} of {len(outcomes)} checks pass.")
+    if as_json:
+        print_json([asdict(outcome) for outcome in outcomes])
+    else:
+        for outcome in outcomes:
+            sign = "ok  " if outcome.ok else "FAIL"
+            reason = f": {outcome.reason}" if outcome.reason else ""
+            click.echo(f"{sign}  {outcome.check}{reason}")
+        click.echo(f"\n{key}: {len(outcomes) - failed} of {len(outcomes)} checks pass.")
     if failed:
         sys.exit(FAILED)
 
@@ -207,22 +249,4 @@ def _searched(distribution: BaseDistribution | None) -> str:
     return f"{distribution.low:g} to {distribution.high:g}" + (", log" if distribution.log else "")
 
 
-def _origin(cls: type[Gate] | type[Task] | type[Metric]) -> str:
-    """Return the package that a class comes from; nothing for ours."""
-    top = cls.__module__.partition(".")[0]
-    if top == "gatelab":
-        return ""
-    return ", ".join(packages_distributions().get(top, [])) or cls.__module__
-
-
-def _files_here(cls: type) -> str:
-    """Return whether the files that a task reads are on this machine; nothing if it reads none."""
-    data_sets = cls.data_sets if issubclass(cls, Task) else ()
-    return ("not here" if any(it.missing for it in data_sets) else "here") if data_sets else ""
-
-
-def _first_line(cls: type) -> str:
-    return (inspect.getdoc(cls) or "").partition("\n")[0]
-
-
-COMMANDS: tuple[click.Command, ...] = (list_, show, check, new)
+COMMANDS: tuple[click.Command, ...] = (show, check, new)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from gatelab.sweeps.cli.terminal import folder_option, refuse, uri_option
+from gatelab.sweeps.cli.completing import sweeps_here
+from gatelab.sweeps.cli.terminal import busy, folder_option, refuse, uri_option
 
 
 @click.command()
-@click.argument("sweep")
+@click.argument("sweep", shell_complete=sweeps_here)
 @click.option(
     "--to",
     type=click.Path(file_okay=False, path_type=Path),
@@ -20,12 +21,13 @@ from gatelab.sweeps.cli.terminal import folder_option, refuse, uri_option
 @uri_option
 def report(sweep: str, to: Path | None, folder: Path, tracking_uri: str | None) -> None:
     """Write the report of SWEEP, finished or not, with all figures and tables."""
-    from gatelab.results.comparing import (
-        report as write,  # here: MLflow and matplotlib take seconds
-    )
-
     try:
-        page = write(sweep, to or Path(f"{sweep}-report"), folder=folder, uri=tracking_uri)
+        with busy("The report is drawn"):
+            from gatelab.results.comparing import (
+                report as write,  # here: MLflow and matplotlib take seconds
+            )
+
+            page = write(sweep, to or Path(f"{sweep}-report"), folder=folder, uri=tracking_uri)
     except LookupError as error:
         refuse(error)
     click.echo(f"{page}, with figures and tables beside it.")

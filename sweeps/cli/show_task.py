@@ -11,20 +11,31 @@ import click
 from rich.table import Table
 
 from gatelab.foreign import foreign
+from gatelab.sweeps.cli.completing import registered
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
-from gatelab.sweeps.cli.terminal import open_console, refuse
+from gatelab.sweeps.cli.terminal import (
+    json_option,
+    open_console,
+    print_json,
+    refuse,
+    show_sentences,
+    show_trimmed,
+)
 from gatelab.sweeps.spec.space import keyword_defaults
 from gatelab.tasks.data_sets.data_set import DataSet
 from gatelab.tasks.task import Split, SplitName, Target, Task, tasks
 
+ROLE_MARK = re.compile(r":\w+:(?=`)")
+"""What says in a docstring of what kind a name is, which nobody need read."""
 _MOST_TARGETS, _MOST_CLASSES = 20, 6
 _SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 
 @click.command("task")
-@click.argument("name")
+@click.argument("name", shell_complete=registered("task"))
 @options_option
-def show_task(name: str, options: tuple[str, ...]) -> None:
+@json_option
+def show_task(name: str, options: tuple[str, ...], as_json: bool) -> None:
     """Show task NAME: source, targets, splits, options and arguments."""
     try:
         cls, given = tasks.get(name), task_options(options)
@@ -32,9 +43,12 @@ def show_task(name: str, options: tuple[str, ...]) -> None:
     except ValueError as error:
         refuse(error)
     task, why = _made(name, given)
+    if as_json:
+        print_json(_task_content(name, cls, given, task, why))
+        return
     console = open_console()
-    console.print(f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
-    click.echo(f"{inspect.getdoc(cls) or ''}\n")
+    show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
+    show_sentences(console, [*(inspect.getdoc(cls) or "").splitlines(), ""])
     for what, told in _facts(cls, given):
         click.echo(f"{what:8} {told}")
     if task is None:
@@ -43,6 +57,29 @@ def show_task(name: str, options: tuple[str, ...]) -> None:
         _show_data(task)
     _show_arguments("options", cls)
     _show_arguments("model, which a spec may fix or search", cls.network)
+
+
+def _task_content(
+    name: str, cls: type[Task], given: Mapping[str, Any], task: Task | None, why: str
+) -> dict[str, Any]:
+    """Return what the command shows, for a program."""
+    found: dict[str, Any] = {
+        "name": name,
+        "class": f"{cls.__module__}:{cls.__name__}",
+        "text": inspect.getdoc(cls) or "",
+        "facts": [list(fact) for fact in _facts(cls, given)],
+        "options": _arguments(cls),
+        "model": _arguments(cls.network),
+        "why_not_made": why,
+    }
+    if task is not None:
+        splits = {split: task.data(split) for split in _SPLITS}
+        found["rows"] = {split: len(data.inputs) for split, data in splits.items()}
+        found["targets"] = [
+            {"name": target.name, "kind": target.kind, "num_classes": target.num_classes}
+            for target in task.targets
+        ]
+    return found
 
 
 def _made(name: str, given: Mapping[str, Any]) -> tuple[Task | None, str]:
@@ -129,21 +166,26 @@ def _classes(target: Target) -> str:
 
 
 def _show_arguments(title: str, function: Callable[..., Any]) -> None:
-    told = told_arguments(function)
-    defaults = keyword_defaults(function)
-    rows = [(name, repr(default), told.get(name, "")) for name, default in defaults.items()]
+    found = _arguments(function)
+    rows = [(str(it["name"]), repr(it["default"]), str(it["what"])) for it in found]
     _show_table(title, ("", "default", ""), rows)
+
+
+def _arguments(function: Callable[..., Any]) -> list[dict[str, Any]]:
+    told = told_arguments(function)
+    defaults = keyword_defaults(function).items()
+    return [{"name": n, "default": default, "what": told.get(n, "")} for n, default in defaults]
 
 
 def _show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(it.replace("[", "\\[") for it in row))
     console = open_console()
     console.print()
-    console.print(table)
+    show_trimmed(console, table)
 
 
 def told_arguments(function: Callable[..., Any]) -> dict[str, str]:
@@ -152,4 +194,4 @@ def told_arguments(function: Callable[..., Any]) -> dict[str, str]:
     _, _, text = (inspect.getdoc(made) or "").partition("\nArgs:\n")
     block = re.split(r"\n(?=\S)", text)[0]
     entries = re.findall(r"^    (\w+): ((?:.|\n {8})*)", block, re.MULTILINE)
-    return {name: " ".join(told.split()) for name, told in entries}
+    return {name: ROLE_MARK.sub("", " ".join(told.split())) for name, told in entries}

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
+import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from rich.console import Console
+from click.shell_completion import CompletionItem
+from rich.console import Console, RenderableType
+from rich.text import Text
 
 from gatelab.registry import near_misses
 from gatelab.sweeps.cli.interrupts import interrupts_come_again
@@ -22,6 +26,11 @@ from gatelab.sweeps.cli.last_net import failure, is_closed_pipe, is_said_by_us
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.store_errors import StoreUnavailable
 
+if TYPE_CHECKING:
+    from gatelab.results.comparison.tables import Grid
+
+TRAILING = re.compile(r"[ ]+(?=(?:\x1b\[[0-9;]*m)*$)")
+"""Blanks at a line's end, before codes of the terminal's."""
 LOG_WIDTH = 120
 """Characters of a line in a file or a pipe."""
 FAILED, BAD_INPUT, UNDELIVERED, NO_SCORE, INTERRUPTED = 1, 2, 3, 4, 130
@@ -39,6 +48,9 @@ uri_option = click.option(
     envvar="MLFLOW_TRACKING_URI",
     help="MLflow's store; by default a SQLite file in the folder.",
 )
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for a program.")
 
 
 def _without_key(_: click.Context, __: click.Parameter, place: str | None) -> str | None:
@@ -92,9 +104,16 @@ class Commands(click.Group):
         """Return a command; ``None`` where there is none of this name."""
         if cmd_name not in self.modules:
             return None
-        commands = import_module(self.modules[cmd_name]).COMMANDS
+        with nullcontext() if ctx.resilient_parsing else busy("The libraries are read"):
+            commands = import_module(self.modules[cmd_name]).COMMANDS
         found: click.Command = next(c for c in commands if c.name == cmd_name)
         return found
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so, without importing one."""
+        told = {n: text for commands in self.sections.values() for n, text in commands.items()}
+        begun = [name for name in self.modules if name.startswith(incomplete)]
+        return [CompletionItem(name, help=told.get(name)) for name in begun]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections of the help, without importing a command."""
@@ -167,9 +186,53 @@ class _Console(Console):
 
 
 def open_console() -> Console:
-    """Return a console that leaves a table its width where no terminal limits it."""
+    """Return a console that leaves a table its width where neither a terminal nor COLUMNS does."""
+    return _Console() if _is_limited() else _Console(width=LOG_WIDTH)
+
+
+def _is_limited() -> bool:
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    return _Console() if terminal else _Console(width=LOG_WIDTH)
+    return terminal or os.environ.get("COLUMNS", "").isdigit()
+
+
+def busy(what: str) -> AbstractContextManager[object]:
+    """Say in a terminal what is being waited for, as long as it lasts; nothing in a log."""
+    console = Console(stderr=True)
+    return console.status(what) if console.is_terminal else nullcontext()
+
+
+def show_trimmed(console: Console, what: RenderableType) -> None:
+    """Print a table or a text without the blanks at the ends of its lines."""
+    with console.capture() as captured:
+        console.print(what)
+    for line in captured.get().splitlines():
+        console.out(TRAILING.sub("", line), highlight=False)
+
+
+def show_grid(console: Console, grid: Grid) -> None:
+    """Print a grid, in parts where the console is too narrow for all of it."""
+    from gatelab.results.comparison.tables import fitted, rich_table
+
+    console.print()
+    show_trimmed(console, Text(grid.title, "italic"))
+    for part in fitted(grid, console.width):
+        show_trimmed(console, rich_table(part))
+    if grid.caption:
+        show_trimmed(console, Text(grid.caption, "dim italic"))
+
+
+def show_sentences(console: Console, lines: Iterable[str]) -> None:
+    """Print sentences, between whose words a narrow console breaks; a log has each in one line."""
+    for line in lines:
+        if _is_limited():
+            show_trimmed(console, Text(line))
+        else:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_json(content: object) -> None:
+    """Print what a program reads."""
+    click.echo(json.dumps(content, indent=2, default=str))
 
 
 def refuse(error: object) -> NoReturn:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from gatelab.sweeps.cli.completing import sweeps_here
 from gatelab.sweeps.cli.terminal import FAILED, end, folder_option, refuse, uri_option
 from gatelab.tracking.dashboard import LOOPBACK, NotServing, serve
 from gatelab.tracking.store_errors import check_there, is_server, masked, without_login, writing
@@ -17,7 +18,7 @@ from gatelab.tracking.views import SweepLinks
 
 
 @click.command()
-@click.argument("sweep", required=False)
+@click.argument("sweep", required=False, shell_complete=sweeps_here)
 @click.option("--host", default=LOOPBACK, show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), help="By default a free one.")
 @folder_option

@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -39,12 +40,36 @@ def source() -> dict[str, str]:
 
 def code(classes: Iterable[type]) -> dict[str, str]:
     """Return fingerprints of the files of the modules that classes are of, except for ours."""
-    modules = {cls.__module__: inspect.getsourcefile(cls) for cls in classes if not _is_ours(cls)}
+    modules: dict[str, bytes] = {}
+    for cls in (cls for cls in classes if not _is_ours(cls)):
+        file = _file(cls)
+        if file is not None:
+            modules[cls.__module__] = file.read_bytes()
+        else:  # a notebook's
+            modules[cls.__module__] = modules.get(cls.__module__, b"") + _source(cls)
     return {
-        f"{Tags.CODE}{module}": hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
-        for module, file in sorted(modules.items())
-        if file is not None and Path(file).is_file()
+        f"{Tags.CODE}{module}": hashlib.sha256(content).hexdigest()[:16]
+        for module, content in sorted(modules.items())
+        if content
     }
+
+
+def _file(cls: type) -> Path | None:
+    """Return the file of a class; ``None`` where there is none, as in a notebook."""
+    try:
+        file = inspect.getsourcefile(cls)
+    except (TypeError, OSError):
+        return None
+    return Path(file) if file is not None and Path(file).is_file() else None
+
+
+def _source(cls: type) -> bytes:
+    """Return the text of a class's methods, as far as it is known."""
+    found = []
+    for value in vars(cls).values():
+        with suppress(TypeError, OSError):
+            found.append(inspect.getsource(value))
+    return "".join(found).encode()
 
 
 def _is_ours(cls: type) -> bool:

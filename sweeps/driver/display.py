@@ -19,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from gatelab.sweeps.driver.notebook import NotebookView
 from gatelab.sweeps.search.outcomes import WORST
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.searches import Search
@@ -59,6 +60,7 @@ class Display:
             self.ends[label] = self.ends.get(label, Counter()) + study.outcomes.ends()
             self.best[label] = min(self.best.get(label, WORST), study.outcomes.best())
         self.said = set(said)
+        self.view = NotebookView() if console.is_jupyter else None
         self.progress = Progress(
             TextColumn("{task.fields[label]:<14}", style="bold"),
             TextColumn("{task.description:<8}"),
@@ -93,6 +95,7 @@ class Display:
     ) -> None:
         """Stop to draw."""
         self.progress.stop()
+        self._draw(now=True)
 
     def started(self, job: Job) -> None:
         """Turn a gate's bar to its evaluation."""
@@ -107,6 +110,7 @@ class Display:
             self.note(f"{job.label}: {note}")
         if job.stage == "evaluate":
             self.progress.update(self._bar(job), completed=step.epoch)
+        self._draw()
 
     def ended(self, job: Job, endings: Sequence[Ending]) -> None:
         """Count a trial, or fill the bar of an evaluation."""
@@ -121,10 +125,18 @@ class Display:
         done = self.ends[job.label].total()
         self.progress.update(self.bars[job.label], completed=done, note=self._note(job.label))
         self._line(
-            f"{job.label}: trial {done}/{self.trials[job.label]} {ending.end}, "
-            f"{self.goal.objective} {ending.objective:.4g}, epoch {ending.epoch}"
-            + (f": {ending.reason}" if ending.end == "failed" else "")
+            f"{job.label}: trial {_number(job)} {self._how(ending)} "
+            f"({done} of {self.trials[job.label]})"
         )
+
+    def _how(self, ending: Ending) -> str:
+        """Return how a trial ended, and with what."""
+        if ending.end == "failed":
+            return f"failed: {ending.reason}"
+        value = f"{self.goal.objective} {ending.objective:.4g}"
+        if ending.end == "pruned":  # the reason says at which epoch
+            return f"pruned: {ending.reason}, {value}"
+        return f"finished, {value}, epoch {ending.epoch}"
 
     def gate_ended(self, label: str, reason: str) -> None:
         """Say that a gate is done with."""
@@ -151,8 +163,13 @@ class Display:
         parts += [f"{ends[end]} {end}" for end in ("pruned", "failed") if ends[end]]
         return ", ".join(parts)
 
+    def _draw(self, *, now: bool = False) -> None:
+        """Write the bars again in a notebook; a terminal's do so themselves."""
+        if self.view is not None:
+            self.view.show(self.progress.get_renderable(), now=now)
+
     def _line(self, text: str) -> None:
-        if not self.console.is_terminal:
+        if not (self.console.is_terminal or self.view):
             self._print(text)
 
     def _print(self, text: str) -> None:
@@ -162,3 +179,9 @@ class Display:
         except OSError as error:  # of others, as of a log whose disk is full, the record knows all
             if error.errno == errno.EPIPE:  # nobody reads on: that is a Ctrl-C
                 signal.raise_signal(signal.SIGINT)
+
+
+def _number(job: Job) -> str:
+    """Return a trial's number as Optuna and MLflow have it, after its repeat's if not the first."""
+    repeat = Search.of(job.of_search).repeat
+    return f"{repeat}-{job.number}" if repeat else str(job.number)

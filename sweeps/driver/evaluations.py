@@ -31,6 +31,8 @@ class Plan:
     """The seeds of the splits that are evaluated on; ``None``: the task's own."""
     repeats: int = 1
     """Searches of each gate."""
+    hours: float | None = None
+    """After which no round begins any more that no gate has begun; ``None``: never."""
     width: int = 1
     """Members that train together at most; those of a trial always do."""
 

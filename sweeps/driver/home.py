@@ -22,12 +22,13 @@ from gatelab.sweeps.driver.home_files import (
     fault_of_home,
     fault_within,
 )
+from gatelab.sweeps.driver.local import DRAFT as DRAFT
+from gatelab.sweeps.driver.local import local_sweeps as local_sweeps
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.journal import position_file
 from gatelab.tracking.schema import Artifacts
 from gatelab.tracking.sqlite import absolute, default_uri
 
-DRAFT = ".draft-"
 LOOK_SECONDS = 1.0
 """How long the lock of a home may be held by who only looks whether a driver holds it."""
 
@@ -265,12 +266,3 @@ def is_half_made(path: Path) -> bool:
         unwritten = PLACES not in names or not (path / PLACES).stat().st_size
         return unwritten and names <= {Artifacts.SPEC, PLACES, "code"} and not path.is_symlink()
     return False
-
-
-def local_sweeps(folder: Path) -> list[str]:
-    """Return the names of the sweeps in a folder, sorted, and of what else lies there."""
-    try:
-        found = os.listdir(folder / "sweeps")
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted(name for name in found if not name.startswith(DRAFT))

@@ -8,17 +8,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gatelab.results.comparison import Comparison
+from gatelab.results.shown import ShownComparison
 from gatelab.sweeps.cluster.shipping import keep_code, use_code
 from gatelab.sweeps.driver.admission import check_free, check_nodes, check_place, check_record
+from gatelab.sweeps.driver.carried import pack_classes
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.processes import status
 from gatelab.sweeps.driver.running import Interrupted, run_sweep
+from gatelab.sweeps.driver.telling import telling
 from gatelab.sweeps.spec.baselines import with_baselines
 from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.first_pass import check_sweep
+from gatelab.sweeps.spec.given import GivenSpec, spec_of
 from gatelab.sweeps.spec.rehearsals import rehearse_gates
-from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.sweeps.spec.spec import SpecError
 from gatelab.tracking.lines import FULL
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.sqlite import default_uri
@@ -44,22 +47,25 @@ class NoRoom(Exception):
 
 
 def launch(
-    spec: Spec,
+    spec: GivenSpec,
     *,
     folder: str | Path = FOLDER,
     uri: str | None = None,
     storage: str | None = None,
+    progress: bool = True,
     console: Console | None = None,
-) -> Comparison:
+) -> ShownComparison:
     """Run a sweep to its end: search, evaluation, comparison.
 
     Args:
-        spec: What to run, and baselines beside it unless it wants none.
+        spec: What to run, and baselines beside it unless it wants none: a file's path, a mapping,
+            in which a class may stand for its key, or a spec.
         folder: For the store and the sweep's own files.
         uri: MLflow's tracking URI; by default a SQLite store in the folder.
         storage: Where workers leave states and models (:class:`.Storage`), if not in the
             folder: every node must reach it.
-        console: Where progress is shown; by default nowhere.
+        progress: Whether to show how far the sweep is.
+        console: Where; by default in this terminal or notebook.
 
     Raises:
         SpecError: If the name is taken, or something cannot be trained, scored or recorded, or no
@@ -69,22 +75,26 @@ def launch(
         Undelivered: If MLflow could not be reached; :func:`resume` delivers.
         NoRoom: If a disk was full; :func:`resume` goes on.
     """
-    folder = Path(folder)
+    folder, console = Path(folder), console or Console(quiet=not progress)
+    spec = spec_of(spec)
     check_writable(folder)
     check_free(spec.name, folder, uri or default_uri(folder))
     check_place(spec.experiment, uri or default_uri(folder))
     task = make_task(spec)
     spec = with_baselines(spec, task)
-    check_sweep(spec, task)
-    job = check_nodes(spec, task, storage or str(folder.resolve()))
-    console = console or Console(quiet=True)
-    notes = rehearse_gates(spec, task, here=not job.gpus)
+    pack_classes(spec)
+    with telling(console, "The data are read, and a few rows pass through all networks and gates"):
+        check_sweep(spec, task)
+    with telling(console, "Ray starts"):
+        job = check_nodes(spec, task, storage or str(folder.resolve()))
+    with telling(console, "Two models of every gate make a step"):
+        notes = rehearse_gates(spec, task, here=not job.gpus)
     for line in (*task.said, *notes):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     with writing(folder):
         home = Home.make(folder, spec, uri, storage, fill=keep_code)
     with _resumable(home), home.locked():
-        return run_sweep(spec, task, home, job, console, said=notes)
+        return ShownComparison.of(run_sweep(spec, task, home, job, console, said=notes))
 
 
 def resume(
@@ -93,8 +103,9 @@ def resume(
     folder: str | Path = FOLDER,
     uri: str | None = None,
     redeliver: bool = False,
+    progress: bool = True,
     console: Console | None = None,
-) -> Comparison:
+) -> ShownComparison:
     """Go on with a sweep where a stop left it: nothing is lost, nothing done twice.
 
     Args:
@@ -103,6 +114,7 @@ def resume(
         uri: MLflow's tracking URI, where its store is another from now on.
         redeliver: Whether everything is written into the store again, because that is a new one
             or has lost it; a sweep that is finished is delivered again too.
+        progress: As above.
         console: As above.
 
     Raises:
@@ -113,6 +125,7 @@ def resume(
         Undelivered: If MLflow could not be reached.
         NoRoom: If a disk was full.
     """
+    console = console or Console(quiet=not progress)
     home = Home(Path(folder), name)
     found = status(home)
     if found in NOTHING_TO_RESUME and not (found == "finished" and redeliver):
@@ -124,9 +137,10 @@ def resume(
         spec = home.spec
         check_record(home, spec, uri or home.uri, redeliver)
         task = make_task(spec)
-        job = check_nodes(spec, task, home.storage.place, code)
-        return run_sweep(
-            spec, task, home, job, console or Console(quiet=True), uri=uri, redeliver=redeliver
+        with telling(console, "Ray starts"):
+            job = check_nodes(spec, task, home.storage.place, code)
+        return ShownComparison.of(
+            run_sweep(spec, task, home, job, console, uri=uri, redeliver=redeliver)
         )
 
 

@@ -27,6 +27,7 @@ from ray.tune.execution import class_cache
 
 from gatelab.sweeps.cluster.nodes import find_modules, join, users_folder
 from gatelab.sweeps.cluster.storage import STATES, Storage, when_there_is_room
+from gatelab.sweeps.driver.carried import unpack_classes
 from gatelab.sweeps.driver.kept_tasks import KeptTasks
 from gatelab.sweeps.driver.ray_hooks import JobSource, Results, SavedStates, WaitingStates, waiting
 from gatelab.sweeps.driver.sweep import Sweep
@@ -55,6 +56,7 @@ class Worker(tune.Trainable):
         """Take the first jobs, of a driver whose own modules lie in a folder."""
         assert setting is not None
         find_modules(folder)
+        unpack_classes(setting.classes)
         self.setting = setting
         self.tasks = KeptTasks()
         self.reset_config(config)

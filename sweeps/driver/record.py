@@ -39,6 +39,8 @@ from gatelab.training.steps import Ending, Step
 from gatelab.training.weighting import MEANING, told_weighting
 
 LOG = logging.getLogger(__name__)
+UNASKED = ("hours", "first")
+"""Keys of the search that are recorded where a spec gives them a value."""
 MOST_REASONS = 10
 """So many different ones are told with a gate; a tag does not hold them all."""
 
@@ -80,14 +82,15 @@ class Record:
         self.traces: dict[str, Path] = {}
         self.started_here: set[str] = set()
         self.by: dict[str, str] = {}
+        self.warnings: list[str] = []
 
     def start(self, provenance: Mapping[str, str], warnings: Sequence[str] = ()) -> None:
         """Start the runs of the sweep, and of its gates that are not done with."""
         name, self.by = self.spec.name, runs_by(provenance)
         tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
         weighted = told_weighting(self.task)
-        if lines := [*warnings, *weighted, *told_target_weights(self.spec)]:
-            tags[Tags.WARNINGS] = "\n".join(f"{line[0].upper()}{line[1:]}" for line in lines)
+        self.warnings += [*warnings, *weighted, *told_target_weights(self.spec)]
+        tags |= self._warned()
         scored = _metrics(self.task, self.spec.metrics)
         tags |= directions(self.task, self.spec.metrics).to_tags()
         meanings = {name: metric.meaning() for name, metric in scored.items()}
@@ -110,6 +113,15 @@ class Record:
                 f"{name}/{label}", parent=name, name=label, tags=tags, params={"gate": gate.gate}
             )
 
+    def warn(self, line: str) -> None:
+        """Record with the sweep what else a reader must know."""
+        self.warnings.append(line)
+        self.recorder.set_tags(self.spec.name, self._warned())
+
+    def _warned(self) -> dict[str, str]:
+        lines = [f"{line[0].upper()}{line[1:]}" for line in dict.fromkeys(self.warnings)]
+        return {Tags.WARNINGS: "\n".join(lines)} if lines else {}
+
     def _params(self) -> dict[str, object]:
         """Return what all gates have in common, by the spec's names."""
         said = self.spec.training
@@ -118,6 +130,7 @@ class Record:
             f"{part}.{key}": value
             for part in ("search", "evaluation")
             for key, value in getattr(self.spec, part).model_dump().items()
+            if value or key not in UNASKED  # sweeps of before have no such param
         }
         weights = {f"training.{TARGET_WEIGHTS}.{n}": v for n, v in said.target_weights.items()}
         training = {f"training.{key}": v for key, v in said if key != TARGET_WEIGHTS} | weights

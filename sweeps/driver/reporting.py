@@ -51,7 +51,7 @@ def _show(home: Home, recorder: Recorder, review: Review, pictured: bool) -> Non
         Tags.DESCRIPTION: description(comparison, links, PICTURE if pictured else ""),
     }
     main = main_metric(comparison, review.record.objective)
-    best = comparison.best(Metrics.TEST_LOSS)
+    best = comparison.leader(Metrics.TEST_LOSS)
     if best is not None:
         tags[Tags.BEST] = best
         step = sum(budget.evaluated for budget in comparison.budgets)  # more after a resume

@@ -13,6 +13,7 @@ from gatelab.results.comparison import Comparison
 from gatelab.sweeps.cluster.provenance import provenance
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.cluster.storage import AT_RUNGS, STATES
+from gatelab.sweeps.driver.carried import pack_classes
 from gatelab.sweeps.driver.display import Display
 from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.home import DamagedHome, Home
@@ -23,6 +24,7 @@ from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.reporting import record_report
 from gatelab.sweeps.driver.summaries import Summaries
 from gatelab.sweeps.driver.sweep import Sweep
+from gatelab.sweeps.driver.telling import telling
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.search.study_file import DamagedFile
@@ -42,6 +44,7 @@ from gatelab.training.jobs import Setting
 
 DELIVERY_SECONDS = 300.0
 """How long a sweep that is over waits for an MLflow that takes nothing; it may be restarting."""
+TIME_OVER = "after {:g} h (search.hours) the search ended, with {} of {} trials of every gate."
 LOST = "warning: {} is gone or empty, though trials were recorded: all are trained again."
 
 
@@ -102,7 +105,7 @@ def _run_recorded(
             console.print(LOST.format(home.path / STUDIES), highlight=False, soft_wrap=True)
         studies = _studies(spec, task, home, recorder)
         sweep = _work(spec, task, home, job, studies, recorder, console, said)
-        return _compare(spec, home, recorder, sweep)
+        return _compare(spec, home, recorder, sweep, console)
     finally:
         recorder.close()
 
@@ -139,6 +142,10 @@ def _work(
         record.start(found, warnings)
         with display:
             run_jobs(sweep, _setting(spec, task, home, job))
+        if sweep.trials < plan.trials:
+            line = TIME_OVER.format(spec.search.hours, sweep.trials, plan.trials)
+            display.note(f"warning: {line}")
+            record.warn(line)
     if not sweep.finished:
         raise Interrupted(spec.name)
     for folder in (STATES, AT_RUNGS):
@@ -151,7 +158,7 @@ def _plan(spec: Spec, members: int) -> Plan:
     own: int = spec.task.options.get("split_seed", 0)
     splits = range(own, own + evaluation.splits) if evaluation.splits > 1 else [None]
     seeds = (search.seeds, evaluation.seeds, search.seed)
-    return Plan(search.trials, *seeds, tuple(splits), search.repeats, members)
+    return Plan(search.trials, *seeds, tuple(splits), search.repeats, search.hours, members)
 
 
 def _studies(spec: Spec, task: Task, home: Home, recorder: Recorder) -> dict[str, Study]:
@@ -201,10 +208,13 @@ def _setting(spec: Spec, task: Task, home: Home, job: Needs) -> Setting:
         cpus=job.cpus,
         gpus=job.gpus,
         storage=home.storage.place,
+        classes=pack_classes(spec),
     )
 
 
-def _compare(spec: Spec, home: Home, recorder: Recorder, sweep: Sweep) -> Comparison:
+def _compare(
+    spec: Spec, home: Home, recorder: Recorder, sweep: Sweep, console: Console
+) -> Comparison:
     """Compare from the record, and put the comparison there too."""
     _deliver(spec, home, recorder)
     lacking = {"no score": sweep.without_score(), "a score in part": sweep.in_part()}
@@ -214,7 +224,8 @@ def _compare(spec: Spec, home: Home, recorder: Recorder, sweep: Sweep) -> Compar
     recorder.end_run(spec.name, ENDS[end], tags)
     _deliver(spec, home, recorder)
     _check_all_there(spec, home, recorder)
-    comparison = record_report(home, recorder)
+    with telling(console, "The report is drawn"):
+        comparison = record_report(home, recorder)
     _deliver(spec, home, recorder)
     home.finish(complete=not sweep.failed)
     return comparison

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from gatelab.sweeps.driver.evaluations import Plan, evaluations
@@ -13,6 +14,10 @@ from gatelab.training.jobs import Job
 from gatelab.training.member import Member
 from gatelab.training.steps import Ending, Step
 
+SECONDS_AN_HOUR = 3600.0
+TRIALS_IN_TIME, SPENT = "trials", "seconds"
+"""The attributes of studies that say how many trials there are, where the time was over before the
+spec's, and how long a sweep with a limit of time has run."""
 EVALUATED = "evaluated"
 """The attribute of a study that names the evaluations which have finished."""
 
@@ -51,6 +56,7 @@ class Sweep:
         gates: Mapping[str, str],
         studies: Mapping[str, Study],
         listeners: Sequence[Listener] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make a sweep, or one that goes on with studies from before a stop.
 
@@ -59,6 +65,7 @@ class Sweep:
             gates: The registry's key of each gate, by its name in the spec.
             studies: Every search of each, by the search's name.
             listeners: Who is told.
+            clock: Tells seconds, from any moment on.
         """
         self.plan, self.gates, self.studies, self.listeners = plan, gates, studies, listeners
         self.running: dict[str, Jobs] = {}
@@ -68,7 +75,18 @@ class Sweep:
         self.closed: set[str] = set()
         """Searches after which nothing is left to do for now."""
         self.returned: list[Jobs] = []
+        known = [study.attributes for study in studies.values()]
+        self._limit: int | None = min(
+            (it[TRIALS_IN_TIME] for it in known if TRIALS_IN_TIME in it), default=None
+        )
+        before: float = max((it.get(SPENT, 0.0) for it in known), default=0.0)
+        self.clock, self._began = clock, clock() - before
         self._evaluations: dict[str, list[Job]] = {}
+
+    @property
+    def trials(self) -> int:
+        """How many a search has: those of the plan, or fewer once the time is over."""
+        return self.plan.trials if self._limit is None else min(self._limit, self.plan.trials)
 
     @property
     def finished(self) -> bool:
@@ -128,6 +146,7 @@ class Sweep:
         """Return the next jobs, to be done together; none while all that is left waits."""
         for name in self.studies:
             self._prune(name)  # what a stop has left undone
+        self._look_at_the_clock()
         returned = self.returned.pop(0) if self.returned else ()
         jobs = returned or self._next_evaluation() or self._next_trials()
         for job in jobs:
@@ -135,9 +154,20 @@ class Sweep:
             self._tell_all("started", job)
         return jobs
 
+    def _look_at_the_clock(self) -> None:
+        """Once the time is over, let every search end with the round that any of them is in."""
+        hours = self.plan.hours
+        if hours is None or self.clock() - self._began < SECONDS_AN_HOUR * hours:
+            return
+        begun = max(max(study.begun, study.rounds.size) for study in self.studies.values())
+        if begun < self.trials:
+            self._limit = begun
+            for study in self.studies.values():
+                study.mark(**{TRIALS_IN_TIME: begun})
+
     def _next_evaluation(self) -> Jobs:
         for name, study in self.studies.items():
-            if not study.over(self.plan.trials) or self._over(name):
+            if not study.over(self.trials) or self._over(name):
                 continue
             left = self._left(name)
             if not left:  # a stop came before the gate was closed, or nothing can be evaluated
@@ -151,7 +181,7 @@ class Sweep:
         """Ask first the study of which the fewest trials have ended, so that all advance."""
         width = max(1, self.plan.width // self.plan.trial_seeds)
         for name, study in sorted(self.studies.items(), key=lambda item: item[1].ended):
-            asked = study.ask(self.plan.trials)
+            asked = study.ask(self.trials)
             if asked is not None:
                 mates = study.ask_mates(asked.number, width)
                 return tuple(self._trial(name, one) for one in (asked, *mates))
@@ -248,7 +278,9 @@ class Sweep:
         self._tell_all("ended", job, [ending])
         study = self.studies[job.of_search]
         study.tell(job.number, ending)
-        if study.over(self.plan.trials) and study.selected() is None:
+        if self.plan.hours is not None:
+            study.mark(**{SPENT: self.clock() - self._began})
+        if study.over(self.trials) and study.selected() is None:
             self._close(job.of_search)
 
     def _end_evaluation(self, job: Job, endings: Sequence[Ending]) -> None:

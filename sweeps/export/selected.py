@@ -48,7 +48,7 @@ def best_gate(record: SweepRecord) -> str:
     Raises:
         ValueError: If no gate has been evaluated.
     """
-    best = compare_runs(record).best(Metrics.TEST_LOSS)
+    best = compare_runs(record).leader(Metrics.TEST_LOSS)
     if best is None:
         raise ValueError(f"no gate of sweep {record.sweep!r} has been evaluated.")
     return best

@@ -25,8 +25,9 @@ DIMENSIONS = 64
 class Draws:
     """Draws one gate's configurations, of which nothing is remembered between two rounds.
 
-    The first is the gate's default. The rest of the first round is quasi-random; later rounds
-    follow Optuna's TPE, which learns from the rounds before (Bergstra et al., NeurIPS 2011).
+    The first is the gate's default, then come those that a spec names. The rest of the first round
+    is quasi-random; later rounds follow Optuna's TPE, which learns from the rounds before (Bergstra
+    et al., NeurIPS 2011).
     """
 
     distributions: Mapping[str, BaseDistribution]
@@ -36,6 +37,8 @@ class Draws:
     sampler: str
     """``tpe``, or ``random``: independent draws in place of both."""
     seed: int
+    known: Sequence[Mapping[str, Any]] = ()
+    """Values of some of these in the configurations after the first; of others they are drawn."""
 
     def draw(
         self, first: int, count: int, past: Sequence[Mapping[str, Any]]
@@ -55,7 +58,8 @@ class Draws:
         else:
             found = self._tpe(numbers, past)
         if first == 0:
-            found[0] |= self.defaults
+            for values, own in zip(found, (self.defaults, *self.known), strict=False):
+                values |= own
         return found
 
     def _ask(

@@ -60,6 +60,7 @@ def open_studies(
                 load_if_exists=True,
             )
             repeat = Search.of(label).repeat
-            draws = Draws(space.distributions, space.defaults, sampler, seed_of(seed, repeat))
+            drawn = (space.distributions, space.defaults, sampler, seed_of(seed, repeat))
+            draws = Draws(*drawn, space.known)
             studies[label] = Study(study, space, draws, rounds[label], goal)
     return studies

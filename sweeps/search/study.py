@@ -140,6 +140,12 @@ class Study:
         self.running.add(number)
         return Ask(number, self.configurations[number], until)
 
+    @property
+    def begun(self) -> int:
+        """How many trials there are once the rounds that have begun are over."""
+        size = self.rounds.size
+        return math.ceil((self.ended + len(self.trials)) / size) * size if size else 0
+
     def over(self, trials: int) -> bool:
         """Return whether so many trials have ended, or there is nothing to search."""
         return not self.rounds.size or self.ended >= trials

@@ -70,6 +70,7 @@ def faults_of(spec: Spec, wrong: Collection[str] = ()) -> list[Fault]:
             check("search metrics", goal_of, spec, task)
     check("search training", _check_grace, spec)
     check("search", _check_rounds, spec)
+    check("search gates", _check_first, spec)
     if task is not None:
         check("evaluation", _check_splits, spec, task)
     check("gates", _check_rows, spec)
@@ -240,6 +241,24 @@ def _check_rounds(spec: Spec) -> None:
             "`reduction_factor <= trials / rounds` must hold, "
             f"but got (reduction_factor={halving.reduction_factor}, {trials=}, {rounds=}).",
         )
+
+
+def _check_first(spec: Spec) -> None:
+    """Check that what is tried first is of gates that there are, and fits into the first round."""
+    search = spec.search
+    room = search.trials // (search.rounds or default_rounds(search.trials)) - 1
+    faults = []
+    for label, listed in search.first.items():
+        path = f"search.first.{label}"
+        if label not in spec.gates:
+            faults.append((path, f"is no gate of the spec; {near_misses(label, spec.gates)}"))
+        elif len(listed) > room:
+            message = (
+                f"at most {room} fit into the first round beside the default, but got "
+                f"{len(listed)}: a round has `trials / rounds`."
+            )
+            faults.append((path, message))
+    _raise(faults)
 
 
 def _check_splits(spec: Spec, task: Task) -> None:

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from gatelab.rules import written
-from gatelab.sweeps.spec.hyperparameters import Hyperparameter
+from gatelab.sweeps.spec.hyperparameters import Hyperparameter, Scalar
 from gatelab.training.member import Recipe
 from gatelab.training.precision import Precision
 
@@ -120,6 +120,10 @@ class SearchSpec(SpecPart):
     sampler: Literal["tpe", "random"] = "tpe"
     seed: Seed = 0
     """From which every seed of the sweep follows."""
+    hours: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
+    """After which no round begins any more that no gate has begun, stops left out; null: never."""
+    first: dict[str, tuple[dict[str, Scalar], ...]] = {}
+    """By gate, configurations that are tried right after its default: values by dotted name."""
     objective: str = "loss"
     """What is minimised or maximised: the validation loss, or a metric such as
     ``val/mean/auroc``."""

@@ -18,10 +18,12 @@ from optuna.distributions import (
 
 from gatelab.gates.auxiliary import AUXILIARY_WEIGHTS
 from gatelab.gates.gate import Gate, gates
+from gatelab.registry import near_misses
+from gatelab.rules import written
 from gatelab.sweeps.spec.hyperparameters import typed
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.sweeps.spec.steps import OF_TRAINING, steps_of
-from gatelab.sweeps.spec.values import nearest
+from gatelab.sweeps.spec.values import holds, nearest
 from gatelab.tasks.task import Task
 from gatelab.training.configuration import TARGET_WEIGHTS, Configuration
 from gatelab.training.optimizers.catalogue import optimizer_defaults
@@ -39,6 +41,8 @@ class SearchSpace:
     distributions: dict[str, BaseDistribution]
     defaults: dict[str, Any] = field(default_factory=dict)
     """The value of each that is drawn in the search's first trial."""
+    known: tuple[dict[str, Any], ...] = ()
+    """Values of some that are drawn, in the trials after it."""
 
     def extremes(self) -> list[dict[str, Any]]:
         """Return values for all that is drawn, which together meet every end and choice."""
@@ -91,7 +95,47 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
         **{f"model.{name}": value for name, value in network.items()},
         **{f"gate.{name}": value for name, value in first.items()},
     }
-    return SearchSpace(fixed, drawn, {n: nearest(d, own.get(n)) for n, d in drawn.items()})
+    defaults_drawn = {n: nearest(d, own.get(n)) for n, d in drawn.items()}
+    return SearchSpace(fixed, drawn, defaults_drawn, _known(spec, label, fixed, drawn))
+
+
+def _known(
+    spec: Spec, label: str, fixed: Mapping[str, Any], drawn: Mapping[str, BaseDistribution]
+) -> tuple[dict[str, Any], ...]:
+    """Return what the spec wants to be tried first of a gate.
+
+    Raises:
+        SpecError: If a value is not searched.
+    """
+    found, faults = [], []
+    for place, given in enumerate(spec.search.first.get(label, ())):
+        for name, value in given.items():
+            if why := _why_not(name, value, fixed, drawn):
+                faults.append((f"search.first.{label}.{place}.{name}", why))
+        found.append({n: _as_drawn(drawn[n], v) for n, v in given.items() if n in drawn})
+    if faults:
+        raise SpecError.of(faults)
+    return tuple(found)
+
+
+def _why_not(
+    name: str, value: Any, fixed: Mapping[str, Any], drawn: Mapping[str, BaseDistribution]
+) -> str:
+    """Return why a value cannot be tried; nothing where it can, or stands in every trial."""
+    if name in drawn:
+        if holds(drawn[name], value):
+            return ""
+        return f"must be one of those that are searched, {drawn[name]}, but got {written(value)}."
+    if name not in fixed:
+        return f"is not searched; {near_misses(name, drawn)}"
+    same = fixed[name] == value
+    return "" if same else f"is fixed to {written(fixed[name])}, but got {written(value)}."
+
+
+def _as_drawn(distribution: BaseDistribution, value: Any) -> Any:
+    return (
+        float(value) if isinstance(distribution, FloatDistribution) and value is not None else value
+    )
 
 
 def _steps(spec: Spec) -> dict[str, Any]:

@@ -43,5 +43,19 @@ def nearest(distribution: BaseDistribution, value: Any) -> Any:
     return inside if step is None else low + step * round((inside - low) / step)
 
 
+def holds(distribution: BaseDistribution, value: Any) -> bool:
+    """Return whether a value is one of a distribution's."""
+    if isinstance(distribution, CategoricalDistribution):
+        return any(value == it and type(value) is type(it) for it in distribution.choices)
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    if isinstance(distribution, IntDistribution) and value != int(value):
+        return False
+    return distribution.low <= value <= distribution.high and math.isclose(
+        value, nearest(distribution, value), rel_tol=1e-9, abs_tol=1e-12
+    )
+
+
 def _between(low: float, high: float, share: float) -> float:
     return low + share * (high - low)

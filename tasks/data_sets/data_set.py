@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gatelab.data_folder import DATA_FOLDER as DATA_FOLDER
+from gatelab.data_folder import cache_folder as cache_folder
+from gatelab.data_folder import data_folder as data_folder
 from gatelab.registry import near_misses
-
-DATA_FOLDER = "GATELAB_DATA"
-"""The environment variable that names the folder of data."""
 
 
 class DataError(ValueError):
@@ -72,19 +72,6 @@ class DataSet:
                 f"get {self.name}` downloads it from {file.url}; {_told_folder()}."
             )
         return place
-
-
-def data_folder() -> Path:
-    """Return the folder of data sets: ``GATELAB_DATA``, or the platform's cache folder."""
-    named = os.environ.get(DATA_FOLDER)
-    return Path(named).expanduser() if named else cache_folder()
-
-
-def cache_folder() -> Path:
-    """Return the platform's folder for what can be got, or made, again."""
-    import pooch  # here: a machine that only trains need not have it
-
-    return Path(pooch.os_cache("gatelab"))
 
 
 def _told_folder() -> str:

@@ -1,0 +1,95 @@
+"""Checks of hyperparameters: each is read, and real ones are where stacked gates have their own."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from optuna.distributions import FloatDistribution
+
+from gatelab.conformance import fail
+from gatelab.gates.check.subject import Subject
+from gatelab.gates.gate import Gate
+from gatelab.likeness import difference
+
+TRIED = (0.25, 0.5, 0.75, 1.5, 3.0)
+"""Values of a real hyperparameter that is not searched, of which two are to be taken."""
+
+
+def check_hyperparameters_are_read(subject: Subject) -> None:
+    """What the constructor takes, it or another method uses."""
+    arguments = [name for name in subject.defaults() if name in _own_arguments(subject.cls)]
+    try:
+        made, text = _parsed(subject.cls.__init__), _source(subject.cls)
+    except (OSError, TypeError):
+        return  # its source is not known
+    used = set(_used(made))
+    for name in arguments:
+        if name not in used and not re.search(rf"self\.{name}\b(?! = |: )", text):
+            fail(f"{name!r} is never read", "a hyperparameter that is taken, or kept, but not used")
+
+
+def check_real_hyperparameters_are_registered(subject: Subject) -> None:
+    """Gates that differ in a real hyperparameter alone differ in tensors alone."""
+    for name, default in subject.defaults().items():
+        if isinstance(default, float):
+            made = list(_made(subject, name))[:2]
+            if len(made) == 2 and (found := difference(*made)):
+                cause = f"`{name}` as a Python number: `self.register_hyperparameters({name}=...)`"
+                fail(f"of gates with two values of {name!r} {found}", cause)
+
+
+def _made(subject: Subject, name: str) -> Iterator[Gate]:
+    """Yield gates with several values of a hyperparameter, as far as it takes them."""
+    searched = subject.cls.search_space.get(name)
+    known = (searched.low, searched.high) if isinstance(searched, FloatDistribution) else ()
+    for value in (*known, *TRIED):
+        try:
+            yield subject.make(**{name: value})
+        except ValueError:
+            continue
+
+
+def _own_arguments(cls: type[Gate]) -> set[str]:
+    """Return the arguments of the class's own constructor, if it has one."""
+    if "__init__" not in vars(cls):
+        return set()
+    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return {n for n, p in inspect.signature(cls).parameters.items() if p.kind in kinds}
+
+
+def _source(cls: type[Gate]) -> str:
+    """Return the text of a class, and of those of its bases that stand on Gate themselves."""
+    bases = (base for base in cls.__mro__ if issubclass(base, Gate) and base is not Gate)
+    return "".join(inspect.getsource(base) for base in bases)
+
+
+def _parsed(function: Any) -> ast.AST:
+    return ast.parse(textwrap.dedent(inspect.getsource(function)))
+
+
+def _used(made: ast.AST) -> Iterator[str]:
+    """Yield the names that a constructor does more with than to check or to keep them."""
+    kept = {id(name) for node in ast.walk(made) for name in _only_kept(node)}
+    for node in ast.walk(made):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and id(node) not in kept:
+            yield node.id
+
+
+def _only_kept(node: ast.AST) -> Iterator[ast.Name]:
+    """Yield names that are handed to a check or registered, or kept as they are."""
+    if isinstance(node, ast.Call):
+        called = ast.unparse(node.func).rpartition(".")[2]
+        if called == "register_hyperparameters" or called.startswith("check_"):
+            values = [*node.args, *(keyword.value for keyword in node.keywords)]
+            yield from (value for value in values if isinstance(value, ast.Name))
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
+        yield node.value
+
+
+CHECKS = (check_hyperparameters_are_read, check_real_hyperparameters_are_registered)
+"""In the order in which a mistake is best mended."""

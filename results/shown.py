@@ -1,0 +1,120 @@
+"""A comparison as Python and notebooks show it."""
+
+from __future__ import annotations
+
+import html
+import sys
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from gatelab.registry import near_misses
+from gatelab.results.comparison import Comparison
+from gatelab.results.comparison.score_grids import score_grid
+from gatelab.results.comparison.tables import BOLD
+from gatelab.results.comparison.verdict import sentences
+from gatelab.tracking.schema import Metrics
+
+if TYPE_CHECKING:
+    from gatelab.results.figures.scores import Figure
+
+
+class ShownComparison(Comparison):
+    """What ``launch``, ``resume`` and ``compare`` return: a comparison that shows itself."""
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> ShownComparison:
+        """Return the same comparison."""
+        return cls(**{one.name: getattr(comparison, one.name) for one in fields(Comparison)})
+
+    def __repr__(self) -> str:
+        """Return a line: the sweep, its task, and the answer."""
+        return f"<{self.sweep} on {self.task}: {self.verdict.partition(chr(10))[0]}>"
+
+    def _repr_html_(self) -> str:
+        """Return the answer and the table, for a notebook."""
+        answer, *others = (html.escape(line) for line in self.verdict.splitlines())
+        more = "".join(f"<li>{line}</li>" for line in others)
+        grid = score_grid(self)
+        folded = f"<details><summary>what it rests on</summary><ul>{more}</ul></details>"
+        return (
+            f"<p><b>{answer}</b></p>{self.table().to_html(border=0)}"
+            f"<p><small>{html.escape(grid.caption)}</small></p>{folded if more else ''}"
+        )
+
+    @property
+    def verdict(self) -> str:
+        """The answer in words, a sentence a line, by the test loss; the first says it."""
+        return "\n".join(sentences(self))
+
+    def table(self) -> pd.DataFrame:
+        """Return the table of scores and budgets as the terminal has it: a row a gate, in texts."""
+        grid = score_grid(self)
+        if grid.columns[0] != "gate":
+            grid = grid.turned("gate")
+        names = [BOLD.sub(r"\1", row[0]) for row in grid.rows]
+        cells = [[BOLD.sub(r"\1", cell) for cell in row[1:]] for row in grid.rows]
+        index = pd.Index(names, name="gate")
+        return pd.DataFrame(cells, index=index, columns=list(grid.columns[1:]))
+
+    def plot(self, metric: str = Metrics.TEST_LOSS) -> Figure:
+        """Draw a metric by gate: each seed, the mean and its interval.
+
+        Args:
+            metric: Its key, one of :meth:`metrics`.
+
+        Raises:
+            LookupError: If no gate has the metric.
+        """
+        from gatelab.results.figures.scores import (
+            score_panels,  # here: matplotlib takes a second to import
+        )
+
+        known = self.metrics()
+        if metric not in known:
+            raise LookupError(f"no gate has a {metric!r}; {near_misses(metric, known)}")
+        _show_figures_as_pictures()
+        figure = score_panels(self, asked=[metric])
+        assert figure is not None
+        return figure
+
+    def best(self, gate: str) -> dict[str, Any]:
+        """Return a gate's best configuration: what its search selected, by the spec's names.
+
+        Args:
+            gate: Its name in the spec.
+
+        Raises:
+            LookupError: If there is no such gate, or nothing was selected.
+        """
+        if gate not in self.gates:
+            raise LookupError(f"no gate {gate!r} in {self.sweep}; {near_misses(gate, self.gates)}")
+        if gate not in self.configurations:
+            why = "it is not searched, or no trial of it finished"
+            raise LookupError(f"{gate} has no configuration: {why}.")
+        return {name: _read(text) for name, text in self.configurations[gate].items()}
+
+
+def _show_figures_as_pictures() -> None:
+    """Let a notebook show figures, which it does by itself only once pyplot is imported."""
+    if "IPython" not in sys.modules:
+        return
+    from IPython.core.getipython import get_ipython
+    from IPython.core.pylabtools import select_figure_formats
+
+    shell = get_ipython()
+    if shell is not None:
+        select_figure_formats(shell, {"png"})
+
+
+def _read(text: str) -> Any:
+    """Return a parameter of MLflow's, which holds texts, as a spec has it."""
+    if text == "None":
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"True": True, "False": False}.get(text, text)

@@ -1,0 +1,18 @@
+"""The sweeps of this machine, by the folder where they lie: found without a long import."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+DRAFT = ".draft-"
+"""How the name of a home begins that is being made."""
+
+
+def local_sweeps(folder: Path) -> list[str]:
+    """Return the names of the sweeps in a folder, sorted, and of what else lies there."""
+    try:
+        found = os.listdir(folder / "sweeps")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(name for name in found if not name.startswith(DRAFT))

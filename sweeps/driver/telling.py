@@ -1,0 +1,37 @@
+"""What a command waits for, said while it does: nothing takes seconds in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
+
+from rich.console import Console
+
+SILENT_SECONDS = 3.0
+"""After which a log is told, too, what is being waited for."""
+
+
+@contextmanager
+def telling(console: Console, what: str) -> Iterator[None]:
+    """Say what is being waited for: as long as it lasts in a terminal, in a log once it is slow.
+
+    Args:
+        console: Where.
+        what: Is under way, as ``Ray starts``.
+    """
+    if console.is_terminal:
+        with console.status(what):
+            yield
+        return
+    say = Timer(SILENT_SECONDS, _say, (console, what))
+    say.daemon = True
+    say.start()
+    try:
+        yield
+    finally:
+        say.cancel()
+
+
+def _say(console: Console, what: str) -> None:
+    console.print(f"{what} ...", highlight=False, markup=False, soft_wrap=True)

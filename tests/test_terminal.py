@@ -1,0 +1,167 @@
+"""Narrow terminals: gates as rows, no digit cut, sentences wrapped, no blanks at ends of lines."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+from rich.table import Table
+
+from gatelab.gates.gate import gates
+from gatelab.results.comparison.score_grids import score_grid
+from gatelab.results.comparison.tables import Grid, fitted
+from gatelab.sweeps.cli import MODULES, main
+from gatelab.sweeps.cli.completing import metric_keys
+from gatelab.sweeps.cli.registry import _hyperparameters
+from gatelab.sweeps.cli.terminal import show_sentences, show_trimmed
+from tests.compared import HIGH, LOW, MIDDLE, compared
+from tests.recorded_losses import many, render
+from tests.test_listing import HEAVY
+
+SCORES = compared(
+    {"dselect_k": LOW, "top_k": MIDDLE, "softmax": HIGH},
+    extra={"test/mean/accuracy": LOW, "gate/experts_per_row": HIGH},
+)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("grid", [score_grid(SCORES), score_grid(many())], ids=["few", "many"])
+def test_no_cell_is_cut_and_no_line_too_long(grid: Grid, width: int) -> None:
+    lines = render(grid, width).splitlines()
+    assert all(len(line) <= width and line == line.rstrip() for line in lines), lines
+    said = "\n".join(lines)
+    cells = {cell.replace("**", "") for row in grid.rows for cell in row[1:] if "±" in cell}
+    assert cells and all(cell in said for cell in cells)
+    assert "…" not in said
+
+
+def test_a_narrow_one_has_gates_as_rows_and_a_wide_one_metrics() -> None:
+    wide, narrow = (render(score_grid(SCORES), width) for width in (120, 60))
+    assert re.search(r"│ test loss +│ 0.115 ± 0.021\* │", wide)
+    assert re.search(r"│ dselect_k +│ +0.115 ± 0.021\* │", narrow)
+
+
+def test_parts_have_the_first_column_and_all_others_once() -> None:
+    grid = Grid("t", ("gate", "aaaa", "bbbb", "cccc"), [["x", "1.000", "2.000", "3.000"]])
+    parts = fitted(grid, 24)
+    # 1 + (4 + 3) for gate, then 5 + 3 a column: two fit in 24.
+    assert [list(part.columns) for part in parts] == [["gate", "aaaa", "bbbb"], ["gate", "cccc"]]
+    assert [part.rows for part in parts] == [[["x", "1.000", "2.000"]], [["x", "3.000"]]]
+    assert fitted(grid, 100) == [grid]
+
+
+def test_a_table_has_no_blanks_at_ends_of_lines_in_colour_either() -> None:
+    table = Table(box=None, show_header=False)
+    table.add_row("[bold]a[/]", "long text")
+    table.add_row("[bold]b[/]", "[red]c[/]")
+    text = io.StringIO()
+    show_trimmed(Console(file=text, force_terminal=True, color_system="standard"), table)
+    assert not re.search(r" (\x1b\[[0-9;]*m)*$", text.getvalue(), re.MULTILINE)
+
+
+def test_sentences_are_wrapped_where_a_width_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    text = io.StringIO()
+    show_sentences(Console(file=text, width=30), ["one two three four five six seven eight"])
+    assert text.getvalue() == "one two three four five six\nseven eight\n"
+    monkeypatch.delenv("COLUMNS")
+    text = io.StringIO()
+    show_sentences(Console(file=text, width=30), ["one two three four five six seven eight"])
+    assert text.getvalue() == "one two three four five six seven eight\n", "for who searches it"
+
+
+def complete(folder: Path, *words: str) -> list[str]:
+    """Return what a shell is told to complete the last word by, and what was imported for it."""
+    code = (
+        "import sys\nfrom click.shell_completion import BashComplete\n"
+        "from gatelab.sweeps.cli import main\n"
+        "found = BashComplete(main, {}, 'gatelab', '_GATELAB_COMPLETE').get_completions("
+        f"{[*words[:-1]]}, {words[-1]!r})\n"
+        f"print(*(one.value for one in found), *({HEAVY} & {{*sys.modules}}))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return ended.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["st"], ["status", "stop"]),
+        (["compare", "dig"], ["digits", "digits-2"]),
+        (["compare", "d", "--metric", "test/mean/a"], ["test/mean/accuracy", "test/mean/auroc"]),
+        (["export", "digits-"], ["digits-2"]),
+        (["report", "g"], ["groups"]),
+        (["list", ""], ["gates", "tasks", "metrics"]),
+    ],
+)
+def test_a_shell_completes_at_once(words: list[str], found: list[str], tmp_path: Path) -> None:
+    for name in ("digits", "digits-2", "groups"):
+        (tmp_path / "gatelab_runs" / "sweeps" / name).mkdir(parents=True)
+    assert complete(tmp_path, *words) == found
+
+
+def test_a_shell_completes_gates_and_tasks(tmp_path: Path) -> None:
+    assert complete(tmp_path, "show", "gate", "dsel")[0] == "dselect_k"
+    assert complete(tmp_path, "check", "task", "synth")[0] == "synthetic_groups"
+
+
+def test_metrics_are_keys_of_the_record() -> None:
+    assert {"test/loss", "test/mean/rmse"} <= {*metric_keys(None, None, "")}  # type: ignore[arg-type]
+
+
+JSON = (
+    ("show", "gate", "top_k"),
+    ("show", "metric", "rmse"),
+    ("show", "task", "synthetic_groups"),
+    ("list", "gates"),
+    ("status",),
+    ("check", "gate", "single"),
+)
+
+
+@pytest.mark.parametrize("words", JSON, ids=" ".join)
+def test_what_prints_data_does_so_as_json(words: tuple[str, ...], tmp_path: Path) -> None:
+    folder = ["--folder", str(tmp_path)] if words == ("status",) else []
+    result = CliRunner().invoke(main, [*words, *folder, "--json"])
+    assert result.exit_code == 0, result.output
+    read = json.loads(result.stdout)
+    if words == ("show", "gate", "top_k"):
+        (k,) = [one for one in read["hyperparameters"] if one["name"] == "k"]
+        assert k["default"] == 2 and "experts" in k["what"]
+
+
+def test_the_commands_that_print_data_take_json() -> None:
+    import click
+
+    def takes(command: click.Command) -> bool:
+        if isinstance(command, click.Group):
+            return all(map(takes, command.commands.values()))
+        return any(option.name == "as_json" for option in command.params)
+
+    found = {name for name in MODULES if takes(main.get_command(click.Context(main), name))}  # type: ignore[arg-type]
+    assert {"validate", "status", "compare", "list", "show", "check", "doctor"} <= found
+
+
+@pytest.mark.parametrize("name", gates.names())
+def test_every_hyperparameter_is_described(name: str) -> None:
+    """As `gatelab show gate` prints it."""
+    assert [one.name for one in _hyperparameters(gates.get(name)) if not one.what] == []
+
+
+@pytest.mark.parametrize("words", [("list", "gates"), ("show", "gate", "dselect_k")], ids=" ".join)
+def test_nothing_is_cut_in_60_columns(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    said = CliRunner().invoke(main, list(words)).stdout
+    assert "…" not in said and ":func:" not in said
+    assert all(len(line) <= 60 and line == line.rstrip() for line in said.splitlines())
