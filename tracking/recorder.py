@@ -235,7 +235,8 @@ class Recorder:
     def _deliver(self) -> None:
         self.journal.retry()
         if self._store is None:
-            store = Store(*self._where, self._sweep if self.journal.position else None)
+            begun = self.journal.position and self._sweep in self._started
+            store = Store(*self._where, self._sweep if begun else None)
             store.know_runs(self._sweep)
             self._store = store
         more = True
