@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
+from torch import Tensor, nn
 
 from gatelab.sweeps.cli import main
 from gatelab.tasks import Split, SplitName, SyntheticGroups, Target, register_task
@@ -113,9 +115,25 @@ class NoMethod(Odd):
     network = 3  # type: ignore[assignment]
 
 
+class Leaves(nn.Module):
+    """Ends whatever calls it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        sys.exit(0)
+
+
+@register_task("leaving")
+class Leaving(Odd):
+    """Leaves in silence."""
+
+    def network(self) -> Network:
+        return replace(super().network(), bottom=Leaves)
+
+
 @pytest.mark.parametrize(
     ("task", "said"),
     [
+        ("leaving", "task: 'leaving': the bottom raises it calls sys.exit(0) ("),
         ("odd_ratio", "task: 'odd_ratio': test_to_train() raises KeyError: 'rows' ("),
         ("odd_truth", "task: 'odd_truth': the truth has 1 groups and 0 sets of experts for 2 "),
         ("odd_width", "model: `gate_features >= 1` must hold, a whole number, but got '4'."),

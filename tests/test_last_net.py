@@ -112,6 +112,14 @@ def test_what_a_library_does_not_take_is_no_rule_of_ours(
     assert "the traceback is in " in result.stderr
 
 
+def test_an_exit_of_others_is_no_end_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a module's that is called where nobody thought of it."""
+    monkeypatch.setattr("gatelab.results.overview.overview", lambda *_, **__: sys.exit(0))
+    result = CliRunner().invoke(main, ["compare", "c"])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.startswith("gatelab: compare has failed: it calls sys.exit(0) (")
+
+
 def test_our_own_rules_are_said_alone(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["compare", "a", "a", "--folder", str(tmp_path)])
     assert "traceback" not in result.stderr and result.exit_code == 2

@@ -70,6 +70,17 @@ def test_a_long_message_leaves_the_place(text: str) -> None:
     assert f'File "{__file__}", line ' in found.trace and "RuntimeError: " in found.trace
 
 
+def test_long_messages_of_a_chain_leave_every_place() -> None:
+    try:
+        raise RuntimeError("x" * 1_000_000)
+    except RuntimeError as first:
+        last = KeyError("y" * 1_000_000)
+        last.__cause__ = first
+    found = ending(last)
+    assert found.trace.count(f'File "{__file__}", line ') == 2, found.trace[:3000]
+    assert "RuntimeError: xxx" in found.trace and "KeyError: 'yyy" in found.trace
+
+
 def test_many_places_leave_the_first_and_the_last() -> None:
     def down(left: int) -> None:
         if left % 2:  # as two functions that call each other: Python counts equal frames only

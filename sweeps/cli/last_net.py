@@ -26,10 +26,13 @@ def is_closed_pipe(error: BaseException) -> bool:
 
 def is_said_by_us(error: Exception) -> bool:
     """Return whether an error was raised to be read: by our code, and of a class that tells."""
-    if isinstance(error, KeyError | IndexError):
-        return False
+    return not isinstance(error, KeyError | IndexError) and raised_by(error, "gatelab")
+
+
+def raised_by(error: BaseException, *packages: str) -> bool:
+    """Return whether an error was raised by the code of packages, or by nobody yet."""
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
-    return not frames or frames[-1].f_globals.get("__name__", "").partition(".")[0] == "gatelab"
+    return not frames or frames[-1].f_globals.get("__name__", "").partition(".")[0] in packages
 
 
 def failure(error: BaseException, command: str) -> str:

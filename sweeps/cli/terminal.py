@@ -22,7 +22,7 @@ from rich.text import Text
 
 from gatelab.registry import near_misses
 from gatelab.sweeps.cli.interrupts import interrupts_come_again
-from gatelab.sweeps.cli.last_net import failure, is_closed_pipe, is_said_by_us
+from gatelab.sweeps.cli.last_net import failure, is_closed_pipe, is_said_by_us, raised_by
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.store_errors import StoreUnavailable
 
@@ -165,9 +165,11 @@ def _last_net(command: str | Callable[[], str], debug: Callable[[], bool]) -> It
         refuse(error)
     except KeyboardInterrupt:
         end("Stopped.", INTERRUPTED)
-    except (SystemExit, click.ClickException, click.exceptions.Exit, click.Abort):
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
     except BaseException as error:
+        if isinstance(error, SystemExit) and raised_by(error, "gatelab", "click"):
+            raise  # of others it would be an end without a word
         if is_closed_pipe(error):
             raise  # click ends it, without a word
         if debug():

@@ -191,7 +191,9 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
             modules = made_of(network, task.targets)
         _check_made(spec, modules)
         found = outputs_that_fit(modules, task.targets, network.gate_features, split.inputs)
-        if lost := lost_by_a_pass(modules, lambda: outputs(modules, split.inputs)):
+        with foreign():
+            lost = lost_by_a_pass(modules, lambda: outputs(modules, split.inputs))
+        if lost:
             fail(lost, IN_PLACE)
     except CheckFailed as error:
         raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gatelab.conformance import fail
-from gatelab.foreign import told
+from gatelab.foreign import ForeignError, foreign, told
 from gatelab.likeness import difference
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.check.subject import (
@@ -58,11 +58,11 @@ def _outputs_one_by_one(modules: Modules, inputs: Tensor) -> Iterator[tuple[str,
     walked = walk(modules, inputs)
     for name in modules:
         try:
-            with seeded(0):
+            with seeded(0), foreign():
                 _, _, output = next(walked)
-        except Exception as error:  # whatever a stranger's module raises
+        except ForeignError as error:
             fail(
-                f"the {name} raises {told(error)} for {len(inputs)} rows",
+                f"the {name} raises {told(error.__cause__ or error)} for {len(inputs)} rows",
                 "sizes that do not fit those before it, or a statistic of the batch",
             )
         yield name, output
