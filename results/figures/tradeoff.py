@@ -41,9 +41,9 @@ def tradeoff(comparison: Comparison, width: float = WIDTH) -> Figure | None:
     front = pareto_front({g: place for g, place in places.items() if g not in ceilings})
     course = list(zip(*(places[g] for g in front), strict=True))
     axes.plot(*course, "o-", color=GREY, markersize=14, markerfacecolor="none", zorder=1.0)
-    for which, at in (("x", 0), ("y", 1)):
-        ends = [end for it in drawn.values() for end in (it[at].low, it[at].mean, it[at].high)]
-        fit(axes, which, ends, 7)
+    costs, losses = zip(*drawn.values(), strict=True)
+    fit(axes, "x", [end for it in costs for end in (it.low, it.mean, it.high)], 7)
+    fit(axes, "y", [end for it in losses for end in (it.low, it.mean, it.high)], 7)
     axes.set(xlabel="experts a row, over all targets", ylabel="test loss")
     axes.grid()
     legend(figure, axes, columns)
