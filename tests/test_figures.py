@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
-from gatelab.results.comparison import compare_runs
+from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.headline import preferred
 from gatelab.results.comparison.score_grids import by_mean
 from gatelab.results.figures import courses, scores, search, selection
@@ -161,6 +161,23 @@ def test_differences_are_never_on_a_logarithm() -> None:
     review = made(["top_k", "softmax", *(f"g{i}" for i in range(9))])
     drawn = scores.difference_panels(review.comparison)
     assert drawn is not None and drawn.axes[0].get_xscale() == "linear"
+
+
+def test_an_interval_that_reaches_zero_is_on_no_logarithm() -> None:
+    """An R2 of 0.002 and 0.03 is above 0 on each seed, and its interval is not."""
+    runs = []
+    for run in made(["top_k", "softmax"], seeds=2).record.runs:
+        seed = int(run.tags.get("seed", -1))
+        found = {"test/loss": 1.0 + seed, "test/mean/accuracy": 0.002 * 15**seed}
+        runs.append(replace(run, metrics=found) if seed >= 0 else run)
+    drawn = scores_of(compare_runs(SweepRecord("s", tuple(runs))))
+    assert drawn[1].get_xscale() == "linear" and drawn[1].get_xlim()[0] < 0
+
+
+def scores_of(comparison: Comparison) -> list[Axes]:
+    drawn = scores.score_panels(comparison)
+    assert drawn is not None
+    return drawn.axes
 
 
 def _without(runs: Sequence[RunRecord]) -> Iterator[RunRecord]:

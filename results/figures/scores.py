@@ -140,13 +140,19 @@ def _panels(
     for axes, (metric, by_gate) in zip(panels, values.items(), strict=True):
         for row, gate in enumerate(gates):
             _row(axes, row, list(by_gate.get(gate, {}).values()), look[gate], test_to_train)
-        drawn = [v for gate in gates for v in by_gate.get(gate, {}).values()]
+        found = [list(by_gate.get(gate, {}).values()) for gate in gates]
+        drawn = [v for values in found for v in (*values, *_ends(values, test_to_train))]
         fit(axes, "x", drawn, 3 if count > 1 and width < WIDTH else 4 if count > 1 else 7)
         axes.set_xlabel(titles[metric])
         axes.grid(axis="x")
     panels[0].set_yticks(range(len(gates)), gates)
     panels[0].set_ylim(len(gates) - 0.5, -0.5)
     return figure
+
+
+def _ends(values: Sequence[float], test_to_train: float) -> Sequence[float]:
+    """Return where an interval ends: one that reaches 0 is on no logarithmic axis."""
+    return mean_interval(values, test_to_train=test_to_train)[1:] if values else ()
 
 
 def _row(axes: Axes, row: int, values: Sequence[float], look: Look, test_to_train: float) -> None:
