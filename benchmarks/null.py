@@ -24,7 +24,7 @@ from gatelab.results.comparison.answer import answer
 from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.search.studies import open_studies
-from gatelab.sweeps.spec.check import make_task
+from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.rounds import rounds_of
 from gatelab.sweeps.spec.searches import Search, mixed

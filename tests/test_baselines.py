@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gatelab.sweeps.spec.baselines import with_baselines
-from gatelab.sweeps.spec.check import make_task
+from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import FOLDER

@@ -25,7 +25,7 @@ from gatelab.sweeps.cluster.node_checks import (
     check_versions,
 )
 from gatelab.sweeps.cluster.sizing import Needs
-from gatelab.sweeps.spec.check import make_task
+from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from tests.ray_heads import forget_token, head, node

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gatelab.sweeps.spec.check import make_task
+from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.reading import load_spec, parse_spec
 from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import SpecError

@@ -15,7 +15,7 @@ from gatelab.gates.hardening import HARDENING_TRIAL
 from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.search.studies import open_studies
-from gatelab.sweeps.spec.check import make_task
+from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.rounds import Rounds, default_rounds, rounds_of
 from gatelab.sweeps.spec.space import SearchSpace, draws_seed, space

@@ -15,7 +15,7 @@ from gatelab.sweeps.cluster.sizing import (
     job_bytes,
     needs,
 )
-from gatelab.sweeps.spec.check import make_task
+from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task

@@ -9,7 +9,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from gatelab.results.report.search_grids import selected_configurations
-from gatelab.sweeps.spec.check import make_task
+from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.reading import load_spec, parse_spec
 from gatelab.sweeps.spec.space import SearchSpace, space
 from gatelab.sweeps.spec.spec import SpecError

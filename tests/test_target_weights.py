@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gatelab.gates import SoftmaxGate
 from gatelab.sweeps.search.draws import Draws
-from gatelab.sweeps.spec.check import make_task
+from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.notation import read_notation
 from gatelab.sweeps.spec.overrides import overridden
 from gatelab.sweeps.spec.reading import parse_spec

@@ -151,8 +151,8 @@ def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     KEY=VALUE overrides a value of the spec, as search.trials=50.
     """
     from gatelab.sweeps.spec.baselines import with_baselines
-    from gatelab.sweeps.spec.check import make_task
     from gatelab.sweeps.spec.first_pass import check_sweep
+    from gatelab.sweeps.spec.made_task import make_task
     from gatelab.sweeps.spec.rehearsals import rehearse_gates
     from gatelab.sweeps.spec.rounds import plan, rounds_of
     from gatelab.sweeps.spec.space import space

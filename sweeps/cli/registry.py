@@ -148,7 +148,7 @@ def check_gate(key: str, as_json: bool) -> None:
 @json_option
 def check_task(key: str, options: tuple[str, ...], as_json: bool) -> None:
     """Check task KEY: a registered name, or "package.module:name"."""
-    from gatelab.sweeps.spec.check import checked_task
+    from gatelab.sweeps.spec.made_task import checked_task
     from gatelab.tasks.check import run_checks
 
     cls = _get(tasks, key)

@@ -84,7 +84,9 @@ def _task_content(
 
 def _made(name: str, given: Mapping[str, Any]) -> tuple[Task | None, str]:
     """Return a task; or why it cannot be made, unless options are given, which are refused then."""
-    from gatelab.sweeps.spec.check import checked_task  # here: training takes a second to import
+    from gatelab.sweeps.spec.made_task import (
+        checked_task,  # here: training takes a second to import
+    )
 
     try:
         task = checked_task(name, given)

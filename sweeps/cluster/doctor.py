@@ -21,7 +21,7 @@ from gatelab.sweeps.cluster.node_checks import (
 from gatelab.sweeps.cluster.nodes import Node, join, nodes, on_cluster
 from gatelab.sweeps.cluster.shipping import launched_from
 from gatelab.sweeps.cluster.sizing import Needs, needs
-from gatelab.sweeps.spec.check import make_task
+from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.task import Task
 from gatelab.tracking.mlflow_check import check_store

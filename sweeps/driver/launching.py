@@ -17,9 +17,9 @@ from gatelab.sweeps.driver.processes import status
 from gatelab.sweeps.driver.running import Interrupted, run_sweep
 from gatelab.sweeps.driver.telling import telling
 from gatelab.sweeps.spec.baselines import with_baselines
-from gatelab.sweeps.spec.check import make_task
 from gatelab.sweeps.spec.first_pass import check_sweep
 from gatelab.sweeps.spec.given import GivenSpec, spec_of
+from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.rehearsals import rehearse_gates
 from gatelab.sweeps.spec.spec import SpecError
 from gatelab.tracking.lines import FULL

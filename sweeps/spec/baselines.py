@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatelab.gates.gate import gates
-from gatelab.sweeps.spec.check import check_values
+from gatelab.sweeps.spec.extremes import check_values
 from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import GateSpec, Spec, SpecError
 from gatelab.tasks.task import Task
