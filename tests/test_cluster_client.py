@@ -18,6 +18,7 @@ import requests
 
 from gatelab.tracking.mlflow_read import history, read_sweep
 from gatelab.tracking.mlflow_store import default_uri
+from tests.commands import untold
 from tests.ray_heads import Head, clean_environment, free_ports, head
 from tests.remote_commands import make_laptop, refused, run, start, write_spec
 
@@ -96,7 +97,7 @@ def test_a_driver_with_a_wrong_token(cluster: Head, laptop: Path) -> None:
         text=True,
         check=False,
     )
-    assert (process.returncode, process.stdout) == (2, "")
+    assert (process.returncode, untold(process.stdout)) == (2, "")
     assert process.stderr == (
         f"gatelab: unknown.yaml: the cluster at RAY_ADDRESS={cluster.ray_address} cannot be "
         "joined: the token must be the one that its head was started with.\n"
