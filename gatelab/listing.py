@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gatelab.modules import locate
 
-FOLDERS = {"gate": "gates", "task": "tasks", "metric": "tasks"}
+_FOLDERS = {"gate": "gates", "task": "tasks", "metric": "tasks"}
 """By kind, the package whose modules register it."""
 
 
@@ -26,7 +26,7 @@ class RegisteredClass:
 
 def read_registered(kind: str) -> list[RegisteredClass]:
     """Return what gatelab registers of a kind, sorted by name; nothing of other packages."""
-    files = [path for place in locate(f"gatelab.{FOLDERS[kind]}") for path in place.rglob("*.py")]
+    files = [path for place in locate(f"gatelab.{_FOLDERS[kind]}") for path in place.rglob("*.py")]
     found = (one for path in files for one in _registered(path, f"register_{kind}"))
     return sorted(found, key=lambda one: one.name)
 

@@ -14,7 +14,7 @@ from made_reviews import made, many_gates, small
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from gatelab.results.comparison import compare_runs
-from gatelab.results.report.conditions_grid import duration, place_of, without_folders
+from gatelab.results.report.conditions_grid import duration, store_shown, without_folders
 from gatelab.results.report.files import write_report
 from gatelab.results.report.page import render
 from gatelab.results.report.page_grids import cost_grids, pair_grids
@@ -87,8 +87,8 @@ def test_no_path_of_this_machine_is_in_the_page() -> None:
     text = render(replace(review, record=record, comparison=compare_runs(record)), [])
     assert "secret" not in text and "traceback.txt" in text and "a.csv" in text
     assert "mlflow.db (SQLite)" in text
-    assert place_of("https://host/mlflow") == "https://host/mlflow"
-    assert place_of("file:///home/me/secret/mlruns") == "mlruns"
+    assert store_shown("https://host/mlflow") == "https://host/mlflow"
+    assert store_shown("file:///home/me/secret/mlruns") == "mlruns"
 
 
 def test_columns_say_what_they_are() -> None:

@@ -40,7 +40,7 @@ class TargetScores:
     """How far each is behind the best, in standard deviations over the seeds."""
 
 
-def by_target(
+def target_means(
     table: pd.DataFrame, comparison: Comparison, objective: str, gates: Sequence[str]
 ) -> list[TargetScores]:
     """Return every target's scores by gate, each in the metric that says most of it."""
@@ -79,7 +79,7 @@ def targets_figure(
 ) -> Figure | None:
     """Draw gates by targets: of few targets every seed, of many a heatmap."""
     gates = [g for g in by_mean(comparison, Metrics.TEST_LOSS) if (table["gate"] == g).any()]
-    found = by_target(table, comparison, objective, gates)
+    found = target_means(table, comparison, objective, gates)
     if len(found) < 2 or not gates:
         return None
     if len(found) <= MOST_PANELS:

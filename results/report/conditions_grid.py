@@ -15,7 +15,7 @@ from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import Metrics, Params, Tags
 from gatelab.tracking.sqlite import sqlite_path
 
-FOLDERS = re.compile(r"(?<![\w/.:~-])(?:/|~/|[A-Za-z]:\\)(?:[^\s/\\'\"`,;:()]+[/\\])+(?=[^\s/\\])")
+_PATHS = re.compile(r"(?<![\w/.:~-])(?:/|~/|[A-Za-z]:\\)(?:[^\s/\\'\"`,;:()]+[/\\])+(?=[^\s/\\])")
 """The folders of an absolute path, up to the name of its file."""
 TRACES = re.compile(r"(?<=traceback in )\S*[/\\](?=\S)")
 """The folders of a failed gate's traceback, which may be relative."""
@@ -25,10 +25,10 @@ UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 def without_folders(text: str) -> str:
     """Return a text without the folders of this machine: a report is sent to others."""
-    return FOLDERS.sub("", TRACES.sub("", text))
+    return _PATHS.sub("", TRACES.sub("", text))
 
 
-def place_of(uri: str) -> str:
+def store_shown(uri: str) -> str:
     """Return where a store is, as others may know it: a server's address, or a file's name."""
     path = sqlite_path(uri)
     if path is not None:
@@ -100,7 +100,7 @@ def conditions_grid(record: SweepRecord, comparison: Comparison) -> Grid:
         ("versions", settings_text(tags, Tags.VERSION)),
         ("git commit", tags.get(Tags.COMMIT, "")),
         ("machine", _machine(tags)),
-        ("record", place_of(under.uri)),
+        ("record", store_shown(under.uri)),
     ]
     if comparison.ignored:
         rows.append(("left out", f"{comparison.ignored} runs of other programs in its experiment"))

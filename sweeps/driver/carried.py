@@ -23,7 +23,7 @@ from gatelab.tasks.loss import Loss, losses
 from gatelab.tasks.metric import Metric, metrics
 from gatelab.tasks.task import Task, tasks
 
-KINDS: dict[str, tuple[Registry[Any], type]] = {
+_KINDS: dict[str, tuple[Registry[Any], type]] = {
     "gate": (gates, Gate),
     "task": (tasks, Task),
     "metric": (metrics, Metric),
@@ -55,7 +55,7 @@ def pack_classes(spec: Spec) -> bytes:
 def unpack_classes(packed: bytes) -> None:
     """Enter the classes of :func:`pack_classes` into this process's registries."""
     for kind, name, cls in pickle.loads(packed) if packed else ():
-        registry, base = KINDS[kind]
+        registry, base = _KINDS[kind]
         registry.register(name, base)(cls)
 
 
@@ -63,7 +63,7 @@ def _entries(spec: Spec) -> Iterator[_Entry]:
     """Yield the gates and the task of a spec that must be sent, and all such metrics and losses."""
     named = {gate.gate.rpartition(":")[2] for gate in spec.gates.values()}
     wanted = {"gate": named, "task": {spec.task.name.rpartition(":")[2]}}
-    for kind, (registry, _) in KINDS.items():
+    for kind, (registry, _) in _KINDS.items():
         for name, cls in registry.interactive().items():
             if name in wanted.get(kind, {name}):
                 yield kind, name, cls

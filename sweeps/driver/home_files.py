@@ -21,7 +21,7 @@ RUN_PARTS = "parts.jsonl"
 LOCK, FINISHED, INCOMPLETE = "lock", "finished", "incomplete"
 FILES = (PLACES, Artifacts.SPEC, STUDIES, RUN_PARTS, LOCK, FINISHED, INCOMPLETE)
 FOLDERS = ("files", "report", "models", Artifacts.TRACES, CODE, STATES, AT_RUNGS)
-KINDS = (
+_KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISREG, "a file"),
     (stat.S_ISFIFO, "a pipe"),
@@ -73,4 +73,4 @@ def _kind(path: Path) -> str:
         mode = path.stat().st_mode
     except OSError as error:  # a link that leads nowhere, or in a circle
         return f"a link that leads nowhere ({error.strerror})"
-    return next((name for is_kind, name in KINDS if is_kind(mode)), "a device")
+    return next((name for is_kind, name in _KINDS if is_kind(mode)), "a device")

@@ -9,14 +9,14 @@ from gatelab.gates.gate import Gate, gates
 from gatelab.registry import near_misses
 from gatelab.rules import written
 from gatelab.sweeps.spec.extremes import check_values
-from gatelab.sweeps.spec.faults import check_known, raise_faults, registered
+from gatelab.sweeps.spec.faults import check_known, looked_up, raise_faults
 from gatelab.sweeps.spec.goals import goal_of
 from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.search_rules import (
     check_first,
     check_grace,
     check_rounds,
-    check_rows,
+    check_row_names,
     check_splits,
 )
 from gatelab.sweeps.spec.space import (
@@ -67,7 +67,7 @@ def faults_of(spec: Spec, wrong: Collection[str] = ()) -> list[Fault]:
     check("search gates", check_first, spec)
     if task is not None:
         check("evaluation", check_splits, spec, task)
-    check("gates", check_rows, spec)
+    check("gates", check_row_names, spec)
     for label in spec.gates:
         cls = check("gates", _check_gate, spec, label)
         if cls is not None and sound is not None:
@@ -100,7 +100,7 @@ def _check_target_weights(spec: Spec, task: Task) -> None:
 
 def _check_gate(spec: Spec, label: str) -> type[Gate]:
     gate = spec.gates[label]
-    cls: type[Gate] = registered(f"gates.{label}.gate", gates.get, gate.gate)
+    cls: type[Gate] = looked_up(f"gates.{label}.gate", gates.get, gate.gate)
     check_known(f"gates.{label}", gate.hyperparameters, gate_defaults(cls))
     _check_search_space(label, cls)
     return cls
@@ -120,7 +120,7 @@ def _check_metrics(spec: Spec, task: Task) -> None:
     faults: list[Fault] = []
     for key in spec.metrics or ():
         try:
-            fitting = set(registered("metrics", metrics.get, key).kinds)
+            fitting = set(looked_up("metrics", metrics.get, key).kinds)
         except SpecError as error:
             faults += error.faults
             continue

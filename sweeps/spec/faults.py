@@ -13,7 +13,7 @@ from gatelab.rules import written
 from gatelab.sweeps.spec.spec import Fault, SpecError
 
 
-def registered(path: str, get: Callable[[str], Any], key: str) -> Any:
+def looked_up(path: str, get: Callable[[str], Any], key: str) -> Any:
     """Return what is registered by a key that stands at a path of the spec.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatelab.foreign import foreign
-from gatelab.sweeps.spec.faults import blamed, check_known, raise_faults, registered
+from gatelab.sweeps.spec.faults import blamed, check_known, looked_up, raise_faults
 from gatelab.sweeps.spec.hyperparameters import typed
 from gatelab.sweeps.spec.space import keyword_defaults
 from gatelab.sweeps.spec.spec import Spec, SpecError
@@ -29,7 +29,7 @@ def checked_task(key: str, options: Mapping[str, Any]) -> Task:
     Raises:
         SpecError: If there is no such task, or it refuses an option.
     """
-    cls = registered("task", tasks.get, key)
+    cls = looked_up("task", tasks.get, key)
     check_known("task", options, keyword_defaults(cls))
     _check_options(cls, options)
     with blamed("task", options), foreign():

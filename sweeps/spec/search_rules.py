@@ -86,7 +86,7 @@ def check_splits(spec: Spec, task: Task) -> None:
         )
 
 
-def check_rows(spec: Spec) -> None:
+def check_row_names(spec: Spec) -> None:
     """Check that no gate has the name of another's row at one k."""
     rows = {
         row_label(label, k): label
