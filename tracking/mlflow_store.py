@@ -300,7 +300,7 @@ def check_all_there(uri: str, experiment: str, sweep: str, started: Collection[s
     with store_errors(uri):
         found = active_experiment(client, uri, experiment)
         runs = search(client, [found.experiment_id], f"tags.sweep = '{sweep}'") if found else ()
-        lost = sorted({*started} - {run.data.tags.get(IDENTITY) for run in runs})
+        lost = sorted({*started} - {restored(run.data.tags).get(IDENTITY) for run in runs})
         if lost:
             raise lost_run(client, uri, experiment, sweep, lost[0])
 
