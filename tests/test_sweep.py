@@ -36,7 +36,7 @@ def test_output_ends_with_table_verdict_and_dashboard(finished: tuple[Path, str]
     folder, output = finished
     report = next(line for line in output.splitlines() if line.startswith("Report: "))
     assert (folder / report.removeprefix("Report: ")).read_text().startswith("<!")
-    for expected in ("test loss", "finished/pruned/failed", "has the lowest test loss"):
+    for expected in ("test loss", "seeds scored", "has the lowest test loss"):
         assert expected in output
     assert output.strip().endswith("Dashboard: gatelab ui small")
     assert "Traceback" not in output
