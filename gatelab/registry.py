@@ -137,10 +137,15 @@ class Registry(Generic[T]):
         """
         module, _, name = key.rpartition(":")
         known = self._classes.get(name)
-        if known is not None and known.__module__ == module:
+        # A module whose import was broken off has registered, and is imported again.
+        there = module in sys.modules or name in self.handed
+        if known is not None and known.__module__ == module and there:
             return known
         if module:
-            if silent := registers_nothing(module, f"register_{self.kind}"):
+            silent = registers_nothing(module, f"register_{self.kind}")
+            if silent and _beside(module):
+                raise ValueError(self._unknown(key, name))
+            if silent:
                 raise ValueError(
                     f"{self.kind} {shown(key)}: nothing in {shown(silent)} calls "
                     f"register_{self.kind}, so it is not imported."
@@ -164,8 +169,8 @@ class Registry(Generic[T]):
                 f"{self.kind} {shown(name)} was defined in a notebook or a script: define it in "
                 "this process first, or write it into a module."
             )
-        folder = module.partition(".")[0] or name
-        if (beside := Path(folder, f"{folder}.py")).is_file():
+        if beside := _beside(module or name):
+            folder = beside.stem
             return (
                 f"unknown {self.kind} {shown(key)}, but there is {beside}: `cd {folder}` first, "
                 f"where its key is {f'{folder}:{name}'!r}."
@@ -206,3 +211,10 @@ def _where(cls: type) -> str:
     """Return a class with its file, to tell two of one name apart."""
     module = inspect.getmodule(cls)
     return f"{_place(cls)} ({getattr(module, '__file__', None) or 'no file'})"
+
+
+def _beside(module: str) -> Path | None:
+    """Return the file of a module that lies in a folder of its name here, as `new gate` writes."""
+    folder = module.partition(".")[0]
+    file = Path(folder, f"{folder}.py")
+    return file if file.is_file() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ Those that read the small sweep lie apart, or one would wait while another makes
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Workers of tests side by side are told of a terminal of 80 columns, which there is not.
+    os.environ.pop("COLUMNS", None)
     if not hasattr(config, "workerinput"):
         make_token()
 

@@ -8,7 +8,6 @@ import pytest
 
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.processes import status
-from gatelab.sweeps.driver.ray_jobs import _task
 from tests import in_process
 from tests.launched import read
 
@@ -61,7 +60,6 @@ class Late(SoftmaxGate):
 @pytest.fixture
 def folder(place: Path) -> Path:
     (place / "mine.py").write_text(MODULE)
-    _task.cache_clear()  # a worker's own, which here is that of the test before
     (place / "c.yaml").write_text(SPEC)
     return place
 
@@ -91,7 +89,6 @@ def test_a_test_split_that_is_spoilt_after_the_launch(folder: Path, how: str, re
     assert status(Home(folder / "gatelab_runs", "c")) == "incomplete"
     assert "`gatelab resume c` repeats" in in_process.gatelab(folder, "status")
     (folder / "spoilt").unlink()
-    _task.cache_clear()
     output = in_process.gatelab(folder, "resume", "c")
     assert ": trial" not in output and "level with the lowest test loss" in output
     record = read(folder, "c")
@@ -138,7 +135,6 @@ def test_a_split_without_a_score_is_repeated(folder: Path) -> None:
     (sweep,) = read(folder, "c").of("sweep")
     assert sweep.tags["end.reason"] == "a score in part: softmax, late"
     (folder / "spoilt").unlink()
-    _task.cache_clear()
     output = in_process.gatelab(folder, "resume", "c")
     assert output.count("evaluating 2 seeds on split 1") == 2 and "on split 0" not in output
     record = read(folder, "c")

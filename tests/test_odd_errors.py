@@ -183,7 +183,10 @@ def test_no_traceback_is_worth_a_sweep(place: Path) -> None:
         SPEC.replace(', "odd:panic", "odd:cancelled", "odd:wordless"', "")
     )
     gatelab(place, "launch", "odd.yaml", code=130, most=1)
-    (place / "gatelab_runs/sweeps/odd/tracebacks").write_text("no folder")
+    traces = place / "gatelab_runs/sweeps/odd/tracebacks"
+    traces.mkdir(exist_ok=True)
+    for number in range(2):  # a file is where each folder is to be
+        (traces / f"torn-evaluate-{number:03}").write_text("no folder")
     output = gatelab(place, "resume", "odd", code=4)
     assert "torn has no score: evaluation failed: RuntimeError" in output
     assert "softmax is the only gate with a test loss" in output

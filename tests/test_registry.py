@@ -107,3 +107,16 @@ def test_of_very_many_names_some_are_said() -> None:
     assert near_misses("qq", [f"n{i}" for i in range(41)]).count("n") == 41
     said = near_misses("qq", [f"n{i:03}" for i in range(600)])
     assert said.startswith("valid: n000, n001,") and said.endswith("n039 and 560 more.")
+
+
+def test_a_module_whose_import_was_broken_off_is_imported_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "from gatelab.gates import SoftmaxGate, register_gate\n"
+    text += "register_gate('half')(type('Half', (SoftmaxGate,), {'__module__': __name__}))\n"
+    (tmp_path / "half_mine.py").write_text(f"{text}raise RuntimeError('in the middle')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="in the middle"):
+            gates.get("half_mine:half")
+    del gates._classes["half"]

@@ -57,6 +57,7 @@ def unpack_classes(packed: bytes) -> None:
     for kind, name, cls in pickle.loads(packed) if packed else ():
         registry, base = _KINDS[kind]
         registry.register(name, base)(cls)
+        registry.handed.add(name)
 
 
 def _entries(spec: Spec) -> Iterator[_Entry]:
