@@ -14,8 +14,9 @@ from click.testing import CliRunner
 
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.driver import home_files, launching, summaries
-from gatelab.sweeps.driver.home import Home, is_half_made, local_sweeps
+from gatelab.sweeps.driver.home import Home, is_half_made
 from gatelab.sweeps.driver.launching import launch
+from gatelab.sweeps.driver.local import local_sweeps
 from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError

@@ -94,6 +94,19 @@ def test_the_others_go_on_as_if_nothing_was(gate: type[SoftmaxGate], one_by_one:
             assert found[place] == pytest.approx(sound[place], rel=1e-5)
 
 
+def weighted(seed: int, weight: float, rate: float = 1e-3) -> Member:
+    own, values = member(seed, rate), {f"training.target_weights.{TASK.targets[0].name}": weight}
+    return Member(Configuration({**own.configuration.values, **values}), seed)
+
+
+def test_the_others_keep_the_weights_by_which_they_minimise() -> None:
+    """Each its own, though those before them have left."""
+    sound = courses(Training(TASK, SoftmaxGate, [weighted(0, 9.0), weighted(2, 0.1)], RECIPE))
+    members = [weighted(1, 4.0, DIVERGES), weighted(0, 9.0), weighted(2, 0.1)]
+    found = courses(Training(TASK, ChoosyGate, members, RECIPE))
+    assert found[1:] == [pytest.approx(course, rel=1e-5) for course in sound]
+
+
 @pytest.fixture
 def registered() -> Iterator[str]:
     gates.register("choosy", Gate)(ChoosyGate)

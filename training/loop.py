@@ -111,7 +111,8 @@ class Loop:
     def leave(self, positions: Sequence[int], epoch: int) -> None:
         """Go on within a pass with these alone, which members and optimiser have kept."""
         taken, losses = self.taken, self.losses[positions]
-        self.begin([self.seeds[position] for position in positions])
+        weights = None if self.target_weights is None else self.target_weights[positions]
+        self.begin([self.seeds[position] for position in positions], weights)
         self.begin_pass(epoch)
         self.taken = taken
         self.losses.copy_(losses)

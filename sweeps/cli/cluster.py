@@ -103,7 +103,8 @@ def _last_line(text: str) -> str:
 
 def _homes(folder: Path, sweep: str | None) -> list[Row]:
     """Return the same of this machine's sweeps; a damaged home is a row that says so."""
-    from gatelab.sweeps.driver.home import DamagedHome, local_sweeps
+    from gatelab.sweeps.driver.home import DamagedHome
+    from gatelab.sweeps.driver.local import local_sweeps
 
     if sweep:
         return [_home(folder, sweep)]

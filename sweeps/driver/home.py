@@ -22,8 +22,7 @@ from gatelab.sweeps.driver.home_files import (
     fault_of_home,
     fault_within,
 )
-from gatelab.sweeps.driver.local import DRAFT as DRAFT
-from gatelab.sweeps.driver.local import local_sweeps as local_sweeps
+from gatelab.sweeps.driver.local import DRAFT, local_sweeps
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.journal import position_file
 from gatelab.tracking.schema import Artifacts

@@ -24,7 +24,9 @@ class KeptTasks:
     def get(self, name: str, options: Mapping[str, Any]) -> Task:
         """Return a task with options, made where none is kept."""
         key = json.dumps([name, options], sort_keys=True)
-        task = self._kept.pop(key, None) or tasks.get(name)(**options)
+        task = self._kept.pop(key, None)
+        if task is None:  # not `or`: a task may have a length, which may be 0
+            task = tasks.get(name)(**options)
         self._let_go()
         self._kept[key] = task
         return task

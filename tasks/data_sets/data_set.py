@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gatelab.data_folder import DATA_FOLDER as DATA_FOLDER
-from gatelab.data_folder import cache_folder as cache_folder
-from gatelab.data_folder import data_folder as data_folder
+from gatelab.data_folder import DATA_FOLDER, data_folder
 from gatelab.registry import near_misses
 
 

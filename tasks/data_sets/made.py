@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatelab.tasks.data_sets.data_set import cache_folder
+from gatelab.data_folder import cache_folder
 
 AnyArray = npt.NDArray[Any]
 Forms = Mapping[str, tuple[tuple[int, ...], type[np.generic]]]

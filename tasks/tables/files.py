@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gatelab.tasks.data_sets.data_set import DATA_FOLDER
+from gatelab.data_folder import DATA_FOLDER
 from gatelab.tasks.tables.contents import TableError
 
 

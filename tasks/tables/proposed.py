@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gatelab.tasks.data_sets.data_set import DATA_FOLDER
+from gatelab.data_folder import DATA_FOLDER
 from gatelab.tasks.tables.cells import Cells, texts_of
 from gatelab.tasks.tables.contents import Column, TableError
 from gatelab.tasks.tables.division import check_rows
