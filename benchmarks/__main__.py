@@ -5,7 +5,7 @@ import sys
 
 NAMES = (
     *("gates", "step", "members", "engine", "trials", "recording", "store", "rounds", "load"),
-    *("null", "selection", "gpu"),
+    *("large_report", "null", "selection", "gpu"),
 )
 
 for name in sys.argv[1:] or NAMES:

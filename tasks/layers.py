@@ -115,10 +115,11 @@ def kinds_of(
     Raises:
         ValueError: If a name is not known.
     """
-    for name in text.split("+"):
+    names = str(text).split("+")
+    for name in names:
         if name not in known:
             raise ValueError(f"unknown expert {name!r:.100}; {near_misses(name, known)}")
-    return [known[name] for name in text.split("+")]
+    return [known[name] for name in names]
 
 
 def mlp_network(

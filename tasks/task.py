@@ -105,10 +105,10 @@ class Target:
     def _check_unit(self, whose: str) -> None:
         scale, offset = self.scale, self.offset
         for name, numbers in (("scale", scale), ("offset", offset)):
-            if isinstance(numbers, tuple) and len(numbers) != self.width:
+            if isinstance(numbers, tuple) and (self.width == 1 or len(numbers) != self.width):
+                several = "" if self.width == 1 else f" for all {self.width} columns, or one each"
                 raise ValueError(
-                    f"{whose}: `{name}` must be one number for all {self.width} columns, or one "
-                    f"each, but got {len(numbers)}."
+                    f"{whose}: `{name}` must be one number{several}, but got {numbers!r:.200}."
                 )
         positive = all(0 < it < math.inf for it in _each(scale))
         if not (positive and all(map(math.isfinite, _each(offset)))):

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -13,6 +14,9 @@ import torch
 from gatelab.tracking.schema import FOLDER
 from tests.commands import PROCESSES, end, run
 from tests.shared import make_token, once
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Tests run side by side, one a core, and models of tests gain nothing from more threads.
 torch.set_num_threads(1)
@@ -54,6 +58,20 @@ def no_process_is_left() -> Iterator[None]:
 def a_busy_machine_says_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """A log is told what takes seconds, which would be another line where others take the CPU."""
     monkeypatch.setattr("gatelab.sweeps.driver.telling.SILENT_SECONDS", 1e6)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser for pages that are files; it is skipped where there is none."""
+    from playwright.sync_api import sync_playwright  # here: few tests look at pages
+
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on this machine: pages are not looked at")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +12,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 from made_reviews import MADE, PROVENANCE, REASON, SHAPES, SPEC, made, many_gates, one_dead, small
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from gatelab.gates.meanings import MEANINGS
 from gatelab.gates.metrics import selection_metrics
@@ -29,7 +27,6 @@ from tests.drawn import LARGE, check_figures, page
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 MOST_BYTES = 1_500_000
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 class Reader(HTMLParser):
@@ -271,16 +268,6 @@ def test_failures_are_a_table_and_what_is_missing_is_no_file(tmp_path: Path) -> 
     }
     failures = pd.read_csv(tmp_path / "tables" / "failures.csv")
     assert failures.to_dict("records") == [{"gate": "top_k", "reason": REASON, "trials": 20}]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: pages are not looked at")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def shown(browser: Browser, folder: Path, shape: str, width: int, scheme: str) -> Page:

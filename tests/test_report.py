@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from made_reviews import made, many_gates, small
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from gatelab.results.comparison import compare_runs
 from gatelab.results.report.conditions_grid import duration, store_shown, without_folders
@@ -20,7 +18,6 @@ from gatelab.results.report.page_grids import cost_grids, pair_grids
 from gatelab.results.review import Review
 from tests.drawn import page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 BEGUN = 1_795_773_600.0
 """2026-11-27 10:00 UTC."""
 
@@ -123,16 +120,6 @@ def test_tables_are_folded_and_figures_say_above_how_to_read_them() -> None:
 def test_a_report_of_sixteen_gates_is_small(tmp_path: Path) -> None:
     written = write_report(many_gates(), tmp_path)
     assert written[0].stat().st_size < 1_000_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: pages are not looked at")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def opened(browser: Browser, folder: Path, width: int, height: int) -> Page:

@@ -68,6 +68,7 @@ def model_of(task: Task) -> Model:
         ({"width": 2, "columns": ("x", "x")}, "each otherwise, but got ('x', 'x')"),
         ({"width": 2, "scale": (1.0, 2.0, 3.0)}, "`scale` must be one number for all 2 columns"),
         ({"width": 2, "offset": (1.0,)}, "`offset` must be one number for all 2 columns"),
+        ({"scale": (1.0,)}, "`scale` must be one number, but got (1.0,)."),
         ({"width": 2, "scale": (1.0, 0.0)}, "`0 < scale < inf`"),
         ({"width": 2, "offset": (1.0, NAN)}, "a finite offset must hold"),
     ],

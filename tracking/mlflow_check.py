@@ -21,7 +21,8 @@ from gatelab.tracking.store_errors import StoreUnavailable, is_server, is_there,
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.05, 10
 """How long the first request waits for a connection, and for its answer."""
-HEADS = ScriptDirectory(str(MIGRATIONS)).get_heads()
+SCRIPTS = ScriptDirectory(str(MIGRATIONS))
+HEADS = SCRIPTS.get_heads()
 """The last migration of this MLflow."""
 MIGRATING = "_alembic_tmp_"
 """How tables begin in which a migration of SQLite puts rows for a moment."""
@@ -152,11 +153,11 @@ def _check_whole(uri: str, tables: Collection[str], revisions: Sequence[str]) ->
 
 def _check_revision(uri: str, found: str) -> None:
     """Compare the migration that a database is at with the last one of this MLflow."""
-    ours, migrations = mlflow.__version__, ScriptDirectory(str(MIGRATIONS))
+    ours = mlflow.__version__
     if found in HEADS:
         return
     try:
-        migrations.get_revision(found)
+        SCRIPTS.get_revision(found)
     except CommandError as error:
         raise StoreUnavailable(
             f"the store {masked(uri)} was written by a newer MLflow than this one, {ours} "
