@@ -31,6 +31,7 @@ from gatelab import launch
 from gatelab.sweeps.driver.display import Display
 from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.sweep import Sweep
+from gatelab.sweeps.driver.worker import Worker
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec
@@ -131,7 +132,7 @@ class Reports:
         torch.save({}, path)
 
 
-class Reporter(gatelab.sweeps.driver.ray_jobs.Worker):
+class Reporter(Worker):
     """A worker whose jobs only report."""
 
     def _begin(self) -> Any:

@@ -37,7 +37,7 @@ EXCEPTIONS = {
     ("tasks/check/sameness.py", "pickle"): OWN_COPY,
     ("gatelab/likeness.py", "pickle"): "pickles only, to compare",
     ("tasks/check/random_states.py", "pickle"): "pickles only, to compare",
-    ("sweeps/driver/carried.py", "pickle"): BY_VALUE,
+    ("sweeps/driver/handed.py", "pickle"): BY_VALUE,
     ("sweeps/driver/carried.py", "cloudpickle"): BY_VALUE,
     (
         "gatelab/registry.py",

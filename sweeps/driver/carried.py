@@ -6,30 +6,18 @@ with the sweep, so that a resume in another process needs them defined there.
 
 from __future__ import annotations
 
-import pickle
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import ModuleType
-from typing import Any
 
 import cloudpickle
 
 from gatelab.foreign import told
-from gatelab.gates.gate import Gate, gates
-from gatelab.registry import INTERACTIVE, Registry
+from gatelab.registry import INTERACTIVE
+from gatelab.sweeps.driver.handed import KINDS
 from gatelab.sweeps.spec.spec import Spec, SpecError
-from gatelab.tasks.loss import Loss, losses
-from gatelab.tasks.metric import Metric, metrics
-from gatelab.tasks.task import Task, tasks
 
-_KINDS: dict[str, tuple[Registry[Any], type]] = {
-    "gate": (gates, Gate),
-    "task": (tasks, Task),
-    "metric": (metrics, Metric),
-    "loss": (losses, Loss),
-}
-"""The registries, each with the class of what it holds."""
 _Entry = tuple[str, str, type]  # kind, name and class
 
 
@@ -52,19 +40,11 @@ def pack_classes(spec: Spec) -> bytes:
     return _dumped(found)
 
 
-def unpack_classes(packed: bytes) -> None:
-    """Enter the classes of :func:`pack_classes` into this process's registries."""
-    for kind, name, cls in pickle.loads(packed) if packed else ():
-        registry, base = _KINDS[kind]
-        registry.register(name, base)(cls)
-        registry.handed.add(name)
-
-
 def _entries(spec: Spec) -> Iterator[_Entry]:
     """Yield the gates and the task of a spec that must be sent, and all such metrics and losses."""
     named = {gate.gate.rpartition(":")[2] for gate in spec.gates.values()}
     wanted = {"gate": named, "task": {spec.task.name.rpartition(":")[2]}}
-    for kind, (registry, _) in _KINDS.items():
+    for kind, (registry, _) in KINDS.items():
         for name, cls in registry.interactive().items():
             if name in wanted.get(kind, {name}):
                 yield kind, name, cls

@@ -23,8 +23,9 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from gatelab.sweeps.cluster.autoscaling import may_come
-from gatelab.sweeps.cluster.storage import AT_RUNGS, Storage
+from gatelab.sweeps.cluster.storage import Storage
 from gatelab.sweeps.driver.sweep import Jobs, Sweep
+from gatelab.sweeps.driver.worker import waiting
 from gatelab.training.jobs import Job, Setting
 from gatelab.training.steps import Ending, Step
 from gatelab.training.work import STEP_SECONDS
@@ -225,11 +226,6 @@ class WaitingStates:
 
     def gate_ended(self, label: str, reason: str) -> None:
         """Nothing."""
-
-
-def waiting(job: Job) -> str:
-    """Return the folder of a storage for the states of a trial at its rungs."""
-    return f"{AT_RUNGS}/{job.key}"
 
 
 def take(sweep: Sweep, jobs: Jobs, result: Mapping[str, Any]) -> bool:
