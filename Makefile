@@ -21,9 +21,9 @@ demo: $(READY)  ## run the example sweep to its end and print the table
 test: $(READY)  ## static checks beside every test
 	$(MAKE) --no-print-directory --jobs 2 lint every-test
 
-# Four at once on two cores: who waits for Ray, a server or a browser uses none meanwhile.
+# Three at once on two cores: who waits for Ray, a server or a browser uses none meanwhile.
 every-test: $(READY)
-	$(BIN)/python -m pytest -m "not cluster" -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not cluster" -n 3 --dist loadfile --no-loadscope-reorder
 
 test-cluster: $(READY)  ## three hosts on this machine, brought up over SSH
 	$(BIN)/python -m pytest tests/cluster
