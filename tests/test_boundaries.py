@@ -183,6 +183,12 @@ def test_training_runs_without_ray_and_mlflow(module: str) -> None:
     assert imported_by(module, {"ray", "mlflow"}) == "[]"
 
 
+def test_a_worker_imports_nothing_of_the_search() -> None:
+    """Every process of a sweep that trains waits for what it imports."""
+    others = {"scipy", "mlflow", "gatelab.sweeps.search", "gatelab.sweeps.spec"}
+    assert imported_by("gatelab.sweeps.driver.worker", others) == "[]"
+
+
 def test_who_asks_a_cluster_waits_for_ray_alone() -> None:
     """Status, logs and stop are asked for often, and from where no torch need be imported."""
     asking = "gatelab.sweeps.cli.cluster, gatelab.sweeps.cluster.watching"
