@@ -183,3 +183,16 @@ def postgresql() -> Iterator[str]:
 def test_a_half_made_postgresql_is_completed(postgresql: str) -> None:
     begin(postgresql, None)
     Store(postgresql, "e")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR")
+def test_a_half_made_postgresql_that_cannot_be_completed(postgresql: str) -> None:
+    """Its tables are of changes that it does not say to have had: one line, and what to do."""
+    begin(postgresql, "0c779009ac13", noted=False)
+    with pytest.raises(StoreUnavailable) as caught:
+        open_client(postgresql)
+    message = str(caught.value)
+    assert "is half-made: MLflow ended while it made its tables, and cannot go on" in message
+    assert message.endswith("There is nothing in them: drop them, or name another database.")
+    assert "\n" not in message

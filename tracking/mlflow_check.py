@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 
 import mlflow
@@ -11,6 +12,7 @@ import requests
 import sqlalchemy
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
@@ -105,6 +107,36 @@ def _check_database(uri: str) -> bool:
             _check_whole(uri, tables, found)
             _check_revision(uri, *found)
             return False
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def completing(uri: str) -> Iterator[None]:
+    """Say what to do with a half-made database whose tables MLflow cannot complete.
+
+    Raises:
+        StoreUnavailable: If what is inside raises, and the database is still half-made.
+    """
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        if not _is_half_made(uri):
+            raise
+        raise StoreUnavailable(
+            f"the store {masked(uri)} is half-made: MLflow ended while it made its tables, and "
+            f"cannot go on with them ({masked(reason(error))}). There is nothing in them: drop "
+            "them, or name another database."
+        ) from error
+
+
+def _is_half_made(uri: str) -> bool:
+    engine = _engine(uri)
+    try:
+        with engine.connect() as connection:
+            return half_made(connection)
+    except SQLAlchemyError:  # it is the error before that tells
+        return False
     finally:
         engine.dispose()
 
