@@ -24,7 +24,7 @@ ORDERS = {
         *("memory", "configuration", "members", "model", "weighting", "evaluation"),
         *("optimizers", "schedule", "clipping", "optimizer", "precision"),
         *("raising", "rehearsal", "goal", "member", "passage", "replay", "loop", "train"),
-        *("scores", "jobs", "steps", "states", "scoring", "work"),
+        *("scores", "jobs", "steps", "states", "scoring", "job_members", "work"),
         *("constant", "beginning"),
     ),
     "results": (
