@@ -27,7 +27,7 @@ from gatelab.tasks.teachers import orthonormal
 
 WORD_FEATURES = 25
 """Numbers in a word's vector, as many as the verbs that those of the study of nouns count."""
-MAP_SCALE = 3.0
+MAP_SCALE = 3.5
 """The deviation of a region's response to the words that it answers to, before noise."""
 
 
@@ -81,7 +81,7 @@ class BrainEncoding(Task):
             words: The number of words, at least 12; a sixth are of val, a sixth of test.
             voxels: The number of voxels, at least as many as regions.
             regions: The number of regions, a power of two in [1, 1024].
-            noise: The deviation of the noise, at least 0; that of a response is 3.
+            noise: The deviation of the noise, at least 0; that of a response is 3.5.
             seed: Of the words, the maps and the noise, at least 0.
             split_seed: Of another division of the same words, at least 0.
 

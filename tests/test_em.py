@@ -126,7 +126,7 @@ def test_newton_finds_the_top() -> None:
         p = logs.exp()
         return Climb((wanted * logs).sum(), wanted - p, p.diag_embed() - p[:, :, None] * p[:, None])
 
-    ridges = torch.full((6, 1), 0.3).double()
+    ridges = torch.full((6, 1), 0.3, dtype=torch.float64)
     top = newton(X, torch.zeros(6, 3).double(), ridges, climb, 50)
     slope = X.mT @ (wanted - (X @ top).softmax(1))
     torch.testing.assert_close(slope, 0.3 * top, rtol=0, atol=1e-9)

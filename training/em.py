@@ -139,4 +139,5 @@ def _step(inputs: Tensor, weights: Tensor, ridges: Tensor, at: Climb) -> Tensor:
     bend = torch.einsum("rg,rdfe->gdfe", inputs, by_expert).reshape(features * experts, -1)
     bend.diagonal().add_(ridges.expand_as(weights).flatten())
     bend.diagonal().add_(1e-12 * bend.diagonal().mean())  # directions that change nothing
-    return torch.linalg.solve(bend, slope.flatten()).view_as(weights)
+    step: Tensor = torch.linalg.solve(bend, slope.flatten()).view_as(weights)
+    return step

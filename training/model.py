@@ -100,7 +100,8 @@ class Model(nn.Module):
             outputs: ``(num_experts, batch, expert_features)``
         """
         each: Tensor = self.gate_input(outputs.flatten(0, 1))
-        return each.unflatten(0, outputs.shape[:2]).transpose(0, 1).flatten(1)
+        by_row: Tensor = each.unflatten(0, outputs.shape[:2]).transpose(0, 1).flatten(1)
+        return by_row
 
     def _towers(self, mixed: Tensor) -> tuple[Tensor, ...]:
         if len(self.groups) == 1:
