@@ -17,6 +17,8 @@ from gatelab.tasks.metrics import VALUES
 
 BLOCK = 1024
 """Rows whose pairs with all others are looked at together."""
+EVEN = 1e-12
+"""Up to which a difference of cosines is rounding: a constant prediction prefers no row."""
 
 
 @register_metric("two_against_two")
@@ -47,7 +49,8 @@ class TwoAgainstTwo(Metric):
         for begin in range(0, len(own), BLOCK):
             part = slice(begin, begin + BLOCK)
             exchanged = wanted[part] @ found.mT + found[part] @ wanted.mT
-            won = (own[part, None] + own - exchanged).sign() / 2 + 0.5
+            nearer = own[part, None] + own - exchanged
+            won = torch.where(nearer.abs() > EVEN, nearer.sign(), 0) / 2 + 0.5
             won.diagonal(begin).zero_()  # a row with itself is no pair
             right = right + weighs[part] @ won @ weighs
         share: Tensor = right / (weighs.sum().square() - weighs.square().sum())

@@ -119,6 +119,14 @@ def test_two_against_two_of_many_rows_is_that_of_each_pair() -> None:
     assert TwoAgainstTwo().score(found, wanted) == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_constant_prediction_is_as_good_as_chance() -> None:
+    """Also where rounding says otherwise."""
+    draw = torch.Generator().manual_seed(0)
+    wanted = torch.randn(40, 300, generator=draw)
+    same = torch.randn(1, 300, generator=draw).expand(40, -1)
+    assert TwoAgainstTwo().score(same, wanted) == 0.5
+
+
 def test_two_against_two_is_not_defined_of_a_row_or_a_column() -> None:
     assert np.isnan(TwoAgainstTwo().score(torch.ones(1, 2), torch.ones(1, 2)))
     assert np.isnan(TwoAgainstTwo().score(torch.ones(3, 1), torch.ones(3)))
