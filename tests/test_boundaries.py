@@ -26,6 +26,7 @@ ORDERS = {
         *("raising", "rehearsal", "goal", "member", "passage", "replay", "loop", "train"),
         *("scores", "jobs", "steps", "states", "scoring", "job_members", "work"),
         *("constant", "beginning"),
+        *("em", "em_experts"),
     ),
     "results": (
         "comparison",
