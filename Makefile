@@ -13,7 +13,7 @@ ln -s $(CURDIR)/gatelab/* $(addprefix $(CURDIR)/,gates results sweeps tasks trac
 	build/links/gatelab
 endef
 
-.PHONY: demo test every-test test-cluster chaos check lint format benchmarks clean
+.PHONY: demo test every-test test-cluster chaos check lint format docs benchmarks clean
 
 demo: $(READY)  ## run the example sweep to its end and print the table
 	$(BIN)/gatelab launch examples/digits.yaml --name digits-$$(date +%Y%m%d-%H%M%S)
@@ -45,6 +45,10 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(READY)  ## the pages with the public docstrings, in build/site
+	$(LINK_PACKAGES)
+	$(BIN)/mkdocs build
 
 benchmarks: $(READY)  ## print every ratio of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
