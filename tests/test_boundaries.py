@@ -21,9 +21,10 @@ BELOW = {
 """The packages that each may import, beside gatelab's own modules (registry, conformance)."""
 ORDERS = {
     "training": (
-        *("memory", "configuration", "members", "model", "weighting", "evaluation"),
-        *("optimizers", "schedule", "clipping", "optimizer", "precision"),
-        *("raising", "rehearsal", "goal", "member", "passage", "replay", "loop", "train"),
+        *("memory", "configuration", "members", "copies", "model", "weighting", "evaluation"),
+        *("optimizers", "schedule", "clipping", "optimizer", "precision", "learners", "lessons"),
+        *("raising", "rehearsal", "goal", "member", "chains", "passage", "replay", "loop"),
+        "train",
         *("scores", "jobs", "steps", "states", "scoring", "work"),
         *("constant", "beginning"),
     ),

@@ -137,6 +137,11 @@ def gate_scores(
     return {f"gate/{key}": value for key, value in scores.items()}
 
 
+def learner_scores(evaluation: Evaluation) -> dict[str, float]:
+    """Return what the learner says of a member, under ``learner/``."""
+    return {f"learner/{name}": value for name, value in evaluation.learner.items()}
+
+
 def why_no_score(split: SplitName, evaluation: Evaluation) -> str:
     """Return why a pass over a split gives no score, such as NaN in it; empty: it does."""
     if not evaluation.weights.shape[1]:

@@ -17,6 +17,7 @@ from gatelab.training.model import Model
 from gatelab.training.scores import (
     MANY_TARGETS,
     gate_scores,
+    learner_scores,
     predictive_scores,
     stability_scores,
     target_scores,
@@ -83,6 +84,7 @@ class Scoring:
         for member, found, targets, usage in zip(sound, chosen, by_target, used, strict=True):
             own = predictive_scores("val", found, targets, also=self.goal.objective)
             own |= gate_scores(self.task, usage, found) | moved.get(member, {})
+            own |= learner_scores(found)
             scores[member] = own
             self._settle(member, epoch, own.get("gate/at_most_k"))
         return scores
@@ -132,6 +134,7 @@ class Scoring:
             **gate_scores(self.task, usage, evaluation, names if few else None),
             "val/loss": course.best_loss,
             **unweighted_scores("val", course.best_unweighted),
+            **learner_scores(evaluation),
             "objective": objective,
             "time/train_seconds": seconds,
             **self.sizes,
