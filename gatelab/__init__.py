@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from gatelab.tasks.loss import Loss, register_loss
     from gatelab.tasks.metric import Metric, register_metric
     from gatelab.tasks.task import Network, Split, Target, Task, register_task
+    from gatelab.training.learners.learner import Learner, register_learner
 
 __all__ = [
     "Comparison",
     "Gate",
+    "Learner",
     "Loss",
     "Metric",
     "Network",
@@ -36,6 +38,7 @@ __all__ = [
     "load_spec",
     "predict",
     "register_gate",
+    "register_learner",
     "register_loss",
     "register_metric",
     "register_task",
@@ -54,6 +57,7 @@ _MODULES = {
     "gatelab.tasks.loss": ("Loss", "register_loss"),
     "gatelab.tasks.metric": ("Metric", "register_metric"),
     "gatelab.tasks.task": ("Network", "Split", "Target", "Task", "register_task"),
+    "gatelab.training.learners.learner": ("Learner", "register_learner"),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +40,7 @@ from gatelab.sweeps.cli.terminal import (
 from gatelab.sweeps.spec.space import gate_defaults, keyword_defaults
 from gatelab.tasks.metric import Metric, metrics
 from gatelab.tasks.task import tasks
+from gatelab.training.learners import Learner, learners
 
 
 @click.group()
@@ -121,6 +122,39 @@ def show_metric(name: str, as_json: bool) -> None:
     show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
     show_sentences(console, (inspect.getdoc(cls) or "").splitlines())
     click.echo(f"\nOf {' and '.join(cls.kinds)} targets; {_better(cls)} is better.")
+
+
+@show.command("learner")
+@click.argument("name", shell_complete=registered("learner"))
+@json_option
+def show_learner(name: str, as_json: bool) -> None:
+    """Show learner NAME: its source, its hyperparameters, what it records."""
+    cls: type[Learner] = _get(learners, name)
+    if as_json:
+        own = [{"name": n, **each._asdict()} for n, each in cls.hyperparameters.items()]
+        more = {"hyperparameters": own, "diagnostics": dict(cls.diagnostics), "agents": cls.agents}
+        print_json({**_content(name, cls), **more})
+        return
+    console = open_console()
+    show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
+    show_sentences(console, (inspect.getdoc(cls) or "").splitlines())
+    options = {n: (repr(each.default), each.what) for n, each in cls.hyperparameters.items()}
+    _show_rows("hyperparameters", ("name", "default", "what it is"), options)
+    found = {f"learner/{n}": (what,) for n, what in cls.diagnostics.items()}
+    _show_rows("recorded", ("name", "what it is"), found)
+
+
+def _show_rows(title: str, columns: tuple[str, ...], rows: Mapping[str, tuple[str, ...]]) -> None:
+    """Print a table, if it has any row, after an empty line."""
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column in ("name", "default"))
+    for name, cells in rows.items():
+        table.add_row(name, *(cell.replace("[", "\\[") for cell in cells))
+    click.echo()
+    show_trimmed(open_console(), table)
 
 
 def _better(cls: type[Metric]) -> str:

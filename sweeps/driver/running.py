@@ -135,7 +135,8 @@ def _work(
     summaries = Summaries(recorder, spec, task, studies, home)
     sweep = Sweep(plan, keys, studies, [summaries, record, display])
     if not sweep.finished:
-        found = provenance(task, (gates.get(key) for key in keys.values()))
+        learning = [gate.learner.cls for gate in spec.gates.values()]
+        found = provenance(task, [*map(gates.get, keys.values()), *learning])
         warnings = [*warnings_of(task), *begin_part(home, found)]
         for warning in warnings:
             display.note(f"warning: {warning}")

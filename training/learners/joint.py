@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gatelab.training.learners.learner import DEFAULT, Learner, register_learner
+from gatelab.training.learners.learner import Learner, register_learner
 
 
-@register_learner(DEFAULT)
+@register_learner("joint")
 class Joint(Learner):
     """One model for all targets, which minimises the sum of their losses.
 

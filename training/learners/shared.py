@@ -55,7 +55,7 @@ class Shared:
     def spread(self, members: Members) -> Tensor:
         """Return the sum over copies of the squared distance to their mean, ``(members,)``."""
         parts = [*self.parts(members.flat), *(self._table(members, name) for name in self.tables)]
-        found = members.flat.new_zeros(len(members) // self.copies)
+        found: Tensor = members.flat.new_zeros(len(members) // self.copies)
         for part in parts:
             found += (part - part.mean(1, keepdim=True)).square().flatten(1).sum(1)
         return found
