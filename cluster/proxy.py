@@ -39,6 +39,8 @@ OF_ONE_CONNECTION = re.compile(
 """Headers that each of the two connections has its own of."""
 IDLE_SECONDS = 60.0
 """After which a connection is closed whose request does not come, or comes by half."""
+SLOWEST = 1000.0
+"""Bytes a second of a body that comes more slowly on the whole than anyone who means it."""
 SESSION = web.AppKey("session", ClientSession)
 Socket = web.WebSocketResponse | ClientWebSocketResponse
 
@@ -122,15 +124,18 @@ async def forward(request: web.Request, url: URL) -> web.StreamResponse:
 
 
 async def pieces(request: web.Request) -> AsyncIterator[bytes]:
-    """Yield a request's body; it may take long, but not stand still."""
+    """Yield a request's body; it may take long, but neither stand still nor trickle."""
+    left, now = IDLE_SECONDS, asyncio.get_running_loop().time
     while True:
+        begun = now()
         try:
-            async with asyncio.timeout(IDLE_SECONDS):
+            async with asyncio.timeout(left):
                 piece = await request.content.readany()
         except TimeoutError:
             raise web.HTTPRequestTimeout(text="The rest of the request has not come.\n") from None
         if not piece:
             return
+        left = min(IDLE_SECONDS, left - (now() - begun) + len(piece) / SLOWEST)
         yield piece
 
 

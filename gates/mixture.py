@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -35,13 +35,17 @@ class Mixture(nn.Module):
         self.updates = gates[0].updates
 
     def forward(
-        self, features: Tensor, gate_input: Tensor, known: Tensor | None = None
+        self,
+        features: Tensor,
+        gate_input: Tensor | Callable[[Tensor], Tensor],
+        known: Tensor | None = None,
     ) -> tuple[Tensor, Routing]:
         """Mix the experts for every target.
 
         Args:
             features: What the experts read, ``(batch, ...)``.
-            gate_input: What the gates read, ``(batch, in_features)``.
+            gate_input: What the gates read, ``(batch, in_features)``; or what makes it of the
+                experts' outputs ``(num_experts, batch, expert_features)``.
             known: True where a target's value is known, ``(targets, batch)``: the rows that its
                 gate learns from. What is mixed for the others is of no meaning. By default all.
 
@@ -49,8 +53,11 @@ class Mixture(nn.Module):
             The mixtures, ``(targets, batch, expert_features)``, and the stacked routing: weights
             ``(targets, batch, num_experts)``, aux losses and diagnostics ``(targets,)``.
         """
-        routing = self._route(gate_input, known)
-        experts = self.experts(features)
+        if isinstance(gate_input, Tensor):
+            routing, experts = self._route(gate_input, known), self.experts(features)
+        else:
+            experts = self.experts(features)
+            routing = self._route(gate_input(experts), known)
         # A gate may return its weights transposed, and BLAS then copies them row by row.
         weights = routing.weights.contiguous()
         return torch.einsum("tbn,nbd->tbd", weights, experts), routing

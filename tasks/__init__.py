@@ -1,8 +1,10 @@
 """Tasks: what is learned."""
 
+from gatelab.tasks.brain_encoding import BrainEncoding
 from gatelab.tasks.census_income import CensusIncome
 from gatelab.tasks.data_sets.data_set import DataFile, DataSet
 from gatelab.tasks.digits_pairs import DigitsPairs
+from gatelab.tasks.encoding import TwoAgainstTwo
 from gatelab.tasks.image_pairs import MNISTFashion, MultiFashion, MultiMNIST
 from gatelab.tasks.landmine import Landmine
 from gatelab.tasks.loss import Loss, register_loss
@@ -10,6 +12,7 @@ from gatelab.tasks.metric import Metric, register_metric
 from gatelab.tasks.metrics import AUROC, F1, MAE, MSE, R2, RMSE, Accuracy
 from gatelab.tasks.mmoe_synthetic import MMoESynthetic
 from gatelab.tasks.movielens import MovieLens1M, MovieLens100K
+from gatelab.tasks.polyhedral import Polyhedral
 from gatelab.tasks.sarcos import Sarcos
 from gatelab.tasks.school import School
 from gatelab.tasks.synthetic_groups import SyntheticGroups
@@ -36,6 +39,7 @@ __all__ = [
     "R2",
     "RMSE",
     "Accuracy",
+    "BrainEncoding",
     "CensusIncome",
     "DataFile",
     "DataSet",
@@ -51,6 +55,7 @@ __all__ = [
     "MultiFashion",
     "MultiMNIST",
     "Network",
+    "Polyhedral",
     "Regimes",
     "Sarcos",
     "School",
@@ -61,6 +66,7 @@ __all__ = [
     "Target",
     "Task",
     "Truth",
+    "TwoAgainstTwo",
     "register_loss",
     "register_metric",
     "register_task",

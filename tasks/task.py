@@ -203,7 +203,8 @@ class Network:
     bottom: Callable[[], nn.Module]
     """Raw inputs ``(batch, ...)`` to the features ``(batch, ...)`` that every expert reads."""
     gate_input: Callable[[], nn.Module]
-    """Those features to what the gates read, ``(batch, gate_features)``."""
+    """Those features to what the gates read, ``(batch, gate_features)``; or, where
+    ``gate_reads_experts``, an expert's output."""
     gate_features: int
     expert: Callable[[], nn.Module]
     """Features to ``(batch, expert_features)``."""
@@ -212,6 +213,14 @@ class Network:
     other_experts: tuple[Callable[[], nn.Module], ...] = ()
     """Factories of experts of other kinds, beside those of ``expert``: features to as many
     ``expert_features``. One that stands here twice makes twice as many."""
+    gate_reads_experts: bool = False
+    """Whether gates read the experts' outputs instead of the features: ``gate_input`` then turns
+    an expert's ``(batch, expert_features)`` into ``(batch, gate_features)``, and gates read those
+    of all experts side by side. All experts are computed then, whatever is selected."""
+
+    def gate_width(self, num_experts: int) -> int:
+        """Return how many numbers the gates read in a model of so many experts."""
+        return self.gate_features * (num_experts if self.gate_reads_experts else 1)
 
     def experts(self, num_experts: int) -> list[tuple[Callable[[], nn.Module], int]]:
         """Return each kind of expert and how many are of it, equal numbers as far as may be.

@@ -28,8 +28,8 @@ from gatelab.sweeps.cluster import doctor
 from gatelab.sweeps.cluster.nodes import Node
 from gatelab.sweeps.cluster.sizing import needs
 from gatelab.sweeps.driver import ray_hooks, ray_jobs
-from gatelab.sweeps.driver import worker as rays
 from gatelab.sweeps.driver.sweep import Jobs, Sweep
+from gatelab.sweeps.driver.worker import Worker as RaysWorker
 from gatelab.tasks.loss import losses
 from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import tasks
@@ -39,7 +39,7 @@ from gatelab.training.work import STEP_SECONDS
 HERE = Node(id="0", name="127.0.0.1", cpus=1, gpus=0, head=True)
 
 
-class Worker(rays.Worker):
+class Worker(RaysWorker):
     """Ray's worker, made without Tune, for jobs that are handed out together."""
 
     def __init__(self, setting: Setting, jobs: Jobs, states: Sequence[str | None]) -> None:

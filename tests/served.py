@@ -20,8 +20,8 @@ def model_of(task: Table) -> Model:
     return Model(task, gates.get("softmax"), {}, {"num_experts": 2}).eval()
 
 
-def graph_of(task: Table) -> RawGraph:
-    return RawGraph(Predictor(model_of(task)), task.fitted)
+def graph_of(task: Table, *, dense: bool = False) -> RawGraph:
+    return RawGraph(Predictor(model_of(task), dense=dense), task.fitted)
 
 
 def save(task: Table, folder: Path) -> Tried:

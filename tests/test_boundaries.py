@@ -25,8 +25,9 @@ ORDERS = {
         *("optimizers", "schedule", "clipping", "optimizer", "precision", "learners", "lessons"),
         *("raising", "rehearsal", "goal", "member", "chains", "passage", "replay", "loop"),
         "train",
-        *("scores", "jobs", "steps", "states", "scoring", "work"),
+        *("scores", "jobs", "steps", "states", "scoring", "job_members", "work"),
         *("constant", "beginning"),
+        *("em", "em_experts"),
     ),
     "results": (
         "comparison",
@@ -182,6 +183,12 @@ def test_registry_and_conformance_need_the_standard_library_only() -> None:
 )
 def test_training_runs_without_ray_and_mlflow(module: str) -> None:
     assert imported_by(module, {"ray", "mlflow"}) == "[]"
+
+
+def test_a_worker_imports_nothing_of_the_search() -> None:
+    """Every process of a sweep that trains waits for what it imports."""
+    others = {"scipy", "mlflow", "gatelab.sweeps.search", "gatelab.sweeps.spec"}
+    assert imported_by("gatelab.sweeps.driver.worker", others) == "[]"
 
 
 def test_who_asks_a_cluster_waits_for_ray_alone() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 import time
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from rich.text import Text
 
 from gatelab.sweeps.driver.display import Display
 from gatelab.sweeps.driver.notebook import as_html
-from gatelab.sweeps.driver.telling import telling
+from gatelab.sweeps.driver.telling import _say, telling
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
@@ -62,6 +63,14 @@ def test_the_best_is_so_by_the_goal_of_the_sweep(tmp_path: Path) -> None:
         display.ended(job, [Ending("finished", "", 8, r2, broken)])
     assert "one: trial 2 finished, val/mean/r2 0.9, epoch 8 (3 of 3)" in text.getvalue()
     assert display._note("one") == "best val/mean/r2 0.7"
+
+
+def test_what_is_waited_for_is_worth_no_traceback() -> None:
+    """Of the thread that says it, where its line cannot be written."""
+    with Path("/dev/full").open("w", buffering=1) as full:
+        _say(Console(file=full), "Ray starts")
+        with suppress(OSError):
+            full.close()
 
 
 def test_a_log_is_told_what_takes_long_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

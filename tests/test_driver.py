@@ -15,6 +15,7 @@ from torch import Tensor
 
 import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
 from gatelab.gates import Routing, SoftmaxGate, gates
+from gatelab.sweeps.cluster.storage import Storage
 from gatelab.sweeps.driver import ray_hooks
 from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.sweep import Sweep
@@ -85,15 +86,16 @@ class States:
 
     def __init__(self, folder: Path, course: Sweep) -> None:
         self.folder, self.course = folder, course
-        self.job = next_job(course)
-        assert self.job is not None
+        job = next_job(course)
+        assert job is not None
+        self.job = job
         self.trial: Any = SimpleNamespace(
             trial_id="a",
-            config={"jobs": [self.job.to_plain()]},
+            config={"jobs": [self.job.to_plain()], "states": [course.saved_state(self.job)]},
             run_metadata=SimpleNamespace(num_failures=2),
         )
         self.executor = ThreadPoolExecutor(1)
-        self.callback = ray_hooks.SavedStates(course, self.executor)
+        self.callback = ray_hooks.SavedStates(course, Storage(folder), self.executor)
 
     def save(self, *names: str) -> None:
         for name in names:
@@ -115,7 +117,6 @@ class States:
 def test_states_that_nobody_will_read_are_deleted(tmp_path: Path) -> None:
     (tmp_path / "states").mkdir()
     states = States(tmp_path / "states", sweep(tmp_path))
-    assert states.job is not None
     states.save("1", "2", "3", "4")
     assert states.left() == ["3", "4"]
     assert states.course.saved_state(states.job) == str(tmp_path / "states" / "4")
@@ -125,6 +126,25 @@ def test_states_that_nobody_will_read_are_deleted(tmp_path: Path) -> None:
     assert states.left() == []
     states.save("5")
     assert states.left() == [], "it was on its way when the trial ended"
+
+
+def test_the_state_of_a_start_before_is_deleted_once_nobody_needs_it(tmp_path: Path) -> None:
+    """Also where the trial ends before it has saved another; of mates the last one deletes it."""
+    folder, course = tmp_path / "states", sweep(tmp_path)
+    first, second = next_job(course), next_job(course)
+    assert first is not None and second is not None
+    (folder / "before").mkdir(parents=True)
+    for job in (first, second):
+        course.keep_state(job, str(folder / "before"))
+    again = sweep(tmp_path)
+    states, mate = States(folder, again), States(folder, again)
+    ending = Ending("finished", "because", 4, 0.5)
+    again.progress(states.job, Step(4, 0.5, False, [], [ending]))
+    states.complete()
+    assert states.left() == ["before"], "the other goes on from it"
+    again.progress(mate.job, Step(4, 0.5, False, [], [ending]))
+    mate.complete()
+    assert mate.left() == []
 
 
 def test_states_of_a_job_that_goes_on_stay(tmp_path: Path) -> None:

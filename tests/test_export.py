@@ -60,13 +60,14 @@ from gatelab.gates import Gate, Routing, register_gate
 
 @register_gate("nearest")
 class NearestGate(Gate):
-    """A gate of the user's own."""
+    """A gate of the user's own, a part of which is frozen."""
     def __init__(self, in_features, num_experts):
         super().__init__(in_features, num_experts)
         self.centres = torch.nn.Parameter(torch.randn(num_experts, in_features))
+        self.scale = torch.nn.Parameter(1 + torch.rand(num_experts), requires_grad=False)
 
     def forward(self, x):
-        distances = (x.unsqueeze(1) - self.centres).square().mean(-1)
+        distances = self.scale * (x.unsqueeze(1) - self.centres).square().mean(-1)
         weights = (-distances).softmax(-1)
         return Routing(weights, weights.new_zeros(()))
 

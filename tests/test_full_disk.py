@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,3 +160,24 @@ def test_a_sweep_goes_on_once_its_disk_has_room(place: Path, tmp_path: Path) -> 
     record = read_sweep(uri, "c", trials=True)
     assert {stage: len(record.of(stage)) for stage in STAGES} == STAGES
     assert {run.end for run in record.of("search")} == {"finished"}
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+from gatelab.sweeps.cli import main
+main(["launch", "s.yaml"])
+"""
+
+
+@pytest.mark.slow
+def test_where_no_file_can_be_written_one_line_says_so(tmp_path: Path) -> None:
+    """At once, though Ray itself would die of it without a word."""
+    (tmp_path / "s.yaml").write_text("name: s\ntask: synthetic_groups\ngates: [softmax]\n")
+    words = [sys.executable, "-c", LIMITED]
+    found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert [line for line in found.stderr.splitlines() if line.startswith("gatelab")] == [
+        "gatelab: Ray cannot be started: no file can be written in /tmp: File too large; make room "
+        "there, or see `ulimit -f`."
+    ]

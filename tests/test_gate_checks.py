@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import broken_gates as broken
 import pytest
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from gatelab.conformance import name_of, run
 from gatelab.gates import Routing, gates
@@ -175,6 +176,30 @@ def test_an_if_on_a_tensor_is_named_with_its_line() -> None:
 
 def test_every_check_finds_something() -> None:
     assert {name_of(check) for check in CHECKS} == {check for _, check, _ in BROKEN}
+
+
+class HalfFrozen(broken.Sound):
+    """Scales logits by numbers that are drawn once, each gate's own."""
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        super().__init__(in_features, num_experts, scale=scale)
+        self.drawn = nn.Parameter(0.5 + torch.rand(num_experts), requires_grad=False)
+
+    def logits(self, x: Tensor) -> Tensor:
+        return super().logits(x) * self.drawn
+
+
+class Frozen(HalfFrozen):
+    """Learns nothing at all."""
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        super().__init__(in_features, num_experts, scale=scale)
+        self.requires_grad_(False)
+
+
+@pytest.mark.parametrize("cls", [HalfFrozen, Frozen])
+def test_nothing_is_wrong_with_what_is_frozen(cls: type[broken.Sound]) -> None:
+    assert failing(cls) == set()
 
 
 def test_a_faster_way_for_stacked_gates_is_taken_and_held_to_the_loop() -> None:

@@ -146,3 +146,16 @@ def test_who_stops_reading_is_told_nothing() -> None:
     ended = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, check=False)
     os.close(writes)
     assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("kind", ["gate", "task"])
+@pytest.mark.parametrize("target", ["mine", "nowhere"])
+def test_a_package_where_a_link_is_that_leads_nowhere(
+    kind: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").symlink_to(target)
+    result = CliRunner().invoke(main, ["new", kind, "mine"])
+    assert result.exit_code == 2
+    assert result.output.endswith("mine is there already; choose another name or folder.\n")
+    assert result.output.count("\n") == 1

@@ -1,11 +1,7 @@
-"""Python as its users run it: the page on it as a process, the notebook in a real kernel.
-
-The notebook's classes go to Ray's workers; the page, which has more of them, runs its jobs itself.
-"""
+"""Python as its users run it: the page on it as a process, the notebook in a real kernel."""
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -23,23 +19,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 SECONDS = 1000
 """Of two sweeps on a machine that others use too."""
 NOTEBOOK = ROOT / "examples" / "python.ipynb"
-HERE = """
-from tests.in_process import in_this_process
-here = in_this_process()
-here.__enter__()
-"""
 
 
 def test_the_page_on_python_runs_from_its_first_line_to_its_last(place: Path) -> None:
-    """In a process whose classes are of no module."""
+    """In a process whose classes are of no module, with Ray's workers."""
     page = "\n".join(text for name, text in blocks("python") if name == "python.md")
     ended = subprocess.run(
-        [sys.executable, "-c", HERE + page],
-        cwd=place,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
+        [sys.executable, "-c", page], cwd=place, capture_output=True, text=True, timeout=SECONDS
     )
     assert ended.returncode == 0, ended.stderr
     assert "first: under way" in ended.stdout, "progress is shown by default"

@@ -101,3 +101,29 @@ def test_half_a_request_ends(text: str, monkeypatch: pytest.MonkeyPatch) -> None
             await served.cleanup()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "text", [HEAD, "POST / HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 999999\r\n\r\n"]
+)
+def test_what_trickles_ends(text: str) -> None:
+    """A byte every so often keeps no connection: of a head, or of a body."""
+
+    async def scenario() -> None:
+        module = script()
+        module.IDLE_SECONDS = 0.5
+        async with TestServer(behind()) as server:
+            served = module.runner(server.port)
+            await served.setup()
+            await web.TCPSite(served, "127.0.0.1", port := unused_port()).start()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(text.encode())
+            ended = asyncio.create_task(reader.read())
+            async with asyncio.timeout(20):
+                while not ended.done():
+                    writer.write(b"x")
+                    await asyncio.sleep(0.05)
+            writer.close()
+            await served.cleanup()
+
+    asyncio.run(scenario())

@@ -212,9 +212,9 @@ def metric_rows(uri: str) -> Counter[tuple[str, str, int]]:
 @pytest.mark.slow
 def test_kill_in_the_middle_of_delivery(uri: str, tmp_path: Path) -> None:
     """After kill -9 what the journal holds arrives, each run and metric row once."""
-    process = writer(tmp_path, uri, "s", runs=1000, pause=0.005)
+    process = writer(tmp_path, uri, "s", runs=1000, pause=0.002)
     deadline = time.monotonic() + 60
-    while len(metric_rows(uri)) < 500 and time.monotonic() < deadline:
+    while len(metric_rows(uri)) < 1000 and time.monotonic() < deadline:
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
 from gatelab.gates import Routing, TopKGate, gates
+from gatelab.sweeps.cluster.storage import Storage
 from gatelab.sweeps.driver.ray_hooks import Checkpoint, SavedStates, take
 from gatelab.sweeps.driver.sweep import Jobs
 from gatelab.training.goal import BY_LOSS
@@ -75,10 +76,10 @@ class Raising(TopKGate):
 def states_of(course: Any, jobs: Jobs, deleting: ThreadPoolExecutor) -> tuple[SavedStates, Any]:
     found: Any = SimpleNamespace(
         trial_id="a",
-        config={"jobs": [job.to_plain() for job in jobs]},
+        config={"jobs": [job.to_plain() for job in jobs], "states": [None] * len(jobs)},
         run_metadata=SimpleNamespace(num_failures=0),
     )
-    return SavedStates(course, deleting), found
+    return SavedStates(course, Storage("/nowhere"), deleting), found
 
 
 def test_those_that_are_parted_go_on_from_where_they_were(

@@ -78,6 +78,31 @@ def test_what_has_a_run_is_never_made_anew(noted: bool, tmp_path: Path) -> None:
     assert (tmp_path / "mlflow.db").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE experiments ADD COLUMN creation_time BIGINT",
+        "CREATE TABLE datasets (name VARCHAR(500))",
+    ],
+)
+def test_a_migration_that_was_killed_is_told_from_an_old_store(
+    statement: str, tmp_path: Path
+) -> None:
+    """`mlflow db upgrade` would add again what is there already, and could never end."""
+    uri = default_uri(tmp_path)
+    begin(uri, "0c779009ac13")
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        database.execute("INSERT INTO experiments (experiment_id, name) VALUES (1, 'mine')")
+    with pytest.raises(StoreUnavailable, match="an older MLflow .* `mlflow db upgrade"):
+        open_client(uri)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        database.execute(statement)
+    before = (tmp_path / "mlflow.db").read_bytes()
+    with pytest.raises(StoreUnavailable, match="is half-migrated .* restore the copy") as caught:
+        open_client(uri)
+    assert "\n" not in str(caught.value) and (tmp_path / "mlflow.db").read_bytes() == before
+
+
 @pytest.mark.parametrize("end", ["draft", "lock", "draft-wal"])
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
 def test_whatever_lies_beside_it(
@@ -183,3 +208,16 @@ def postgresql() -> Iterator[str]:
 def test_a_half_made_postgresql_is_completed(postgresql: str) -> None:
     begin(postgresql, None)
     Store(postgresql, "e")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR")
+def test_a_half_made_postgresql_that_cannot_be_completed(postgresql: str) -> None:
+    """Its tables are of changes that it does not say to have had: one line, and what to do."""
+    begin(postgresql, "0c779009ac13", noted=False)
+    with pytest.raises(StoreUnavailable) as caught:
+        open_client(postgresql)
+    message = str(caught.value)
+    assert "is half-made: MLflow ended while it made its tables, and cannot go on" in message
+    assert message.endswith("There is nothing in them: drop them, or name another database.")
+    assert "\n" not in message

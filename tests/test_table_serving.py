@@ -131,6 +131,20 @@ def test_what_pyfunc_refuses(saved: Path) -> None:
     assert [*kept.index] == ["a", "b", "c", "d"]
 
 
+def test_no_number_is_none_in_the_sparse_form_either(task: Table) -> None:
+    """Whatever cells the graph is given past the reader, both forms give the same, NaN for NaN."""
+    odd = [float("nan"), float("inf"), -float("inf"), 1e308, -1e308, 1e39]
+    plain = [30.0, 170.0, 2.0]
+    cells = [plain, *([*plain[:at], it, *plain[at + 1 :]] for at in (0, 1) for it in odd)]
+    rows = torch.tensor(cells, dtype=torch.float64)
+    with torch.no_grad():
+        sparse, dense = graph_of(task)(rows), graph_of(task, dense=True)(rows)
+        alone = torch.cat([graph_of(task)(row) for row in rows.split(1)])
+    assert dense.isnan().any(1).sum() >= 4 and not dense[0].isnan().any()
+    for found in (sparse, alone):
+        torch.testing.assert_close(found, dense, rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
 @pytest.mark.parametrize("val", [[11], [0, 11]])
 def test_a_table_of_one_category(val: list[int], tmp_path: Path) -> None:
     """Of ids past 2^53, which a gap in pandas would round, and one row or two in val."""

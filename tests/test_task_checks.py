@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
@@ -158,7 +159,9 @@ OURS = [
 
 @pytest.mark.parametrize("name", OURS)
 def test_registered_tasks(name: str) -> None:
-    assert failures(tasks.get(name), **SMALL) == {}
+    cls = tasks.get(name)
+    taken = inspect.signature(cls).parameters
+    assert failures(cls, **{it: rows for it, rows in SMALL.items() if it in taken}) == {}
 
 
 @pytest.mark.parametrize(

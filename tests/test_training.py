@@ -328,6 +328,44 @@ def test_what_is_frozen_stays(name: str, seeds: list[int]) -> None:
         assert {n for n in new if torch.equal(new[n], old[n])} == frozen
 
 
+class Held(SoftmaxGate):
+    """Scales its logits by what was drawn once, and counts its steps."""
+
+    def __init__(self, in_features: int, num_experts: int) -> None:
+        super().__init__(in_features, num_experts)
+        self.scale = nn.Parameter(torch.rand(num_experts), requires_grad=False)
+        self.register_buffer("steps", torch.zeros(()))
+        self.steps: Tensor
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = (self.logits(x) * self.scale).softmax(-1)
+        return Routing(weights, weights.new_zeros(()))
+
+    def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        return {"steps": self.steps + 1}
+
+
+class HeldWhole(Held):
+    def __init__(self, in_features: int, num_experts: int) -> None:
+        super().__init__(in_features, num_experts)
+        self.requires_grad_(False)
+
+
+@pytest.mark.parametrize("gate", [Held, HeldWhole])
+@pytest.mark.parametrize("seeds", [[3], [3, 4]], ids=["alone", "fused"])
+def test_what_is_frozen_in_a_gate_stays(gate: type[Gate], seeds: list[int]) -> None:
+    """Every target's and member's own numbers, though a buffer beside them changes."""
+    members = [member(seed, weight_decay=0.3, name="adamw") for seed in seeds]
+    training = Training(TASK, gate, members, RECIPE)
+    frozen = {n for n, p in training.model.named_parameters() if not p.requires_grad}
+    assert {name.rpartition(".")[2] for name in frozen} >= {"scale"}
+    before = [training.members.state(place) for place in range(len(seeds))]
+    course(training)
+    for old, new in zip(before, training.best, strict=True):
+        assert {n for n in new if torch.equal(new[n], old[n])} == frozen
+        assert len(new["mixture.gates.each.scale"].unique(dim=0)) == len(TASK.targets)
+
+
 @pytest.mark.parametrize("gate", [SparsemaxGate, Entmax15Gate, SoftmaxGate, TopKGate])
 def test_one_member_that_diverges_fails_alone(gate: type[Gate]) -> None:
     members = [member(0), member(1), member(2)]

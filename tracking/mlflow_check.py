@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
+from typing import NoReturn
 
 import mlflow
 import requests
 import sqlalchemy
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 from gatelab.tracking.mlflow_errors import DATABASES, reason, store_errors, why_no_login
-from gatelab.tracking.mlflow_tables import EVERY_TABLE, MIGRATIONS, half_made
+from gatelab.tracking.mlflow_tables import EVERY_TABLE, MIGRATIONS, changed_since, half_made
 from gatelab.tracking.store_errors import StoreUnavailable, is_server, is_there, masked
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.05, 10
@@ -26,6 +29,10 @@ HEADS = SCRIPTS.get_heads()
 """The last migration of this MLflow."""
 MIGRATING = "_alembic_tmp_"
 """How tables begin in which a migration of SQLite puts rows for a moment."""
+REMEDY = (
+    "Copy it, and take what you need from the copy; a new store is made where it is moved away, or "
+    "in another --folder."
+)
 TABLES = {"alembic_version", "experiments", "runs"}
 """What every MLflow database has."""
 
@@ -104,7 +111,39 @@ def _check_database(uri: str) -> bool:
             found = [str(revision) for (revision,) in connection.execute(query) if revision]
             _check_whole(uri, tables, found)
             _check_revision(uri, *found)
+            if found[0] not in HEADS:
+                _refuse_older(uri, connection, *found)
             return False
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def completing(uri: str) -> Iterator[None]:
+    """Say what to do with a half-made database whose tables MLflow cannot complete.
+
+    Raises:
+        StoreUnavailable: If what is inside raises, and the database is still half-made.
+    """
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        if not _is_half_made(uri):
+            raise
+        raise StoreUnavailable(
+            f"the store {masked(uri)} is half-made: MLflow ended while it made its tables, and "
+            f"cannot go on with them ({masked(reason(error))}). There is nothing in them: drop "
+            "them, or name another database."
+        ) from error
+
+
+def _is_half_made(uri: str) -> bool:
+    engine = _engine(uri)
+    try:
+        with engine.connect() as connection:
+            return half_made(connection)
+    except SQLAlchemyError:  # it is the error before that tells
+        return False
     finally:
         engine.dispose()
 
@@ -124,30 +163,26 @@ def _engine(uri: str) -> sqlalchemy.Engine:
 
 def _check_whole(uri: str, tables: Collection[str], revisions: Sequence[str]) -> None:
     """Refuse a database that has runs but is not whole: none that MLflow has made is like it."""
-    remedy = (
-        "Copy it, and take what you need from the copy; a new store is made where it is moved "
-        "away, or in another --folder."
-    )
     if not revisions:
         raise StoreUnavailable(
             f"the store {masked(uri)} is half-made: MLflow ended while it made its tables, but "
-            f"there are runs in it. {remedy}"
+            f"there are runs in it. {REMEDY}"
         )
     if len(revisions) > 1:
         raise StoreUnavailable(
             f"the store {masked(uri)} is damaged: it says to be of several versions "
-            f"({', '.join(revisions)}). {remedy}"
+            f"({', '.join(revisions)}). {REMEDY}"
         )
     left = sorted(name for name in tables if name.startswith(MIGRATING))
     if left and revisions[0] not in HEADS:
         raise StoreUnavailable(
             f"the store {masked(uri)} is half-migrated (it has {left[0]!r}): restore the copy of "
-            f"it that was made before. {remedy}"
+            f"it that was made before. {REMEDY}"
         )
     lacking = sorted(EVERY_TABLE - set(tables)) if revisions[0] in HEADS else []
     if lacking:
         raise StoreUnavailable(
-            f"the store {masked(uri)} is damaged: it lacks the table {lacking[0]!r}. {remedy}"
+            f"the store {masked(uri)} is damaged: it lacks the table {lacking[0]!r}. {REMEDY}"
         )
 
 
@@ -163,6 +198,18 @@ def _check_revision(uri: str, found: str) -> None:
             f"the store {masked(uri)} was written by a newer MLflow than this one, {ours} "
             f"(schema {found}): install that one, or launch into another --folder."
         ) from error
+
+
+def _refuse_older(uri: str, connection: sqlalchemy.Connection, found: str) -> NoReturn:
+    """Tell a database that is to be migrated from one whose migration was killed."""
+    ours = mlflow.__version__
+    half = changed_since(connection, found) if uri.startswith("sqlite") else None
+    if half is not None:
+        raise StoreUnavailable(
+            f"the store {masked(uri)} is half-migrated (schema {found}, but {half!r} is of a later "
+            "one), and cannot be migrated any more: restore the copy of it that was made before. "
+            f"{REMEDY}"
+        )
     raise StoreUnavailable(
         f"the store {masked(uri)} was written by an older MLflow than this one, {ours} "
         f"(schema {found}): copy it, then `mlflow db upgrade {masked(uri)}` brings it up to date."

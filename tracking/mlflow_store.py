@@ -8,7 +8,7 @@ import functools
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from mlflow.protos.databricks_pb2 import (
 )
 
 from gatelab.tracking.lines import FULL
-from gatelab.tracking.mlflow_check import check_store
+from gatelab.tracking.mlflow_check import check_store, completing
 from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_moved import follow_artifacts
 from gatelab.tracking.mlflow_presence import active_experiment, check_recorded, lost_run
@@ -242,7 +242,8 @@ def open_client(uri: str) -> MlflowClient:
                 make_tables(path)
             if path is not None:
                 follow_artifacts(path)
-            return MlflowClient(uri)
+            with completing(uri) if wants_tables else nullcontext():
+                return MlflowClient(uri)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import glob
 import time
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import mlflow
@@ -76,8 +77,33 @@ def _with_journals(path: Path) -> list[Path]:
     return [path.with_name(path.name + end) for end in ("", "-journal", "-wal", "-shm")]
 
 
-def _migrate(path: Path) -> None:
-    """Make all tables as MLflow does: its first ones, and every change since."""
+def changed_since(connection: sqlalchemy.Connection, revision: str) -> str | None:
+    """Return a table that a later change than a revision has made or widened, if there is one.
+
+    A migration of SQLite that was killed leaves such, and then can neither go on nor begin anew.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "then.db"
+        _migrate(path, revision)
+        engine = sqlalchemy.create_engine(sqlite_uri(path))
+        try:
+            with engine.connect() as made:
+                then = _columns(made)
+        finally:
+            engine.dispose()
+    now = _columns(connection)
+    ours = (name for name in sorted(now) if name in EVERY_TABLE)
+    return next((name for name in ours if now[name] - then.get(name, set())), None)
+
+
+def _columns(connection: sqlalchemy.Connection) -> dict[str, set[str]]:
+    inspector = sqlalchemy.inspect(connection)
+    tables = inspector.get_table_names()
+    return {name: {str(it["name"]) for it in inspector.get_columns(name)} for name in tables}
+
+
+def _migrate(path: Path, revision: str = "heads") -> None:
+    """Make tables as MLflow does: its first ones, and every change since, up to a revision."""
     engine = sqlalchemy.create_engine(sqlite_uri(path))
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
@@ -85,6 +111,6 @@ def _migrate(path: Path) -> None:
         InitialBase.metadata.create_all(engine)
         with engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "heads")
+            command.upgrade(config, revision)
     finally:
         engine.dispose()

@@ -21,6 +21,10 @@ class Rank(NamedTuple):
     """The objective, or its negative where the higher is the better."""
 
 
+NO_RANK = Rank(True, math.nan)
+"""Of weights that could not be scored."""
+
+
 @dataclass(frozen=True)
 class Goal:
     """By what weights are kept, trials compared, configurations selected: for all gates alike."""

@@ -61,7 +61,8 @@ class Model(nn.Module):
         kinds = [[make() for _ in range(count)] for make, count in network.experts(num_experts)]
         towers = [network.tower(target) for target in task.targets]
         self.gate_input = network.gate_input()
-        sizes = (network.gate_features, num_experts)
+        self.gate_reads_experts = network.gate_reads_experts
+        sizes = (network.gate_width(num_experts), num_experts)
         gates = [
             target_gate(task, index, gate, sizes, gate_options)
             for index in range(len(task.targets))
@@ -84,12 +85,23 @@ class Model(nn.Module):
         """
         features = self.bottom(inputs)
         known = None if mask is None else mask.mT
-        mixed, routing = self.mixture(features, self.gate_input(features), known)
+        read = self.of_experts if self.gate_reads_experts else self.gate_input(features)
+        mixed, routing = self.mixture(features, read, known)
         buffers = {}
         if progress is not None:
             after = self.mixture.next_buffers(routing, progress)
             buffers = {f"mixture.{name}": tensor for name, tensor in after.items()}
         return Output(self._towers(mixed), routing, buffers)
+
+    def of_experts(self, outputs: Tensor) -> Tensor:
+        """Return what gates read of experts, ``(batch, in_features)``, one expert after another.
+
+        Args:
+            outputs: ``(num_experts, batch, expert_features)``
+        """
+        each: Tensor = self.gate_input(outputs.flatten(0, 1))
+        by_row: Tensor = each.unflatten(0, outputs.shape[:2]).transpose(0, 1).flatten(1)
+        return by_row
 
     def _towers(self, mixed: Tensor) -> tuple[Tensor, ...]:
         if len(self.groups) == 1:

@@ -14,6 +14,7 @@ from gatelab.training.evaluation import Evaluation
 from gatelab.training.goal import Goal
 from gatelab.training.member import Course
 from gatelab.training.model import Model
+from gatelab.training.raising import of_each
 from gatelab.training.scores import (
     MANY_TARGETS,
     gate_scores,
@@ -63,6 +64,8 @@ class Scoring:
         """The weights of an epoch ago, of those that trained in it: views of all members' at once,
         which would stay as long as one of them."""
         self.settled: list[int | None] = [None] * members
+        self.raised: dict[int, Exception] = {}
+        """What the scores of the last epoch have raised, of members of whom alone they do so."""
 
     def epoch(
         self, epoch: int, evaluations: Mapping[int, Evaluation], split: Split
@@ -77,11 +80,18 @@ class Scoring:
         scores = {member: {"val/loss": found.loss} for member, found in evaluations.items()}
         # Of one that has diverged nothing else has a meaning.
         sound = [member for member, found in evaluations.items() if math.isfinite(found.loss)]
+
+        def score(some: Sequence[int]) -> list[dict[str, dict[str, float]]]:
+            return target_scores(self.task, self.metrics, [evaluations[m] for m in some], split)
+
+        by_target, self.raised = of_each(sound, score)
+        sound = list(by_target)
         chosen = [evaluations[member] for member in sound]
-        by_target = target_scores(self.task, self.metrics, chosen, split)
         used, moved = usages(self.k, chosen), self._stability(sound, chosen)
         self.before = {member: evaluations[member].weights for member in sound}
-        for member, found, targets, usage in zip(sound, chosen, by_target, used, strict=True):
+        for member, found, targets, usage in zip(
+            sound, chosen, by_target.values(), used, strict=True
+        ):
             own = predictive_scores("val", found, targets, also=self.goal.objective)
             own |= gate_scores(self.task, usage, found) | moved.get(member, {})
             own |= learner_scores(found)

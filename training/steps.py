@@ -107,10 +107,14 @@ def means(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def failed(error: BaseException, job: Job) -> Step:
     """Return the step of a job that an error ended."""
+    return Step(0, math.inf, True, [], [ended_by(error)] * job.told)
+
+
+def ended_by(error: BaseException) -> Ending:
+    """Return the end of a member that an error ended."""
     cls, text = type(error).__name__, as_line(text_of(error), LONGEST_REASON)
     reason = f"{cls}: {text}" if text else cls
-    ending = Ending("failed", reason, 0, math.inf, broken=True, trace=_trace(error))
-    return Step(0, math.inf, True, [], [ending] * job.told)
+    return Ending("failed", reason, 0, math.inf, broken=True, trace=_trace(error))
 
 
 def _trace(error: BaseException) -> str:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from gatelab.foreign import told
 from gatelab.gates.gate import gates
 from gatelab.tasks.task import SplitName, Task
 from gatelab.training.evaluation import Evaluation
-from gatelab.training.goal import BY_LOSS, Goal, Rank
+from gatelab.training.goal import BY_LOSS, NO_RANK, Goal, Rank
+from gatelab.training.job_members import JobMembers, parts_of_jobs
 from gatelab.training.jobs import Job
 from gatelab.training.member import Recipe
+from gatelab.training.raising import of_each
 from gatelab.training.scores import unweighted_scores
 from gatelab.training.scoring import Scoring
 from gatelab.training.states import STATE_FILE, StateError, States, check_form
-from gatelab.training.steps import Ending, Epochs, Step, Trial
+from gatelab.training.steps import Ending, Epochs, Step, ended_by
 from gatelab.training.train import Training
 
 STEP_SECONDS = 5.0
@@ -59,7 +61,7 @@ class Work:
             ValueError: If a hyperparameter is out of its range, or jobs differ in structure.
         """
         self.goal, self.step_seconds, self.until = goal, step_seconds, jobs[0].until
-        self.parts = _parts(jobs)
+        self.parts = parts_of_jobs(jobs)
         members = [member for job in jobs for member in job.members]
         self.training = Training(task, gates.get(jobs[0].gate), members, recipe, device)
         self.scoring = Scoring(
@@ -101,8 +103,8 @@ class Work:
         ends = [self.training.courses[member].end for member in part.members]
         return None not in ends or (part.trial is not None and "failed" in ends)
 
-    def _epoch(self, told: Sequence[Epochs]) -> None:
-        """Train for an epoch, and add each job's metrics to what is told of it."""
+    def _epoch(self, epochs_of: Sequence[Epochs]) -> None:
+        """Train for an epoch, and add each job's metrics to its epochs."""
         epoch, started = self.training.epoch + 1, time.monotonic()
         active = list(self.training.active)
         scores: dict[int, dict[str, float]] = {}
@@ -112,14 +114,17 @@ class Work:
             for member in evaluations:
                 self.seconds[member] += own
             scores.update(self.scoring.epoch(epoch, evaluations, self.training.split("val")))
-            return {member: self.goal.rank(found) for member, found in scores.items()}
+            ranks = {member: self.goal.rank(found) for member, found in scores.items()}
+            return ranks | dict.fromkeys(self.scoring.raised, NO_RANK)
 
         losses = self.training.run_epoch(judge)
+        for member, error in self.scoring.raised.items():
+            self.training.courses[member].reason = f"{told(error)} in epoch {epoch}"
         found = {
             n: {"train/loss": loss, **self._train_unweighted(n), **scores[n]}
             for n, (loss, _) in losses.items()
         }
-        for part, epochs in zip(self.parts, told, strict=True):
+        for part, epochs in zip(self.parts, epochs_of, strict=True):
             own = {place: found[n] for place, n in enumerate(part.members) if n in found}
             if own and part.trial is not None:
                 own = {0: part.trial.epoch(own)}
@@ -138,13 +143,27 @@ class Work:
         if not chosen:
             return {}
         split: SplitName = "test" if over[0].trial is None else "val"
-        evaluations = self.training.evaluate_best(split, chosen)
-        found = {n: e.cpu() for n, e in zip(chosen, evaluations, strict=True)}
+        found = self._last(split, chosen)
         endings = {}
         for part in over:
-            own = [self._ending(member, split, found[member]) for member in part.members]
+            own = [found[member] for member in part.members]
             endings[part.job.key] = own if part.trial is None else [part.trial.ending(own)]
         return endings
+
+    def _last(self, split: SplitName, chosen: Sequence[int]) -> dict[int, Ending]:
+        """Return how members end; one of which a pass or a score raises fails alone."""
+        passed, raised = of_each(chosen, partial(self.training.evaluate_best, split))
+
+        def end(members: Sequence[int]) -> list[Ending]:
+            return [self._ending(member, split, passed[member].cpu()) for member in members]
+
+        ended, others = of_each(list(passed), end)
+        raised |= others
+        found = ended | {member: ended_by(error) for member, error in raised.items()}
+        for member, ending in found.items():
+            if ending.end == "failed":  # its model is not kept as one that has a score
+                self.training.courses[member].end = "failed"
+        return found
 
     def _ending(self, member: int, split: SplitName, evaluation: Evaluation) -> Ending:
         course, seconds = self.training.courses[member], self.seconds[member]
@@ -222,22 +241,3 @@ class Work:
             "state": self.training.best[best],
         }
         torch.save(model, path)
-
-
-@dataclass(frozen=True)
-class JobMembers:
-    """A job's part of the work."""
-
-    job: Job
-    members: range
-    """Of all that train together."""
-    trial: Trial | None
-    """Of a search, whose members are told as one."""
-
-
-def _parts(jobs: Sequence[Job]) -> list[JobMembers]:
-    ends = [0, *accumulate(len(job.members) for job in jobs)]
-    return [
-        JobMembers(job, range(start, end), Trial() if job.stage == "search" else None)
-        for job, (start, end) in zip(jobs, pairwise(ends), strict=True)
-    ]

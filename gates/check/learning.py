@@ -14,6 +14,7 @@ from gatelab.gates.check.subject import (
     FEATURES,
     Subject,
     alike,
+    learnt_of,
     route,
     rows,
 )
@@ -27,14 +28,14 @@ LOWERED = 0.95
 
 
 def check_gradient_reaches_every_parameter(subject: Subject) -> None:
-    """Every parameter has a finite gradient, not zero everywhere."""
+    """Every parameter that is not frozen has a finite gradient, not zero everywhere."""
     gate = subject.make()
-    if not list(gate.parameters()):
+    if not learnt_of(gate):
         return
     _train(gate, steps=2, of=STEPS)  # a kernel may start at zero, and what is annealed not late
     routing = route(gate, rows(64))
     (_planted_loss(routing) + routing.aux_loss).backward()
-    for name, parameter in gate.named_parameters():
+    for name, parameter in learnt_of(gate).items():
         if parameter.grad is None or not parameter.grad.any():
             fail(f"no gradient reaches {name!r}", "a detach, an argmax, or a parameter not used")
         if not torch.isfinite(parameter.grad).all():
@@ -42,9 +43,9 @@ def check_gradient_reaches_every_parameter(subject: Subject) -> None:
 
 
 def check_training_lowers_the_loss(subject: Subject) -> None:
-    """A gate with parameters learns which of some fixed experts to use."""
+    """A gate with parameters, not all frozen, learns which of some fixed experts to use."""
     gate = subject.make()
-    if not list(gate.parameters()):
+    if not learnt_of(gate):
         return
     before = _evaluated_loss(gate)
     _train(gate, steps=STEPS)
@@ -116,7 +117,7 @@ def _course(subject: Subject, changes: dict[str, Any]) -> Tensor:
 def _train(gate: Gate, steps: int, of: int | None = None) -> None:
     """Take steps, of so many in all, on the planted problem, with the gate's own updates."""
     gate.train()
-    parameters = list(gate.parameters())
+    parameters = list(learnt_of(gate).values())
     optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE) if parameters else None
     for step in range(steps):
         routing = route(gate, rows(ROWS), seed=step)

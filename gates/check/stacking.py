@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from gatelab.conformance import fail
-from gatelab.gates.check.subject import Subject, alike, random_in_training, route, rows
+from gatelab.gates.check.subject import Subject, alike, learnt_of, random_in_training, route, rows
 from gatelab.gates.gate import Gate, Routing
 from gatelab.gates.stack import Stack
 from gatelab.likeness import difference
@@ -56,7 +56,7 @@ def _stacked(members: list[list[Gate]], x: Tensor, training: bool) -> list[Tenso
         name: torch.stack([stack.tensors()[name].detach() for stack in stacks])
         for name in skeleton.tensors()
     }
-    learnt = [name for name, _ in skeleton.each.named_parameters()]
+    learnt = list(learnt_of(skeleton.each))
     for name in learnt:
         tensors[name].requires_grad_()
 
@@ -80,7 +80,7 @@ def _stacked(members: list[list[Gate]], x: Tensor, training: bool) -> list[Tenso
 def _one(gate: Gate, x: Tensor) -> list[Tensor]:
     gate.zero_grad()
     routing = route(gate, x)
-    parameters = list(gate.parameters())
+    parameters = list(learnt_of(gate).values())
     if parameters:
         (routing.weights.square().sum() + routing.aux_loss).backward()
     gradients = [p.grad for p in parameters]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import Gate, Routing
@@ -49,6 +49,11 @@ def route(gate: Gate, x: Tensor, seed: int = 0) -> Routing:
         torch.manual_seed(seed)
         routing: Routing = gate(x)
     return routing
+
+
+def learnt_of(gate: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters that are not frozen, by name."""
+    return {name: p for name, p in gate.named_parameters() if p.requires_grad}
 
 
 def random_in_training(gate: Gate) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import keyword
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -73,7 +74,7 @@ def _check_name(registry: Registry[Any], name: str, where: Path) -> None:
         raise ValueError(
             f"{kind} {name!r} is there already: `gatelab show {kind} {name}` shows it."
         )
-    if (where / name).exists():
+    if os.path.lexists(where / name):  # a link that leads nowhere, too
         raise ValueError(f"{where / name} is there already; choose another name or folder.")
     if importlib.util.find_spec(name) is not None:
         raise ValueError(f"{name!r} is the name of an installed module; choose another name.")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Generic, TypeVar
 
 # Ray reads these when it is imported.
@@ -65,6 +66,8 @@ def join(code: Path | None = None) -> None:
     address = os.environ.get("RAY_ADDRESS")
     if address:
         _check_port(address)
+    else:
+        _check_files()
     try:
         with _terms_as_before():
             _init_in_time(address, code)
@@ -152,6 +155,22 @@ def _silent() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def _check_files() -> None:
+    """Find out at once that no file can be written; Ray's processes die of it without a word."""
+    place = Path(os.environ.get("RAY_TMPDIR", "/tmp"))
+    if not place.is_dir():  # Ray makes it
+        return
+    try:
+        with TemporaryFile(dir=place) as file:
+            file.write(b"x")
+            file.flush()
+    except OSError as error:
+        raise ClusterError(
+            f"Ray cannot be started: no file can be written in {place}: {error.strerror}; make "
+            "room there, or see `ulimit -f`."
+        ) from error
 
 
 def _check_port(address: str) -> None:

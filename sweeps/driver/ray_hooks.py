@@ -159,9 +159,9 @@ class SavedStates(Callback):
     Tune would delete in its loop, which then waits for the answers of an object store.
     """
 
-    def __init__(self, sweep: Sweep, deleting: Executor) -> None:
-        """Tell a sweep, and delete by an executor of its own."""
-        self.sweep, self.deleting = sweep, deleting
+    def __init__(self, sweep: Sweep, storage: Storage, deleting: Executor) -> None:
+        """Tell a sweep, and delete from a storage by an executor of its own."""
+        self.sweep, self.storage, self.deleting = sweep, storage, deleting
         self.kept: dict[str, list[Checkpoint]] = {}
 
     def on_trial_result(
@@ -180,14 +180,18 @@ class SavedStates(Callback):
             trials.remove(trial)
         if not self._going(trial):
             for checkpoint in self.kept.pop(trial.trial_id, []):
-                self.deleting.submit(_delete, checkpoint)
+                self._delete(checkpoint)
+            # What it went on from, of a start before or of those that it was parted from.
+            for folder in dict.fromkeys(trial.config["states"]):
+                if folder is not None and not self.sweep.needs(folder):
+                    self._delete(Checkpoint(folder, self.storage.files))
 
     def on_checkpoint(
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **_: Any
     ) -> None:
         """Take in that a state is saved, which makes an older one useless."""
         if not (going := self._going(trial)):  # they ended while they were saved
-            self.deleting.submit(_delete, checkpoint)
+            self._delete(checkpoint)
             return
         for job in going:
             self.sweep.keep_state(job, checkpoint.path)
@@ -196,7 +200,10 @@ class SavedStates(Callback):
         kept = self.kept.setdefault(trial.trial_id, [])
         kept.append(checkpoint)
         if len(kept) > KEPT_STATES:
-            self.deleting.submit(_delete, kept.pop(0))
+            self._delete(kept.pop(0))
+
+    def _delete(self, checkpoint: Checkpoint) -> None:
+        self.deleting.submit(_delete, checkpoint)
 
     def _going(self, trial: Trial) -> list[Job]:
         return [job for job in _jobs(trial) if self.sweep.goes_on(job)]

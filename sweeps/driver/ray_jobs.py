@@ -60,7 +60,7 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
             name=STATES,
             storage_path=storage.root,
             storage_filesystem=storage.files,
-            callbacks=[SavedStates(sweep, deleting)],
+            callbacks=[SavedStates(sweep, storage, deleting)],
             # By itself Tune saves each trial once more when it ends.
             checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
             failure_config=FailureConfig(max_failures=LOST_WORKERS),

@@ -212,6 +212,13 @@ class Sweep:
         else:
             study.mark(**{_state(job): folder})
 
+    def needs(self, folder: str) -> bool:
+        """Return whether a job that has not ended notes its newest state there."""
+        return any(
+            folder in [*study.trial_states.values(), *study.attributes.values()]
+            for study in self.studies.values()
+        )
+
     def progress(self, job: Job, step: Step) -> bool:
         """Take in a step.
 
@@ -291,7 +298,7 @@ class Sweep:
             study.mark(**{EVALUATED: [*self._evaluated(job.of_search), job.name]})
         else:
             self.failed[job.name] = _some(ending.reason for ending in endings)
-            study.mark(**{_state(job): None})
+        study.mark(**{_state(job): None})
         if not self._left(job.of_search):
             self._close(job.of_search)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Timer
 
 from rich.console import Console
@@ -34,4 +34,5 @@ def telling(console: Console, what: str) -> Iterator[None]:
 
 
 def _say(console: Console, what: str) -> None:
-    console.print(f"{what} ...", highlight=False, markup=False, soft_wrap=True)
+    with suppress(OSError):  # a full disk: what is being waited for says so itself
+        console.print(f"{what} ...", highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,8 @@
-"""A worker: it does a sweep's jobs, one after another, in a process of Ray's."""
+"""A worker: it does a sweep's jobs, one after another, in a process of Ray's.
+
+It imports nothing of the search, which every worker would wait for. A driver imports it after what
+Ray reads is set, by :mod:`.ray_jobs`.
+"""
 
 from __future__ import annotations
 

@@ -45,6 +45,10 @@ class Predictor(nn.Module):
             inputs: ``(batch, ...)``, as the task's splits hold them.
         """
         features = self.model.bottom(inputs)
+        if self.model.gate_reads_experts:  # all of them are computed before any is selected
+            parts = self._parts(features)
+            weights = self._weights(self.model.of_experts(parts))
+            return self._outputs(torch.einsum("tbn,nbd->tbd", weights, parts))
         weights = self._weights(self.model.gate_input(features))
         mix = self._mix_all if self.dense else self._mix_selected
         return self._outputs(mix(features, weights))
@@ -55,9 +59,11 @@ class Predictor(nn.Module):
         return torch.stack(each)
 
     def _mix_all(self, features: Tensor, weights: Tensor) -> Tensor:
+        return torch.einsum("tbn,nbd->tbd", weights, self._parts(features))
+
+    def _parts(self, features: Tensor) -> Tensor:
         experts = self.model.mixture.experts
-        parts = [experts.call_one(expert, features) for expert in range(experts.size)]
-        return torch.einsum("tbn,nbd->tbd", weights, torch.stack(parts))
+        return torch.stack([experts.call_one(expert, features) for expert in range(experts.size)])
 
     def _mix_selected(self, features: Tensor, weights: Tensor) -> Tensor:
         """Do the same, computing each expert only for the examples that weigh it above 0.

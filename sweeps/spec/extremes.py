@@ -79,6 +79,6 @@ def _check_made(chosen: Configuration, task: Task, label: str, gate: type[Gate])
             "model.num_experts",
             f"`num_experts >= {kinds}` must hold, one of each kind, but got ({num_experts=}).",
         )
-    sizes = (width, experts)
+    sizes = (network.gate_width(experts), experts)
     with blamed(f"gates.{label}", chosen.gate), foreign(), torch.random.fork_rng([]):
         target_gate(task, len(task.targets) - 1, gate, sizes, chosen.gate)

@@ -29,7 +29,15 @@ from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.check.data import check_data
 from gatelab.tasks.check.network import outputs_that_fit
 from gatelab.tasks.check.random_states import seeded
-from gatelab.tasks.check.subject import BATCH, SPLITS, is_expert, known, made_of, outputs
+from gatelab.tasks.check.subject import (
+    BATCH,
+    SPLITS,
+    gate_input_of,
+    is_expert,
+    known,
+    made_of,
+    outputs,
+)
 from gatelab.tasks.metric import metrics_of
 from gatelab.tasks.task import Network, Split, Task
 from gatelab.training.configuration import Configuration
@@ -70,7 +78,7 @@ def check_sweep(spec: Spec, task: Task) -> None:
             passed[repr(options)] = _pass_network(spec, task, network)
             if len(passed) == 1:
                 _pass_splits(spec, task, network)
-        _pass_gate(spec, label, chosen, passed[repr(options)], len(task.targets))
+        _pass_gate(spec, label, chosen, network, passed[repr(options)], len(task.targets))
 
 
 def _configurations(spec: Spec, task: Task) -> Iterator[tuple[str, Configuration]]:
@@ -216,7 +224,7 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
             except ForeignError as error:
                 why = f"{name!r} raises {told(error.__cause__ or error)}, of {target.name!r}."
                 raise SpecError("spec", "metrics", why) from error
-    return found["gate_input"].detach()
+    return found[gate_input_of(modules)].detach()
 
 
 def _pass_splits(spec: Spec, task: Task, network: Network) -> None:
@@ -243,10 +251,14 @@ def _pass_splits(spec: Spec, task: Task, network: Network) -> None:
                 break
 
 
-def _pass_gate(spec: Spec, label: str, chosen: Configuration, x: Tensor, num_targets: int) -> None:
+def _pass_gate(
+    spec: Spec, label: str, chosen: Configuration, network: Network, x: Tensor, num_targets: int
+) -> None:
     """Pass a few rows through a gate that does not raise; :mod:`.rehearsals` names those."""
     cls = gates.get(spec.gates[label].gate)
     num_experts = cls.num_experts_for(chosen.model["num_experts"], num_targets)
+    if network.gate_reads_experts:
+        x = x.repeat(1, num_experts)
     try:
         with seeded(0), foreign():
             gate = make_gate(

@@ -16,6 +16,7 @@ from gatelab.tasks.check.subject import (
     BATCH,
     Modules,
     Subject,
+    gate_input_of,
     is_expert,
     is_tower,
     outputs,
@@ -42,7 +43,7 @@ def outputs_that_fit(
         CheckFailed: If one raises, or gives what does not fit, with its name.
     """
     rows, found = len(inputs), {}
-    expected: dict[str, tuple[int, ...]] = {"gate_input": (rows, gate_features)}
+    expected: dict[str, tuple[int, ...]] = {gate_input_of(modules): (rows, gate_features)}
     for target in targets:
         expected[f"tower of {target.name!r}"] = (rows, target.out_features)
     for name, output in _outputs_one_by_one(modules, inputs):

@@ -20,6 +20,8 @@ from gatelab.tasks.tensors import as_tensors
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 BATCH = 8
+READS_FEATURES, READS_EXPERT = "gate_input", "gate_input of an expert"
+"""The module of what gates read, by what it reads itself."""
 Data = dict[SplitName, Split]
 Modules = dict[str, nn.Module]
 """Those that are shared, and a tower for every target, by name."""
@@ -73,24 +75,31 @@ class Subject:
 
 
 def made_of(network: Network, targets: Sequence[Target]) -> Modules:
-    """Call every factory of a network once, that of towers for each target.
+    """Call every factory once, that of towers for each target, in the order of :func:`walk`.
 
     Raises:
         TypeError: If one gives no module.
     """
+    late = network.gate_reads_experts
     made = {
         "bottom": network.bottom(),
-        "gate_input": network.gate_input(),
+        **({} if late else {READS_FEATURES: network.gate_input()}),
         **{
             f"expert {at + 1}" if at else "expert": make()
             for at, make in enumerate(network.kinds_of_experts)
         },
+        **({READS_EXPERT: network.gate_input()} if late else {}),
         **{f"tower of {target.name!r}": network.tower(target) for target in targets},
     }
     for name, module in made.items():
         if not isinstance(module, nn.Module):
             raise TypeError(f"the {name} must be a torch.nn.Module, but is {module!r:.100}")
     return made
+
+
+def gate_input_of(modules: Modules) -> str:
+    """Return the name of the module whose outputs the gates read."""
+    return READS_EXPERT if READS_EXPERT in modules else READS_FEATURES
 
 
 def is_expert(name: str) -> bool:
@@ -146,11 +155,14 @@ def walk(
 
     features = call("bottom", inputs)
     yield "bottom", inputs, features
-    yield "gate_input", features, call("gate_input", features)
+    if READS_FEATURES in modules:
+        yield READS_FEATURES, features, call(READS_FEATURES, features)
     found = []
     for name in filter(is_expert, modules):
         found.append(call(name, features))
         yield name, features, found[-1]
+    if READS_EXPERT in modules:
+        yield READS_EXPERT, found[0], call(READS_EXPERT, found[0])
     mixed = found[0] if len(found) == 1 else torch.stack(found).mean(0)
     for name in filter(is_tower, modules):
         yield name, mixed, call(name, mixed)
