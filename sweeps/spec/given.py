@@ -74,7 +74,10 @@ def _gate(path: str, entry: Any) -> Any:
         return {"gate": _key(path, gates, Gate, entry)}
     if not isinstance(entry, Mapping):
         return entry
-    named = {"gate": (gates, Gate), "learner": (learners, Learner)}
+    named: dict[str, tuple[Registry[Any], type]] = {
+        "gate": (gates, Gate),
+        "learner": (learners, Learner),
+    }
     found = {key: _key(path, *of, entry[key]) for key, of in named.items() if key in entry}
     if isinstance(learner := entry.get("learner"), Mapping):
         key = _key(f"{path}.learner", learners, Learner, learner.get("name", DEFAULT))

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
 
 from gatelab.rules import written
-from gatelab.sweeps.spec.hyperparameters import Hyperparameter, plain_values, typed
+from gatelab.sweeps.spec.hyperparameters import Hyperparameter, scalars_of, typed
 from gatelab.training.configuration import LEARNER
 from gatelab.training.learners import DEFAULT, Learner, learners
 
@@ -37,7 +37,7 @@ class LearnerSpec(BaseModel):
 
     @model_serializer
     def _flat(self) -> Any:
-        own = plain_values(self.hyperparameters)
+        own = scalars_of(self.hyperparameters)
         return {"name": self.name, **own} if own else self.name
 
     @property

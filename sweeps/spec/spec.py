@@ -16,7 +16,7 @@ from pydantic import (
 
 from gatelab.registry import near_misses
 from gatelab.rules import as_line, written
-from gatelab.sweeps.spec.hyperparameters import Hyperparameter, plain_values
+from gatelab.sweeps.spec.hyperparameters import Hyperparameter, scalars_of
 from gatelab.sweeps.spec.learner_spec import LearnerSpec
 from gatelab.sweeps.spec.notation import write_notation
 from gatelab.sweeps.spec.sections import (
@@ -99,7 +99,7 @@ class GateSpec(BaseModel):
     @model_serializer
     def _flat(self) -> dict[str, Any]:
         learner = {} if self.learner.is_default else {"learner": self.learner.model_dump()}
-        return {"gate": self.gate, **learner, **plain_values(self.hyperparameters)}
+        return {"gate": self.gate, **learner, **scalars_of(self.hyperparameters)}
 
 
 class OptimizerSpec(BaseModel):
@@ -129,7 +129,7 @@ class OptimizerSpec(BaseModel):
 
     @model_serializer
     def _flat(self) -> dict[str, Any]:
-        return {"name": self.name, **plain_values(self.hyperparameters)}
+        return {"name": self.name, **scalars_of(self.hyperparameters)}
 
 
 class Spec(SpecPart):
@@ -188,7 +188,7 @@ class Spec(SpecPart):
 
     def to_yaml(self) -> str:
         """Return the spec with every default written out; it loads as an equal spec."""
-        return write_notation(plain_values(self.model_dump()))
+        return write_notation(scalars_of(self.model_dump()))
 
 
 def labelled(names: Iterable[Any]) -> dict[str, Any]:

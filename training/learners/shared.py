@@ -62,7 +62,9 @@ class Shared:
 
     def _table(self, members: Members, name: str) -> Tensor:
         """Return a table of all copies, ``(members, copies, rows, features)``."""
-        return torch.stack([own[name] for own in members.tables]).unflatten(0, (-1, self.copies))
+        every = torch.stack([own[name] for own in members.tables])
+        apart: Tensor = every.unflatten(0, (-1, self.copies))
+        return apart
 
 
 def _runs(members: Members) -> Iterator[tuple[int, int]]:
