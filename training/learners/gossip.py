@@ -31,6 +31,10 @@ class Gossip(Learner):
     """
 
     agents = True
+    given = (
+        "a model for each target, which learns from that target's loss alone and hears of the "
+        "others by averages of bottom and experts"
+    )
     hyperparameters = MappingProxyType(
         {
             "graph": LearnerOption(
@@ -82,12 +86,11 @@ class Gossip(Learner):
     def remarks(cls, options: Mapping[str, Any], num_targets: int) -> list[str]:
         """Return whether there are agents that never come together."""
         matrix = mixing_matrix(options["graph"], num_targets)
+        named = f"`graph: {options['graph']}`"
         if not is_connected(matrix):
-            return [
-                "its graph is not connected: agents of different parts never hear of each other"
-            ]
+            return [f"{named} is not connected: agents of different parts never hear of each other"]
         if second_singular_value(matrix) > 1 - 1e-9:
-            return ["its matrix has a second singular value of 1: agents do not come together"]
+            return [f"{named} has a second singular value of 1: agents do not come together"]
         return []
 
     @classmethod

@@ -45,6 +45,8 @@ class Learner:
     agents: ClassVar[bool] = False
     """Whether each target is an agent with a copy of the model of its own. It learns from its
     target's loss, and gives the output for that target; what else the copies have, is unused."""
+    given: ClassVar[str] = "one model for all targets, which all read the same rows at each step"
+    """What models are given to learn by, in a line: a comparison says where it is not the same."""
     hyperparameters: ClassVar[Mapping[str, LearnerOption]] = MappingProxyType({})
     """By the keys of a spec. Members of different real values train together."""
     diagnostics: ClassVar[Mapping[str, str]] = MappingProxyType({})

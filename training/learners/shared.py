@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import accumulate, pairwise
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatelab.training.members import Members
 
@@ -65,6 +65,12 @@ class Shared:
         every = torch.stack([own[name] for own in members.tables])
         apart: Tensor = every.unflatten(0, (-1, self.copies))
         return apart
+
+
+def count_shared(model: nn.Module) -> int:
+    """Return how many numbers of a model are shared by its targets."""
+    named = model.named_parameters()
+    return sum(each.numel() for name, each in named if name.startswith(SHARED_NAMES))
 
 
 def _runs(members: Members) -> Iterator[tuple[int, int]]:
