@@ -24,7 +24,7 @@ ORDERS = {
         *("memory", "configuration", "members", "copies", "model", "weighting", "evaluation"),
         *("optimizers", "schedule", "clipping", "optimizer", "precision", "learners", "lessons"),
         *("raising", "rehearsal", "goal", "member", "chains", "passage", "replay", "loop"),
-        "train",
+        *("train", "learner_checks"),
         *("scores", "jobs", "steps", "states", "scoring", "job_members", "work"),
         *("constant", "beginning"),
         *("em", "em_experts"),
@@ -134,6 +134,7 @@ FAMILIES = {
         "predict",
         "check_gate",
         "check_task",
+        "check_learner",
     ),  # commands
     *("CONNECT_SECONDS", "ANSWER_SECONDS", "POLL_SECONDS", "STOP_SECONDS"),  # of a wait each
     *("ROW", "versions", "Role"),

@@ -146,3 +146,11 @@ def test_a_class_is_a_learner_too() -> None:
         assert found.gates["one"].learner.cls is Mine
     finally:
         learners._classes.pop("Mine", None)
+
+
+def test_validate_says_it_too(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(of_learner("{name: gossip, graph: none}"))
+    code, text = run("validate", str(path))
+    assert code == 0
+    assert "warning" in text and "gate 'one': `graph: none` is not connected" in text

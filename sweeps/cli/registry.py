@@ -24,6 +24,7 @@ from gatelab.gates.gate import Gate, gates
 from gatelab.registry import Registry
 from gatelab.sweeps.cli.completing import registered
 from gatelab.sweeps.cli.new_gate import write_gate
+from gatelab.sweeps.cli.new_learner import write_learner
 from gatelab.sweeps.cli.new_sweep import new_sweep
 from gatelab.sweeps.cli.new_task import write_task
 from gatelab.sweeps.cli.show_task import show_task, told_arguments
@@ -163,7 +164,7 @@ def _better(cls: type[Metric]) -> str:
 
 @click.group()
 def check() -> None:
-    """Run the conformance suite over a gate or a task."""
+    """Run the conformance suite over a gate, a task or a learner."""
 
 
 @check.command("gate")
@@ -197,9 +198,20 @@ def check_task(key: str, options: tuple[str, ...], as_json: bool) -> None:
     _report(key, lambda: run_checks(cls, **given), as_json)
 
 
+@check.command("learner")
+@click.argument("key", shell_complete=registered("learner"))
+@json_option
+def check_learner(key: str, as_json: bool) -> None:
+    """Check learner KEY: a registered name, or "package.module:name"."""
+    from gatelab.training.learner_checks import run_checks
+
+    _get(learners, key)
+    _report(key, lambda: run_checks(key), as_json)
+
+
 @click.group()
 def new() -> None:
-    """Start a sweep of your table, or a package of your gate or task."""
+    """Start a sweep of your table, or a package of your gate, task or learner."""
 
 
 new.add_command(new_sweep)
@@ -229,6 +241,20 @@ def new_task(name: str) -> None:
         {
             f"gatelab launch {name}.yaml": "it trains as it is, and ends with a table of the gates",
             f"gatelab check task {name}:{name}": f"it passes; change {name}.py, and check again",
+        },
+    )
+
+
+@new.command("learner")
+@click.argument("name")
+def new_learner(name: str) -> None:
+    """Write a folder NAME: a learner, its test, a README."""
+    _write_package(
+        write_learner,
+        name,
+        {
+            f"gatelab check learner {name}:{name}": f"it passes; change {name}.py, and check again",
+            "pip install .": f"from then on every spec can say {name}",
         },
     )
 

@@ -51,6 +51,8 @@ class Learner:
     """By the keys of a spec. Members of different real values train together."""
     diagnostics: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """What each of the :meth:`facts` means, in a line: the report prints it."""
+    expected_failed_checks: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Why it must fail a check of the conformance suite, by the check's name."""
     remembered: ClassVar[tuple[str, ...]] = ()
     """The attributes that are tensors with a row for each member: its state."""
 
@@ -95,7 +97,10 @@ class Learner:
         """Change members after a step of the optimiser."""
 
     def facts(self, members: Members) -> dict[str, Tensor]:
-        """Return numbers ``(members,)`` for the record, by names of ``diagnostics``."""
+        """Return numbers ``(members,)`` for the record, by names of ``diagnostics``.
+
+        They are asked of those that train, and of all members with their best weights.
+        """
         return {}
 
     def beside(self, members: Members) -> dict[str, Members]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
 import torch
@@ -27,6 +27,11 @@ class Shared:
         self.copies = copies
         self.tables = [name for name in members.tables[0] if name.startswith(SHARED_NAMES)]
         self._runs = list(_runs(members))
+        self._like = members.flat.detach()[:0]
+
+    def of_members(self, values: Sequence[float]) -> Tensor:
+        """Return a number of each member where members are, ``(members,)``."""
+        return self._like.new_tensor(values)
 
     def parts(self, rows: Tensor) -> list[Tensor]:
         """Return views of the dense ones in rows such as ``members.flat`` or its gradient.
@@ -42,12 +47,14 @@ class Shared:
 
         Args:
             members: To change.
-            matrix: ``(copies, copies)``, a row for each copy that it is to become.
+            matrix: ``(copies, copies)``, a row for each copy that it is to become, or one for each
+                member, ``(members, copies, copies)``.
         """
         for part in self.parts(members.flat):
             part.copy_(matrix @ part)
         for name in self.tables:
-            mixed = torch.einsum("ij,mj...->mi...", matrix, self._table(members, name))
+            table = self._table(members, name)
+            mixed = (matrix @ table.flatten(2)).view_as(table)
             for own, after in zip(members.tables, mixed.flatten(0, 1), strict=True):
                 own[name].copy_(after)
 
