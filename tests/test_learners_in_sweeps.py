@@ -8,6 +8,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from gatelab.results.comparison import compare_runs
@@ -18,6 +19,7 @@ from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import Metrics
 from gatelab.training.learners.gossip import Gossip
+from tests.commands import ROOT
 from tests.in_process import gatelab
 from tests.launched import read
 from tests.test_in_process import scores
@@ -150,3 +152,15 @@ def test_the_exported_model_has_the_recorded_score(folder: Path) -> None:
     test = TASK.split("test")
     losses = (model(test.inputs) - test.targets).square().mean(0)
     assert float(losses.sum()) == pytest.approx(recorded, rel=1e-3)
+
+
+def test_the_preset_runs(place: Path) -> None:
+    """With fewer targets, rows, epochs and trials."""
+    content = yaml.safe_load((ROOT / "examples" / "learners.yaml").read_text())
+    content["task"] |= {"num_targets": 4, **dict.fromkeys(("train_rows", "val_rows"), 64)}
+    content["training"] |= {"max_epochs": 2, "patience": 1}
+    content |= {"search": {"trials": 1}, "evaluation": {"seeds": 2}}
+    (place / "small.yaml").write_text(yaml.safe_dump(content))
+    said = gatelab(place, "launch", "small.yaml")
+    assert " failed: " not in said
+    assert all(f"{label}: done" in said for label in content["gates"])
