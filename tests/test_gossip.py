@@ -287,3 +287,13 @@ def test_what_is_recorded() -> None:
     own = {n for n in ending.metrics if n.startswith("learner/")}
     assert own == {f"learner/{name}" for name in Gossip.diagnostics}
     assert {f"val/t{n:03}/loss" for n in range(3)} <= ending.metrics.keys(), "of each agent"
+
+
+def test_graphs_are_of_the_structure_and_correlations_are_not() -> None:
+    """Members that train together have one matrix in common, and each a correlation of its own."""
+    ring, none, chained = (
+        member(**options).configuration.structure()
+        for options in ({"graph": "ring"}, {"graph": "none"}, {"graph": "ring", "correlation": 0.5})
+    )
+    assert ring == chained != none
+    assert member(learner="").configuration.structure() not in (ring, none)
