@@ -17,8 +17,7 @@ from gatelab.training.learners import Learner, learners
 from gatelab.training.member import Member, Recipe
 from gatelab.training.train import Training
 
-TARGETS = 3
-TASK = SyntheticGroups(num_targets=TARGETS, train_rows=96, val_rows=64, test_rows=64)
+TASK = SyntheticGroups(num_targets=3, train_rows=96, val_rows=64, test_rows=64)
 EPOCHS = 3
 STEP = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
 
@@ -51,7 +50,7 @@ def check_learner_is_declared(subject: CheckedLearner) -> None:
     for name, option in subject.cls.hyperparameters.items():
         if not isinstance(option.default, (bool, int, float, str)):
             fail(f"the default of `{name}` is {option.default!r}", "a value that no spec can say")
-    faults = subject.cls.faults(subject.cls.completed(subject.options), TARGETS)
+    faults = subject.cls.faults(subject.cls.completed(subject.options), len(TASK.targets))
     for name, why in faults.items():
         fail(f"`{name}`: {why}", "a default, or `faults`, that is wrong for three targets")
 
