@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from gatelab.tasks.layers import mlp
 from gatelab.tasks.synthetic_groups import SyntheticGroups
-from gatelab.tasks.task import Network, Split, SplitName, Target, Task
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network, Split, SplitName, Task
 
 USERS, FILMS, WIDTH = 6040, 3952, 128
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from gatelab.sweeps.spec.reading import load_spec
     from gatelab.tasks.loss import Loss, register_loss
     from gatelab.tasks.metric import Metric, register_metric
-    from gatelab.tasks.task import Network, Split, Target, Task, register_task
+    from gatelab.tasks.target import Target
+    from gatelab.tasks.task import Network, Split, Task, register_task
     from gatelab.training.learners.learner import Learner, register_learner
 
 __all__ = [
@@ -56,7 +57,8 @@ _MODULES = {
     "gatelab.sweeps.spec.reading": ("load_spec",),
     "gatelab.tasks.loss": ("Loss", "register_loss"),
     "gatelab.tasks.metric": ("Metric", "register_metric"),
-    "gatelab.tasks.task": ("Network", "Split", "Target", "Task", "register_task"),
+    "gatelab.tasks.target": ("Target",),
+    "gatelab.tasks.task": ("Network", "Split", "Task", "register_task"),
     "gatelab.training.learners.learner": ("Learner", "register_learner"),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}

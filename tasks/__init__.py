@@ -17,13 +17,12 @@ from gatelab.tasks.sarcos import Sarcos
 from gatelab.tasks.school import School
 from gatelab.tasks.synthetic_groups import SyntheticGroups
 from gatelab.tasks.tables.table import Table
+from gatelab.tasks.target import Kind, Target
 from gatelab.tasks.task import (
-    Kind,
     Network,
     Regimes,
     Split,
     SplitName,
-    Target,
     Task,
     Truth,
     register_task,

@@ -13,16 +13,8 @@ from torch import nn
 from gatelab.rules import check_not_negative
 from gatelab.tasks.layers import DefaultPrecision
 from gatelab.tasks.streams import stream
-from gatelab.tasks.task import (
-    Network,
-    Regimes,
-    Split,
-    SplitName,
-    Target,
-    Task,
-    Truth,
-    register_task,
-)
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network, Regimes, Split, SplitName, Task, Truth, register_task
 from gatelab.tasks.teachers import orthonormal
 
 WORD_FEATURES = 25

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gatelab.tasks.task import Target
+from gatelab.tasks.target import Target
 
 
 def num_columns(targets: Sequence[Target]) -> int:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from gatelab.rules import check_not_negative
 from gatelab.tasks.layers import mlp_network
 from gatelab.tasks.streams import rows_by_split, stream
-from gatelab.tasks.task import Network, Split, SplitName, Target, Task, register_task
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
 
 OFFSET = 2
 """How far the right image lies below and to the right of the left one, in pixels."""

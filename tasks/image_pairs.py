@@ -19,7 +19,8 @@ from gatelab.tasks.data_sets.idx import Bytes, read_idx
 from gatelab.tasks.data_sets.made import AnyArray, Forms, made_once
 from gatelab.tasks.layers import conv_expert, kinds_of, mlp
 from gatelab.tasks.streams import rows_by_split, stream
-from gatelab.tasks.task import Network, Split, SplitName, Target, Task, register_task
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
 
 SIDE, SHIFT = 28, 8
 """Of an image, and how far the right one lies below and to the right of the left one, in pixels."""

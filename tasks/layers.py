@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from gatelab.registry import near_misses
 from gatelab.rules import check_counts, check_shares
-from gatelab.tasks.task import Network, Target
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network
 
 
 class DefaultPrecision(nn.Module):

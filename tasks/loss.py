@@ -12,7 +12,7 @@ from torch import Tensor
 from gatelab.foreign import ForeignError, foreign, told
 from gatelab.registry import Registry
 from gatelab.tasks.metrics import loss
-from gatelab.tasks.task import Kind, Target
+from gatelab.tasks.target import Kind, Target
 
 L = TypeVar("L", bound="type[Loss]")
 _ROWS = 3

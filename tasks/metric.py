@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gatelab.registry import Registry
 from gatelab.rules import check_name
-from gatelab.tasks.task import Kind, Target
+from gatelab.tasks.target import Kind, Target
 
 M = TypeVar("M", bound="type[Metric]")
 TARGETS_LOSS = "loss"

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gatelab.tasks.metric import Metric, register_metric
-from gatelab.tasks.task import Kind
+from gatelab.tasks.target import Kind
 
 BINARY: tuple[Kind, ...] = ("binary",)
 CLASSES: tuple[Kind, ...] = ("binary", "multiclass")

@@ -12,7 +12,8 @@ import torch
 from gatelab.rules import check_not_negative
 from gatelab.tasks.layers import DefaultPrecision, mlp_network
 from gatelab.tasks.streams import rows_by_split, stream
-from gatelab.tasks.task import Network, Split, SplitName, Target, Task, register_task
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
 
 Doubles = npt.NDArray[np.float64]
 

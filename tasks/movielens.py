@@ -18,7 +18,8 @@ from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet, check
 from gatelab.tasks.data_sets.unpacking import opened
 from gatelab.tasks.layers import mlp_network
 from gatelab.tasks.streams import stream
-from gatelab.tasks.task import Network, Split, SplitName, Target, Task, register_task
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
 
 Whole = npt.NDArray[np.int64]
 

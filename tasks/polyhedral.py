@@ -13,7 +13,8 @@ from torch import nn
 from gatelab.rules import check_counts, check_not_negative
 from gatelab.tasks.layers import DefaultPrecision
 from gatelab.tasks.streams import rows_by_split, stream
-from gatelab.tasks.task import Network, Split, SplitName, Target, Task, register_task
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
 from gatelab.tasks.teachers import Array, orthonormal
 
 

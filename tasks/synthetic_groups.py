@@ -12,16 +12,8 @@ import torch
 from gatelab.rules import check_counts, check_not_negative
 from gatelab.tasks.layers import DefaultPrecision, mlp_network
 from gatelab.tasks.streams import rows_by_split, stream
-from gatelab.tasks.task import (
-    Network,
-    Regimes,
-    Split,
-    SplitName,
-    Target,
-    Task,
-    Truth,
-    register_task,
-)
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network, Regimes, Split, SplitName, Task, Truth, register_task
 from gatelab.tasks.teachers import Array, Teacher, mixings, orthonormal, uncorrelated_teachers
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gatelab.tasks.task import Network, Regimes, Split, SplitName, Target, Task, Truth
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network, Regimes, Split, SplitName, Task, Truth
 
 FEATURES = 5
 STREAMS = {"train": 1, "val": 2, "test": 3}

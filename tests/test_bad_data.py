@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from gatelab.sweeps.cli import main
 from gatelab.tasks import Split, SplitName, SyntheticGroups, Target, register_task
 from gatelab.tasks.check.data import check_data
-from gatelab.tasks.task import Kind, Network, Truth
+from gatelab.tasks.target import Kind
+from gatelab.tasks.task import Network, Truth
 from tests.bad_specs import run, spec
 
 

@@ -17,7 +17,8 @@ import torch
 from gatelab.gates import Routing, SoftmaxGate
 from gatelab.gates.gate import gates
 from gatelab.tasks.synthetic_groups import SyntheticGroups
-from gatelab.tasks.task import Split, SplitName, Target
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Split, SplitName
 from gatelab.training import replay
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from gatelab.tasks.metric import Metric, default_metrics, metrics
 from gatelab.tasks.metrics import loss
-from gatelab.tasks.task import Kind
+from gatelab.tasks.target import Kind
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(500, 10, generator=GENERATOR)

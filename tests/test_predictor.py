@@ -17,7 +17,8 @@ from gatelab.sweeps.export.export import save_tried
 from gatelab.sweeps.export.predictor import Predictor, columns
 from gatelab.sweeps.export.selected import Selected
 from gatelab.tasks import DigitsPairs, SyntheticGroups
-from gatelab.tasks.task import Network, Split, SplitName, Target, Task
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network, Split, SplitName, Task
 from gatelab.tracking.mlflow_model import load_model, save_model
 from gatelab.training.model import Model
 

@@ -8,7 +8,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,22 +22,12 @@ from gatelab.tracking.mlflow_store import (
     check_all_there,
     rejected,
 )
+from gatelab.tracking.records import coalesce, is_record, valid_records, write_record
 from gatelab.tracking.store_errors import StoreRefuses
 
 LOG = logging.getLogger(__name__)
 _NOISE = re.compile(r"\(raised as a result of .*?\)\s*(?=\()|\[SQL: .*", re.DOTALL)
 """Of SQLAlchemy's messages: they hold the whole statement, with its values."""
-_FIELDS: Mapping[str, Mapping[str, type]] = {
-    "start": {"name": str, "tags": dict, "params": dict, "time": int},
-    "metrics": {"step": int, "values": dict, "time": int},
-    "params": {"params": dict},
-    "tags": {"tags": dict, "time": int},
-    "artifact": {"path": str, "folder": str},
-    "data": {"data": dict},
-    "view": {"key": str, "view": str},
-    "end": {"status": str, "tags": dict, "time": int},
-}
-"""What a record of a kind has."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds before an unreachable store is tried again."""
 BATCH_SECONDS = 5.0
@@ -200,7 +190,7 @@ class Recorder:
         self._news.set()
 
     def _note(self, record: Entry) -> None:
-        kind = record["kind"] if _is_record(record) else ""
+        kind = record["kind"] if is_record(record) else ""
         if kind == "metrics":
             identity, step = record["identity"], record["step"]
             self._steps[identity] = max(step, self._steps.get(identity, -1))
@@ -247,9 +237,9 @@ class Recorder:
     def _deliver_some(self, store: Store) -> bool:
         """Deliver the journal's next records; return whether there may be more."""
         found = self.journal.read(RECORDS_AT_ONCE)
-        for record in _coalesce(_records(record for record, _ in found)):
+        for record in coalesce(valid_records(record for record, _ in found)):
             try:
-                _write(store, record, self._home)
+                write_record(store, record, self._home)
             except Exception as error:
                 if not rejected(error):
                     raise
@@ -271,23 +261,6 @@ class Recorder:
         LOG.warning("MLflow refused %s of %s: %s", kind, identity, error)
 
 
-def _records(found: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield what can be delivered; of a damaged line the journal has said that it is lost."""
-    for record in found:
-        if _is_record(record):
-            yield record
-        elif record:
-            LOG.warning("a line of the journal is no record of ours, and lost: %.100s", record)
-
-
-def _is_record(record: Entry) -> bool:
-    """Return whether an object of the journal has what is delivered of its kind."""
-    fields = _FIELDS.get(str(record.get("kind")))
-    return fields is not None and all(
-        isinstance(record.get(name), kind) for name, kind in (("identity", str), *fields.items())
-    )
-
-
 @contextmanager
 def _what_is_there_left_alone() -> Iterator[None]:
     """Keep the garbage collector from looking at objects that are older than this block.
@@ -300,52 +273,3 @@ def _what_is_there_left_alone() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
-
-
-def _coalesce(records: Iterable[Entry]) -> list[Entry]:
-    """Join the metrics and tags of each run, up to its next start, into one record."""
-    joined: list[Entry] = []
-    values: dict[str, Entry] = {}
-    for record in records:
-        identity, kind = record["identity"], record["kind"]
-        if kind == "start":
-            values.pop(identity, None)
-        if kind in ("metrics", "tags", "end"):
-            if identity not in values:
-                values[identity] = {"kind": "values", "identity": identity, "rows": [], "tags": {}}
-                joined.append(values[identity])
-            values[identity]["rows"] += _rows(record)
-            values[identity]["tags"] |= record.get("tags", {})
-        if kind not in ("metrics", "tags"):
-            joined.append(record)
-    return joined
-
-
-def _rows(record: Entry) -> list[tuple[str, float, int, int]]:
-    values = record.get("values", {})
-    return [(key, value, record["time"], record["step"]) for key, value in values.items()]
-
-
-def _write(store: Store, record: Entry, home: Path) -> None:
-    identity, kind = record["identity"], record["kind"]
-    if kind == "start":
-        store.start_run(
-            identity,
-            record["parent"],
-            record["name"],
-            record["tags"],
-            record["params"],
-            record["time"],
-        )
-    elif kind == "values":
-        store.log(identity, metrics=record["rows"], tags=record["tags"])
-    elif kind == "params":
-        store.log(identity, params=record["params"])
-    elif kind == "data":
-        store.log_data(identity, record["data"])
-    elif kind == "view":
-        store.share_view(record["key"], record["view"])
-    elif kind == "artifact":
-        store.log_artifact(identity, str(home / record["path"]), record["folder"])
-    else:
-        store.end_run(identity, record["status"], record["time"])

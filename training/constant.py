@@ -11,7 +11,8 @@ from torch import Tensor
 
 from gatelab.tasks.columns import by_target
 from gatelab.tasks.loss import loss_of
-from gatelab.tasks.task import Split, SplitName, Target, Task
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.goal import BY_LOSS, Goal
 from gatelab.training.jobs import Job

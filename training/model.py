@@ -13,7 +13,8 @@ from gatelab.gates.gate import Gate
 from gatelab.likeness import difference
 from gatelab.tasks.columns import by_target
 from gatelab.tasks.loss import loss_of
-from gatelab.tasks.task import Target, Task, Truth
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Task, Truth
 
 
 class Output(NamedTuple):

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from gatelab.tasks.columns import by_target
-from gatelab.tasks.task import Split, Target, Task
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Split, Task
 
 MEANING = "Mean loss with all rows counting alike, where `loss` is weighted by rows or classes"
 """Of ``unweighted_loss``."""

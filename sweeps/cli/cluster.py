@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from gatelab.sweeps.cli.completing import sweeps_here
+from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.remote import address_option, follow_option, option, reached, refusals, tell
 from gatelab.sweeps.cli.terminal import (
     FAILED,
@@ -207,7 +208,7 @@ def _stop_driver(folder: Path, sweep: str) -> tuple[str, str]:
 
 
 @click.command()
-@click.argument("spec", type=click.Path(path_type=Path), required=False)
+@click.argument("spec", type=LocalPath(), required=False)
 @address_option
 @folder_option
 @uri_option

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gatelab.sweeps.cli.completing import metric_keys, sweeps_here
+from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.terminal import (
     busy,
     folder_option,
@@ -74,7 +75,7 @@ class Percentage(click.ParamType[float]):
 @json_option
 @click.option(
     "--figure",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=LocalPath(dir_okay=False),
     help="Write the critical-difference diagram of several tasks to this PNG file.",
 )
 @folder_option

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from gatelab.sweeps.cli.completing import sweeps_here
+from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.remote import address_option, follow_option, launch_remote, resume_remote
 from gatelab.sweeps.cli.terminal import (
     FAILED,
@@ -64,7 +65,7 @@ overrides_argument = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE].
 
 
 @click.command()
-@click.argument("spec", type=click.Path(path_type=Path))
+@click.argument("spec", type=LocalPath())
 @overrides_argument
 @click.option("--name", help="Launch under this name instead of the spec's.")
 @click.option(
@@ -142,7 +143,7 @@ def resume(
 
 
 @click.command()
-@click.argument("spec", type=click.Path(path_type=Path))
+@click.argument("spec", type=LocalPath())
 @overrides_argument
 @json_option
 def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
 from gatelab.sweeps.cli.terminal import refuse
 from gatelab.sweeps.spec.space import keyword_defaults
@@ -24,7 +25,7 @@ _PACKED = {".gz", ".bz2", ".zst", ".lz4"}
 
 
 @click.command("sweep")
-@click.argument("table")
+@click.argument("table", type=LocalPath(path_type=str))
 @click.option(
     "--target",
     "targets",
@@ -35,7 +36,7 @@ _PACKED = {".gz", ".bz2", ".zst", ".lz4"}
 @options_option
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="The spec to write; by default the table's name with .yaml, here.",
 )
 def new_sweep(

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from gatelab.sweeps.cli.completing import sweeps_here
+from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.terminal import (
     busy,
     folder_option,
@@ -20,11 +21,11 @@ from gatelab.sweeps.cli.terminal import (
 
 @click.command()
 @click.argument("sweep", shell_complete=sweeps_here)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=LocalPath())
 @click.option("--gate", help="By default the one with the lowest test loss.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     default="predictions.csv",
     show_default=True,
     help="A file that is not there yet: .csv or .parquet.",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gatelab.sweeps.cli.completing import sweeps_here
+from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.terminal import busy, folder_option, refuse, uri_option
 
 
@@ -14,7 +15,7 @@ from gatelab.sweeps.cli.terminal import busy, folder_option, refuse, uri_option
 @click.argument("sweep", shell_complete=sweeps_here)
 @click.option(
     "--to",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=LocalPath(file_okay=False),
     help="The folder for it; by default SWEEP-report.",
 )
 @folder_option

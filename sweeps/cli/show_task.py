@@ -23,7 +23,8 @@ from gatelab.sweeps.cli.terminal import (
 )
 from gatelab.sweeps.spec.space import keyword_defaults
 from gatelab.tasks.data_sets.data_set import DataSet
-from gatelab.tasks.task import Split, SplitName, Target, Task, tasks
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Split, SplitName, Task, tasks
 
 ROLE_MARK = re.compile(r":\w+:(?=`)")
 """What says in a docstring of what kind a name is, which nobody need read."""

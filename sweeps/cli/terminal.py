@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -23,6 +22,7 @@ from rich.text import Text
 from gatelab.registry import near_misses
 from gatelab.sweeps.cli.interrupts import interrupts_come_again
 from gatelab.sweeps.cli.last_net import failure, is_closed_pipe, is_said_by_us, raised_by
+from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.store_errors import StoreUnavailable
 
@@ -37,7 +37,7 @@ FAILED, BAD_INPUT, UNDELIVERED, NO_SCORE, INTERRUPTED = 1, 2, 3, 4, 130
 
 folder_option = click.option(
     "--folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=LocalPath(file_okay=False),
     default=FOLDER,
     envvar="GATELAB_FOLDER",
     show_default=True,
@@ -165,7 +165,11 @@ def _last_net(command: str | Callable[[], str], debug: Callable[[], bool]) -> It
         refuse(error)
     except KeyboardInterrupt:
         end("Stopped.", INTERRUPTED)
-    except (click.ClickException, click.exceptions.Exit, click.Abort):
+    except (click.exceptions.NoArgsIsHelpError, click.exceptions.Exit, click.Abort):
+        raise
+    except click.UsageError as error:
+        refuse(_in_one_line(error))
+    except click.ClickException:
         raise
     except BaseException as error:
         if isinstance(error, SystemExit) and raised_by(error, "gatelab", "click"):
@@ -175,6 +179,13 @@ def _last_net(command: str | Callable[[], str], debug: Callable[[], bool]) -> It
         if debug():
             traceback.print_exception(error)
         refuse(failure(error, command if isinstance(command, str) else command()))
+
+
+def _in_one_line(error: click.UsageError) -> str:
+    """Return what is wrong with the words of a command, which click says in four lines."""
+    message = error.format_message().removesuffix(".")
+    command = error.ctx.command_path if error.ctx else "gatelab"
+    return f"{message[:1].lower()}{message[1:]}; `{command} --help` says what it takes."
 
 
 class _Console(Console):

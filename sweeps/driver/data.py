@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from gatelab.sweeps.spec.spec import Spec
-from gatelab.tasks.task import Kind, Task
+from gatelab.tasks.target import Kind
+from gatelab.tasks.task import Task
 
 DTYPES: dict[Kind, str] = {"regression": "float32", "binary": "float32", "multiclass": "int64"}
 """By kind what a target's values are, as MLflow names it."""

@@ -8,16 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from gatelab.sweeps.driver.evaluations import Plan, evaluations
+from gatelab.sweeps.driver.time_limit import TimeLimit
 from gatelab.sweeps.search.study import STATE_ATTRIBUTE, Ask, Study
 from gatelab.sweeps.spec.searches import Search, mixed, seed_of
 from gatelab.training.jobs import Job
 from gatelab.training.member import Member
 from gatelab.training.steps import Ending, Step
 
-SECONDS_AN_HOUR = 3600.0
-TRIALS_IN_TIME, SPENT = "trials", "seconds"
-"""The attributes of studies that say how many trials there are, where the time was over before the
-spec's, and how long a sweep with a limit of time has run."""
 EVALUATED = "evaluated"
 """The attribute of a study that names the evaluations which have finished."""
 
@@ -75,18 +72,13 @@ class Sweep:
         self.closed: set[str] = set()
         """Searches after which nothing is left to do for now."""
         self.returned: list[Jobs] = []
-        known = [study.attributes for study in studies.values()]
-        self._limit: int | None = min(
-            (it[TRIALS_IN_TIME] for it in known if TRIALS_IN_TIME in it), default=None
-        )
-        before: float = max((it.get(SPENT, 0.0) for it in known), default=0.0)
-        self.clock, self._began = clock, clock() - before
+        self.time = TimeLimit(plan.hours, studies, clock)
         self._evaluations: dict[str, list[Job]] = {}
 
     @property
     def trials(self) -> int:
         """How many a search has: those of the plan, or fewer once the time is over."""
-        return self.plan.trials if self._limit is None else min(self._limit, self.plan.trials)
+        return self.time.trials(self.plan.trials)
 
     @property
     def finished(self) -> bool:
@@ -146,24 +138,13 @@ class Sweep:
         """Return the next jobs, to be done together; none while all that is left waits."""
         for name in self.studies:
             self._prune(name)  # what a stop has left undone
-        self._look_at_the_clock()
+        self.time.look(self.trials)
         returned = self.returned.pop(0) if self.returned else ()
         jobs = returned or self._next_evaluation() or self._next_trials()
         for job in jobs:
             self.running[job.name] = jobs
             self._tell_all("started", job)
         return jobs
-
-    def _look_at_the_clock(self) -> None:
-        """Once the time is over, let every search end with the round that any of them is in."""
-        hours = self.plan.hours
-        if hours is None or self.clock() - self._began < SECONDS_AN_HOUR * hours:
-            return
-        begun = max(max(study.begun, study.rounds.size) for study in self.studies.values())
-        if begun < self.trials:
-            self._limit = begun
-            for study in self.studies.values():
-                study.mark(**{TRIALS_IN_TIME: begun})
 
     def _next_evaluation(self) -> Jobs:
         for name, study in self.studies.items():
@@ -285,8 +266,7 @@ class Sweep:
         self._tell_all("ended", job, [ending])
         study = self.studies[job.of_search]
         study.tell(job.number, ending)
-        if self.plan.hours is not None:
-            study.mark(**{SPENT: self.clock() - self._began})
+        self.time.note(study)
         if study.over(self.trials) and study.selected() is None:
             self._close(job.of_search)
 

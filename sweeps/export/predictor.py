@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gatelab.gates.stack import Stack
-from gatelab.tasks.task import Kind, Target
+from gatelab.tasks.target import Kind, Target
 from gatelab.training.model import Model
 
 ACTIVATIONS: Mapping[Kind, str] = {

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gatelab.sweeps.export.predictor import Predictor
 from gatelab.tasks.tables.fitted import Fitted
-from gatelab.tasks.task import Target
+from gatelab.tasks.target import Target
 
 
 class RawGraph(nn.Module):

@@ -11,7 +11,8 @@ from gatelab.sweeps.spec.faults import blamed, check_known, looked_up, raise_fau
 from gatelab.sweeps.spec.hyperparameters import typed
 from gatelab.sweeps.spec.space import keyword_defaults
 from gatelab.sweeps.spec.spec import Spec, SpecError
-from gatelab.tasks.task import Target, Task, tasks
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Task, tasks
 
 
 def make_task(spec: Spec) -> Task:

@@ -16,7 +16,8 @@ from gatelab.tasks.check.declared import check_set_of_targets, check_truth
 from gatelab.tasks.check.subject import SPLITS, Subject, as_bytes, known
 from gatelab.tasks.check.weights import check_all_weighted, check_weights
 from gatelab.tasks.columns import num_columns
-from gatelab.tasks.task import Split, SplitName, Target, Task
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.tasks.tensors import NoTensors, as_tensors
 
 LEARNT: tuple[SplitName, ...] = ("train", "val")

@@ -9,7 +9,8 @@ from inspect import Parameter
 from gatelab.conformance import CheckFailed, fail
 from gatelab.tasks.check.subject import Subject, parameters
 from gatelab.tasks.loss import check_loss
-from gatelab.tasks.task import Regimes, Target, Truth
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Regimes, Truth
 
 
 def check_is_documented(subject: Subject) -> None:

@@ -22,7 +22,8 @@ from gatelab.tasks.check.subject import (
     outputs,
     walk,
 )
-from gatelab.tasks.task import Network, Target
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network
 
 STEPS, TRIES, ROWS, LEARNING_RATE = 3, 3, 64, 0.05
 

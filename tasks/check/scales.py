@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from gatelab.tasks.check.subject import known
-from gatelab.tasks.task import Target, Task
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Task
 
 MOST_UNEVEN = 1000.0
 """Of two targets' losses, the larger over the smaller, that goes without a word."""

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.columns import by_target, num_columns
-from gatelab.tasks.task import Network, Split, SplitName, Target, Task
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network, Split, SplitName, Task
 from gatelab.tasks.tensors import as_tensors
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")

@@ -8,7 +8,8 @@ import torch
 
 from gatelab.conformance import fail
 from gatelab.tasks.check.subject import Subject, known
-from gatelab.tasks.task import Split, SplitName, Target
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Split, SplitName
 
 
 def check_weights_can_be_used(subject: Subject) -> None:

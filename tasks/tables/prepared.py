@@ -22,7 +22,8 @@ from gatelab.tasks.tables.split_rule import SplitRule
 from gatelab.tasks.tables.splitting import Assignment
 from gatelab.tasks.tables.target_columns import TargetColumn, by_vector
 from gatelab.tasks.tables.weighing import balanced_weights, told_class_weights
-from gatelab.tasks.task import Split, SplitName, Target
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Split, SplitName
 
 MIN_FREQUENCY, FEW_ROWS = 5, 200
 """So many train rows a category needs for an id of its own; one in a table of fewer rows."""

@@ -31,7 +31,7 @@ from gatelab.tasks.tables.sources import read_source
 from gatelab.tasks.tables.split_rule import split_rule
 from gatelab.tasks.tables.table import Table
 from gatelab.tasks.tables.target_options import can_be_recorded, recordable
-from gatelab.tasks.task import Kind
+from gatelab.tasks.target import Kind
 
 MOST_NUMBERS = 40
 """More columns of numbers than a reader wants to see listed."""

@@ -23,7 +23,7 @@ from gatelab.tasks.tables.doubts import (
 from gatelab.tasks.tables.kinds import LEADING_ZEROS, pair_of
 from gatelab.tasks.tables.lines import shown_text
 from gatelab.tasks.tables.sheet import Sheet
-from gatelab.tasks.task import Kind
+from gatelab.tasks.target import Kind
 
 _MOST_CLASSES = 10
 """Of whole numbers: more values are taken for a measure."""

@@ -16,7 +16,7 @@ from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.sources import read_source
 from gatelab.tasks.tables.times import ISO, as_time
 from gatelab.tasks.tables.weighing import as_weights
-from gatelab.tasks.task import Kind
+from gatelab.tasks.target import Kind
 
 OTHERS = "*"
 """Among kinds, every column that is not named."""

@@ -14,7 +14,7 @@ from gatelab.registry import near_misses
 from gatelab.tasks.tables.contents import Column, Contents, TableError
 from gatelab.tasks.tables.fitted import Numbers, category_texts, ids, numbers_of
 from gatelab.tasks.tables.target_options import Asked
-from gatelab.tasks.task import Kind
+from gatelab.tasks.target import Kind
 
 Rare = Literal["ask", "drop", "train"]
 FEWEST_OF_A_CLASS = 3

@@ -11,7 +11,7 @@ from gatelab.registry import near_misses
 from gatelab.rules import LONGEST_NAME, NAME, shown
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.lines import name_in_yaml
-from gatelab.tasks.task import MEAN, Kind
+from gatelab.tasks.target import MEAN, Kind
 
 
 @dataclass(frozen=True)
