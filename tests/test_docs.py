@@ -155,7 +155,7 @@ def test_what_every_learner_tells_is_in_the_documentation() -> None:
     page = (ROOT / "docs" / "metrics.md").read_text()
     told = [
         (name, fact, meaning)
-        for name in ("joint", "gossip")
+        for name in learners.names()
         for fact, meaning in learners.get(name).diagnostics.items()
     ]
     assert told

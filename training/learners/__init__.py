@@ -1,6 +1,6 @@
 """Learners: each one file, what a member's step minimises and what happens beside it."""
 
-from gatelab.training.learners import gossip, joint
+from gatelab.training.learners import gossip, joint, mean_regularized
 from gatelab.training.learners.learner import (
     DEFAULT,
     Learner,
@@ -20,5 +20,6 @@ __all__ = [
     "gossip",
     "joint",
     "learners",
+    "mean_regularized",
     "register_learner",
 ]

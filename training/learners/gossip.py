@@ -8,14 +8,16 @@ from typing import Any
 
 from torch import Tensor
 
-from gatelab.registry import near_misses
-from gatelab.rules import shown
 from gatelab.training.learners.graphs import is_connected, mixing_matrix, second_singular_value
-from gatelab.training.learners.learner import Learner, LearnerOption, RowOrder, register_learner
+from gatelab.training.learners.learner import (
+    Learner,
+    LearnerOption,
+    RowOrder,
+    order_faults,
+    register_learner,
+)
 from gatelab.training.learners.shared import Shared
 from gatelab.training.members import Members
-
-ROWS = ("own", "shared")
 
 
 @register_learner("gossip")
@@ -70,14 +72,11 @@ class Gossip(Learner):
     @classmethod
     def faults(cls, options: Mapping[str, Any], num_targets: int) -> dict[str, str]:
         """Return whether the graph, the order or its correlation is none."""
-        rows, correlation = options["rows"], options["correlation"]
-        faults = {}
+        correlation, faults = options["correlation"], order_faults(options["rows"])
         try:
             mixing_matrix(options["graph"], num_targets)
         except ValueError as error:
             faults["graph"] = str(error)
-        if rows not in ROWS:
-            faults["rows"] = f"unknown order {shown(rows)}; {near_misses(str(rows), ROWS)}"
         if not 0 <= correlation < 1:
             faults["correlation"] = f"`0 <= correlation < 1` must hold, but got ({correlation=})."
         return faults
@@ -109,9 +108,7 @@ class Gossip(Learner):
 
     def beside(self, members: Members) -> dict[str, Members]:
         """Return the agents' mean, in each agent's place."""
-        mean = members.of([members.state(row) for row in range(len(members))])
-        self.shared.mix(mean, mixing_matrix("complete", self.shared.copies).to(mean.flat))
-        return {"mean_loss": mean}
+        return {"mean_loss": self.shared.mean_of(members)}
 
     def _placed(self, like: Tensor) -> Tensor:
         """Return the matrix on the device, put there once: a step must not wait for a copy."""

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from torch import Tensor
 
-from gatelab.registry import Registry
+from gatelab.registry import Registry, near_misses
+from gatelab.rules import shown
 from gatelab.training.learners.shared import Shared
 from gatelab.training.members import Members
 
@@ -120,6 +121,16 @@ class Learner:
         """Put what :meth:`state` returned into a member."""
         for name in self.remembered:
             getattr(self, name)[member] = state[name]
+
+
+ROW_ORDERS = ("own", "shared")
+
+
+def order_faults(rows: str) -> dict[str, str]:
+    """Return whether the value of an option ``rows`` is none of the orders, as a fault of it."""
+    if rows in ROW_ORDERS:
+        return {}
+    return {"rows": f"unknown order {shown(rows)}; {near_misses(str(rows), ROW_ORDERS)}"}
 
 
 learners: Registry[Learner] = Registry("learner")

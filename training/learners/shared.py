@@ -58,6 +58,12 @@ class Shared:
             for own, after in zip(members.tables, mixed.flatten(0, 1), strict=True):
                 own[name].copy_(after)
 
+    def mean_of(self, members: Members) -> Members:
+        """Return others, whose copies all have the mean of a member's copies."""
+        found = members.of([members.state(row) for row in range(len(members))])
+        self.mix(found, found.flat.new_full((self.copies, self.copies), 1 / self.copies))
+        return found
+
     @torch.no_grad()
     def spread(self, members: Members) -> Tensor:
         """Return the sum over copies of the squared distance to their mean, ``(members,)``."""
