@@ -129,7 +129,7 @@ def show_metric(name: str, as_json: bool) -> None:
 @click.argument("name", shell_complete=registered("learner"))
 @json_option
 def show_learner(name: str, as_json: bool) -> None:
-    """Show learner NAME: its source, its hyperparameters, what it records."""
+    """Show learner NAME: source, hyperparameters, what it records."""
     cls: type[Learner] = _get(learners, name)
     if as_json:
         own = [{"name": n, **each._asdict()} for n, each in cls.hyperparameters.items()]
@@ -211,7 +211,7 @@ def check_learner(key: str, as_json: bool) -> None:
 
 @click.group()
 def new() -> None:
-    """Start a sweep of your table, or a package of your gate, task or learner."""
+    """Start a sweep of a table, or a package of a gate, task or learner."""
 
 
 new.add_command(new_sweep)
