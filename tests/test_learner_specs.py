@@ -65,6 +65,11 @@ CASES: list[tuple[str, tuple[str, ...]]] = [
         "{name: gossip, correlation: {low: 0.5, high: 1.5}}",
         ("gates.one.learner.correlation", "correlation=1.5"),
     ),
+    (
+        "{name: mean_regularized, pull: [0.1, -1]}",
+        ("gates.one.learner.pull", "0 <= pull < inf", "pull=-1.0"),
+    ),
+    ("{name: mean_regularized, rows: shraed}", ("gates.one.learner.rows", "'shared'")),
     ("{name: gossip, correlation: high}", ("gates.one.learner.correlation", "'high'")),
 ]
 
