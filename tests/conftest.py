@@ -23,8 +23,8 @@ torch.set_num_threads(1)
 
 
 LONG = (
-    *("cluster_client", "stops", "sweep", "docs", "plug_ins", "user_names", "ui", "doctor"),
-    *("export", "figures", "browser", "page", "baselines", "null_sweep", "gate_checks"),
+    *("cluster_client", "stops", "notebook", "sweep", "docs", "plug_ins", "user_names", "ui"),
+    *("doctor", "export", "figures", "browser", "page", "baselines", "null_sweep", "gate_checks"),
     *("failed_evaluations", "wheel", "bad_resources", "compare_command", "rounds"),
 )
 """Modules that take longest: they begin first, so that no core is idle at the end.

@@ -147,6 +147,17 @@ def test_the_state_of_a_start_before_is_deleted_once_nobody_needs_it(tmp_path: P
     assert mate.left() == []
 
 
+def test_epochs_are_recorded_before_the_state_after_them_is_noted(tmp_path: Path) -> None:
+    """Or a kill between the two would leave them out of the record: nobody trains them again."""
+    course, noted = sweep(tmp_path), []
+    job = next_job(course)
+    assert job is not None
+    hears = SimpleNamespace(progressed=lambda job, step: noted.append(course.saved_state(job)))
+    course.listeners = [hears]  # type: ignore[list-item]
+    course.progress(job, Step(2, 0.5, False, [], None), "states/2")
+    assert noted == [None] and course.saved_state(job) == "states/2"
+
+
 def test_states_of_a_job_that_goes_on_stay(tmp_path: Path) -> None:
     """As after Ctrl-C, whatever Tune calls its trial's end."""
     (tmp_path / "states").mkdir()

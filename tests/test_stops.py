@@ -19,10 +19,10 @@ import optuna
 import pytest
 
 from gatelab.sweeps.cluster.storage import STATES
-from gatelab.sweeps.driver.ray_jobs import LOST_WORKERS
 from gatelab.sweeps.search.study import STATE_ATTRIBUTE
 from gatelab.tracking.mlflow_read import history
 from gatelab.tracking.mlflow_store import default_uri
+from gatelab.tracking.runs import SweepRecord
 from tests import in_process
 from tests.commands import kill_session, launched
 from tests.launched import MODULE, SPEC, read, studies
@@ -57,6 +57,8 @@ LONG = SPEC.replace("max_epochs: 6", "max_epochs: 40").replace(
 LONG = re.sub("early_stopping: {.*?}", "early_stopping: false", LONG)
 LONG += "\nresources: {members: 1}\n"
 """Of a gate's trials some have ended while others run."""
+LOST_WORKERS = 1
+"""How often the workers of the trial that loses them may be lost in one place."""
 IGNORE_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
 """What a shell does with what it starts in the background."""
 
@@ -71,6 +73,14 @@ def check_complete(folder: Path, name: str, trials: int) -> None:
         "evaluate": 9,
     }
     assert {r.status for r in record.runs} == {"FINISHED"}
+    check_epochs(folder, record)
+    for study in studies(folder, name).values():
+        assert len(study.get_trials()) == trials
+        assert all(trial.state.is_finished() for trial in study.get_trials())
+
+
+def check_epochs(folder: Path, record: SweepRecord) -> None:
+    """Check that every epoch up to a run's end is there, once."""
     uri = default_uri(folder / "gatelab_runs")
     for found in record.of("search") + record.of("evaluate"):
         steps = [step for step, _ in history(uri, found.run_id, "val/loss")]
@@ -78,9 +88,6 @@ def check_complete(folder: Path, name: str, trials: int) -> None:
         assert steps[: int(found.tags["end.epoch"])] == list(
             range(1, int(found.tags["end.epoch"]) + 1)
         )
-    for study in studies(folder, name).values():
-        assert len(study.get_trials()) == trials
-        assert all(trial.state.is_finished() for trial in study.get_trials())
 
 
 def check_states(folder: Path, found: Mapping[str, optuna.Study]) -> None:
@@ -99,8 +106,8 @@ def check_states(folder: Path, found: Mapping[str, optuna.Study]) -> None:
     assert noted[True] and noted[False] <= left and not noted[True] & left, (noted, left)
 
 
-def test_stopped_robbed_killed_and_resumed(place: Path) -> None:
-    """One sweep is stopped in every way, and in the end nothing is lost and nothing there twice."""
+def test_robbed_stopped_and_resumed(place: Path) -> None:
+    """One sweep loses its workers and is stopped in each way: nothing is lost or there twice."""
     (place / "mine.py").write_text(STEADY)
     (place / "near.yaml").write_text(LONG.replace("small", "near"))
     here = partial(in_process.gatelab, place)
@@ -108,8 +115,13 @@ def test_stopped_robbed_killed_and_resumed(place: Path) -> None:
     process = launched(place, "launch", "near.yaml", preexec_fn=IGNORE_CTRL_C)
     wait(process, lambda: ends(place) >= 2)
     commands_beside_it(place)
+    lose_workers(place, process)
+    before = ends(place)
+    wait(process, lambda: ends(place) > before)
     assert here("stop", "near") == "near: stopped; `gatelab resume near` goes on.\n"
-    assert "Traceback" not in check_stopped(process)
+    output = check_stopped(process)
+    assert "Traceback" not in output
+    assert re.search("A worker was lost, as its worker process has died: .* from its last", output)
     assert "is not running on this machine: it is stopped" in here("stop", "near", code=2)
     assert re.search(r"near +stopped .*; `gatelab resume near` goes on", here("status"))
 
@@ -119,15 +131,7 @@ def test_stopped_robbed_killed_and_resumed(place: Path) -> None:
     process.send_signal(signal.SIGTERM)
     assert "Traceback" not in check_stopped(process)
     check_states(place / "gatelab_runs" / "sweeps" / "near" / STATES, studies(place, "near"))
-
-    process = launched(place, "resume", "near")
-    before = ends(place)
-    wait(process, lambda: ends(place) > before)
-    lose_workers(place, process)
-    before = ends(place)
-    wait(process, lambda: ends(place) > before)
-    kill_session(process)
-    assert ends(place) < 3 * 4 + 9, "it was killed in the middle"
+    assert ends(place) < 3 * 4 + 9, "it was stopped in the middle"
 
     (place / "hurry").touch()
     here("resume", "near")  # what is left is the same whoever runs its jobs
@@ -152,6 +156,8 @@ def check_stopped(process: subprocess.Popen[str]) -> str:
     """It is said how to go on; return all that is said."""
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
+    lines = [line for line in output.splitlines(True) if "(raylet)" not in line]
+    output = "".join(lines)  # Ray's word on a worker that died comes at any time
     assert output.endswith("Stopped. `gatelab resume near` goes on where it was.\n")
     return output
 
@@ -207,6 +213,7 @@ def test_killed_between_rungs_a_sweep_ends_as_one_that_ran_elsewhere(place: Path
     for key, (*_, losses) in alone.items():
         assert near[key][2] == pytest.approx(losses, rel=1e-4), key
     assert {found[1] for found in alone.values()} == {"finished", "pruned"}
+    check_epochs(place, read(place, "near"))
 
 
 def at_rungs(place: Path) -> int:
@@ -238,6 +245,7 @@ from gatelab.gates import SoftmaxGate, register_gate
 from gatelab.sweeps.driver import ray_jobs, ray_hooks
 
 ray_hooks.STEP_SECONDS = 0.3  # of the driver, which tells its workers
+ray_jobs.LOST_WORKERS = {lost_workers}
 
 @register_gate("slow")
 class Slow(SoftmaxGate):
@@ -252,14 +260,14 @@ class Slow(SoftmaxGate):
 
 
 def test_a_job_that_gets_on_may_lose_any_number_of_workers(place: Path) -> None:
-    (place / "mine.py").write_text(SLOW)
+    (place / "mine.py").write_text(SLOW.replace("{lost_workers}", str(LOST_WORKERS)))
     text = SPEC.replace("[dselect_k, top_k, softmax]", "['mine:slow']").replace("small", "hunted")
     text = text.replace("max_epochs: 6", "max_epochs: 33").replace("trials: 4", "trials: 1")
     text = text.replace("seeds: 3", "seeds: 1")
     (place / "hunted.yaml").write_text(text.replace("batch_size: 64", "batch_size: 256"))
     process = launched(place, "launch", "hunted.yaml")
     home, kills, known = place / "gatelab_runs" / "sweeps" / "hunted", 0, set[Path]()
-    while process.poll() is None and kills < LOST_WORKERS + 2:
+    while process.poll() is None and kills < LOST_WORKERS + 3:
         time.sleep(0.02)
         # os.walk: a folder may be gone before it is looked into.
         saved = {Path(it) for it, *_ in os.walk(home) if Path(it).name.startswith("checkpoint_")}
@@ -268,5 +276,5 @@ def test_a_job_that_gets_on_may_lose_any_number_of_workers(place: Path) -> None:
             os.kill(int((place / "worker").read_text()), signal.SIGKILL)
             kills += 1
     output, _ = process.communicate()
-    assert (process.returncode, kills) == (0, LOST_WORKERS + 2), output
+    assert (process.returncode, kills) == (0, LOST_WORKERS + 3), output
     assert [run.end for run in read(place, "hunted").of("search")] == ["finished"]

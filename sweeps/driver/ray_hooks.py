@@ -241,11 +241,7 @@ def take(sweep: Sweep, jobs: Jobs, result: Mapping[str, Any]) -> bool:
         sweep.part(jobs)
         return True
     steps = zip(jobs, result["states"], _parse(result["steps"]), strict=True)
-    over = []
-    for job, state, step in steps:
-        if state is not None:  # before the sweep hears that the trial waits
-            sweep.keep_state(job, state)
-        over.append(sweep.progress(job, step))
+    over = [sweep.progress(job, step, state) for job, state, step in steps]
     return all(over)
 
 

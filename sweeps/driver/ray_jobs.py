@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,10 +18,11 @@ os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "100000")
 
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
-from ray.tune.execution import class_cache
+from ray.tune.execution import class_cache, tune_controller
 
 from gatelab.sweeps.cluster.nodes import join, users_folder
 from gatelab.sweeps.cluster.storage import STATES, Storage
+from gatelab.sweeps.driver.lost_workers import say_in_one_line
 from gatelab.sweeps.driver.ray_hooks import JobSource, Results, SavedStates, WaitingStates
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.driver.worker import Worker
@@ -43,6 +45,7 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
         setting: What the jobs have in common.
     """
     join()
+    logging.getLogger(tune_controller.__name__).addFilter(say_in_one_line)
     storage = Storage(setting.storage)
     worker = tune.with_parameters(Worker, setting=setting, folder=users_folder())
     trainable = tune.with_resources(worker, {"cpu": setting.cpus, "gpu": setting.gpus})

@@ -200,8 +200,11 @@ class Sweep:
             for study in self.studies.values()
         )
 
-    def progress(self, job: Job, step: Step) -> bool:
-        """Take in a step.
+    def progress(self, job: Job, step: Step, state: str | None = None) -> bool:
+        """Take in a step, and where the state lies that was saved after it, if one was.
+
+        The step is recorded before its state is noted, and that before the trial waits at a rung:
+        after a kill in between, epochs are trained again, but none is missing in the record.
 
         Returns:
             Whether the job is over: its members have ended, or it waits at a rung.
@@ -209,6 +212,8 @@ class Sweep:
         if job.name not in self.running:
             return True  # a worker that is lost after its last step makes Tune do the job again
         self._tell_all("progressed", job, step)
+        if state is not None:
+            self.keep_state(job, state)
         study = self.studies[job.of_search]
         if step.endings is not None:
             self._end(job, step.endings)

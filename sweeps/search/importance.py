@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import optuna
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 FEWEST = 8
@@ -24,18 +23,19 @@ def importance(trials: Sequence[FrozenTrial]) -> dict[str, float]:
         Nothing where fewer than ``FEWEST`` trials compare, or no hyperparameter varies.
     """
     losses = _losses(trials)
-    study = optuna.create_study()
-    for trial in trials:
-        if trial.number in losses:
-            study.add_trial(
-                create_trial(
-                    params=trial.params,
-                    distributions=trial.distributions,
-                    value=losses[trial.number],
-                )
-            )
     if len(losses) < FEWEST or len(set(losses.values())) == 1:
         return {}
+    # Here: scikit-learn takes half a second to import, and a small search needs none.
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+    study = optuna.create_study()
+    study.add_trials(
+        create_trial(
+            params=trial.params, distributions=trial.distributions, value=losses[trial.number]
+        )
+        for trial in trials
+        if trial.number in losses
+    )
     found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
     return {name: float(value) for name, value in found.items()}
 
