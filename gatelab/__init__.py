@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from gatelab.tasks.metric import Metric, register_metric
     from gatelab.tasks.target import Target
     from gatelab.tasks.task import Network, Split, Task, register_task
+    from gatelab.training.learners.learner import Learner, register_learner
 
 __all__ = [
     "Comparison",
     "Gate",
+    "Learner",
     "Loss",
     "Metric",
     "Network",
@@ -37,6 +39,7 @@ __all__ = [
     "load_spec",
     "predict",
     "register_gate",
+    "register_learner",
     "register_loss",
     "register_metric",
     "register_task",
@@ -56,6 +59,7 @@ _MODULES = {
     "gatelab.tasks.metric": ("Metric", "register_metric"),
     "gatelab.tasks.target": ("Target",),
     "gatelab.tasks.task": ("Network", "Split", "Task", "register_task"),
+    "gatelab.training.learners.learner": ("Learner", "register_learner"),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gatelab.modules import locate
 
-_FOLDERS = {"gate": "gates", "task": "tasks", "metric": "tasks"}
+_FOLDERS = {"gate": "gates", "task": "tasks", "metric": "tasks", "learner": "training.learners"}
 """By kind, the package whose modules register it."""
 
 

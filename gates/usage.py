@@ -21,7 +21,7 @@ class Usage(NamedTuple):
     load: Tensor
     """The share of examples that use every expert, of the same shape."""
     experts_per_row: Tensor
-    """How many experts run for a row, whichever target it is for: its mean, ``(...)``."""
+    """How many experts run for a row, for any target: its mean, ``(...)``."""
     counts: Tensor
     """How many rows count for each target, ``(targets,)``."""
 
@@ -38,13 +38,16 @@ class Usage(NamedTuple):
         ]
 
 
-def usage_of(weights: Tensor, k: int | None, known: Tensor | None = None) -> Usage:
+def usage_of(
+    weights: Tensor, k: int | None, known: Tensor | None = None, *, apart: bool = False
+) -> Usage:
     """Return how experts are used.
 
     Args:
         weights: ``(..., targets, rows, num_experts)``, non-negative.
         k: How many experts an example is meant to use, if the gate says so.
         known: The rows that count for each target, ``(targets, rows)``; by default all.
+        apart: Whether targets have experts of their own, so that what two use is never the same.
     """
     used = weights > SUPPORT
     number, total = used.sum(-1), weights.sum(-1)
@@ -58,7 +61,7 @@ def usage_of(weights: Tensor, k: int | None, known: Tensor | None = None) -> Usa
         rows |= {"at_most_k": number <= k, "exactly_k": number == k}
     each = known if known is None else known[..., None]
     counted = used if each is None else used & each
-    union = counted.any(-3).sum(-1)
+    union = counted.sum((-3, -1)) if apart else counted.any(-3).sum(-1)
     anywhere = None if known is None else known.any(0)
     return Usage(
         {name: _over_rows(values, known) for name, values in rows.items()},

@@ -34,6 +34,7 @@ from gatelab.tasks.loss import losses
 from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import tasks
 from gatelab.training.jobs import Setting
+from gatelab.training.learners import learners
 from gatelab.training.work import STEP_SECONDS
 
 HERE = Node(id="0", name="127.0.0.1", cpus=1, gpus=0, head=True)
@@ -105,7 +106,7 @@ def _forget(modules: set[str]) -> None:
     """Forget modules, and what they have registered."""
     for name in modules:
         del sys.modules[name]
-    registries: tuple[Registry[Any], ...] = (gates, tasks, metrics, losses)
+    registries: tuple[Registry[Any], ...] = (gates, tasks, metrics, losses, learners)
     for registry in registries:
         for name, found in list(registry._classes.items()):
             if found.__module__ in modules:

@@ -105,7 +105,7 @@ def test_exported_outputs_may_differ_by_a_ten_thousandth(
     served = SimpleNamespace(save_model=lambda *_: None, load_model=lambda _: exported)
     monkeypatch.setattr("gatelab.sweeps.export.forms.mlflow_model", served)
     model = Model(Scaled(), SingleGate, {}, {"num_experts": 1})
-    selected = Selected("single", "run", Scaled(), model, 0, 1.0)
+    selected = Selected("single", "run", Scaled(), [model], 0, 1.0)
     if not refused:
         save_tried(selected, False, tmp_path, {})
         return

@@ -21,9 +21,10 @@ BELOW = {
 """The packages that each may import, beside gatelab's own modules (registry, conformance)."""
 ORDERS = {
     "training": (
-        *("memory", "configuration", "members", "model", "weighting", "evaluation"),
-        *("optimizers", "schedule", "clipping", "optimizer", "precision"),
-        *("raising", "rehearsal", "goal", "member", "passage", "replay", "loop", "train"),
+        *("memory", "configuration", "members", "copies", "model", "weighting", "evaluation"),
+        *("optimizers", "schedule", "clipping", "optimizer", "precision", "learners", "lessons"),
+        *("raising", "rehearsal", "goal", "member", "chains", "passage", "replay", "loop"),
+        *("train", "learner_checks"),
         *("scores", "jobs", "steps", "states", "scoring", "job_members", "work"),
         *("constant", "beginning"),
         *("em", "em_experts"),
@@ -134,6 +135,7 @@ FAMILIES = {
         "predict",
         "check_gate",
         "check_task",
+        "check_learner",
     ),  # commands
     *("CONNECT_SECONDS", "ANSWER_SECONDS", "POLL_SECONDS", "STOP_SECONDS"),  # of a wait each
     *("ROW", "versions", "Role"),

@@ -16,9 +16,13 @@ from gatelab.gates import gates
 from gatelab.gates.check import run_checks
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.spec.reading import load_spec
+from gatelab.training import learner_checks
+from gatelab.training.learners import learners
 from tests.in_process import in_this_process, modules_of
 
 ROOT = Path(__file__).parent.parent
+LOOKED_AT = ("gates.md", "tasks.md", "python.md", "learners.md")
+"""The pages whose Python has a test of its own."""
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
@@ -103,11 +107,20 @@ def test_gates_in_the_documentation_pass_every_check(
     assert classes or "check_gate" in SNIPPETS[number][1]
 
 
+@pytest.mark.parametrize("text", [text for page, text in blocks("python") if page == "learners.md"])
+def test_learners_in_the_documentation_pass_every_check(text: str, tmp_path: Path) -> None:
+    (tmp_path / "documented_learner.py").write_text(text)
+    with modules_of(tmp_path):
+        name = text.partition('@register_learner("')[2].partition('"')[0]
+        outcomes = learner_checks.run_checks(f"documented_learner:{name}")
+    assert outcomes and [outcome for outcome in outcomes if not outcome.ok] == []
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")  # MLflow's own
 @pytest.mark.parametrize(
     ("page", "text"),
-    [block for block in blocks("python") if block[0] not in ("gates.md", "tasks.md", "python.md")],
+    [block for block in blocks("python") if block[0] not in LOOKED_AT],
 )
 def test_python_runs(page: str, text: str, place: Path) -> None:
     """With the example's spec made smaller, which is all that is changed; jobs run in this process.
@@ -136,3 +149,14 @@ def test_every_diagnostic_is_in_the_documentation() -> None:
     declared = {f"| `{n}` | " for cls in ours for n in cls.diagnostics}
     assert len(declared) > 8 and all(start in page for start in declared)
     assert all(f" | {meaning} |" in page for cls in ours for meaning in cls.diagnostics.values())
+
+
+def test_what_every_learner_tells_is_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    told = [
+        (name, fact, meaning)
+        for name in learners.names()
+        for fact, meaning in learners.get(name).diagnostics.items()
+    ]
+    assert told
+    assert all(f"| `{fact}` | `{name}` | {meaning} |" in page for name, fact, meaning in told)

@@ -228,7 +228,7 @@ def test_a_model_that_cannot_be_traced(
     dense: bool, told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     task = Crowds(num_targets=2, train_rows=8, val_rows=20)
-    selected = Selected("top_k", "run", task, made(task, TopKGate), 1, 1.0)
+    selected = Selected("top_k", "run", task, [made(task, TopKGate)], 1, 1.0)
     with pytest.raises(ValueError, match="'top_k' does not go through torch.export") as caught:
         save_tried(selected, dense, tmp_path / "model", {})
     assert told in str(caught.value)

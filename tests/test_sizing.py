@@ -78,6 +78,16 @@ def own(**more: Any) -> int:
     return job_bytes(*made(**more)) - CONTEXT_BYTES
 
 
+def test_a_member_of_copies_is_as_many_models() -> None:
+    """Without the data and the process's own, it is in proportion."""
+    found = []
+    for learner in ("joint", "gossip"):
+        one, task = made(gates={"one": {"gate": "softmax", "learner": learner}})
+        inputs = sum(t.nbytes for n in ("train", "val") for t in task.data(n) if t is not None)
+        found.append(job_bytes(one, task) - CONTEXT_BYTES - inputs)
+    assert found[1] == len(task.targets) * found[0]
+
+
 def test_a_job_grows_with_what_it_holds() -> None:
     """Seeds and experts multiply it, rows of a batch what is kept for the backward pass."""
     alone = {"members": 1}

@@ -11,7 +11,10 @@ HIDDEN = "mlflow.gatelab."
 IDENTITY = "gatelab.identity"
 """The tag by which a run of ours is found again."""
 STARTS = (Tags.VERSION, Tags.MACHINE, Tags.CODE, "metrics.")
-NAMES = (*(Tags.DATA, Tags.GATES, Tags.HARDENS, Tags.TEST_TO_TRAIN, Tags.FAILURES, Tags.COMMIT),)
+NAMES = (
+    *(Tags.DATA, Tags.GATES, Tags.HARDENS, Tags.TEST_TO_TRAIN, Tags.FAILURES, Tags.COMMIT),
+    Tags.GIVEN,
+)
 
 
 def stored(tags: Mapping[str, str]) -> dict[str, str]:

@@ -33,6 +33,8 @@ class Tags:
     SPLIT_SEED, TEST_TO_TRAIN = "split_seed", "test_to_train"
     """Of an evaluation's run: which split it was on, and its test rows over its train rows where
     splits are of the same rows."""
+    GIVEN = "learner.given"
+    """Of a gate's run: what its learner gives a model to learn by, in a line."""
     END, END_REASON, END_EPOCH = "end", "end.reason", "end.epoch"
     FAILURES = "search.reasons"
     """Of a gate's run: why its trials failed, with counts, in JSON."""

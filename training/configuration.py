@@ -8,6 +8,8 @@ from typing import Any
 
 TARGET_WEIGHTS = "target_weights"
 """Under which, with a dot and a target's name, its weight in what is minimised is recorded."""
+LEARNER = "learner"
+"""Under which the learner is recorded, and with a dot and a name, its hyperparameters."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,16 @@ class Configuration:
         """By target the factor of its loss in what is minimised, where it is not the target's."""
         return self._part(f"training.{TARGET_WEIGHTS}.")
 
+    @property
+    def learner(self) -> str:
+        """The learner's key in the registry; empty: the default."""
+        return str(self.values.get(LEARNER, ""))
+
+    @property
+    def learner_options(self) -> dict[str, Any]:
+        """The learner's own, as far as they are said."""
+        return self._part(f"{LEARNER}.")
+
     def _part(self, start: str) -> dict[str, Any]:
         found = self.values.items()
         return {name.removeprefix(start): v for name, v in found if name.startswith(start)}
@@ -62,8 +74,11 @@ class Configuration:
     def structure(self) -> Hashable:
         """Return what two members must share to train together.
 
-        All but a gate's real values, and the optimiser's numbers.
+        All but a gate's and a learner's real values, and the optimiser's numbers.
         """
         gate = {name: v for name, v in self.gate.items() if not isinstance(v, float)}
+        learner = {n: v for n, v in self.learner_options.items() if not isinstance(v, float)}
         optimizer = self.optimizer.get("name")
-        return repr((sorted(gate.items()), sorted(self.model.items()), optimizer))
+        parts = (sorted(gate.items()), sorted(self.model.items()), optimizer)
+        own = (self.learner, sorted(learner.items())) if self.learner else ()
+        return repr((*parts, *own))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from gatelab.tasks.task import Split
+from gatelab.training.copies import ALONE, Copies
 from gatelab.training.members import Members, Tensors
 from gatelab.training.model import Model
 from gatelab.training.weighting import loss_factors
@@ -43,6 +44,8 @@ class Evaluation(NamedTuple):
     """Where any is weighted, the losses with all known rows counting alike, ``(targets,)``."""
     unweighted_loss: float | None = None
     """Their sum, weighted by the targets alone."""
+    learner: Mapping[str, float] = {}
+    """What the learner says of the member, by name."""
 
     def cpu(self) -> Evaluation:
         """Return it with everything on the CPU."""
@@ -52,9 +55,18 @@ class Evaluation(NamedTuple):
 
 
 @torch.no_grad()
-def evaluate(members: Members, model: Model, split: Split) -> list[Evaluation]:
-    """Return what every member gives for a split that lies on its device."""
-    groups, weights, diagnostics = pass_over(members, model, split.inputs)
+def evaluate(
+    members: Members, model: Model, split: Split, copies: Copies = ALONE
+) -> list[Evaluation]:
+    """Return what every member gives for a split that lies on its device.
+
+    Args:
+        members: A row for each copy of each member.
+        model: That they are called as.
+        split: Of the task.
+        copies: Of each member.
+    """
+    groups, weights, diagnostics = _together(pass_over(members, model, split.inputs), model, copies)
     rows = torch.vmap(model.row_losses, (0, None))(groups, split.targets)
     unweighted = losses = _losses(model, rows, split)
     factors = loss_factors(model.targets, split)
@@ -76,8 +88,18 @@ def evaluate(members: Members, model: Model, split: Split) -> list[Evaluation]:
                 else (unweighted[member], float(model.task_loss(unweighted[member])))
             ),
         )
-        for member in range(len(members))
+        for member in range(len(weights))
     ]
+
+
+def _together(found: Pass, model: Model, copies: Copies) -> Pass:
+    """Return what members give, of what their copies gave."""
+    (groups, weights, diagnostics), every = found, range(len(model.targets))
+    return (
+        tuple(copies.of_targets(g, of) for g, of in zip(groups, model.groups, strict=True)),
+        copies.of_targets(weights, every),
+        {name: copies.of_targets(values, every) for name, values in diagnostics.items()},
+    )
 
 
 def _losses(model: Model, rows: Tensor, split: Split) -> Tensor:

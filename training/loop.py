@@ -16,6 +16,8 @@ from gatelab.foreign import text_of
 from gatelab.gates.randomness import Randomness, generator_state
 from gatelab.rules import as_line
 from gatelab.tasks.task import Split
+from gatelab.training.learners import Learner
+from gatelab.training.lessons import Lessons
 from gatelab.training.member import Recipe
 from gatelab.training.members import Members, Tensors
 from gatelab.training.model import Model, Output
@@ -46,8 +48,8 @@ class Loop:
         optimizer: MemberOptimizer,
         split: Split,
         recipe: Recipe,
-        seeds: Sequence[int],
-        target_weights: Tensor | None = None,
+        lessons: Lessons,
+        learner: Learner,
     ) -> None:
         """Begin.
 
@@ -57,12 +59,12 @@ class Loop:
             optimizer: Of the members.
             split: The train split, on their device.
             recipe: How they learn.
-            seeds: One for each member.
-            target_weights: What members minimise targets' losses by, ``(members, targets)``;
-                ``None``: by what they are scored by, the targets' own.
+            lessons: What each row of the members learns from.
+            learner: What happens beside the optimiser's steps.
         """
         self.model, self.members, self.optimizer = model, members, optimizer
         self.split, self.recipe, self.device = split, recipe, members.device
+        self.learner = learner
         factors = loss_factors(model.targets, split)
         self.factors = None if factors is None else factors.to(torch.get_default_dtype())
         """By what rows' losses are multiplied, ``(rows, targets)``, if by anything."""
@@ -73,13 +75,20 @@ class Loop:
         self.notes: list[str] = []
         """What a step could not do as usual, a line each."""
         self._drawn: set[str] = set()
-        self.begin(seeds, target_weights)
+        self.begin(lessons)
 
-    def begin(self, seeds: Sequence[int], target_weights: Tensor | None = None) -> None:
-        """Go on with members of these seeds and weights, of which others may have left."""
-        self.seeds, self.target_weights = list(seeds), target_weights
+    def begin(self, lessons: Lessons) -> None:
+        """Go on with rows of these lessons, of which others may have left."""
+        self.lessons, seeds = lessons, lessons.seeds
         rows, recipe = len(self.split.inputs), self.recipe
-        self.passage = Passage(seeds, rows, recipe.batch_size, recipe.max_epochs, self.device)
+        self.passage = Passage(
+            seeds,
+            rows,
+            recipe.batch_size,
+            recipe.max_epochs,
+            self.device,
+            lessons.correlations,
+        )
         shape = (len(seeds),) if self.factors is None else (len(seeds), 2)
         self.losses = torch.zeros(shape, device=self.device)
         """Those of the pass's rows so far, added up: ``(members,)``, or where rows are weighted
@@ -100,7 +109,7 @@ class Loop:
             self.begin_pass(epoch)
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             # What does not draw from keys follows from the seeds and the epoch.
-            torch.manual_seed(_mixed(*self.seeds, epoch))
+            torch.manual_seed(_mixed(*self.lessons.seeds, epoch))
             with precise(self.recipe.precision, self.device, self.model, self.model.mixture.gates):
                 for start in range(self.taken * size, rows, size):
                     self.step(min(size, rows - start))
@@ -108,11 +117,10 @@ class Loop:
         self.taken = 0
         return self.losses / rows
 
-    def leave(self, positions: Sequence[int], epoch: int) -> None:
+    def leave(self, rows: Sequence[int], epoch: int) -> None:
         """Go on within a pass with these alone, which members and optimiser have kept."""
-        taken, losses = self.taken, self.losses[positions]
-        weights = None if self.target_weights is None else self.target_weights[positions]
-        self.begin([self.seeds[position] for position in positions], weights)
+        taken, losses = self.taken, self.losses[rows]
+        self.begin(self.lessons.keep(rows))
         self.begin_pass(epoch)
         self.taken = taken
         self.losses.copy_(losses)
@@ -140,7 +148,9 @@ class Loop:
     def eager_step(self, rows: int) -> None:
         """Do on the device what :meth:`step` does there."""
         losses, buffers = self._learn(self.passage.rows(rows))
+        self.learner.before_step(self.members)
         self.optimizer.step()
+        self.learner.after_step(self.members)
         for name, buffer in buffers.items():
             self.members.buffers[name].copy_(buffer)
         self.losses += losses * rows
@@ -211,7 +221,8 @@ class Loop:
         factors = None if self.factors is None else self.factors[rows]
         keys = self.passage.keys() if self.draws else None
         progress = self.passage.progress() if self.model.mixture.updates else None
-        own = (split.inputs[rows], split.targets[rows], mask, factors, keys, self.target_weights)
+        weights, of = self.lessons.weights, self.lessons.own
+        own = (split.inputs[rows], split.targets[rows], mask, factors, keys, weights, of)
         return own, (progress,)
 
     def _of_member(
@@ -223,22 +234,29 @@ class Loop:
         factors: Tensor | None,
         key: Tensor | None,
         weights: Tensor | None,
+        own: Tensor | None,
         progress: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensors]:
-        """Return what a member minimises, the task's part of it, and its gates' next buffers."""
+        """Return what a row minimises, the task's part of it, and its gates' next buffers."""
         with nullcontext() if key is None else Randomness(key) as draws:
             output: Output = functional_call(self.model, tensors, (inputs, progress, mask))
         if draws is not None and draws.drew:
             self._drawn.add("keyed")
         rows = self.model.row_losses(output.groups, targets)
-        losses = self.model.target_losses(rows, mask)
+        losses = _of_own(self.model.target_losses(rows, mask), own)
         unweighted = loss = self.model.task_loss(losses)
         if factors is not None:
-            losses = self.model.target_losses(rows * factors.mT, mask)
+            losses = _of_own(self.model.target_losses(rows * factors.mT, mask), own)
             loss = self.model.task_loss(losses)
         found = loss if factors is None else torch.stack([loss, unweighted])
         minimised = loss if weights is None else losses @ weights
-        return minimised + output.routing.aux_loss.sum(), found.detach(), output.buffers
+        aux_loss = _of_own(output.routing.aux_loss, own).sum()
+        return minimised + aux_loss, found.detach(), output.buffers
+
+
+def _of_own(losses: Tensor, own: Tensor | None) -> Tensor:
+    """Return losses ``(targets,)`` with 0 for targets that are others'."""
+    return losses if own is None else losses.where(own, 0.0)
 
 
 def _mixed(*numbers: int) -> int:

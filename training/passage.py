@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gatelab.gates.randomness import GOLDEN, keyed, mix
+from gatelab.training.chains import chained
 
 AT_ONCE = 2**24
 """Of so many rows of members together the order is made at once."""
@@ -22,7 +23,13 @@ class Passage:
     """
 
     def __init__(
-        self, seeds: Sequence[int], rows: int, size: int, epochs: int, device: torch.device
+        self,
+        seeds: Sequence[int],
+        rows: int,
+        size: int,
+        epochs: int,
+        device: torch.device,
+        correlations: Sequence[float] = (),
     ) -> None:
         """Make the tensors.
 
@@ -32,12 +39,16 @@ class Passage:
             size: Rows a step, but for the last.
             epochs: Passes that there may be.
             device: Where the training is.
+            correlations: Of each member's rows that follow each other, in [0, 1); with one above 0
+                its order is that of :func:`.chains.chained`. By default of none.
         """
         self.rows_in_all, self.size, self.epochs = rows, size, epochs
         self._seeds = torch.tensor([seed_key(seed) for seed in seeds], device=device)
         self._order = torch.zeros(len(seeds), rows, dtype=torch.int32, device=device)
         self._progress = torch.zeros(self.steps, device=device)
         self._keys = torch.zeros_like(self._seeds)
+        self._stays = torch.tensor(correlations, dtype=torch.float64, device=device)
+        self._chained = [place for place, stays in enumerate(correlations) if stays]
         self._at = torch.zeros(1, dtype=torch.int64, device=device)
 
     @property
@@ -51,6 +62,10 @@ class Passage:
         members = max(1, AT_ONCE // self.rows_in_all)
         for keys, order in zip(self._keys.split(members), self._order.split(members), strict=True):
             order.copy_(shuffled(keys, self.rows_in_all))
+        if self._chained:
+            of, rows = self._chained, self.rows_in_all
+            chains = chained(self._seeds[of], epoch, rows, self._stays[of])
+            self._order[of] = chains.to(self._order.dtype)
         starts = range(0, self.rows_in_all, self.size)
         done = [(epoch + start / self.rows_in_all) / self.epochs for start in starts]
         self._progress.copy_(torch.tensor(done, dtype=self._progress.dtype))

@@ -102,12 +102,18 @@ def unweighted_scores(name: SplitName, loss: float | None) -> dict[str, float]:
     return {} if loss is None else {f"{name}/{TARGETS_UNWEIGHTED}": loss}
 
 
-def usages(k: int | None, evaluations: Sequence[Evaluation]) -> list[Usage]:
-    """Return how each member's gates use the experts, where ``k`` is how many they are to use."""
+def usages(k: int | None, evaluations: Sequence[Evaluation], *, apart: bool = False) -> list[Usage]:
+    """Return how each member's gates use the experts.
+
+    Args:
+        k: How many they are to use, if the gate says so.
+        evaluations: Of the members.
+        apart: Whether targets have experts of their own.
+    """
     found: list[Usage] = []
     for some in _parts(evaluations):
         weights = torch.stack([evaluation.weights for evaluation in some])
-        found += usage_of(weights, k, some[0].known).members()
+        found += usage_of(weights, k, some[0].known, apart=apart).members()
     return found
 
 
@@ -135,6 +141,11 @@ def gate_scores(
         scores[key] = float(values.mean())
         scores.update({f"{n}/{key}": float(v) for n, v in zip(names or (), values, strict=False)})
     return {f"gate/{key}": value for key, value in scores.items()}
+
+
+def learner_scores(evaluation: Evaluation) -> dict[str, float]:
+    """Return what the learner says of a member, under ``learner/``."""
+    return {f"learner/{name}": value for name, value in evaluation.learner.items()}
 
 
 def why_no_score(split: SplitName, evaluation: Evaluation) -> str:

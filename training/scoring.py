@@ -12,12 +12,14 @@ from gatelab.gates.usage import Usage
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.goal import Goal
+from gatelab.training.learners.shared import count_shared
 from gatelab.training.member import Course
 from gatelab.training.model import Model
 from gatelab.training.raising import of_each
 from gatelab.training.scores import (
     MANY_TARGETS,
     gate_scores,
+    learner_scores,
     predictive_scores,
     stability_scores,
     target_scores,
@@ -40,6 +42,7 @@ class Scoring:
         goal: Goal,
         batch_size: int,
         members: int,
+        copies: int = 1,
     ) -> None:
         """Begin before the first epoch.
 
@@ -50,15 +53,17 @@ class Scoring:
             goal: By which weights are kept.
             batch_size: Rows of a step.
             members: How many there are.
+            copies: Of what targets share, in each member.
         """
         self.task, self.metrics, self.goal, self.batch_size = task, metrics, goal, batch_size
         self.k: int | None = getattr(model.mixture.gates.each, "k", None)
+        self.apart = copies > 1
         self.sizes = {
-            "model/parameters": float(_count(model)),
+            "model/parameters": float(_count(model) + (copies - 1) * count_shared(model)),
             "model/gate_parameters": float(_count(model.mixture.gates)),
         }
-        self.num_experts = model.mixture.experts.size
-        self.expert_parameters = _count(model.mixture.experts) / self.num_experts
+        self.expert_parameters = _count(model.mixture.experts) / model.mixture.experts.size
+        self.num_experts = copies * model.mixture.experts.size
         self.before: dict[int, Tensor] = {}
         """The weights of an epoch ago, of those that trained in it: views of all members' at once,
         which would stay as long as one of them."""
@@ -86,13 +91,14 @@ class Scoring:
         by_target, self.raised = of_each(sound, score)
         sound = list(by_target)
         chosen = [evaluations[member] for member in sound]
-        used, moved = usages(self.k, chosen), self._stability(sound, chosen)
+        used, moved = usages(self.k, chosen, apart=self.apart), self._stability(sound, chosen)
         self.before = {member: evaluations[member].weights for member in sound}
         for member, found, targets, usage in zip(
             sound, chosen, by_target.values(), used, strict=True
         ):
             own = predictive_scores("val", found, targets, also=self.goal.objective)
             own |= gate_scores(self.task, usage, found) | moved.get(member, {})
+            own |= learner_scores(found)
             scores[member] = own
             self._settle(member, epoch, own.get("gate/at_most_k"))
         return scores
@@ -134,7 +140,7 @@ class Scoring:
             ending.end, ending.reason = "failed", reason
             return ending
         (by_target,) = target_scores(self.task, self.metrics, [evaluation], self.task.data(split))
-        (usage,) = usages(self.k, [evaluation])
+        (usage,) = usages(self.k, [evaluation], apart=self.apart)
         names = [target.name for target in self.task.targets]
         few = len(names) <= MANY_TARGETS
         ending.metrics = {
@@ -142,6 +148,7 @@ class Scoring:
             **gate_scores(self.task, usage, evaluation, names if few else None),
             "val/loss": course.best_loss,
             **unweighted_scores("val", course.best_unweighted),
+            **learner_scores(evaluation),
             "objective": objective,
             "time/train_seconds": seconds,
             **self.sizes,

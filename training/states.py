@@ -13,7 +13,7 @@ from torch import Tensor
 STATE_FILE = "state.pt"
 States = dict[str, dict[str, Any]]
 """What jobs go on from, by their keys."""
-WHILE_TRAINING = {"tensors", "optimizer"}
+WHILE_TRAINING = {"tensors", "optimizer", "learner"}
 """The keys that a member's state has while it trains, and not once it has ended."""
 
 

@@ -14,8 +14,11 @@ from gatelab.gates.gate import Gate
 from gatelab.tasks.columns import mask_of_columns
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.configuration import Configuration
+from gatelab.training.copies import Copies, agent_seed, joined, parted
 from gatelab.training.evaluation import Evaluation, evaluate, parts_of, pass_over
 from gatelab.training.goal import Rank
+from gatelab.training.learners import DEFAULT, Shared, learners
+from gatelab.training.lessons import Lessons
 from gatelab.training.loop import Loop
 from gatelab.training.member import (
     Course,
@@ -82,26 +85,34 @@ class Training:
         models = [build_model(task, gate, member) for member in members]
         self.model = models[0]
         self.members = Members(models, self.device)
+        cls = learners.get(members[0].configuration.learner or DEFAULT)
+        options = [cls.completed(member.configuration.learner_options) for member in members]
+        self.copies = Copies(cls.copies(len(task.targets)))
+        """Of each member, one row of ``members`` each; one that learns alone is its only row."""
+        if self.copies.count > 1:
+            self.members.keep(self.copies.each(range(len(members))))
+        self.learner = cls(options, Shared(self.members, self.copies.count))
         self._splits: dict[SplitName, Split] = {}
         self.optimizer = self._optimizer([member.configuration for member in members])
         self.courses = [Course() for _ in members]
         self.settled = [
             settled_epoch(gate, m.configuration.gate, recipe.max_epochs) for m in members
         ]
-        self.best = [self.members.state(position) for position in range(len(members))]
+        self.best = [self.copies.state(self.members, position) for position in range(len(members))]
         self.active = list(range(len(members)))
         chosen = [member.configuration.target_weights for member in members]
         weights = weights_of_members(task.targets, chosen)
         self.target_weights = None if weights is None else weights.to(self.device)
         """What each member minimises targets' losses by, if not by the targets' own weights."""
+        self._orders = [cls.order(option) for option in options]
         self.loop = Loop(
             self.model,
             self.members,
             self.optimizer,
             self.split("train"),
             recipe,
-            self.seeds,
-            self.target_weights,
+            self._lessons(),
+            self.learner,
         )
         self.notes = rehearse(
             self.members,
@@ -118,7 +129,26 @@ class Training:
         if recipe.precision == "tf32" and self.device.type != "cuda":
             self.notes.append(NO_TF32)
 
+    def _lessons(self) -> Lessons:
+        """Return what each row of the active members learns from."""
+        of, weights = self.copies.each(self.active), self.target_weights
+        own = self.copies.own(len(self.active))
+        correlations = tuple(self._orders[member].correlation for member in of)
+        return Lessons(
+            [seed for member in self.active for seed in self._row_seeds(member)],
+            None if weights is None else weights[of],
+            None if own is None else own.to(self.device),
+            correlations if any(correlations) else (),
+        )
+
+    def _row_seeds(self, member: int) -> list[int]:
+        """Return the seeds of the orders in which a member's copies read the rows."""
+        seed, agents = self.seeds[member], range(self.copies.count)
+        own = self._orders[member].own
+        return [agent_seed(seed, agent) if own else seed for agent in agents]
+
     def _optimizer(self, configurations: Sequence[Configuration]) -> MemberOptimizer:
+        configurations = self.copies.each(configurations)
         a_pass = -(-len(self.split("train").inputs) // self.recipe.batch_size)
         steps = a_pass * self.recipe.max_epochs
         settings = [configuration.training for configuration in configurations]
@@ -157,8 +187,8 @@ class Training:
         trained = {} if losses is None else dict(zip(self.active, self._note(losses), strict=True))
         val = self.split("val")
         evaluations = self._surviving(
-            partial(evaluate, self.members, self.model, val),
-            lambda position: evaluate(self.members.of_one(position), self.model, val),
+            lambda: self._evaluate(self.members, val),
+            lambda row: evaluate(self.members.of_one(row), self.model, val),
             "val/loss",
         )
         active = list(self.active)
@@ -169,6 +199,15 @@ class Training:
         self._drop_ended()
         return {member: (trained[member], evaluation) for member, evaluation in found.items()}
 
+    def _evaluate(self, members: Members, split: Split) -> list[Evaluation]:
+        """Pass members over a split, with what their learner says of them."""
+        found = evaluate(members, self.model, split, self.copies)
+        facts = {name: values.tolist() for name, values in self.learner.facts(members).items()}
+        return [
+            each._replace(learner={name: values[place] for name, values in facts.items()})
+            for place, each in enumerate(found)
+        ]
+
     def _surviving(
         self, make: Callable[[], T], alone: Callable[[int], object], what: str
     ) -> T | None:
@@ -176,7 +215,7 @@ class Training:
 
         Args:
             make: Makes the pass; if it has raised it is gone on with.
-            alone: Makes it for one of them.
+            alone: Makes it for one row of them.
             what: What is no number after it where a parameter is none.
 
         Returns:
@@ -194,7 +233,9 @@ class Training:
                 failed = raising(self.members, alone, what)
                 if not failed:
                     raise
-                self._fail(failed)
+                # A member fails with the first of its copies that does.
+                count = self.copies.count
+                self._fail({row // count: failed[row] for row in sorted(failed, reverse=True)})
         return None
 
     def _fail(self, reasons: Mapping[int, str]) -> None:
@@ -205,12 +246,12 @@ class Training:
         going = [position for position in range(len(self.active)) if position not in reasons]
         self.active = [self.active[position] for position in going]
         if going:
-            self.members.keep(going)
-            self.optimizer.keep(going)
-            self.loop.leave(going, self.epoch)
+            self._keep_tensors(going)
+            self.loop.leave(self.copies.rows(going), self.epoch)
 
     def _note(self, losses: Tensor) -> list[float]:
         """Return a pass's mean losses, and keep what they are unweighted and what the loop says."""
+        losses = self.copies.added(losses)
         self.notes += self.loop.notes
         self.loop.notes.clear()
         if self.loop.factors is None:
@@ -241,7 +282,7 @@ class Training:
         """Note a member's epoch, and keep its weights where they are its best."""
         member = self.active[position]
         if self.courses[member].better(evaluation, rank):
-            self.best[member] = self.members.state(position)
+            self.best[member] = self.copies.state(self.members, position)
         reason = self.courses[member].why_failed(train_loss, evaluation, rank)
         if reason and not torch.isfinite(evaluation.weights).all():
             gate = type(self.model.mixture.gates.each).__name__
@@ -259,18 +300,29 @@ class Training:
             self._keep(going)
 
     def _keep(self, positions: Sequence[int]) -> None:
-        self.members.keep(positions)
-        self.optimizer.keep(positions)
-        weights = None if self.target_weights is None else self.target_weights[self.active]
-        self.loop.begin([self.seeds[member] for member in self.active], weights)
+        self._keep_tensors(positions)
+        self.loop.begin(self._lessons())
+
+    def _keep_tensors(self, positions: Sequence[int]) -> None:
+        rows = self.copies.rows(positions)
+        self.members.keep(rows)
+        self.optimizer.keep(rows)
+        self.learner.keep(torch.tensor(positions, device=self.device))
 
     def evaluate_best(
         self, name: SplitName, members: Sequence[int] | None = None
     ) -> list[Evaluation]:
         """Pass members, by default all, over a split with their best weights."""
         chosen = range(len(self.courses)) if members is None else members
-        best = self.members.of([self.best[member] for member in chosen])
-        return evaluate(best, self.model, self.split(name))
+        best = self.copies.of(self.members, [self.best[member] for member in chosen])
+        found, split = self._evaluate(best, self.split(name)), self.split(name)
+        for fact, others in self.learner.beside(best).items():
+            losses = [each.loss for each in evaluate(others, self.model, split, self.copies)]
+            found = [
+                each._replace(learner={**each.learner, fact: loss})
+                for each, loss in zip(found, losses, strict=True)
+            ]
+        return found
 
     def split(self, name: SplitName) -> Split:
         """Return a split on the device, made when it is first asked for."""
@@ -292,8 +344,11 @@ class Training:
         found: dict[str, Any] = {"course": asdict(self.courses[member]), "best": self.best[member]}
         if member in self.active:
             position = self.active.index(member)
-            found["tensors"] = self.members.state(position)
-            found["optimizer"] = self.optimizer.state(position)
+            found["tensors"] = self.copies.state(self.members, position)
+            rows = self.copies.rows([position])
+            found["optimizer"] = joined([self.optimizer.state(row) for row in rows])
+            if self.learner.remembered:
+                found["learner"] = self.learner.state(position)
         return found
 
     def load(self, states: Sequence[Mapping[str, Any]]) -> None:
@@ -318,5 +373,9 @@ class Training:
             return
         self._keep(active)
         for position, member in enumerate(active):
-            self.members.load(position, states[member]["tensors"])
-            self.optimizer.load(position, states[member]["optimizer"])
+            self.copies.load(self.members, position, states[member]["tensors"])
+            own = parted(states[member]["optimizer"])
+            for row, past in zip(self.copies.rows([position]), own, strict=True):
+                self.optimizer.load(row, past)
+            if self.learner.remembered:
+                self.learner.load(position, states[member]["learner"])

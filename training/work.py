@@ -65,7 +65,13 @@ class Work:
         members = [member for job in jobs for member in job.members]
         self.training = Training(task, gates.get(jobs[0].gate), members, recipe, device)
         self.scoring = Scoring(
-            task, self.training.model, metrics, goal, recipe.batch_size, len(members)
+            task,
+            self.training.model,
+            metrics,
+            goal,
+            recipe.batch_size,
+            len(members),
+            self.training.copies.count,
         )
         self.seconds = [0.0] * len(members)
 

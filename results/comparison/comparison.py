@@ -151,7 +151,7 @@ class Comparison:
 
 KEY_STARTS = (
     *(Metrics.TEST_LOSS, Metrics.TEST_UNWEIGHTED, "test/mean/", "test/"),
-    *("gate/", "time/", "model/"),
+    *("gate/", "learner/", "time/", "model/"),
     *(Metrics.DEFINED, Metrics.TARGETS),
 )
 """How the keys of the metrics begin that are compared, in the order in which they are shown."""

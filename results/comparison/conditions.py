@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gatelab.results.comparison.budgets import budget
-from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Tags
 from gatelab.tracking.store_errors import masked
 
@@ -60,11 +60,7 @@ def conditions(record: SweepRecord) -> Conditions:
         task_of(record),
         options_of(record),
         data_of(record),
-        {
-            run.gate: run.params.get("gate", run.gate)
-            for run in record.of("gate")
-            if run.gate not in rows
-        },
+        {run.gate: _key(run) for run in record.of("gate") if run.gate not in rows},
         _model(record),
         {key: value for key, value in params.items() if key.startswith(SETTINGS)},
         tuple(sorted({run.seed for run in finished}, key=lambda seed: (len(seed), seed))),
@@ -74,6 +70,12 @@ def conditions(record: SweepRecord) -> Conditions:
         record.running and not _complete(record),
         record.ignored,
     )
+
+
+def _key(run: RunRecord) -> str:
+    """Return a gate's key in the registry, with its learner's if it names one."""
+    key, learner = run.params.get("gate", run.gate), run.params.get("learner")
+    return f"{key} by {learner}" if learner else key
 
 
 def task_of(record: SweepRecord) -> str:

@@ -32,6 +32,8 @@ class Subject:
     """Whether it is dense at first and is to become sparse in training."""
     row_of: str = ""
     """Of a row: the title of its gate."""
+    given: str = ""
+    """What its learner gives a model to learn by, in a line, where it is recorded."""
 
     @property
     def tested(self) -> bool:
@@ -86,4 +88,5 @@ def subject(record: SweepRecord, gate: str, title: str) -> Subject:
         "row" if row_of else role,
         tags.get(Tags.HARDENS) == "yes",
         row_of and row_of + title.removeprefix(gate),
+        tags.get(Tags.GIVEN, ""),
     )

@@ -96,6 +96,7 @@ def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
     comparison, record = review.comparison, review.record
     selection = page_grids.selection_grids(comparison, record)
     predictive = page_grids.predictive_grids(comparison)
+    learning = page_grids.learner_grids(comparison)
     blocks: dict[str, Sequence[Block]] = {
         "Predictive performance": [
             *_of(plates, "differences", "targets"),
@@ -108,7 +109,11 @@ def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
             *_folded(selection),
             *_meanings(selection, MEANINGS | record.meanings),
         ],
-        "Training": _of(plates, "curves", "experts_per_example", "weight_change"),
+        "Training": [
+            *_of(plates, "curves", "experts_per_example", "weight_change"),
+            *_folded(learning),
+            *_meanings(learning, record.meanings),
+        ],
         "Search": [
             *_of(plates, "search", "importance", "slices"),
             *_folded([search_grids.budget_grid(comparison)]),

@@ -65,6 +65,22 @@ def selection_grids(comparison: Comparison, record: SweepRecord) -> list[Grid]:
     return _blocks(_filled(grid))
 
 
+def learner_grids(comparison: Comparison) -> list[Grid]:
+    """Return what learners tell of their models, where any does."""
+    start = "learner/"
+    names = {m: m.removeprefix(start) for m in comparison.metrics() if m.startswith(start)}
+    if not names:
+        return []
+    grid = Grid(
+        "Learners",
+        _gates(comparison),
+        _scores(comparison, names),
+        f"Mean over the evaluation's {plural(comparison.unit)} ± half its 95% interval, on the "
+        "test split, where a gate's learner tells it. No value is better as such, so none is bold.",
+    )
+    return _blocks(_filled(grid))
+
+
 def _filled(grid: Grid) -> Grid:
     """Return a grid without the columns that say nothing: a constant prediction has no experts."""
     columns = list(zip(grid.columns, *grid.rows, strict=True))

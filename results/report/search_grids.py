@@ -12,8 +12,8 @@ from gatelab.tracking.runs import SweepRecord
 
 EQUALS = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
 PARTS = {"gate.": "of the gate", "optimizer.": "of the optimiser", "model.": "of the model"}
-STEPS = {"training.": "of the training"}
-"""What only configurations with a schedule, a warm-up or clipping have."""
+OPTIONAL = {"training.": "of the training", "learner.": "of the learner"}
+"""What only configurations with a schedule, a warm-up or clipping have, or a learner of options."""
 
 
 def budget_grid(comparison: Comparison) -> Grid:
@@ -60,8 +60,9 @@ def selected_grids(comparison: Comparison, record: SweepRecord) -> list[Grid]:
         for gate in comparison.gates
         for repeat, values in selected_configurations(record, gate).items()
     }
-    stepped = any(name.startswith(tuple(STEPS)) for values in found.values() for name in values)
-    parts = PARTS | (STEPS if stepped else {})
+    names = {name for values in found.values() for name in values}
+    said = {p: of for p, of in OPTIONAL.items() if any(name.startswith(p) for name in names)}
+    parts = PARTS | said
     rows = [[name, *(settings_text(v, part) for part in parts)] for name, v in found.items()]
     caption = "What the search selected, or the spec fixed, and the evaluation trained afresh."
     return [Grid("Selected configurations", ("gate", *parts.values()), rows, caption)][: len(rows)]

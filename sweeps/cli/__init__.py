@@ -13,7 +13,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin": {
         "new": (
             "registry",
-            "Start a sweep of your table, or a package of your gate or task.",
+            "Start a sweep of a table, or a package of a gate, task or learner.",
         ),
         "data": ("data", "Download the files of a published data set, or check them."),
         "validate": ("launch", "Check SPEC, and its data, without running anything."),
@@ -35,9 +35,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "predict": ("predict", "Predict each row of FILE by the selected model of a gate."),
     },
     "Look up and check": {
-        "list": ("listing", "List the registered gates, tasks or metrics."),
+        "list": ("listing", "List the registered gates, tasks, metrics or learners."),
         "show": ("registry", "Show what is registered."),
-        "check": ("registry", "Run the conformance suite over a gate or a task."),
+        "check": ("registry", "Run the conformance suite over a gate, a task or a learner."),
         "doctor": ("cluster", "Check Ray, its nodes, storage and MLflow, and what SPEC needs."),
     },
 }

@@ -155,6 +155,7 @@ def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     from gatelab.sweeps.spec.first_pass import check_sweep
     from gatelab.sweeps.spec.made_task import make_task
     from gatelab.sweeps.spec.rehearsals import rehearse_gates
+    from gatelab.sweeps.spec.remarks import told_learners
     from gatelab.sweeps.spec.rounds import plan, rounds_of
     from gatelab.sweeps.spec.space import space
     from gatelab.tasks.check.warned import warnings_of
@@ -170,12 +171,15 @@ def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
         refuse(error.at(str(spec)))
     rounds = rounds_of(loaded, {label: space(loaded, label, task) for label in loaded.gates})
     if as_json:
-        told = {"said": [*task.said, *notes], "warnings": warnings_of(task)}
+        warned = (*warnings_of(task), *told_learners(loaded, task))
+        told = {"said": [*task.said, *notes], "warnings": warned}
         of = {"task": loaded.task.name, "gates": list(loaded.gates), "plan": plan(loaded, rounds)}
         print_json({"spec": str(spec), **of, **told})
         return
     for warning in warnings_of(task):
         click.echo(f"gatelab: warning: {spec}: task: {loaded.task.name!r}: {warning}", err=True)
+    for remark in told_learners(loaded, task):
+        click.echo(f"gatelab: warning: {spec}: {remark}", err=True)
     for line in (*task.said, *notes):
         click.echo(line)
     click.echo(

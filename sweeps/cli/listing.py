@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from importlib.metadata import entry_points, packages_distributions
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 from rich.table import Table
@@ -15,7 +15,7 @@ from gatelab.listing import RegisteredClass, read_registered
 from gatelab.registry import Registry, near_misses
 from gatelab.sweeps.cli.terminal import json_option, open_console, print_json, refuse, show_trimmed
 
-LISTS = {"gates": "gate", "tasks": "task", "metrics": "metric"}
+LISTS = {"gates": "gate", "tasks": "task", "metrics": "metric", "learners": "learner"}
 
 
 class ListedClass(NamedTuple):
@@ -31,10 +31,12 @@ class ListedClass(NamedTuple):
 
 
 @click.command("list")
-@click.argument("what", metavar="{gates|tasks|metrics}", shell_complete=lambda *_: [*LISTS])
+@click.argument(
+    "what", metavar="{gates|tasks|metrics|learners}", shell_complete=lambda *_: [*LISTS]
+)
 @json_option
 def list_(what: str, as_json: bool) -> None:
-    """List the registered gates, tasks or metrics."""
+    """List the registered gates, tasks, metrics or learners."""
     if what not in LISTS:
         refuse(
             f"what to list must be {', '.join(LISTS)}, but got {what!r}; {near_misses(what, LISTS)}"
@@ -81,8 +83,14 @@ def _loaded(what: str) -> tuple[list[ListedClass], list[str]]:
     from gatelab.gates.gate import gates  # here: torch takes a second to import
     from gatelab.tasks.metric import metrics
     from gatelab.tasks.task import tasks
+    from gatelab.training.learners import learners
 
-    registries: dict[str, Registry[object]] = {"gates": gates, "tasks": tasks, "metrics": metrics}  # type: ignore[dict-item]
+    registries: dict[str, Registry[Any]] = {
+        "gates": gates,
+        "tasks": tasks,
+        "metrics": metrics,
+        "learners": learners,
+    }
     registry = registries[what]
     return list(_entries(registry)), list(registry.broken.values())
 

@@ -1,4 +1,4 @@
-"""A package of a user's own gate or task: its folder, and how it is installed."""
+"""A package of a user's own gate, task or learner: its folder, and how it is installed."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from gatelab.gates.gate import Gate, gates
 from gatelab.registry import Registry
 from gatelab.sweeps.cli.completing import registered
 from gatelab.sweeps.cli.new_gate import write_gate
+from gatelab.sweeps.cli.new_learner import write_learner
 from gatelab.sweeps.cli.new_sweep import new_sweep
 from gatelab.sweeps.cli.new_task import write_task
 from gatelab.sweeps.cli.show_task import show_task, told_arguments
@@ -40,6 +41,7 @@ from gatelab.sweeps.cli.terminal import (
 from gatelab.sweeps.spec.space import gate_defaults, keyword_defaults
 from gatelab.tasks.metric import Metric, metrics
 from gatelab.tasks.task import tasks
+from gatelab.training.learners import Learner, learners
 
 
 @click.group()
@@ -123,13 +125,46 @@ def show_metric(name: str, as_json: bool) -> None:
     click.echo(f"\nOf {' and '.join(cls.kinds)} targets; {_better(cls)} is better.")
 
 
+@show.command("learner")
+@click.argument("name", shell_complete=registered("learner"))
+@json_option
+def show_learner(name: str, as_json: bool) -> None:
+    """Show learner NAME: source, hyperparameters, what it records."""
+    cls: type[Learner] = _get(learners, name)
+    if as_json:
+        own = [{"name": n, **each._asdict()} for n, each in cls.hyperparameters.items()]
+        more = {"hyperparameters": own, "diagnostics": dict(cls.diagnostics), "agents": cls.agents}
+        print_json({**_content(name, cls), **more})
+        return
+    console = open_console()
+    show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
+    show_sentences(console, (inspect.getdoc(cls) or "").splitlines())
+    options = {n: (repr(each.default), each.what) for n, each in cls.hyperparameters.items()}
+    _show_rows("hyperparameters", ("name", "default", "what it is"), options)
+    found = {f"learner/{n}": (what,) for n, what in cls.diagnostics.items()}
+    _show_rows("recorded", ("name", "what it is"), found)
+
+
+def _show_rows(title: str, columns: tuple[str, ...], rows: Mapping[str, tuple[str, ...]]) -> None:
+    """Print a table, if it has any row, after an empty line."""
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column in ("name", "default"))
+    for name, cells in rows.items():
+        table.add_row(name, *(cell.replace("[", "\\[") for cell in cells))
+    click.echo()
+    show_trimmed(open_console(), table)
+
+
 def _better(cls: type[Metric]) -> str:
     return "more" if cls.higher_is_better else "less"
 
 
 @click.group()
 def check() -> None:
-    """Run the conformance suite over a gate or a task."""
+    """Run the conformance suite over a gate, a task or a learner."""
 
 
 @check.command("gate")
@@ -163,9 +198,20 @@ def check_task(key: str, options: tuple[str, ...], as_json: bool) -> None:
     _report(key, lambda: run_checks(cls, **given), as_json)
 
 
+@check.command("learner")
+@click.argument("key", shell_complete=registered("learner"))
+@json_option
+def check_learner(key: str, as_json: bool) -> None:
+    """Check learner KEY: a registered name, or "package.module:name"."""
+    from gatelab.training.learner_checks import run_checks
+
+    _get(learners, key)
+    _report(key, lambda: run_checks(key), as_json)
+
+
 @click.group()
 def new() -> None:
-    """Start a sweep of your table, or a package of your gate or task."""
+    """Start a sweep of a table, or a package of a gate, task or learner."""
 
 
 new.add_command(new_sweep)
@@ -195,6 +241,20 @@ def new_task(name: str) -> None:
         {
             f"gatelab launch {name}.yaml": "it trains as it is, and ends with a table of the gates",
             f"gatelab check task {name}:{name}": f"it passes; change {name}.py, and check again",
+        },
+    )
+
+
+@new.command("learner")
+@click.argument("name")
+def new_learner(name: str) -> None:
+    """Write a folder NAME: a learner, its test, a README."""
+    _write_package(
+        write_learner,
+        name,
+        {
+            f"gatelab check learner {name}:{name}": f"it passes; change {name}.py, and check again",
+            "pip install .": f"from then on every spec can say {name}",
         },
     )
 

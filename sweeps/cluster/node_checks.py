@@ -106,10 +106,12 @@ def check_resources(found: Sequence[Node], needs: Needs) -> NodeCheck:
 
 
 def check_names(found: Sequence[Node], spec: Spec) -> NodeCheck:
-    """Check that every node finds the gates, the task and the metrics of a spec."""
+    """Check that every node finds the gates, the task, the metrics and the learners of a spec."""
     keys = [gate.gate for gate in spec.gates.values()]
+    learning = list(dict.fromkeys(gate.learner.name for gate in spec.gates.values()))
     metrics = spec.metrics or ()
-    answers = ask(found, probes.import_keys, keys, spec.task.name, metrics, seconds=SECONDS)
+    named = (keys, spec.task.name, metrics, learning)
+    answers = ask(found, probes.import_keys, *named, seconds=SECONDS)
     if answers.failures:
         mend = "install its package on every node, or launch from where its module is"
         return NodeCheck("gates and task", False, _failed(answers.failures), mend)

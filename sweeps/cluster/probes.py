@@ -15,10 +15,12 @@ import torch
 from pyarrow import fs
 
 from gatelab.gates.gate import gates
+from gatelab.registry import Registry
 from gatelab.sweeps.cluster.provenance import PACKAGES, fingerprint
 from gatelab.sweeps.cluster.storage import Storage
 from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import tasks
+from gatelab.training.learners import learners
 
 
 def versions() -> dict[str, str]:
@@ -40,8 +42,13 @@ def gpus() -> int:
             os.environ["CUDA_VISIBLE_DEVICES"] = hidden
 
 
-def import_keys(gate_keys: Sequence[str], task_key: str, metric_keys: Sequence[str]) -> None:
-    """Import gates, a task and metrics.
+def import_keys(
+    gate_keys: Sequence[str],
+    task_key: str,
+    metric_keys: Sequence[str],
+    learner_keys: Sequence[str] = (),
+) -> None:
+    """Import gates, a task, metrics and learners.
 
     Raises:
         ValueError: If one is not there.
@@ -51,11 +58,14 @@ def import_keys(gate_keys: Sequence[str], task_key: str, metric_keys: Sequence[s
     tasks.get(task_key)
     for key in metric_keys:
         metrics.get(key)
+    for key in learner_keys:
+        learners.get(key)
 
 
 def broken_plug_ins() -> list[str]:
     """Return why entry points of installed packages cannot be loaded, a line each."""
-    return [*gates.broken.values(), *tasks.broken.values(), *metrics.broken.values()]
+    registries: tuple[Registry[Any], ...] = (gates, tasks, metrics, learners)
+    return [why for registry in registries for why in registry.broken.values()]
 
 
 def data(task: str, options: Mapping[str, Any]) -> str:

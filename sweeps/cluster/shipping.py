@@ -19,6 +19,7 @@ from gatelab.sweeps.cluster.sources import OURS, files_of, imported, is_secret, 
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import tasks
+from gatelab.training.learners import learners
 
 LIMIT = 64 * 2**20
 """Bytes that are shipped at most: data belong on the nodes."""
@@ -97,7 +98,14 @@ def _keyed(spec: Spec) -> tuple[Spec, dict[str, str]]:
         return f"{module}:{name.rpartition(':')[2]}"
 
     found = {
-        label: gate.model_copy(update={"gate": key(f"gates.{label}", gates, gate.gate)})
+        label: gate.model_copy(
+            update={
+                "gate": key(f"gates.{label}", gates, gate.gate),
+                "learner": gate.learner.model_copy(
+                    update={"name": key(f"gates.{label}.learner", learners, gate.learner.name)}
+                ),
+            }
+        )
         for label, gate in spec.gates.items()
     }
     task = spec.task.model_copy(update={"name": key("task", tasks, spec.task.name)})

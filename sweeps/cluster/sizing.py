@@ -97,7 +97,7 @@ def _nbytes(tensors: Sequence[Tensor | None]) -> list[int]:
 
 
 def _member_bytes(spec: Spec, label: str, task: Task) -> int:
-    """Return the bytes of a gate's largest model and of one of its training steps."""
+    """Return the bytes of a gate's largest member and of one of its training steps."""
     model = max(_models(spec, label, task), key=_parameters)
     kept: dict[int, int] = {}
 
@@ -110,7 +110,8 @@ def _member_bytes(spec: Spec, label: str, task: Task) -> int:
     with torch.random.fork_rng([]), saved_tensors_hooks(keep, lambda tensor: tensor):
         output = model(inputs)  # kept alive, so that no address is used twice
     del output
-    return BYTES_PER_PARAMETER * _parameters(model) + 2 * sum(kept.values())
+    copies = spec.gates[label].learner.cls.copies(len(task.targets))
+    return copies * (BYTES_PER_PARAMETER * _parameters(model) + 2 * sum(kept.values()))
 
 
 def _models(spec: Spec, label: str, task: Task) -> list[Model]:

@@ -41,9 +41,10 @@ def pack_classes(spec: Spec) -> bytes:
 
 
 def _entries(spec: Spec) -> Iterator[_Entry]:
-    """Yield the gates and the task of a spec that must be sent, and all such metrics and losses."""
+    """Yield what a spec names that must be sent, and all such metrics and losses."""
     named = {gate.gate.rpartition(":")[2] for gate in spec.gates.values()}
-    wanted = {"gate": named, "task": {spec.task.name.rpartition(":")[2]}}
+    learning = {gate.learner.name.rpartition(":")[2] for gate in spec.gates.values()}
+    wanted = {"gate": named, "learner": learning, "task": {spec.task.name.rpartition(":")[2]}}
     for kind, (registry, _) in KINDS.items():
         for name, cls in registry.interactive().items():
             if name in wanted.get(kind, {name}):

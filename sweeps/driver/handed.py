@@ -10,10 +10,12 @@ from gatelab.registry import Registry
 from gatelab.tasks.loss import Loss, losses
 from gatelab.tasks.metric import Metric, metrics
 from gatelab.tasks.task import Task, tasks
+from gatelab.training.learners import Learner, learners
 
 KINDS: dict[str, tuple[Registry[Any], type]] = {
     "gate": (gates, Gate),
     "task": (tasks, Task),
+    "learner": (learners, Learner),
     "metric": (metrics, Metric),
     "loss": (losses, Loss),
 }

@@ -32,7 +32,7 @@ from gatelab.tracking.schema import (
     Params,
     Tags,
 )
-from gatelab.training.configuration import TARGET_WEIGHTS
+from gatelab.training.configuration import LEARNER, TARGET_WEIGHTS
 from gatelab.training.jobs import Job
 from gatelab.training.scores import MANY_TARGETS
 from gatelab.training.steps import Ending, Step
@@ -106,11 +106,14 @@ class Record:
             searches = (s for name, s in self.studies.items() if Search.of(name).label == label)
             if all("done" in study.attributes for study in searches):
                 continue  # its run has ended, and would never end again
-            cls = gates.get(gate.gate)
+            cls, learner = gates.get(gate.gate), gate.learner
             tags = {**self._tags("gate", label), **provenance, **_kind(cls)}
-            tags |= _meanings(cls.diagnostics)
+            tags |= _meanings({**cls.diagnostics, **learner.cls.diagnostics})
+            tags |= {Tags.GIVEN: learner.cls.given} if cls.trained else {}
+            named = {} if learner.is_default else {LEARNER: learner.name}
+            params = {"gate": gate.gate, **named}
             self.recorder.start_run(
-                f"{name}/{label}", parent=name, name=label, tags=tags, params={"gate": gate.gate}
+                f"{name}/{label}", parent=name, name=label, tags=tags, params=params
             )
 
     def warn(self, line: str) -> None:

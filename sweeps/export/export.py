@@ -106,7 +106,7 @@ def save_tried(selected: Selected, dense: bool, folder: Path, tags: Mapping[str,
         ValueError: If the model cannot be traced, or gives other outputs then.
     """
     save = save_of_rows if isinstance(selected.task, Table) else save_of_tensors
-    predictor = Predictor(selected.model, dense=dense)
+    predictor = Predictor(*selected.models, dense=dense)
     described = {**tags, "experts": "all" if dense else "selected"}
     try:
         with redirect_stderr(StringIO()):  # torch prints the graph that it came to

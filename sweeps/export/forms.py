@@ -16,7 +16,6 @@ from gatelab.sweeps.export.raw_graph import RawGraph, standardised_values, value
 from gatelab.tasks.tables.table import Table
 from gatelab.tasks.task import Task
 from gatelab.tracking import mlflow_model, mlflow_rows
-from gatelab.training.model import Model
 
 EXAMPLE_ROWS, CHECKED_ROWS = 5, 64
 """Of the val split: how many stand beside the model, and on how many it is tried."""
@@ -29,10 +28,10 @@ def save_of_tensors(
 ) -> Tried:
     """Save a model that takes what the task's splits hold, and try it."""
     rows = task.data("val").inputs[:CHECKED_ROWS]
-    described = {**metadata, "targets": columns(predictor.model.targets)}
+    described = {**metadata, "targets": columns(predictor.targets)}
     mlflow_model.save_model(predictor, rows[:EXAMPLE_ROWS], folder, described)
     exported = mlflow_model.load_model(folder)
-    expected = as_trained(predictor.model, rows)
+    expected = predictor.as_trained(rows)
     return [(exported(some), expected[: len(some)]) for some in (rows, rows[:1])]
 
 
@@ -45,7 +44,7 @@ def save_of_rows(
     """
     from gatelab.tracking.mlflow_serve import CellReader  # here: MLflow takes seconds to import
 
-    table, targets = cast(Table, task), predictor.model.targets
+    table, targets = cast(Table, task), predictor.targets
     recipe = {**table.recipe(), "outputs": value_names(targets)}
     raw = table.raw("val", CHECKED_ROWS)
     cells = CellReader(recipe).read(raw)
@@ -59,7 +58,7 @@ def save_of_rows(
     some = torch.from_numpy(cells[:EXAMPLE_ROWS]).repeat(2, 1)  # of one row two are made
     mlflow_rows.save_row_model(graph, some, recipe, typed[:EXAMPLE_ROWS], folder, metadata)
     frames: list[pd.DataFrame] = [as_read, typed, as_read[:1]]
-    outputs = as_trained(predictor.model, table.data("val").inputs[:CHECKED_ROWS])
+    outputs = predictor.as_trained(table.data("val").inputs[:CHECKED_ROWS])
     expected = standardised_values(targets, values_of(targets, outputs))
     return [
         (standardised_values(targets, torch.from_numpy(found)), expected[: len(found)])
@@ -71,9 +70,3 @@ def _exact(cells: pa.Array) -> pa.Array:
     """Return whole numbers beside a gap as texts: MLflow makes floats of them, which rounds ids."""
     gaps = pa.types.is_integer(cells.type) and cells.null_count
     return cells.cast(pa.large_string()) if gaps else cells
-
-
-def as_trained(model: Model, rows: Tensor) -> Tensor:
-    """Return what a model gives without what an export makes of it, ``(rows, columns)``."""
-    with torch.no_grad():
-        return torch.cat(model.split_groups(model(rows).groups), dim=1)

@@ -149,7 +149,7 @@ def _told(name: str, missing: int, unknown: int) -> list[str]:
 @torch.no_grad()
 def _values(selected: Selected, table: Table, cells: Tensor) -> Tensor:
     """Return predictions ``(rows, values)``, in batches whose size bounds the memory."""
-    graph = RawGraph(Predictor(selected.model), table.fitted)
+    graph = RawGraph(Predictor(*selected.models), table.fitted)
     return torch.cat([graph(batch) for batch in cells.split(BATCH_ROWS)])
 
 

@@ -23,20 +23,55 @@ ACTIVATIONS: Mapping[Kind, str] = {
 class Predictor(nn.Module):
     """Runs a model in a form that ``torch.export`` traces for batches of every size.
 
+    Where each target has a model of its own, each gives the output of its target.
+    """
+
+    def __init__(self, *models: Model, dense: bool = False) -> None:
+        """Take models over, for inference.
+
+        Args:
+            models: A trained one, or one for each target.
+            dense: Compute every expert for every example.
+        """
+        super().__init__()
+        self.targets = models[0].targets
+        every = range(len(self.targets))
+        whose = [every] if len(models) == 1 else [[target] for target in every]
+        pairs = zip(models, whose, strict=True)
+        self.parts = nn.ModuleList(ModelPart(model, of, dense=dense) for model, of in pairs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the targets' outputs side by side, ``(batch, columns)``.
+
+        Args:
+            inputs: ``(batch, ...)``, as the task's splits hold them.
+        """
+        return torch.cat([part(inputs) for part in self.parts], dim=1)
+
+    @torch.no_grad()
+    def as_trained(self, inputs: Tensor) -> Tensor:
+        """Return the same as models compute it that are not in this form."""
+        return torch.cat([cast(ModelPart, part).as_trained(inputs) for part in self.parts], dim=1)
+
+
+class ModelPart(nn.Module):
+    """Runs what a model needs for some of its targets.
+
     Gates and towers are called one by one: vmapped, a scatter fixes the size of the batch. So are
     experts, each for the examples that some target weighs it above 0 for.
     """
 
-    def __init__(self, model: Model, *, dense: bool = False) -> None:
-        """Take a model over, for inference.
+    def __init__(self, model: Model, of: Sequence[int], *, dense: bool) -> None:
+        """Take a model over.
 
         Args:
             model: A trained one.
+            of: The targets.
             dense: Compute every expert for every example.
         """
         super().__init__()
         self.model = model.eval().requires_grad_(False)
-        self.dense = dense
+        self.of, self.dense = of, dense
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the targets' outputs side by side, ``(batch, columns)``.
@@ -53,10 +88,14 @@ class Predictor(nn.Module):
         mix = self._mix_all if self.dense else self._mix_selected
         return self._outputs(mix(features, weights))
 
+    def as_trained(self, inputs: Tensor) -> Tensor:
+        """Return the same as the model computes it."""
+        groups = self.model.split_groups(self.model(inputs).groups)
+        return torch.cat([groups[target] for target in self.of], dim=1)
+
     def _weights(self, gate_input: Tensor) -> Tensor:
         gates = self.model.mixture.gates
-        each = [gates.call_one(target, gate_input).weights for target in range(gates.size)]
-        return torch.stack(each)
+        return torch.stack([gates.call_one(target, gate_input).weights for target in self.of])
 
     def _mix_all(self, features: Tensor, weights: Tensor) -> Tensor:
         return torch.einsum("tbn,nbd->tbd", weights, self._parts(features))
@@ -84,12 +123,16 @@ class Predictor(nn.Module):
         return mixed
 
     def _outputs(self, mixed: Tensor) -> Tensor:
-        parts = {
-            target: cast(Stack, tower).call_one(index, mixed[target])
+        places = {
+            target: (cast(Stack, tower), index)
             for tower, group in zip(self.model.towers, self.model.groups, strict=True)
             for index, target in enumerate(group)
         }
-        return torch.cat([parts[target] for target in range(len(parts))], dim=1)
+        parts = []
+        for target, own in zip(self.of, mixed, strict=True):
+            tower, index = places[target]
+            parts.append(tower.call_one(index, own))
+        return torch.cat(parts, dim=1)
 
 
 def columns(targets: Sequence[Target]) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ class RawGraph(nn.Module):
         """Take over a model, and what is fitted to its table's train rows."""
         super().__init__()
         self.predictor = predictor
-        self.targets = predictor.model.targets
+        self.targets = predictor.targets
         fits = list(fitted.numbers.values())
         double = torch.float64
         self.register_buffer("fill", torch.tensor([it.fill for it in fits], dtype=double))

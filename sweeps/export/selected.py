@@ -23,6 +23,8 @@ from gatelab.tracking.mlflow_read import read_artifact
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Artifacts, Metrics, Tags
 from gatelab.training.configuration import Configuration
+from gatelab.training.copies import Copies
+from gatelab.training.learners import DEFAULT, learners
 from gatelab.training.model import Model
 
 
@@ -35,7 +37,8 @@ class Selected:
     run_id: str
     """Of the gate's run."""
     task: Task
-    model: Model
+    models: list[Model]
+    """The one that it is, or one for each target, where each learns in a copy of its own."""
     seed: int
     """Of the evaluation's seeds, the one with the lowest validation loss."""
     test_loss: float
@@ -79,8 +82,8 @@ def read_selected(record: SweepRecord, gate: str) -> Selected:
     saved = _read_saved(record, run.run_id, gate)
     test_loss = score_of(record, gate, saved["seed"])
     task = _task(record)
-    model = _restored(_where(record, gate), task, saved)
-    return Selected(gate, run.run_id, task, model, saved["seed"], test_loss)
+    models = _restored(_where(record, gate), task, saved)
+    return Selected(gate, run.run_id, task, models, saved["seed"], test_loss)
 
 
 def _check_evaluated(record: SweepRecord, gate: str) -> None:
@@ -153,16 +156,24 @@ def _check_same_data(record: SweepRecord, task: Task) -> None:
         )
 
 
-def _restored(where: str, task: Task, saved: Mapping[str, Any]) -> Model:
-    """Make a model as its configuration says, and fill in its tensors."""
+def _restored(where: str, task: Task, saved: Mapping[str, Any]) -> list[Model]:
+    """Make each copy of a model as its configuration says, and fill in its tensors."""
     chosen = Configuration(saved["configuration"])
     try:
-        with torch.random.fork_rng([]):
-            torch.manual_seed(saved["seed"])
-            model = Model(task, gates.get(saved["gate"]), chosen.gate, chosen.model)
-        _fill(model, saved["state"])
+        learner = learners.get(chosen.learner or DEFAULT)
+        states = Copies(learner.copies(len(task.targets))).apart(saved["state"])
+        return [_made(task, saved, chosen, state) for state in states]
     except (ValueError, TypeError) as error:
         raise ValueError(f"{where} cannot be made here: {error}") from error
+
+
+def _made(
+    task: Task, saved: Mapping[str, Any], chosen: Configuration, state: Mapping[str, Tensor]
+) -> Model:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(saved["seed"])
+        model = Model(task, gates.get(saved["gate"]), chosen.gate, chosen.model)
+    _fill(model, state)
     return model
 
 

@@ -24,7 +24,7 @@ def with_baselines(spec: Spec, task: Task) -> Spec:
     """
     if not spec.baselines:
         return spec
-    named = {gate.gate for gate in spec.gates.values()}
+    named = {gate.gate for gate in spec.gates.values() if gate.learner.is_default}
     found = dict(spec.gates)
     for key in BASELINES:
         label = key if key not in spec.gates else f"{key}.baseline"

@@ -11,6 +11,7 @@ from gatelab.rules import written
 from gatelab.sweeps.spec.extremes import check_values
 from gatelab.sweeps.spec.faults import check_known, looked_up, raise_faults
 from gatelab.sweeps.spec.goals import goal_of
+from gatelab.sweeps.spec.learner_spec import LearnerSpec
 from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.search_rules import (
     check_first,
@@ -28,6 +29,7 @@ from gatelab.sweeps.spec.steps import optimizer_keys
 from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import Task
 from gatelab.tracking.store_errors import check_experiment_name
+from gatelab.training.learners import Learner, learners
 
 T = TypeVar("T")
 
@@ -102,8 +104,17 @@ def _check_gate(spec: Spec, label: str) -> type[Gate]:
     gate = spec.gates[label]
     cls: type[Gate] = looked_up(f"gates.{label}.gate", gates.get, gate.gate)
     check_known(f"gates.{label}", gate.hyperparameters, gate_defaults(cls))
+    _check_learner(label, gate.learner, cls)
     _check_search_space(label, cls)
     return cls
+
+
+def _check_learner(label: str, said: LearnerSpec, gate: type[Gate]) -> None:
+    path = f"gates.{label}.learner"
+    learner: type[Learner] = looked_up(path, learners.get, said.name)
+    check_known(path, said.hyperparameters, learner.hyperparameters)
+    if not (gate.trained or said.is_default):
+        raise SpecError("", path, f"must be left out: {label!r} is not trained.")
 
 
 def _check_search_space(label: str, cls: type[Gate]) -> None:

@@ -9,6 +9,7 @@ import torch
 from gatelab.foreign import foreign
 from gatelab.gates.gate import Gate
 from gatelab.sweeps.spec.faults import blamed, raise_faults
+from gatelab.sweeps.spec.learner_spec import LearnerSpec, learner_faults
 from gatelab.sweeps.spec.space import configuration, space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.sweeps.spec.steps import step_faults
@@ -32,6 +33,7 @@ def check_values(spec: Spec, task: Task, label: str, gate: type[Gate]) -> None:
         chosen = configuration(found, sampled)
         for check in (
             partial(_check_steps, chosen),
+            partial(_check_learner, chosen, task, label, spec.gates[label].learner),
             partial(_check_made, chosen, task, label, gate),
         ):
             try:
@@ -44,6 +46,12 @@ def check_values(spec: Spec, task: Task, label: str, gate: type[Gate]) -> None:
 
 def _check_steps(chosen: Configuration) -> None:
     raise_faults(step_faults(chosen))
+
+
+def _check_learner(chosen: Configuration, task: Task, label: str, said: LearnerSpec) -> None:
+    with blamed(f"gates.{label}.learner", chosen.learner_options), foreign():
+        found = learner_faults(said, chosen.learner_options, len(task.targets))
+    raise_faults((f"gates.{label}.learner.{name}", why) for name, why in found.items())
 
 
 def _check_made(chosen: Configuration, task: Task, label: str, gate: type[Gate]) -> None:

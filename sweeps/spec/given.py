@@ -14,6 +14,7 @@ from gatelab.sweeps.spec.reading import load_spec, parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.metric import Metric, metrics
 from gatelab.tasks.task import Task, tasks
+from gatelab.training.learners import DEFAULT, Learner, learners
 
 GivenSpec = str | Path | Mapping[str, Any] | Spec
 """A file's path, a spec's content, or a spec."""
@@ -71,9 +72,17 @@ def _gates(given: Any) -> Any:
 def _gate(path: str, entry: Any) -> Any:
     if isclass(entry):
         return {"gate": _key(path, gates, Gate, entry)}
-    if isinstance(entry, Mapping) and "gate" in entry:
-        return {**entry, "gate": _key(path, gates, Gate, entry["gate"])}
-    return entry
+    if not isinstance(entry, Mapping):
+        return entry
+    named: dict[str, tuple[Registry[Any], type]] = {
+        "gate": (gates, Gate),
+        "learner": (learners, Learner),
+    }
+    found = {key: _key(path, *of, entry[key]) for key, of in named.items() if key in entry}
+    if isinstance(learner := entry.get("learner"), Mapping):
+        key = _key(f"{path}.learner", learners, Learner, learner.get("name", DEFAULT))
+        found["learner"] = {**learner, "name": key}
+    return {**entry, **found}
 
 
 def _key(path: str, registry: Registry[Any], base: type, given: Any) -> Any:

@@ -109,6 +109,15 @@ def _is_number(value: Any) -> bool:
     return finite and not isinstance(value, bool)
 
 
+def scalars_of(value: Any) -> Any:
+    """Return what YAML can write of hyperparameters: mappings and lists of scalars."""
+    if isinstance(value, Range):
+        value = value.model_dump(exclude_defaults=True)
+    if isinstance(value, dict):
+        return {key: scalars_of(item) for key, item in value.items()}
+    return [scalars_of(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
 Hyperparameter = Annotated[Any, BeforeValidator(_form)]
 """A scalar, a tuple of choices or a :class:`Range`."""
 

@@ -112,6 +112,8 @@ def _section(found: Any, path: str) -> dict[Any, Any]:
             raise SpecError("", path, str(error)) from error
     if path in ("search.early_stopping", "search.require") and found is False:
         return {}
+    if re.fullmatch(r"gates\..+\.learner", path) and isinstance(found, str):
+        return {"name": found}
     if path.startswith("task.targets.") and isinstance(found, str):
         return {"kind": found}
     raise SpecError("", path, f"is {written(found)}, which has no keys to override.")

@@ -20,12 +20,14 @@ from gatelab.gates.auxiliary import AUXILIARY_WEIGHTS
 from gatelab.gates.gate import Gate, gates
 from gatelab.registry import near_misses
 from gatelab.rules import written
+from gatelab.sweeps.spec.faults import raise_faults
 from gatelab.sweeps.spec.hyperparameters import typed
+from gatelab.sweeps.spec.learner_spec import learner_space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.sweeps.spec.steps import OF_TRAINING, steps_of
 from gatelab.sweeps.spec.values import holds, nearest
 from gatelab.tasks.task import Task
-from gatelab.training.configuration import TARGET_WEIGHTS, Configuration
+from gatelab.training.configuration import LEARNER, TARGET_WEIGHTS, Configuration
 from gatelab.training.optimizers.catalogue import optimizer_defaults
 
 NUM_EXPERTS = 8
@@ -85,6 +87,9 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
     if defaults.get("k") is not None:  # so that it is recorded
         found.setdefault("gate.k", min(defaults["k"], most))
     found.update(_typed("gate", f"gates.{label}", given, defaults))
+    learner, faults = learner_space(gate.learner)
+    raise_faults((f"gates.{label}.learner.{name}", why) for name, why in faults.items())
+    found.update(learner)
     drawn = {name: d for name, d in found.items() if isinstance(d, BaseDistribution)}
     fixed = {name: value for name, value in found.items() if name not in drawn}
     rules = optimizer_defaults(spec.optimizer.name)
@@ -94,6 +99,7 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
         **{f"training.{TARGET_WEIGHTS}.{each.name}": each.weight for each in task.targets},
         **{f"model.{name}": value for name, value in network.items()},
         **{f"gate.{name}": value for name, value in first.items()},
+        **{f"{LEARNER}.{n}": each.default for n, each in gate.learner.cls.hyperparameters.items()},
     }
     defaults_drawn = {n: nearest(d, own.get(n)) for n, d in drawn.items()}
     return SearchSpace(fixed, drawn, defaults_drawn, _known(spec, label, fixed, drawn))

@@ -16,7 +16,8 @@ from pydantic import (
 
 from gatelab.registry import near_misses
 from gatelab.rules import as_line, written
-from gatelab.sweeps.spec.hyperparameters import Hyperparameter, Range
+from gatelab.sweeps.spec.hyperparameters import Hyperparameter, scalars_of
+from gatelab.sweeps.spec.learner_spec import LearnerSpec
 from gatelab.sweeps.spec.notation import write_notation
 from gatelab.sweeps.spec.sections import (
     EvaluationSpec,
@@ -91,11 +92,14 @@ class GateSpec(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     gate: str
+    learner: LearnerSpec = LearnerSpec()
+    """How its models learn."""
     hyperparameters: dict[str, Hyperparameter] = {}
 
     @model_serializer
     def _flat(self) -> dict[str, Any]:
-        return {"gate": self.gate, **_plain(self.hyperparameters)}
+        learner = {} if self.learner.is_default else {"learner": self.learner.model_dump()}
+        return {"gate": self.gate, **learner, **scalars_of(self.hyperparameters)}
 
 
 class OptimizerSpec(BaseModel):
@@ -125,7 +129,7 @@ class OptimizerSpec(BaseModel):
 
     @model_serializer
     def _flat(self) -> dict[str, Any]:
-        return {"name": self.name, **_plain(self.hyperparameters)}
+        return {"name": self.name, **scalars_of(self.hyperparameters)}
 
 
 class Spec(SpecPart):
@@ -184,7 +188,7 @@ class Spec(SpecPart):
 
     def to_yaml(self) -> str:
         """Return the spec with every default written out; it loads as an equal spec."""
-        return write_notation(_plain(self.model_dump()))
+        return write_notation(scalars_of(self.model_dump()))
 
 
 def labelled(names: Iterable[Any]) -> dict[str, Any]:
@@ -214,14 +218,6 @@ def _gate(label: str, entry: Any) -> Any:
         raise ValueError(
             f"{written(label)} must be a mapping of hyperparameters, but got {written(entry)}."
         )
-    hyperparameters = {key: value for key, value in entry.items() if key != "gate"}
-    return {"gate": entry.get("gate", label), "hyperparameters": hyperparameters}
-
-
-def _plain(value: Any) -> Any:
-    """Return what YAML can write: mappings and lists of scalars."""
-    if isinstance(value, Range):
-        value = value.model_dump(exclude_defaults=True)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
+    named = {"gate": label, **{key: entry[key] for key in ("gate", "learner") if key in entry}}
+    hyperparameters = {key: value for key, value in entry.items() if key not in named}
+    return {**named, "hyperparameters": hyperparameters}

@@ -1,0 +1,141 @@
+"""The contract of a learner: what one step of a member minimises, and what happens beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from torch import Tensor
+
+from gatelab.registry import Registry, near_misses
+from gatelab.rules import shown
+from gatelab.training.learners.shared import Shared
+from gatelab.training.members import Members
+
+LearnerClass = TypeVar("LearnerClass", bound="type[Learner]")
+DEFAULT = "joint"
+"""The learner of a gate for which a spec names none."""
+
+
+class LearnerOption(NamedTuple):
+    """A hyperparameter of a learner."""
+
+    default: bool | int | float | str
+    what: str
+    """In a line."""
+
+
+class RowOrder(NamedTuple):
+    """In which order a member's copies read the rows of the train split."""
+
+    own: bool = False
+    """Whether each copy has an order of its own."""
+    correlation: float = 0.0
+    """In [0, 1): the chance that the next row is the same again; 0: all rows, once a pass."""
+
+
+class Learner:
+    """How members learn: all methods are of all members at once, whose tensors are stacked.
+
+    As it is, a member is one model, which minimises the sum of its targets' losses. The loop, the
+    passes over the splits, early stopping and states are the same for all learners: a subclass says
+    what is different, in a few operations on :class:`Members`, none of which may wait for a GPU.
+    """
+
+    agents: ClassVar[bool] = False
+    """Whether each target is an agent with a copy of the model of its own. It learns from its
+    target's loss, and gives the output for that target; what else the copies have, is unused."""
+    given: ClassVar[str] = "one model for all targets, which all read the same rows at each step"
+    """What models are given to learn by, in a line: a comparison says where it is not the same."""
+    hyperparameters: ClassVar[Mapping[str, LearnerOption]] = MappingProxyType({})
+    """By the keys of a spec. Members of different real values train together."""
+    diagnostics: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """What each of the :meth:`facts` means, in a line: the report prints it."""
+    expected_failed_checks: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Why it must fail a check of the conformance suite, by the check's name."""
+    remembered: ClassVar[tuple[str, ...]] = ()
+    """The attributes that are tensors with a row for each member: its state."""
+
+    def __init__(self, options: Sequence[Mapping[str, Any]], shared: Shared) -> None:
+        """Begin.
+
+        Args:
+            options: Of each member the values of all hyperparameters.
+            shared: The part of the model that all targets share.
+        """
+        self.shared = shared
+
+    @classmethod
+    def copies(cls, num_targets: int) -> int:
+        """Return how many models a member is."""
+        return num_targets if cls.agents else 1
+
+    @classmethod
+    def completed(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options with the defaults of those that are not given."""
+        return {**{name: one.default for name, one in cls.hyperparameters.items()}, **options}
+
+    @classmethod
+    def faults(cls, options: Mapping[str, Any], num_targets: int) -> dict[str, str]:
+        """Return what is wrong with the values of options, by their names; nothing by default."""
+        return {}
+
+    @classmethod
+    def remarks(cls, options: Mapping[str, Any], num_targets: int) -> list[str]:
+        """Return lines on what is allowed, but may not be meant; none by default."""
+        return []
+
+    @classmethod
+    def order(cls, options: Mapping[str, Any]) -> RowOrder:
+        """Return in which order rows are read: the same for all copies, by default."""
+        return RowOrder()
+
+    def before_step(self, members: Members) -> None:
+        """Change members or their gradients ``members.flat.grad``, which the step then follows."""
+
+    def after_step(self, members: Members) -> None:
+        """Change members after a step of the optimiser."""
+
+    def facts(self, members: Members) -> dict[str, Tensor]:
+        """Return numbers ``(members,)`` for the record, by names of ``diagnostics``.
+
+        They are asked of those that train, and of all members with their best weights.
+        """
+        return {}
+
+    def beside(self, members: Members) -> dict[str, Members]:
+        """Return others of as many copies whose loss is recorded too, by names of the same."""
+        return {}
+
+    def keep(self, index: Tensor) -> None:
+        """Go on with some of the members only: those at an index ``(members,)``."""
+        for name in self.remembered:
+            setattr(self, name, getattr(self, name)[index])
+
+    def state(self, member: int) -> dict[str, Tensor]:
+        """Return a copy of what is remembered of one member, by name."""
+        return {name: getattr(self, name)[member].clone() for name in self.remembered}
+
+    def load(self, member: int, state: Mapping[str, Tensor]) -> None:
+        """Put what :meth:`state` returned into a member."""
+        for name in self.remembered:
+            getattr(self, name)[member] = state[name]
+
+
+ROW_ORDERS = ("own", "shared")
+
+
+def order_faults(rows: str) -> dict[str, str]:
+    """Return whether the value of an option ``rows`` is none of the orders, as a fault of it."""
+    if rows in ROW_ORDERS:
+        return {}
+    return {"rows": f"unknown order {shown(rows)}; {near_misses(str(rows), ROW_ORDERS)}"}
+
+
+learners: Registry[Learner] = Registry("learner")
+
+
+def register_learner(name: str) -> Callable[[LearnerClass], LearnerClass]:
+    """Return a class decorator that enters a :class:`Learner` under ``name``."""
+    return learners.register(name, Learner)
