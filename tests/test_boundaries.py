@@ -23,8 +23,9 @@ ORDERS = {
     "training": (
         *("memory", "configuration", "members", "copies", "model", "weighting", "evaluation"),
         *("optimizers", "schedule", "clipping", "optimizer", "precision", "learners", "lessons"),
+        "placed_splits",
         *("raising", "rehearsal", "goal", "member", "chains", "passage", "replay", "loop"),
-        *("train", "learner_checks"),
+        *("rehearsed", "train", "learner_checks"),
         *("scores", "jobs", "steps", "states", "scoring", "job_members", "work"),
         *("constant", "beginning"),
         *("em", "em_experts"),

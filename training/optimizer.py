@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gatelab.training.clipping import clip_gradients
+from gatelab.training.configuration import Configuration
 from gatelab.training.members import Members
 from gatelab.training.optimizers.catalogue import OPTIMIZERS
 from gatelab.training.schedule import Schedule
@@ -191,3 +192,22 @@ def _limits(clips: Sequence[float | None], like: Tensor) -> Tensor | None:
     if all(clip is None for clip in clips):
         return None
     return _column([inf if clip is None else clip for clip in clips], like)
+
+
+def optimizer_of(
+    members: Members, configurations: Sequence[Configuration], steps: int
+) -> MemberOptimizer:
+    """Return the optimiser of members.
+
+    Args:
+        members: Of all rows.
+        configurations: Of each row.
+        steps: That the longest training takes, by which schedules go.
+    """
+    settings = [configuration.training for configuration in configurations]
+    return MemberOptimizer(
+        members,
+        [configuration.optimizer for configuration in configurations],
+        [Schedule(s.get("schedule", "constant"), s.get("warmup", 0.0), steps) for s in settings],
+        [setting.get("gradient_clip") for setting in settings],
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
@@ -11,11 +11,9 @@ import torch
 from torch import Tensor
 
 from gatelab.gates.gate import Gate
-from gatelab.tasks.columns import mask_of_columns
 from gatelab.tasks.task import Split, SplitName, Task
-from gatelab.training.configuration import Configuration
 from gatelab.training.copies import Copies, agent_seed, joined, parted
-from gatelab.training.evaluation import Evaluation, evaluate, parts_of, pass_over
+from gatelab.training.evaluation import Evaluation, evaluate
 from gatelab.training.goal import Rank
 from gatelab.training.learners import DEFAULT, Shared, learners
 from gatelab.training.lessons import Lessons
@@ -30,11 +28,12 @@ from gatelab.training.member import (
 )
 from gatelab.training.members import Members
 from gatelab.training.memory import keep_freed_memory
-from gatelab.training.optimizer import MemberOptimizer
+from gatelab.training.optimizer import optimizer_of
+from gatelab.training.placed_splits import PlacedSplits
 from gatelab.training.precision import NO_TF32
 from gatelab.training.raising import raising
-from gatelab.training.rehearsal import ROWS, Once, rehearse
-from gatelab.training.schedule import Schedule
+from gatelab.training.rehearsal import ROWS, rehearse
+from gatelab.training.rehearsed import passes_of, small_passes
 from gatelab.training.weighting import weights_of_members
 
 T = TypeVar("T")
@@ -92,8 +91,13 @@ class Training:
         if self.copies.count > 1:
             self.members.keep(self.copies.each(range(len(members))))
         self.learner = cls(options, Shared(self.members, self.copies.count))
-        self._splits: dict[SplitName, Split] = {}
-        self.optimizer = self._optimizer([member.configuration for member in members])
+        self._splits = PlacedSplits(task, self.device)
+        a_pass = -(-len(self.split("train").inputs) // recipe.batch_size)
+        self.optimizer = optimizer_of(
+            self.members,
+            self.copies.each([member.configuration for member in members]),
+            steps=a_pass * recipe.max_epochs,
+        )
         self.courses = [Course() for _ in members]
         self.settled = [
             settled_epoch(gate, m.configuration.gate, recipe.max_epochs) for m in members
@@ -115,12 +119,7 @@ class Training:
             self.learner,
         )
         self.notes = rehearse(
-            self.members,
-            dict(self._rehearsals(scored)),
-            [
-                partial(self.loop.rehearse, ROWS),
-                partial(self._rehearse_scoring, self.split("train").inputs[:ROWS]),
-            ],
+            self.members, passes_of(self.loop, self._splits, scored), small_passes(self.loop)
         )
         """What could not be fused, or is not as it was asked for, a line each."""
         self.notes += self.loop.end_rehearsal()
@@ -146,21 +145,6 @@ class Training:
         seed, agents = self.seeds[member], range(self.copies.count)
         own = self._orders[member].own
         return [agent_seed(seed, agent) if own else seed for agent in agents]
-
-    def _optimizer(self, configurations: Sequence[Configuration]) -> MemberOptimizer:
-        configurations = self.copies.each(configurations)
-        a_pass = -(-len(self.split("train").inputs) // self.recipe.batch_size)
-        steps = a_pass * self.recipe.max_epochs
-        settings = [configuration.training for configuration in configurations]
-        return MemberOptimizer(
-            self.members,
-            [configuration.optimizer for configuration in configurations],
-            [
-                Schedule(s.get("schedule", "constant"), s.get("warmup", 0.0), steps)
-                for s in settings
-            ],
-            [setting.get("gradient_clip") for setting in settings],
-        )
 
     @property
     def epoch(self) -> int:
@@ -261,23 +245,6 @@ class Training:
             self.courses[member].unweighted = loss
         return list(weighted)
 
-    def _rehearsals(self, scored: Sequence[SplitName]) -> Iterator[tuple[str, Once]]:
-        """Yield a pass for every size of a batch that there is, and the name of such a batch."""
-        rows, size = len(self.split("train").inputs), self.recipe.batch_size
-        whole, last = min(rows, size), rows % size
-        yield f"a batch of {whole} train rows", partial(self.loop.rehearse, whole)
-        if last and last < whole:
-            where = f"the last batch of an epoch, of {last} train rows"
-            yield where, partial(self.loop.rehearse, last)
-        for name in scored:
-            part = parts_of(self.split(name).inputs, len(self.members))[-1]
-            yield f"a batch of {len(part)} {name} rows", partial(self._rehearse_scoring, part)
-
-    def _rehearse_scoring(self, inputs: Tensor) -> list[Tensor]:
-        """Return outputs, weights and diagnostics of rows."""
-        groups, weights, diagnostics = pass_over(self.members, self.model, inputs)
-        return [*groups, weights, *diagnostics.values()]
-
     def _follow(self, position: int, train_loss: float, evaluation: Evaluation, rank: Rank) -> None:
         """Note a member's epoch, and keep its weights where they are its best."""
         member = self.active[position]
@@ -326,18 +293,7 @@ class Training:
 
     def split(self, name: SplitName) -> Split:
         """Return a split on the device, made when it is first asked for."""
-        if name not in self._splits:
-            inputs, targets, mask, weights = self.task.data(name)
-            if mask is not None:
-                # NaN marks what is unknown in many data sets: it is no class, and its gradient
-                # would stay NaN when multiplied by 0.
-                known = mask_of_columns(self.task.targets, mask)
-                targets = torch.where(known, targets, torch.zeros_like(targets))
-                mask = mask.to(self.device)
-            weights = None if weights is None else weights.to(self.device)
-            placed = Split(inputs.to(self.device), targets.to(self.device), mask, weights)
-            self._splits[name] = placed
-        return self._splits[name]
+        return self._splits.get(name)
 
     def state(self, member: int) -> dict[str, Any]:
         """Return a member's state, from which it goes on exactly: tensors and plain values."""
