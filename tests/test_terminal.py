@@ -100,7 +100,7 @@ def complete(folder: Path, *words: str) -> list[str]:
         (["compare", "d", "--metric", "test/mean/a"], ["test/mean/accuracy", "test/mean/auroc"]),
         (["export", "digits-"], ["digits-2"]),
         (["report", "g"], ["groups"]),
-        (["list", ""], ["gates", "tasks", "metrics"]),
+        (["list", ""], ["gates", "tasks", "metrics", "learners"]),
     ],
 )
 def test_a_shell_completes_at_once(words: list[str], found: list[str], tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def test_one_that_raises_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyP
             half = (len(parted) + 1) // 2
             self.waiting += [parted[:half], parted[half:]]
 
-        def progress(self, job: Job, step: Step) -> bool:
+        def progress(self, job: Job, step: Step, state: str | None = None) -> bool:
             if step.endings is not None:
                 ends[job.number] = step.endings
             return step.endings is not None
