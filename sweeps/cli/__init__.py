@@ -12,7 +12,7 @@ from gatelab.sweeps.cli.terminal import Commands
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin": {
         "new": (
-            "registry",
+            "new",
             "Start a sweep of a table, or a package of a gate, task or learner.",
         ),
         "data": ("data", "Download the files of a published data set, or check them."),
@@ -36,8 +36,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Look up and check": {
         "list": ("listing", "List the registered gates, tasks, metrics or learners."),
-        "show": ("registry", "Show what is registered."),
-        "check": ("registry", "Run the conformance suite over a gate, a task or a learner."),
+        "show": ("show", "Show what is registered."),
+        "check": ("check", "Run the conformance suite over a gate, a task or a learner."),
         "doctor": ("cluster", "Check Ray, its nodes, storage and MLflow, and what SPEC needs."),
     },
 }

@@ -1,0 +1,82 @@
+"""The command that writes a package or a spec to begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from gatelab.sweeps.cli.new_gate import write_gate
+from gatelab.sweeps.cli.new_learner import write_learner
+from gatelab.sweeps.cli.new_sweep import new_sweep
+from gatelab.sweeps.cli.new_task import write_task
+from gatelab.sweeps.cli.terminal import (
+    refuse,
+)
+
+
+@click.group()
+def new() -> None:
+    """Start a sweep of a table, or a package of a gate, task or learner."""
+
+
+new.add_command(new_sweep)
+
+
+@new.command("gate")
+@click.argument("name")
+def new_gate(name: str) -> None:
+    """Write a folder NAME: a gate, its test, a README."""
+    _write_package(
+        write_gate,
+        name,
+        {
+            f"gatelab check gate {name}:{name}": f"it passes; change {name}.py, and check again",
+            "pip install .": f"from then on every spec can say {name}",
+        },
+    )
+
+
+@new.command("task")
+@click.argument("name")
+def new_task(name: str) -> None:
+    """Write a folder NAME: a task, its test, a spec, a README."""
+    _write_package(
+        write_task,
+        name,
+        {
+            f"gatelab launch {name}.yaml": "it trains as it is, and ends with a table of the gates",
+            f"gatelab check task {name}:{name}": f"it passes; change {name}.py, and check again",
+        },
+    )
+
+
+@new.command("learner")
+@click.argument("name")
+def new_learner(name: str) -> None:
+    """Write a folder NAME: a learner, its test, a README."""
+    _write_package(
+        write_learner,
+        name,
+        {
+            f"gatelab check learner {name}:{name}": f"it passes; change {name}.py, and check again",
+            "pip install .": f"from then on every spec can say {name}",
+        },
+    )
+
+
+def _write_package(write: Callable[[str, Path], Path], name: str, steps: dict[str, str]) -> None:
+    """Write a package here, and say what comes next."""
+    try:
+        folder = write(name, Path.cwd())
+    except ValueError as error:
+        refuse(error)
+    steps = {f"cd {name}": "", **steps}
+    width = max(map(len, steps))
+    click.echo(f"{folder.name}/ is written. Next:\n")
+    for step, why in steps.items():
+        click.echo(f"  {step:{width}}  # {why}" if why else f"  {step}")
+
+
+COMMANDS: tuple[click.Command, ...] = (new,)
