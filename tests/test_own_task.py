@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from gatelab.gates import gates
 from gatelab.rules import check_counts
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cli.new_task import write_task
@@ -149,6 +150,9 @@ def test_what_arguments_are_is_read_from_the_docstring() -> None:
     assert [*told][:2] == ["frame", "path"] and "ValueError" not in " ".join(told.values())
     assert told_arguments(DigitsPairs)["val_rows"] == "The number of pairs to validate on."
     assert told_arguments(check_counts) == {}
+    assert told_arguments(gates.get("dselect_k"))["noise"].endswith(
+        "falls to 0 at `snap`. Ours, as the next two: see `Hardening`."
+    )
 
 
 def test_a_table_says_where_its_file_is_looked_for(

@@ -26,8 +26,8 @@ from gatelab.tasks.data_sets.data_set import DataSet
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Split, SplitName, Task, tasks
 
-ROLE_MARK = re.compile(r":\w+:(?=`)")
-"""What says in a docstring of what kind a name is, which nobody need read."""
+ROLE = re.compile(r":\w+:`(~?)\.?([\w.]+)`")
+"""How a docstring names others: the kind, which nobody need read, and after ``~`` a long way."""
 _MOST_TARGETS, _MOST_CLASSES = 20, 6
 _SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
@@ -197,4 +197,10 @@ def told_arguments(function: Callable[..., Any]) -> dict[str, str]:
     _, _, text = (inspect.getdoc(made) or "").partition("\nArgs:\n")
     block = re.split(r"\n(?=\S)", text)[0]
     entries = re.findall(r"^    (\w+): ((?:.|\n {8})*)", block, re.MULTILINE)
-    return {name: ROLE_MARK.sub("", " ".join(told.split())) for name, told in entries}
+    return {name: _as_read(" ".join(told.split())) for name, told in entries}
+
+
+def _as_read(told: str) -> str:
+    """Return a docstring's words as one reads them: names alone, and code in single marks."""
+    named = ROLE.sub(lambda it: f"`{it[2].rpartition('.')[2] if it[1] else it[2]}`", told)
+    return named.replace("``", "`")
