@@ -93,9 +93,14 @@ def in_this_process(most: int | None = None, *, figures: bool = False) -> Iterat
 
 @contextmanager
 def modules_of(folder: Path) -> Iterator[None]:
-    """Work in a folder, from which modules can be imported meanwhile, and not afterwards."""
+    """Work in a folder, from which modules can be imported meanwhile, and not afterwards.
+
+    What such a module sets of the driver's, for the processes that import it too, is as before.
+    """
     _forget({path.stem for path in folder.glob("*.py")} & set(sys.modules))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray_hooks, "STEP_SECONDS", ray_hooks.STEP_SECONDS)
+        patch.setattr(ray_jobs, "LOST_WORKERS", ray_jobs.LOST_WORKERS)
         patch.chdir(folder)
         patch.syspath_prepend(folder)
         yield
