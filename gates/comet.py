@@ -151,6 +151,11 @@ class CometGate(Gate):
         found = hyperparameters.get("search_share", SEARCH_SHARE) if searches else 0.0
         return max(schedule_end(hyperparameters), float(found))
 
+    @property
+    def updates(self) -> bool:
+        """Whether a schedule is on, or an order is found."""
+        return self.order is not None or self.hardening.scheduled
+
     def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
         """Return what the schedule sets for the next step, and the order's next state."""
         after = {f"hardening.{n}": value for n, value in self.hardening.update(progress).items()}

@@ -183,6 +183,11 @@ class DSelectKGate(Gate):
         """Return when the bits snap, where noise, warm-up or snap are on."""
         return schedule_end(hyperparameters)
 
+    @property
+    def updates(self) -> bool:
+        """Whether a schedule is on."""
+        return self.hardening.scheduled
+
     def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
         """Return what the schedule sets for the next step."""
         after = self.hardening.update(progress)

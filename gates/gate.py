@@ -142,7 +142,7 @@ class Gate(nn.Module):
 
     @property
     def updates(self) -> bool:
-        """Whether :meth:`update` does anything."""
+        """Whether :meth:`update` does anything, as the gate is before it learns."""
         return type(self).update is not Gate.update
 
     def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:

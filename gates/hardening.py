@@ -101,6 +101,12 @@ class Hardening(nn.Module):
         # a gate is the published one, draws nothing, and costs as much.
         self.noisy = noise > 0
 
+    @property
+    def scheduled(self) -> bool:
+        """Whether anything changes while a gate learns."""
+        on = (self.noise > 0) | (self.entropy_warmup > 0) | (self.snap < 1)
+        return bool(on.any())
+
     def forward(self, logits: Tensor, batch: int) -> Tensor:
         """Return the steps of logits ``(..., batch)``, or ``(..., 1)`` where a gate is static."""
         if self.training:

@@ -32,7 +32,15 @@ class Mixture(nn.Module):
         self.gates = Stack(gates)
         kinds = [Stack(kind) for kind in (experts, *others)]
         self.experts: Stack | Stacks = kinds[0] if len(kinds) == 1 else Stacks(kinds)
-        self.updates = gates[0].updates
+
+    @property
+    def updates(self) -> bool:
+        """Whether a step changes buffers of the gates, as they are now."""
+        return self._each.updates
+
+    @property
+    def _each(self) -> Gate:
+        return cast(Gate, self.gates.each)
 
     def forward(
         self,
@@ -84,9 +92,7 @@ class Mixture(nn.Module):
             routing: What :meth:`forward` returned.
             progress: The share of the training that is done, ``()``, in [0, 1].
         """
-        if not self.updates:
-            return {}
-        each = _Update(cast(Gate, self.gates.each))
+        each = _Update(self._each)
 
         def update(tensors: dict[str, Tensor], routing: Routing, progress: Tensor) -> Any:
             return functional_call(each, tensors, (routing, progress))

@@ -41,9 +41,11 @@ class Stack(nn.Module):
             check_unhooked(module)
         self.size = len(modules)
         self.each = _copied(modules[0])
+        self._tied = has_ties(self.each)
         shared = _shared(self.each)
         for name, tensor in _stacked(modules):
             _replace(self.each, shared[name], tensor)
+        self._places = _places(self.each)
         numbers = sum(tensor[0].numel() for tensor in self.tensors().values())
         self.large = convolves(self.each) or numbers >= ONE_BY_ONE_FROM
         self.fused = True
@@ -79,22 +81,23 @@ class Stack(nn.Module):
         draws = current_randomness()
         if draws is not None:  # each module draws apart from the others
             function, own = _drawing(draws, function), (draws.split(self.size), *own)
-        # vmap needs a tensor, and on a CPU large modules are faster one by one: there one module's
-        # activations stay in the cache, where all modules' do not.
+        # vmap needs a tensor, and earns nothing of one module. On a CPU large modules are faster
+        # one by one: one module's activations stay in the cache, where all modules' do not.
         parts, form = tree_flatten(own)
-        if not parts or not self.fused or (self.large and parts[0].device.type == "cpu"):
+
+        def one(*mine: Tensor) -> Any:
+            return function(*tree_unflatten(mine, form), *shared)
+
+        alone = self.size == 1 or not self.fused
+        if not parts or alone or (self.large and parts[0].device.type == "cpu"):
             # Unbound once: the gradient of one index after another would be added up in full size.
             rows = [part.unbind(0) for part in parts]
-            return in_turn(
-                lambda i: function(*tree_unflatten([row[i] for row in rows], form), *shared),
-                self.size,
-            )
-        dims = (*(0 for _ in own), *(None for _ in shared))
-        return torch.vmap(function, dims, randomness="different")(*own, *shared)
+            return in_turn(lambda i: one(*(row[i] for row in rows)), self.size)
+        return torch.vmap(one, randomness="different")(*parts)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the stacked parameters and buffers by name."""
-        return dict(chain(self.each.named_parameters(), self.each.named_buffers()))
+        return {name: getattr(of, kind)[leaf] for name, of, kind, leaf in self._places}
 
     def only(self, index: int) -> dict[str, Tensor]:
         """Return one module's parameters and buffers by name."""
@@ -105,7 +108,7 @@ class Stack(nn.Module):
         return self._call(self.only(index), x)
 
     def _call(self, tensors: dict[str, Tensor], x: Tensor) -> Any:
-        return functional_call(self.each, tensors, (x,))
+        return functional_call(self.each, tensors, (x,), tie_weights=self._tied)
 
 
 def _drawing(draws: Randomness, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -129,6 +132,26 @@ def in_turn(call: Callable[[int], Any], count: int) -> Any:
 def convolves(module: nn.Module) -> bool:
     """Return whether anything in a module is a convolution: on a CPU they are slower fused."""
     return any(isinstance(m, nn.modules.conv._ConvNd) for m in module.modules())
+
+
+def has_ties(module: nn.Module) -> bool:
+    """Return whether layers share a tensor: else none need be looked for at each call."""
+    return any(len(names) > 1 for names in _shared(module).values())
+
+
+def _places(module: nn.Module) -> list[tuple[str, nn.Module, str, str]]:
+    """Return of each tensor its name and where it lies, which are then not looked for at each call.
+
+    Of a tensor that layers share it is the first place.
+    """
+    owners = dict(module.named_modules())
+    parameters = [(name, "_parameters") for name, _ in module.named_parameters()]
+    found = [*parameters, *((name, "_buffers") for name, _ in module.named_buffers())]
+    return [
+        (name, owners[path], kind, leaf)
+        for name, kind in found
+        for path, _, leaf in [name.rpartition(".")]
+    ]
 
 
 def check_unhooked(module: nn.Module) -> None:

@@ -197,6 +197,22 @@ def test_gates_that_differ_in_the_schedule_stack(cls: type[Gate]) -> None:
     assert found[f"{prefix}entropy_weight"][:, 0].tolist() == pytest.approx([0.2, 0])
 
 
+@both
+def test_a_schedule_of_one_member_leaves_the_others_as_they_are(cls: type[Gate]) -> None:
+    """Whether a step sets anything is found once for all; none is trained by another's."""
+    options = [{"snap": 1.0, "gamma": 1.0}, {"snap": 0.5, "gamma": 1.0}]
+    members = [Member(Configuration.of(o, {"num_experts": 4}, adam(0.01)), 7) for o in options]
+    task = SyntheticGroups(num_targets=2, train_rows=64, val_rows=32, test_rows=8)
+    recipe = Recipe(16, 2)
+    together = Training(task, cls, members, recipe)
+    alone = [Training(task, cls, [member], recipe) for member in members]
+    assert [training.loop.updates for training in (together, *alone)] == [True, False, True]
+    for _ in range(2):
+        losses = [loss for loss, _ in together.run_epoch().values()]
+        assert losses == pytest.approx([t.run_epoch()[0][0] for t in alone], rel=1e-5)
+    assert losses[0] != losses[1]
+
+
 def adam(learning_rate: float) -> dict[str, Any]:
     return {"name": "adam", "learning_rate": learning_rate, "weight_decay": 0.0}
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gatelab.gates import DSelectKGate, SoftmaxGate, Stack, TopKGate
-from gatelab.gates.stack import ONE_BY_ONE_FROM
+from gatelab.gates.stack import ONE_BY_ONE_FROM, has_ties
 from gatelab.tasks.layers import Dropout
 
 
@@ -134,3 +134,49 @@ def test_one_module_alone(index: int) -> None:
     expected: dict[str, Any] = dict(modules[index].named_parameters())
     assert tensors.keys() == expected.keys()
     assert all(torch.equal(tensors[name], expected[name]) for name in tensors)
+
+
+class Told(nn.Module):
+    """A module that vmap cannot run: what it does depends on a value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor if float(self.factor.detach()) > 0 else x
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_of_one_module_nothing_is_fused(own: bool) -> None:
+    x = torch.ones(1, 3, 2) if own else torch.ones(3, 2)
+    assert torch.equal(Stack([Told()])(x, own=own), torch.full((1, 3, 2), 2.0))
+    with pytest.raises(RuntimeError, match="vmap"):
+        Stack([Told(), Told()])(torch.ones(2, 3, 2) if own else x, own=own)
+
+
+class Shared(nn.Module):
+    """Two layers of one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+        self.two.weight = self.one.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.two(self.one(x))
+        return result
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_layers_that_share_a_weight_run_with_each_modules_own(count: int) -> None:
+    modules = [Shared() for _ in range(count)]
+    stack, x = Stack(modules), torch.randn(3, 2)
+    assert has_ties(modules[0]) and not has_ties(modules[0].one)
+    assert [*stack.tensors()] == ["one.weight"]
+    found = stack(x)
+    for module, result in zip(modules, found, strict=True):
+        assert torch.allclose(result, module(x))
+    found.sum().backward()
+    modules[-1](x).sum().backward()
+    assert torch.allclose(stack.each.one.weight.grad[-1], modules[-1].one.weight.grad)

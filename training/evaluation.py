@@ -116,7 +116,7 @@ def pass_over(members: Members, model: Model, inputs: Tensor) -> Pass:
     model.eval()
 
     def outputs(tensors: Tensors, part: Tensor) -> Pass:
-        result = functional_call(model, tensors, (part,))
+        result = functional_call(model, tensors, (part,), tie_weights=members.tied)
         return result.groups, result.routing.weights, dict(result.routing.diagnostics)
 
     parts: list[Pass] = [

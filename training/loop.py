@@ -50,6 +50,8 @@ class Loop:
         recipe: Recipe,
         lessons: Lessons,
         learner: Learner,
+        *,
+        updates: bool = True,
     ) -> None:
         """Begin.
 
@@ -61,10 +63,11 @@ class Loop:
             recipe: How they learn.
             lessons: What each row of the members learns from.
             learner: What happens beside the optimiser's steps.
+            updates: Whether gates of any member change buffers at a step.
         """
         self.model, self.members, self.optimizer = model, members, optimizer
         self.split, self.recipe, self.device = split, recipe, members.device
-        self.learner = learner
+        self.learner, self.updates = learner, updates
         factors = loss_factors(model.targets, split)
         self.factors = None if factors is None else factors.to(torch.get_default_dtype())
         """By what rows' losses are multiplied, ``(rows, targets)``, if by anything."""
@@ -220,7 +223,7 @@ class Loop:
         mask = None if split.mask is None else split.mask[rows]
         factors = None if self.factors is None else self.factors[rows]
         keys = self.passage.keys() if self.draws else None
-        progress = self.passage.progress() if self.model.mixture.updates else None
+        progress = self.passage.progress() if self.updates else None
         weights, of = self.lessons.weights, self.lessons.own
         own = (split.inputs[rows], split.targets[rows], mask, factors, keys, weights, of)
         return own, (progress,)
@@ -239,7 +242,9 @@ class Loop:
     ) -> tuple[Tensor, Tensor, Tensors]:
         """Return what a row minimises, the task's part of it, and its gates' next buffers."""
         with nullcontext() if key is None else Randomness(key) as draws:
-            output: Output = functional_call(self.model, tensors, (inputs, progress, mask))
+            output: Output = functional_call(
+                self.model, tensors, (inputs, progress, mask), tie_weights=self.members.tied
+            )
         if draws is not None and draws.drew:
             self._drawn.add("keyed")
         rows = self.model.row_losses(output.groups, targets)

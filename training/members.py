@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gatelab.gates.stack import check_unhooked, convolves, in_turn
+from gatelab.gates.stack import check_unhooked, convolves, has_ties, in_turn
 from gatelab.likeness import advice, difference
 
 Tensors = dict[str, Tensor]
@@ -35,6 +35,8 @@ class Members:
         self.device = torch.device(device)
         models = [model.to(self.device) for model in models]
         self.skeleton = models[0]
+        self.tied = has_ties(models[0])
+        """Whether layers share a tensor, in whose every place a call must put it."""
         tables = set(_sparse_tables(models[0]))
         parameters = dict(models[0].named_parameters())
         frozen = {n for n, p in parameters.items() if not p.requires_grad}

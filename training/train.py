@@ -82,6 +82,7 @@ class Training:
         self.seeds = [member.seed for member in members]
         check_structure(members)
         models = [build_model(task, gate, member) for member in members]
+        updates = any(model.mixture.updates for model in models)
         self.model = models[0]
         self.members = Members(models, self.device)
         cls = learners.get(members[0].configuration.learner or DEFAULT)
@@ -117,6 +118,7 @@ class Training:
             recipe,
             self._lessons(),
             self.learner,
+            updates=updates,
         )
         self.notes = rehearse(
             self.members, passes_of(self.loop, self._splits, scored), small_passes(self.loop)
