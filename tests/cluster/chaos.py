@@ -15,7 +15,7 @@ from cluster.cluster import Cluster, cluster
 from cluster.faults import FAULTS, add_a_node, small_spool
 from cluster.hosts import wait
 from cluster.lan import NoHosts
-from cluster.sweeping import Account, Sweeping
+from cluster.sweeping import ALONE, TOGETHER, Account, Sweeping
 
 HOSTS, MOST_HOSTS = 3, 4
 TRIALS = 40
@@ -95,13 +95,12 @@ def disturb(sweep: Sweeping, dice: random.Random, tally: Tally) -> None:
 
 
 def one_sweep(
-    made: Cluster, folder: Path, number: int, dice: random.Random, tally: Tally,
-    undisturbed: Account,
-) -> None:  # fmt: skip
-    """Launch a sweep, disturb it, and see what came of it."""
+    made: Cluster, folder: Path, number: int, dice: random.Random, tally: Tally, calm: Sweeping
+) -> None:
+    """Launch a sweep like one that went undisturbed, disturb it, and see what came of it."""
     small_spool(made.head)
-    sweep = Sweeping(made, folder / str(number), f"chaos-{number}", TRIALS, PACE)
-    print(sweep.name, flush=True)
+    sweep = Sweeping(made, folder / str(number), f"chaos-{number}", TRIALS, PACE, calm.jobs)
+    print(sweep.name, dict(sweep.jobs), flush=True)
     sweep.launch()
     sweep.wait_for(1)
     disturb(sweep, dice, tally)
@@ -112,7 +111,7 @@ def one_sweep(
         print(error, flush=True)
     with suppress(TimeoutError):
         wait(lambda: not sweep.left_behind(), 180, "nothing left behind")
-    left, account = sweep.left_behind(), sweep.account()
+    left, account, undisturbed = sweep.left_behind(), sweep.account(), calm.account()
     tally.left_behind += len(left)
     tally.add(account, undisturbed)
     for line in left + account.failed + account.differences(undisturbed):
@@ -128,13 +127,17 @@ def main(minutes: float, seed: int) -> int:
     random.seed(seed)  # from which the faults take their hosts
     with TemporaryDirectory(dir="/tmp") as folder, cluster(Path(folder) / "lan") as made:
         made.up()
-        calm = Sweeping(made, Path(folder) / "calm", "calm", TRIALS, PACE)
-        calm.launch()
-        calm.finish()
-        undisturbed, end = calm.account(), time.monotonic() + 60 * minutes
+        calm = [
+            Sweeping(made, Path(folder) / name, name, TRIALS, PACE, jobs)
+            for name, jobs in (("together", TOGETHER), ("alone", ALONE))
+        ]
+        for sweep in calm:
+            sweep.launch()
+            sweep.finish()
+        end = time.monotonic() + 60 * minutes
         while time.monotonic() < end:
             number = tally.sweeps + 1
-            one_sweep(made, Path(folder), number, dice, tally, undisturbed)
+            one_sweep(made, Path(folder), number, dice, tally, calm[number % 2])
             print(tally, flush=True)
     return int(bool(tally.bad or tally.unfinished))
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,10 +52,14 @@ gates: ["slow_gates:soft", "slow_gates:top"]
 baselines: false
 optimizer: {{learning_rate: {{low: 1e-4, high: 1e-1, log: true}}}}
 training: {{max_epochs: 8, batch_size: 32, patience: null}}
-search: {{trials: {trials}, sampler: random, seed: 7, early_stopping: false}}
-resources: {{members: 1}}
+search: {{trials: {trials}, sampler: random, seed: 7, early_stopping: {halving}}}
+resources: {{members: {members}}}
 evaluation: {{seeds: {seeds}}}
 """
+ALONE = {"halving": "false", "members": 1}
+"""Every trial is a job of its own, to its end."""
+TOGETHER = {"halving": "{grace_epochs: 2, reduction_factor: 2}", "members": 3}
+"""A job is of up to three trials that train as one, as far as a rung at which half of them end."""
 READ = """
 import json, os, sys
 from sqlalchemy import create_engine, text
@@ -124,13 +128,20 @@ class Sweeping:
     """A sweep of two gates on a cluster, driven from a folder of the user's machine."""
 
     def __init__(
-        self, cluster: Cluster, folder: Path, name: str, trials: int = TRIALS, pace: float = BRISK
+        self,
+        cluster: Cluster,
+        folder: Path,
+        name: str,
+        trials: int = TRIALS,
+        pace: float = BRISK,
+        jobs: Mapping[str, object] = ALONE,
     ) -> None:
         """Write what is launched."""
-        self.cluster, self.folder, self.name = cluster, folder, name
+        self.cluster, self.folder, self.name, self.jobs = cluster, folder, name, jobs
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "slow_gates.py").write_text(GATES.format(pace=pace, slow=SLOW))
-        (folder / f"{name}.yaml").write_text(SPEC.format(name=name, trials=trials, seeds=SEEDS))
+        text = SPEC.format(name=name, trials=trials, seeds=SEEDS, **jobs)
+        (folder / f"{name}.yaml").write_text(text)
 
     def gatelab(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command through a tunnel."""
