@@ -11,10 +11,11 @@ from pathlib import Path
 from shutil import rmtree
 
 from gatelab.gates.gate import Gate, gates
-from gatelab.sweeps.driver.data import dataset_of, kinds, searched_rows
+from gatelab.sweeps.driver.data import dataset_of
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.parts import runs_by
 from gatelab.sweeps.driver.summaries import write_table
+from gatelab.sweeps.driver.sweep_params import sweep_params
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
@@ -32,15 +33,13 @@ from gatelab.tracking.schema import (
     Params,
     Tags,
 )
-from gatelab.training.configuration import LEARNER, TARGET_WEIGHTS
+from gatelab.training.configuration import LEARNER
 from gatelab.training.jobs import Job
 from gatelab.training.scores import MANY_TARGETS
 from gatelab.training.steps import Ending, Step
 from gatelab.training.weighting import MEANING, told_weighting
 
 LOG = logging.getLogger(__name__)
-UNASKED = ("hours", "first")
-"""Keys of the search that are recorded where a spec gives them a value."""
 MOST_REASONS = 10
 """So many different ones are told with a gate; a tag does not hold them all."""
 
@@ -98,7 +97,9 @@ class Record:
         tags[Tags.DESCRIPTION] = (
             f"`{name}` is under way: `gatelab compare {name}` shows what there is so far."
         )
-        self.recorder.start_run(name, parent=None, name=name, tags=tags, params=self._params())
+        self.recorder.start_run(
+            name, parent=None, name=name, tags=tags, params=sweep_params(self.spec, self.task)
+        )
         self.recorder.log_artifact(name, self.home.path / Artifacts.SPEC)
         digest = provenance.get(Tags.DATA, "")
         self.recorder.log_data(name, dataset_of(self.task, self.spec, digest))
@@ -124,26 +125,6 @@ class Record:
     def _warned(self) -> dict[str, str]:
         lines = [f"{line[0].upper()}{line[1:]}" for line in dict.fromkeys(self.warnings)]
         return {Tags.WARNINGS: "\n".join(lines)} if lines else {}
-
-    def _params(self) -> dict[str, object]:
-        """Return what all gates have in common, by the spec's names."""
-        said = self.spec.training
-        task = {f"task.{key}": value for key, value in self.spec.task.options.items()}
-        parts = {
-            f"{part}.{key}": value
-            for part in ("search", "evaluation")
-            for key, value in getattr(self.spec, part).model_dump().items()
-            if value or key not in UNASKED  # sweeps of before have no such param
-        }
-        weights = {f"training.{TARGET_WEIGHTS}.{n}": v for n, v in said.target_weights.items()}
-        training = {f"training.{key}": v for key, v in said if key != TARGET_WEIGHTS} | weights
-        model = {f"model.{key}": value for key, value in self.spec.model.items()}
-        own = {"name": self.spec.optimizer.name, **self.spec.optimizer.hyperparameters}
-        optimizer = {f"optimizer.{key}": value for key, value in own.items()}
-        data = {Params.KINDS: kinds(self.task)}
-        data |= {f"{Params.ROWS}{name}": str(n) for name, n in searched_rows(self.task).items()}
-        named = {"task": self.spec.task.name, **task}
-        return {**named, **data, **model, **optimizer, **training, **parts}
 
     def _tags(self, stage: str, label: str | None = None) -> dict[str, str]:
         tags = {Tags.SWEEP: self.spec.name, Tags.TASK: self.spec.task.name, Tags.STAGE: stage}

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import pyarrow as pa
 
-from gatelab.registry import near_misses
-from gatelab.rules import check_counts, check_not_negative, shown
+from gatelab.rules import check_counts
 from gatelab.tasks.layers import mlp_network
 from gatelab.tasks.tables.contents import Column, Contents, TableError
-from gatelab.tasks.tables.division import Duplicates, told_copies
+from gatelab.tasks.tables.division import told_copies
 from gatelab.tasks.tables.files import found_file, places_of
 from gatelab.tasks.tables.fitted import Fitted, Numbers, numbers_of
 from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.network import Embedded, embedding_width
 from gatelab.tasks.tables.option_forms import check_forms
+from gatelab.tasks.tables.option_rules import (
+    check_no_feature,
+    check_rows_options,
+    check_weights_column,
+)
 from gatelab.tasks.tables.prepared import prepare
 from gatelab.tasks.tables.raw import Origin, raw_rows, recipe_of
 from gatelab.tasks.tables.reading import read_contents
@@ -28,11 +32,7 @@ from gatelab.tasks.tables.redundancy import redundancy
 from gatelab.tasks.tables.scarcity import scarcity
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.split_rule import SplitRule, split_rule
-from gatelab.tasks.tables.target_columns import (
-    Rare,
-    TargetColumn,
-    target_columns,
-)
+from gatelab.tasks.tables.target_columns import Rare, TargetColumn, target_columns
 from gatelab.tasks.tables.target_options import asked_targets
 from gatelab.tasks.tables.weighing import told_weights
 from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
@@ -100,13 +100,11 @@ class Table(Task):
         """
         asked, rule = asked_targets(targets), split_rule(split)
         check_counts(min_frequency=1 if min_frequency is None else min_frequency)
-        _check_choice("rare", rare, get_args(Rare))
-        _check_duplicates(rule, duplicates)
-        _check_seed(rule, split_seed)
-        _check_weights(weights, asked, rule)
+        check_rows_options(rule, rare, duplicates, split_seed)
+        check_weights_column(weights, asked, rule)
         kinds, reading = kinds or {}, reading or {}
         check_forms(kinds=kinds, drop=drop, only=only, missing=missing, reading=reading)
-        _check_no_feature(weights, kinds=kinds, only=only or ())
+        check_no_feature(weights, kinds=kinds, only=only or ())
         contents = _contents(
             frame,
             path,
@@ -225,47 +223,6 @@ class Table(Task):
             tower_width=tower_width,
             dropout=dropout,
         )
-
-
-def _check_choice(option: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
-        near = near_misses(str(value), choices)
-        raise TableError(
-            f"`{option}` must be {' or '.join(choices)}, but got {shown(value)}; {near}"
-        )
-
-
-def _check_duplicates(rule: SplitRule, duplicates: str) -> None:
-    _check_choice("duplicates", duplicates, get_args(Duplicates))
-    if duplicates == "together" and rule.by != "random":
-        raise TableError(f"`duplicates: together` needs a random split, but got one by {rule.by}.")
-
-
-def _check_seed(rule: SplitRule, split_seed: int) -> None:
-    check_not_negative(split_seed=split_seed)
-    if rule.fixed and split_seed:
-        raise TableError(
-            f"`split` by {rule.by} divides the rows in one way alone, so that `split_seed` must be "
-            f"0, but got {split_seed}."
-        )
-
-
-def _check_weights(weights: object, targets: Mapping[str, Any], rule: SplitRule) -> None:
-    if not isinstance(weights, str | None):
-        raise TableError(f"`weights` must name a column, but got {shown(weights)}.")
-    if weights is not None and weights in {*targets, rule.column}:
-        what = "a target" if weights in targets else "the column of `split`"
-        raise TableError(f"`weights` must name a column of its own, but {weights!r} is {what}.")
-
-
-def _check_no_feature(weights: str | None, **options: Collection[str]) -> None:
-    """Check that no option says of the column of weights what is said of features."""
-    for option, names in options.items():
-        if weights in names:
-            raise TableError(
-                f"`{option}` names {weights!r}, the column of `weights`, which is no feature "
-                "and always numbers: leave it out there."
-            )
 
 
 def _weighed(contents: Contents, weights: str | None) -> tuple[Contents, Numbers | None]:
