@@ -6,8 +6,8 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from socket import create_connection
 
@@ -82,23 +82,33 @@ def test_no_secret_is_logged(tmp_path: Path) -> None:
     assert "BadHttpMessage" in log or "Bad" in log, "what is wrong with requests is still counted"
 
 
+@asynccontextmanager
+async def begun(
+    text: str, idle_seconds: float
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Send the start of a request to a proxy that waits so long for more of it."""
+    module = script()
+    module.IDLE_SECONDS = idle_seconds
+    async with TestServer(behind()) as server:
+        served = module.runner(server.port)
+        await served.setup()
+        await web.TCPSite(served, "127.0.0.1", port := unused_port()).start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(text.encode())
+        yield reader, writer
+        writer.close()
+        await served.cleanup()
+
+
 @pytest.mark.parametrize(
     "text", ["", HEAD, "POST / HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 9\r\n\r\nhalf"]
 )
-def test_half_a_request_ends(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_a_request_ends(text: str) -> None:
     async def scenario() -> None:
-        module = script()
-        module.IDLE_SECONDS = 0.3
-        async with TestServer(behind()) as server:
-            served = module.runner(server.port)
-            await served.setup()
-            await web.TCPSite(served, "127.0.0.1", port := unused_port()).start()
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(text.encode())
+        async with begun(text, 0.3) as (reader, writer):
             await asyncio.wait_for(reader.read(), 20)
             writer.close()
             await writer.wait_closed()
-            await served.cleanup()
 
     asyncio.run(scenario())
 
@@ -110,20 +120,10 @@ def test_what_trickles_ends(text: str) -> None:
     """A byte every so often keeps no connection: of a head, or of a body."""
 
     async def scenario() -> None:
-        module = script()
-        module.IDLE_SECONDS = 0.5
-        async with TestServer(behind()) as server:
-            served = module.runner(server.port)
-            await served.setup()
-            await web.TCPSite(served, "127.0.0.1", port := unused_port()).start()
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(text.encode())
+        async with begun(text, 0.5) as (reader, writer), asyncio.timeout(20):
             ended = asyncio.create_task(reader.read())
-            async with asyncio.timeout(20):
-                while not ended.done():
-                    writer.write(b"x")
-                    await asyncio.sleep(0.05)
-            writer.close()
-            await served.cleanup()
+            while not ended.done():
+                writer.write(b"x")
+                await asyncio.sleep(0.05)
 
     asyncio.run(scenario())
