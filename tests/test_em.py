@@ -132,6 +132,28 @@ def test_newton_finds_the_top() -> None:
     torch.testing.assert_close(slope, 0.3 * top, rtol=0, atol=1e-9)
 
 
+def test_a_step_of_newtons_that_falls_is_halved() -> None:
+    """log sigmoid(w) + log sigmoid(-w), from 4: the step of -27.3 is too long twice over.
+
+    Its slope is -tanh(w / 2), its second derivative -2 sigmoid(w) sigmoid(-w), its top 0.
+    """
+    signs = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
+
+    def climb(scores: Tensor) -> Climb:
+        chance = (signs * scores).sigmoid()
+        bend = (chance * (1 - chance))[:, :, None]
+        return Climb(chance.log().sum(), signs * (1 - chance), bend)
+
+    ones, start = torch.ones(2, 1).double(), torch.full((1, 1), 4.0).double()
+    once = float(newton(ones, start, torch.zeros(1, 1).double(), climb, 1))
+    sigmoid = 1 / (1 + math.exp(-4))
+    step = math.tanh(2) / (2 * sigmoid * (1 - sigmoid))
+    assert step == pytest.approx(27.29, abs=0.01)
+    assert once == pytest.approx(4 - step / 4, abs=1e-6)
+    assert abs(4 - step / 2) > 4 > abs(once), "half of it would still be lower than the start"
+    assert float(newton(ones, start, torch.zeros(1, 1).double(), climb, 20)) == pytest.approx(0)
+
+
 def test_temperatures_fall_to_1_and_soften() -> None:
     assert cooling(16, 4) == pytest.approx([16, 8, 4, 2])
     joint = torch.tensor([[0.0, 4.0]])
