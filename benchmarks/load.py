@@ -165,7 +165,7 @@ def _record(
 ) -> tuple[float, list[float]]:
     folder.mkdir()
     uri, reads = default_uri(folder), list[float]()
-    from gatelab.tracking.mlflow_store import open_client
+    from gatelab.tracking.mlflow_client import open_client
 
     open_client(uri)
     with serve(uri, log=folder / "ui.log") as server:

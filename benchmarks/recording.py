@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmarks.clock import report
 from benchmarks.store import EPOCHS, KEYS, SWEEP, run_steps
-from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.recorder import Recorder
+from gatelab.tracking.sqlite import default_uri
 
 TRIALS, AT_ONCE, EPOCH_SECONDS = 100, 20, 0.1
 GATE = "softmax"

@@ -13,8 +13,8 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.clock import report
-from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.recorder import Recorder
+from gatelab.tracking.sqlite import default_uri
 
 TRIALS, EPOCHS, SEEDS = 10_000, 50, 5
 SWEEP, GATES = "large", ("dselect_k", "softmax", "top_k")

@@ -24,7 +24,7 @@ from gatelab.sweeps.cluster.nodes import join
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.tasks import SyntheticGroups
 from gatelab.tracking.mlflow_read import read_sweep
-from gatelab.tracking.mlflow_store import default_uri
+from gatelab.tracking.sqlite import default_uri
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
 from gatelab.training.train import Training

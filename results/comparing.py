@@ -8,9 +8,9 @@ from gatelab.results.comparison import compare_runs
 from gatelab.results.comparison.merging import by_task
 from gatelab.results.shown import ShownComparison
 from gatelab.tracking.mlflow_read import read_sweep, with_spec
-from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.sqlite import default_uri
 from gatelab.tracking.store_errors import check_there, masked
 
 

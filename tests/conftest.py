@@ -78,7 +78,8 @@ def browser() -> Iterator[Browser]:
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with its tables, which take MLflow seconds to make."""
 
-    from gatelab.tracking.mlflow_store import default_uri, open_client  # here: it takes seconds
+    from gatelab.tracking.mlflow_client import open_client
+    from gatelab.tracking.sqlite import default_uri  # here: it takes seconds
 
     def make(folder: Path) -> None:
         open_client(default_uri(folder)).search_experiments()

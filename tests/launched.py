@@ -9,8 +9,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from gatelab.tracking.mlflow_read import read_sweep
-from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.sqlite import default_uri
 
 SPEC = """
 name: small

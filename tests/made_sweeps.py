@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from mlflow import MlflowClient
 
-from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import Artifacts
+from gatelab.tracking.sqlite import default_uri
 
 SETTINGS = {"search.seed": "0", "training.max_epochs": "20"}
 GATES = ("dselect_k", "top_k", "softmax")

@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from gatelab.results.comparison import compare_runs
 from gatelab.results.comparison.verdict import leading
 from gatelab.tracking.mlflow_read import read_sweep
-from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.sqlite import default_uri
 from tests.commands import gatelab
 
 CHROMIUM = shutil.which("chromium")

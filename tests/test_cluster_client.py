@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from gatelab.tracking.mlflow_read import history, read_sweep
-from gatelab.tracking.mlflow_store import default_uri
+from gatelab.tracking.sqlite import default_uri
 from tests.commands import untold
 from tests.ray_heads import Head, clean_environment, free_ports, head
 from tests.remote_commands import make_laptop, refused, run, start, write_spec

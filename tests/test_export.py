@@ -23,10 +23,12 @@ from gatelab.sweeps.export.export import Exported, export
 from gatelab.sweeps.export.predictor import columns
 from gatelab.sweeps.export.selected import score_of
 from gatelab.tasks import DigitsPairs
+from gatelab.tracking.mlflow_client import open_client
 from gatelab.tracking.mlflow_read import read_sweep
-from gatelab.tracking.mlflow_store import Store, default_uri, open_client
+from gatelab.tracking.mlflow_store import Store
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.sqlite import default_uri
 from tests import in_process
 
 # MLflow warns of its own type hints when its pyfunc is first imported.

@@ -15,9 +15,9 @@ from gatelab.results.comparison import compare_runs
 from gatelab.results.comparison.given import given_otherwise
 from gatelab.tasks import SyntheticGroups
 from gatelab.tracking.mlflow_model import load_model
-from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import Metrics
+from gatelab.tracking.sqlite import default_uri
 from gatelab.training.learners.gossip import Gossip
 from tests.commands import ROOT
 from tests.in_process import gatelab

@@ -14,8 +14,8 @@ import requests
 
 from gatelab.tracking.dashboard import serve
 from gatelab.tracking.mlflow_read import history, read_sweep
-from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.recorder import Recorder
+from gatelab.tracking.sqlite import default_uri
 
 CHANGES = ("/runs/create", "/runs/log-batch", "/runs/update")
 

@@ -18,8 +18,8 @@ from gatelab.sweeps.export.export import export
 from gatelab.sweeps.export.predict import predict
 from gatelab.sweeps.export.raw_graph import RawGraph
 from gatelab.tracking.mlflow_read import read_sweep
-from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.sqlite import default_uri
 from tests import in_process
 from tests.test_table_task import people
 

@@ -20,8 +20,8 @@ import sqlalchemy
 
 from gatelab.tracking.journal import Journal
 from gatelab.tracking.mlflow_read import history, read_sweep, sweep_names
-from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.recorder import Recorder
+from gatelab.tracking.sqlite import default_uri
 from tests.small_disk import fill, small_disk
 
 ROOT = Path(__file__).parent.parent

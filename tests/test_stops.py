@@ -21,8 +21,8 @@ import pytest
 from gatelab.sweeps.cluster.storage import STATES
 from gatelab.sweeps.search.study import STATE_ATTRIBUTE
 from gatelab.tracking.mlflow_read import history
-from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.sqlite import default_uri
 from tests import in_process
 from tests.commands import kill_session, launched
 from tests.launched import MODULE, SPEC, read, studies

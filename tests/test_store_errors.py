@@ -26,7 +26,9 @@ from mlflow.store.tracking.dbmodels.initial_models import Base
 from gatelab.sweeps.cli import main
 from gatelab.tracking import mlflow_check
 from gatelab.tracking.mlflow_check import MIGRATIONS
-from gatelab.tracking.mlflow_store import Store, default_uri, open_client
+from gatelab.tracking.mlflow_client import open_client
+from gatelab.tracking.mlflow_store import Store
+from gatelab.tracking.sqlite import default_uri
 from gatelab.tracking.store_errors import StoreUnavailable, masked, without_login, writing
 
 SECRET = "open-sesame"

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from mlflow.tracking._tracking_service import utils
 
+from gatelab.tracking.mlflow_client import open_client
 from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep
-from gatelab.tracking.mlflow_store import Store, default_uri, open_client
+from gatelab.tracking.mlflow_store import Store
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.sqlite import default_uri
 from gatelab.tracking.store_errors import StoreRefuses
 from tests.in_process import gatelab
 from tests.launched import read

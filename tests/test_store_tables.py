@@ -22,8 +22,10 @@ from alembic.config import Config
 from mlflow.store.tracking.dbmodels.initial_models import Base
 
 from gatelab.tracking import mlflow_tables
-from gatelab.tracking.mlflow_store import Store, default_uri, open_client
+from gatelab.tracking.mlflow_client import open_client
+from gatelab.tracking.mlflow_store import Store
 from gatelab.tracking.mlflow_tables import MIGRATIONS
+from gatelab.tracking.sqlite import default_uri
 from gatelab.tracking.store_errors import StoreUnavailable
 from tests.commands import ROOT
 

@@ -19,7 +19,7 @@ import torch
 from gatelab.sweeps.cluster.storage import STATES
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.tracking.mlflow_read import history
-from gatelab.tracking.mlflow_store import default_uri
+from gatelab.tracking.sqlite import default_uri
 from tests import in_process
 from tests.commands import launched
 from tests.launched import MODULE, SPEC, read, studies

@@ -21,8 +21,10 @@ from click.testing import CliRunner
 from gatelab.sweeps.cli import main
 from gatelab.tracking import dashboard
 from gatelab.tracking.dashboard import serve
-from gatelab.tracking.mlflow_store import Store, default_uri, open_client
+from gatelab.tracking.mlflow_client import open_client
+from gatelab.tracking.mlflow_store import Store
 from gatelab.tracking.ports import check_port
+from gatelab.tracking.sqlite import default_uri
 
 REPORT = "<!doctype html><html><body>the answer</body></html>"
 

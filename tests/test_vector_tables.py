@@ -16,8 +16,8 @@ from gatelab.sweeps.export.predict import predict
 from gatelab.tasks import Table, Target
 from gatelab.tasks.check import run_checks
 from gatelab.tasks.tables.contents import TableError
-from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.schema import FOLDER
+from gatelab.tracking.sqlite import default_uri
 from tests.in_process import gatelab
 from tests.launched import read
 

@@ -13,10 +13,10 @@ from gatelab.results.report.description import description
 from gatelab.sweeps.cluster.provenance import source
 from gatelab.sweeps.driver.reporting import headline
 from gatelab.tracking.mlflow_read import history, read_sweep, sweep_links
-from gatelab.tracking.mlflow_store import default_uri
 from gatelab.tracking.mlflow_tags import HIDDEN, hidden, restored, stored
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import Tags
+from gatelab.tracking.sqlite import default_uri
 from gatelab.tracking.views import SweepLinks, gates_view, view_key
 from tests.in_process import gatelab
 

@@ -20,8 +20,8 @@ from mlflow.types import Schema, TensorSpec
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from torch import Tensor, nn
 
+from gatelab.tracking.mlflow_client import open_client
 from gatelab.tracking.mlflow_errors import store_errors
-from gatelab.tracking.mlflow_store import open_client
 
 MODEL_FILE = "MLmodel"
 """The file that says what a saved model is."""

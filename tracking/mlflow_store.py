@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import functools
 import os
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage, Metric, Param, Run, RunTag, ViewType
+from mlflow.entities import LifecycleStage, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
     INVALID_PARAMETER_VALUE,
@@ -22,18 +18,12 @@ from mlflow.protos.databricks_pb2 import (
 )
 
 from gatelab.tracking.lines import FULL
-from gatelab.tracking.mlflow_check import check_store, completing
-from gatelab.tracking.mlflow_errors import store_errors
-from gatelab.tracking.mlflow_moved import follow_artifacts
+from gatelab.tracking.mlflow_client import metric_key, open_client, search
 from gatelab.tracking.mlflow_presence import active_experiment, check_recorded, lost_run
-from gatelab.tracking.mlflow_tables import make_tables
 from gatelab.tracking.mlflow_tags import IDENTITY, restored, stored
-from gatelab.tracking.sqlite import default_uri as default_uri
-from gatelab.tracking.sqlite import sqlite_path
-from gatelab.tracking.store_errors import StoreRefuses, is_there, masked
+from gatelab.tracking.store_errors import StoreRefuses
 
 PARENT = "mlflow.parentRunId"
-PAGE = 500
 IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, *IN_THE_WAY, *FULL)
 """Errors of a disk that takes no file until somebody sees to it."""
@@ -225,100 +215,3 @@ def _asked_once() -> Iterator[None]:
             del os.environ[RETRIES]
         else:
             os.environ[RETRIES] = before
-
-
-@functools.lru_cache(maxsize=8)
-def open_client(uri: str) -> MlflowClient:
-    """Return a client; opening a database takes a second, so one process does it once.
-
-    Raises:
-        StoreUnavailable: If the store cannot be used.
-    """
-    path = sqlite_path(uri)
-    with _alone(path):
-        wants_tables = check_store(uri)
-        with store_errors(uri):
-            if path is not None and wants_tables:
-                make_tables(path)
-            if path is not None:
-                follow_artifacts(path)
-            with completing(uri) if wants_tables else nullcontext():
-                return MlflowClient(uri)
-
-
-@contextmanager
-def _alone(path: Path | None) -> Iterator[None]:
-    """Let one process at a time open a SQLite store: two that make its tables at once spoil it."""
-    with ExitStack() as stack:
-        if path is not None:
-            with suppress(OSError):  # a folder that cannot be written gets no tables either
-                path.parent.mkdir(parents=True, exist_ok=True)
-                lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
-                stack.callback(os.close, lock)
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def check_experiment(uri: str, experiment: str) -> None:
-    """Refuse a store that will not take the runs of a new sweep.
-
-    Raises:
-        StoreUnavailable: If the experiment was deleted there, or the store cannot be used.
-    """
-    client = open_client(uri)
-    with store_errors(uri):
-        active_experiment(client, uri, experiment)
-
-
-def check_delivered(uri: str, experiment: str, sweep: str) -> None:
-    """Refuse a store that does not have the sweep of which it was given records.
-
-    Raises:
-        StoreUnavailable: If the sweep is not there or was deleted, or the store cannot be used.
-    """
-    if not is_there(uri):
-        raise StoreRefuses(
-            f"the store {masked(uri)}, which has the record of {sweep!r}, is gone: restore it, or "
-            f"name its new place with `gatelab resume {sweep} --tracking-uri`; or "
-            f"`gatelab resume {sweep} --redeliver` writes everything into a new one."
-        )
-    check_recorded(open_client(uri), uri, experiment, sweep)
-
-
-def check_all_there(uri: str, experiment: str, sweep: str, started: Collection[str]) -> None:
-    """Refuse a store that has lost runs of a sweep since they were delivered.
-
-    Args:
-        uri: MLflow's tracking URI.
-        experiment: The sweep's.
-        sweep: Its name.
-        started: The identities of all runs that were delivered.
-
-    Raises:
-        StoreRefuses: If one is not there or was deleted.
-    """
-    client = open_client(uri)
-    with store_errors(uri):
-        found = active_experiment(client, uri, experiment)
-        runs = search(client, [found.experiment_id], f"tags.sweep = '{sweep}'") if found else ()
-        lost = sorted({*started} - {restored(run.data.tags).get(IDENTITY) for run in runs})
-        if lost:
-            raise lost_run(client, uri, experiment, sweep, lost[0])
-
-
-def search(client: MlflowClient, experiments: Sequence[str], query: str) -> Iterator[Run]:
-    """Yield the runs of experiments that a query finds, a page at a time."""
-    token = None
-    while True:
-        page = client.search_runs(
-            list(experiments), query, ViewType.ACTIVE_ONLY, max_results=PAGE, page_token=token
-        )
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def metric_key(name: str) -> str:
-    """Return a key of the characters that MLflow allows."""
-    return re.sub(r"[^\w\-. :/]", "_", name)

@@ -15,13 +15,8 @@ from typing import Any
 
 from gatelab.tracking.journal import Journal
 from gatelab.tracking.lines import Entry
-from gatelab.tracking.mlflow_store import (
-    Rejected,
-    Store,
-    UnknownRun,
-    check_all_there,
-    rejected,
-)
+from gatelab.tracking.mlflow_delivered import check_all_there
+from gatelab.tracking.mlflow_store import Rejected, Store, UnknownRun, rejected
 from gatelab.tracking.records import coalesce, is_record, valid_records, write_record
 from gatelab.tracking.store_errors import StoreRefuses
 

@@ -229,7 +229,7 @@ def doctor(
             refuse("--json is of a doctor on the head itself, not through --address.")
         _examine_remotely(address, loaded, spec)
     from gatelab.sweeps.cluster.doctor import examine
-    from gatelab.tracking.mlflow_store import default_uri
+    from gatelab.tracking.sqlite import default_uri
 
     found = []
     place, uri = storage or str(folder.resolve()), tracking_uri or default_uri(folder)

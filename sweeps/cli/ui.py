@@ -27,7 +27,7 @@ def ui(
     sweep: str | None, host: str, port: int | None, folder: Path, tracking_uri: str | None
 ) -> None:
     """Open MLflow's dashboard on SWEEP, by default the newest."""
-    from gatelab.tracking.mlflow_store import default_uri  # here: MLflow takes a second to import
+    from gatelab.tracking.sqlite import default_uri  # here: MLflow takes a second to import
 
     uri = tracking_uri or default_uri(folder)
     links = _links(uri, sweep)

@@ -10,8 +10,8 @@ from gatelab.sweeps.driver.home import DamagedHome, Home, is_half_made, taken
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.task import Task
 from gatelab.tracking.journal import delivered
+from gatelab.tracking.mlflow_delivered import check_delivered, check_experiment
 from gatelab.tracking.mlflow_read import sweep_names
-from gatelab.tracking.mlflow_store import check_delivered, check_experiment
 from gatelab.tracking.sqlite import sqlite_path
 from gatelab.tracking.store_errors import StoreRefuses, StoreUnavailable, is_there
 

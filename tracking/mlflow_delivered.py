@@ -1,0 +1,58 @@
+"""Whether a store takes a sweep, and has all that it was given of one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from gatelab.tracking.mlflow_client import open_client, search
+from gatelab.tracking.mlflow_errors import store_errors
+from gatelab.tracking.mlflow_presence import active_experiment, check_recorded, lost_run
+from gatelab.tracking.mlflow_tags import IDENTITY, restored
+from gatelab.tracking.store_errors import StoreRefuses, is_there, masked
+
+
+def check_experiment(uri: str, experiment: str) -> None:
+    """Refuse a store that will not take the runs of a new sweep.
+
+    Raises:
+        StoreUnavailable: If the experiment was deleted there, or the store cannot be used.
+    """
+    client = open_client(uri)
+    with store_errors(uri):
+        active_experiment(client, uri, experiment)
+
+
+def check_delivered(uri: str, experiment: str, sweep: str) -> None:
+    """Refuse a store that does not have the sweep of which it was given records.
+
+    Raises:
+        StoreUnavailable: If the sweep is not there or was deleted, or the store cannot be used.
+    """
+    if not is_there(uri):
+        raise StoreRefuses(
+            f"the store {masked(uri)}, which has the record of {sweep!r}, is gone: restore it, or "
+            f"name its new place with `gatelab resume {sweep} --tracking-uri`; or "
+            f"`gatelab resume {sweep} --redeliver` writes everything into a new one."
+        )
+    check_recorded(open_client(uri), uri, experiment, sweep)
+
+
+def check_all_there(uri: str, experiment: str, sweep: str, started: Collection[str]) -> None:
+    """Refuse a store that has lost runs of a sweep since they were delivered.
+
+    Args:
+        uri: MLflow's tracking URI.
+        experiment: The sweep's.
+        sweep: Its name.
+        started: The identities of all runs that were delivered.
+
+    Raises:
+        StoreRefuses: If one is not there or was deleted.
+    """
+    client = open_client(uri)
+    with store_errors(uri):
+        found = active_experiment(client, uri, experiment)
+        runs = search(client, [found.experiment_id], f"tags.sweep = '{sweep}'") if found else ()
+        lost = sorted({*started} - {restored(run.data.tags).get(IDENTITY) for run in runs})
+        if lost:
+            raise lost_run(client, uri, experiment, sweep, lost[0])
