@@ -364,7 +364,7 @@ REFUSALS = [
     (["peopl.csv", "--target", "y"], "there is no file peopl.csv; did you mean 'people.csv'"),
     (["folder", "--target", "y"], "folder is a folder, not a file"),
     (["empty.csv", "--target", "y"], "empty.csv is empty"),
-    (["picture.csv", "--target", "y"], "picture.csv, line 1: byte 0x89 is no UTF-8"),
+    (["picture.csv", "--target", "y"], "picture.csv is a picture: it holds no table"),
     (["words.txt", "--target", "y"], "words.txt has one column"),
     (["few.csv", "--target", "y"], "4 rows are too few"),
 ]

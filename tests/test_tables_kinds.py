@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
+from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.reading import read_contents
 from tests.written_tables import TABLES, column, numbers, refused, said, texts, write
 
@@ -283,3 +285,25 @@ def test_keys_are_written_as_yaml_reads_them(tmp_path: Path) -> None:
 def test_long_texts_are_left_out(tmp_path: Path) -> None:
     made = read_contents(write(tmp_path, column("note", "a" * 50, "b" * 50, "a" * 50)))
     assert made.left_out == {"note": "text"}
+
+
+@pytest.mark.parametrize(
+    ("values", "decimal"),
+    [
+        (("1,25", "0,5"), True),
+        (("1,250", "0,5"), True),
+        (("1,250", "12,500"), False),
+        (("1,250,000", "2,500"), False),
+        (("5%", "1.5%"), False),
+        (("$5.00", "$1,250.00"), False),
+    ],
+)
+def test_a_decimal_comma_is_proposed_where_it_may_be_one(
+    values: Sequence[str], decimal: bool, tmp_path: Path
+) -> None:
+    """Read by it 1,250 would be little more than 1, without a word."""
+    rows = "".join(f'"{value}",{i}\n' for i, value in enumerate(values * 6))
+    with pytest.raises(TableError, match="write plain numbers") as caught:
+        read_contents(write(tmp_path, f"x,y\n{rows}"))
+    assert ("decimal" in str(caught.value)) == decimal
+    assert "kinds" in str(caught.value)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
+import lzma
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +160,12 @@ def test_a_quote_that_is_never_closed_is_refused(tmp_path: Path) -> None:
         (b" \n\n", "empty"),
         (b"a,b\n", "no rows"),
         (b"PK\x03\x04 and more", "Excel"),
+        (gzip.compress(b"a,b\n1,2\n"), "gzip file: unpack it"),
+        (bz2.compress(b"a,b\n1,2\n"), "bzip2 file: unpack it"),
+        (lzma.compress(b"a,b\n1,2\n"), "xz file: unpack it"),
+        (pickle.dumps([1, 2], protocol=5), "pickle: save it as CSV or Parquet"),
+        (b"SQLite format 3\0 and more", "SQLite database: save it"),
+        (b"\x89PNG\r\n\x1a\n", "picture: it holds no table"),
         (b"<!DOCTYPE html><html>", "HTML"),
         (b"a,b\n1,\x00\n", "NUL"),
         (b"PAR1 and then nothing of it", "Parquet"),

@@ -43,7 +43,20 @@ def test_classes_that_lack_rows_by_hand() -> None:
         "val has no row of class 'r' of target `a`.",
         "class 'n' of target `b` stands in 1 of 2 known rows of test: with fewer than 50, scores "
         "vary by chance.",
+        "3 rows of val of target `c` are known: with fewer than 10, scores vary by chance.",
+        "3 rows of test of target `c` are known: with fewer than 10, scores vary by chance.",
     )
+
+
+@pytest.mark.parametrize(
+    ("known", "told"), [(0, "no rows of test"), (1, "1 row of test"), (9, "9 rows"), (10, "")]
+)
+def test_numbers_that_few_rows_know(known: int, told: str) -> None:
+    values = np.array([1.0] * 20 + [2.0] * known + [GAP] * 5)
+    splits = np.array([1] * 20 + [2] * (known + 5), np.int8)
+    columns = [TargetColumn(name, "regression", values, (), vector="v") for name in "ab"]
+    lines = scarcity(columns, splits)
+    assert len(lines) == bool(told) and all(told in line and "`v`" in line for line in lines)
 
 
 @pytest.mark.parametrize(("rows", "lines"), [(49, 1), (50, 0)])

@@ -26,7 +26,28 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_FOREIGN = ((b"PK\x03\x04", "a ZIP or Excel file"), (b"\xd0\xcf\x11\xe0", "an Excel file"))
+_SAVE, _UNPACK = "save it as CSV or Parquet", "unpack it"
+_FOREIGN = (
+    (b"PK\x03\x04", "a ZIP or Excel file", _SAVE),
+    (b"\xd0\xcf\x11\xe0", "an Excel file", _SAVE),
+    (b"\x1f\x8b", "a gzip file", _UNPACK),
+    (b"BZh91AY&SY", "a bzip2 file", _UNPACK),
+    (b"\xfd7zXZ\0", "an xz file", _UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z file", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file", _UNPACK),
+    (b"SQLite format 3\0", "an SQLite database", _SAVE),
+    (b"\x89HDF\r\n", "an HDF5 file", _SAVE),
+    (b"ARROW1\0\0", "an Arrow or Feather file", _SAVE),
+    (b"Obj\x01", "an Avro file", _SAVE),
+    (b"\x93NUMPY", "a NumPy file", _SAVE),
+    (b"\x80\x04\x95", "a pickle", _SAVE),
+    (b"\x80\x05\x95", "a pickle", _SAVE),
+    (b"%PDF-", "a PDF", _SAVE),
+    (b"{\\rtf", "an RTF text", _SAVE),
+    (b"\x89PNG", "a picture", "it holds no table"),
+    (b"\xff\xd8\xff", "a picture", "it holds no table"),
+)
+"""How files begin that are no table, what they are, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +124,9 @@ def marked_encoding(raw: bytes) -> str:
 def _check_is_text(raw: bytes, where: str) -> None:
     if not raw.strip():
         raise TableError(f"{where} is empty.")
-    for mark, what in _FOREIGN:
+    for mark, what, advice in _FOREIGN:
         if raw.startswith(mark):
-            raise TableError(f"{where} is {what}: save it as CSV or Parquet.")
+            raise TableError(f"{where} is {what}: {advice}.")
     if raw[:200].lstrip().lower().startswith((b"<!doctype", b"<html")):
         raise TableError(f"{where} is an HTML page, not a table.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from gatelab.tasks.tables.coded import Coded, among, matches
 from gatelab.tasks.tables.contents import TableError
@@ -27,6 +28,9 @@ _DATES = "|".join(
     )
 )
 _FORMATTED = r"^[€$£]?\s?[+-]?\d{1,3}([.,' ]?\d{3})*([.,]\d+)?\s?[%€$£]?$"
+
+_DECIMAL_COMMA = r"^[+-]?\d+,\d+$"
+_THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
 
 
 def check_exact(coded: Coded) -> None:
@@ -99,10 +103,18 @@ def check_plain(coded: Coded) -> None:
     odd = formatted & np.isnan(coded.numbers)
     if odd.any() and coded.counts[formatted].sum() * 2 >= coded.known:
         row, value = coded.row(odd)
+        keys = [*_decimal_key(coded, odd), kind_key(coded.name)]
         raise TableError(
             f"`{coded.name}` has `{value}` (row {row}): write plain numbers, "
-            f'or say `reading: {{decimal: ","}}` or {kind_key(coded.name)}.'
+            f"or say {' or '.join(keys)}."
         )
+
+
+def _decimal_key(coded: Coded, odd: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+    """Return the key for a comma as point, unless that would read 1,234 as little more than 1."""
+    comma, thousands = (matches(coded.values, p)[odd] for p in (_DECIMAL_COMMA, _THOUSANDS))
+    reads = comma.all() and not thousands.all()
+    return ('`reading: {decimal: ","}`',) if reads else ()
 
 
 def check_unmixed(coded: Coded) -> None:

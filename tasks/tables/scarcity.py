@@ -1,8 +1,10 @@
-"""Classes of which a split has too few rows to score a target by."""
+"""Targets and classes of which a split has too few rows to score by."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from gatelab.tasks.tables.division import SPLIT_NUMBERS
 from gatelab.tasks.tables.splitting import Assignment
@@ -10,22 +12,28 @@ from gatelab.tasks.tables.target_columns import TargetColumn
 
 FEWEST_ROWS_OF_A_CLASS = 50
 """Of a binary target's rarer class in test: scores of fewer rows vary by chance."""
+FEWEST_ROWS_OF_A_TARGET = 10
+"""Of those in which a regression's target is known, in val or test."""
 
 
 def scarcity(target_columns: Sequence[TargetColumn], splits: Assignment) -> tuple[str, ...]:
-    """Return a line for each class that val or test lacks, and each that is scarce in test.
+    """Return a line for each class that val or test lacks, or that is scarce, and for numbers.
 
     Args:
-        target_columns: The targets; those of regression have no classes.
+        target_columns: The targets.
         splits: Of each row, ``(rows,)``.
     """
-    return tuple(line for target in target_columns for line in _of(target, splits))
+    lines = (line for target in target_columns for line in _of(target, splits))
+    return tuple(dict.fromkeys(lines))  # columns of one target are known together
 
 
 def _of(target: TargetColumn, splits: Assignment) -> Iterator[str]:
-    whose = f"of target `{target.name}`"
+    whose = f"of target `{target.vector or target.name}`"
     for split in ("val", "test"):
         here = target.values[splits == SPLIT_NUMBERS[split]]
+        if not target.classes:
+            yield from _few_numbers(whose, split, int((~np.isnan(here)).sum()))
+            continue
         counts = {name: int((here == place).sum()) for place, name in enumerate(target.classes)}
         if lacking := [name for name, count in counts.items() if not count]:
             more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
@@ -38,3 +46,12 @@ def _of(target: TargetColumn, splits: Assignment) -> Iterator[str]:
                     f" known rows of test: with fewer than {FEWEST_ROWS_OF_A_CLASS}, "
                     "scores vary by chance."
                 )
+
+
+def _few_numbers(whose: str, split: str, known: int) -> Iterator[str]:
+    if known < FEWEST_ROWS_OF_A_TARGET:
+        rows = "1 row" if known == 1 else f"{known or 'no'} rows"
+        yield (
+            f"{rows} of {split} {whose} {'is' if known == 1 else 'are'} known: with fewer than "
+            f"{FEWEST_ROWS_OF_A_TARGET}, scores vary by chance."
+        )
