@@ -14,7 +14,7 @@ from gatelab.tasks.layers import DefaultPrecision, mlp_network
 from gatelab.tasks.streams import rows_by_split, stream
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Network, Regimes, Split, SplitName, Task, Truth, register_task
-from gatelab.tasks.teachers import Array, Teacher, mixings, orthonormal, uncorrelated_teachers
+from gatelab.tasks.teachers import Array, PlantedGroups, planted_groups
 
 
 @register_task("synthetic_groups")
@@ -135,7 +135,7 @@ class SyntheticGroups(Task):
 
         Its bits, the least first, are the sides of the directions.
         """
-        directions = self._planted[2]
+        directions = self._planted.directions
         sides = inputs @ directions.T > 0
         number: npt.NDArray[np.int64] = sides @ (1 << np.arange(len(directions)))
         return number
@@ -177,7 +177,7 @@ class SyntheticGroups(Task):
         )
         if self.regimes == 1:
             return Truth(self._groups, by_regime[0])
-        directions = tuple(tuple(row) for row in self._planted[2].tolist())
+        directions = tuple(tuple(row) for row in self._planted.directions.tolist())
         union = tuple(frozenset().union(*sets) for sets in zip(*by_regime, strict=True))
         return Truth(self._groups, union, Regimes(directions, by_regime))
 
@@ -186,21 +186,17 @@ class SyntheticGroups(Task):
         first = (self._groups[target] + regime) % self.num_groups * self.experts_per_group
         return frozenset(range(first, first + self.experts_per_group))
 
-    @cached_property
-    def _planted(self) -> tuple[list[Teacher], list[Array], Array]:
-        """The teachers, each target's weights ``(experts_per_group, outputs)``, the directions."""
-        common = stream("common", self.seed)
-        sizes = np.bincount(self._groups)
-        outputs = -(-(1 + sizes.max()) // self.experts_per_group)  # room for u and every v
-        num_experts = len(sizes) * self.experts_per_group
-        teachers = uncorrelated_teachers(common, num_experts, self.in_features, int(outputs))
-        weights: list[Array] = []
-        for size in sizes:
-            shape = (self.experts_per_group, int(outputs))
-            weights.extend(mixings(common, shape, int(size), self.correlation))
-        # Last, so that one regime has the data of before there were any.
-        drawn = common.standard_normal((self.in_features, self.regimes.bit_length() - 1))
-        return teachers, weights, orthonormal(drawn).T
+    @property
+    def _planted(self) -> PlantedGroups:
+        sizes = tuple(np.bincount(self._groups).tolist())
+        return planted_groups(
+            self.seed,
+            sizes,
+            self.experts_per_group,
+            self.in_features,
+            self.correlation,
+            self.regimes,
+        )
 
 
 def _check_regimes(regimes: int, num_groups: int, in_features: int) -> None:

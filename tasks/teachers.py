@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from gatelab.tasks.streams import stream
 
 Array = npt.NDArray[np.float64]
 
@@ -30,6 +33,47 @@ class Teacher(NamedTuple):
     def __call__(self, x: Array) -> Array:
         """Turn inputs ``(rows, in_features)`` into outputs ``(rows, outputs)``."""
         return np.tanh(x @ self.inner + self.bias) @ self.outer - self.offset
+
+
+class PlantedGroups(NamedTuple):
+    """What targets of groups are made from."""
+
+    teachers: list[Teacher]
+    weights: list[Array]
+    """Of each target those of its teachers, ``(experts_per_group, outputs)``."""
+    directions: Array
+    """Orthonormal, of whose sides regimes are made, ``(directions, in_features)``."""
+
+
+@lru_cache(maxsize=8)  # tasks that differ in their rows alone, as by split seeds, have one world
+def planted_groups(
+    seed: int,
+    sizes: tuple[int, ...],
+    experts_per_group: int,
+    in_features: int,
+    correlation: float,
+    regimes: int,
+) -> PlantedGroups:
+    """Return what targets of groups of such sizes are made from; nobody may write into it.
+
+    Args:
+        seed: Of all that is drawn.
+        sizes: How many targets each group has.
+        experts_per_group: Teachers of a group.
+        in_features: Of the inputs.
+        correlation: Of targets of one group, in [0, 1].
+        regimes: A power of two.
+    """
+    common = stream("common", seed)
+    outputs = -(-(1 + max(sizes)) // experts_per_group)  # room for u and every v
+    num_experts = len(sizes) * experts_per_group
+    teachers = uncorrelated_teachers(common, num_experts, in_features, outputs)
+    weights: list[Array] = []
+    for size in sizes:
+        weights.extend(mixings(common, (experts_per_group, outputs), size, correlation))
+    # Last, so that one regime has the data of before there were any.
+    drawn = common.standard_normal((in_features, regimes.bit_length() - 1))
+    return PlantedGroups(teachers, weights, orthonormal(drawn).T)
 
 
 def uncorrelated_teachers(
