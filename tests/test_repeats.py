@@ -76,7 +76,7 @@ def run(folder: Path, labels: Sequence[str], plan: Plan, stop_every: int = 0) ->
         events += 1
         if stop_every and events % stop_every == 0:
             sweep, running = opened(folder, labels, plan, heard), []
-    assert sweep.finished and not sweep.without_score()
+    assert sweep.finished and not sweep.follow_up.without_score()
     return heard
 
 
@@ -185,13 +185,13 @@ def test_a_split_that_fails_is_repeated_by_a_resume_and_the_others_are_not(tmp_p
         else:
             sweep.progress(job, result(job))
     assert heard.ends == [("plain", "")]
-    assert (sweep.without_score(), sweep.in_part()) == ([], ["plain"])
-    assert sweep.failed == {"plain/evaluate/2": "no"}
+    assert (sweep.follow_up.without_score(), sweep.follow_up.in_part()) == ([], ["plain"])
+    assert sweep.follow_up.failed == {"plain/evaluate/2": "no"}
     again = opened(tmp_path, ["plain"], plan, heard)
     job = next_job(again)
     assert job is not None and job.name == "plain/evaluate/2"
     again.progress(job, result(job))
-    assert again.finished and not again.failed and next_job(again) is None
+    assert again.finished and not again.follow_up.failed and next_job(again) is None
 
 
 def test_a_score_of_a_row_is_none_of_its_gate(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_score_of_a_row_is_none_of_its_gate(tmp_path: Path) -> None:
         failed = Step(0, 0, True, [], [Ending("failed", "no rows", 0, 0)] * job.told)
         wins = job.stage == "evaluate" and job.label == "listed"
         sweep.progress(job, failed if wins else result(job))
-    assert (sweep.without_score(), sweep.in_part()) == (["listed"], [])
+    assert (sweep.follow_up.without_score(), sweep.follow_up.in_part()) == (["listed"], [])
     assert dict(heard.ends)["listed"] == "evaluation failed: no rows"
     assert sorted(why for _, why in heard.ends) == ["", "", "evaluation failed: no rows"]
 
@@ -212,7 +212,7 @@ def test_a_gate_that_is_done_with_has_its_scores_whichever_version_noted_it(tmp_
         sweep.progress(job, result(job))
     sweep.studies["plain"].mark(evaluated=[])  # versions that had one evaluation noted none
     again = opened(tmp_path, ["plain", "fixed"], plan, heard)
-    assert again.finished and again.without_score() == []
+    assert again.finished and again.follow_up.without_score() == []
 
 
 def test_a_gate_of_which_every_evaluation_fails_says_why_once(tmp_path: Path) -> None:
@@ -223,4 +223,4 @@ def test_a_gate_of_which_every_evaluation_fails_says_why_once(tmp_path: Path) ->
         done = result(job) if job.stage == "search" else Step(0, 0, True, [], failed)
         sweep.progress(job, done)
     assert heard.ends == [("plain", "evaluation failed: no rows")]
-    assert sweep.finished and sweep.without_score() == ["plain"]
+    assert sweep.finished and sweep.follow_up.without_score() == ["plain"]

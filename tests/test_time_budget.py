@@ -57,7 +57,7 @@ def test_the_round_that_any_gate_is_in_is_every_gates_last(tmp_path: Path) -> No
     clock.seconds += 3600
     run(sweep)
     assert [study.ended for study in sweep.studies.values()] == [begun] * 3
-    assert sweep.trials == begun and not sweep.without_score()
+    assert sweep.trials == begun and not sweep.follow_up.without_score()
 
 
 def test_before_the_hours_are_over_nothing_is_cut(tmp_path: Path) -> None:

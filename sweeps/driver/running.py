@@ -219,7 +219,10 @@ def _compare(
 ) -> Comparison:
     """Compare from the record, and put the comparison there too."""
     _deliver(spec, home, recorder)
-    lacking = {"no score": sweep.without_score(), "a score in part": sweep.in_part()}
+    lacking = {
+        "no score": sweep.follow_up.without_score(),
+        "a score in part": sweep.follow_up.in_part(),
+    }
     reason = "; ".join(f"{what}: {', '.join(who)}" for what, who in lacking.items() if who)
     end = "failed" if reason else "finished"
     tags = {Tags.END: end, Tags.END_REASON: reason or "compared"}
@@ -229,7 +232,7 @@ def _compare(
     with telling(console, "The report is drawn"):
         comparison = record_report(home, recorder)
     _deliver(spec, home, recorder)
-    home.finish(complete=not sweep.failed)
+    home.finish(complete=not sweep.follow_up.failed)
     return comparison
 
 

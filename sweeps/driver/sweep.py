@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
 
-from gatelab.sweeps.driver.evaluations import Plan, evaluations
+from gatelab.sweeps.driver.evaluations import Plan
+from gatelab.sweeps.driver.follow_up import FollowUp
+from gatelab.sweeps.driver.listener import Listener
 from gatelab.sweeps.driver.time_limit import TimeLimit
 from gatelab.sweeps.search.study import STATE_ATTRIBUTE, Ask, Study
 from gatelab.sweeps.spec.searches import Search, mixed, seed_of
@@ -15,30 +15,8 @@ from gatelab.training.jobs import Job
 from gatelab.training.member import Member
 from gatelab.training.steps import Ending, Step
 
-EVALUATED = "evaluated"
-"""The attribute of a study that names the evaluations which have finished."""
-
-
-FEW_REASONS = 5
-"""So many are told where no trial of a gate has finished."""
 Jobs = tuple[Job, ...]
 """What is handed out together: trials of one structure, or one evaluation."""
-
-
-class Listener(Protocol):
-    """Hears of everything that happens, in order: the record and the display do."""
-
-    def started(self, job: Job) -> None:
-        """Hear that a job was handed out."""
-
-    def progressed(self, job: Job, step: Step) -> None:
-        """Hear of more epochs."""
-
-    def ended(self, job: Job, endings: Sequence[Ending]) -> None:
-        """Hear how each member of a job ended."""
-
-    def gate_ended(self, label: str, reason: str) -> None:
-        """Hear that a gate is done with; ``reason`` says why it has no evaluation, if so."""
 
 
 class Sweep:
@@ -67,13 +45,9 @@ class Sweep:
         self.plan, self.gates, self.studies, self.listeners = plan, gates, studies, listeners
         self.running: dict[str, Jobs] = {}
         """The jobs that were handed out together, by the names of those that are under way."""
-        self.failed: dict[str, str] = {}
-        """Evaluations that have failed since the start, and why; a resume repeats them."""
-        self.closed: set[str] = set()
-        """Searches after which nothing is left to do for now."""
         self.returned: list[Jobs] = []
         self.time = TimeLimit(plan.hours, studies, clock)
-        self._evaluations: dict[str, list[Job]] = {}
+        self.follow_up = FollowUp(plan, gates, studies)
 
     @property
     def trials(self) -> int:
@@ -83,51 +57,7 @@ class Sweep:
     @property
     def finished(self) -> bool:
         """Whether every gate is done with, as far as this process goes."""
-        return all(self._over(name) for name in self.studies)
-
-    def without_score(self) -> list[str]:
-        """Return the gates of which no evaluation has finished."""
-        return [label for label in self.gates if not self._scored(label)[label]]
-
-    def in_part(self) -> list[str]:
-        """Return the gates and rows of which an evaluation has finished and another has failed."""
-        failed = dict.fromkeys(name.partition("/")[0] for name in self.failed)
-        scored = {row for label in self.gates for row in self._scored(label)}
-        return [label for label in failed if label in scored]
-
-    def _searches(self, label: str) -> dict[str, Study]:
-        """Return all searches of a gate."""
-        return {n: study for n, study in self.studies.items() if Search.of(n).label == label}
-
-    def _scored(self, label: str) -> Counter[str]:
-        """Return how many evaluations of a gate, and of each of its rows, have finished."""
-        names = (job for search in self._searches(label) for job in self._evaluated(search))
-        return Counter(name.partition("/")[0] for name in names)
-
-    def _evaluated(self, name: str) -> list[str]:
-        """Return the evaluations after a search that have finished: all, if it is done with."""
-        attributes = self.studies[name].attributes
-        if "done" in attributes:
-            return [job.name for job in self._follow(name)]
-        evaluated: list[str] = attributes.get(EVALUATED, [])
-        return evaluated
-
-    def _over(self, name: str) -> bool:
-        """Return whether a search is done with: evaluated or given up, or failed for now."""
-        return name in self.closed or "done" in self.studies[name].attributes
-
-    def _left(self, name: str) -> list[Job]:
-        """Return the evaluations that follow from a search and have not ended."""
-        ended = {*self._evaluated(name), *self.failed}
-        return [job for job in self._follow(name) if job.name not in ended]
-
-    def _follow(self, name: str) -> list[Job]:
-        """Return the evaluations that follow from a search that has ended."""
-        if name not in self._evaluations:
-            search, study = Search.of(name), self.studies[name]
-            jobs = evaluations(self.plan, search, self.gates[search.label], study)
-            self._evaluations[name] = jobs
-        return self._evaluations[name]
+        return all(self.follow_up.over(name) for name in self.studies)
 
     @property
     def busy(self) -> int:
@@ -148,9 +78,9 @@ class Sweep:
 
     def _next_evaluation(self) -> Jobs:
         for name, study in self.studies.items():
-            if not study.over(self.trials) or self._over(name):
+            if not study.over(self.trials) or self.follow_up.over(name):
                 continue
-            left = self._left(name)
+            left = self.follow_up.left(name)
             if not left:  # a stop came before the gate was closed, or nothing can be evaluated
                 self._close(name)
             waiting = [job for job in left if job.name not in self.running]
@@ -279,45 +209,20 @@ class Sweep:
         """Take in what came of an evaluation; without any score it starts anew in a resume."""
         self._tell_all("ended", job, endings)
         study = self.studies[job.of_search]
-        if any(ending.end == "finished" for ending in endings):
-            study.mark(**{EVALUATED: [*self._evaluated(job.of_search), job.name]})
-        else:
-            self.failed[job.name] = _some(ending.reason for ending in endings)
+        self.follow_up.end(job, endings)
         study.mark(**{_state(job): None})
-        if not self._left(job.of_search):
+        if not self.follow_up.left(job.of_search):
             self._close(job.of_search)
 
     def _close(self, name: str) -> None:
         """Take in that nothing is left to do after a search; with a gate's last one it ends."""
-        self.closed.add(name)
-        label = Search.of(name).label
-        if all(self._over(other) for other in self._searches(label)):
-            self._tell_end(label)
-        if not any(job.name in self.failed for job in self._follow(name)):
-            self.studies[name].mark(done=True)
-
-    def _tell_end(self, label: str) -> None:
-        """Tell that a gate is done with, and its rows."""
-        searches = self._searches(label)
-        jobs = [job for name in searches for job in self._follow(name)]
-        scored = self._scored(label)
-        reasons = _some(why for study in searches.values() for why in study.outcomes.reasons())
-        for row in dict.fromkeys([label, *(job.label for job in jobs)]):
-            own = [job.name for job in jobs if job.label == row]
-            failed = "; ".join(dict.fromkeys(self.failed[n] for n in own if n in self.failed))
-            why = f"evaluation failed: {failed}" if own else f"no trial finished: {reasons}"
-            self._tell_all("gate_ended", row, "" if scored[row] else why)
+        for label, reason in self.follow_up.close(name).items():
+            self._tell_all("gate_ended", label, reason)
+        self.follow_up.mark_done(name)
 
     def _tell_all(self, event: str, *what: object) -> None:
         for listener in self.listeners:
             getattr(listener, event)(*what)
-
-
-def _some(reasons: Iterable[str]) -> str:
-    """Return a few different reasons, and how many others there are."""
-    found = list(dict.fromkeys(reasons))
-    more = len(found) - FEW_REASONS
-    return "; ".join([*found[:FEW_REASONS], *([f"and {more} others"] if more > 0 else [])])
 
 
 def _state(job: Job) -> str:
