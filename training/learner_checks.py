@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ def check_learner_is_declared(subject: CheckedLearner) -> None:
     if not (subject.cls.__doc__ or "").strip():
         fail("it has no docstring", "nothing says what it minimises, and where it is from")
     for name, option in subject.cls.hyperparameters.items():
-        if not isinstance(option.default, (bool, int, float, str)):
+        if not isinstance(option.default, (bool, int, float, str, NoneType)):
             fail(f"the default of `{name}` is {option.default!r}", "a value that no spec can say")
     faults = subject.cls.faults(subject.cls.completed(subject.options), len(TASK.targets))
     for name, why in faults.items():
@@ -81,9 +82,13 @@ def check_what_is_told_is_declared(subject: CheckedLearner) -> None:
                 fail(f"it tells of {name!r}", "`diagnostics` does not say what that is")
             if not math.isfinite(value):
                 fail(f"{name} is {value}", "a sum over no numbers, or what has not begun yet")
-        missing = subject.cls.diagnostics.keys() - evaluation.learner.keys()
+        expected = subject.cls.tells(subject.cls.completed(subject.options))
+        missing = set(expected) - evaluation.learner.keys()
         if missing:
-            fail(f"{min(missing)!r} is not told of", "neither `facts` nor `beside` returns it")
+            fail(
+                f"{min(missing)!r} is not told of",
+                "`facts`, `beside` and `spent` leave it out, and `tells` does not",
+            )
 
 
 def check_steps_are_in_place(subject: CheckedLearner) -> None:

@@ -29,6 +29,7 @@ from gatelab.training.member import (
 from gatelab.training.members import Members
 from gatelab.training.memory import keep_freed_memory
 from gatelab.training.optimizer import optimizer_of
+from gatelab.training.passage import seed_key
 from gatelab.training.placed_splits import PlacedSplits
 from gatelab.training.precision import NO_TF32
 from gatelab.training.raising import raising
@@ -91,7 +92,10 @@ class Training:
         """Of each member, one row of ``members`` each; one that learns alone is its only row."""
         if self.copies.count > 1:
             self.members.keep(self.copies.each(range(len(members))))
-        self.learner = cls(options, Shared(self.members, self.copies.count))
+        keys = [seed_key(seed) for seed in self.seeds]
+        self.learner = cls(options, Shared(self.members, self.copies.count, keys))
+        self.learner.begin(self.members)
+        self._options = options
         self._splits = PlacedSplits(task, self.device)
         a_pass = -(-len(self.split("train").inputs) // recipe.batch_size)
         self.optimizer = optimizer_of(
@@ -173,7 +177,7 @@ class Training:
         trained = {} if losses is None else dict(zip(self.active, self._note(losses), strict=True))
         val = self.split("val")
         evaluations = self._surviving(
-            lambda: self._evaluate(self.members, val),
+            lambda: self._evaluate(self.members, val, self.active),
             lambda row: evaluate(self.members.of_one(row), self.model, val),
             "val/loss",
         )
@@ -185,14 +189,37 @@ class Training:
         self._drop_ended()
         return {member: (trained[member], evaluation) for member, evaluation in found.items()}
 
-    def _evaluate(self, members: Members, split: Split) -> list[Evaluation]:
-        """Pass members over a split, with what their learner says of them."""
+    def _evaluate(
+        self, members: Members, split: Split, which: Sequence[int], *, ended: bool = False
+    ) -> list[Evaluation]:
+        """Pass members over a split, with what their learner says of them.
+
+        Args:
+            members: Their tensors.
+            split: On the device.
+            which: Their indices.
+            ended: Whether they train no more; else an epoch of theirs is under way.
+        """
         found = evaluate(members, self.model, split, self.copies)
         facts = {name: values.tolist() for name, values in self.learner.facts(members).items()}
         return [
-            each._replace(learner={name: values[place] for name, values in facts.items()})
-            for place, each in enumerate(found)
+            each._replace(
+                learner={
+                    **{name: values[place] for name, values in facts.items()},
+                    **self._spent(member, ended),
+                }
+            )
+            for place, (each, member) in enumerate(zip(found, which, strict=True))
         ]
+
+    def _spent(self, member: int, ended: bool) -> dict[str, float]:
+        """Return what a member has spent with all epochs it has trained, the best and those after.
+
+        While it trains the one under way is done, and not counted yet.
+        """
+        epochs = self.courses[member].epochs + (not ended)
+        steps = epochs * self.loop.passage.steps
+        return self.learner.spent(self._options[member], len(self.task.targets), steps, ended=ended)
 
     def _surviving(
         self, make: Callable[[], T], alone: Callable[[int], object], what: str
@@ -284,7 +311,8 @@ class Training:
         """Pass members, by default all, over a split with their best weights."""
         chosen = range(len(self.courses)) if members is None else members
         best = self.copies.of(self.members, [self.best[member] for member in chosen])
-        found, split = self._evaluate(best, self.split(name)), self.split(name)
+        split = self.split(name)
+        found = self._evaluate(best, split, chosen, ended=True)
         for fact, others in self.learner.beside(best).items():
             losses = [each.loss for each in evaluate(others, self.model, split, self.copies)]
             found = [

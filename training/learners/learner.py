@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -21,7 +21,8 @@ DEFAULT = "joint"
 class LearnerOption(NamedTuple):
     """A hyperparameter of a learner."""
 
-    default: bool | int | float | str
+    default: bool | int | float | str | None
+    """``None``: a value of any kind, which ``faults`` judges."""
     what: str
     """In a line."""
 
@@ -90,6 +91,28 @@ class Learner:
     def order(cls, options: Mapping[str, Any]) -> RowOrder:
         """Return in which order rows are read: the same for all copies, by default."""
         return RowOrder()
+
+    @classmethod
+    def tells(cls, options: Mapping[str, Any]) -> Collection[str]:
+        """Return which of ``diagnostics`` a member of these options tells: all by default."""
+        return cls.diagnostics.keys()
+
+    @classmethod
+    def spent(
+        cls, options: Mapping[str, Any], num_targets: int, steps: int, *, ended: bool
+    ) -> dict[str, float]:
+        """Return what follows from options and steps taken alone, by names of ``diagnostics``.
+
+        Args:
+            options: Of a member, all of them.
+            num_targets: Of the task.
+            steps: That it has taken.
+            ended: Whether it takes no more: what is slow to compute is asked for once.
+        """
+        return {}
+
+    def begin(self, members: Members) -> None:
+        """Take what is needed of members before their first step; their tensors move later."""
 
     def before_step(self, members: Members) -> None:
         """Change members or their gradients ``members.flat.grad``, which the step then follows."""

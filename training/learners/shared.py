@@ -17,17 +17,20 @@ SHARED_NAMES = ("bottom.", "gate_input.", "mixture.experts.")
 class Shared:
     """Finds the shared parameters in members' rows; gates and towers are each target's own."""
 
-    def __init__(self, members: Members, copies: int) -> None:
+    def __init__(self, members: Members, copies: int, keys: Sequence[int] = ()) -> None:
         """Look for them.
 
         Args:
             members: Whose rows are the copies of members, one after another.
             copies: Of each member.
+            keys: What a learner's draws for each member follow from; by default none draws.
         """
         self.copies = copies
+        self.keys = torch.tensor(keys, dtype=torch.int64, device=members.device)
+        """``(members,)``, for :class:`~gatelab.gates.randomness.Randomness`."""
         self.tables = [name for name in members.tables[0] if name.startswith(SHARED_NAMES)]
         self._runs = list(_runs(members))
-        self._like = members.flat.detach()[:0]
+        self._like = members.flat.detach().new_empty(0)
 
     def of_members(self, values: Sequence[float]) -> Tensor:
         """Return a number of each member where members are, ``(members,)``."""
