@@ -23,6 +23,7 @@ ORDERS = {
     "training": (
         *("memory", "configuration", "members", "copies", "model", "weighting", "evaluation"),
         *("optimizers", "schedule", "clipping", "optimizer", "precision", "learners", "lessons"),
+        "evaluator",
         "placed_splits",
         *("raising", "rehearsal", "goal", "member", "chains", "passage", "replay", "loop"),
         *("rehearsed", "train", "learner_checks"),

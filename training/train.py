@@ -12,11 +12,12 @@ from torch import Tensor
 
 from gatelab.gates.gate import Gate
 from gatelab.tasks.task import Split, SplitName, Task
-from gatelab.training.copies import Copies, agent_seed, joined, parted
+from gatelab.training.copies import Copies, joined, parted
 from gatelab.training.evaluation import Evaluation, evaluate
+from gatelab.training.evaluator import Evaluator
 from gatelab.training.goal import Rank
 from gatelab.training.learners import DEFAULT, Shared, learners
-from gatelab.training.lessons import Lessons
+from gatelab.training.lessons import LessonPlan
 from gatelab.training.loop import Loop
 from gatelab.training.member import (
     Course,
@@ -80,7 +81,6 @@ class Training:
         self.device = torch.device(device)
         if self.device.type == "cpu":
             keep_freed_memory()
-        self.seeds = [member.seed for member in members]
         check_structure(members)
         models = [build_model(task, gate, member) for member in members]
         updates = any(model.mixture.updates for model in models)
@@ -92,10 +92,10 @@ class Training:
         """Of each member, one row of ``members`` each; one that learns alone is its only row."""
         if self.copies.count > 1:
             self.members.keep(self.copies.each(range(len(members))))
-        keys = [seed_key(seed) for seed in self.seeds]
+        keys = [seed_key(member.seed) for member in members]
         self.learner = cls(options, Shared(self.members, self.copies.count, keys))
         self.learner.begin(self.members)
-        self._options = options
+        self._evaluator = Evaluator(self.model, self.copies, self.learner, options)
         self._splits = PlacedSplits(task, self.device)
         a_pass = -(-len(self.split("train").inputs) // recipe.batch_size)
         self.optimizer = optimizer_of(
@@ -109,48 +109,39 @@ class Training:
         ]
         self.best = [self.copies.state(self.members, position) for position in range(len(members))]
         self.active = list(range(len(members)))
-        chosen = [member.configuration.target_weights for member in members]
-        weights = weights_of_members(task.targets, chosen)
-        self.target_weights = None if weights is None else weights.to(self.device)
-        """What each member minimises targets' losses by, if not by the targets' own weights."""
-        self._orders = [cls.order(option) for option in options]
+        weights = weights_of_members(
+            task.targets, [member.configuration.target_weights for member in members]
+        )
+        self.lessons = LessonPlan(
+            [member.seed for member in members],
+            [cls.order(option) for option in options],
+            None if weights is None else weights.to(self.device),
+            self.copies,
+            self.device,
+        )
         self.loop = Loop(
             self.model,
             self.members,
             self.optimizer,
             self.split("train"),
             recipe,
-            self._lessons(),
+            self.lessons.of(self.active),
             self.learner,
             updates=updates,
         )
-        self.notes = rehearse(
-            self.members, passes_of(self.loop, self._splits, scored), small_passes(self.loop)
-        )
+        self.notes = self._rehearse(scored)
         """What could not be fused, or is not as it was asked for, a line each."""
-        self.notes += self.loop.end_rehearsal()
+
+    def _rehearse(self, scored: Sequence[SplitName]) -> list[str]:
+        """Find out what can be fused, what draws and what decays; return what is not as usual."""
+        passes = passes_of(self.loop, self._splits, scored)
+        notes = rehearse(self.members, passes, small_passes(self.loop))
+        notes += self.loop.end_rehearsal()
         if self.optimizer.decays:
             self.optimizer.spare(self.loop.unreached(ROWS))
-        if recipe.precision == "tf32" and self.device.type != "cuda":
-            self.notes.append(NO_TF32)
-
-    def _lessons(self) -> Lessons:
-        """Return what each row of the active members learns from."""
-        of, weights = self.copies.each(self.active), self.target_weights
-        own = self.copies.own(len(self.active))
-        correlations = tuple(self._orders[member].correlation for member in of)
-        return Lessons(
-            [seed for member in self.active for seed in self._row_seeds(member)],
-            None if weights is None else weights[of],
-            None if own is None else own.to(self.device),
-            correlations if any(correlations) else (),
-        )
-
-    def _row_seeds(self, member: int) -> list[int]:
-        """Return the seeds of the orders in which a member's copies read the rows."""
-        seed, agents = self.seeds[member], range(self.copies.count)
-        own = self._orders[member].own
-        return [agent_seed(seed, agent) if own else seed for agent in agents]
+        if self.recipe.precision == "tf32" and self.device.type != "cuda":
+            notes.append(NO_TF32)
+        return notes
 
     @property
     def epoch(self) -> int:
@@ -177,7 +168,9 @@ class Training:
         trained = {} if losses is None else dict(zip(self.active, self._note(losses), strict=True))
         val = self.split("val")
         evaluations = self._surviving(
-            lambda: self._evaluate(self.members, val, self.active),
+            lambda: self._evaluator.going(
+                self.members, val, self.active, self._steps(self.active, more=1)
+            ),
             lambda row: evaluate(self.members.of_one(row), self.model, val),
             "val/loss",
         )
@@ -188,38 +181,6 @@ class Training:
             self._follow(position, trained[member], found[member], ranks[member])
         self._drop_ended()
         return {member: (trained[member], evaluation) for member, evaluation in found.items()}
-
-    def _evaluate(
-        self, members: Members, split: Split, which: Sequence[int], *, ended: bool = False
-    ) -> list[Evaluation]:
-        """Pass members over a split, with what their learner says of them.
-
-        Args:
-            members: Their tensors.
-            split: On the device.
-            which: Their indices.
-            ended: Whether they train no more; else an epoch of theirs is under way.
-        """
-        found = evaluate(members, self.model, split, self.copies)
-        facts = {name: values.tolist() for name, values in self.learner.facts(members).items()}
-        return [
-            each._replace(
-                learner={
-                    **{name: values[place] for name, values in facts.items()},
-                    **self._spent(member, ended),
-                }
-            )
-            for place, (each, member) in enumerate(zip(found, which, strict=True))
-        ]
-
-    def _spent(self, member: int, ended: bool) -> dict[str, float]:
-        """Return what a member has spent with all epochs it has trained, the best and those after.
-
-        While it trains the one under way is done, and not counted yet.
-        """
-        epochs = self.courses[member].epochs + (not ended)
-        steps = epochs * self.loop.passage.steps
-        return self.learner.spent(self._options[member], len(self.task.targets), steps, ended=ended)
 
     def _surviving(
         self, make: Callable[[], T], alone: Callable[[int], object], what: str
@@ -297,7 +258,7 @@ class Training:
 
     def _keep(self, positions: Sequence[int]) -> None:
         self._keep_tensors(positions)
-        self.loop.begin(self._lessons())
+        self.loop.begin(self.lessons.of(self.active))
 
     def _keep_tensors(self, positions: Sequence[int]) -> None:
         rows = self.copies.rows(positions)
@@ -305,21 +266,18 @@ class Training:
         self.optimizer.keep(rows)
         self.learner.keep(torch.tensor(positions, device=self.device))
 
+    def _steps(self, members: Sequence[int], more: int = 0) -> list[int]:
+        """Return how many steps members have taken, and those of so many epochs more."""
+        a_pass = self.loop.passage.steps
+        return [a_pass * (self.courses[member].epochs + more) for member in members]
+
     def evaluate_best(
         self, name: SplitName, members: Sequence[int] | None = None
     ) -> list[Evaluation]:
         """Pass members, by default all, over a split with their best weights."""
         chosen = range(len(self.courses)) if members is None else members
         best = self.copies.of(self.members, [self.best[member] for member in chosen])
-        split = self.split(name)
-        found = self._evaluate(best, split, chosen, ended=True)
-        for fact, others in self.learner.beside(best).items():
-            losses = [each.loss for each in evaluate(others, self.model, split, self.copies)]
-            found = [
-                each._replace(learner={**each.learner, fact: loss})
-                for each, loss in zip(found, losses, strict=True)
-            ]
-        return found
+        return self._evaluator.ended(best, self.split(name), chosen, self._steps(chosen))
 
     def split(self, name: SplitName) -> Split:
         """Return a split on the device, made when it is first asked for."""
