@@ -49,6 +49,7 @@ LARGE = {
     "optimizer": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
     "training": {"max_epochs": 6, "patience": None},
     "search": {"sampler": "random", "early_stopping": {"grace_epochs": 2}},
+    "resources": {"members": 1},
     "evaluation": {"seeds": 2},
 }
 NOBODY = "http://127.0.0.1:9"
