@@ -14,7 +14,7 @@ from gatelab.tracking.recorder import Recorder
 LOG = logging.getLogger(__name__)
 PREFIX = "system/"
 """Of their keys: MLflow's pages show these apart from others."""
-LOOK_SECONDS = 10.0
+MONITOR_SECONDS = 10.0
 """Between two looks, as MLflow has it."""
 NEEDED = "psutil"
 """What MLflow's monitors of processors, memory, disk and network need."""
@@ -32,7 +32,7 @@ class SystemMetrics:
     only look, and what they see takes the way of all that is recorded.
     """
 
-    def __init__(self, recorder: Recorder, identity: str, seconds: float = LOOK_SECONDS) -> None:
+    def __init__(self, recorder: Recorder, identity: str, seconds: float = MONITOR_SECONDS) -> None:
         """Find what there is to look at.
 
         Args:
