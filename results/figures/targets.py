@@ -23,7 +23,7 @@ MOST_PANELS = 3
 """More targets than this are rows of a heatmap."""
 LEAST_SCALE = 3.0
 """Deviations: where no gate is further behind, the darkest cell is not full blue."""
-MOST_SAID, MOST_TOLD = 400, 64
+MOST_SAID, MOST_SAID_ROWS = 400, 64
 """Cells, and rows, that say their numbers; of more the colours alone are drawn, in lower rows."""
 NUMBER_WIDTH = 0.46
 """Inches of a cell that says its number."""
@@ -111,7 +111,7 @@ def _heatmap(found: Sequence[TargetScores], comparison: Comparison, gates: Seque
     behind = np.array([one.behind for one in found])
     means = np.array([one.means for one in found])
     names = named_length([one.name for one in found])
-    few = behind.size <= MOST_SAID and len(found) <= MOST_TOLD
+    few = behind.size <= MOST_SAID and len(found) <= MOST_SAID_ROWS
     numbers = few and NUMBER_WIDTH * len(gates) < WIDTH - names - 0.8
     height = 1.0 + len(found) * _row_height(len(found), numbers)
     width = min(WIDTH, names + 1.2 + len(gates) * (0.62 if numbers else 0.4))
