@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOG := build/install.log
 export RAY_AUTH_MODE ?= token
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
@@ -60,8 +61,10 @@ clean:
 # pip does on one, and as a whole: Ray's processes that all compile at their first start are late for it.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "gatelab needs Python 3.11 or newer"'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
-	touch $@
+	@echo "Installing into $(VENV), once: 3 GB of disk, some minutes; all that pip says is in $(LOG)"
+	@$(PYTHON) -m venv $(VENV)
+	@sh told.sh $(LOG) $(VENV) $(BIN)/pip install --no-compile --disable-pip-version-check \
+		--progress-bar off --constraint constraints.txt --editable '.[dev]'
+	@echo "Compiling what was installed"
+	@sh told.sh build/compile.log $(VENV) sh -c '$(BIN)/python -m compileall -j 0 $(VENV)/lib || true'
+	@touch $@

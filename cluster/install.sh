@@ -17,6 +17,6 @@ pins=$(cat "$here/pyproject.toml" "$here/constraints.txt" | sha256sum)
 if [ "$pins" != "$(cat "$venv/pins" 2>/dev/null)" ]; then
   "$python" -m venv "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check \
-    --constraint "$here/constraints.txt" --editable "$here[cluster]"
+    --constraint "$here/constraints.txt" --editable "$here[cluster,system]"
   echo "$pins" >"$venv/pins"
 fi

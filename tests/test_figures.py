@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -483,6 +485,28 @@ def test_targets_by_gates_are_a_heatmap_of_deviations_behind_the_best() -> None:
     said = {text.get_text(): text.get_fontweight() for text in drawn.axes[0].texts}
     assert said == {"0.910": "bold", "0.800": "normal"}
     assert image.get_clim()[1] == pytest.approx(apart), "the scale ends where the data do"
+
+
+def test_of_64_targets_every_row_is_named_and_no_number_touches_the_next() -> None:
+    drawn = targets_figure(made(targets=64, groups=8).targets, made(targets=64).comparison)
+    assert drawn is not None
+    axes = drawn.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()][62:] == ["target_62", "target_63"]
+    drawn.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 64 * 3
+    column = sorted((box.y0, box.y1) for box in boxes[::3])
+    assert all(below[1] < above[0] for below, above in pairwise(column))
+
+
+def test_in_a_page_the_cells_of_64_rows_are_where_their_numbers_are() -> None:
+    """A cell's height that is rounded is 64 times too small or too large at the last row."""
+    drawn = targets_figure(made(targets=64, groups=8).targets, made(targets=64).comparison)
+    assert drawn is not None
+    text = svg(drawn, "targets", "")
+    (height, top) = map(float, re.findall(r"matrix\(\S+ 0 0 (\S+) \S+ ([^)]+)\)", text)[0])
+    inches = drawn.axes[0].get_position().height * drawn.get_figheight()
+    assert 64 * height == pytest.approx(72 * inches, abs=0.2) and top > 0
 
 
 @pytest.mark.parametrize(("targets", "images_of_it"), [(2, 0), (3, 0), (4, 1), (11, 1)])

@@ -7,10 +7,14 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from email.parser import Parser
+from importlib import metadata
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from gatelab.tracking.schema import FOLDER
 from tests.commands import ROOT
@@ -67,6 +71,43 @@ def test_a_wheel_holds_gatelab_and_nothing_else(wheel: Path) -> None:
         "gatelab/py.typed",
         "gatelab/results/report/page.html.j2",
     }
+
+
+@pytest.mark.slow
+def test_a_wheel_needs_no_test_tools_and_no_database_server(wheel: Path) -> None:
+    """Of all that is installed for developers, what the wheel itself leads to."""
+    with ZipFile(wheel) as file:
+        text = file.read("gatelab-0.1.0.dist-info/METADATA").decode()
+    needed = closure(Parser().parsestr(text).get_all("Requires-Dist", []))
+    assert {"torch", "ray", "mlflow", "optuna", "aiohttp"} <= needed
+    for extra in ("cluster", "dev", "system"):
+        own = {canonicalize_name(Requirement(it).name) for it in EXTRAS[extra]} - {
+            "gatelab",
+            *SHARED,
+        }
+        assert not own & needed, extra
+
+
+SHARED = ("aiohttp", "mlflow", "setuptools", "statsmodels")
+"""What the wheel leads to by itself, and an extra names too."""
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+
+def closure(requirements: list[str]) -> set[str]:
+    """Return the names of what requirements lead to, as it is installed here."""
+    found: set[str] = set()
+    waiting = [(Requirement(line), {""}) for line in requirements]
+    while waiting:
+        one, extras = waiting.pop()
+        if one.marker and not any(one.marker.evaluate({"extra": extra}) for extra in extras):
+            continue
+        name = canonicalize_name(one.name)
+        key = f"{name}{sorted(one.extras)}"
+        if key not in found:
+            found |= {name, key}
+            lines = metadata.requires(name) or []
+            waiting += [(Requirement(line), {"", *one.extras}) for line in lines]
+    return found
 
 
 @pytest.mark.slow

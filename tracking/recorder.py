@@ -65,7 +65,7 @@ class Recorder:
             self.journal.commit(0)
         self._where = (uri, experiment, artifacts)
         self._sweep, self._home = sweep, Path(home)
-        self._steps: dict[str, int] = {}
+        self._steps: dict[tuple[str, str], int] = {}  # the last, by run and series
         self._started: set[str] = set()
         for record, _ in self.journal.records():
             self._note(record)
@@ -96,8 +96,19 @@ class Recorder:
 
     def log_metrics(self, identity: str, step: int, values: Mapping[str, float]) -> None:
         """Record values at a step; a step that the run has already is left as it is."""
-        if step > self._steps.get(identity, -1):
+        if step > self._steps.get((identity, ""), -1):
             self._take("metrics", identity, step=step, values=dict(values))
+
+    def log_series(self, identity: str, series: str, values: Mapping[str, float]) -> None:
+        """Record values at the next step of a series of a run's, which counts steps of its own.
+
+        Args:
+            identity: The run's.
+            series: Its name.
+            values: By keys that only this series has.
+        """
+        step = self._steps.get((identity, series), -1) + 1
+        self._take("metrics", identity, step=step, values=dict(values), series=series)
 
     def log_params(self, identity: str, params: Mapping[str, object]) -> None:
         """Record params that were not known at the start."""
@@ -151,8 +162,8 @@ class Recorder:
 
     @property
     def has_metrics(self) -> bool:
-        """Whether metrics of any run were taken, before this process too."""
-        return bool(self._steps)
+        """Whether metrics of any run's training were taken, before this process too."""
+        return any(not series for _, series in self._steps)
 
     def check_all_there(self) -> None:
         """Refuse a store that has lost runs since they were delivered.
@@ -187,8 +198,8 @@ class Recorder:
     def _note(self, record: Entry) -> None:
         kind = record["kind"] if is_record(record) else ""
         if kind == "metrics":
-            identity, step = record["identity"], record["step"]
-            self._steps[identity] = max(step, self._steps.get(identity, -1))
+            key, step = (record["identity"], str(record.get("series", ""))), record["step"]
+            self._steps[key] = max(step, self._steps.get(key, -1))
         elif kind == "start":
             self._started.add(record["identity"])
 

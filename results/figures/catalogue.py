@@ -228,8 +228,8 @@ def _search(review: Review) -> Iterator[Plate]:
         "The darker, the more of a gate's result hangs on that hyperparameter.",
         "Not recorded: it takes 8 trials of a gate that ended without failing, and an evaluation.",
         f"The share of the variation of the {name} over a gate's trials that a hyperparameter "
-        "accounts for (fANOVA, as Optuna has it); a row adds up to 1. With few trials it is a "
-        "hint.",
+        "accounts for (fANOVA, as Optuna has it); a row adds up to 1. What is searched in some "
+        "trials only has none. With few trials it is a hint.",
     )
     yield from _slices(review, name)
 

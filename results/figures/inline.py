@@ -50,5 +50,6 @@ def _lean(text: str) -> str:
 
 
 def _rounded(attribute: re.Match[str]) -> str:
-    """Return coordinates to a tenth of a point."""
-    return re.sub(r"\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), attribute[0])
+    """Return coordinates to a tenth of a point; a cell's size, which all rows multiply, exactly."""
+    digits = 4 if "matrix(" in attribute[0] else 1
+    return re.sub(r"\d+\.\d{2,}", lambda n: f"{round(float(n[0]), digits):g}", attribute[0])

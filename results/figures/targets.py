@@ -23,7 +23,8 @@ MOST_PANELS = 3
 """More targets than this are rows of a heatmap."""
 LEAST_SCALE = 3.0
 """Deviations: where no gate is further behind, the darkest cell is not full blue."""
-MOST_SAID = 400
+MOST_SAID, MOST_SAID_ROWS = 400, 64
+"""Cells, and rows, that say their numbers; of more the colours alone are drawn, in lower rows."""
 NUMBER_WIDTH = 0.46
 """Inches of a cell that says its number."""
 
@@ -110,8 +111,9 @@ def _heatmap(found: Sequence[TargetScores], comparison: Comparison, gates: Seque
     behind = np.array([one.behind for one in found])
     means = np.array([one.means for one in found])
     names = named_length([one.name for one in found])
-    numbers = behind.size <= MOST_SAID and NUMBER_WIDTH * len(gates) < WIDTH - names - 0.8
-    height = 1.0 + len(found) * (0.2 if len(found) <= 32 else max(0.05, 6.0 / len(found)))
+    few = behind.size <= MOST_SAID and len(found) <= MOST_SAID_ROWS
+    numbers = few and NUMBER_WIDTH * len(gates) < WIDTH - names - 0.8
+    height = 1.0 + len(found) * _row_height(len(found), numbers)
     width = min(WIDTH, names + 1.2 + len(gates) * (0.62 if numbers else 0.4))
     figure, (axes,) = grid(1, 1, width, height)
     most = max(LEAST_SCALE, float(np.nanquantile(behind, 0.9)))
@@ -129,6 +131,13 @@ def _heatmap(found: Sequence[TargetScores], comparison: Comparison, gates: Seque
     name_rows(axes, [one.name for one in found], [], height - 0.9)
     scale(figure, [axes], "deviations behind")
     return figure
+
+
+def _row_height(count: int, numbers: bool) -> float:
+    """Return inches of a row: with numbers no row's touch the next one's."""
+    if count <= 32:
+        return 0.2
+    return 0.145 if numbers else max(0.05, 6.0 / count)
 
 
 def _say(axes: Axes, means: Array, behind: Array, most: float) -> None:

@@ -12,6 +12,7 @@ from gatelab.tasks.task import Task
 from gatelab.tracking.journal import delivered
 from gatelab.tracking.mlflow_delivered import check_delivered, check_experiment
 from gatelab.tracking.mlflow_read import sweep_names
+from gatelab.tracking.mlflow_system import NEEDED, can_monitor
 from gatelab.tracking.sqlite import sqlite_path
 from gatelab.tracking.store_errors import StoreRefuses, StoreUnavailable, is_there
 
@@ -51,6 +52,17 @@ def check_place(experiment: str, uri: str) -> None:
             check_experiment(uri, experiment)
     except StoreRefuses as error:
         raise SpecError("spec", "experiment", f"{error} Or name another.") from error
+
+
+def check_monitors(spec: Spec) -> None:
+    """Check that what looks at this machine is installed, where a spec asks for it.
+
+    Raises:
+        SpecError: If it is not.
+    """
+    if spec.tracking.system_metrics and not can_monitor():
+        why = f"needs {NEEDED}, which is not installed here: `pip install 'gatelab[system]'`."
+        raise SpecError("spec", "tracking.system_metrics", why)
 
 
 def check_record(home: Home, spec: Spec, uri: str, redeliver: bool) -> None:

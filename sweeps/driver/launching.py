@@ -10,7 +10,13 @@ from rich.console import Console
 
 from gatelab.results.shown import ShownComparison
 from gatelab.sweeps.cluster.shipping import keep_code, use_code
-from gatelab.sweeps.driver.admission import check_free, check_nodes, check_place, check_record
+from gatelab.sweeps.driver.admission import (
+    check_free,
+    check_monitors,
+    check_nodes,
+    check_place,
+    check_record,
+)
 from gatelab.sweeps.driver.carried import pack_classes
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.processes import status
@@ -80,6 +86,7 @@ def launch(
     check_writable(folder)
     check_free(spec.name, folder, uri or default_uri(folder))
     check_place(spec.experiment, uri or default_uri(folder))
+    check_monitors(spec)
     task = make_task(spec)
     spec = with_baselines(spec, task)
     pack_classes(spec)
@@ -136,6 +143,7 @@ def resume(
         code = use_code(home.path)
         spec = home.spec
         check_record(home, spec, uri or home.uri, redeliver)
+        check_monitors(spec)
         task = make_task(spec)
         with telling(console, "Ray starts"):
             job = check_nodes(spec, task, home.storage.place, code)

@@ -17,6 +17,7 @@ from gatelab.sweeps.driver.parts import runs_by
 from gatelab.sweeps.driver.summaries import write_table
 from gatelab.sweeps.driver.sweep_params import sweep_params
 from gatelab.sweeps.search.study import Study
+from gatelab.sweeps.spec.conditional import active
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.sweeps.spec.steps import told_target_weights
@@ -140,13 +141,14 @@ class Record:
         self.started_here.add(self._identity(job, 0))
         if job.stage == "evaluate" and job.label not in self.spec.gates:
             self._start_row(job)
+        parents = self.studies[job.of_search].space.parents
         for index, member in enumerate(job.members[: job.told]):
             self.recorder.start_run(
                 self._identity(job, index),
                 parent=f"{self.spec.name}/{job.label}",
                 name=_title(job, index),
                 tags=self._member_tags(job, index),
-                params={"gate": job.gate, **member.configuration.values},
+                params={"gate": job.gate, **active(member.configuration.values, parents)},
             )
 
     def _start_row(self, job: Job) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -37,6 +37,7 @@ from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.check.warned import warnings_of
 from gatelab.tasks.task import Task
 from gatelab.tracking.lines import FULL
+from gatelab.tracking.mlflow_system import SystemMetrics
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import ENDS, Tags
 from gatelab.tracking.sqlite import sqlite_path
@@ -142,7 +143,8 @@ def _work(
         for warning in warnings:
             display.note(f"warning: {warning}")
         record.start(found, warnings)
-        with display:
+        watched = spec.tracking.system_metrics
+        with display, SystemMetrics(recorder, spec.name) if watched else nullcontext():
             run_jobs(sweep, _setting(spec, task, home, job))
         if sweep.trials < plan.trials:
             line = TIME_OVER.format(spec.search.hours, sweep.trials, plan.trials)

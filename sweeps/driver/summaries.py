@@ -17,6 +17,7 @@ from gatelab.sweeps.search.importance import importance
 from gatelab.sweeps.search.outcomes import OPTUNA_STATES
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.search.study_file import DamagedFile
+from gatelab.sweeps.spec.conditional import active
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
@@ -127,9 +128,10 @@ class Summaries:
             search = Search.of(name)
             row = selected_rows(search.label, study, every=every).get(label)
             if row is not None:
-                found.append((study.outcomes.best(), search.repeat, search, row.values))
+                values = active(row.values, study.space.parents)
+                found.append((study.outcomes.best(), search.repeat, search, values))
         best = min(found, key=lambda one: one[:2], default=None)
-        return best and (best[2], dict(best[3]))
+        return best and best[2:]
 
     def _of(self, search: Search) -> list[Study]:
         """Return all searches of the gate of one."""

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import create_trial
 from scipy.stats import qmc
 
+from gatelab.sweeps.spec.conditional import Parents, active, is_active
 from gatelab.sweeps.spec.searches import mixed
 from gatelab.sweeps.spec.values import value_at
 
@@ -39,6 +45,8 @@ class Draws:
     seed: int
     known: Sequence[Mapping[str, Any]] = ()
     """Values of some of these in the configurations after the first; of others they are drawn."""
+    parents: Parents = field(default_factory=dict)
+    """Of what is drawn only beside certain values of others, which come before it."""
 
     def draw(
         self, first: int, count: int, past: Sequence[Mapping[str, Any]]
@@ -52,7 +60,7 @@ class Draws:
         """
         numbers = range(first, first + count)
         if self.sampler == "random":
-            found = [self._ask(optuna.create_study(), RandomSampler, n) for n in numbers]
+            found = [self._random(number) for number in numbers]
         elif first == 0 or not past:
             found = self._quasi_random(numbers)
         else:
@@ -60,12 +68,11 @@ class Draws:
         if first == 0:
             for values, own in zip(found, (self.defaults, *self.known), strict=False):
                 values |= own
-        return found
+        return [active(values, self.parents) for values in found]
 
-    def _ask(
-        self, study: optuna.Study, sampler: Callable[..., BaseSampler], number: int, **options: Any
-    ) -> dict[str, Any]:
-        study.sampler = sampler(seed=mixed(self.seed, number), **options)
+    def _random(self, number: int) -> dict[str, Any]:
+        """Return independent draws of everything, so that gates share those of what they share."""
+        study = optuna.create_study(sampler=RandomSampler(seed=mixed(self.seed, number)))
         return study.ask(dict(self.distributions)).params
 
     def _quasi_random(self, numbers: range) -> list[dict[str, Any]]:
@@ -83,12 +90,33 @@ class Draws:
         """Return what TPE asks for, which sees only the order of what was tried.
 
         Trials of one round are asked for together: each counts as a bad one for those after it,
-        so that they do not crowd where the best was (``constant_liar``).
+        so that they do not crowd where the best was (``constant_liar``). What is conditional is
+        drawn by the trials that had it.
         """
         study = optuna.create_study()
-        distributions = dict(self.distributions)
         for place, values in enumerate(past):
-            trial = create_trial(params=dict(values), distributions=distributions, value=place)
-            study.add_trial(trial)
-        options: dict[str, Any] = {"n_startup_trials": 1, "constant_liar": True}
-        return [self._ask(study, TPESampler, number, **options) for number in numbers]
+            own = {name: self.distributions[name] for name in values}
+            study.add_trial(create_trial(params=dict(values), distributions=own, value=place))
+        return [self._ask(study, number) for number in numbers]
+
+    def _ask(self, study: optuna.Study, number: int) -> dict[str, Any]:
+        study.sampler = TPESampler(
+            n_startup_trials=1, constant_liar=True, seed=mixed(self.seed, number)
+        )
+        trial = study.ask()
+        for name, distribution in self.distributions.items():
+            if is_active(name, trial.params, self.parents):
+                _suggest(trial, name, distribution)
+        return trial.params
+
+
+def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> None:
+    """Let a trial have a value, as Optuna has it of what is defined on the way."""
+    if isinstance(distribution, CategoricalDistribution):
+        trial.suggest_categorical(name, distribution.choices)
+    elif isinstance(distribution, IntDistribution):
+        ends = distribution.low, distribution.high
+        trial.suggest_int(name, *ends, step=distribution.step, log=distribution.log)
+    elif isinstance(distribution, FloatDistribution):
+        bounds = distribution.low, distribution.high
+        trial.suggest_float(name, *bounds, step=distribution.step, log=distribution.log)

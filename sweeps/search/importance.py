@@ -12,7 +12,7 @@ FEWEST = 8
 
 
 def importance(trials: Sequence[FrozenTrial]) -> dict[str, float]:
-    """Return the importance of every searched hyperparameter; they add up to 1.
+    """Return the importance of every hyperparameter that all trials have; they add up to 1.
 
     By fANOVA of Hutter et al., An Efficient Approach for Assessing Hyperparameter Importance, 2014,
     as Optuna has it. Trials are compared by their loss after as many epochs as all but failed ones

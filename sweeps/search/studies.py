@@ -61,6 +61,6 @@ def open_studies(
             )
             repeat = Search.of(label).repeat
             drawn = (space.distributions, space.defaults, sampler, seed_of(seed, repeat))
-            draws = Draws(*drawn, space.known)
+            draws = Draws(*drawn, space.known, space.parents)
             studies[label] = Study(study, space, draws, rounds[label], goal)
     return studies

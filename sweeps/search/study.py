@@ -161,9 +161,8 @@ class Study:
         past = [trial.params for trial in self.outcomes.ranked(first)]
         drawn = self.draws.draw(first, self.rounds.size, past)
         for params in drawn[there - first :]:
-            trial = create_trial(
-                state=TrialState.RUNNING, params=params, distributions=self.space.distributions
-            )
+            own = {name: self.space.distributions[name] for name in params}
+            trial = create_trial(state=TrialState.RUNNING, params=params, distributions=own)
             self.study.add_trial(trial)
         for frozen in self.study.get_trials(deepcopy=False)[there:]:
             self._take_in(frozen)

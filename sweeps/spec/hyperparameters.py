@@ -1,8 +1,8 @@
-"""One hyperparameter of a spec: a value, a list of choices, or a range."""
+"""One hyperparameter of a spec: a value, a list of choices, or a range; and when it is searched."""
 
 from __future__ import annotations
 
-from fractions import Fraction
+from collections.abc import Mapping
 from math import isfinite
 from typing import Annotated, Any
 
@@ -12,88 +12,87 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_serializer
 
 from gatelab.registry import near_misses
 from gatelab.rules import written
-from gatelab.sweeps.spec.notation import is_number
+from gatelab.sweeps.spec.notation import is_number, write_inline
+from gatelab.sweeps.spec.ranges import Range
 
 Scalar = bool | int | float | str | None
-MOST_STEPS = 10**9
-"""Of a range: a finer grid is none, and Optuna cannot count it."""
 
 
-class Range(BaseModel):
-    """Every value from ``low`` to ``high``, both included."""
+class Conditional(BaseModel):
+    """What is searched only where other hyperparameters have certain values."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
-    low: int | float
-    high: int | float
-    log: bool = False
-    """Whether to draw uniformly in the logarithm; ``low`` is then above 0."""
-    step: int | float | None = None
-    """Of a grid from ``low`` to ``high``; not with ``log``."""
+    form: tuple[Scalar, ...] | Range
+    when: Mapping[str, tuple[Scalar, ...]]
+    """By name, as the spec has it, of each other one the values at which this one is searched."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _kinds(cls, data: Any) -> Any:
-        for name in ("low", "high", "step"):
-            value = data.get(name, 0)
-            if not _is_number(value) and not (name == "step" and value is None):
-                raise ValueError(f"`{name}` must be a number, but got {written(value)}.")
-        if not isinstance(data.get("log", False), bool):
-            raise ValueError(f"`log` must be true or false, but got {written(data['log'])}.")
-        return data
+    @model_serializer
+    def written(self) -> dict[str, Any]:
+        """Return it as a spec writes it."""
+        form = scalars_of(self.form)
+        when = {name: scalars_of(v[0] if len(v) == 1 else v) for name, v in self.when.items()}
+        return {**(form if isinstance(form, dict) else {"choices": form}), "when": when}
 
-    @model_validator(mode="after")
-    def _check(self) -> Range:
-        low, high, step = self.low, self.high, self.step
-        if not low <= high:
-            raise ValueError(f"`low <= high` must hold, but got ({low=}, {high=}).")
-        if self.log and not low > 0:
-            raise ValueError(f"`low > 0` must hold with `log`, but got ({low=}).")
-        if step is not None and not step > 0:
-            raise ValueError(f"`step > 0` must hold, but got ({step=}).")
-        if self.log and step is not None:
-            raise ValueError(f"`log` and `step` exclude each other, but got ({step=}).")
-        if step is not None:
-            _check_step(low, high, step)
-        return self
-
-
-def _check_step(low: float, high: float, step: float) -> None:
-    steps = (Fraction(str(high)) - Fraction(str(low))) / Fraction(str(step))
-    if steps > MOST_STEPS:
-        raise ValueError(
-            f"`high - low` must have {MOST_STEPS:,} steps at most, but got "
-            f"({low=}, {high=}, {step=}): a range without `step` has every value."
-        )
-    if steps.denominator != 1:
-        raise ValueError(
-            f"`step` must divide `high - low`, but got ({low=}, {high=}, {step=}): "
-            "the last value would not be `high`."
-        )
+    def __str__(self) -> str:
+        """Return the same in a line."""
+        return write_inline(self.written())
 
 
 def _form(value: Any) -> Any:
-    """Return a scalar as it is, a list as a tuple, a mapping as a range."""
+    """Return a scalar as it is, a list as a tuple, a mapping as what it says."""
     if isinstance(value, dict):
-        unknown = [key for key in value if key not in Range.model_fields]
-        if unknown:
-            near = near_misses(str(unknown[0]), Range.model_fields)
-            raise ValueError(f"unknown key {written(unknown[0])}; {near}")
-        missing = [key for key in ("low", "high") if key not in value]
-        if missing:
-            raise ValueError(f"a range needs `low` and `high`, but {missing[0]!r} is missing.")
-        return Range.model_validate(value)
+        return _conditional(value) if "when" in value else _searched(value)
     if isinstance(value, (list, tuple)):
         if not value:
             raise ValueError("a list of choices must not be empty, but got [].")
         if len({repr(choice) for choice in value}) < len(value):
             raise ValueError(f"choices must differ, but got {written(list(value))}.")
         return tuple(_scalar(choice) for choice in value)
-    return value if isinstance(value, Range) else _scalar(value)
+    return value if isinstance(value, (Range, Conditional)) else _scalar(value)
+
+
+def _searched(value: dict[Any, Any]) -> Any:
+    """Return what a mapping says is searched: choices or a range."""
+    valid = ("choices",) if "choices" in value else tuple(Range.model_fields)
+    unknown = [key for key in value if key not in valid]
+    if unknown:
+        near = near_misses(str(unknown[0]), (*valid, "choices", "when"))
+        raise ValueError(f"unknown key {written(unknown[0])}; {near}")
+    if "choices" in value:
+        if not isinstance(value["choices"], (list, tuple)):
+            raise ValueError(f"`choices` must be a list, but got {written(value['choices'])}.")
+        return _form(value["choices"])
+    missing = [key for key in ("low", "high") if key not in value]
+    if missing:
+        raise ValueError(f"a range needs `low` and `high`, but {missing[0]!r} is missing.")
+    return Range.model_validate(value)
+
+
+def _conditional(value: dict[Any, Any]) -> Conditional:
+    when = value["when"]
+    if not isinstance(when, dict) or not when:
+        raise ValueError(
+            "`when` must be a mapping of other hyperparameters to values of theirs, "
+            f"but got {written(when)}."
+        )
+    named = {str(name): _listed(str(name), listed) for name, listed in when.items()}
+    form = _searched({key: item for key, item in value.items() if key != "when"})
+    return Conditional(form=form, when=named)
+
+
+def _listed(name: str, listed: Any) -> tuple[Scalar, ...]:
+    """Return the values that a `when` says of one hyperparameter."""
+    found = _form(listed) if isinstance(listed, (list, tuple)) else listed
+    if isinstance(found, dict):
+        raise ValueError(
+            f"`when` must say a value or a list of {written(name)}, but got {written(found)}."
+        )
+    return found if isinstance(found, tuple) else (_scalar(found),)
 
 
 def _scalar(value: Any) -> Scalar:
@@ -104,13 +103,10 @@ def _scalar(value: Any) -> Scalar:
     raise ValueError(f"must be a number, a text, a list or a range, but got {written(value)}.")
 
 
-def _is_number(value: Any) -> bool:
-    finite = isinstance(value, int) or (isinstance(value, float) and isfinite(value))
-    return finite and not isinstance(value, bool)
-
-
 def scalars_of(value: Any) -> Any:
     """Return what YAML can write of hyperparameters: mappings and lists of scalars."""
+    if isinstance(value, Conditional):
+        return value.written()
     if isinstance(value, Range):
         value = value.model_dump(exclude_defaults=True)
     if isinstance(value, dict):
@@ -119,19 +115,23 @@ def scalars_of(value: Any) -> Any:
 
 
 Hyperparameter = Annotated[Any, BeforeValidator(_form)]
-"""A scalar, a tuple of choices or a :class:`Range`."""
+"""A scalar, a tuple of choices, a :class:`Range` or a :class:`Conditional`."""
 
 
 def typed(value: Any, like: Any) -> Any:
     """Return a hyperparameter's value or distribution, in the type of its default.
 
     Args:
-        value: A scalar, a tuple of choices or a range.
+        value: A scalar, a tuple of choices or a range, with a condition or without.
         like: The default; where it is ``None`` every scalar is taken as it is.
 
     Raises:
         ValueError: If a value is of another type.
     """
+    if isinstance(value, Conditional):
+        found = typed(value.form, like)
+        one = isinstance(value.form, tuple) and len(value.form) == 1
+        return CategoricalDistribution((found,)) if one else found
     if isinstance(value, Range):
         return _distribution(value, like)
     if isinstance(value, tuple):

@@ -200,3 +200,11 @@ class ResourcesSpec(SpecPart):
                 f"`cpus + gpus > 0` must hold, but got (cpus=0, gpus={self.gpus or 0:g})."
             )
         return self
+
+
+class TrackingSpec(SpecPart):
+    """What is recorded beside what every sweep records."""
+
+    system_metrics: Annotated[bool, Field(strict=True)] = False
+    """Whether the driver's machine is looked at while the sweep runs: processors, memory, disk,
+    network, GPUs."""

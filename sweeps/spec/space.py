@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -18,14 +20,14 @@ from optuna.distributions import (
 
 from gatelab.gates.auxiliary import AUXILIARY_WEIGHTS
 from gatelab.gates.gate import Gate, gates
-from gatelab.registry import near_misses
-from gatelab.rules import written
+from gatelab.sweeps.spec.conditional import Parents, active, in_order, parents_of
 from gatelab.sweeps.spec.faults import raise_faults
 from gatelab.sweeps.spec.hyperparameters import typed
+from gatelab.sweeps.spec.known import known_of
 from gatelab.sweeps.spec.learner_spec import learner_space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.sweeps.spec.steps import OF_TRAINING, steps_of
-from gatelab.sweeps.spec.values import holds, nearest
+from gatelab.sweeps.spec.values import nearest
 from gatelab.tasks.task import Task
 from gatelab.training.configuration import LEARNER, TARGET_WEIGHTS, Configuration
 from gatelab.training.optimizers.catalogue import optimizer_defaults
@@ -45,19 +47,35 @@ class SearchSpace:
     """The value of each that is drawn in the search's first trial."""
     known: tuple[dict[str, Any], ...] = ()
     """Values of some that are drawn, in the trials after it."""
+    parents: Parents = field(default_factory=dict)
+    """Of what is drawn only beside certain values of others."""
+    otherwise: dict[str, Any] = field(default_factory=dict)
+    """The values of these where they are not drawn."""
 
     def extremes(self) -> list[dict[str, Any]]:
         """Return values for all that is drawn, which together meet every end and choice."""
         ends = {name: _ends(d) for name, d in self.distributions.items()}
-        if not ends:
-            return [{}]
-        count = 1
-        for values in ends.values():
-            count *= len(values)
-        if count <= MOST_COMBINATIONS:
+        found = [active(values, self.parents) for values in self._combined(ends)]
+        return list({repr(values): values for values in found}.values())
+
+    def _combined(self, ends: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+        """Return every combination of ends, or of too many as few as meet each."""
+        if math.prod(map(len, ends.values())) <= MOST_COMBINATIONS:
             return [dict(zip(ends, values, strict=True)) for values in product(*ends.values())]
         longest = max(map(len, ends.values()))
-        return [{name: v[min(i, len(v) - 1)] for name, v in ends.items()} for i in range(longest)]
+        found = [{n: v[min(i, len(v) - 1)] for n, v in ends.items()} for i in range(longest)]
+        return found + [
+            {**found[0], **self._met(name), name: end}
+            for name in self.parents
+            for end in ends[name]
+        ]
+
+    def _met(self, name: str) -> dict[str, Any]:
+        """Return values of others beside which a hyperparameter is searched."""
+        found: dict[str, Any] = {}
+        for parent, listed in self.parents.get(name, {}).items():
+            found |= {**self._met(parent), parent: listed[0]}
+        return found
 
 
 def space(spec: Spec, label: str, task: Task) -> SearchSpace:
@@ -91,6 +109,8 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
     raise_faults((f"gates.{label}.learner.{name}", why) for name, why in faults.items())
     found.update(learner)
     drawn = {name: d for name, d in found.items() if isinstance(d, BaseDistribution)}
+    parents = parents_of(spec, label, found)
+    drawn = in_order(drawn, parents)
     fixed = {name: value for name, value in found.items() if name not in drawn}
     rules = optimizer_defaults(spec.optimizer.name)
     own = {
@@ -102,46 +122,20 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
         **{f"{LEARNER}.{n}": each.default for n, each in gate.learner.cls.hyperparameters.items()},
     }
     defaults_drawn = {n: nearest(d, own.get(n)) for n, d in drawn.items()}
-    return SearchSpace(fixed, drawn, defaults_drawn, _known(spec, label, fixed, drawn))
+    known = known_of(spec, label, fixed, drawn, parents)
+    own |= {f"gate.{name}": value for name, value in defaults.items()}
+    otherwise = {name: own.get(name) for name in parents}
+    _check_otherwise(label, otherwise)
+    return SearchSpace(fixed, drawn, defaults_drawn, known, parents, otherwise)
 
 
-def _known(
-    spec: Spec, label: str, fixed: Mapping[str, Any], drawn: Mapping[str, BaseDistribution]
-) -> tuple[dict[str, Any], ...]:
-    """Return what the spec wants to be tried first of a gate.
-
-    Raises:
-        SpecError: If a value is not searched.
-    """
-    found, faults = [], []
-    for place, given in enumerate(spec.search.first.get(label, ())):
-        for name, value in given.items():
-            if why := _why_not(name, value, fixed, drawn):
-                faults.append((f"search.first.{label}.{place}.{name}", why))
-        found.append({n: _as_drawn(drawn[n], v) for n, v in given.items() if n in drawn})
-    if faults:
-        raise SpecError.of(faults)
-    return tuple(found)
-
-
-def _why_not(
-    name: str, value: Any, fixed: Mapping[str, Any], drawn: Mapping[str, BaseDistribution]
-) -> str:
-    """Return why a value cannot be tried; nothing where it can, or stands in every trial."""
-    if name in drawn:
-        if holds(drawn[name], value):
-            return ""
-        return f"must be one of those that are searched, {drawn[name]}, but got {written(value)}."
-    if name not in fixed:
-        return f"is not searched; {near_misses(name, drawn)}"
-    same = fixed[name] == value
-    return "" if same else f"is fixed to {written(fixed[name])}, but got {written(value)}."
-
-
-def _as_drawn(distribution: BaseDistribution, value: Any) -> Any:
-    return (
-        float(value) if isinstance(distribution, FloatDistribution) and value is not None else value
+def _check_otherwise(label: str, otherwise: Mapping[str, Any]) -> None:
+    """Check that what is not always searched has a value elsewhere, as only clipping needs none."""
+    names = (
+        n for n, v in otherwise.items() if v is None and n.partition(".")[2] not in OF_TRAINING
     )
+    why = "must have a value in every trial, as it has no default: it can have no `when`."
+    raise_faults((re.sub("^gate", f"gates.{label}", name), why) for name in names)
 
 
 def _steps(spec: Spec) -> dict[str, Any]:
@@ -208,7 +202,7 @@ def _cropped(name: str, distribution: BaseDistribution, num_experts: int) -> Bas
 
 def configuration(space: SearchSpace, sampled: Mapping[str, Any]) -> Configuration:
     """Return the configuration with what was drawn, by dotted name, beside what is fixed."""
-    return Configuration({**space.fixed, **sampled})
+    return Configuration({**space.fixed, **space.otherwise, **sampled})
 
 
 def _ends(distribution: BaseDistribution) -> list[Any]:

@@ -24,6 +24,7 @@ from gatelab.sweeps.spec.sections import (
     ResourcesSpec,
     SearchSpec,
     SpecPart,
+    TrackingSpec,
     TrainingSpec,
     mapping_of,
 )
@@ -152,6 +153,7 @@ class Spec(SpecPart):
     search: SearchSpec = SearchSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     resources: ResourcesSpec = ResourcesSpec()
+    tracking: TrackingSpec = TrackingSpec()
 
     @field_validator("gates", mode="before")
     @classmethod
