@@ -200,6 +200,14 @@ def test_what_is_spent_is_told_of_all_rounds() -> None:
     assert default.learner["delta"] == 1 / 3
 
 
+def test_rounds_after_the_kept_weights_are_spent_too() -> None:
+    """With much noise no later epoch is better than the first."""
+    training = begun([pulled(noise=8.0, clip=1.0, pull=1.0, rate=0.05)], 4)
+    assert training.courses[0].best_epoch < 4
+    (found,) = training.evaluate_best("val")
+    assert found.learner["rounds"] == 4 * 3
+
+
 BAD: list[tuple[str, tuple[str, ...]]] = [
     ("clip: 0", ("learner.clip", "clip > 0", "clip=0.0")),
     ("clip: [1, -1]", ("learner.clip", "clip > 0", "clip=-1.0")),

@@ -57,7 +57,8 @@ class Published:
         }
 
     def _apart(self, rows: Tensor) -> Tensor:
-        return rows.unflatten(0, (-1, self.shared.copies))
+        apart: Tensor = rows.unflatten(0, (-1, self.shared.copies))
+        return apart
 
     def _of(self, rows: Tensor) -> Tensor:
         """Return what is shared of rows such as ``members.flat``, ``(members, copies, numbers)``.
@@ -106,7 +107,8 @@ class Published:
         clipped = change * (its["clips"][:, None, None] / norms).clamp(max=1)
         noise = torch.vmap(self._noise)(keyed(its["keys"], its["steps"]), its["center"])
         total = clipped.sum(1) + its["deviations"][:, None] * noise
-        return total / (its["chances"] * self.shared.copies)[:, None]
+        update: Tensor = total / (its["chances"] * self.shared.copies)[:, None]
+        return update
 
     def _sample(self, key: Tensor, chance: Tensor) -> Tensor:
         with Randomness(key):
