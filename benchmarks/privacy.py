@@ -78,7 +78,7 @@ def main(*targets: int) -> None:
 def table(task: LinearTargets, ways: dict[str, Options]) -> None:
     """Print the lines of ways to learn, whose members train together."""
     found = iter(trained(task, list(ways.values())))
-    for name, options in ways.items():
+    for name in ways:
         own = [next(found) for _ in SEEDS]
         spent = [own[0].learner.get(f"epsilon_{bound}") for bound in ("rdp", "pld")]
         told = ["" if epsilon is None else f"{epsilon:.3g}" for epsilon in spent]
