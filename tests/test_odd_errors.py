@@ -8,7 +8,7 @@ import pytest
 
 from gatelab.foreign import ForeignError, foreign, told
 from gatelab.rules import as_line
-from gatelab.sweeps.driver.sweep import _some
+from gatelab.sweeps.driver.follow_up import _some
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job
 from gatelab.training.member import Member
