@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -40,6 +41,31 @@ def test_no_cell_is_cut_and_no_line_too_long(grid: Grid, width: int) -> None:
     cells = {cell.replace("**", "") for row in grid.rows for cell in row[1:] if "±" in cell}
     assert cells and all(cell in said for cell in cells)
     assert "…" not in said
+
+
+EPOCHS = Grid(
+    "demo",
+    ("metric", "softmax", "random_k (baseline)"),
+    [
+        ("test loss", "0.304 ± 0.041", "**0.292 ± 0.053**"),
+        ("test mean/accuracy", "0.954 ± 0.005", "0.956 ± 0.008"),
+        ("gate experts_per_row", "7.999 ± 0.002", "3.80 ± 0.56"),
+        ("train_seconds", "2.13 ± 0.22", "1.62 ± 0.23"),
+        ("finished/pruned/failed", "5/3/0", "4/4/0"),
+        ("epochs", "134 (16.8 a trial)", "134 (16.8 a trial)"),
+        ("test 名前/loss", "名前の値 1", "2"),
+    ],
+)
+
+
+@pytest.mark.parametrize("grid", [EPOCHS, score_grid(SCORES), score_grid(many())])
+def test_no_cell_is_cut_in_any_width(grid: Grid) -> None:
+    """Where a part fits to the character, titles alone are broken."""
+    cells = {cell.replace("**", "") for row in grid.rows for cell in row[1:]}
+    for width in range(46, 200):
+        lines = render(grid, width).splitlines()
+        assert all(cell_len(line) <= width for line in lines), width
+        assert all(cell in "\n".join(lines) for cell in cells), width
 
 
 def test_a_narrow_one_has_gates_as_rows_and_a_wide_one_metrics() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
 
@@ -56,11 +57,26 @@ def fitted(grid: Grid, width: int) -> list[Grid]:
 
 
 def _widths(grid: Grid) -> list[int]:
-    """Return how wide each column is at least, with its border."""
+    """Return how wide each column is at least, with its border: a word of a title on a line."""
     return [
-        max(map(len, (*title.split(), *(BOLD.sub(r"\1", cell) for cell in cells)))) + PADDING
-        for title, *cells in zip(grid.columns, *grid.rows, strict=True)
+        max(map(cell_len, (*title.split(), *cells))) + PADDING
+        for title, *cells in zip(grid.columns, *_plain(grid.rows), strict=True)
     ]
+
+
+def _widened(grid: Grid, width: int) -> list[int]:
+    """Return how wide each column is drawn: as its whole title asks, as long as there is room."""
+    widths = _widths(grid)
+    room = width - BORDER - sum(widths)
+    for place, title in enumerate(grid.columns):
+        more = max(0, min(room, cell_len(title) + PADDING - widths[place]))
+        widths[place], room = widths[place] + more, room - more
+    return widths
+
+
+def _plain(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return cells as they are read, without the marks of what is bold."""
+    return [[BOLD.sub(r"\1", cell) for cell in row] for row in rows]
 
 
 def _columns(grid: Grid, places: Sequence[int]) -> Grid:
@@ -68,14 +84,17 @@ def _columns(grid: Grid, places: Sequence[int]) -> Grid:
     return Grid(grid.title, [grid.columns[place] for place in places], rows, grid.caption)
 
 
-def rich_table(grid: Grid) -> Table:
-    """Return the table for a terminal, without title and caption; no cell of it is cut."""
+def rich_table(grid: Grid, width: int) -> Table:
+    """Return the table for a terminal of so many characters, without title and caption.
+
+    No cell of it is cut where the grid is one that :func:`fitted` returned for that width.
+    """
     table = Table()
-    least = _widths(grid)
-    for index, column in enumerate(grid.columns):
+    for index, wide in enumerate(_widened(grid, width)):
         justify: Literal["left", "right"] = "right" if index else "left"
+        # Said, since Rich by itself takes from cells that cannot be broken what titles ask for.
         table.add_column(
-            escape(column), justify=justify, min_width=least[index] - PADDING, overflow="fold"
+            escape(grid.columns[index]), justify=justify, width=wide - PADDING, overflow="fold"
         )
     for row in grid.rows:
         table.add_row(*(BOLD.sub(r"[bold green]\1[/]", escape(cell)) for cell in row))

@@ -229,7 +229,7 @@ def show_grid(console: Console, grid: Grid) -> None:
     console.print()
     show_trimmed(console, Text(grid.title, "italic"))
     for part in fitted(grid, console.width):
-        show_trimmed(console, rich_table(part))
+        show_trimmed(console, rich_table(part, console.width))
     if grid.caption:
         show_trimmed(console, Text(grid.caption, "dim italic"))
 
