@@ -25,7 +25,8 @@ torch.set_num_threads(1)
 LONG = (
     *("cluster_client", "stops", "notebook", "sweep", "docs", "plug_ins", "user_names", "ui"),
     *("doctor", "export", "figures", "browser", "page", "baselines", "null_sweep", "gate_checks"),
-    *("failed_evaluations", "wheel", "bad_resources", "compare_command", "rounds"),
+    *("failed_evaluations", "wheel", "bad_resources", "compare_command", "rounds", "site"),
+    *("presets", "downloads", "published_tables", "predictor", "together", "in_process"),
 )
 """Modules that take longest: they begin first, so that no core is idle at the end.
 
@@ -43,6 +44,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {f"test_{name}.py": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """Compute in double precision by default, the buffers of hyperparameters too."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 @pytest.fixture(autouse=True)

@@ -22,12 +22,7 @@ from gatelab.training.train import Training
 from tests.orders import row_order
 from tests.scaled import BATCH, START, TRAIN, UNKNOWN, VAL, Row, Scaled, member, one_weight
 
-
-@pytest.fixture(autouse=True)
-def float64() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)  # as the buffers of hyperparameters are, too
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def test_losses_of_two_targets() -> None:

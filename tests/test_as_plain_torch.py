@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -26,11 +26,7 @@ SGD = {"name": "sgd", "learning_rate": 0.02, "weight_decay": 0.1, "momentum": 0.
 Made = Callable[[int, int], nn.Module]
 
 
-@pytest.fixture(autouse=True)
-def float64() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 class Halved(nn.Module):
@@ -77,6 +73,19 @@ class LooksUp(nn.Module):
         return self.linear(self.table(ids) + x)  # type: ignore[no-any-return]
 
 
+class Tied(nn.Module):
+    """Two layers of one weight before another."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(inputs, inputs), nn.Linear(inputs, inputs)
+        self.two.weight = self.one.weight
+        self.last = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.two(self.one(x).tanh()))  # type: ignore[no-any-return]
+
+
 def halved(inputs: int, outputs: int) -> nn.Module:
     return register_parametrization(nn.Linear(inputs, outputs), "weight", Halved())
 
@@ -100,6 +109,7 @@ MAKERS: dict[str, Made] = {
     "frozen late": FrozenLate,
     "frozen bias": with_frozen_bias,
     "frozen table": LooksUp,
+    "tied": Tied,
 }
 
 

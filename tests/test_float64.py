@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain
 
 import pytest
@@ -20,11 +19,7 @@ TASKS = [SyntheticGroups(num_targets=2, experts_per_group=1, **ROWS), DigitsPair
 PAIRS = [(n, t) for n in gates.names() for t in TASKS if n != "oracle" or t.truth is not None]
 
 
-@pytest.fixture(autouse=True)
-def float64() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def _named(value: object) -> str:

@@ -179,6 +179,7 @@ def test_comet_updates_an_order_only_where_one_is_learnt() -> None:
     gates = CometGate(6, 8), CometGate(6, 8, local_search=True)
     found = [{n for n in g.update(g(X), torch.tensor(0.5)) if "order" in n} for g in gates]
     assert found == [set(), {"order.searched", "order.kept"}]
+    assert [gate.updates for gate in gates] == [False, True]
 
 
 def sampler(logits: Tensor, k: int) -> SampledKGate:

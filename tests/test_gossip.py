@@ -26,14 +26,6 @@ GROUPS = SyntheticGroups(num_targets=3, train_rows=96, val_rows=64, test_rows=64
 SHARED = ("bottom.", "gate_input.", "mixture.experts.")
 
 
-@pytest.fixture
-def double() -> Any:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
-
-
 class Plus(nn.Module):
     """Adds one number, from 0 on."""
 
@@ -80,7 +72,7 @@ def numbers(training: Training) -> list[list[float]]:
     ("graph", "experts"),
     [("complete", (0.52, 0.76)), ("0.75 0.25; 0.25 0.75", (0.42, 0.86)), ("none", (0.32, 0.96))],
 )
-def test_two_steps_by_hand(double: None, graph: str, experts: tuple[float, float]) -> None:
+def test_two_steps_by_hand(float64: None, graph: str, experts: tuple[float, float]) -> None:
     """Gradients at 0 are -2 and -6: a tenth of them leads to 0.2 and 0.6, expert and tower alike.
 
     There outputs are 0.4 and 1.2, and gradients -1.2 and -3.6. Agents average first, to 0.4 and
@@ -100,7 +92,7 @@ def test_two_steps_by_hand(double: None, graph: str, experts: tuple[float, float
     assert [float(o[0, 0]) for o in second.outputs] == pytest.approx([one + 0.32, other + 0.96])
 
 
-def test_the_loss_of_the_mean_by_hand(double: None) -> None:
+def test_the_loss_of_the_mean_by_hand(float64: None) -> None:
     """The experts' mean is 0.64: outputs are 0.96 and 1.6, of 1 and 3."""
     training = Training(Sums(), SoftmaxGate, [member(graph="complete")], Recipe(4, 2))
     while not training.done:
@@ -138,7 +130,7 @@ def test_without_a_graph_targets_are_trained_apart(gate: type[Gate], optimizer: 
             assert torch.equal(found.weights[target], other.weights[target])
 
 
-def test_with_all_the_mean_of_agents_goes_as_a_joint_model(double: None) -> None:
+def test_with_all_the_mean_of_agents_goes_as_a_joint_model(float64: None) -> None:
     """A step from one start on the same rows: the mean of the gradients is that of the mean."""
     whole = Recipe(96, 1)
     agents = trained(SoftmaxGate, [member(3, graph="complete", rows="shared", experts=4)], whole)
@@ -151,7 +143,7 @@ def test_with_all_the_mean_of_agents_goes_as_a_joint_model(double: None) -> None
 
 
 @pytest.mark.parametrize("graph", ["complete", "ring", "torus"])
-def test_agents_at_rest_come_together(double: None, graph: str) -> None:
+def test_agents_at_rest_come_together(float64: None, graph: str) -> None:
     """Their mean stays, and with all of them one round is enough."""
     resting = [member(1, graph=graph, rate=0.0, experts=4)]
     training = Training(GROUPS, SoftmaxGate, resting, Recipe(96, 9))
@@ -217,7 +209,7 @@ class Tabled(Sums):
         return Network(bottom, nn.Identity, 1, nn.Identity, lambda _: Plus())
 
 
-def test_sparse_tables_are_shared_too(double: None) -> None:
+def test_sparse_tables_are_shared_too(float64: None) -> None:
     """As the expert's number in two steps by hand."""
     training = Training(Tabled(), SoftmaxGate, [member(graph="complete")], Recipe(4, 3))
     training.run_epoch()

@@ -15,13 +15,7 @@ from gatelab.training.member import Recipe
 from gatelab.training.train import Training
 from tests.test_gossip import GROUPS, SHARED, Sums, member, numbers, trained
 
-
-@pytest.fixture(autouse=True)
-def double() -> Any:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def pulled(seed: int = 0, **options: Any) -> Any:

@@ -25,14 +25,6 @@ from tests.test_gossip import GROUPS, Sums, member, numbers, trained
 from tests.test_learner_specs import of_learner
 
 
-@pytest.fixture
-def double() -> Any:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
-
-
 def pulled(seed: int = 0, **options: Any) -> Member:
     return member(seed, learner="mean_regularized", **options)
 
@@ -55,7 +47,7 @@ def begun(members: Sequence[Member], epochs: int, task: Any = GROUPS, batch: int
     return training
 
 
-def test_two_clipped_rounds_by_hand(double: None) -> None:
+def test_two_clipped_rounds_by_hand(float64: None) -> None:
     """From 0 experts and towers go to 0.2 and 0.6, of which 0.2 and 0.3 are heard: u is 0.25.
 
     There gradients are -1.2 and -3.6, and half of the way from u: -0.025 and 0.175. So experts move
@@ -68,7 +60,7 @@ def test_two_clipped_rounds_by_hand(double: None) -> None:
     assert center(training).tolist() == [[pytest.approx(0.25 + 0.21125)]]
 
 
-def test_a_round_of_two_steps_by_hand(double: None) -> None:
+def test_a_round_of_two_steps_by_hand(float64: None) -> None:
     """In the second step copies are pulled to 0 still, by 0.1 and 0.3: 0.31 and 0.93."""
     training = begun([pulled(pull=0.5, local_steps=2)], 1, Sums(), 4)
     assert center(training).tolist() == [[0.0]]
@@ -77,7 +69,7 @@ def test_a_round_of_two_steps_by_hand(double: None) -> None:
     assert center(training).tolist() == [[pytest.approx(0.62)]]
 
 
-def test_who_is_not_sampled_stays_and_the_others_count_by_the_chance(double: None) -> None:
+def test_who_is_not_sampled_stays_and_the_others_count_by_the_chance(float64: None) -> None:
     """Half of two targets is one on average: u moves by the whole change of each that moved."""
     training = Training(Sums(), SoftmaxGate, [pulled(pull=0.5, sampled=0.5)], Recipe(4, 40))
     places, seen = [0.0, 0.0], set()
@@ -147,7 +139,7 @@ def test_with_neither_clip_nor_noise_all_is_as_without_rounds_bit_for_bit() -> N
     assert plain.learner.state(0) == beside.learner.state(0) == {"pulls": plain.learner.pulls[0]}  # type: ignore[attr-defined]
 
 
-def test_what_is_published_without_clip_or_noise_is_the_mean(double: None) -> None:
+def test_what_is_published_without_clip_or_noise_is_the_mean(float64: None) -> None:
     """A clip that shortens nothing: the sum of all changes is the change of the mean."""
     options = {"rate": 0.05, "experts": 4, "pull": 0.7}
     plain = begun([pulled(3, **options)], 4)

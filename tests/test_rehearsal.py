@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -45,13 +45,6 @@ class Odd(SyntheticGroups):
         return Split(inputs.to(torch.get_default_dtype()), targets.to(inputs), mask)
 
 
-@pytest.fixture
-def double() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 def trained(task: Odd, seeds: list[int], gate: type[Gate] = SoftmaxGate) -> Training:
     training = Training(task, gate, [member(seed) for seed in seeds], RECIPE)
     while not training.done:
@@ -71,7 +64,7 @@ def same_as_alone(task: Odd, gate: type[Gate] = SoftmaxGate) -> list[str]:
     return together.notes
 
 
-@pytest.mark.usefixtures("double")
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("layer", REFUSED)
 def test_members_that_cannot_be_fused_are_called_one_by_one(layer: type[nn.Module]) -> None:
     (note,) = same_as_alone(Odd(bottom=layer))
@@ -81,7 +74,7 @@ def test_members_that_cannot_be_fused_are_called_one_by_one(layer: type[nn.Modul
     assert "cannot be fused (" in note and "takes as long as its seeds in turn" in note
 
 
-@pytest.mark.usefixtures("double")
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("part", ["expert", "tower"])
 @pytest.mark.parametrize("layer", [Recurrent, Branch])
 def test_experts_and_towers_that_cannot_be_fused(part: str, layer: type[nn.Module]) -> None:
@@ -120,7 +113,7 @@ class Counting(SoftmaxGate):
     __init__, update = Glancing.__init__, Glancing.update  # type: ignore[assignment]
 
 
-@pytest.mark.usefixtures("double")
+@pytest.mark.usefixtures("float64")
 def test_gates_that_cannot_be_fused() -> None:
     notes = same_as_alone(Odd(), Glancing)
     assert notes[1].startswith("gates (Glancing) cannot be fused")

@@ -198,6 +198,17 @@ def test_gates_that_differ_in_the_schedule_stack(cls: type[Gate]) -> None:
 
 
 @both
+@pytest.mark.parametrize(
+    ("options", "updates"),
+    [({}, False), ({"noise": 0.1}, True), ({"entropy_warmup": 0.2}, True), ({"snap": 0.5}, True)],
+)
+def test_a_gate_updates_where_any_part_of_the_schedule_is_on(
+    cls: type[Gate], options: dict[str, float], updates: bool
+) -> None:
+    assert make(cls, **options).updates == updates
+
+
+@both
 def test_a_schedule_of_one_member_leaves_the_others_as_they_are(cls: type[Gate]) -> None:
     """Whether a step sets anything is found once for all; none is trained by another's."""
     options = [{"snap": 1.0, "gamma": 1.0}, {"snap": 0.5, "gamma": 1.0}]

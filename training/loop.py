@@ -50,8 +50,7 @@ class Loop:
         recipe: Recipe,
         lessons: Lessons,
         learner: Learner,
-        *,
-        updates: bool = True,
+        updates: bool,
     ) -> None:
         """Begin.
 

@@ -127,7 +127,7 @@ class Training:
             recipe,
             self.lessons.of(self.active),
             self.learner,
-            updates=updates,
+            updates,
         )
         self.notes = self._rehearse(scored)
         """What could not be fused, or is not as it was asked for, a line each."""

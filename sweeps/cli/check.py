@@ -13,12 +13,7 @@ from gatelab.gates.gate import gates
 from gatelab.sweeps.cli.completing import registered
 from gatelab.sweeps.cli.named import registered_class
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
-from gatelab.sweeps.cli.terminal import (
-    FAILED,
-    json_option,
-    print_json,
-    refuse,
-)
+from gatelab.sweeps.cli.terminal import FAILED, json_option, print_json, refuse
 from gatelab.tasks.task import tasks
 from gatelab.training.learners import learners
 
@@ -51,9 +46,7 @@ def check_task(key: str, options: tuple[str, ...], as_json: bool) -> None:
     try:
         given = task_options(options)
         check_task_options(key, given)
-        checked_task(
-            key, given
-        )  # so that what it refuses is one line, not the finding of every check
+        checked_task(key, given)  # what it refuses is one line, not a finding of every check
     except ValueError as error:
         refuse(error)
     _report(key, lambda: run_checks(cls, **given), as_json)
