@@ -30,7 +30,7 @@ from gatelab.results.figures.heat import BLUE, WHITE_ABOVE, heat
 from gatelab.results.figures.inline import svg
 from gatelab.results.figures.panels import MOST_TOGETHER, together
 from gatelab.results.figures.slices import slices
-from gatelab.results.figures.style import COLORS, WIDTH, grid, looks, save_figure
+from gatelab.results.figures.style import COLORS, DECADES, WIDTH, fit, grid, looks, save_figure
 from gatelab.results.figures.targets import targets_figure
 from gatelab.results.figures.tradeoff import pareto_front, tradeoff
 from gatelab.results.figures.weights import weights_panels
@@ -619,3 +619,16 @@ def test_a_figure_is_laid_out_once_and_drawn_once_to_be_saved(
     save_figure(drawn, tmp_path / "a.png")
     assert panels[0].get_position().bounds == laid
     assert len(drawings) == 2 * len(panels)
+
+
+@pytest.mark.parametrize("ticks", [3, 5])
+@pytest.mark.parametrize("ratio", [8.0, 12.0, 40.0, 99.0, 1e3, 1e5])
+def test_a_logarithmic_axis_says_two_numbers_at_least(ticks: int, ratio: float) -> None:
+    """One alone says nothing of the scale."""
+    for low in (0.1, 0.11, 0.27, 0.4, 0.9):
+        axes = Figure(figsize=(1.6, 2)).subplots()
+        fit(axes, "x", [low, low * ratio], ticks)
+        axes.plot([low, low * ratio], [0, 1])
+        assert axes.get_xscale() == ("log" if ratio >= DECADES else "linear")
+        told = [tick for tick in axes.get_xticks() if low <= tick <= low * ratio]
+        assert len(told) >= 2, (low, told)

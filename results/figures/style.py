@@ -120,8 +120,9 @@ def fit(axes: Axes, which: Literal["x", "y"], values: Values, ticks: int = 5) ->
         axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
         return
     axes.set(**{f"{which}scale": "log"})
-    short = array.max() / array.min() < 300 and ticks > 3  # decades alone would be too few
-    axis.set_major_locator(LogLocator(subs=(1, 3) if short else (1,), numticks=max(3, ticks)))
+    decades = np.floor(np.log10(array.max())) - np.ceil(np.log10(array.min())) + 1
+    short = decades < 2 or (array.max() / array.min() < 300 and ticks > 3)  # too few to read by
+    axis.set_major_locator(LogLocator(subs=(1, 3) if short else (1,), numticks=max(4, ticks)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
