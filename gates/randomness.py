@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+CPU = torch.device("cpu")
 GOLDEN = -7046029254386353131
 """2**64 over the golden ratio, as a signed number: what a counter is multiplied by."""
 FACTORS = ((30, -4658895280553007687), (27, -7723592293110705685))
@@ -141,6 +142,22 @@ _CURRENT: ContextVar[Randomness | None] = ContextVar("randomness", default=None)
 def current_randomness() -> Randomness | None:
     """Return the draws within which one is, if within any."""
     return _CURRENT.get()
+
+
+@contextmanager
+def drawing_from(seed: int, device: torch.device = CPU) -> Iterator[None]:
+    """Draw from a seed within, on a device too, and go on afterwards from where torch was before.
+
+    ``torch.manual_seed`` takes a millisecond and more: it writes down where it was called from for
+    each kind of accelerator that is not there.
+    """
+    cuda = device.type == "cuda"
+    with torch.random.fork_rng([device] if cuda else []):
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def generator_state(device: torch.device) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # Tests run side by side, one a core, and models of tests gain nothing from more threads.
 torch.set_num_threads(1)
+gc.set_threshold(20_000)  # as commands do: looking for garbage took a twelfth of the tests' time
 
 
 LONG = (

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from gatelab.foreign import text_of
-from gatelab.gates.randomness import Randomness, generator_state
+from gatelab.gates.randomness import Randomness, drawing_from, generator_state
 from gatelab.rules import as_line
 from gatelab.tasks.task import Split
 from gatelab.training.learners import Learner
@@ -109,13 +109,14 @@ class Loop:
         rows, size = self.passage.rows_in_all, self.passage.size
         if not self.taken:
             self.begin_pass(epoch)
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            # What does not draw from keys follows from the seeds and the epoch.
-            torch.manual_seed(_mixed(*self.lessons.seeds, epoch))
-            with precise(self.recipe.precision, self.device, self.model, self.model.mixture.gates):
-                for start in range(self.taken * size, rows, size):
-                    self.step(min(size, rows - start))
-                    self.taken += 1
+        # What does not draw from keys follows from the seeds and the epoch.
+        with (
+            drawing_from(_mixed(*self.lessons.seeds, epoch), self.device),
+            precise(self.recipe.precision, self.device, self.model, self.model.mixture.gates),
+        ):
+            for start in range(self.taken * size, rows, size):
+                self.step(min(size, rows - start))
+                self.taken += 1
         self.taken = 0
         return self.losses / rows
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from gatelab.gates.gate import Gate
+from gatelab.gates.randomness import drawing_from
 from gatelab.tasks.task import Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.evaluation import Evaluation
@@ -123,7 +122,6 @@ def build_model(task: Task, gate: type[Gate], member: Member) -> Model:
     Raises:
         ValueError: If a hyperparameter is out of its range.
     """
-    with torch.random.fork_rng([]):
-        torch.default_generator.manual_seed(member.seed)  # `torch.manual_seed` takes half a ms
+    with drawing_from(member.seed):
         model = Model(task, gate, member.configuration.gate, member.configuration.model)
     return model.train()  # where a network may freeze a part of itself

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gatelab.foreign import text_of
+from gatelab.gates.randomness import drawing_from
 from gatelab.gates.stack import Stack
 from gatelab.rules import as_line
 from gatelab.training.members import Members
@@ -149,10 +150,8 @@ def _tolerance(values: Tensor) -> float:
 @contextmanager
 def _leaving_no_trace(members: Members) -> Iterator[None]:
     """Put torch's random state and the buffers back afterwards, and clear the gradients."""
-    cuda = [members.device] if members.device.type == "cuda" else []
     buffers = {name: tensor.clone() for name, tensor in members.buffers.items()}
-    with torch.random.fork_rng(cuda):
-        torch.manual_seed(0)
+    with drawing_from(0, members.device):
         try:
             yield
         finally:

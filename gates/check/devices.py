@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 from gatelab.conformance import fail
 from gatelab.gates.check.subject import Subject, random_in_training, rows
 from gatelab.gates.gate import Routing
-from gatelab.gates.randomness import Randomness
+from gatelab.gates.randomness import Randomness, drawing_from
 
 
 class Crossings(TorchDispatchMode):
@@ -91,10 +91,8 @@ def check_draws_follow_from_keys(subject: Subject) -> None:
         return
     found = []
     for seed in (0, 1):
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed)
-            with Randomness(torch.tensor(3)):
-                found.append(gate(rows()).weights)
+        with drawing_from(seed), Randomness(torch.tensor(3)):
+            found.append(gate(rows()).weights)
     if not torch.equal(*(weights.nan_to_num() for weights in found)):
         cause = "a function that draws from torch's generator alone; use rand_like, randn_like"
         fail("random numbers do not follow from the member's key", cause)

@@ -9,6 +9,7 @@ from torch.func import functional_call
 from gatelab.conformance import fail
 from gatelab.gates.check.subject import Subject, alike, learnt_of, random_in_training, route, rows
 from gatelab.gates.gate import Gate, Routing
+from gatelab.gates.randomness import drawing_from
 from gatelab.gates.stack import Stack
 from gatelab.likeness import difference
 
@@ -41,8 +42,7 @@ def check_stacking_equals_the_loop(subject: Subject) -> None:
 def check_stacked_gates_train(subject: Subject) -> None:
     """In training gates can be stacked whatever is random in them, each with its own numbers."""
     stack = Stack([subject.make(seed=0) for _ in range(2)])
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
+    with drawing_from(0):
         routing: Routing = stack(rows(64))
     if random_in_training(subject.make()) and torch.equal(*routing.weights.unbind(0)):
         fail("stacked gates draw the same numbers", "a generator of the gate's own")

@@ -13,6 +13,7 @@ from gatelab.conformance import asks_for_a_value, fail
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.check.subject import EXPERTS, FEATURES, Subject, alike, route, rows
 from gatelab.gates.gate import Gate
+from gatelab.gates.randomness import drawing_from
 
 
 def check_forward_changes_nothing(subject: Subject) -> None:
@@ -48,14 +49,12 @@ def check_forward_leaves_no_gradient(subject: Subject) -> None:
 def check_random_state_is_torchs(subject: Subject) -> None:
     """A pass draws from torch's random state and never sets it."""
     gate = subject.make()
-    with torch.random.fork_rng([]):
-        torch.manual_seed(1)
-        gate(rows())
-        first = torch.rand(3)
-        torch.manual_seed(2)
-        gate(rows())
-        second = torch.rand(3)
-    if torch.equal(first, second):
+    drawn = []
+    for seed in (1, 2):
+        with drawing_from(seed):
+            gate(rows())
+            drawn.append(torch.rand(3))
+    if torch.equal(*drawn):
         fail("after a pass torch's random numbers are always the same", "a seed set in forward")
 
 

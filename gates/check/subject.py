@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import Gate, Routing
+from gatelab.gates.randomness import drawing_from
 
 FEATURES, EXPERTS, BATCH = 6, 8, 8
 
@@ -27,8 +28,7 @@ class Subject:
     def make(self, *, num_experts: int = EXPERTS, seed: int = 0, **changes: Any) -> Gate:
         """Make a gate from a seed, in training mode."""
         options = copy.deepcopy({**self.hyperparameters, **changes})
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed)
+        with drawing_from(seed):
             return make_gate(self.cls, FEATURES, num_experts, **options)
 
     def defaults(self) -> dict[str, Any]:
@@ -45,8 +45,7 @@ def rows(batch: int = BATCH, seed: int = 0) -> Tensor:
 
 def route(gate: Gate, x: Tensor, seed: int = 0) -> Routing:
     """Route with torch's random state set, and put back afterwards."""
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+    with drawing_from(seed):
         routing: Routing = gate(x)
     return routing
 

@@ -13,6 +13,7 @@ import yaml
 from torch import Tensor
 
 from gatelab.gates.gate import gates
+from gatelab.gates.randomness import drawing_from
 from gatelab.registry import near_misses
 from gatelab.results.comparison import compare_runs
 from gatelab.sweeps.cluster.provenance import fingerprint
@@ -170,8 +171,7 @@ def _restored(where: str, task: Task, saved: Mapping[str, Any]) -> list[Model]:
 def _made(
     task: Task, saved: Mapping[str, Any], chosen: Configuration, state: Mapping[str, Tensor]
 ) -> Model:
-    with torch.random.fork_rng([]):
-        torch.manual_seed(saved["seed"])
+    with drawing_from(saved["seed"]):
         model = Model(task, gates.get(saved["gate"]), chosen.gate, chosen.model)
     _fill(model, state)
     return model
