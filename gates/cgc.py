@@ -28,7 +28,7 @@ class CGCGate(Gate):
     def __init__(
         self, in_features: int, num_experts: int, *, private: int = 1, static: bool = False
     ) -> None:
-        """Make the gate, which is an only target's until it is placed.
+        """Make the gate, which reads all experts until it is placed.
 
         Args:
             in_features: Size of the gate's input.
@@ -38,13 +38,13 @@ class CGCGate(Gate):
             static: Weigh every example alike.
 
         Raises:
-            ValueError: If ``private`` is negative or above ``num_experts``.
+            ValueError: If ``private`` is no whole number, or negative.
         """
         super().__init__(in_features, num_experts)
         if not isinstance(private, int) or private < 0:
             raise ValueError(f"`private >= 0` must hold, a whole number, but got ({private=}).")
         self.private, self.static = private, static
-        self.place(0, 1)
+        self._read(torch.arange(num_experts))
 
     def place(self, target: int, num_targets: int) -> None:
         """Take the experts of the target's own, and those that no target has.
@@ -60,8 +60,12 @@ class CGCGate(Gate):
                 f"{taken} or more, or `private` less."
             )
         own = torch.arange(private) + target * private
-        self.register_buffer("reads", torch.cat([own, torch.arange(taken, num_experts)]))
-        self.k = len(self.reads)
+        self._read(torch.cat([own, torch.arange(taken, num_experts)]))
+
+    def _read(self, experts: Tensor) -> None:
+        """Make logits of some experts, the target's own first."""
+        self.register_buffer("reads", experts)
+        self.k = len(experts)
         self.logits = Logits(self.in_features, self.k, static=self.static, bias=False)
 
     def forward(self, x: Tensor) -> Routing:

@@ -205,6 +205,7 @@ evaluation: {seeds: 2}
     ("experts", "private", "said"),
     [
         ("8", "3", "`model.num_experts` has to be 12 or more, or `private` less."),
+        ("8", "9", "`model.num_experts` has to be 36 or more, or `private` less."),
         ("8", "[1, 2, 3]", "`model.num_experts` has to be 12 or more, or `private` less."),
         ("[3, 8]", "1", "`model.num_experts` has to be 4 or more, or `private` less."),
         ("8", "-1", "`private >= 0` must hold, a whole number, but got (private=-1)"),
