@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatelab.gates.gate import Gate, Routing, register_gate
 from gatelab.gates.logits import Logits, for_each_row
@@ -43,11 +43,12 @@ class CGCGate(Gate):
         super().__init__(in_features, num_experts)
         if not isinstance(private, int) or private < 0:
             raise ValueError(f"`private >= 0` must hold, a whole number, but got ({private=}).")
-        self.private, self.static = private, static
-        self._read(torch.arange(num_experts))
+        self.private = private
+        self.logits = Logits(in_features, num_experts, static=static, bias=False)
+        self.register_buffer("reads", torch.arange(num_experts))
 
     def place(self, target: int, num_targets: int) -> None:
-        """Take the experts of the target's own, and those that no target has.
+        """Take the experts of the target's own and those that no target has, with their logits.
 
         Raises:
             ValueError: If the targets' own experts are more than there are.
@@ -60,13 +61,10 @@ class CGCGate(Gate):
                 f"{taken} or more, or `private` less."
             )
         own = torch.arange(private) + target * private
-        self._read(torch.cat([own, torch.arange(taken, num_experts)]))
-
-    def _read(self, experts: Tensor) -> None:
-        """Make logits of some experts, the target's own first."""
-        self.register_buffer("reads", experts)
-        self.k = len(experts)
-        self.logits = Logits(self.in_features, self.k, static=self.static, bias=False)
+        self.reads = torch.cat([own, torch.arange(taken, num_experts)])
+        self.k = len(self.reads)
+        for name, drawn in list(self.logits.named_parameters()):
+            setattr(self.logits, name, nn.Parameter(drawn.detach()[..., self.reads]))
 
     def forward(self, x: Tensor) -> Routing:
         """Route ``(batch, in_features)``."""

@@ -25,7 +25,8 @@ from gatelab.gates.check import check_gate
 from gatelab.sweeps.cli import main
 from gatelab.training.member import Recipe
 from gatelab.training.train import Training
-from tests.in_process import modules_of
+from tests.in_process import gatelab, modules_of
+from tests.launched import read
 from tests.scaled import BATCH, Scaled, member
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -147,10 +148,15 @@ def test_with_one_expert_each_it_trains_as_one_each_does() -> None:
     assert weights[0][0] != weights[0][1]
 
 
-def test_without_private_experts_it_is_the_softmax_gate() -> None:
-    (gate, _), softmax = made(2, 5, private=0), SoftmaxGate(2, 5)
-    softmax.logits.load_state_dict(gate.get_submodule("logits").state_dict())
-    x = torch.randn(9, 2)
+@pytest.mark.parametrize(("targets", "private"), [(3, 0), (1, 1), (1, 4)])
+@pytest.mark.parametrize("static", [False, True])
+def test_where_a_target_reads_all_it_is_the_softmax_gate(
+    targets: int, private: int, static: bool
+) -> None:
+    """Of the same seed to the bit."""
+    gate = made(targets, 5, private=private, static=static)[0]
+    torch.manual_seed(0)
+    x, softmax = torch.randn(9, 2, generator=torch.Generator()), SoftmaxGate(2, 5, static=static)
     assert torch.equal(gate(x).weights, softmax(x).weights)
 
 
@@ -223,3 +229,19 @@ def test_a_spec_that_cannot_be_is_one_line(
         result = CliRunner().invoke(main, ["validate", "bad.yaml"])
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
     assert "gates.cgc.private: " in result.stderr and said in result.stderr
+
+
+@pytest.mark.slow
+def test_a_sweep_that_searches_private(place: Path) -> None:
+    """Each trial reads what its number says, and the record has what the shared experts weigh."""
+    text = SPEC.replace("bad", "searched").replace("EXPERTS", "8").replace("PRIVATE", "[0, 1, 2]")
+    text = text.replace("trials: 2", "trials: 6, early_stopping: false") + "baselines: false\n"
+    (place / "searched.yaml").write_text(text)
+    gatelab(place, "launch", "searched.yaml")
+    runs = [run for run in read(place, "searched").runs if run.gate == "cgc"]
+    trials = [run for run in runs if run.stage == "search"]
+    assert len(trials) == 6 and {run.end for run in trials} == {"finished"}
+    weights = {int(run.params["gate.private"]): run.metrics["gate/shared_weight"] for run in trials}
+    assert weights.keys() == {0, 1, 2}
+    assert weights[0] == pytest.approx(1) and weights[2] == 0 < weights[1] < 1
+    assert all(run.metrics["gate/at_most_k"] == 1 for run in runs if run.stage == "evaluate")
