@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from click.testing import CliRunner
+from optuna.distributions import IntDistribution
 from torch import Tensor, nn
 
 from gatelab.gates import (
@@ -21,7 +22,7 @@ from gatelab.gates import (
     Stack,
     make_gate,
 )
-from gatelab.gates.check import check_gate
+from gatelab.gates.check import check_gate, run_checks
 from gatelab.sweeps.cli import main
 from gatelab.training.member import Recipe
 from gatelab.training.train import Training
@@ -55,6 +56,16 @@ def with_kernels(gates: list[Gate], kernel: list[list[float]]) -> list[Gate]:
 KERNEL = [[1.0, 0.0, 2.0], [5.0, 5.0, 5.0]]
 X = torch.tensor([[math.log(2), 0.0]], dtype=torch.float64)
 """With it the logits are ln 2, 0 and 2 ln 2: weights of 2, 1 and 4 sevenths."""
+
+
+class Searching(CGCGate):
+    """Searches what makes a difference only where targets are several."""
+
+    search_space: ClassVar = {"private": IntDistribution(0, 2)}
+
+
+def test_a_hyperparameter_of_several_targets_is_live() -> None:
+    assert [outcome.reason for outcome in run_checks(Searching) if not outcome.ok] == []
 
 
 def close(found: Tensor, expected: Any) -> None:
