@@ -40,8 +40,10 @@ def difference(first: nn.Module, other: nn.Module) -> str:
 
 def advice(found: str) -> str:
     """Return what to do about a difference."""
-    if found.endswith("learnt)"):
+    if ", learnt" in found and ", not learnt" in found:
         return "freeze it in all of them, or in none"
+    if found.endswith("learnt)"):
+        return "give it one shape and one type in all of them"
     return "keep a number in a buffer (`register_buffer`)"
 
 

@@ -2,6 +2,7 @@
 
 from gatelab.gates.auxiliary import AUXILIARY_WEIGHTS, make_gate
 from gatelab.gates.bias_balanced_top_k import BiasBalancedTopKGate
+from gatelab.gates.cgc import CGCGate
 from gatelab.gates.comet import CometGate
 from gatelab.gates.constant import ConstantGate
 from gatelab.gates.dselect_k import DSelectKGate
@@ -30,6 +31,7 @@ from gatelab.rules import check_not_negative, check_positive
 
 __all__ = [
     "BiasBalancedTopKGate",
+    "CGCGate",
     "CometGate",
     "ConstantGate",
     "Entmax15Gate",

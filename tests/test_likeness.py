@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from gatelab.gates import SoftmaxGate, Stack, gates
+from gatelab.gates.check import run_checks
 from gatelab.likeness import difference
 from gatelab.tasks import Network, SyntheticGroups
 from gatelab.training.configuration import Configuration
@@ -159,6 +160,25 @@ def test_modules_that_differ_are_not_stacked() -> None:
 def test_a_gate_that_keeps_its_target_as_an_attribute_is_refused() -> None:
     with pytest.raises(ValueError, match=r"Placed: .* 'target' differs \(0 and 1\); .*buffer"):
         Training(TASK, Placed, [MEMBER], RECIPE)
+
+
+class Uneven(SoftmaxGate):
+    """Keeps more of later targets."""
+
+    def place(self, target: int, num_targets: int) -> None:
+        self.register_buffer("numbers", torch.zeros(target))
+
+
+def test_gates_of_different_shapes_are_told_what_to_do() -> None:
+    """Not to freeze what is frozen."""
+    said = (
+        r"Uneven: .* 'numbers' differs \(\(0,\) .*\(1,\) .*; give it one shape and one type in all"
+    )
+    with pytest.raises(ValueError, match=said):
+        Training(TASK, Uneven, [MEMBER], RECIPE)
+    (outcome,) = [outcome for outcome in run_checks(Uneven) if not outcome.ok]
+    assert outcome.check == "gates_differ_in_tensors_alone"
+    assert outcome.reason.endswith("makes of it: give it one shape and one type in all of them.")
 
 
 class Scale(nn.Module):

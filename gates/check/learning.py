@@ -106,8 +106,11 @@ def check_search_space_is_live(subject: Subject) -> None:
 
 
 def _course(subject: Subject, changes: dict[str, Any]) -> Tensor:
-    """Return all that a short training comes to, as one row of numbers."""
-    gate = subject.make(**changes)
+    """Return all that a short training comes to, as one row of numbers.
+
+    Of the second of two targets: what a target has for itself changes nothing where it is alone.
+    """
+    gate = subject.make(target=1, num_targets=2, **changes)
     _train(gate, steps=FEW_STEPS)
     training, evaluation = route(gate.train(), rows()), route(gate.eval(), rows())
     parts = [training.weights, training.aux_loss, evaluation.weights, evaluation.aux_loss]

@@ -11,7 +11,7 @@ from gatelab.gates.check.subject import Subject, alike, learnt_of, random_in_tra
 from gatelab.gates.gate import Gate, Routing
 from gatelab.gates.randomness import drawing_from
 from gatelab.gates.stack import Stack
-from gatelab.likeness import difference
+from gatelab.likeness import advice, difference
 
 TARGETS = 3
 
@@ -21,7 +21,7 @@ def check_gates_differ_in_tensors_alone(subject: Subject) -> None:
     gates = [subject.make(seed=t, target=t, num_targets=TARGETS) for t in range(TARGETS)]
     for gate in gates[1:]:
         if found := difference(gates[0], gate):
-            cause = "what `place` or the start keeps must be a buffer (`register_buffer`)"
+            cause = f"what `place` or the start makes of it: {advice(found)}"
             fail(f"of gates that run as one {found}", cause)
 
 
