@@ -185,15 +185,13 @@ class Meter:
         setattr(cls, name, counted)
 
     def _now(self) -> dict[str, float]:
-        threads = {"driver": time.thread_time(), "process": time.process_time()}
-        for thread in threading.enumerate():
+        for thread in threading.enumerate():  # at the end it is gone, and keeps what it took
             if thread.name == "recorder" and thread.ident is not None:
                 clock = time.pthread_getcpuclockid(thread.ident)
-                threads["delivery"] = time.clock_gettime(clock)
+                self.sums["delivery"] = time.clock_gettime(clock)
+        threads = {"driver": time.thread_time(), "process": time.process_time()}
         return {
-            **dict.fromkeys(COLUMNS, 0.0),
-            "results": 0.0,
-            "trials": 0.0,
+            **dict.fromkeys((*COLUMNS, "results", "trials"), 0.0),
             **self.sums,
             **threads,
         }
