@@ -178,17 +178,22 @@ class Meter:
         def counted(owner: object, job: Job, *arguments: Any) -> Any:
             answer = method(owner, job, *arguments)
             self.sums[what] += number(job)
+            self._see_delivery()
             if self.slices and self.sums["trials"] >= self.slices[0]:
                 self.report(f"to {self.slices.pop(0):,}")
             return answer
 
         setattr(cls, name, counted)
 
-    def _now(self) -> dict[str, float]:
-        for thread in threading.enumerate():  # at the end it is gone, and keeps what it took
+    def _see_delivery(self) -> None:
+        """Read the clock of the thread that delivers, which is gone when the sweep has ended."""
+        for thread in threading.enumerate():
             if thread.name == "recorder" and thread.ident is not None:
                 clock = time.pthread_getcpuclockid(thread.ident)
                 self.sums["delivery"] = time.clock_gettime(clock)
+
+    def _now(self) -> dict[str, float]:
+        self._see_delivery()
         threads = {"driver": time.thread_time(), "process": time.process_time()}
         return {
             **dict.fromkeys((*COLUMNS, "results", "trials"), 0.0),
