@@ -13,7 +13,14 @@ from torch.nn import functional as F
 
 from gatelab.gates import Routing, SoftmaxGate, Stack, gates
 from gatelab.gates.gate import Gate
-from gatelab.gates.randomness import GOLDEN, Randomness, current_randomness, keyed, mix
+from gatelab.gates.randomness import (
+    GOLDEN,
+    Randomness,
+    current_randomness,
+    drawing_from,
+    keyed,
+    mix,
+)
 from gatelab.tasks import SyntheticGroups
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
@@ -197,3 +204,29 @@ class Unkeyed(SoftmaxGate):
 def test_what_cannot_be_keyed_is_said() -> None:
     (note,) = trained("noisy_top_k", [1, 2], Unkeyed).notes
     assert "draws from no key" in note
+
+
+def test_a_seed_draws_as_torchs_own_and_leaves_no_trace() -> None:
+    torch.manual_seed(5)
+    expected, after = torch.rand(3), torch.rand(3)
+    torch.manual_seed(5)
+    torch.rand(3)
+    with drawing_from(5):
+        assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(torch.rand(3), after)
+    before = torch.get_rng_state()
+    with pytest.raises(KeyError), drawing_from(7):
+        raise KeyError
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_seed_draws_on_a_gpu_as_torchs_own() -> None:
+    device = torch.device("cuda", 0)
+    torch.manual_seed(5)
+    expected, after = torch.rand(3, device=device), torch.rand(3, device=device)
+    torch.manual_seed(5)
+    torch.rand(3, device=device)
+    with drawing_from(5, device):
+        assert torch.equal(torch.rand(3, device=device), expected)
+    assert torch.equal(torch.rand(3, device=device), after)
