@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import torch
 from torch import Tensor
 
-from gatelab.training.member_loss import MemberLoss
+from gatelab.training.member_loss import Minimised
 from gatelab.training.members import Tensors
 from gatelab.training.model import Model
 
+Loss = Callable[[Tensors], Minimised]
+"""Of one member on some rows."""
 GATES, TOWERS = "mixture.gates.", "towers."
 """How the names of what is each target's own begin in a model."""
 
 
 def adapted(
-    losses: Iterable[MemberLoss],
+    losses: Iterable[Loss],
     tensors: Tensors,
     names: Collection[str],
     rate: Tensor,
@@ -44,7 +46,7 @@ def adapted(
     return tensors
 
 
-def _gradients(loss: MemberLoss, tensors: Tensors, names: Collection[str]) -> Tensors:
+def _gradients(loss: Loss, tensors: Tensors, names: Collection[str]) -> Tensors:
     def objective(own: Tensors) -> Tensor:
         return loss({**tensors, **own}).objective
 
