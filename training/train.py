@@ -16,7 +16,7 @@ from gatelab.training.copies import Copies, joined, parted
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.evaluator import Evaluator
 from gatelab.training.goal import Rank
-from gatelab.training.learners import DEFAULT, Shared, learners
+from gatelab.training.learners import DEFAULT, Learner, Shared, learners
 from gatelab.training.lessons import LessonPlan
 from gatelab.training.loop import Loop
 from gatelab.training.member import (
@@ -140,6 +140,10 @@ class Training:
     def _rehearse(self, scored: Sequence[SplitName]) -> list[str]:
         """Find out what can be fused, what draws and what decays; return what is not as usual."""
         passes = passes_of(self.loop, self._splits, scored)
+        if type(self.learner).scored is not Learner.scored:
+            passes["the train rows from which what is scored learns"] = lambda: [
+                self._evaluator.scored(self.members, self.active).flat
+            ]
         notes = rehearse(self.members, passes, small_passes(self.loop))
         notes += self.loop.end_rehearsal()
         if self.learner.second_order:

@@ -11,14 +11,14 @@ from gatelab.training.member_loss import Minimised
 from gatelab.training.members import Tensors
 from gatelab.training.model import Model
 
-Loss = Callable[[Tensors], Minimised]
+InnerLoss = Callable[[Tensors], Minimised]
 """Of one member on some rows."""
 GATES, TOWERS = "mixture.gates.", "towers."
 """How the names of what is each target's own begin in a model."""
 
 
 def adapted(
-    losses: Iterable[Loss],
+    losses: Iterable[InnerLoss],
     tensors: Tensors,
     names: Collection[str],
     rate: Tensor,
@@ -46,7 +46,7 @@ def adapted(
     return tensors
 
 
-def _gradients(loss: Loss, tensors: Tensors, names: Collection[str]) -> Tensors:
+def _gradients(loss: InnerLoss, tensors: Tensors, names: Collection[str]) -> Tensors:
     def objective(own: Tensors) -> Tensor:
         return loss({**tensors, **own}).objective
 

@@ -114,6 +114,15 @@ class Anil(Learner):
         return found | _unknown("adapts", options, ADAPTED) | _unknown("start", options, BEGINNINGS)
 
     @classmethod
+    def kept_passes(cls, options: Mapping[str, Any]) -> float:
+        """Return half a pass for the query, and for each inner step three halves more.
+
+        A gradient is twice a pass; without second derivatives none is kept.
+        """
+        steps = 0 if options["first_order"] else options["inner_steps"]
+        return max(1.0, (1 + 3 * steps) / 2)
+
+    @classmethod
     def tells(cls, options: Mapping[str, Any]) -> Collection[str]:
         """Return what there is to tell: without inner steps, or targets held out, less."""
         has = {"unadapted_loss": options["inner_steps"], "held_out_loss": options["held_out"]}

@@ -98,6 +98,14 @@ class Learner:
         return RowOrder()
 
     @classmethod
+    def kept_passes(cls, options: Mapping[str, Any]) -> float:
+        """Return of how many passes over a batch a step keeps tensors at once: of one, by default.
+
+        A GPU's memory is counted by it.
+        """
+        return 1.0
+
+    @classmethod
     def tells(cls, options: Mapping[str, Any]) -> Collection[str]:
         """Return which of ``diagnostics`` a member of these options tells: all by default."""
         return cls.diagnostics.keys()
