@@ -59,7 +59,7 @@ class _Entmax15(_Rowwise):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """Do as for sparsemax, with the weights' square roots for the support."""
         (weights,) = ctx.saved_tensors
-        return _centred(gradient, weights.sqrt())
+        return _centred(gradient, _roots(weights))
 
 
 def _finite_rows(map_rows: Callable[..., Tensor], logits: Tensor) -> Tensor:
@@ -70,6 +70,14 @@ def _finite_rows(map_rows: Callable[..., Tensor], logits: Tensor) -> Tensor:
     """
     finite = logits.isfinite().all(-1, keepdim=True)
     return map_rows(logits.where(finite, 0.0), dim=-1).where(finite, torch.nan)
+
+
+def _roots(weights: Tensor) -> Tensor:
+    """Return square roots; where the gradient is differentiated again, that of 0 is a constant."""
+    if not torch.is_grad_enabled():
+        return weights.sqrt()
+    inside = weights > 0
+    return weights.where(inside, 1.0).sqrt().where(inside, 0.0)
 
 
 def _centred(gradient: Tensor, scale: Tensor) -> Tensor:

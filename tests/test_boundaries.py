@@ -22,11 +22,12 @@ BELOW = {
 ORDERS = {
     "training": (
         *("memory", "configuration", "members", "copies", "model", "weighting", "evaluation"),
+        *("member_loss", "train_rows"),
         *("optimizers", "schedule", "clipping", "optimizer", "precision", "learners", "lessons"),
         "evaluator",
         "placed_splits",
         *("raising", "rehearsal", "goal", "member", "chains", "passage", "replay", "loop"),
-        *("rehearsed", "train", "learner_checks"),
+        *("rehearsed", "second_order", "train", "learner_checks"),
         *("scores", "jobs", "steps", "states", "scoring", "job_members", "work"),
         *("constant", "beginning"),
         *("em", "em_experts"),

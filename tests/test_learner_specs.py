@@ -70,6 +70,17 @@ CASES: list[tuple[str, tuple[str, ...]]] = [
         ("gates.one.learner.pull", "0 <= pull < inf", "pull=-1.0"),
     ),
     ("{name: mean_regularized, rows: shraed}", ("gates.one.learner.rows", "'shared'")),
+    ("{name: anil, inner_steps: -1}", ("learner.inner_steps", "inner_steps >= 0", "=-1")),
+    ("{name: anil, inner_rate: 0}", ("learner.inner_rate", "0 < inner_rate < inf", "=0")),
+    ("{name: anil, shots: 0}", ("gates.one.learner.shots", "shots >= 1", "shots=0")),
+    (
+        "{name: anil, held_out: 2}",
+        ("gates.one.learner.held_out", "0 <= held_out < targets", "held_out=2, targets=2"),
+    ),
+    ("{name: anil, held_out: -1}", ("0 <= held_out < targets", "held_out=-1")),
+    ("{name: anil, adapts: heads}", ("gates.one.learner.adapts", "'heads'", "'head'")),
+    ("{name: anil, start: comon}", ("gates.one.learner.start", "'comon'", "'common'")),
+    ("{name: anil, shots: 17}", ("shots <= train rows", "shots=17, train rows=16")),
     ("{name: gossip, correlation: high}", ("gates.one.learner.correlation", "'high'")),
 ]
 

@@ -167,3 +167,7 @@ def test_the_preset_runs(place: Path) -> None:
     said = gatelab(place, "launch", "small.yaml")
     assert " failed: " not in said
     assert all(f"{label}: done" in said for label in content["gates"])
+    told = re.sub(r"\s+", " ", said)
+    assert "joint had one model for all targets, which all read the same rows" in told
+    assert "adapted had one model for all targets, whose gates and towers take inner steps" in told
+    assert "inner_steps 3" in told and "shots 32" in told

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from gatelab.sweeps.cluster.nodes import Node
 from gatelab.sweeps.cluster.sizing import (
@@ -86,6 +87,25 @@ def test_a_member_of_copies_is_as_many_models() -> None:
         inputs = sum(t.nbytes for n in ("train", "val") for t in task.data(n) if t is not None)
         found.append(job_bytes(one, task) - CONTEXT_BYTES - inputs)
     assert found[1] == len(task.targets) * found[0]
+
+
+def test_inner_steps_are_kept_for_the_way_back() -> None:
+    """Half a batch each, forward and back: (1 + 3 N) / 2 passes, where the gradient goes there."""
+    steps = {
+        "joint": 1,
+        "{name: anil, inner_steps: 0}": 1,
+        "{name: anil, inner_steps: 5}": 8,
+        "{name: anil, inner_steps: [1, 5]}": 8,
+        "{name: anil, inner_steps: 5, first_order: true}": 1,
+    }
+    found = []
+    for said in steps:
+        learner = yaml.safe_load(said)
+        one, task = made(gates={"one": {"gate": "softmax", "learner": learner}})
+        found.append(job_bytes(one, task))
+    kept = (found[2] - found[0]) / 7
+    expected = [found[0] + (passes - 1) * kept for passes in steps.values()]
+    assert kept > 0 and found == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_job_grows_with_what_it_holds() -> None:

@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from gatelab.foreign import text_of
-from gatelab.gates.randomness import Randomness, drawing_from, generator_state
+from gatelab.gates.randomness import drawing_from, generator_state
 from gatelab.rules import as_line
-from gatelab.tasks.task import Split
 from gatelab.training.learners import Learner
 from gatelab.training.lessons import Lessons
 from gatelab.training.member import Recipe
 from gatelab.training.members import Members, Tensors
-from gatelab.training.model import Model, Output
+from gatelab.training.model import Model
 from gatelab.training.optimizer import MemberOptimizer
 from gatelab.training.passage import Passage
 from gatelab.training.precision import precise
 from gatelab.training.rehearsal import REASON
 from gatelab.training.replay import Replay
-from gatelab.training.weighting import loss_factors
+from gatelab.training.train_rows import Given, TrainRows
 
 UNKEYED = (
     "some random numbers are of a function that draws from no key: they follow from the seeds of "
     "all that train together"
 )
-Given = tuple[Tensor | None, ...]
-"""Tensors that a function of a member takes."""
 LOOKS = 3
 """Passes in which a parameter is looked for that no gradient reaches."""
 
@@ -46,7 +41,7 @@ class Loop:
         model: Model,
         members: Members,
         optimizer: MemberOptimizer,
-        split: Split,
+        train: TrainRows,
         recipe: Recipe,
         lessons: Lessons,
         learner: Learner,
@@ -58,25 +53,23 @@ class Loop:
             model: That members are called as.
             members: What learns.
             optimizer: Of the members.
-            split: The train split, on their device.
+            train: The train split, on their device.
             recipe: How they learn.
             lessons: What each row of the members learns from.
-            learner: What happens beside the optimiser's steps.
+            learner: What a step minimises, and what happens beside it.
             updates: Whether gates of any member change buffers at a step.
         """
         self.model, self.members, self.optimizer = model, members, optimizer
-        self.split, self.recipe, self.device = split, recipe, members.device
+        self.train, self.recipe, self.device = train, recipe, members.device
+        self.split, self.factors = train.split, train.factors
         self.learner, self.updates = learner, updates
-        factors = loss_factors(model.targets, split)
-        self.factors = None if factors is None else factors.to(torch.get_default_dtype())
-        """By what rows' losses are multiplied, ``(rows, targets)``, if by anything."""
         self.draws = True
         """Whether a pass draws at random; a rehearsal finds out."""
         self.records = self.device.type == "cuda" and not members.tables[0]
         """Whether steps are recorded as a CUDA graph; to be unset where they cannot be."""
         self.notes: list[str] = []
         """What a step could not do as usual, a line each."""
-        self._drawn: set[str] = set()
+        self._drawn = train.drawn
         self.begin(lessons)
 
     def begin(self, lessons: Lessons) -> None:
@@ -197,9 +190,10 @@ class Loop:
         """
         state = self.members.state(member)
         learnt = {name: state[name].requires_grad_() for name in self.members.shapes}
-        own, shared = self._given(rows)
-        mine: list[Any] = [part if part is None else part[member] for part in own]
-        objective = self._of_member({**state, **learnt}, *mine, *shared)[0]
+        given, progress = self._given(rows)
+        mine: list[Any] = [part if part is None else part[member] for part in given]
+        of_member = self.train.called(self.learner.objective, self.members)
+        objective = of_member({**state, **learnt}, *mine, progress)[0]
         found = torch.autograd.grad(objective, list(learnt.values()), allow_unused=True)
         return dict(zip(learnt, found, strict=True))
 
@@ -212,56 +206,19 @@ class Loop:
         """Leave the gradients of ``(members, batch)`` rows; return losses and next buffers."""
         losses: Tensor
         buffers: Tensors
-        own, shared = self._given(rows)
-        objectives, losses, buffers = self.members.call(self._of_member, own, shared)
+        given, progress = self._given(rows)
+        objectives, losses, buffers = self.train.call(
+            self.learner.objective, self.members, given, progress
+        )
         objectives.sum().backward()
         return losses, buffers
 
-    def _given(self, rows: Tensor) -> tuple[Given, Given]:
-        """Return what each member learns from of its ``(members, batch)`` rows, and what all do."""
-        split = self.split
-        mask = None if split.mask is None else split.mask[rows]
-        factors = None if self.factors is None else self.factors[rows]
+    def _given(self, rows: Tensor) -> tuple[Given, Tensor | None]:
+        """Return what each member learns from of its ``(members, batch)`` rows, and progress."""
         keys = self.passage.keys() if self.draws else None
-        progress = self.passage.progress() if self.updates else None
-        weights, of = self.lessons.weights, self.lessons.own
-        own = (split.inputs[rows], split.targets[rows], mask, factors, keys, weights, of)
-        return own, (progress,)
-
-    def _of_member(
-        self,
-        tensors: Tensors,
-        inputs: Tensor,
-        targets: Tensor,
-        mask: Tensor | None,
-        factors: Tensor | None,
-        key: Tensor | None,
-        weights: Tensor | None,
-        own: Tensor | None,
-        progress: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensors]:
-        """Return what a row minimises, the task's part of it, and its gates' next buffers."""
-        with nullcontext() if key is None else Randomness(key) as draws:
-            output: Output = functional_call(
-                self.model, tensors, (inputs, progress, mask), tie_weights=self.members.tied
-            )
-        if draws is not None and draws.drew:
-            self._drawn.add("keyed")
-        rows = self.model.row_losses(output.groups, targets)
-        losses = _of_own(self.model.target_losses(rows, mask), own)
-        unweighted = loss = self.model.task_loss(losses)
-        if factors is not None:
-            losses = _of_own(self.model.target_losses(rows * factors.mT, mask), own)
-            loss = self.model.task_loss(losses)
-        found = loss if factors is None else torch.stack([loss, unweighted])
-        minimised = loss if weights is None else losses @ weights
-        aux_loss = _of_own(output.routing.aux_loss, own).sum()
-        return minimised + aux_loss, found.detach(), output.buffers
-
-
-def _of_own(losses: Tensor, own: Tensor | None) -> Tensor:
-    """Return losses ``(targets,)`` with 0 for targets that are others'."""
-    return losses if own is None else losses.where(own, 0.0)
+        lessons, taught = self.lessons, self.learner.taught
+        own = self.train.given(rows, keys, lessons.weights, lessons.own, taught)
+        return own, self.passage.progress() if self.updates else None
 
 
 def _mixed(*numbers: int) -> int:

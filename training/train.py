@@ -13,10 +13,10 @@ from torch import Tensor
 from gatelab.gates.gate import Gate
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.copies import Copies, joined, parted
-from gatelab.training.evaluation import Evaluation, evaluate
+from gatelab.training.evaluation import Evaluation
 from gatelab.training.evaluator import Evaluator
 from gatelab.training.goal import Rank
-from gatelab.training.learners import DEFAULT, Shared, learners
+from gatelab.training.learners import DEFAULT, Learner, Shared, learners
 from gatelab.training.lessons import LessonPlan
 from gatelab.training.loop import Loop
 from gatelab.training.member import (
@@ -27,7 +27,7 @@ from gatelab.training.member import (
     check_structure,
     settled_epoch,
 )
-from gatelab.training.members import Members
+from gatelab.training.members import Members, Tensors
 from gatelab.training.memory import keep_freed_memory
 from gatelab.training.optimizer import optimizer_of
 from gatelab.training.passage import seed_key
@@ -36,6 +36,8 @@ from gatelab.training.precision import NO_TF32
 from gatelab.training.raising import raising
 from gatelab.training.rehearsal import ROWS, rehearse
 from gatelab.training.rehearsed import passes_of, small_passes
+from gatelab.training.second_order import second_order_notes
+from gatelab.training.train_rows import TrainRows
 from gatelab.training.weighting import weights_of_members
 
 T = TypeVar("T")
@@ -95,8 +97,9 @@ class Training:
         keys = [seed_key(member.seed) for member in members]
         self.learner = cls(options, Shared(self.members, self.copies.count, keys))
         self.learner.begin(self.members)
-        self._evaluator = Evaluator(self.model, self.copies, self.learner, options)
         self._splits = PlacedSplits(task, self.device)
+        train = TrainRows(self.model, self.split("train"))
+        self.learner.check_rows(len(train))
         a_pass = -(-len(self.split("train").inputs) // recipe.batch_size)
         self.optimizer = optimizer_of(
             self.members,
@@ -112,10 +115,12 @@ class Training:
         weights = weights_of_members(
             task.targets, [member.configuration.target_weights for member in members]
         )
+        weights = None if weights is None else weights.to(self.device)
+        self._evaluator = Evaluator(self.model, self.copies, self.learner, options, train, weights)
         self.lessons = LessonPlan(
             [member.seed for member in members],
             [cls.order(option) for option in options],
-            None if weights is None else weights.to(self.device),
+            weights,
             self.copies,
             self.device,
         )
@@ -123,7 +128,7 @@ class Training:
             self.model,
             self.members,
             self.optimizer,
-            self.split("train"),
+            train,
             recipe,
             self.lessons.of(self.active),
             self.learner,
@@ -135,8 +140,14 @@ class Training:
     def _rehearse(self, scored: Sequence[SplitName]) -> list[str]:
         """Find out what can be fused, what draws and what decays; return what is not as usual."""
         passes = passes_of(self.loop, self._splits, scored)
+        if type(self.learner).scored is not Learner.scored:
+            passes["the train rows from which what is scored learns"] = lambda: [
+                self._evaluator.scored(self.members, self.active).flat
+            ]
         notes = rehearse(self.members, passes, small_passes(self.loop))
         notes += self.loop.end_rehearsal()
+        if self.learner.second_order:
+            notes += second_order_notes(self.loop, ROWS)
         if self.optimizer.decays:
             self.optimizer.spare(self.loop.unreached(ROWS))
         if self.recipe.precision == "tf32" and self.device.type != "cuda":
@@ -171,7 +182,7 @@ class Training:
             lambda: self._evaluator.going(
                 self.members, val, self.active, self._steps(self.active, more=1)
             ),
-            lambda row: evaluate(self.members.of_one(row), self.model, val),
+            lambda row: self._evaluator.alone(self.members, row, val, self.active),
             "val/loss",
         )
         active = list(self.active)
@@ -278,6 +289,11 @@ class Training:
         chosen = range(len(self.courses)) if members is None else members
         best = self.copies.of(self.members, [self.best[member] for member in chosen])
         return self._evaluator.ended(best, self.split(name), chosen, self._steps(chosen))
+
+    def served(self, member: int) -> Tensors:
+        """Return the tensors of what is scored of a member: those that it is to be used with."""
+        best = self.copies.of(self.members, [self.best[member]])
+        return self.copies.state(self._evaluator.scored(best, [member]), 0)
 
     def split(self, name: SplitName) -> Split:
         """Return a split on the device, made when it is first asked for."""

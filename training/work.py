@@ -244,6 +244,6 @@ class Work:
             "gate": job.gate,
             "configuration": dict(member.configuration.values),
             "seed": member.seed,
-            "state": self.training.best[best],
+            "state": self.training.served(best),
         }
         torch.save(model, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -110,8 +110,10 @@ def _member_bytes(spec: Spec, label: str, task: Task) -> int:
     with torch.random.fork_rng([]), saved_tensors_hooks(keep, lambda tensor: tensor):
         output = model(inputs)  # kept alive, so that no address is used twice
     del output
-    copies = spec.gates[label].learner.cls.copies(len(task.targets))
-    return copies * (BYTES_PER_PARAMETER * _parameters(model) + 2 * sum(kept.values()))
+    learner = spec.gates[label].learner.cls
+    passes = max(map(learner.kept_passes, _learner_options(spec, label, task)))
+    own = BYTES_PER_PARAMETER * _parameters(model) + 2 * round(passes * sum(kept.values()))
+    return learner.copies(len(task.targets)) * own
 
 
 def _models(spec: Spec, label: str, task: Task) -> list[Model]:
@@ -120,6 +122,12 @@ def _models(spec: Spec, label: str, task: Task) -> list[Model]:
     sizes = {str(c.model): c for c in chosen}  # the gate's own values hardly matter
     with torch.random.fork_rng([]):
         return [Model(task, gate, c.gate, c.model) for c in sizes.values()]
+
+
+def _learner_options(spec: Spec, label: str, task: Task) -> list[dict[str, Any]]:
+    found, learner = space(spec, label, task), spec.gates[label].learner.cls
+    chosen = (configuration(found, sampled) for sampled in found.extremes())
+    return [learner.completed(each.learner_options) for each in chosen]
 
 
 def _parameters(model: Model) -> int:

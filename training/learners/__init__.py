@@ -1,6 +1,6 @@
 """Learners: each one file, what a member's step minimises and what happens beside it."""
 
-from gatelab.training.learners import gossip, joint, mean_regularized
+from gatelab.training.learners import anil, gossip, joint, mean_regularized
 from gatelab.training.learners.learner import (
     DEFAULT,
     Learner,
@@ -17,6 +17,7 @@ __all__ = [
     "LearnerOption",
     "RowOrder",
     "Shared",
+    "anil",
     "gossip",
     "joint",
     "learners",

@@ -11,7 +11,9 @@ from torch import Tensor
 from gatelab.registry import Registry, near_misses
 from gatelab.rules import shown
 from gatelab.training.learners.shared import Shared
-from gatelab.training.members import Members
+from gatelab.training.member_loss import MemberLoss, Minimised
+from gatelab.training.members import Members, Tensors
+from gatelab.training.train_rows import TrainRows
 
 LearnerClass = TypeVar("LearnerClass", bound="type[Learner]")
 DEFAULT = "joint"
@@ -55,6 +57,9 @@ class Learner:
     """What each of the :meth:`facts` means, in a line: the report prints it."""
     expected_failed_checks: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Why it must fail a check of the conformance suite, by the check's name."""
+    second_order: bool = False
+    """Whether :meth:`objective` takes gradients, through which the step's gradient goes: gates and
+    networks must then be differentiable twice."""
     remembered: ClassVar[tuple[str, ...]] = ()
     """The attributes that are tensors with a row for each member: its state."""
 
@@ -93,6 +98,14 @@ class Learner:
         return RowOrder()
 
     @classmethod
+    def kept_passes(cls, options: Mapping[str, Any]) -> float:
+        """Return of how many passes over a batch a step keeps tensors at once: of one, by default.
+
+        A GPU's memory is counted by it.
+        """
+        return 1.0
+
+    @classmethod
     def tells(cls, options: Mapping[str, Any]) -> Collection[str]:
         """Return which of ``diagnostics`` a member of these options tells: all by default."""
         return cls.diagnostics.keys()
@@ -111,14 +124,63 @@ class Learner:
         """
         return {}
 
+    @classmethod
+    def judged(cls, options: Mapping[str, Any], losses: Tensor) -> dict[str, float]:
+        """Return what follows from a member's losses on a split, by names of ``diagnostics``.
+
+        Args:
+            options: Of the member, all of them.
+            losses: Of every target, ``(targets,)``.
+        """
+        return {}
+
     def begin(self, members: Members) -> None:
         """Take what is needed of members before their first step; their tensors move later."""
+
+    @property
+    def taught(self) -> Tensor | None:
+        """What :meth:`objective` takes of each row of members, ``(rows, ...)``; nothing."""
+        return None
+
+    def objective(self, loss: MemberLoss, tensors: Tensors, taught: Tensor | None) -> Minimised:
+        """Return what a step of one row of members minimises: its loss on its rows, by default.
+
+        It is called within ``torch.vmap``, and may call the loss several times, on parts of the
+        rows and with other tensors; gradients by ``torch.func.grad`` are differentiated through.
+
+        Args:
+            loss: Of the member, with its part of the batch.
+            tensors: Its tensors by name.
+            taught: Its row of :attr:`taught`.
+        """
+        return loss(tensors)
 
     def before_step(self, members: Members) -> None:
         """Change members or their gradients ``members.flat.grad``, which the step then follows."""
 
     def after_step(self, members: Members) -> None:
         """Change members after a step of the optimiser."""
+
+    def check_rows(self, rows: int) -> None:
+        """Take in how many rows the train split has, once, before training.
+
+        Raises:
+            ValueError: If options need more; none does by default.
+        """
+
+    def scored(
+        self, members: Members, which: Sequence[int], train: TrainRows, weights: Tensor | None
+    ) -> Members:
+        """Return what is scored, and served, of members: themselves, by default.
+
+        Args:
+            members: As they train, or with their best weights; they are not to be changed.
+            which: Their indices among those with which the learner began: some may have left.
+            train: From which what is scored may still learn.
+            weights: By what targets' losses are minimised, ``(rows, targets)``; ``None``: by the
+                targets' own weights.
+        """
+        return members
 
     def facts(self, members: Members) -> dict[str, Tensor]:
         """Return numbers ``(members,)`` for the record, by names of ``diagnostics``.
