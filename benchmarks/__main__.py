@@ -5,7 +5,7 @@ import sys
 
 NAMES = (
     *("gates", "step", "members", "engine", "trials", "recording", "store", "rounds", "load"),
-    *("large_report", "null", "selection", "gpu", "em", "gossip", "privacy", "anil"),
+    *("large_report", "null", "selection", "gpu", "em", "gossip", "privacy", "anil", "union"),
 )
 
 for name in sys.argv[1:] or NAMES:

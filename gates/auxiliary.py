@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +13,11 @@ from torch import Tensor
 from gatelab.gates.gate import Gate, Planted, Routing
 from gatelab.rules import check_not_negative
 
-AUXILIARY_WEIGHTS: Mapping[str, float] = {"balance_weight": 0.0, "z_weight": 0.0}
+AUXILIARY_WEIGHTS: Mapping[str, float] = {
+    "balance_weight": 0.0,
+    "z_weight": 0.0,
+    "union_weight": 0.0,
+}
 """Hyperparameters that every gate has beside its own, with their defaults."""
 
 
@@ -22,9 +28,12 @@ def make_gate(
     *,
     target: int = 0,
     num_targets: int = 1,
+    union_weight: float | None = None,
     **hyperparameters: Any,
 ) -> Gate:
     """Make one target's gate, with the auxiliary losses that its hyperparameters ask for.
+
+    A weight that is not given leaves no trace, as it does in the operations of a step.
 
     Args:
         cls: The gate's class.
@@ -32,15 +41,36 @@ def make_gate(
         num_experts: Number of experts.
         target: The index of the target, in [0, num_targets).
         num_targets: Of the task.
+        union_weight: Factor of `union_cost`, 0 or more: what each expert costs that any target
+            uses for a row. A gate only keeps it; the mixture, which sees all targets, adds it.
         hyperparameters: The class's own, and those of :class:`AuxiliaryLosses`.
 
     Raises:
-        ValueError: If a value is out of its range.
+        ValueError: If a value is out of its range, or the class has one of these weights itself.
     """
+    _check_no_other(cls)
     weights = {n: hyperparameters.pop(n) for n in AUXILIARY_WEIGHTS if n in hyperparameters}
     gate = cls(in_features, num_experts, **hyperparameters)
     gate.place(target, num_targets)
-    return AuxiliaryLosses(gate, **weights) if weights else gate
+    made = AuxiliaryLosses(gate, **weights) if weights else gate
+    if union_weight is not None:
+        _check_union_weight(union_weight)
+        made.register_hyperparameters(union_weight=union_weight)
+    return made
+
+
+def _check_no_other(cls: type[Gate]) -> None:
+    """Check that no hyperparameter of a class has the name of one that every gate has."""
+    for name in AUXILIARY_WEIGHTS.keys() & inspect.signature(cls).parameters:
+        raise ValueError(
+            f"{cls.__name__} must call its own `{name}` otherwise, which is that of a loss that "
+            "every gate can be given."
+        )
+
+
+def _check_union_weight(union_weight: float) -> None:
+    if not 0 <= union_weight < math.inf:
+        raise ValueError(f"`0 <= union_weight < inf` must hold, but got ({union_weight=}).")
 
 
 class AuxiliaryLosses(Gate):

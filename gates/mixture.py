@@ -13,6 +13,7 @@ from gatelab.gates.gate import Gate, Routing
 from gatelab.gates.known_rows import stand_ins
 from gatelab.gates.stack import Stack
 from gatelab.gates.stacks import Stacks
+from gatelab.gates.union import union_cost
 
 
 class Mixture(nn.Module):
@@ -32,6 +33,14 @@ class Mixture(nn.Module):
         self.gates = Stack(gates)
         kinds = [Stack(kind) for kind in (experts, *others)]
         self.experts: Stack | Stacks = kinds[0] if len(kinds) == 1 else Stacks(kinds)
+        self.counts_union = True
+        """Whether the union of experts is counted where gates have a factor of its cost; to be
+        unset where that is 0 in all that run."""
+
+    @property
+    def union_weights(self) -> Tensor | None:
+        """Every gate's factor of the cost of the union ``(targets,)``, where they have one."""
+        return cast("Tensor | None", getattr(self._each, "union_weight", None))
 
     @property
     def updates(self) -> bool:
@@ -59,7 +68,8 @@ class Mixture(nn.Module):
 
         Returns:
             The mixtures, ``(targets, batch, expert_features)``, and the stacked routing: weights
-            ``(targets, batch, num_experts)``, aux losses and diagnostics ``(targets,)``.
+            ``(targets, batch, num_experts)``, aux losses and diagnostics ``(targets,)``. In
+            training each target's aux loss has an equal part of the cost of the union.
         """
         if isinstance(gate_input, Tensor):
             routing, experts = self._route(gate_input, known), self.experts(features)
@@ -83,7 +93,15 @@ class Mixture(nn.Module):
                 f"{type(self.gates.each).__name__}: weights must be of shape (batch, num_experts) "
                 f"= {expected[1:]}, but got {tuple(routing.weights.shape[1:])}."
             )
-        return routing
+        return self._with_union(routing, known)
+
+    def _with_union(self, routing: Routing, known: Tensor | None) -> Routing:
+        """Add what it costs that targets use many experts together, if it costs anything."""
+        factors = self.union_weights if self.training and self.counts_union else None
+        if factors is None:
+            return routing
+        part = union_cost(routing.weights, known) / self.gates.size
+        return routing._replace(aux_loss=routing.aux_loss + factors * part)
 
     def next_buffers(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
         """Return the gates' buffers after a step, by their name in this module.

@@ -86,9 +86,12 @@ class Training:
         check_structure(members)
         models = [build_model(task, gate, member) for member in members]
         updates = any(model.mixture.updates for model in models)
+        unions = [model.mixture.union_weights for model in models]
         self.model = models[0]
         self.members = Members(models, self.device)
+        self.model.mixture.counts_union = any(it is not None and bool(it.any()) for it in unions)
         cls = learners.get(members[0].configuration.learner or DEFAULT)
+        _check_beside(cls, members)
         options = [cls.completed(member.configuration.learner_options) for member in members]
         self.copies = Copies(cls.copies(len(task.targets)))
         """Of each member, one row of ``members`` each; one that learns alone is its only row."""
@@ -339,3 +342,10 @@ class Training:
                 self.optimizer.load(row, past)
             if self.learner.remembered:
                 self.learner.load(position, states[member]["learner"])
+
+
+def _check_beside(learner: type[Learner], members: Sequence[Member]) -> None:
+    """Check that a learner can do with the gates' hyperparameters."""
+    for member in members:
+        for name, why in learner.gate_faults(member.configuration.gate).items():
+            raise ValueError(f"{name}: {why}")

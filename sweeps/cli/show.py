@@ -15,7 +15,7 @@ from optuna.distributions import (
 )
 from rich.table import Table
 
-from gatelab.gates.auxiliary import AuxiliaryLosses
+from gatelab.gates.auxiliary import AuxiliaryLosses, make_gate
 from gatelab.gates.gate import Gate, gates
 from gatelab.sweeps.cli.completing import registered
 from gatelab.sweeps.cli.named import registered_class
@@ -70,7 +70,7 @@ class Described(NamedTuple):
 
 
 def _hyperparameters(cls: type[Gate]) -> list[Described]:
-    told = told_arguments(AuxiliaryLosses) | told_arguments(cls)
+    told = told_arguments(make_gate) | told_arguments(AuxiliaryLosses) | told_arguments(cls)
     return [
         Described(name, default, _searched(cls.search_space.get(name)), told.get(name, ""))
         for name, default in _own_first(cls).items()

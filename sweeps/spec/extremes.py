@@ -51,7 +51,9 @@ def _check_steps(chosen: Configuration) -> None:
 def _check_learner(chosen: Configuration, task: Task, label: str, said: LearnerSpec) -> None:
     with blamed(f"gates.{label}.learner", chosen.learner_options), foreign():
         found = learner_faults(said, chosen.learner_options, len(task.targets))
+        beside = said.cls.gate_faults(chosen.gate)
     raise_faults((f"gates.{label}.learner.{name}", why) for name, why in found.items())
+    raise_faults((f"gates.{label}.{name}", why) for name, why in beside.items())
 
 
 def _check_made(chosen: Configuration, task: Task, label: str, gate: type[Gate]) -> None:

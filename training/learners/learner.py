@@ -88,6 +88,17 @@ class Learner:
         return {}
 
     @classmethod
+    def gate_faults(cls, gate: Mapping[str, Any]) -> dict[str, str]:
+        """Return what cannot be beside it of a gate's hyperparameters, by their names."""
+        weight = gate.get("union_weight")
+        if not (cls.agents and weight):
+            return {}
+        return {
+            "union_weight": "`union_weight = 0` must hold where each target has a copy of the "
+            f"experts, of which no other uses any, but got (union_weight={weight})."
+        }
+
+    @classmethod
     def remarks(cls, options: Mapping[str, Any], num_targets: int) -> list[str]:
         """Return lines on what is allowed, but may not be meant; none by default."""
         return []
