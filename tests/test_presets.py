@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,19 @@ def test_each_loads(path: Path) -> None:
     spec = load_spec(path)
     assert spec.task.name == path.stem.removesuffix("_small")
     assert spec.name == path.stem.replace("_", "-")
+
+
+def test_the_specs_of_the_results_load(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = ROOT / "examples" / "results"
+    monkeypatch.chdir(data)
+    census = data / "census_income" / "census-income.test.gz"
+    monkeypatch.setattr(sys, "argv", ["tables.py", str(census)])
+    runpy.run_path(str(results / "tables.py"))
+    assert load_spec(results / "pairs.yaml").task.name == "multi_mnist"
+    assert load_spec(results / "diabetes.yaml").task.name == "table"
+    task = yaml.safe_load((results / "census.yaml").read_text())["task"]  # of true cells alone
+    named = {*task["kinds"], *task["targets"]}
+    assert named == set((data / "census.csv").read_text().partition("\n")[0].split(","))
 
 
 @pytest.mark.slow
