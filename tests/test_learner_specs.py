@@ -80,7 +80,6 @@ CASES: list[tuple[str, tuple[str, ...]]] = [
     ("{name: anil, held_out: -1}", ("0 <= held_out < targets", "held_out=-1")),
     ("{name: anil, adapts: heads}", ("gates.one.learner.adapts", "'heads'", "'head'")),
     ("{name: anil, start: comon}", ("gates.one.learner.start", "'comon'", "'common'")),
-    ("{name: anil, shots: 17}", ("shots <= train rows", "shots=17, train rows=16")),
     ("{name: gossip, correlation: high}", ("gates.one.learner.correlation", "'high'")),
 ]
 
@@ -93,6 +92,15 @@ def test_a_bad_learner_is_one_line(said: str, words: tuple[str, ...], tmp_path: 
     assert (code, text.count("\n")) == (2, 1), text
     assert all(word in text for word in words), text
     assert [each.name for each in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_more_shots_than_rows_are_one_line(tmp_path: Path) -> None:
+    """Which is found when the first step is tried: by a launch after Ray has started."""
+    path = tmp_path / "bad.yaml"
+    path.write_text(of_learner("{name: anil, shots: 17}"))
+    code, text = run("validate", str(path))
+    assert (code, text.count("\n")) == (2, 1), text
+    assert "shots <= train rows" in text and "shots=17, train rows=16" in text
 
 
 def test_what_is_not_trained_has_no_learner(tmp_path: Path) -> None:
