@@ -179,6 +179,9 @@ def test_a_batch_of_one_row_is_both_halves() -> None:
     training = Training(GROUPS, SoftmaxGate, [meta(experts=4)], Recipe(95, 1))
     ((loss, _),) = training.run_epoch().values()
     assert loss < 100 and training.members.flat.isfinite().all()
+    one = Training(Sums(), SoftmaxGate, [meta(inner_steps=1, shots=1)], Recipe(4, 1))
+    losses, *_ = one.loop.rehearse(1)
+    assert losses.tolist() == [pytest.approx(0.8**2 * (1 + 9))]
 
 
 def test_shots_are_train_rows_of_the_members_seed() -> None:
