@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
-import torch
 from optuna.distributions import BaseDistribution
 from torch import Tensor, nn
 
+from gatelab.gates.scalars import register_scalars
 from gatelab.registry import Registry
 
 G = TypeVar("G", bound="type[Gate]")
@@ -87,9 +87,12 @@ class Gate(nn.Module):
         self.num_experts = num_experts
 
     def register_hyperparameters(self, **values: float) -> None:
-        """Keep each real value as a scalar buffer of the same name."""
-        for name, value in values.items():
-            self.register_buffer(name, torch.tensor(float(value)))
+        """Keep each real value as a scalar buffer of the same name.
+
+        Raises:
+            ValueError: If one is too large or too small for the default type of numbers.
+        """
+        register_scalars(self, values)
 
     @classmethod
     def num_experts_for(cls, num_experts: int, num_targets: int) -> int:

@@ -10,6 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from torch import Tensor, nn
 
 from gatelab.gates.binary_codes import smooth_step
+from gatelab.gates.scalars import register_scalars
 from gatelab.rules import check_not_negative, check_positive
 
 OFF: Mapping[str, float] = {"noise": 0.0, "entropy_warmup": 0.0, "snap": 1.0}
@@ -95,8 +96,7 @@ class Hardening(nn.Module):
             "current_entropy_weight": 0.0 if entropy_warmup else entropy_weight,
             "current_noise": noise,
         }
-        for name, value in values.items():
-            self.register_buffer(name, torch.tensor(float(value)))
+        register_scalars(self, values)
         # Of the structure, since noise gives a static gate other logits for each row: without any
         # a gate is the published one, draws nothing, and costs as much.
         self.noisy = noise > 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gatelab.gates.scalars import register_scalars
+
 FALL = 1e-4
 """What the order's temperature is multiplied by over the whole search, as published."""
 SINKHORN_STEPS = 20
@@ -36,8 +38,7 @@ class LearntOrder(nn.Module):
         """
         super().__init__()
         self.scores = nn.Parameter(torch.empty(size, size).uniform_(-0.05, 0.05))
-        for name, value in (("share", share), ("temperature", temperature), ("searched", 0.0)):
-            self.register_buffer(name, torch.tensor(float(value)))
+        register_scalars(self, {"share": share, "temperature": temperature, "searched": 0.0})
         self.register_buffer("kept", nearest_permutation(self.soft().detach()))
 
     def soft(self) -> Tensor:

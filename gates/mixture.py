@@ -43,6 +43,11 @@ class Mixture(nn.Module):
         return cast("Tensor | None", getattr(self._each, "union_weight", None))
 
     @property
+    def costs_union(self) -> bool:
+        """Whether a factor of the cost of the union is above 0."""
+        return self.union_weights is not None and bool(self.union_weights.any())
+
+    @property
     def updates(self) -> bool:
         """Whether a step changes buffers of the gates, as they are now."""
         return self._each.updates

@@ -255,11 +255,6 @@ def test_a_held_out_target_is_adapted_to_alone(start: str, inner_steps: int) -> 
 
 def test_towers_of_another_form_start_from_their_own() -> None:
     """Of the third kind none is trained: there is no mean, and its own start is left."""
-
-    class Grouped:
-        targets = (0, 1, 2)
-        groups = [[0, 2], [1]]
-
     names = (
         "towers.0.each.weight",
         "towers.1.each.weight",
@@ -267,7 +262,7 @@ def test_towers_of_another_form_start_from_their_own() -> None:
         "bottom.x",
     )
     tensors = {n: torch.arange(3.0 if "gates" in n else 2.0) for n in names}
-    found = Starts(Grouped(), names, 2, common=False).of(tensors)  # type: ignore[arg-type]
+    found = Starts([[0, 2], [1]], names, 2, common=False).of(tensors)
     assert found["towers.0.each.weight"].tolist() == [0.0, 0.0]
     assert found["towers.1.each.weight"].tolist() == [0.0, 1.0]
     assert found["mixture.gates.each.kernel"].tolist() == [0.0, 0.0, 0.0]

@@ -16,6 +16,7 @@ import torch
 
 from gatelab.gates import Routing, SoftmaxGate
 from gatelab.gates.gate import gates
+from gatelab.gates.randomness import drawing_from
 from gatelab.tasks.synthetic_groups import SyntheticGroups
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Split, SplitName
@@ -171,3 +172,14 @@ class Mixed(SyntheticGroups):
         targets = torch.stack([ranks[:, 0] > 0.5, (ranks[:, 1] * 3).floor(), values[:, 2]], dim=1)
         known = torch.rand(len(values), 3, generator=torch.Generator().manual_seed(1)) > 0.2
         return Split(inputs, targets.to(values.dtype), known)
+
+
+def test_a_seed_draws_on_a_gpu_as_torchs_own() -> None:
+    device = torch.device("cuda", 0)
+    torch.manual_seed(5)
+    expected, after = torch.rand(3, device=device), torch.rand(3, device=device)
+    torch.manual_seed(5)
+    torch.rand(3, device=device)
+    with drawing_from(5, device):
+        assert torch.equal(torch.rand(3, device=device), expected)
+    assert torch.equal(torch.rand(3, device=device), after)

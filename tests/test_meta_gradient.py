@@ -84,7 +84,7 @@ class Course:
         for now in [] if first_order else reversed(path):
             slopes = self.slopes(self.support(now), now, self.own, create_graph=True)
             along = sum((s * each).sum() for s, each in zip(slopes, v, strict=True))
-            both = self.slopes(along, now, self.own + self.rest)  # type: ignore[arg-type]
+            both = self.slopes(along, now, self.own + self.rest)
             v = [each - self.rate * it for each, it in zip(v, both[: len(v)], strict=True)]
             total = [g - self.rate * it for g, it in zip(total, both[len(v) :], strict=True)]
         return dict(zip(self.own + self.rest, (*v, *total), strict=True))
@@ -164,7 +164,7 @@ class Once(Function):
 class OnceGate(SoftmaxGate):
     def forward(self, x: Tensor) -> Routing:
         found = super().forward(x)
-        return found._replace(weights=Once.apply(found.weights))  # type: ignore[no-untyped-call]
+        return found._replace(weights=Once.apply(found.weights))
 
 
 class RootGate(SoftmaxGate):
@@ -183,3 +183,8 @@ def test_what_cannot_is_said(gate: type[Gate], how: str, precision: torch.dtype)
     assert said.startswith(f"the gradient through inner steps is {how}")
     assert torch.get_default_dtype() == precision
     assert training.members.flat.grad is None
+
+
+def test_steps_that_leave_all_numbers_say_nothing_of_operations() -> None:
+    training = Training(TWO, SoftmaxGate, [meta(experts=4, inner_rate=1e200)], Recipe(32, 1))
+    assert not training.notes

@@ -218,15 +218,3 @@ def test_a_seed_draws_as_torchs_own_and_leaves_no_trace() -> None:
     with pytest.raises(KeyError), drawing_from(7):
         raise KeyError
     assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_a_seed_draws_on_a_gpu_as_torchs_own() -> None:
-    device = torch.device("cuda", 0)
-    torch.manual_seed(5)
-    expected, after = torch.rand(3, device=device), torch.rand(3, device=device)
-    torch.manual_seed(5)
-    torch.rand(3, device=device)
-    with drawing_from(5, device):
-        assert torch.equal(torch.rand(3, device=device), expected)
-    assert torch.equal(torch.rand(3, device=device), after)

@@ -14,7 +14,7 @@ from gatelab.gates import Gate, Mixture, Routing, SoftmaxGate, TopKGate, gates, 
 from gatelab.gates import mixture as mixtures
 from gatelab.gates.union import product, union_cost
 from gatelab.sweeps.export.predictor import Predictor
-from gatelab.tasks import Split, SyntheticGroups
+from gatelab.tasks import Split, SplitName, SyntheticGroups
 from gatelab.training.configuration import Configuration
 from gatelab.training.goal import BY_LOSS
 from gatelab.training.jobs import Job
@@ -160,7 +160,7 @@ def test_a_gate_must_call_its_own_otherwise() -> None:
 class Masked(SyntheticGroups):
     """Every third target of a row is not known."""
 
-    def split(self, name):  # type: ignore[no-untyped-def]
+    def split(self, name: SplitName) -> Split:
         inputs, targets, *_ = super().split(name)
         kind = torch.get_default_dtype()
         places = torch.arange(len(inputs))[:, None] + torch.arange(targets.shape[1])

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from gatelab.gates.randomness import drawing_from
 from gatelab.training.loop import Loop
 from gatelab.training.members import Members
 from gatelab.training.train_rows import TrainRows
@@ -32,13 +33,13 @@ def second_order_notes(loop: Loop, rows: int) -> list[str]:
         loop: Whose learner's objective is looked at; nothing of it is changed.
         rows: Of the train split, so many at most.
     """
-    with torch.random.fork_rng([loop.device] if loop.device.type == "cuda" else []), _doubling():
+    with _doubling():
         try:
             errors = _errors(loop, rows)
         except Exception:  # whatever a stranger's module raises in double precision
             return []
-    worst = max(errors, key=lambda part: errors[part])
-    if errors[worst] <= LEAST_ERROR:
+    worst = max(errors, key=lambda part: errors[part], default=None)
+    if worst is None or errors[worst] <= LEAST_ERROR:
         return []
     how = "not finite" if errors[worst] == torch.inf else f"off by {errors[worst]:.1g} of itself"
     return [
@@ -59,11 +60,17 @@ def _doubling() -> Iterator[None]:
 
 
 def _errors(loop: Loop, rows: int) -> dict[str, float]:
-    """Return by part of the model how far its gradient is off, relative to itself."""
+    """Return by part of the model how far its gradient is off, relative to itself.
+
+    Nothing where the loss is no number already.
+    """
     members = _in_double(loop.members)
     objective = partial(_objective, loop, members, min(rows, len(loop.train)))
     loop.model.train()
-    (gradient,) = torch.autograd.grad(objective(), members.flat)
+    loss = objective()
+    if not loss.isfinite():
+        return {}
+    (gradient,) = torch.autograd.grad(loss, members.flat)
     return {
         part: _error(members, objective, gradient * _places(members, part)) for part in MODEL_PARTS
     }
@@ -80,8 +87,8 @@ def _objective(loop: Loop, members: Members, rows: int) -> Tensor:
         *(None if values is None else values[:1] for values in each),
     )
     progress = loop.passage.progress() if loop.updates else None
-    torch.manual_seed(0)  # for what draws from no key
-    found: Tensor = train.call(loop.learner.objective, members, given, progress)[0].sum()
+    with drawing_from(0, loop.device):  # what draws from no key
+        found: Tensor = train.call(loop.learner.objective, members, given, progress)[0].sum()
     return found
 
 

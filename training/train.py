@@ -86,24 +86,18 @@ class Training:
         check_structure(members)
         models = [build_model(task, gate, member) for member in members]
         updates = any(model.mixture.updates for model in models)
-        unions = [model.mixture.union_weights for model in models]
         self.model = models[0]
         self.members = Members(models, self.device)
-        self.model.mixture.counts_union = any(it is not None and bool(it.any()) for it in unions)
+        self.model.mixture.counts_union = any(model.mixture.costs_union for model in models)
         cls = learners.get(members[0].configuration.learner or DEFAULT)
-        _check_beside(cls, members)
         options = [cls.completed(member.configuration.learner_options) for member in members]
         self.copies = Copies(cls.copies(len(task.targets)))
         """Of each member, one row of ``members`` each; one that learns alone is its only row."""
-        if self.copies.count > 1:
-            self.members.keep(self.copies.each(range(len(members))))
-        keys = [seed_key(member.seed) for member in members]
-        self.learner = cls(options, Shared(self.members, self.copies.count, keys))
-        self.learner.begin(self.members)
+        self.learner = self._begin_learner(cls, options, members)
         self._splits = PlacedSplits(task, self.device)
         train = TrainRows(self.model, self.split("train"))
         self.learner.check_rows(len(train))
-        a_pass = -(-len(self.split("train").inputs) // recipe.batch_size)
+        a_pass = -(-len(train) // recipe.batch_size)
         self.optimizer = optimizer_of(
             self.members,
             self.copies.each([member.configuration for member in members]),
@@ -139,6 +133,18 @@ class Training:
         )
         self.notes = self._rehearse(scored)
         """What could not be fused, or is not as it was asked for, a line each."""
+
+    def _begin_learner(
+        self, cls: type[Learner], options: Sequence[Mapping[str, Any]], members: Sequence[Member]
+    ) -> Learner:
+        """Give each member its copies, and make their learner of its options for each."""
+        _check_beside(cls, members)
+        if self.copies.count > 1:
+            self.members.keep(self.copies.each(range(len(members))))
+        keys = [seed_key(member.seed) for member in members]
+        learner = cls(options, Shared(self.members, self.copies.count, keys))
+        learner.begin(self.members)
+        return learner
 
     def _rehearse(self, scored: Sequence[SplitName]) -> list[str]:
         """Find out what can be fused, what draws and what decays; return what is not as usual."""

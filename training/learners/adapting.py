@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from gatelab.training.member_loss import Minimised
 from gatelab.training.members import Tensors
-from gatelab.training.model import Model
 
 InnerLoss = Callable[[Tensors], Minimised]
 """Of one member on some rows."""
@@ -60,20 +59,31 @@ class Starts:
     Tensors of gates and towers have a first dimension of targets; towers of one form are a group.
     """
 
-    def __init__(self, model: Model, names: Iterable[str], held_out: int, *, common: bool) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Sequence[int]],
+        names: Iterable[str],
+        held_out: int,
+        *,
+        common: bool,
+    ) -> None:
         """Find them.
 
         Args:
-            model: Has the groups of towers.
-            names: Of parameters.
+            groups: The targets of each group of towers: all are in one.
+            names: Of a model's parameters.
             held_out: The last so many targets are not trained.
             common: Whether all begin as the first target of their group.
         """
-        self.common, trained = common, len(model.targets) - held_out
+        self.common = common
+        targets = range(sum(map(len, groups)))
+        trained = targets[: len(targets) - held_out]
+        of = {GATES: targets} | {f"{TOWERS}{i}.": group for i, group in enumerate(groups)}
         self._trained = {
-            name: sum(target < trained for target in _targets(model, name))
+            name: sum(target in trained for target in own)
             for name in names
-            if name.startswith((GATES, TOWERS))
+            for start, own in of.items()
+            if name.startswith(start)
         }
 
     def of(self, tensors: Tensors) -> Tensors:
@@ -93,10 +103,3 @@ class Starts:
             return tensor[:1].expand_as(tensor)
         mean = tensor[:trained].mean(0, keepdim=True)
         return torch.cat([tensor[:trained], mean.expand_as(tensor[trained:])])
-
-
-def _targets(model: Model, name: str) -> list[int]:
-    """Return of which targets a parameter of gates or towers holds one after another."""
-    if name.startswith(GATES):
-        return list(range(len(model.targets)))
-    return model.groups[int(name.removeprefix(TOWERS).partition(".")[0])]

@@ -138,7 +138,7 @@ class Anil(Learner):
         """Find what is adapted, and which targets are trained."""
         model = cast(Model, members.skeleton)
         self._names = [n for n in members.shapes if self.everything or not _is_shared(n)]
-        self._starts = Starts(model, members.shapes, self.held_out, common=self.common)
+        self._starts = Starts(model.groups, members.shapes, self.held_out, common=self.common)
         places = torch.arange(len(model.targets), device=members.device)
         self._trained = places < len(places) - self.held_out if self.held_out else None
 
