@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from made_reviews import SHAPES
+from matplotlib.figure import Figure
 
 from gatelab.results.figures.catalogue import Plate, all_figures
 from gatelab.results.figures.inline import svg
@@ -42,3 +43,9 @@ def check_figures(shape: str, folder: Path) -> None:
             assert "http" not in element and "#010203" not in element
             save_figure(plate.figure, folder / "figure.png")
             assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def figure(shape: str, name: str) -> Figure:
+    found = plates(shape)[name].figure
+    assert found is not None
+    return found
