@@ -170,4 +170,6 @@ def test_the_preset_runs(place: Path) -> None:
     told = re.sub(r"\s+", " ", said)
     assert "joint had one model for all targets, which all read the same rows" in told
     assert "adapted had one model for all targets, whose gates and towers take inner steps" in told
+    assert "first_order false, start own" in told  # as a spec says it
+    assert "delta" not in told  # which was not given
     assert "inner_steps 3" in told and "shots 32" in told

@@ -27,13 +27,15 @@ def _options(comparison: Comparison, gate: str) -> str:
     own = [
         f"{name.removeprefix(OF_LEARNER)} {_short(value)}"
         for name, value in chosen.items()
-        if name.startswith(OF_LEARNER)
+        if name.startswith(OF_LEARNER) and value != "None"  # one that was not given
     ]
     return f" ({', '.join(own)})" if own else ""
 
 
 def _short(value: str) -> str:
-    """Return a number with three digits, anything else as it is."""
+    """Return a number with three digits, a flag as a spec says it, anything else as it is."""
+    if value in ("True", "False"):
+        return value.lower()
     try:
         return f"{float(value):.3g}"
     except ValueError:
