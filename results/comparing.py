@@ -7,7 +7,7 @@ from pathlib import Path
 from gatelab.results.comparison import compare_runs
 from gatelab.results.comparison.merging import by_task
 from gatelab.results.shown import ShownComparison
-from gatelab.tracking.mlflow_read import read_sweep, with_spec
+from gatelab.tracking.kept_reads import sweep_record
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.sqlite import default_uri
@@ -80,8 +80,12 @@ def read_sweeps(
         check_there(store)
         if not name or "'" in name:  # which MLflow's queries do not take, and no spec either
             raise LookupError(f"no sweep {name!r} in {masked(store)}.")
-    records = [read_sweep(store, name, trials=trials) for name, store in places]
-    return [with_spec(record) for record in records] if len(records) > 1 else records
+    records = [sweep_record(store, name, trials=trials) for name, store in places]
+    if len(records) == 1:
+        return records
+    from gatelab.tracking.mlflow_read import with_spec  # here: MLflow takes a second to import
+
+    return [with_spec(record) for record in records]
 
 
 def _place(sweep: str, default: str) -> tuple[str, str]:

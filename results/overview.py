@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from gatelab.results.comparing import read_sweeps
 from gatelab.results.comparison import Comparison, compare_runs
@@ -25,6 +24,9 @@ from gatelab.results.comparison.tuning import Tuning, tuning, tuning_grid
 from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import FOLDER, Directions, Metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class Overview:
 
     def frame(self) -> pd.DataFrame:
         """Return the scores: a row for each metric and gate, or task and gate."""
+        import pandas as pd  # here: it takes a third of a second
+
         if self.rankings or self.trials:
             frames = [ranking.to_frame() for ranking in self.rankings]
             frames += [found.to_frame() for found in self.trials]

@@ -7,8 +7,6 @@ import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from gatelab.registry import near_misses
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.score_grids import score_grid
@@ -17,6 +15,8 @@ from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.schema import Metrics
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gatelab.results.figures.scores import Figure
 
 
@@ -50,6 +50,8 @@ class ShownComparison(Comparison):
 
     def table(self) -> pd.DataFrame:
         """Return the table of scores and budgets as the terminal has it: a row a gate, in texts."""
+        import pandas as pd  # here: it takes a third of a second
+
         grid = score_grid(self)
         if grid.columns[0] != "gate":
             grid = grid.turned("gate")

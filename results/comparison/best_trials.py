@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from gatelab.registry import near_misses
 from gatelab.results.comparison.budgets import budget
@@ -17,6 +17,9 @@ from gatelab.results.comparison.pooling import pooled
 from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, welch
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHARE = 0.05
 """Of the trials of a gate: as many are summarised."""
@@ -73,6 +76,8 @@ class BestTrials:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each gate."""
+        import pandas as pd  # here: it takes a third of a second
+
         rows = [(self.metric, s.gate, s.trials, s.n, s.mean, s.error) for s in self.summaries]
         columns = ["metric", "gate", "trials", "n", "mean", "standard_error"]
         return pd.DataFrame(rows, columns=columns)

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from gatelab.results.comparison.budgets import Budget
 from gatelab.results.comparison.conditions import Conditions
@@ -17,6 +16,9 @@ from gatelab.results.comparison.scores import Score, Test
 from gatelab.results.comparison.statistics import RESOLUTION
 from gatelab.results.comparison.subjects import Family, Role, Subject, family
 from gatelab.tracking.schema import Directions, Metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ class Comparison:
 
     def to_frame(self) -> pd.DataFrame:
         """Return the scores, a row for each metric and gate."""
+        import pandas as pd  # here: it takes a third of a second
+
         order = {metric: i for i, metric in enumerate(self.metrics())}
         scores = sorted(self.scores, key=lambda score: order[score.metric])
         rows = [(s.metric, s.gate, s.n, s.mean, s.low, s.high) for s in scores]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from gatelab.results.comparison.statistics import ALPHA, Array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEAST_TASKS, LEAST_GATES = 2, 3
 """Friedman's test needs at least so many."""
@@ -76,6 +79,8 @@ class Ranking:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each task and gate."""
+        import pandas as pd  # here: it takes a third of a second
+
         rows = [
             (task, self.metric, gate, value, self.rank(task, gate), self.mean_ranks.get(gate))
             for task, values in self.values.items()

@@ -36,6 +36,7 @@ from gatelab.sweeps.spec.space import draws_seed, space
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.check.warned import warnings_of
 from gatelab.tasks.task import Task
+from gatelab.tracking.kept_reads import keep_read
 from gatelab.tracking.lines import FULL
 from gatelab.tracking.mlflow_system import SystemMetrics
 from gatelab.tracking.recorder import Recorder
@@ -234,6 +235,7 @@ def _compare(
     with telling(console, "The report is drawn"):
         comparison = record_report(home, recorder)
     _deliver(spec, home, recorder)
+    keep_read(home.uri, home.name)
     home.finish(complete=not sweep.follow_up.failed)
     return comparison
 
