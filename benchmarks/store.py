@@ -49,8 +49,9 @@ def main() -> None:
         made = time.perf_counter() - started
         runs = [_compare(folder) for _ in range(3)]
         gibibytes = (folder / "mlflow.db").stat().st_size / 2**30
-    first, store = f"{runs[0][0]:.2f} s", f"{TRIALS} trials, {gibibytes:.1f} GiB"
-    report("store: seconds to compare", min(seconds for seconds, _ in runs), "<= 5", first=first)
+    first, *others = (seconds for seconds, _ in runs)
+    again, store = f"{min(others):.2f} s", f"{TRIALS} trials, {gibibytes:.1f} GiB"
+    report("store: seconds to compare", first, "<= 5", again=again)
     memory = max(mebibytes for _, mebibytes in runs)
     report("store: MiB to compare", memory, "<= 1024", store=store, made=f"in {made:.0f} s")
 
