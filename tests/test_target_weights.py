@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,7 @@ GOOD: dict[str, Any] = {
     "name": "weights",
     "task": {"name": "synthetic_groups", "num_targets": 4, "num_groups": 2, "train_rows": 60},
     "gates": ["softmax", "top_k"],
+    "optimizer": {"learning_rate": {"low": 0.001, "high": 0.1, "log": True}},
 }
 SEARCHED = {"low": 0.1, "high": 10, "log": True}
 
@@ -147,14 +149,34 @@ def test_a_weight_is_searched_like_any_hyperparameter() -> None:
         assert found.fixed["training.target_weights.t002"] == 3.0
 
 
-def test_all_gates_draw_the_same_in_the_first_round() -> None:
-    key, drawn = "training.target_weights.t001", []
-    for found in spaces(t001=SEARCHED):
-        draws = Draws(found.distributions, found.defaults, "tpe", seed=5).draw(0, 8, [])
-        drawn.append([values[key] for values in draws])
-    assert drawn[0] == drawn[1] and len({*drawn[0]}) == 8
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_all_gates_draw_the_same_in_every_round(sampler: str) -> None:
+    """Whatever a gate's search has found: what comes first in its ranks differs here."""
+    key, drawn, rates = "training.target_weights.t001", [], []
+    for best_first, found in enumerate(spaces(t001=SEARCHED)):
+        draws = Draws(found.distributions, found.defaults, sampler, seed=5)
+        values = draws.draw(0, 8, [])
+        for first in (8, 16):
+            values += draws.draw(first, 8, values if best_first else values[::-1])
+        drawn.append([one[key] for one in values])
+        rates.append([one["optimizer.learning_rate"] for one in values])
+    assert drawn[0] == drawn[1] and len({*drawn[0]}) == 24
+    assert rates[0][:8] == rates[1][:8]
+    assert (rates[0] == rates[1]) == (sampler == "random")
     softmax, top_k = spaces(t001=SEARCHED)
     assert len(top_k.distributions) > len(softmax.distributions)
+
+
+def test_a_weight_is_spread_evenly_over_all_rounds() -> None:
+    """Of 32 points of Sobol's sequence one lies in each 32nd part, wherever a round ends."""
+    found, key = spaces(t001=SEARCHED)[0], "training.target_weights.t001"
+    draws = Draws(found.distributions, found.defaults, "tpe", seed=1)
+    values = draws.draw(0, 8, [])
+    for first in (8, 16, 24):
+        values += draws.draw(first, 8, values)
+    low, high = (math.log(SEARCHED[end]) for end in ("low", "high"))
+    parts = [int(32 * (math.log(one[key]) - low) / (high - low)) for one in values[1:]]
+    assert len({*parts}) == 31  # the first is the default
 
 
 def test_a_spec_is_written_as_it_is_read() -> None:

@@ -22,9 +22,12 @@ from scipy.stats import qmc
 from gatelab.sweeps.spec.conditional import Parents, active, is_active
 from gatelab.sweeps.spec.searches import mixed
 from gatelab.sweeps.spec.values import value_at
+from gatelab.training.configuration import TARGET_WEIGHTS
 
 DIMENSIONS = 64
 """Of the sequence, whatever is drawn: gates that draw more share the draws of what they share."""
+ALIKE = f"training.{TARGET_WEIGHTS}."
+"""How names begin of what all gates try alike in every round: it belongs to the task."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Draws:
 
     The first is the gate's default, then come those that a spec names. The rest of the first round
     is quasi-random; later rounds follow Optuna's TPE, which learns from the rounds before (Bergstra
-    et al., NeurIPS 2011).
+    et al., NeurIPS 2011), but for what targets weigh: that stays quasi-random, and so the same for
+    every gate.
     """
 
     distributions: Mapping[str, BaseDistribution]
@@ -97,6 +101,9 @@ class Draws:
         for place, values in enumerate(past):
             own = {name: self.distributions[name] for name in values}
             study.add_trial(create_trial(params=dict(values), distributions=own, value=place))
+        points = self._quasi_random(numbers) if any(map(_is_alike, self.distributions)) else ()
+        for point in points:
+            study.enqueue_trial({name: it for name, it in point.items() if _is_alike(name)})
         return [self._ask(study, number) for number in numbers]
 
     def _ask(self, study: optuna.Study, number: int) -> dict[str, Any]:
@@ -108,6 +115,10 @@ class Draws:
             if is_active(name, trial.params, self.parents):
                 _suggest(trial, name, distribution)
         return trial.params
+
+
+def _is_alike(name: str) -> bool:
+    return name.startswith(ALIKE)
 
 
 def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> None:
