@@ -14,20 +14,21 @@ ln -s $(CURDIR)/gatelab/* $(addprefix $(CURDIR)/,gates results sweeps tasks trac
 	build/links/gatelab
 endef
 
-.PHONY: demo test every-test test-cluster chaos check lint format docs benchmarks clean
+.PHONY: demo test tests test-cluster chaos check lint format docs benchmarks clean
 
 demo: $(READY)  ## run the example sweep to its end and print the table
 	$(BIN)/gatelab launch examples/digits.yaml --name digits-$$(date +%Y%m%d-%H%M%S)
 
-test: $(READY)  ## static checks beside every test
-	$(MAKE) --no-print-directory --jobs 2 lint every-test
+test: $(READY)  ## static checks beside the tests, real sweeps among them
+	$(MAKE) --no-print-directory --jobs 2 lint tests
 
-# Three at once on two cores: who waits for Ray, a server or a browser uses none meanwhile.
-every-test: $(READY)
-	$(BIN)/python -m pytest -m "not cluster" -n 3 --dist loadfile --no-loadscope-reorder
+# Three at once on two cores: who waits for a server or a browser uses none meanwhile.
+tests: $(READY)
+	$(BIN)/python -m pytest -m "not cluster and not ray" -n 3 --dist loadfile --no-loadscope-reorder
 
-test-cluster: $(READY)  ## three hosts on this machine, brought up over SSH
-	$(BIN)/python -m pytest tests/cluster
+# One after the other on three hosts, which leaves a core to what starts Ray on this one.
+test-cluster: $(READY)  ## Ray stopped, robbed and joined: here, and on three hosts brought up over SSH
+	$(BIN)/python -m pytest -m "cluster or ray" -n 2 --dist loadgroup --no-loadscope-reorder
 
 chaos: MINUTES ?= 30
 chaos: SEED ?= 1
@@ -35,7 +36,7 @@ chaos: $(READY)  ## let everything go wrong on these hosts for MINUTES, and prin
 	PYTHONPATH=tests $(BIN)/python -m cluster.chaos $(MINUTES) $(SEED)
 
 check: lint  ## static checks and the fast tests
-	$(BIN)/python -m pytest -m "not slow and not cluster" -n 2
+	$(BIN)/python -m pytest -m "not slow and not cluster and not ray" -n 2
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from gatelab.tracking.schema import FOLDER
-from tests.commands import PROCESSES, end, run
+from tests.commands import PROCESSES, end
 from tests.shared import make_token, once
 
 if TYPE_CHECKING:
@@ -44,8 +44,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, and let each module, and all hosts' tests, stay together."""
     places = {f"test_{name}.py": place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+    items.sort(key=lambda item: -1 if _on_hosts(item) else places.get(item.path.name, len(places)))
+    for item in items:
+        group = "hosts" if _on_hosts(item) else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _on_hosts(item: pytest.Item) -> bool:
+    return item.get_closest_marker("cluster") is not None
 
 
 @pytest.fixture
@@ -102,14 +110,15 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_sweep(
     put_store: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Where the small sweep was launched, for who only reads it; `output` there has its lines."""
+    """Where the small sweep was launched, for who only reads it."""
 
-    from tests.launched import SPEC  # here: Optuna and MLflow take seconds to import
+    from tests.in_process import gatelab  # here: Optuna and MLflow take seconds to import
+    from tests.launched import SPEC
 
     def make(folder: Path) -> None:
         put_store(folder / FOLDER)
         (folder / "small.yaml").write_text(SPEC)
-        (folder / "output").write_text(run(folder, "launch", "small.yaml"))
+        gatelab(folder, "launch", "small.yaml", figures=True)
 
     return once(tmp_path_factory, "sweep", make)
 

@@ -31,6 +31,7 @@ def test_resources_are_those_of_the_spec_or_the_option(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_more_than_this_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is left of it, where Ray would wait for such a node for ever.
 

@@ -27,6 +27,7 @@ SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "hunter2-of-storage",
 }
 """The head's, beside its token."""
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,6 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_laptop(tmp_path_factory.mktemp("laptop"))
 
 
-@pytest.mark.slow
 def test_ray_refuses_a_request_without_its_token(cluster: Head) -> None:
     jobs, job = f"{cluster.address}/api/jobs/", {"entrypoint": "true"}
     for headers, code in (({}, 401), ({"Authorization": "Bearer wrong"}, 403)):
@@ -53,7 +53,6 @@ def test_ray_refuses_a_request_without_its_token(cluster: Head) -> None:
     assert requests.get(jobs, headers=token_header(cluster)).json() == []
 
 
-@pytest.mark.slow
 def test_ray_refuses_a_request_of_a_foreign_page(cluster: Head) -> None:
     """Such a page has no token where it has bound a name anew, and an Origin in any case."""
     jobs, job = f"{cluster.address}/api/jobs/", {"entrypoint": "true"}
@@ -69,7 +68,6 @@ def token_header(cluster: Head) -> dict[str, str]:
     return {"Authorization": f"Bearer {cluster.token}"}
 
 
-@pytest.mark.slow
 def test_a_wrong_token_and_a_wrong_address(cluster: Head, laptop: Path) -> None:
     line = refused(cluster, laptop, "status", RAY_AUTH_TOKEN="wrong")
     assert line.endswith(
@@ -84,7 +82,6 @@ def test_a_wrong_token_and_a_wrong_address(cluster: Head, laptop: Path) -> None:
     assert not (laptop / "gatelab_runs").exists()
 
 
-@pytest.mark.slow
 def test_a_driver_with_a_wrong_token(cluster: Head, laptop: Path) -> None:
     """On a node, where a driver joins Ray itself, which prints a line a second on its own."""
     settings = {"RAY_ADDRESS": cluster.ray_address, "RAY_AUTH_TOKEN": "wrong"}
@@ -105,7 +102,6 @@ def test_a_driver_with_a_wrong_token(cluster: Head, laptop: Path) -> None:
     assert not (laptop / "gatelab_runs" / "sweeps" / "unknown").exists()
 
 
-@pytest.mark.slow
 def test_what_the_driver_refuses(cluster: Head, laptop: Path, tmp_path: Path) -> None:
     """It comes back as one line with exit code 2, followed or not, and nothing is there of it."""
     write_spec(laptop, "greedy", more="resources: {gpus: 1}\n")
@@ -136,7 +132,6 @@ def wait_for_trial(cluster: Head, folder: Path, name: str) -> None:
         time.sleep(0.5)
 
 
-@pytest.mark.slow
 def test_from_launch_to_the_end(cluster: Head, laptop: Path, tmp_path: Path) -> None:
     """Launched, robbed of its driver, stopped, and resumed to its end from another machine."""
     write_spec(laptop, "far", epochs=150, more="resources: {members: 1}\n")
@@ -254,7 +249,6 @@ def check_no_secret_in_files(cluster: Head) -> None:
         assert not [path for path in files + logs if secret.encode() in path.read_bytes()]
 
 
-@pytest.mark.slow
 def test_the_doctor_from_afar(cluster: Head, laptop: Path) -> None:
     write_spec(laptop, "ill")
     code, output, errors = run(cluster, laptop, "doctor", "ill.yaml")

@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from tests.commands import ROOT
 from tests.test_docs import blocks
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1200)]
 SECONDS = 1000
 """Of two sweeps on a machine that others use too."""
 NOTEBOOK = ROOT / "examples" / "python.ipynb"

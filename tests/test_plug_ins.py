@@ -121,6 +121,7 @@ evaluation: {seeds: 2}
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_a_new_package_passes_is_installed_and_is_swept(
     put_store: Callable[[Path], Path], tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ from tests import in_process
 from tests.commands import kill_session, launched
 from tests.launched import MODULE, SPEC, read, studies
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 STEADY = (
     MODULE

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -19,17 +20,23 @@ import torch
 from gatelab.sweeps.cluster.storage import STATES
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.tracking.mlflow_read import history
+from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.sqlite import default_uri
 from tests import in_process
-from tests.commands import launched
+from tests.commands import launched, run
 from tests.launched import MODULE, SPEC, read, studies
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def finished(small_sweep: Path) -> tuple[Path, str]:
-    return small_sweep, (small_sweep / "output").read_text()
+@pytest.fixture(scope="module")
+def finished(
+    put_store: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
+    """The small sweep on a real Ray, and what its launch has said."""
+    folder = put_store(tmp_path_factory.mktemp("small") / FOLDER).parent
+    (folder / "small.yaml").write_text(SPEC)
+    return folder, run(folder, "launch", "small.yaml")
 
 
 def test_output_ends_with_table_verdict_and_dashboard(finished: tuple[Path, str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.ray_heads import BIN, ROOT
 from tests.user_names import GATE, RAISING, SPEC, TRACE, traces, users_environment, write_files
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 MODULE = (sys.executable, "-m", "gatelab")
 COMMAND = (str(BIN / "gatelab"),)
 

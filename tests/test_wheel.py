@@ -111,6 +111,7 @@ def closure(requirements: list[str]) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_a_wheel_sweeps_where_its_packages_names_are_taken(
     wheel: Path, put_store: Callable[[Path], Path], tmp_path: Path
 ) -> None:
