@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import runpy
+import sys
 from pathlib import Path
 
 import mlflow
@@ -20,6 +22,7 @@ from gatelab.tracking.mlflow_model import load_model
 from gatelab.tracking.sqlite import default_uri
 from gatelab.training.learners.em import Em
 from tests.bad_specs import run, spec
+from tests.commands import ROOT
 from tests.in_process import gatelab
 from tests.launched import read
 from tests.test_in_process import scores
@@ -94,7 +97,7 @@ def test_nothing_of_the_optimiser_is_searched_for_it() -> None:
     content = yaml.safe_load(
         spec(
             task=SMALL,
-            gates=f"{{one: {{gate: softmax}}, two: {em('ridge: {low: 0.1, high: 10, log: true}')}}}",
+            gates=f"{{one: {{gate: softmax}}, two: {em('ridge: {low: 0.1, high: 10}')}}}",
             optimizer="{name: sgd, learning_rate: {low: 0.01, high: 0.5, log: true}}",
             training="{max_epochs: 4, schedule: [constant, cosine],"
             " warmup: {low: 0.1, high: 0.5, when: {schedule: cosine}}}",
@@ -104,7 +107,7 @@ def test_nothing_of_the_optimiser_is_searched_for_it() -> None:
     assert set(first.distributions) == {
         *("optimizer.learning_rate", "training.schedule", "training.warmup"),
     }
-    assert second.distributions == {"learner.ridge": FloatDistribution(0.1, 10.0, log=True)}
+    assert second.distributions == {"learner.ridge": FloatDistribution(0.1, 10.0)}
     assert (second.parents, second.otherwise) == ({}, {})
     assert second.fixed["training.schedule"] == "constant"
     assert 0.01 <= second.fixed["optimizer.learning_rate"] <= 0.5
@@ -174,3 +177,16 @@ def test_the_exported_model_has_the_recorded_score(folder: Path) -> None:
     test = TASK.split("test")
     loss = (model(test.inputs) - test.targets).square().mean()
     assert float(loss) == pytest.approx(recorded, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_regions_of_the_kept_models_are_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["regions.py", "whole"])
+    runpy.run_path(str(ROOT / "examples" / "results" / "regions.py"))
+    _, _, *rows = capsys.readouterr().out.splitlines()
+    told = {cells[1].strip(): cells[2:-1] for cells in (row.split("|") for row in rows)}
+    assert told.keys() == {"gradients", "em"}
+    assert all(0 <= float(cell) <= 1 for cells in told.values() for cell in cells)

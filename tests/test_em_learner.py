@@ -63,6 +63,19 @@ def assert_same(one: Any, other: Any) -> None:
         assert one == other
 
 
+def linear() -> nn.Module:
+    return nn.Linear(3, 1)
+
+
+def frozen() -> nn.Module:
+    return nn.Linear(3, 1).requires_grad_(False)
+
+
+def network(expert: Any = linear, tower: Any = nn.Identity, **others: Any) -> Network:
+    named = {"bottom": nn.Identity, "gate_input": nn.Identity, "gate_features": 3, **others}
+    return Network(expert=expert, tower=lambda target: tower(), **named)
+
+
 class Biased(Task):
     """Two columns of three features, of which some values are unknown and rows weigh otherwise."""
 
@@ -77,7 +90,7 @@ class Biased(Task):
 
     def network(self) -> Network:
         """Return experts with a bias."""
-        return Network(nn.Identity, nn.Identity, 3, lambda: nn.Linear(3, 2), lambda _: nn.Identity())
+        return network(expert=lambda: nn.Linear(3, 2))
 
 
 @pytest.mark.usefixtures("float64")
@@ -217,21 +230,7 @@ def test_a_ridge_too_small_to_solve_with_fails_its_member_alone() -> None:
     assert other.end is None and training.active == [1]
 
 
-IDENTITY = nn.Identity
 SQUARE = (Target("a", "regression"),)
-
-
-def linear() -> nn.Module:
-    return nn.Linear(3, 1)
-
-
-def frozen() -> nn.Module:
-    return nn.Linear(3, 1).requires_grad_(False)
-
-
-def network(expert: Any = linear, tower: Any = IDENTITY, **others: Any) -> Network:
-    named = {"bottom": IDENTITY, "gate_input": IDENTITY, "gate_features": 3, **others}
-    return Network(expert=expert, tower=lambda target: tower(), **named)
 
 
 @pytest.mark.parametrize(
