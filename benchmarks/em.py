@@ -23,7 +23,8 @@ from gatelab.tasks import BrainEncoding, Polyhedral, Task, TwoAgainstTwo
 from gatelab.tasks.encoding import region_recovery, spatial_accuracy
 from gatelab.tasks.polyhedral import normal_cosines
 from gatelab.training.em import cooling, likeliest, maximise, random_start
-from gatelab.training.em_experts import Faces, LinearExperts, with_one
+from gatelab.training.em_experts import LinearExperts, with_one
+from gatelab.training.em_faces import Faces
 from gatelab.training.model import Model
 
 WORLDS, STARTS, EXPERTS, PAIRS = 3, 4, 4, 60

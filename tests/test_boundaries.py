@@ -23,7 +23,7 @@ ORDERS = {
     "training": (
         *("memory", "configuration", "members", "copies", "model", "weighting", "evaluation"),
         *("member_loss", "train_rows"),
-        *("em", "em_experts"),
+        *("em", "em_experts", "em_faces"),
         *("optimizers", "schedule", "clipping", "optimizer", "precision", "learners", "lessons"),
         "evaluator",
         "placed_splits",

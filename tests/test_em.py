@@ -23,7 +23,8 @@ from gatelab.training.em import (
     newton,
     responsibilities,
 )
-from gatelab.training.em_experts import Faces, LinearExperts, ridge_maps, with_one
+from gatelab.training.em_experts import LinearExperts, ridge_maps, with_one
+from gatelab.training.em_faces import Faces
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:

@@ -112,9 +112,9 @@ def check_what_is_told_is_declared(subject: CheckedLearner) -> None:
 def check_steps_are_in_place(subject: CheckedLearner) -> None:
     """What it changes are the members' own tensors: a GPU runs a step again as it was recorded."""
     training = subject.training()
-    place = training.members.flat.data_ptr()
+    flat = training.members.flat  # held: a new tensor could lie where a freed one was
     _evaluations(training)
-    if training.members.flat.data_ptr() != place:
+    if training.members.flat.data_ptr() != flat.data_ptr():
         fail("`members.flat` is another tensor", "`=` instead of `copy_`, `add_` or `mix`")
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gatelab.gates.gate import Gate
+from gatelab.gates.randomness import drawing_from
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.copies import Copies, joined, parted
 from gatelab.training.evaluation import Evaluation
@@ -362,6 +363,8 @@ def _check_beside(
         for name, why in learner.gate_faults(member.configuration.gate).items():
             raise ValueError(f"{name}: {why}")
     options = members[0].configuration.model
-    network = task.network(**{n: value for n, value in options.items() if n != "num_experts"})
-    if why := learner.misfit(network, task.targets, model.mixture.each):
+    with drawing_from(members[0].seed):
+        network = task.network(**{n: value for n, value in options.items() if n != "num_experts"})
+        why = learner.misfit(network, task.targets, model.mixture.each)
+    if why:
         raise ValueError(why)

@@ -86,7 +86,7 @@ def _check_made(
     sizes = (network.gate_width(experts), experts)
     with blamed(f"gates.{label}", chosen.gate), foreign(), torch.random.fork_rng([]):
         made = target_gate(task, len(task.targets) - 1, gate, sizes, chosen.gate)
-    with foreign():
+    with foreign(), torch.random.fork_rng([]):
         why = said.cls.misfit(network, task.targets, made)
     if why:
         raise SpecError("", f"gates.{label}.learner", f"{why}.")

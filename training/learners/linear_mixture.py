@@ -51,7 +51,7 @@ def why_no_linear_mixture(network: Network, targets: Sequence[Target], gate: Gat
     with torch.random.fork_rng([]):
         expert, tower = network.expert(), network.tower(targets[0])
         before = {"bottom": network.bottom(), "gate_input": network.gate_input()}
-    learnt = [name for name, module in before.items() if any(True for _ in _tensors(module))]
+    learnt = [name for name, module in before.items() if _tensors(module)]
     if learnt:
         return f"nothing may be learnt before experts and gate, but `{learnt[0]}` has tensors"
     if network.gate_reads_experts:
