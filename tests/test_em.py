@@ -66,6 +66,13 @@ def test_rows_of_weight_0_are_as_if_they_were_not() -> None:
     torch.testing.assert_close(twice, ridge_maps(*rows, torch.ones(65).double(), 0.5))
 
 
+def test_a_ridge_that_rounding_swallows_solves_nothing() -> None:
+    """Of three equal rows the second feature is twice the first, and 1e-300 beside them is 0."""
+    rows, weights = torch.tensor([[1.0, 2.0]]).double().expand(3, 2), torch.ones(3).double()
+    assert ridge_maps(rows, rows, weights, 1e-300).isnan().all()
+    assert ridge_maps(rows, rows, weights, 1e-6).isfinite().all()
+
+
 def test_the_likelihood_of_linear_experts_by_hand() -> None:
     """Two experts that answer alike for one row of 1 and 3: ridge 1 gives 1 * 3 / 2 * 1 / (1/2+1).
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gatelab.gates import Gate, SoftmaxGate, TopKGate, make_gate
 from gatelab.tasks import BrainEncoding, Network, Split, SplitName, Target, Task
 from gatelab.training.configuration import Configuration
+from gatelab.training.em import log_likelihood
 from gatelab.training.em_experts import LinearExperts
 from gatelab.training.learners.em import Em
 from gatelab.training.member import Member, Recipe
@@ -199,6 +200,25 @@ def test_members_are_as_if_alone() -> None:
     together = trained(*members)
     for row, one in enumerate(members):
         assert_same(tensors(trained(one)), tensors(together, row))
+
+
+def test_those_that_go_on_keep_their_own_options() -> None:
+    members = [member(seed, **SLOW | {"ridge": 0.1 + 3 * seed}) for seed in range(3)]
+    training = begun(*members)
+    for _ in range(2):
+        training.run_epoch()
+        training.drop([0])
+    for row, one in enumerate(members[1:]):
+        assert_same(tensors(trained(one, epochs=2)), tensors(training, row))
+
+
+def test_the_likelihood_is_told_in_double_precision() -> None:
+    state = tensors(trained(member(), epochs=2))
+    inputs, values = (it.double() for it in BRAIN.split("train")[:2])
+    kept = (state[f"learner.{name}"] for name in ("maps", "variances", "gate"))
+    mixture = LinearExperts(inputs, values, inputs, torch.ones(len(inputs)), *kept, 1.0, 0.1)
+    expected = log_likelihood(mixture)
+    assert float(state["learner.log_likelihood"]) == pytest.approx(expected, rel=1e-13)
 
 
 def test_seeds_are_starts() -> None:

@@ -55,6 +55,7 @@ def test_what_can_save_nothing_is_said(gate: str, remark: str) -> None:
         "{gate: relu, union_weight: 0.1}",
         "{gate: sparsemax, union_weight: 0.1}",
         "{gate: cgc, union_weight: 0.1}",
+        "{gate: random_k, k: 2, union_weight: 0.1}",
     ],
 )
 def test_of_others_nothing_is(gate: str) -> None:
@@ -64,6 +65,10 @@ def test_of_others_nothing_is(gate: str) -> None:
 @pytest.mark.parametrize("gate", ["softmax", "top_k", "relu"])
 def test_one_target_has_no_union(gate: str) -> None:
     assert told(f"{{gate: {gate}, union_weight: [0, 0.1]}}", ONE) == [f"gate 'mine': {ALONE}"]
+
+
+def test_one_target_that_pays_nothing_is_not_spoken_of() -> None:
+    assert told("{gate: softmax, union_weight: 0}", ONE) == told("{gate: top_k}", ONE) == []
 
 
 def test_validate_says_it(tmp_path: Path) -> None:
