@@ -22,8 +22,9 @@ from gatelab.gates import SoftmaxGate
 from gatelab.tasks import BrainEncoding, Polyhedral, Task, TwoAgainstTwo
 from gatelab.tasks.encoding import region_recovery, spatial_accuracy
 from gatelab.tasks.polyhedral import normal_cosines
-from gatelab.training.em import cooling, likeliest, maximise
-from gatelab.training.em_experts import Faces, LinearExperts, with_one
+from gatelab.training.em import cooling, likeliest, maximise, random_start
+from gatelab.training.em_experts import LinearExperts, with_one
+from gatelab.training.em_faces import Faces
 from gatelab.training.model import Model
 
 WORLDS, STARTS, EXPERTS, PAIRS = 3, 4, 4, 60
@@ -74,8 +75,7 @@ def random_starts(rows: int) -> Iterator[Tensor]:
     """Yield responsibilities ``(rows, experts)`` of random numbers."""
     drawn = torch.Generator().manual_seed(0)
     for _ in range(STARTS):
-        scores = torch.rand(rows, EXPERTS, generator=drawn, dtype=torch.float64)
-        yield (3 * scores).softmax(1)
+        yield random_start(rows, EXPERTS, drawn)
 
 
 def by_em(

@@ -40,7 +40,7 @@ class Mixture(nn.Module):
     @property
     def union_weights(self) -> Tensor | None:
         """Every gate's factor of the cost of the union ``(targets,)``, where they have one."""
-        return cast("Tensor | None", getattr(self._each, "union_weight", None))
+        return cast("Tensor | None", getattr(self.each, "union_weight", None))
 
     @property
     def costs_union(self) -> bool:
@@ -50,10 +50,11 @@ class Mixture(nn.Module):
     @property
     def updates(self) -> bool:
         """Whether a step changes buffers of the gates, as they are now."""
-        return self._each.updates
+        return self.each.updates
 
     @property
-    def _each(self) -> Gate:
+    def each(self) -> Gate:
+        """The gate of every target, whose tensors are all targets' own."""
         return cast(Gate, self.gates.each)
 
     def forward(
@@ -115,7 +116,7 @@ class Mixture(nn.Module):
             routing: What :meth:`forward` returned.
             progress: The share of the training that is done, ``()``, in [0, 1].
         """
-        each = _Update(self._each)
+        each = _Update(self.each)
 
         def update(tensors: dict[str, Tensor], routing: Routing, progress: Tensor) -> Any:
             return functional_call(each, tensors, (routing, progress))

@@ -23,6 +23,7 @@ ORDERS = {
     "training": (
         *("memory", "configuration", "members", "copies", "model", "weighting", "evaluation"),
         *("member_loss", "train_rows"),
+        *("em", "em_experts", "em_faces"),
         *("optimizers", "schedule", "clipping", "optimizer", "precision", "learners", "lessons"),
         "evaluator",
         "placed_splits",
@@ -30,7 +31,6 @@ ORDERS = {
         *("rehearsed", "second_order", "train", "learner_checks"),
         *("scores", "jobs", "steps", "states", "scoring", "job_members", "work"),
         *("constant", "beginning"),
-        *("em", "em_experts"),
     ),
     "results": (
         "comparison",

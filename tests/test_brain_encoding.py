@@ -22,6 +22,7 @@ from gatelab.tasks.encoding import (
 from gatelab.training.model import Model
 from tests.commands import ROOT
 from tests.in_process import gatelab
+from tests.launched import read
 
 SMALL: dict[str, Any] = {"words": 24, "voxels": 10, "regions": 4}
 
@@ -157,4 +158,7 @@ def test_the_preset_runs(place: Path) -> None:
     content |= {"search": {"trials": 1}, "evaluation": {"seeds": 2}}
     (place / "brain.yaml").write_text(yaml.safe_dump(content))
     said = gatelab(place, "launch", "brain.yaml")
-    assert "oracle" in said and "two against" in said and " failed: " not in said
+    assert " failed: " not in said
+    scored = read(place, "brain-encoding").of("evaluate")
+    assert {"softmax", "em", "oracle"} <= {run.gate for run in scored}
+    assert all("test/mean/two_against_two" in run.metrics for run in scored)

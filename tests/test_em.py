@@ -23,7 +23,8 @@ from gatelab.training.em import (
     newton,
     responsibilities,
 )
-from gatelab.training.em_experts import Faces, LinearExperts, ridge_maps, with_one
+from gatelab.training.em_experts import LinearExperts, ridge_maps, with_one
+from gatelab.training.em_faces import Faces
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -63,6 +64,13 @@ def test_rows_of_weight_0_are_as_if_they_were_not() -> None:
     twice = ridge_maps(X, Y, 1 + weights, 0.5)
     rows = torch.cat([X, X[:25]]), torch.cat([Y, Y[:25]])
     torch.testing.assert_close(twice, ridge_maps(*rows, torch.ones(65).double(), 0.5))
+
+
+def test_a_ridge_that_rounding_swallows_solves_nothing() -> None:
+    """Of three equal rows the second feature is twice the first, and 1e-300 beside them is 0."""
+    rows, weights = torch.tensor([[1.0, 2.0]]).double().expand(3, 2), torch.ones(3).double()
+    assert ridge_maps(rows, rows, weights, 1e-300).isnan().all()
+    assert ridge_maps(rows, rows, weights, 1e-6).isfinite().all()
 
 
 def test_the_likelihood_of_linear_experts_by_hand() -> None:

@@ -14,15 +14,22 @@ from typing import NamedTuple, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 HALVINGS = 30
 """How often a step is halved before its start is taken for the top."""
 ROUNDING = 1e-14
 """Of a height, what near the top is no fall: there a step still nears where the slope is 0."""
+LLOYDS = 25
+"""Steps of k-means, from which a start need not be the best."""
 
 
 class Likelihood(Protocol):
     """A mixture with its data: what an E-step reads, and what an M-step makes."""
+
+    @property
+    def counts(self) -> Tensor:
+        """What each row counts in the likelihood, ``(rows,)``."""
 
     def joint(self) -> Tensor:
         """Return log(gate's weight) + log(expert's likelihood), ``(rows, experts)``."""
@@ -64,7 +71,7 @@ def responsibilities(joint: Tensor, temperature: float = 1.0) -> Tensor:
 
 def log_likelihood(mixture: Likelihood) -> float:
     """Return the logarithm of the rows' likelihood less the penalty: what EM never lowers."""
-    return float(mixture.joint().logsumexp(1).sum() - mixture.penalty())
+    return float((mixture.counts * mixture.joint().logsumexp(1)).sum() - mixture.penalty())
 
 
 def maximise(
@@ -135,9 +142,35 @@ def _step(inputs: Tensor, weights: Tensor, ridges: Tensor, at: Climb) -> Tensor:
     """Return Newton's step ``(features, experts)``."""
     slope = inputs.mT @ at.slope - ridges * weights
     features, experts = weights.shape
-    by_expert = torch.einsum("rde,rf->rdfe", at.curvature, inputs)  # each input once an expert
-    bend = torch.einsum("rg,rdfe->gdfe", inputs, by_expert).reshape(features * experts, -1)
+    # One pair of experts after another: all at once would hold each input once a pair.
+    pairs = [(inputs.mT * own) @ inputs for own in at.curvature.flatten(1).unbind(1)]
+    blocks = torch.stack(pairs).unflatten(0, (experts, experts))
+    bend = blocks.permute(2, 0, 3, 1).reshape(features * experts, -1)
     bend.diagonal().add_(ridges.expand_as(weights).flatten())
     bend.diagonal().add_(1e-12 * bend.diagonal().mean())  # directions that change nothing
-    step: Tensor = torch.linalg.solve(bend, slope.flatten()).view_as(weights)
-    return step
+    step, failed = torch.linalg.solve_ex(bend, slope.flatten())
+    return torch.where(failed > 0, torch.nan, step).view_as(weights)
+
+
+def random_start(rows: int, experts: int, drawn: torch.Generator) -> Tensor:
+    """Return responsibilities ``(rows, experts)`` of random numbers, of which none is near 1."""
+    return (3 * torch.rand(rows, experts, generator=drawn, dtype=torch.float64)).softmax(1)
+
+
+def kmeans_start(points: Tensor, experts: int, drawn: torch.Generator) -> Tensor:
+    """Return responsibilities ``(rows, experts)`` of 0 and 1: a cluster of the points an expert.
+
+    Source: Lloyd, Least squares quantization in PCM, 1982, from random points as centres.
+
+    Args:
+        points: ``(rows, features)``, float64.
+        experts: As many clusters; some are empty where there are fewer points.
+        drawn: For the first centres.
+    """
+    first = torch.randperm(len(points), generator=drawn)
+    centres = points[first[torch.arange(experts) % len(points)]]
+    for _ in range(LLOYDS):
+        nearest = F.one_hot(torch.cdist(points, centres).argmin(1), experts).to(points)
+        counts = nearest.sum(0)[:, None]
+        centres = torch.where(counts > 0, nearest.mT @ points / counts.clamp_min(1), centres)
+    return nearest

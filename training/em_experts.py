@@ -1,4 +1,4 @@
-"""Mixtures that EM fits: linear experts with a gate of their own, and faces of a polyhedron."""
+"""Linear experts with a gate of their own, as EM fits them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gatelab.training.em import Climb, newton
 
@@ -22,19 +21,24 @@ class LinearExperts:
 
     The likelihood of a row is ``sum_k g_k(x) N(y; B_k x, s_k^2 I)``, and its prediction
     ``sum_k g_k(x) B_k x``. One expert is ridge regression. The penalty of the maps is
-    ``ridge |B_k|^2 / (2 s_k^2)``, so that a variance counts it as it counts errors.
+    ``ridge |B_k|^2 / (2 s_k^2)``, so that a variance counts it as it counts errors. A row's
+    logarithm of the likelihood is multiplied by what it counts.
     """
 
     inputs: Tensor
     """``(rows, features)``"""
     values: Tensor
     """``(rows, columns)``"""
+    read: Tensor
+    """What the gate reads of each row, ``(rows, gate features)``."""
+    counts: Tensor
+    """What each row counts, ``(rows,)``."""
     maps: Tensor
     """``(experts, features, columns)``"""
     variances: Tensor
     """``(experts,)``"""
     gate: Tensor
-    """``(features + 1, experts)``, the last row the offsets."""
+    """``(gate features, experts)``"""
     ridge: float
     gate_ridge: float
 
@@ -47,6 +51,8 @@ class LinearExperts:
         *,
         ridge: float = 1.0,
         gate_ridge: float = 1.0,
+        read: Tensor | None = None,
+        counts: Tensor | None = None,
     ) -> Self:
         """Return the mixture that fits rows by responsibilities ``(rows, experts)``.
 
@@ -56,6 +62,9 @@ class LinearExperts:
             responsibilities: How far each expert answers for each row at first.
             ridge: Of the maps, above 0: an expert may have fewer rows than features.
             gate_ridge: Of the gate, above 0, of its offsets too.
+            read: What the gate reads, ``(rows, gate features)``; by default the inputs with a 1
+                behind, so that the last row of its weights are offsets.
+            counts: What each row counts, ``(rows,)``; by default all 1.
 
         Raises:
             ValueError: If a ridge is not above 0, or there are no rows of each.
@@ -71,8 +80,10 @@ class LinearExperts:
             )
         experts, features = responsibilities.shape[1], inputs.shape[1]
         maps = inputs.new_zeros(experts, features, values.shape[1])
-        gate = inputs.new_zeros(features + 1, experts)
-        empty = cls(inputs, values, maps, maps.new_ones(experts), gate, ridge, gate_ridge)
+        read = with_one(inputs) if read is None else read
+        counts = inputs.new_ones(len(inputs)) if counts is None else counts
+        gate, variances = read.new_zeros(read.shape[1], experts), maps.new_ones(experts)
+        empty = cls(inputs, values, read, counts, maps, variances, gate, ridge, gate_ridge)
         return empty.refit(responsibilities)
 
     def joint(self) -> Tensor:
@@ -80,7 +91,7 @@ class LinearExperts:
         columns = self.values.shape[1]
         deviations = self._squares() / self.variances
         density = -0.5 * (deviations + columns * (2 * math.pi * self.variances).log())
-        return self._log_weights(self.inputs) + density
+        return self._log_weights(self.read) + density
 
     def penalty(self) -> Tensor:
         """Return what the ridges of maps and gate subtract, ``()``."""
@@ -89,43 +100,42 @@ class LinearExperts:
 
     def refit(self, responsibilities: Tensor) -> Self:
         """Return the mixture after an M-step: ridges, variances, and steps of the gate."""
+        weights = responsibilities * self.counts[:, None]
         maps = torch.stack(
-            [
-                ridge_maps(self.inputs, self.values, r, self.ridge)
-                for r in responsibilities.unbind(1)
-            ]
+            [ridge_maps(self.inputs, self.values, own, self.ridge) for own in weights.unbind(1)]
         )
         fitted = replace(self, maps=maps)
-        spread = (responsibilities * fitted._squares()).sum(0)
+        spread = (weights * fitted._squares()).sum(0)
         spread += self.ridge * maps.square().sum((1, 2))
-        counts = responsibilities.sum(0).clamp_min(1e-12) * self.values.shape[1]
+        numbers = weights.sum(0).clamp_min(1e-12) * self.values.shape[1]
         least = 1e-6 * self.values.square().mean()  # an expert of few rows fits them wholly
         gate = self._refitted_gate(responsibilities)
-        return replace(fitted, variances=(spread / counts).clamp_min(least), gate=gate)
+        return replace(fitted, variances=(spread / numbers).clamp_min(least), gate=gate)
 
     def _refitted_gate(self, wanted: Tensor) -> Tensor:
         """Return a gate nearer to responsibilities: a multinomial logistic regression."""
+        counts = self.counts[:, None]
 
         def climb(scores: Tensor) -> Climb:
             logs = scores.log_softmax(1)
             weights = logs.exp()
             bend = weights.diag_embed() - weights[:, :, None] * weights[:, None, :]
-            return Climb((wanted * logs).sum(), wanted - weights, bend)
+            value = (counts * wanted * logs).sum()
+            return Climb(value, counts * (wanted - weights), counts[:, :, None] * bend)
 
-        inputs = with_one(self.inputs)
-        ridges = inputs.new_full((inputs.shape[1], 1), self.gate_ridge)
-        return newton(inputs, self.gate, ridges, climb, NEWTON_STEPS)
+        ridges = self.read.new_full((self.read.shape[1], 1), self.gate_ridge)
+        return newton(self.read, self.gate, ridges, climb, NEWTON_STEPS)
 
     def weights(self, inputs: Tensor) -> Tensor:
-        """Return the gate's weights ``(rows, experts)`` of inputs ``(rows, features)``."""
-        return self._log_weights(inputs).exp()
+        """Return the weights ``(rows, experts)`` of a gate that reads inputs with a 1 behind."""
+        return self._log_weights(with_one(inputs)).exp()
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Return the mixture's values ``(rows, columns)`` of inputs ``(rows, features)``."""
+        """Return the values ``(rows, columns)`` of inputs, whose gate reads them like that."""
         return torch.einsum("rk,rf,kfc->rc", self.weights(inputs), inputs, self.maps)
 
-    def _log_weights(self, inputs: Tensor) -> Tensor:
-        return (with_one(inputs) @ self.gate).log_softmax(1)
+    def _log_weights(self, read: Tensor) -> Tensor:
+        return (read @ self.gate).log_softmax(1)
 
     def _squares(self) -> Tensor:
         """Return every row's squared distance to each expert's values, ``(rows, experts)``."""
@@ -136,6 +146,8 @@ class LinearExperts:
 def ridge_maps(inputs: Tensor, values: Tensor, weights: Tensor, ridge: float) -> Tensor:
     """Return the map ``(features, columns)`` of a ridge regression of weighted rows.
 
+    It is NaN where the ridge is too small for the rows, as numbers are rounded.
+
     Args:
         inputs: ``(rows, features)``
         values: ``(rows, columns)``
@@ -145,93 +157,8 @@ def ridge_maps(inputs: Tensor, values: Tensor, weights: Tensor, ridge: float) ->
     weighted = inputs.mT * weights
     square = weighted @ inputs
     square.diagonal().add_(ridge)
-    return torch.cholesky_solve(weighted @ values, torch.linalg.cholesky(square))
-
-
-@dataclass(frozen=True)
-class Faces:
-    """Faces of a polyhedron, of which the most violated one decides whether a point is inside.
-
-    With w_k a face's weights, the gate reads the faces themselves, and has no weights of its own::
-
-        P(y | x) = sum_k g_k(x) sigmoid(y w_k x),  g(x) = softmax(-sharpness * (w_1 x, w_2 x, ...))
-
-    for y of -1 and 1, and x with a 1 behind. One face is logistic regression. As the sharpness
-    grows this becomes ``sigmoid(y min_k w_k x)``. The penalty is ``ridge |w_k|^2 / 2``, of which
-    the offsets are free, as scikit-learn's are with ``C = 1 / ridge``.
-
-    Source: the model of Shah, Sastry and Manwani, PLUME, arXiv 1904.09948.
-    """
-
-    inputs: Tensor
-    """Points with a 1 behind, ``(rows, features + 1)``."""
-    signs: Tensor
-    """1 of points inside and -1 of others, ``(rows,)``."""
-    weights: Tensor
-    """``(features + 1, faces)``, the last row the offsets."""
-    sharpness: float
-    ridge: float
-
-    @classmethod
-    def start(
-        cls,
-        inputs: Tensor,
-        inside: Tensor,
-        weights: Tensor,
-        *,
-        sharpness: float = 1.0,
-        ridge: float = 1.0,
-    ) -> Self:
-        """Return the mixture of given faces.
-
-        Args:
-            inputs: Points, ``(rows, features)``, float64 where exactness matters.
-            inside: 1 of those inside and 0 of others, ``(rows,)``.
-            weights: ``(features + 1, faces)``, the last row the offsets.
-            sharpness: Of the gate, at least 0.
-            ridge: At least 0; with 0 there may be no top to climb to.
-
-        Raises:
-            ValueError: If the sharpness or the ridge is out of its range.
-        """
-        if not (sharpness >= 0 and ridge >= 0):
-            raise ValueError(
-                f"`sharpness >= 0` and `ridge >= 0` must hold, but got ({sharpness=}, {ridge=})."
-            )
-        return cls(with_one(inputs), 2 * inside - 1, weights, sharpness, ridge)
-
-    def joint(self) -> Tensor:
-        """Return log(gate's weight) + log(P(y | x) of a face), ``(rows, faces)``."""
-        return self._logs(self.inputs @ self.weights)
-
-    def penalty(self) -> Tensor:
-        """Return what the ridge subtracts, ``()``."""
-        return self.ridge * self.weights[:-1].square().sum() / 2
-
-    def refit(self, responsibilities: Tensor) -> Self:
-        """Return the mixture after an M-step: steps of a logistic regression of all faces."""
-        signs, sharpness = self.signs[:, None], self.sharpness
-
-        def climb(scores: Tensor) -> Climb:
-            weights, wrong = (-sharpness * scores).softmax(1), (-signs * scores).sigmoid()
-            slope = sharpness * (weights - responsibilities) + responsibilities * signs * wrong
-            bend = weights.diag_embed() - weights[:, :, None] * weights[:, None, :]
-            own = (responsibilities * wrong * (1 - wrong)).diag_embed()
-            value = (responsibilities * self._logs(scores)).sum()
-            return Climb(value, slope, sharpness**2 * bend + own)
-
-        ridges = self.inputs.new_full((self.inputs.shape[1], 1), self.ridge)
-        ridges[-1] = 0
-        return replace(self, weights=newton(self.inputs, self.weights, ridges, climb, NEWTON_STEPS))
-
-    def chance(self, inputs: Tensor) -> Tensor:
-        """Return the probability that points ``(rows, features)`` are inside, ``(rows,)``."""
-        scores = with_one(inputs) @ self.weights
-        return ((-self.sharpness * scores).softmax(1) * scores.sigmoid()).sum(1)
-
-    def _logs(self, scores: Tensor) -> Tensor:
-        gate = (-self.sharpness * scores).log_softmax(1)
-        return gate + F.logsigmoid(self.signs[:, None] * scores)
+    factor, failed = torch.linalg.cholesky_ex(square)
+    return torch.cholesky_solve(weighted @ values, torch.where(failed > 0, torch.nan, factor))
 
 
 def with_one(inputs: Tensor) -> Tensor:

@@ -11,14 +11,20 @@ from typing import Any
 import torch
 
 from gatelab.conformance import Outcome, as_test, fail, run_all
-from gatelab.gates import SoftmaxGate
-from gatelab.tasks import SyntheticGroups
+from gatelab.gates import Gate, SoftmaxGate
+from gatelab.tasks import BrainEncoding, SyntheticGroups, Task
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network
 from gatelab.training.configuration import LEARNER, Configuration
 from gatelab.training.learners import Learner, learners
 from gatelab.training.member import Member, Recipe
 from gatelab.training.train import Training
 
-TASK = SyntheticGroups(num_targets=3, train_rows=96, val_rows=64, test_rows=64)
+TASKS: tuple[Task, ...] = (
+    SyntheticGroups(num_targets=3, train_rows=96, val_rows=64, test_rows=64),
+    BrainEncoding(words=360, voxels=8, noise=0.3),
+)
+"""A learner is checked on the first whose models it fits: the other has linear experts."""
 EPOCHS = 3
 STEP = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
 
@@ -35,13 +41,23 @@ class CheckedLearner:
         """Its class."""
         return learners.get(self.key)
 
+    @property
+    def task(self) -> Task:
+        """What it learns."""
+        return next((it for it in TASKS if not self.cls.misfit(*_parts(it))), TASKS[0])
+
     def training(self, seeds: Sequence[int] = (0, 1), *, epochs: int = EPOCHS) -> Training:
         """Begin with members of these seeds."""
         own = {f"{LEARNER}.{name}": v for name, v in self.cls.completed(self.options).items()}
         values = Configuration.of({}, {"num_experts": 4}, STEP).values
         chosen = Configuration({**values, LEARNER: self.key, **own})
         members = [Member(chosen, seed) for seed in seeds]
-        return Training(TASK, SoftmaxGate, members, Recipe(32, epochs))
+        return Training(self.task, SoftmaxGate, members, Recipe(32, epochs))
+
+
+def _parts(task: Task) -> tuple[Network, Sequence[Target], Gate]:
+    network = task.network()
+    return network, task.targets, SoftmaxGate(network.gate_features, 4)
 
 
 def check_learner_is_declared(subject: CheckedLearner) -> None:
@@ -51,19 +67,21 @@ def check_learner_is_declared(subject: CheckedLearner) -> None:
     for name, option in subject.cls.hyperparameters.items():
         if not isinstance(option.default, (bool, int, float, str, NoneType)):
             fail(f"the default of `{name}` is {option.default!r}", "a value that no spec can say")
-    faults = subject.cls.faults(subject.cls.completed(subject.options), len(TASK.targets))
+    targets = len(subject.task.targets)
+    faults = subject.cls.faults(subject.cls.completed(subject.options), targets)
     for name, why in faults.items():
-        fail(f"`{name}`: {why}", "a default, or `faults`, that is wrong for three targets")
+        fail(f"`{name}`: {why}", f"a default, or `faults`, that is wrong for {targets} targets")
 
 
 def check_learner_trains(subject: CheckedLearner) -> None:
     """It goes through a training, after which the loss is lower than at the start."""
     training = subject.training(epochs=8)
-    losses = [[found.loss for found in _evaluations(training)] for _ in range(8)]
-    if not all(last < first for first, last in zip(losses[0], losses[-1], strict=True)):
+    first = [found.loss for found in training.evaluate_best("val")]
+    for _ in range(8):
+        last = [found.loss for found in _evaluations(training)]
+    if not all(after < before for before, after in zip(first, last, strict=True)):
         fail(
-            f"the val loss of two members was {losses[0]} after an epoch, and is {losses[-1]} "
-            "after eight",
+            f"the val loss of two members was {first} before an epoch, and is {last} after eight",
             "a step that leads elsewhere than to less loss",
         )
 
@@ -94,9 +112,9 @@ def check_what_is_told_is_declared(subject: CheckedLearner) -> None:
 def check_steps_are_in_place(subject: CheckedLearner) -> None:
     """What it changes are the members' own tensors: a GPU runs a step again as it was recorded."""
     training = subject.training()
-    place = training.members.flat.data_ptr()
+    flat = training.members.flat  # held: a new tensor could lie where a freed one was
     _evaluations(training)
-    if training.members.flat.data_ptr() != place:
+    if training.members.flat.data_ptr() != flat.data_ptr():
         fail("`members.flat` is another tensor", "`=` instead of `copy_`, `add_` or `mix`")
 
 

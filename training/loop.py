@@ -111,6 +111,7 @@ class Loop:
                 self.step(min(size, rows - start))
                 self.taken += 1
         self.taken = 0
+        self.learner.after_pass(self.members, self.train)
         return self.losses / rows
 
     def leave(self, rows: Sequence[int], epoch: int) -> None:
@@ -144,9 +145,10 @@ class Loop:
     def eager_step(self, rows: int) -> None:
         """Do on the device what :meth:`step` does there."""
         losses, buffers = self._learn(self.passage.rows(rows))
-        self.learner.before_step(self.members)
-        self.optimizer.step()
-        self.learner.after_step(self.members)
+        if self.learner.descends:
+            self.learner.before_step(self.members)
+            self.optimizer.step()
+            self.learner.after_step(self.members)
         for name, buffer in buffers.items():
             self.members.buffers[name].copy_(buffer)
         self.losses += losses * rows
@@ -207,10 +209,12 @@ class Loop:
         losses: Tensor
         buffers: Tensors
         given, progress = self._given(rows)
-        objectives, losses, buffers = self.train.call(
-            self.learner.objective, self.members, given, progress
-        )
-        objectives.sum().backward()
+        with torch.set_grad_enabled(self.learner.descends):
+            objectives, losses, buffers = self.train.call(
+                self.learner.objective, self.members, given, progress
+            )
+        if self.learner.descends:
+            objectives.sum().backward()
         return losses, buffers
 
     def _given(self, rows: Tensor) -> tuple[Given, Tensor | None]:

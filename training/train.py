@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from gatelab.gates.gate import Gate
+from gatelab.gates.randomness import drawing_from
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.copies import Copies, joined, parted
 from gatelab.training.evaluation import Evaluation
 from gatelab.training.evaluator import Evaluator
 from gatelab.training.goal import Rank
-from gatelab.training.learners import DEFAULT, Learner, Shared, learners
+from gatelab.training.learners import DEFAULT, LEARNER_MODULE, Learner, Shared, learners
 from gatelab.training.lessons import LessonPlan
 from gatelab.training.loop import Loop
 from gatelab.training.member import (
@@ -29,6 +30,7 @@ from gatelab.training.member import (
 )
 from gatelab.training.members import Members, Tensors
 from gatelab.training.memory import keep_freed_memory
+from gatelab.training.model import Model
 from gatelab.training.optimizer import optimizer_of
 from gatelab.training.passage import seed_key
 from gatelab.training.placed_splits import PlacedSplits
@@ -84,12 +86,15 @@ class Training:
         if self.device.type == "cpu":
             keep_freed_memory()
         check_structure(members)
+        cls = learners.get(members[0].configuration.learner or DEFAULT)
         models = [build_model(task, gate, member) for member in members]
+        _check_beside(cls, task, models[0], members)
+        for model in models:
+            cls.furnish(model)
         updates = any(model.mixture.updates for model in models)
         self.model = models[0]
         self.members = Members(models, self.device)
         self.model.mixture.counts_union = any(model.mixture.costs_union for model in models)
-        cls = learners.get(members[0].configuration.learner or DEFAULT)
         options = [cls.completed(member.configuration.learner_options) for member in members]
         self.copies = Copies(cls.copies(len(task.targets)))
         """Of each member, one row of ``members`` each; one that learns alone is its only row."""
@@ -138,7 +143,6 @@ class Training:
         self, cls: type[Learner], options: Sequence[Mapping[str, Any]], members: Sequence[Member]
     ) -> Learner:
         """Give each member its copies, and make their learner of its options for each."""
-        _check_beside(cls, members)
         if self.copies.count > 1:
             self.members.keep(self.copies.each(range(len(members))))
         keys = [seed_key(member.seed) for member in members]
@@ -302,7 +306,8 @@ class Training:
     def served(self, member: int) -> Tensors:
         """Return the tensors of what is scored of a member: those that it is to be used with."""
         best = self.copies.of(self.members, [self.best[member]])
-        return self.copies.state(self._evaluator.scored(best, [member]), 0)
+        found = self.copies.state(self._evaluator.scored(best, [member]), 0)
+        return {name: it for name, it in found.items() if not name.startswith(f"{LEARNER_MODULE}.")}
 
     def split(self, name: SplitName) -> Split:
         """Return a split on the device, made when it is first asked for."""
@@ -350,8 +355,16 @@ class Training:
                 self.learner.load(position, states[member]["learner"])
 
 
-def _check_beside(learner: type[Learner], members: Sequence[Member]) -> None:
-    """Check that a learner can do with the gates' hyperparameters."""
+def _check_beside(
+    learner: type[Learner], task: Task, model: Model, members: Sequence[Member]
+) -> None:
+    """Check that a learner can do with the gates' hyperparameters and the parts of a model."""
     for member in members:
         for name, why in learner.gate_faults(member.configuration.gate).items():
             raise ValueError(f"{name}: {why}")
+    options = members[0].configuration.model
+    with drawing_from(members[0].seed):
+        network = task.network(**{n: value for n, value in options.items() if n != "num_experts"})
+        why = learner.misfit(network, task.targets, model.mixture.each)
+    if why:
+        raise ValueError(why)

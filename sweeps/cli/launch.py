@@ -155,7 +155,7 @@ def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     from gatelab.sweeps.spec.first_pass import check_sweep
     from gatelab.sweeps.spec.made_task import make_task
     from gatelab.sweeps.spec.rehearsals import rehearse_gates
-    from gatelab.sweeps.spec.remarks import told_learners
+    from gatelab.sweeps.spec.remarks import told_remarks
     from gatelab.sweeps.spec.rounds import plan, rounds_of
     from gatelab.sweeps.spec.space import space
     from gatelab.tasks.check.warned import warnings_of
@@ -171,14 +171,14 @@ def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
         refuse(error.at(str(spec)))
     rounds = rounds_of(loaded, {label: space(loaded, label, task) for label in loaded.gates})
     if as_json:
-        warned = (*warnings_of(task), *told_learners(loaded, task))
+        warned = (*warnings_of(task), *told_remarks(loaded, task))
         told = {"said": [*task.said, *notes], "warnings": warned}
         of = {"task": loaded.task.name, "gates": list(loaded.gates), "plan": plan(loaded, rounds)}
         print_json({"spec": str(spec), **of, **told})
         return
     for warning in warnings_of(task):
         click.echo(f"gatelab: warning: {spec}: task: {loaded.task.name!r}: {warning}", err=True)
-    for remark in told_learners(loaded, task):
+    for remark in told_remarks(loaded, task):
         click.echo(f"gatelab: warning: {spec}: {remark}", err=True)
     for line in (*task.said, *notes):
         click.echo(line)

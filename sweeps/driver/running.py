@@ -29,7 +29,7 @@ from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.goals import goal_of
-from gatelab.sweeps.spec.remarks import told_learners
+from gatelab.sweeps.spec.remarks import told_remarks
 from gatelab.sweeps.spec.rounds import rounds_of
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.space import draws_seed, space
@@ -140,7 +140,7 @@ def _work(
     if not sweep.finished:
         learning = [gate.learner.cls for gate in spec.gates.values()]
         found = provenance(task, [*map(gates.get, keys.values()), *learning])
-        warnings = [*warnings_of(task), *begin_part(home, found), *told_learners(spec, task)]
+        warnings = [*warnings_of(task), *begin_part(home, found), *told_remarks(spec, task)]
         for warning in warnings:
             display.note(f"warning: {warning}")
         record.start(found, warnings)

@@ -34,7 +34,7 @@ def check_values(spec: Spec, task: Task, label: str, gate: type[Gate]) -> None:
         for check in (
             partial(_check_steps, chosen),
             partial(_check_learner, chosen, task, label, spec.gates[label].learner),
-            partial(_check_made, chosen, task, label, gate),
+            partial(_check_made, chosen, task, label, gate, spec.gates[label].learner),
         ):
             try:
                 check()
@@ -56,7 +56,9 @@ def _check_learner(chosen: Configuration, task: Task, label: str, said: LearnerS
     raise_faults((f"gates.{label}.{name}", why) for name, why in beside.items())
 
 
-def _check_made(chosen: Configuration, task: Task, label: str, gate: type[Gate]) -> None:
+def _check_made(
+    chosen: Configuration, task: Task, label: str, gate: type[Gate], said: LearnerSpec
+) -> None:
     options = dict(chosen.model)
     num_experts = options.pop("num_experts")
     if not 1 <= num_experts <= MOST_EXPERTS:
@@ -83,4 +85,8 @@ def _check_made(chosen: Configuration, task: Task, label: str, gate: type[Gate])
         )
     sizes = (network.gate_width(experts), experts)
     with blamed(f"gates.{label}", chosen.gate), foreign(), torch.random.fork_rng([]):
-        target_gate(task, len(task.targets) - 1, gate, sizes, chosen.gate)
+        made = target_gate(task, len(task.targets) - 1, gate, sizes, chosen.gate)
+    with foreign(), torch.random.fork_rng([]):
+        why = said.cls.misfit(network, task.targets, made)
+    if why:
+        raise SpecError("", f"gates.{label}.learner", f"{why}.")

@@ -9,8 +9,14 @@ from optuna.distributions import CategoricalDistribution
 
 from gatelab.sweeps.spec.learner_spec import LearnerSpec, learner_space
 from gatelab.sweeps.spec.spec import Spec
+from gatelab.sweeps.spec.union_remarks import told_unions
 from gatelab.tasks.task import Task
 from gatelab.training.configuration import LEARNER
+
+
+def told_remarks(spec: Spec, task: Task) -> list[str]:
+    """Return a line for each thing that is remarked on a spec that has been checked, by gate."""
+    return [*told_learners(spec, task), *told_unions(spec, task)]
 
 
 def told_learners(spec: Spec, task: Task) -> list[str]:

@@ -108,10 +108,7 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
     learner, faults = learner_space(gate.learner)
     raise_faults((f"gates.{label}.learner.{name}", why) for name, why in faults.items())
     found.update(learner)
-    drawn = {name: d for name, d in found.items() if isinstance(d, BaseDistribution)}
     parents = parents_of(spec, label, found)
-    drawn = in_order(drawn, parents)
-    fixed = {name: value for name, value in found.items() if name not in drawn}
     rules = optimizer_defaults(spec.optimizer.name)
     own = {
         **{f"optimizer.{name}": value for name, value in rules.items()},
@@ -121,12 +118,24 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
         **{f"gate.{name}": value for name, value in first.items()},
         **{f"{LEARNER}.{n}": each.default for n, each in gate.learner.cls.hyperparameters.items()},
     }
+    if not gate.learner.cls.descends:
+        found = {name: _unsearched(name, value, own) for name, value in found.items()}
+    drawn = {name: d for name, d in found.items() if isinstance(d, BaseDistribution)}
+    parents = {name: beside for name, beside in parents.items() if name in drawn}
+    drawn = in_order(drawn, parents)
+    fixed = {name: value for name, value in found.items() if name not in drawn}
     defaults_drawn = {n: nearest(d, own.get(n)) for n, d in drawn.items()}
     known = known_of(spec, label, fixed, drawn, parents)
     own |= {f"gate.{name}": value for name, value in defaults.items()}
     otherwise = {name: own.get(name) for name in parents}
     _check_otherwise(label, otherwise)
     return SearchSpace(fixed, drawn, defaults_drawn, known, parents, otherwise)
+
+
+def _unsearched(name: str, value: Any, own: Mapping[str, Any]) -> Any:
+    """Return the default in place of a distribution of what a learner without steps never reads."""
+    idle = name.startswith(("optimizer.", "training.")) and isinstance(value, BaseDistribution)
+    return nearest(value, own.get(name)) if idle else value
 
 
 def _check_otherwise(label: str, otherwise: Mapping[str, Any]) -> None:

@@ -1,8 +1,9 @@
 """Learners: each one file, what a member's step minimises and what happens beside it."""
 
-from gatelab.training.learners import anil, gossip, joint, mean_regularized
+from gatelab.training.learners import anil, em, gossip, joint, mean_regularized
 from gatelab.training.learners.learner import (
     DEFAULT,
+    LEARNER_MODULE,
     Learner,
     LearnerOption,
     RowOrder,
@@ -13,11 +14,13 @@ from gatelab.training.learners.shared import Shared
 
 __all__ = [
     "DEFAULT",
+    "LEARNER_MODULE",
     "Learner",
     "LearnerOption",
     "RowOrder",
     "Shared",
     "anil",
+    "em",
     "gossip",
     "joint",
     "learners",

@@ -6,10 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from gatelab.gates.gate import Gate
 from gatelab.registry import Registry, near_misses
 from gatelab.rules import shown
+from gatelab.tasks.target import Target
+from gatelab.tasks.task import Network
 from gatelab.training.learners.shared import Shared
 from gatelab.training.member_loss import MemberLoss, Minimised
 from gatelab.training.members import Members, Tensors
@@ -18,6 +21,8 @@ from gatelab.training.train_rows import TrainRows
 LearnerClass = TypeVar("LearnerClass", bound="type[Learner]")
 DEFAULT = "joint"
 """The learner of a gate for which a spec names none."""
+LEARNER_MODULE = "learner"
+"""The module of a model, within :class:`Members`, in which a learner keeps what it likes."""
 
 
 class LearnerOption(NamedTuple):
@@ -60,6 +65,10 @@ class Learner:
     second_order: bool = False
     """Whether :meth:`objective` takes gradients, through which the step's gradient goes: gates and
     networks must then be differentiable twice."""
+    descends: ClassVar[bool] = True
+    """Whether members follow the gradient of :meth:`objective`; else a pass over the train rows
+    takes no step and tells their loss alone, and :meth:`after_pass` changes them. Then a spec's
+    optimiser has no effect, so that nothing of it is searched."""
     remembered: ClassVar[tuple[str, ...]] = ()
     """The attributes that are tensors with a row for each member: its state."""
 
@@ -97,6 +106,26 @@ class Learner:
             "union_weight": "`union_weight = 0` must hold where each target has a copy of the "
             f"experts, of which no other uses any, but got (union_weight={weight})."
         }
+
+    @classmethod
+    def misfit(cls, network: Network, targets: Sequence[Target], gate: Gate) -> str:
+        """Return why models of such parts cannot learn so, in a line; empty where they can.
+
+        Args:
+            network: Makes the parts around the mixture.
+            targets: Of the task.
+            gate: One of a model's, with the auxiliary losses that it was given.
+        """
+        return ""
+
+    @classmethod
+    def furnish(cls, model: nn.Module) -> None:
+        """Put buffers into a model that follow its weights: into states, and where these are best.
+
+        They are those of a module :data:`LEARNER_MODULE`, found in ``members.buffers`` and no part
+        of what is served; by default there are none. What need not follow the best weights is
+        rather ``remembered``.
+        """
 
     @classmethod
     def remarks(cls, options: Mapping[str, Any], num_targets: int) -> list[str]:
@@ -171,6 +200,9 @@ class Learner:
 
     def after_step(self, members: Members) -> None:
         """Change members after a step of the optimiser."""
+
+    def after_pass(self, members: Members, train: TrainRows) -> None:
+        """Change members after a pass over the train rows; a GPU may be waited for here."""
 
     def check_rows(self, rows: int) -> None:
         """Take in how many rows the train split has, once, before training.
