@@ -61,7 +61,7 @@ def _trained(gate: str, hyperparameters: Mapping[str, Any], options: Mapping[str
 
 def _told(training: Training, steps: int, shots: int) -> str:
     """Return mean and deviation over seeds, of the rate that is best on val."""
-    learner = cast(Anil, training.learner)
+    learner = cast(Anil, training.group.learner)
     learner.inner_steps, learner.shots = steps, shots
     val, test = (_by_rate(training, name) for name in ("val", "test"))
     best = min(range(len(RATES)), key=lambda place: mean(val[place]))

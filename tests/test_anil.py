@@ -203,7 +203,7 @@ def test_shots_are_train_rows_of_the_members_seed() -> None:
         now = {name: now[name] - 0.1 * slopes[name] for name in now}
     assert all(torch.allclose(served[n], now[n], rtol=0, atol=1e-12) for n in moved)
     few, again, other = (
-        Training(GROUPS, SoftmaxGate, [meta(seed, shots=4, experts=4)], Recipe(96, 1)).learner
+        Training(GROUPS, SoftmaxGate, [meta(seed, shots=4, experts=4)], Recipe(96, 1)).group.learner
         for seed in (5, 5, 6)
     )
     assert isinstance(few, Anil) and isinstance(again, Anil) and isinstance(other, Anil)

@@ -28,7 +28,7 @@ ORDERS = {
         "evaluator",
         "placed_splits",
         *("raising", "rehearsal", "goal", "member", "chains", "passage", "replay", "loop"),
-        *("rehearsed", "second_order", "train", "learner_checks"),
+        *("rehearsed", "second_order", "group", "train", "learner_checks"),
         *("scores", "jobs", "steps", "states", "scoring", "job_members", "work"),
         *("constant", "beginning"),
     ),

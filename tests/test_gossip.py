@@ -149,7 +149,7 @@ def test_agents_at_rest_come_together(float64: None, graph: str) -> None:
     training = Training(GROUPS, SoftmaxGate, resting, Recipe(96, 9))
     with torch.no_grad():
         training.members.flat.add_(torch.randn(training.members.flat.shape))
-    flat, shared = training.members.flat.detach().clone(), training.learner.shared
+    flat, shared = training.members.flat.detach().clone(), training.group.learner.shared
     (before,) = shared.spread(training.members).tolist()
     training.run_epoch()
     after = training.members.flat.detach()

@@ -179,7 +179,7 @@ def test_the_schedule_is_by_max_epochs_and_not_by_patience() -> None:
 
 def test_constant_is_no_schedule_at_all() -> None:
     said, unsaid = member(schedule="constant", warmup=0.0, gradient_clip=None), member()
-    assert trained([said], 1).optimizer._factors is None
+    assert trained([said], 1).group.optimizer._factors is None
     pairs = zip(*(numbers(states(trained([m], 3))) for m in (said, unsaid)), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
 

@@ -30,7 +30,7 @@ def pulled(seed: int = 0, **options: Any) -> Member:
 
 
 def published(training: Training) -> Published:
-    learner = training.learner
+    learner = training.group.learner
     assert isinstance(learner, MeanRegularized) and learner.published is not None
     return learner.published
 
@@ -136,7 +136,9 @@ def test_with_neither_clip_nor_noise_all_is_as_without_rounds_bit_for_bit() -> N
     )
     assert torch.equal(plain.members.flat[:3], beside.members.flat[:3])
     assert not torch.equal(plain.members.flat[3:], beside.members.flat[3:])
-    assert plain.learner.state(0) == beside.learner.state(0) == {"pulls": plain.learner.pulls[0]}  # type: ignore[attr-defined]
+    learner = plain.group.learner
+    assert isinstance(learner, MeanRegularized)
+    assert learner.state(0) == beside.group.learner.state(0) == {"pulls": learner.pulls[0]}
 
 
 def test_what_is_published_without_clip_or_noise_is_the_mean(float64: None) -> None:
@@ -145,7 +147,7 @@ def test_what_is_published_without_clip_or_noise_is_the_mean(float64: None) -> N
     plain = begun([pulled(3, **options)], 4)
     rounds = begun([pulled(3, **options, clip=1e9)], 4)
     assert torch.allclose(plain.members.flat, rounds.members.flat, rtol=0, atol=1e-12)
-    means = torch.cat(plain.learner.shared.parts(plain.members.flat.detach()), dim=2).mean(1)
+    means = torch.cat(plain.group.learner.shared.parts(plain.members.flat.detach()), dim=2).mean(1)
     assert torch.allclose(center(rounds), means, rtol=0, atol=1e-12)
 
 

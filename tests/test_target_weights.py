@@ -93,7 +93,7 @@ def test_a_target_that_is_not_named_keeps_its_own() -> None:
     training = Training(Two(), SoftmaxGate, [member(one=4)], Recipe(4, 3))
     training.run_epoch()
     assert towers(training, 0) == pytest.approx([0.8, 1.2])
-    assert Training(Two(), SoftmaxGate, [member()], Recipe(4, 3)).lessons.weights is None
+    assert Training(Two(), SoftmaxGate, [member()], Recipe(4, 3)).group.lessons.weights is None
 
 
 def test_rows_weights_come_on_top() -> None:

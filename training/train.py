@@ -1,4 +1,4 @@
-"""Training: M models of one structure in one loop."""
+"""Training: members of one structure in one loop, each to its own end."""
 
 from __future__ import annotations
 
@@ -11,36 +11,16 @@ import torch
 from torch import Tensor
 
 from gatelab.gates.gate import Gate
-from gatelab.gates.randomness import drawing_from
 from gatelab.tasks.task import Split, SplitName, Task
-from gatelab.training.copies import Copies, joined, parted
 from gatelab.training.evaluation import Evaluation
-from gatelab.training.evaluator import Evaluator
 from gatelab.training.goal import Rank
-from gatelab.training.learners import DEFAULT, LEARNER_MODULE, Learner, Shared, learners
-from gatelab.training.lessons import LessonPlan
-from gatelab.training.loop import Loop
-from gatelab.training.member import (
-    Course,
-    Member,
-    Recipe,
-    build_model,
-    check_structure,
-    settled_epoch,
-)
-from gatelab.training.members import Members, Tensors
+from gatelab.training.group import Group
+from gatelab.training.learners import LEARNER_MODULE
+from gatelab.training.member import Course, Member, Recipe, settled_epoch
+from gatelab.training.members import Tensors
 from gatelab.training.memory import keep_freed_memory
-from gatelab.training.model import Model
-from gatelab.training.optimizer import optimizer_of
-from gatelab.training.passage import seed_key
 from gatelab.training.placed_splits import PlacedSplits
-from gatelab.training.precision import NO_TF32
 from gatelab.training.raising import raising
-from gatelab.training.rehearsal import ROWS, rehearse
-from gatelab.training.rehearsed import passes_of, small_passes
-from gatelab.training.second_order import second_order_notes
-from gatelab.training.train_rows import TrainRows
-from gatelab.training.weighting import weights_of_members
 
 T = TypeVar("T")
 Judge = Callable[[Mapping[int, Evaluation]], Mapping[int, Rank]]
@@ -81,91 +61,22 @@ class Training:
         Raises:
             ValueError: If a hyperparameter is out of its range, or members differ in structure.
         """
-        self.task, self.recipe = task, recipe
-        self.device = torch.device(device)
+        self.recipe, self.device = recipe, torch.device(device)
         if self.device.type == "cpu":
             keep_freed_memory()
-        check_structure(members)
-        cls = learners.get(members[0].configuration.learner or DEFAULT)
-        models = [build_model(task, gate, member) for member in members]
-        _check_beside(cls, task, models[0], members)
-        for model in models:
-            cls.furnish(model)
-        updates = any(model.mixture.updates for model in models)
-        self.model = models[0]
-        self.members = Members(models, self.device)
-        self.model.mixture.counts_union = any(model.mixture.costs_union for model in models)
-        options = [cls.completed(member.configuration.learner_options) for member in members]
-        self.copies = Copies(cls.copies(len(task.targets)))
-        """Of each member, one row of ``members`` each; one that learns alone is its only row."""
-        self.learner = self._begin_learner(cls, options, members)
         self._splits = PlacedSplits(task, self.device)
-        train = TrainRows(self.model, self.split("train"))
-        self.learner.check_rows(len(train))
-        a_pass = -(-len(train) // recipe.batch_size)
-        self.optimizer = optimizer_of(
-            self.members,
-            self.copies.each([member.configuration for member in members]),
-            steps=a_pass * recipe.max_epochs,
-        )
+        self.group = Group(task, gate, members, recipe, self._splits)
+        """Of the members that still train."""
+        self.model, self.members = self.group.model, self.group.members
+        self.copies, self.loop = self.group.copies, self.group.loop
         self.courses = [Course() for _ in members]
         self.settled = [
             settled_epoch(gate, m.configuration.gate, recipe.max_epochs) for m in members
         ]
-        self.best = [self.copies.state(self.members, position) for position in range(len(members))]
         self.active = list(range(len(members)))
-        weights = weights_of_members(
-            task.targets, [member.configuration.target_weights for member in members]
-        )
-        weights = None if weights is None else weights.to(self.device)
-        self._evaluator = Evaluator(self.model, self.copies, self.learner, options, train, weights)
-        self.lessons = LessonPlan(
-            [member.seed for member in members],
-            [cls.order(option) for option in options],
-            weights,
-            self.copies,
-            self.device,
-        )
-        self.loop = Loop(
-            self.model,
-            self.members,
-            self.optimizer,
-            train,
-            recipe,
-            self.lessons.of(self.active),
-            self.learner,
-            updates,
-        )
-        self.notes = self._rehearse(scored)
+        self.best = [self.copies.state(self.members, position) for position in self.active]
+        self.notes = self.group.rehearse(scored)
         """What could not be fused, or is not as it was asked for, a line each."""
-
-    def _begin_learner(
-        self, cls: type[Learner], options: Sequence[Mapping[str, Any]], members: Sequence[Member]
-    ) -> Learner:
-        """Give each member its copies, and make their learner of its options for each."""
-        if self.copies.count > 1:
-            self.members.keep(self.copies.each(range(len(members))))
-        keys = [seed_key(member.seed) for member in members]
-        learner = cls(options, Shared(self.members, self.copies.count, keys))
-        learner.begin(self.members)
-        return learner
-
-    def _rehearse(self, scored: Sequence[SplitName]) -> list[str]:
-        """Find out what can be fused, what draws and what decays; return what is not as usual."""
-        passes = passes_of(self.loop, self._splits, scored)
-        if type(self.learner).scored is not Learner.scored:
-            passes["the train rows from which what is scored learns"] = lambda: [
-                self._evaluator.scored(self.members, self.active).flat
-            ]
-        notes = rehearse(self.members, passes, small_passes(self.loop))
-        notes += self.loop.end_rehearsal()
-        if self.learner.second_order:
-            notes += second_order_notes(self.loop, ROWS)
-        if self.optimizer.decays:
-            self.optimizer.spare(self.loop.unreached(ROWS))
-        if self.recipe.precision == "tf32" and self.device.type != "cuda":
-            notes.append(NO_TF32)
-        return notes
 
     @property
     def epoch(self) -> int:
@@ -192,10 +103,10 @@ class Training:
         trained = {} if losses is None else dict(zip(self.active, self._note(losses), strict=True))
         val = self.split("val")
         evaluations = self._surviving(
-            lambda: self._evaluator.going(
+            lambda: self.group.evaluator.going(
                 self.members, val, self.active, self._steps(self.active, more=1)
             ),
-            lambda row: self._evaluator.alone(self.members, row, val, self.active),
+            lambda row: self.group.evaluator.alone(self.members, row, val, self.active),
             "val/loss",
         )
         active = list(self.active)
@@ -244,7 +155,7 @@ class Training:
         going = [position for position in range(len(self.active)) if position not in reasons]
         self.active = [self.active[position] for position in going]
         if going:
-            self._keep_tensors(going)
+            self.group.keep(going)
             self.loop.leave(self.copies.rows(going), self.epoch)
 
     def _note(self, losses: Tensor) -> list[float]:
@@ -281,14 +192,8 @@ class Training:
             self._keep(going)
 
     def _keep(self, positions: Sequence[int]) -> None:
-        self._keep_tensors(positions)
-        self.loop.begin(self.lessons.of(self.active))
-
-    def _keep_tensors(self, positions: Sequence[int]) -> None:
-        rows = self.copies.rows(positions)
-        self.members.keep(rows)
-        self.optimizer.keep(rows)
-        self.learner.keep(torch.tensor(positions, device=self.device))
+        self.group.keep(positions)
+        self.group.begin(self.active)
 
     def _steps(self, members: Sequence[int], more: int = 0) -> list[int]:
         """Return how many steps members have taken, and those of so many epochs more."""
@@ -301,12 +206,12 @@ class Training:
         """Pass members, by default all, over a split with their best weights."""
         chosen = range(len(self.courses)) if members is None else members
         best = self.copies.of(self.members, [self.best[member] for member in chosen])
-        return self._evaluator.ended(best, self.split(name), chosen, self._steps(chosen))
+        return self.group.evaluator.ended(best, self.split(name), chosen, self._steps(chosen))
 
     def served(self, member: int) -> Tensors:
         """Return the tensors of what is scored of a member: those that it is to be used with."""
         best = self.copies.of(self.members, [self.best[member]])
-        found = self.copies.state(self._evaluator.scored(best, [member]), 0)
+        found = self.copies.state(self.group.evaluator.scored(best, [member]), 0)
         return {name: it for name, it in found.items() if not name.startswith(f"{LEARNER_MODULE}.")}
 
     def split(self, name: SplitName) -> Split:
@@ -317,12 +222,7 @@ class Training:
         """Return a member's state, from which it goes on exactly: tensors and plain values."""
         found: dict[str, Any] = {"course": asdict(self.courses[member]), "best": self.best[member]}
         if member in self.active:
-            position = self.active.index(member)
-            found["tensors"] = self.copies.state(self.members, position)
-            rows = self.copies.rows([position])
-            found["optimizer"] = joined([self.optimizer.state(row) for row in rows])
-            if self.learner.remembered:
-                found["learner"] = self.learner.state(position)
+            found |= self.group.state(self.active.index(member))
         return found
 
     def load(self, states: Sequence[Mapping[str, Any]]) -> None:
@@ -347,24 +247,4 @@ class Training:
             return
         self._keep(active)
         for position, member in enumerate(active):
-            self.copies.load(self.members, position, states[member]["tensors"])
-            own = parted(states[member]["optimizer"])
-            for row, past in zip(self.copies.rows([position]), own, strict=True):
-                self.optimizer.load(row, past)
-            if self.learner.remembered:
-                self.learner.load(position, states[member]["learner"])
-
-
-def _check_beside(
-    learner: type[Learner], task: Task, model: Model, members: Sequence[Member]
-) -> None:
-    """Check that a learner can do with the gates' hyperparameters and the parts of a model."""
-    for member in members:
-        for name, why in learner.gate_faults(member.configuration.gate).items():
-            raise ValueError(f"{name}: {why}")
-    options = members[0].configuration.model
-    with drawing_from(members[0].seed):
-        network = task.network(**{n: value for n, value in options.items() if n != "num_experts"})
-        why = learner.misfit(network, task.targets, model.mixture.each)
-    if why:
-        raise ValueError(why)
+            self.group.load(position, states[member])
