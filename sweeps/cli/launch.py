@@ -56,11 +56,6 @@ def _shares(
     return found
 
 
-MORE = (
-    "a sweep goes on as it was launched, but got {0}: `gatelab launch SPEC {0} --name {1}-more` is "
-    "a sweep of its own, whose `search.first` takes what this one has found."
-)
-"""What is told who wants more of a sweep."""
 overrides_argument = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 
 
@@ -108,7 +103,8 @@ def launch(
 
 @click.command()
 @click.argument("sweep", shell_complete=sweeps_here)
-@click.argument("overrides", nargs=-1, metavar="")
+@overrides_argument
+@click.option("--name", help="Of the sweep that goes on from a finished one; by default SWEEP-2.")
 @click.option(
     "--redeliver",
     is_flag=True,
@@ -121,15 +117,18 @@ def launch(
 def resume(
     sweep: str,
     overrides: tuple[str, ...],
+    name: str | None,
     redeliver: bool,
     tracking_uri: str | None,
     folder: Path,
     address: str | None,
     follow: bool,
 ) -> None:
-    """Go on with SWEEP where it was stopped."""
-    if overrides:
-        refuse(MORE.format(" ".join(overrides), sweep))
+    """Go on with SWEEP where it was stopped, or from where it has ended.
+
+    With KEY=VALUE another sweep goes on from a finished one, which stays as it is: with more
+    search.trials, evaluation.seeds or evaluation.splits. It begins with all trials of that one.
+    """
     interrupt_on_term()
     if address:
         if tracking_uri:  # it may have a password, and a job's command is told to all
@@ -138,7 +137,8 @@ def resume(
     with busy("The libraries are read"):
         from gatelab.sweeps.driver.launching import resume as run
 
-    work = partial(run, sweep, folder=folder, uri=tracking_uri, redeliver=redeliver)
+    more = partial(run, sweep, overrides=overrides, successor=name)
+    work = partial(more, folder=folder, uri=tracking_uri, redeliver=redeliver)
     _run(work, sweep, folder)
 
 
