@@ -117,3 +117,45 @@ def test_it_ends_as_a_sweep_that_was_launched_with_all_of_it(place: Path) -> Non
     assert {run.tags[Tags.TRIAL] for run in taken} == {"0", "1", "2", "3"} and len(taken) == 12
     assert {run.tags[Tags.TAKEN_OVER_FROM] for run in taken} == {"few"}
     assert ended.before == ("few",)
+
+
+def trained_before(place: Path, name: str, stage: str) -> dict[tuple[str, str], str]:
+    """Return where the runs of a stage were trained that were not trained in the sweep itself."""
+    return {
+        (run.name, run.tags[Tags.SEED]): run.tags[Tags.TAKEN_OVER_FROM]
+        for run in read(place, name).of(stage)
+        if Tags.TAKEN_OVER_FROM in run.tags
+    }
+
+
+def close(one: Any, other: Any) -> bool:
+    """Return whether what two sweeps hold is the same, numbers up to single precision's rounding.
+
+    How many models train together decides the last bits of a product.
+    """
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(close(one[key], other[key]) for key in one)
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(close, one, other))
+    return bool(
+        one == pytest.approx(other, rel=1e-4, abs=1e-6) if isinstance(one, float) else one == other
+    )
+
+
+@pytest.mark.slow
+def test_with_more_seeds_alone_what_was_evaluated_is_not_trained_again(place: Path) -> None:
+    write(place, "seeds", 4, 1, 3)
+    gatelab(place, "launch", "seeds.yaml")
+    before = files(place, "few"), runs(place, "few")
+    said = gatelab(place, "resume", "few", "evaluation.seeds=3")
+    assert "taken over, and all that is evaluated; then 3 seeds of the best are evaluated" in said
+    assert (files(place, "few"), runs(place, "few")) == before
+    assert (
+        said.count("evaluating 1 seed\n") == 5
+        and "trial" not in said.partition("\n")[2].partition("few-2:")[0]
+    )
+    ended, whole = told(read(place, "few-2")), told(read(place, "seeds"))
+    assert ended.keys() == whole.keys()
+    assert {key for key in ended if not close(ended[key], whole[key])} == set()
+    taken = trained_before(place, "few-2", "evaluate")
+    assert len(taken) == 5 * 2 and {*taken.values()} == {"few"}

@@ -68,6 +68,8 @@ class Params:
 
     ROWS = "rows."
     """How the names begin of how many rows each split has."""
+    TEST_ROWS = "rows.test"
+    """Of the split that is read last."""
     KINDS = "targets"
     """How many targets of which kind: ``2 regression, 1 binary``."""
 

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gatelab.sweeps.cluster.shipping import CODE
+from gatelab.sweeps.cluster.storage import Storage, inside
 from gatelab.sweeps.driver.home import DamagedHome, Home
 from gatelab.sweeps.driver.home_files import BEFORE, RECORDS, RUN_PARTS, STUDIES
 from gatelab.sweeps.driver.processes import status
-from gatelab.sweeps.driver.taken_records import is_trial, records_of, search_records
+from gatelab.sweeps.driver.taken_evaluations import Taken
+from gatelab.sweeps.driver.taken_records import is_evaluation, is_trial, records_of, taken_records
 from gatelab.sweeps.search.studies import copy_trials
 from gatelab.sweeps.search.study_file import DamagedFile, read_studies
 from gatelab.sweeps.spec.more import more_of
@@ -51,14 +53,14 @@ def spec_after(before: Home, overrides: Sequence[str], name: str | None) -> Spec
 
 def goes_on(before: Home, spec: Spec) -> str:
     """Return what a user is told of the sweep that goes on."""
-    taken, size = max(_ended(before).values()), round_size(spec.search)
-    more = spec.search.trials - taken
+    trials, size = max(_ended(before).values()), round_size(spec.search)
+    more = spec.search.trials - trials
     rounds = f" in {more // size} rounds of {size}" if more > size else ""
-    searched = f"{more} more are searched{rounds}" if more else "no more are searched"
     seeds, splits = spec.evaluation.seeds, spec.evaluation.splits
     on = f" on each of {splits} splits" if splits > 1 else ""
+    searched = f"{more} more are searched{rounds}" if more else "and all that is evaluated"
     return (
-        f"{spec.name} goes on from {before.name}, which stays as it is: {taken} trials of every "
+        f"{spec.name} goes on from {before.name}, which stays as it is: {trials} trials of every "
         f"gate are taken over, {searched}; then {seeds} seeds of the best are evaluated{on}."
     )
 
@@ -86,22 +88,29 @@ def _ended(before: Home) -> dict[str, int]:
 def take_over(before: Home, spec: Spec, draft: Path) -> None:
     """Fill the home of a sweep that is being made with all that another has searched.
 
+    What that one has evaluated is taken over too, if no more is searched, so that what is selected
+    stays.
+
     Args:
         before: The home of the other, which must not run meanwhile, and is only read.
         spec: The sweep's.
         draft: Its home.
 
     Raises:
-        DamagedHome: If the record of a trial is missing there.
+        DamagedHome: If the record of a run is missing there.
         SpecError: If the other runs.
     """
     with before.left_alone():
-        copy_trials(before.path / STUDIES, draft / STUDIES)
-        records = search_records(records_of(before.spool), before.name, spec.name)
-        ended = _write(records, before.path, draft)
-        lost = sum(_ended(before).values()) - ended
+        evaluations = _evaluations(before, spec)
+        studies = copy_trials(before.path / STUDIES, draft / STUDIES)
+        evaluations.mark(studies)
+        named = before.named_places[1]
+        into = Storage(draft if named is None else inside(named, spec.name))
+        evaluations.copy(before.path, draft, before.storage, into)
+        records = taken_records(records_of(before.spool), before.name, spec.name, evaluations)
+        lost = sum(_ended(before).values()) + evaluations.runs - _write(records, before.path, draft)
         if lost:
-            why = f"{before.spool} lacks the records of {lost} trials, which a successor has too."
+            why = f"{before.spool} lacks the records of {lost} runs, without which none goes on."
             raise DamagedHome(before.name, why)
         (draft / BEFORE).write_text(json.dumps([*before.before, before.name]) + "\n")
         if (before.path / RUN_PARTS).exists():
@@ -110,25 +119,37 @@ def take_over(before: Home, spec: Spec, draft: Path) -> None:
             shutil.copytree(before.path / CODE, draft / CODE)
 
 
+def _evaluations(before: Home, spec: Spec) -> Taken:
+    """Return what is taken over of a sweep's evaluations: nothing if more is searched."""
+    studies = read_studies(before.path / STUDIES)
+    had = before.spec.evaluation
+    if spec.search.trials > max(_ended(before).values()):
+        return Taken(had, spec.evaluation, {})
+    return Taken.of(studies, before.path, had, spec.evaluation)
+
+
 def _write(records: Iterable[Entry], before: Path, draft: Path) -> int:
-    """Write the records of a draft, with the files that they name; return how many trials end."""
+    """Write the records of a draft, with the files that they name; return how many runs end."""
     started, ended = set[str](), set[str]()
     with (draft / RECORDS).open("w") as file:
         for record in records:
-            if record["kind"] == "artifact" and not _copied(before, draft, record["path"]):
-                continue
+            run = record["identity"].partition("/")[2]
+            if record["kind"] == "artifact":
+                record = _with_file(record, run, before, draft)
             file.write(json.dumps(record) + "\n")
-            if is_trial(record["identity"].split("/")[1:]):
-                started |= {record["identity"]} if record["kind"] == "start" else set()
-                ended |= {record["identity"]} if record["kind"] == "end" else set()
+            if is_trial(run) or is_evaluation(run):
+                started |= {run} if record["kind"] == "start" else set()
+                ended |= {run} if record["kind"] == "end" else set()
     return len(started & ended)
 
 
-def _copied(before: Path, draft: Path, path: str) -> bool:
-    """Copy a file that is recorded from one home to another; return whether it is there."""
-    if not (before / path).is_file():
-        return False
-    if not Path(path).is_absolute():  # else it lies in no home
-        (draft / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(before / path, draft / path)
-    return True
+def _with_file(record: Entry, run: str, before: Path, draft: Path) -> Entry:
+    """Return a record of a file, which is copied to the home that the record is of.
+
+    It lies there by its run, whose number may be another. What is gone is left to the recorder.
+    """
+    place = Path("files") / run / Path(record["path"]).name
+    if (before / record["path"]).is_file():
+        (draft / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(before / record["path"], draft / place)
+    return {**record, "path": str(place)}

@@ -60,7 +60,7 @@ def open_studies(
     return studies
 
 
-def copy_trials(before: Path, path: Path) -> None:
+def copy_trials(before: Path, path: Path) -> dict[str, optuna.Study]:
     """Begin the studies of a new file with all trials of another's, and with nothing else of them.
 
     Raises:
@@ -68,8 +68,11 @@ def copy_trials(before: Path, path: Path) -> None:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = JournalStorage(StudyFile(path))
+    found = {}
     for name, study in read_studies(before).items():
-        _created(storage, name, study.direction).add_trials(study.get_trials(deepcopy=False))
+        found[name] = _created(storage, name, study.direction)
+        found[name].add_trials(study.get_trials(deepcopy=False))
+    return found
 
 
 def _created(storage: JournalStorage, name: str, direction: StudyDirection) -> optuna.Study:
