@@ -2,115 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-from collections.abc import Callable, Iterator
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gatelab.results.comparing import compare
-from gatelab.tracking.mlflow_client import open_client
-from gatelab.tracking.runs import SweepRecord
+from gatelab.sweeps.driver import home, succession
 from gatelab.tracking.schema import FOLDER, Tags
-from gatelab.tracking.sqlite import default_uri
+from tests.commands import ROOT
+from tests.gone_on import files, names, runs, told, write_few
 from tests.in_process import gatelab
 from tests.launched import read
 
-SPEC = """
-name: NAME
-task: {name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}
-model: {num_experts: 4}
-gates: {top_k: {k: [1, 2]}, softmax: null, relu: null, constant: null}
-baselines: false
-optimizer: {learning_rate: {low: 1e-3, high: 1e-1, log: true}}
-training: {max_epochs: 4, batch_size: 32}
-search: {trials: TRIALS, rounds: ROUNDS, early_stopping: {grace_epochs: 2}}
-evaluation: {seeds: SEEDS}
-"""
-
-
-def write(place: Path, name: str, trials: int, rounds: int, seeds: int, more: str = "") -> None:
-    text = SPEC.replace("NAME", name).replace("TRIALS", str(trials))
-    text = text.replace("ROUNDS", f"{rounds}{more}").replace("SEEDS", str(seeds))
-    (place / f"{name}.yaml").write_text(text)
-
-
-@pytest.fixture(scope="module")
-def finished(
-    put_store: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
-    """A place with a finished sweep of 4 trials and 2 seeds, and one of 8 trials and 3 seeds."""
-    place = tmp_path_factory.mktemp("finished")
-    put_store(place / FOLDER)
-    write(place, "few", 4, 1, 2)
-    write(place, "many", 8, 2, 3)
-    gatelab(place, "launch", "few.yaml")
-    gatelab(place, "launch", "many.yaml")
-    yield place
-
-
-@pytest.fixture
-def place(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "place"))
-
-
-def told(record: SweepRecord) -> dict[tuple[str, ...], Any]:
-    """Return of every run of a sweep what it is and came to, without times and code."""
-    found = {}
-    for run in record.runs:
-        named = ("trial", "seed", "repeat", "split_seed", "end", "end.epoch", "search.reasons")
-        tags = {name: run.tags[name] for name in named if name in run.tags}
-        metrics = {key: value for key, value in run.metrics.items() if "time/" not in key}
-        params = run.params if run.stage != "sweep" else {}
-        key = (run.stage, run.gate, run.name if run.stage != "sweep" else "")
-        found[key] = (run.status, run.end_reason, tags, params, metrics)
-    return found
-
-
-def files(place: Path, name: str) -> dict[str, str]:
-    """Return the content of everything that a sweep has on this disk."""
-    folder = place / FOLDER
-    spool = [folder / "spool" / f"{name}.{kind}" for kind in ("jsonl", "position")]
-    found = [path for path in (folder / "sweeps" / name).rglob("*") if path.is_file()]
-    return {
-        f"{path.relative_to(folder)} {path.stat().st_mtime_ns}": hashlib.md5(
-            path.read_bytes()
-        ).hexdigest()
-        for path in [*found, *spool]
-    }
-
-
-def runs(place: Path, name: str) -> list[str]:
-    """Return all that MLflow has of a sweep's runs."""
-    client = open_client(default_uri(place / FOLDER))
-    ids = [one.experiment_id for one in client.search_experiments()]
-    found = client.search_runs(ids, f"tags.sweep = '{name}'", max_results=1000)
-    texts = []
-    for run in found:
-        histories = [
-            [(m.step, m.value, m.timestamp) for m in client.get_metric_history(run.info.run_id, k)]
-            for k in sorted(run.data.metrics)
-        ]
-        texts.append(json.dumps([run.to_dictionary(), histories], default=str))
-    return sorted(texts)
-
 
 @pytest.mark.slow
-def test_it_ends_as_a_sweep_that_was_launched_with_all_of_it(place: Path) -> None:
-    before = files(place, "few"), runs(place, "few")
-    said = gatelab(place, "resume", "few", "search.trials=8", "evaluation.seeds=3")
+def test_it_ends_as_a_sweep_that_was_launched_with_all_of_it(both: Path) -> None:
+    before = files(both, "few"), runs(both, "few")
+    said = gatelab(both, "resume", "few", "search.trials=8", "evaluation.seeds=3")
     assert said.startswith(
         "few-2 goes on from few, which stays as it is: 4 trials of every gate are taken over, "
         "4 more are searched; then 3 seeds of the best are evaluated.\nfew-2: under way, in "
     )
-    assert (files(place, "few"), runs(place, "few")) == before
-    ended, whole = read(place, "few-2"), read(place, "many")
+    assert (files(both, "few"), runs(both, "few")) == before
+    ended, whole = read(both, "few-2"), read(both, "many")
     assert told(ended) == told(whole)
     assert any(run.end == "pruned" for run in ended.of("search"))
-    frames = [compare(name, folder=place / FOLDER).to_frame() for name in ("few-2", "many")]
+    frames = [compare(name, folder=both / FOLDER).to_frame() for name in ("few-2", "many")]
     timeless = [frame[~frame["metric"].str.startswith("time/")] for frame in frames]
     assert timeless[0].equals(timeless[1])
     taken = [run for run in ended.of("search") if Tags.TAKEN_OVER_FROM in run.tags]
@@ -143,19 +64,111 @@ def close(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.slow
-def test_with_more_seeds_alone_what_was_evaluated_is_not_trained_again(place: Path) -> None:
-    write(place, "seeds", 4, 1, 3)
-    gatelab(place, "launch", "seeds.yaml")
-    before = files(place, "few"), runs(place, "few")
-    said = gatelab(place, "resume", "few", "evaluation.seeds=3")
+def test_with_more_seeds_alone_what_was_evaluated_is_not_trained_again(both: Path) -> None:
+    write_few(both, "seeds", 4, 1, 3)
+    gatelab(both, "launch", "seeds.yaml")
+    before = files(both, "few"), runs(both, "few")
+    said = gatelab(both, "resume", "few", "evaluation.seeds=3")
     assert "taken over, and all that is evaluated; then 3 seeds of the best are evaluated" in said
-    assert (files(place, "few"), runs(place, "few")) == before
+    assert (files(both, "few"), runs(both, "few")) == before
     assert (
         said.count("evaluating 1 seed\n") == 5
         and "trial" not in said.partition("\n")[2].partition("few-2:")[0]
     )
-    ended, whole = told(read(place, "few-2")), told(read(place, "seeds"))
+    ended, whole = told(read(both, "few-2")), told(read(both, "seeds"))
     assert ended.keys() == whole.keys()
     assert {key for key in ended if not close(ended[key], whole[key])} == set()
-    taken = trained_before(place, "few-2", "evaluate")
+    taken = trained_before(both, "few-2", "evaluate")
     assert len(taken) == 5 * 2 and {*taken.values()} == {"few"}
+
+
+@pytest.mark.slow
+def test_stopped_anywhere_it_is_not_there_or_goes_on_to_the_same_end(both: Path) -> None:
+    """Taking over ends in a home that is whole, or in none; then it is a sweep as any other."""
+    asked = ("resume", "few", "search.trials=8", "evaluation.seeds=3")
+    folder, before = both / FOLDER, files(both, "few")
+    was = names(folder / "sweeps"), names(folder / "spool"), len(runs(both, "few-2"))
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    moments = [
+        (succession, "copy_trials"),
+        (succession, "taken_records"),
+        (succession.Taken, "mark"),
+        (home.shutil, "move"),
+        (home.Path, "rename"),
+    ]
+    for where, what in moments:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(where, what, interrupt)
+            gatelab(both, *asked, code=130)
+        left = names(folder / "spool")  # the last leaves one there, which whoever comes next drops
+        left -= {"few-2.jsonl"} if what == "rename" else set()
+        assert (names(folder / "sweeps"), left, len(runs(both, "few-2"))) == was
+    said = gatelab(both, *asked, code=130, most=0)
+    assert said.endswith("Stopped. `gatelab resume few-2` goes on where it was.\n")
+    said = gatelab(both, *asked, code=2)
+    assert said.count("\n") == 1 and "`gatelab resume few-2` goes on with it" in said
+    gatelab(both, "resume", "few-2", code=130, most=3)
+    gatelab(both, "resume", "few-2", code=130, most=8)
+    gatelab(both, "resume", "few-2")
+    assert told(read(both, "few-2")) == told(read(both, "many"))
+    assert files(both, "few") == before
+
+
+@pytest.mark.slow
+def test_a_kill_while_it_takes_over_leaves_a_draft_that_nobody_sees(both: Path) -> None:
+    """Of what a process leaves that is ended by no exception."""
+    (both / "killing.py").write_text(KILLING)
+    ended = subprocess.run(
+        [sys.executable, "killing.py"], cwd=both, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert ended.returncode == -9
+    assert len(names(both / FOLDER / "sweeps")) == 3, "a draft beside the two that were there"
+    assert "few-2" not in gatelab(both, "status")
+    gatelab(both, "resume", "few", "evaluation.seeds=3", code=130, most=0)
+    assert "few-2" in gatelab(both, "status")
+
+
+KILLING = """
+import os, signal
+from gatelab.sweeps.driver import succession
+from tests.in_process import in_this_process
+from gatelab import resume
+
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+succession._with_file = succession.is_trial = kill
+with in_this_process():
+    resume("few", overrides=["evaluation.seeds=3"])
+"""
+
+
+@pytest.mark.slow
+def test_every_repeat_goes_on_and_so_do_splits(both: Path) -> None:
+    """Evaluations are numbered by repeat, split and seed: with more of them by other numbers."""
+    write_few(both, "again", 2, 1, 2, ", repeats: 2")
+    write_few(both, "whole", 2, 1, 3, ", repeats: 2")
+    write_few(both, "longer", 4, 2, 2, ", repeats: 2")
+    for name in ("again", "whole", "longer"):
+        gatelab(both, "launch", f"{name}.yaml")
+    gatelab(both, "resume", "again", "evaluation.seeds=3")
+    ended, whole = told(read(both, "again-2")), told(read(both, "whole"))
+    assert ended.keys() == whole.keys()
+    assert {key for key in ended if not close(ended[key], whole[key])} == set()
+    gatelab(both, "resume", "again", "search.trials=4", "--name", "more")
+    assert told(read(both, "more")) == told(read(both, "longer"))
+    said = gatelab(both, "resume", "again-2", "evaluation.seeds=4", "evaluation.splits=1")
+    assert said.startswith("again-3 goes on from again-2, "), "after a 2 that goes on comes a 3"
+    assert read(both, "again-3").before == ("again", "again-2")
+    seeds = trained_before(both, "again-3", "evaluate")
+    assert {*seeds.values()} == {"again", "again-2"}, "where it was trained, not who took it over"
+    of_each = [sum(where == name for where in seeds.values()) for name in ("again", "again-2")]
+    assert of_each[0] == 2 * of_each[1], "two seeds and one"
+    said = gatelab(both, "compare", "again", "again-3", code=2)
+    assert said.startswith("gatelab: compare again-3 alone: it goes on from again, so they have")
+    said = gatelab(both, "compare", "again-2", "more", code=2)
+    assert said.startswith("gatelab: compare one of again-2 and more alone: both go on from again")
+    assert "again-3" in gatelab(both, "compare", "again-3", "few")
