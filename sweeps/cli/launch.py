@@ -133,7 +133,13 @@ def resume(
     if address:
         if tracking_uri:  # it may have a password, and a job's command is told to all
             refuse("--tracking-uri is of a resume on the head itself, not through --address.")
-        resume_remote(sweep, address, follow, redeliver)
+        more = bool(overrides) or name is not None
+        if more and (redeliver or not (overrides and name)):
+            refuse(
+                "through --address a sweep that goes on needs KEY=VALUE and its own --name, and "
+                f"no --redeliver: `gatelab resume {sweep} search.trials=N --name NEW`."
+            )
+        resume_remote(sweep, address, follow, redeliver, overrides, name)
     with busy("The libraries are read"):
         from gatelab.sweeps.driver.launching import resume as run
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -194,7 +193,11 @@ def _succeed(
     spec = spec_after(before, overrides, name)
     check_record(before, before.spec, uri or before.uri, redeliver=False)
     named, storage = before.named_places
-    fill = partial(take_over, before, spec)
+
+    def fill(draft: Path) -> None:
+        with telling(console, f"What {before.name} has trained is taken over"):
+            take_over(before, spec, draft)
+
     places = (before.folder, uri or named, storage)
     return _begin(spec, *places, console, fill, code=code, after=goes_on(before, spec))
 

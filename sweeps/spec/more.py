@@ -15,6 +15,8 @@ from gatelab.sweeps.spec.spec import Spec, SpecError
 TRIALS, ROUNDS = "search.trials", "search.rounds"
 MORE = (TRIALS, "evaluation.seeds", "evaluation.splits")
 """What there may be more of. All else is as it was, or what was found would not be of this spec."""
+FREE = "search.hours"
+"""Which counts anew: it says nothing of what was found."""
 
 
 def more_of(before: Spec, source: Path, trials: int, overrides: Sequence[str], name: str) -> Spec:
@@ -49,9 +51,9 @@ def more_of(before: Spec, source: Path, trials: int, overrides: Sequence[str], n
 def _check_keys(overrides: Sequence[str]) -> None:
     keys = [text.partition("=")[0] for text in overrides]
     raise_faults(
-        (key, f"stays as it was in a sweep that goes on; {near_misses(key, MORE)}")
+        (key, f"stays as it was in a sweep that goes on; {near_misses(key, [*MORE, FREE])}")
         for key in keys
-        if key not in MORE
+        if key not in (*MORE, FREE)
     )
 
 
