@@ -133,7 +133,7 @@ def resume(
     if address:
         if tracking_uri:  # it may have a password, and a job's command is told to all
             refuse("--tracking-uri is of a resume on the head itself, not through --address.")
-        more = bool(overrides) or name is not None
+        more = overrides or name is not None
         if more and (redeliver or not (overrides and name)):
             refuse(
                 "through --address a sweep that goes on needs KEY=VALUE and its own --name, and "
@@ -143,9 +143,8 @@ def resume(
     with busy("The libraries are read"):
         from gatelab.sweeps.driver.launching import resume as run
 
-    more = partial(run, sweep, overrides=overrides, successor=name)
-    work = partial(more, folder=folder, uri=tracking_uri, redeliver=redeliver)
-    _run(work, sweep, folder)
+    work = partial(run, sweep, folder=folder, uri=tracking_uri, redeliver=redeliver)
+    _run(partial(work, overrides=overrides, successor=name), sweep, folder)
 
 
 @click.command()
