@@ -64,17 +64,17 @@ def close(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.slow
-def test_with_more_seeds_alone_what_was_evaluated_is_not_trained_again(both: Path) -> None:
+def test_with_more_seeds_and_splits_alone_what_was_evaluated_is_not_trained_again(
+    both: Path,
+) -> None:
     write_few(both, "seeds", 4, 1, 3)
-    gatelab(both, "launch", "seeds.yaml")
+    gatelab(both, "launch", "seeds.yaml", "evaluation.splits=2")
     before = files(both, "few"), runs(both, "few")
-    said = gatelab(both, "resume", "few", "evaluation.seeds=3")
-    assert "taken over, and all that is evaluated; then 3 seeds of the best are evaluated" in said
+    said = gatelab(both, "resume", "few", "evaluation.seeds=3", "evaluation.splits=2")
+    assert "the 2 seeds of the best too; what lacks of 3 seeds on each of 2 splits is" in said
     assert (files(both, "few"), runs(both, "few")) == before
-    assert (
-        said.count("evaluating 1 seed\n") == 5
-        and "trial" not in said.partition("\n")[2].partition("few-2:")[0]
-    )
+    assert said.count("evaluating 1 seed on split 0\n") == 5 and ": trial " not in said
+    assert said.count("evaluating 3 seeds on split 1\n") == 5
     ended, whole = told(read(both, "few-2")), told(read(both, "seeds"))
     assert ended.keys() == whole.keys()
     assert {key for key in ended if not close(ended[key], whole[key])} == set()
@@ -147,7 +147,7 @@ with in_this_process():
 
 
 @pytest.mark.slow
-def test_every_repeat_goes_on_and_so_do_splits(both: Path) -> None:
+def test_every_repeat_goes_on_and_so_does_what_goes_on(both: Path) -> None:
     """Evaluations are numbered by repeat, split and seed: with more of them by other numbers."""
     write_few(both, "again", 2, 1, 2, ", repeats: 2")
     write_few(both, "whole", 2, 1, 3, ", repeats: 2")

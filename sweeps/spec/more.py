@@ -36,10 +36,9 @@ def more_of(before: Spec, source: Path, trials: int, overrides: Sequence[str], n
     said = overridden({}, overrides)
     _check_keys(overrides)
     texts, size = [*overrides], round_size(before.search)
-    wanted = said.get("search", {}).get("trials")
-    if wanted is None:
-        wanted = trials
-        texts.append(f"{TRIALS}={wanted}")
+    wanted = said.get("search", {}).get("trials", trials)
+    if not any(text.startswith(f"{TRIALS}=") for text in overrides):
+        texts.append(f"{TRIALS}={trials}")
     if isinstance(wanted, int) and wanted is not True and wanted > 0:  # else it is no number
         _check_trials(wanted, trials, size)
         texts.append(f"{ROUNDS}={wanted // size}")
