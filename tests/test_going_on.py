@@ -12,11 +12,15 @@ import pytest
 
 from gatelab.results.comparing import compare
 from gatelab.sweeps.driver import home, succession
+from gatelab.tracking.mlflow_client import open_client
 from gatelab.tracking.schema import FOLDER, Tags
+from gatelab.tracking.sqlite import default_uri
 from tests.commands import ROOT
 from tests.gone_on import files, names, runs, told, write_few
 from tests.in_process import gatelab
 from tests.launched import read
+
+SEARCHED = ("top_k", "softmax", "relu")
 
 
 @pytest.mark.slow
@@ -37,7 +41,20 @@ def test_it_ends_as_a_sweep_that_was_launched_with_all_of_it(both: Path) -> None
     taken = [run for run in ended.of("search") if Tags.TAKEN_OVER_FROM in run.tags]
     assert {run.tags[Tags.TRIAL] for run in taken} == {"0", "1", "2", "3"} and len(taken) == 12
     assert {run.tags[Tags.TAKEN_OVER_FROM] for run in taken} == {"few"}
-    assert ended.before == ("few",)
+    assert ended.before == ("few",) and ended.run is not None
+    asked = {"search.trials": "8", "search.rounds": "2", "evaluation.seeds": "3"}
+    assert asked.items() <= ended.run.params.items(), "not those of the sweep before"
+    assert all(
+        counted(both, run.run_id) == [*range(1, 9)]
+        for run in ended.of("gate")
+        if run.gate in SEARCHED
+    )
+
+
+def counted(place: Path, run_id: str) -> list[int]:
+    """Return at which trials it was counted how a gate's trials have ended."""
+    client = open_client(default_uri(place / FOLDER))
+    return [one.step for one in client.get_metric_history(run_id, "search/finished")]
 
 
 def trained_before(place: Path, name: str, stage: str) -> dict[tuple[str, str], str]:
