@@ -88,7 +88,7 @@ def test_with_more_seeds_and_splits_alone_what_was_evaluated_is_not_trained_agai
     gatelab(both, "launch", "seeds.yaml", "evaluation.splits=2")
     before = files(both, "few"), runs(both, "few")
     said = gatelab(both, "resume", "few", "evaluation.seeds=3", "evaluation.splits=2")
-    assert "the 2 seeds of the best too; what lacks of 3 seeds on each of 2 splits is" in said
+    assert "the 2 seeds of the best too; what is missing of 3 seeds on each of 2" in said
     assert (files(both, "few"), runs(both, "few")) == before
     assert said.count("evaluating 1 seed on split 0\n") == 5 and ": trial " not in said
     assert said.count("evaluating 3 seeds on split 1\n") == 5

@@ -60,7 +60,7 @@ def goes_on(before: Home, spec: Spec) -> str:
     on = f" on each of {splits} splits" if splits > 1 else ""
     searched = f"{more} more are searched{rounds}; then {seeds} seeds of the best are evaluated{on}"
     evaluated = f"the {before.spec.evaluation.seeds} seeds of the best too"
-    missing = f"{evaluated}; what lacks of {seeds} seeds{on} is evaluated"
+    missing = f"{evaluated}; what is missing of {seeds} seeds{on} is evaluated"
     return (
         f"{spec.name} goes on from {before.name}, which stays as it is: {trials} trials of every "
         f"gate are taken over, {searched if more else missing}."
