@@ -92,6 +92,7 @@ def test_with_more_seeds_and_splits_alone_what_was_evaluated_is_not_trained_agai
     assert (files(both, "few"), runs(both, "few")) == before
     assert said.count("evaluating 1 seed on split 0\n") == 5 and ": trial " not in said
     assert said.count("evaluating 3 seeds on split 1\n") == 5
+    assert said.count("evaluating") == 10, "nothing beside these"
     ended, whole = told(read(both, "few-2")), told(read(both, "seeds"))
     assert ended.keys() == whole.keys()
     assert {key for key in ended if not close(ended[key], whole[key])} == set()
