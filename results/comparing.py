@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gatelab.results.comparison import compare_runs
+from gatelab.results.comparison.gone_on import check_apart
 from gatelab.results.comparison.merging import by_task
 from gatelab.results.shown import ShownComparison
 from gatelab.tracking.kept_reads import sweep_record
@@ -26,8 +27,8 @@ def compare(*sweeps: str, folder: str | Path = FOLDER, uri: str | None = None) -
     Raises:
         LookupError: If the store knows no such sweep.
         StoreUnavailable: If a store cannot be used.
-        ValueError: If a sweep is named twice, or if they are on several tasks, which
-            :func:`gatelab.results.overview.ask` takes.
+        ValueError: If a sweep is named twice, or goes on from another of them, or if they are on
+            several tasks, which :func:`gatelab.results.overview.ask` takes.
     """
     records = read_sweeps(*sweeps, folder=folder, uri=uri)
     tasks = by_task(records)
@@ -69,7 +70,7 @@ def read_sweeps(
     Raises:
         LookupError: If the store knows no such sweep.
         StoreUnavailable: If a store cannot be used.
-        ValueError: If there is no sweep, or one is named twice.
+        ValueError: If there is no sweep, or one is named twice, or goes on from another of them.
     """
     if not sweeps:
         raise ValueError("At least one sweep must be named, but got none.")
@@ -83,6 +84,7 @@ def read_sweeps(
     records = [sweep_record(store, name, trials=trials) for name, store in places]
     if len(records) == 1:
         return records
+    check_apart(records)
     from gatelab.tracking.mlflow_read import with_spec  # here: MLflow takes a second to import
 
     return [with_spec(record) for record in records]

@@ -12,6 +12,7 @@ from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.best_trials import SHARE, BestTrials, best_trials
 from gatelab.results.comparison.caveats import partial_line, warnings
 from gatelab.results.comparison.equivalence import Equivalence, check_margin, equivalences
+from gatelab.results.comparison.gone_on import gone_on
 from gatelab.results.comparison.inference import Pair, check_metric, pairwise
 from gatelab.results.comparison.merging import by_task, directions_of
 from gatelab.results.comparison.plain import plain
@@ -75,7 +76,8 @@ class Overview:
     def sentences(self) -> list[str]:
         """Return what they say in words."""
         if self.rankings:
-            return [line for ranking in self.rankings for line in rank_sentences(ranking)]
+            ranked = [line for ranking in self.rankings for line in rank_sentences(ranking)]
+            return [*ranked, *(line for c in self.comparisons.values() for line in gone_on(c))]
         if self.trials:
             return [line for found in self.trials for line in trial_sentences(found)]
         metrics, asked = self.metrics or (Metrics.TEST_LOSS,), self.margin

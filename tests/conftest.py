@@ -124,6 +124,31 @@ def small_sweep(
 
 
 @pytest.fixture(scope="session")
+def few_and_many(
+    put_store: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A place with a finished sweep of 4 trials and 2 seeds, and one of 8 trials and 3 seeds."""
+
+    from tests.gone_on import write_few  # here: Optuna and MLflow take seconds to import
+    from tests.in_process import gatelab
+
+    def make(folder: Path) -> None:
+        put_store(folder / FOLDER)
+        write_few(folder, "few", 4, 1, 2)
+        write_few(folder, "many", 8, 2, 3)
+        gatelab(folder, "launch", "few.yaml")
+        gatelab(folder, "launch", "many.yaml")
+
+    return once(tmp_path_factory, "few-and-many", make)
+
+
+@pytest.fixture
+def both(few_and_many: Path, tmp_path: Path) -> Path:
+    """The same, to change."""
+    return Path(shutil.copytree(few_and_many, tmp_path / "place"))
+
+
+@pytest.fixture(scope="session")
 def put_store(empty_store: Path) -> Callable[[Path], Path]:
     """Put a store that has its tables already into a folder, and return that."""
 

@@ -132,6 +132,21 @@ def wait_for_trial(cluster: Head, folder: Path, name: str) -> None:
         time.sleep(0.5)
 
 
+def check_a_successor(cluster: Head, folder: Path) -> None:
+    """Check that another sweep goes on from the finished one, with the code shipped for that."""
+    more = ("resume", "far", "evaluation.seeds=3")
+    assert "needs KEY=VALUE and its own --name" in refused(cluster, folder, *more)
+    assert "sweep 'far' is on the cluster already" in refused(
+        cluster, folder, *more, "--name", "far"
+    )
+    code, output, errors = run(cluster, folder, *more, "--name", "farther", "--follow")
+    assert (code, errors) == (0, "")
+    assert "farther goes on from far, which stays as it is: 3 trials of every gate" in output
+    assert output.count("evaluating 1 seed\n") == 2
+    _, output, _ = run(cluster, folder, "status", "farther")
+    assert " finished " in output
+
+
 def test_from_launch_to_the_end(cluster: Head, laptop: Path, tmp_path: Path) -> None:
     """Launched, robbed of its driver, stopped, and resumed to its end from another machine."""
     write_spec(laptop, "far", epochs=150, more="resources: {members: 1}\n")
@@ -151,6 +166,7 @@ def test_from_launch_to_the_end(cluster: Head, laptop: Path, tmp_path: Path) -> 
     )
     _, output, _ = run(cluster, elsewhere, "status", "far")
     assert " finished " in output
+    check_a_successor(cluster, elsewhere)
     check_no_secret_in_files(cluster)
 
 

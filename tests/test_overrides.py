@@ -144,10 +144,3 @@ def test_what_is_recorded_holds_the_result(place: Path, monkeypatch: pytest.Monk
     assert (recorded["search"]["trials"], recorded["gates"]["top_k"]["k"]) == (2, 1)
     assert recorded["experiment"] == "other"
     assert recorded["gates"]["softmax"] == {"gate": "softmax"}
-
-
-def test_a_resume_takes_none_and_says_what_does() -> None:
-    result = CliRunner().invoke(main, ["resume", "digits", "search.trials=48"])
-    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    assert "`gatelab launch SPEC search.trials=48 --name digits-more`" in result.stderr
-    assert "search.first" in result.stderr

@@ -129,6 +129,12 @@ class SweepRecord:
         return found
 
     @property
+    def before(self) -> tuple[str, ...]:
+        """The finished sweeps that it goes on from, the first first."""
+        named = self.run.tags.get(Tags.GOES_ON_FROM, "").split(",") if self.run else []
+        return tuple(filter(None, named))
+
+    @property
     def warnings(self) -> list[str]:
         """What a reader must know of the sweep's data."""
         return self.run.tags.get(Tags.WARNINGS, "").splitlines() if self.run else []

@@ -25,6 +25,9 @@ class Tags:
     SEED, TRIAL = "seed", "trial"
     REPEAT = "repeat"
     """Of a trial's or an evaluation's run: of which repeat of the search, counted from 0."""
+    GOES_ON_FROM, TAKEN_OVER_FROM = "goes_on_from", "taken_over_from"
+    """Of the sweep's run: the finished sweeps with whose trials it began, the first first, with
+    commas; of a run that was trained in another sweep: that one."""
     ROLE, HARDENS = "role", "hardens"
     """Of a gate's run: what it is compared as; and ``yes`` if it is dense at first and is to become
     sparse in training."""
@@ -65,6 +68,8 @@ class Params:
 
     ROWS = "rows."
     """How the names begin of how many rows each split has."""
+    TEST_ROWS = "rows.test"
+    """Of the split that is read last."""
     KINDS = "targets"
     """How many targets of which kind: ``2 regression, 1 binary``."""
 

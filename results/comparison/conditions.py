@@ -46,6 +46,8 @@ class Conditions:
     """Whether results are still to come."""
     ignored: int
     """Runs in its experiment that no sweep wrote."""
+    before: tuple[str, ...] = ()
+    """The finished sweeps that it goes on from, the first first."""
 
 
 def conditions(record: SweepRecord) -> Conditions:
@@ -69,6 +71,7 @@ def conditions(record: SweepRecord) -> Conditions:
         len({run.gate for run in finished} - rows),
         record.running and not _complete(record),
         record.ignored,
+        record.before,
     )
 
 

@@ -11,6 +11,7 @@ from gatelab.results.comparison.budgets import WAITING, Budget
 from gatelab.results.comparison.equivalence import check_margin
 from gatelab.results.comparison.evidence import count, evidence, settled_early
 from gatelab.results.comparison.given import given_otherwise
+from gatelab.results.comparison.gone_on import gone_on
 from gatelab.results.comparison.inference import smallest_difference, testable
 from gatelab.results.comparison.statistics import ALPHA, smallest_p
 from gatelab.results.comparison.tables import listed, metric_title, p_words
@@ -43,6 +44,7 @@ def sentences(
         return [_no_best(comparison, metric), *missing]
     return [
         *answer(comparison, metric, margin),
+        *gone_on(comparison),
         *given_otherwise(comparison),
         *settled_early(comparison),
         *missing,

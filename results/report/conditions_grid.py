@@ -102,6 +102,8 @@ def conditions_grid(record: SweepRecord, comparison: Comparison) -> Grid:
         ("machine", _machine(tags)),
         ("record", store_shown(under.uri)),
     ]
+    if under.before:
+        rows.insert(2, ("goes on from", ", ".join(under.before)))
     if comparison.ignored:
         rows.append(("left out", f"{comparison.ignored} runs of other programs in its experiment"))
     said = [[key, value if value not in ("", "-") else "not recorded"] for key, value in rows]

@@ -127,7 +127,8 @@ def _home(folder: Path, name: str) -> Row:
     home = Home(folder, name)
     how = status(home)
     done = "; ".join(map(str, gates_progress(home)))
-    return home.name, how, f"{started(home):%Y-%m-%d %H:%M}", done + _next(home.name, how)
+    after = f"; goes on from {home.before[-1]}" if home.before else ""
+    return home.name, how, f"{started(home):%Y-%m-%d %H:%M}", done + after + _next(home.name, how)
 
 
 def _next(name: str, how: str) -> str:

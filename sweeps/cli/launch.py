@@ -56,11 +56,6 @@ def _shares(
     return found
 
 
-MORE = (
-    "a sweep goes on as it was launched, but got {0}: `gatelab launch SPEC {0} --name {1}-more` is "
-    "a sweep of its own, whose `search.first` takes what this one has found."
-)
-"""What is told who wants more of a sweep."""
 overrides_argument = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 
 
@@ -108,7 +103,8 @@ def launch(
 
 @click.command()
 @click.argument("sweep", shell_complete=sweeps_here)
-@click.argument("overrides", nargs=-1, metavar="")
+@overrides_argument
+@click.option("--name", help="Of the sweep that goes on from a finished one; by default SWEEP-2.")
 @click.option(
     "--redeliver",
     is_flag=True,
@@ -121,25 +117,34 @@ def launch(
 def resume(
     sweep: str,
     overrides: tuple[str, ...],
+    name: str | None,
     redeliver: bool,
     tracking_uri: str | None,
     folder: Path,
     address: str | None,
     follow: bool,
 ) -> None:
-    """Go on with SWEEP where it was stopped."""
-    if overrides:
-        refuse(MORE.format(" ".join(overrides), sweep))
+    """Go on with SWEEP where it was stopped, or from where it has ended.
+
+    With KEY=VALUE another sweep goes on from a finished one, which stays as it is: with more
+    search.trials, evaluation.seeds or evaluation.splits. It begins with all trials of that one.
+    """
     interrupt_on_term()
     if address:
         if tracking_uri:  # it may have a password, and a job's command is told to all
             refuse("--tracking-uri is of a resume on the head itself, not through --address.")
-        resume_remote(sweep, address, follow, redeliver)
+        more = overrides or name is not None
+        if more and (redeliver or not (overrides and name)):
+            refuse(
+                "through --address a sweep that goes on needs KEY=VALUE and its own --name, and "
+                f"no --redeliver: `gatelab resume {sweep} search.trials=N --name NEW`."
+            )
+        resume_remote(sweep, address, follow, redeliver, overrides, name)
     with busy("The libraries are read"):
         from gatelab.sweeps.driver.launching import resume as run
 
     work = partial(run, sweep, folder=folder, uri=tracking_uri, redeliver=redeliver)
-    _run(work, sweep, folder)
+    _run(partial(work, overrides=overrides, successor=name), sweep, folder)
 
 
 @click.command()

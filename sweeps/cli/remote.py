@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -42,13 +42,24 @@ def launch_remote(spec: Spec, path: Path, address: str, folder: Path, follow: bo
         _watch(cluster, job, follow)
 
 
-def resume_remote(sweep: str, address: str, follow: bool, redeliver: bool) -> NoReturn:
-    """Resume a sweep on a cluster, and end as :func:`launch_remote` does."""
+def resume_remote(
+    sweep: str,
+    address: str,
+    follow: bool,
+    redeliver: bool,
+    overrides: Sequence[str] = (),
+    successor: str | None = None,
+) -> NoReturn:
+    """Resume a sweep on a cluster, or let a successor go on; end as :func:`launch_remote` does."""
     from gatelab.sweeps.cluster import submission
 
     with refusals():
         cluster = reached(address)
-        _watch(cluster, submission.submit_resume(cluster, sweep, redeliver), follow)
+        if successor is None:
+            job = submission.submit_resume(cluster, sweep, redeliver)
+        else:
+            job = submission.submit_successor(cluster, sweep, overrides, successor)
+        _watch(cluster, job, follow)
 
 
 def tell(line: str) -> None:

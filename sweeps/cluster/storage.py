@@ -112,6 +112,12 @@ def check_no_key(place: str | Path) -> None:
         )
 
 
+def outside(place: str) -> str:
+    """Return the place in which a place is that :func:`inside` has made."""
+    path, mark, options = place.partition("?")
+    return f"{path.rpartition('/')[0]}{mark}{options}"
+
+
 def inside(place: str, name: str) -> str:
     """Return the place of a folder inside a place; a URI's options stay at its end."""
     path, mark, options = place.partition("?")

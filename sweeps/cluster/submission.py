@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -38,11 +38,7 @@ def submit_launch(
         ClusterError: If the name is taken there.
         SpecError: If a module cannot be shipped.
     """
-    if any(job.status != "refused" for job in cluster.jobs(spec.name)):
-        raise ClusterError(
-            f"sweep {spec.name!r} is on the cluster already: `gatelab status {spec.name}` shows "
-            "how far it is, `--name` launches under another name."
-        )
+    _check_free_there(cluster, spec.name)
     with TemporaryDirectory() as folder:
         for part in pack(spec, name, Path(folder), never):
             tell(part.line)
@@ -73,6 +69,33 @@ def submit_resume(cluster: Cluster, sweep: str, redeliver: bool = False) -> Driv
     # The head may know it from before it was rebooted.
     command = shlex.join(["resume", *options, "--", sweep])
     return _submit(cluster, command, cluster.next_id(sweep), sweep)
+
+
+def submit_successor(
+    cluster: Cluster, sweep: str, overrides: Sequence[str], successor: str
+) -> DriverJob:
+    """Let a sweep go on from a finished one, with the code that was shipped for that.
+
+    Args:
+        cluster: Where.
+        sweep: The finished one; its home is on the head, which says so if it is not.
+        overrides: What there is to be more of.
+        successor: The name of the sweep that goes on.
+
+    Raises:
+        ClusterError: If that name is taken there.
+    """
+    _check_free_there(cluster, successor)
+    command = shlex.join(["resume", "--name", successor, "--", sweep, *overrides])
+    return _submit(cluster, command, cluster.next_id(successor), successor)
+
+
+def _check_free_there(cluster: Cluster, name: str) -> None:
+    if any(job.status != "refused" for job in cluster.jobs(name)):
+        raise ClusterError(
+            f"sweep {name!r} is on the cluster already: `gatelab status {name}` shows "
+            "how far it is, `--name` launches under another name."
+        )
 
 
 def submit_doctor(

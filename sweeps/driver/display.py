@@ -102,7 +102,8 @@ class Display:
         if job.stage == "evaluate":
             self.progress.reset(self._bar(job), description="evaluate", total=self.max_epochs)
             where = "" if job.split_seed is None else f" on split {job.split_seed}"
-            self._line(f"{job.label}: evaluating {len(job.members)} seeds{where}")
+            seeds = f"{len(job.members)} seed{'s' * (len(job.members) > 1)}"
+            self._line(f"{job.label}: evaluating {seeds}{where}")
 
     def progressed(self, job: Job, step: Step) -> None:
         """Move the bar of an evaluation, and say once what could not be done as usual."""

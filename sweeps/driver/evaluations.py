@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,10 @@ from gatelab.sweeps.spec.searches import Search, mixed, row_label, seed_of
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job
 from gatelab.training.member import Member
+
+TAKEN_OVER = "taken over"
+"""The attribute of a study that says how many seeds a sweep has of the one that it goes on from:
+by label and place of the split, as ``top_k/0``."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Plan:
 def evaluations(plan: Plan, search: Search, gate: str, study: Study) -> list[Job]:
     """Return what is evaluated after a search, on each split: nothing if no trial finished.
 
-    Of every gate the same seeds, on every split the same, so that all of them pair.
+    Of every gate the same seeds, on every split the same, so that all of them pair. Those that were
+    taken over are a job of their own, before the others.
 
     Args:
         plan: What every gate gets.
@@ -48,23 +53,30 @@ def evaluations(plan: Plan, search: Search, gate: str, study: Study) -> list[Job
         gate: The registry's key of its gate.
         study: How the search went.
     """
-    root = seed_of(plan.seed, search.repeat)
-    seeds = [mixed(root, 1, index) for index in range(plan.seeds)]
+    rows = selected_rows(search.label, study, every=plan.repeats > 1)
+    taken: Mapping[str, int] = study.attributes.get(TAKEN_OVER, {})
     return [
         Job(
             "evaluate",
             label,
             gate,
             tuple(Member(configuration, seed) for seed in seeds),
-            (search.repeat * len(plan.splits) + place) * plan.seeds,
+            (search.repeat * len(plan.splits) + place) * plan.seeds + first,
             split_seed=split,
             search=search.name,
         )
-        for label, configuration in selected_rows(
-            search.label, study, every=plan.repeats > 1
-        ).items()
+        for label, configuration in rows.items()
         for place, split in enumerate(plan.splits)
+        for first, seeds in _parts(plan, search, taken.get(f"{label}/{place}", 0))
     ]
+
+
+def _parts(plan: Plan, search: Search, taken: int) -> list[tuple[int, list[int]]]:
+    """Return the seeds that were taken over, and the others, each with the place of its first."""
+    root = seed_of(plan.seed, search.repeat)
+    seeds = [mixed(root, 1, index) for index in range(plan.seeds)]
+    parts = [(0, seeds[:taken]), (taken, seeds[taken:])]
+    return [(first, part) for first, part in parts if part]
 
 
 def selected_rows(label: str, study: Study, *, every: bool) -> dict[str, Configuration]:

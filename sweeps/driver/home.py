@@ -6,30 +6,29 @@ import fcntl
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
 from gatelab.registry import near_misses
-from gatelab.sweeps.cluster.storage import Storage, check_no_key, inside
+from gatelab.sweeps.cluster.storage import Storage, check_no_key, inside, outside
 from gatelab.sweeps.driver.home_files import (
+    BEFORE,
     FINISHED,
     INCOMPLETE,
     LOCK,
     PLACES,
+    RECORDS,
     fault_of_home,
     fault_within,
 )
 from gatelab.sweeps.driver.local import DRAFT, local_sweeps
+from gatelab.sweeps.driver.locks import alone_in, lock_file
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.journal import position_file
 from gatelab.tracking.schema import Artifacts
 from gatelab.tracking.sqlite import absolute, default_uri
-
-LOOK_SECONDS = 1.0
-"""How long the lock of a home may be held by who only looks whether a driver holds it."""
 
 
 class DamagedHome(LookupError):
@@ -101,7 +100,7 @@ class Home:
             uri: MLflow's tracking URI; by default of the store in the folder, wherever that is
                 moved.
             storage: The place of :class:`Storage` for all sweeps; by default the home itself.
-            fill: Puts there what else a home has from the beginning.
+            fill: Puts there what else a home has from the beginning, its spool's records too.
 
         Raises:
             SpecError: If the name is taken.
@@ -127,6 +126,31 @@ class Home:
             shutil.rmtree(draft, ignore_errors=True)
             raise
         return cls(folder, spec.name)
+
+    @property
+    def named_places(self) -> tuple[str | None, str | None]:
+        """MLflow's tracking URI and the place of all sweeps' storage, where they were named."""
+        places = self._places()
+        storage = places["storage"]
+        return places["uri"], storage and outside(storage)
+
+    @property
+    def before(self) -> list[str]:
+        """The sweeps that this one goes on from, the first first; empty where there is none.
+
+        Raises:
+            DamagedHome: If the file that says so does not.
+        """
+        path = self.path / BEFORE
+        try:
+            found = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, RecursionError) as error:
+            raise DamagedHome(self.name, f"{path} cannot be read.") from error
+        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+            raise DamagedHome(self.name, f"{path} does not name sweeps.")
+        return found
 
     def move_record(self, uri: str) -> None:
         """Keep the record in another store from now on."""
@@ -170,6 +194,20 @@ class Home:
         """Note that MLflow may not have all of it."""
         (self.path / FINISHED).unlink(missing_ok=True)
 
+    @contextmanager
+    def left_alone(self) -> Iterator[None]:
+        """Keep a sweep from being run while it is only read; nothing of it is written.
+
+        Raises:
+            SpecError: If it is running.
+        """
+        with ExitStack() as stack:
+            with suppress(FileNotFoundError):  # no driver has ever had it
+                file = stack.enter_context((self.path / LOCK).open())
+                if not lock_file(file.fileno(), fcntl.LOCK_SH):
+                    raise _running(self.name)
+            yield
+
     @property
     def spool(self) -> Path:
         """The journal of what is recorded; in a folder of its own, which may be another disk."""
@@ -189,12 +227,8 @@ class Home:
         except OSError as error:
             raise DamagedHome(self.name, f"{lock}: {error.strerror}.") from error
         with file:
-            if not _lock(file.fileno()):
-                message = (
-                    f"sweep {self.name!r} is running in another process: `gatelab status "
-                    f"{self.name}` shows how far it is."
-                )
-                raise SpecError("", "", message)
+            if not lock_file(file.fileno()):
+                raise _running(self.name)
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
@@ -203,17 +237,12 @@ class Home:
             yield
 
 
-def _lock(file: int) -> bool:
-    """Lock a file; return whether nobody else keeps it locked."""
-    deadline = time.monotonic() + LOOK_SECONDS
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
+def _running(name: str) -> SpecError:
+    message = (
+        f"sweep {name!r} is running in another process: `gatelab status {name}` shows how far it "
+        "is."
+    )
+    return SpecError("", "", message)
 
 
 def _check_spool(spool: Path, name: str) -> None:
@@ -229,24 +258,17 @@ def _check_spool(spool: Path, name: str) -> None:
 
 def _put(draft: Path, path: Path, spool: Path) -> None:
     """Give a draft its name, one launch at a time, and drop the spool of a sweep that is gone."""
-    with _alone(path.parent):
+    with alone_in(path.parent):
         if is_half_made(path):
             shutil.rmtree(path)
         elif os.path.lexists(path):
             raise taken(path.name)
         for file in (spool, position_file(spool)):
             file.unlink(missing_ok=True)
+        if (draft / RECORDS).exists():  # whole before the home is there, and maybe on another disk
+            spool.parent.mkdir(exist_ok=True)
+            shutil.move(draft / RECORDS, spool)
         draft.rename(path)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(file)
 
 
 def taken(name: str) -> SpecError:

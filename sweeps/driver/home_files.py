@@ -18,8 +18,12 @@ STUDIES = "studies.journal"
 """What every search has asked and been told."""
 RUN_PARTS = "parts.jsonl"
 """What ran each part of the sweep, a line each."""
+BEFORE = "before.json"
+"""The sweeps that this one goes on from, the first first, where it does."""
+RECORDS = "records.jsonl"
+"""Of a home that is being made what its spool begins with."""
 LOCK, FINISHED, INCOMPLETE = "lock", "finished", "incomplete"
-FILES = (PLACES, Artifacts.SPEC, STUDIES, RUN_PARTS, LOCK, FINISHED, INCOMPLETE)
+FILES = (PLACES, Artifacts.SPEC, STUDIES, RUN_PARTS, BEFORE, LOCK, FINISHED, INCOMPLETE)
 FOLDERS = ("files", "report", "models", Artifacts.TRACES, CODE, STATES, AT_RUNGS)
 _KINDS = (
     (stat.S_ISDIR, "a folder"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,13 +21,14 @@ from gatelab.sweeps.driver.carried import pack_classes
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.processes import status
 from gatelab.sweeps.driver.running import Interrupted, run_sweep
+from gatelab.sweeps.driver.succession import goes_on, spec_after, take_over
 from gatelab.sweeps.driver.telling import telling
 from gatelab.sweeps.spec.baselines import with_baselines
 from gatelab.sweeps.spec.first_pass import check_sweep
 from gatelab.sweeps.spec.given import GivenSpec, spec_of
 from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.rehearsals import rehearse_gates
-from gatelab.sweeps.spec.spec import SpecError
+from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.lines import FULL
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.sqlite import default_uri
@@ -35,7 +36,8 @@ from gatelab.tracking.store_errors import check_writable, writing
 
 NOTHING_TO_RESUME = {
     "running": "`gatelab status {0}` shows how far it is, `gatelab stop {0}` stops it",
-    "finished": "`gatelab compare {0}` shows it",
+    "finished": "`gatelab compare {0}` shows it, and `gatelab resume {0} search.trials=N` or "
+    "`evaluation.seeds=N` goes on from it under another name",
 }
 """What to do instead, by a sweep's state."""
 
@@ -83,23 +85,41 @@ def launch(
     """
     folder, console = Path(folder), console or Console(quiet=not progress)
     spec = spec_of(spec)
+    return _begin(spec, folder, uri, storage, console, keep_code)
+
+
+def _begin(
+    spec: Spec,
+    folder: Path,
+    uri: str | None,
+    storage: str | None,
+    console: Console,
+    fill: Callable[[Path], None],
+    *,
+    code: Path | None = None,
+    after: str = "",
+) -> ShownComparison:
+    """Begin a sweep once all is checked, and run it to its end.
+
+    One that goes on after another says so; its spec has its baselines already.
+    """
     check_writable(folder)
     check_free(spec.name, folder, uri or default_uri(folder))
     check_place(spec.experiment, uri or default_uri(folder))
     check_monitors(spec)
     task = make_task(spec)
-    spec = with_baselines(spec, task)
+    spec = spec if after else with_baselines(spec, task)
     pack_classes(spec)
     with telling(console, "The data are read, and a few rows pass through all networks and gates"):
         check_sweep(spec, task)
     with telling(console, "Ray starts"):
-        job = check_nodes(spec, task, storage or str(folder.resolve()))
+        job = check_nodes(spec, task, storage or str(folder.resolve()), code)
     with telling(console, "Two models of every gate make a step"):
         notes = rehearse_gates(spec, task, here=not job.gpus)
-    for line in (*task.said, *notes):
+    for line in (*filter(None, [after]), *task.said, *notes):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     with writing(folder):
-        home = Home.make(folder, spec, uri, storage, fill=keep_code)
+        home = Home.make(folder, spec, uri, storage, fill=fill)
     with _resumable(home), home.locked():
         return ShownComparison.of(run_sweep(spec, task, home, job, console, said=notes))
 
@@ -107,6 +127,8 @@ def launch(
 def resume(
     name: str,
     *,
+    overrides: Sequence[str] = (),
+    successor: str | None = None,
     folder: str | Path = FOLDER,
     uri: str | None = None,
     redeliver: bool = False,
@@ -115,8 +137,14 @@ def resume(
 ) -> ShownComparison:
     """Go on with a sweep where a stop left it: nothing is lost, nothing done twice.
 
+    A finished one takes no more, for its result has been read. With overrides another sweep goes on
+    from it, which begins with all its trials, and the finished one stays as it is.
+
     Args:
         name: The sweep's.
+        overrides: What there is to be more of than in a finished sweep: ``search.trials=48``,
+            ``evaluation.seeds=10``, ``evaluation.splits=5``.
+        successor: The name of the sweep that goes on then; by default ``NAME-2``.
         folder: As above.
         uri: MLflow's tracking URI, where its store is another from now on.
         redeliver: Whether everything is written into the store again, because that is a new one
@@ -126,7 +154,8 @@ def resume(
 
     Raises:
         LookupError: If there is no such sweep in the folder, or its home is damaged.
-        SpecError: If it is running or finished, or cannot run on the nodes that there are.
+        SpecError: If it is running, or finished with nothing more asked for, or cannot run on the
+            nodes that there are; or if what is asked for cannot be.
         StoreUnavailable: If the store does not have what was delivered, or cannot be used.
         Interrupted: If it was stopped again.
         Undelivered: If MLflow could not be reached.
@@ -134,6 +163,10 @@ def resume(
     """
     console = console or Console(quiet=not progress)
     home = Home(Path(folder), name)
+    if overrides or successor is not None:
+        if redeliver:
+            raise SpecError("", "", "--redeliver is of a resume that asks for no more.")
+        return _succeed(home, overrides, successor, uri, console)
     found = status(home)
     if found in NOTHING_TO_RESUME and not (found == "finished" and redeliver):
         instead = NOTHING_TO_RESUME[found].format(name)
@@ -150,6 +183,23 @@ def resume(
         return ShownComparison.of(
             run_sweep(spec, task, home, job, console, uri=uri, redeliver=redeliver)
         )
+
+
+def _succeed(
+    before: Home, overrides: Sequence[str], name: str | None, uri: str | None, console: Console
+) -> ShownComparison:
+    """Let another sweep go on from a finished one."""
+    code = use_code(before.path)
+    spec = spec_after(before, overrides, name)
+    check_record(before, before.spec, uri or before.uri, redeliver=False)
+    named, storage = before.named_places
+
+    def fill(draft: Path) -> None:
+        with telling(console, f"What {before.name} has trained is taken over"):
+            take_over(before, spec, draft)
+
+    places = (before.folder, uri or named, storage)
+    return _begin(spec, *places, console, fill, code=code, after=goes_on(before, spec))
 
 
 @contextmanager

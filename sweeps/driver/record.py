@@ -35,7 +35,7 @@ from gatelab.tracking.schema import (
     Tags,
 )
 from gatelab.training.configuration import LEARNER
-from gatelab.training.jobs import Job
+from gatelab.training.jobs import Job, Stage
 from gatelab.training.scores import MANY_TARGETS
 from gatelab.training.steps import Ending, Step
 from gatelab.training.weighting import MEANING, told_weighting
@@ -88,6 +88,8 @@ class Record:
         """Start the runs of the sweep, and of its gates that are not done with."""
         name, self.by = self.spec.name, runs_by(provenance)
         tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
+        if self.home.before:
+            tags[Tags.GOES_ON_FROM] = ",".join(self.home.before)
         weighted = told_weighting(self.task)
         self.warnings += [*warnings, *weighted, *told_target_weights(self.spec)]
         tags |= self._warned()
@@ -190,7 +192,7 @@ class Record:
             self._keep_trace(job, member, ending.trace)
             tags = end_tags(ending)
             if job.number + member == 0 and ending.test_rows:  # of the first split, as the others
-                test = {f"{Params.ROWS}test": ending.test_rows}
+                test = {Params.TEST_ROWS: ending.test_rows}
                 self.recorder.log_params(self.spec.name, test)
             if job.stage == "evaluate" and split_seeds(self.task):
                 tags[Tags.TEST_TO_TRAIN] = str(ending.test_to_train)
@@ -254,9 +256,14 @@ class Record:
 def _title(job: Job, index: int) -> str:
     """Return what MLflow calls the run of a trial, or of one of an evaluation's seeds."""
     repeat = Search.of(job.of_search).repeat if job.stage == "search" else 0
-    what = {"search": "trial", "evaluate": "seed"}[job.stage]
+    return run_title(job.label, job.stage, job.number + index, repeat)
+
+
+def run_title(label: str, stage: Stage, number: int, repeat: int = 0) -> str:
+    """Return what MLflow calls a run of a label; an evaluation's number tells its repeat."""
+    what = {"search": "trial", "evaluate": "seed"}[stage]
     part = f"{repeat}-" if repeat else ""
-    return f"{job.label}-{what}-{part}{job.number + index:03}"
+    return f"{label}-{what}-{part}{number:03}"
 
 
 def _kind(gate: type[Gate]) -> dict[str, str]:

@@ -34,6 +34,7 @@ class Evaluated(NamedTuple):
     metrics: dict[str, float]
     weights: list[list[float]]
     load: list[list[float]]
+    broken: bool = False
 
 
 class Summaries:
@@ -68,7 +69,7 @@ class Summaries:
         if job.stage == "search":
             return
         found = [
-            Evaluated(member.seed, ending.metrics, ending.weights, ending.load)
+            Evaluated(member.seed, ending.metrics, ending.weights, ending.load, ending.broken)
             for member, ending in zip(job.members, endings, strict=True)
             if ending.end == "finished"
         ]
@@ -102,7 +103,7 @@ class Summaries:
         self._over_seeds(identity, search, members, metrics)
         if any(one.weights for one in first):
             self.recorder.log_artifact(identity, self._weights(label, first))
-        self._model(label, search)
+        self._model(label, search, by_job)
 
     def _over_seeds(
         self,
@@ -147,9 +148,9 @@ class Summaries:
         return dict(sorted(found.items()))
 
     def _first_split(self, numbers: Iterable[int]) -> Iterator[int]:
-        """Yield the numbers of evaluations on the first split, one for each search."""
+        """Yield the numbers of evaluations on the first split, of each search."""
         every = self.spec.evaluation.seeds * self.spec.evaluation.splits
-        return (number for number in numbers if number % every == 0)
+        return (number for number in numbers if number % every < self.spec.evaluation.seeds)
 
     def _agreement(self, members: Sequence[Evaluated]) -> dict[str, float]:
         weights = [np.array(one.weights) for one in members if one.weights]
@@ -185,12 +186,21 @@ class Summaries:
         header = ["seed", "target", "group", "expert", "weight", "load"]
         return write_table(self.home, f"{label}/{Artifacts.WEIGHTS}", header, table)
 
-    def _model(self, label: str, search: Search) -> None:
-        """Record the model that the first evaluation of a search has left."""
+    def _model(self, label: str, search: Search, by_job: Mapping[int, list[Evaluated]]) -> None:
+        """Record the model that the first evaluation of a search has left.
+
+        Where some of its seeds were taken over it is that of the best of all.
+        """
         every = self.spec.evaluation.seeds * self.spec.evaluation.splits
-        stored = f"models/{label}-{search.repeat * every}.pt"
+        cost = self.studies[search.name].goal.cost
+
+        def best(number: int) -> tuple[bool, float]:
+            return min((one.broken, cost(one.metrics[Metrics.OBJECTIVE])) for one in by_job[number])
+
+        own = [n for n in self._first_split(by_job) if n // every == search.repeat]
+        number = min(own, key=best) if len(own) > 1 else search.repeat * every
         model = self._folder(label) / f"{label}.pt"
-        if self.home.storage.get(stored, model):
+        if self.home.storage.get(f"models/{label}-{number}.pt", model):
             self.recorder.log_artifact(f"{self.spec.name}/{label}", model)
 
     def _folder(self, label: str) -> Path:

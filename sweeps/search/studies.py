@@ -9,10 +9,11 @@ import optuna
 from optuna.pruners import NopPruner
 from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
+from optuna.study import StudyDirection
 
 from gatelab.sweeps.search.draws import Draws
 from gatelab.sweeps.search.study import Study
-from gatelab.sweeps.search.study_file import StudyFile, damages
+from gatelab.sweeps.search.study_file import StudyFile, damages, read_studies
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.searches import Search, seed_of
 from gatelab.sweeps.spec.space import SearchSpace
@@ -50,17 +51,40 @@ def open_studies(
         storage = JournalStorage(file)
         studies = {}
         for label, space in spaces.items():
-            study = optuna.create_study(
-                storage=storage,
-                study_name=label,
-                # Neither draws here, nor prunes: what does is a study's draws and verdict.
-                sampler=RandomSampler(),
-                pruner=NopPruner(),
-                direction="maximize" if goal.higher_is_better else "minimize",
-                load_if_exists=True,
-            )
+            direction = "maximize" if goal.higher_is_better else "minimize"
+            study = _created(storage, label, StudyDirection[direction.upper()])
             repeat = Search.of(label).repeat
             drawn = (space.distributions, space.defaults, sampler, seed_of(seed, repeat))
             draws = Draws(*drawn, space.known, space.parents)
             studies[label] = Study(study, space, draws, rounds[label], goal)
     return studies
+
+
+def copy_trials(before: Path, path: Path) -> dict[str, optuna.Study]:
+    """Begin the studies of a new file with all trials of another's, and with nothing else of them.
+
+    Raises:
+        DamagedFile: If that file cannot be read.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = JournalStorage(StudyFile(path))
+    found = {}
+    for name, study in read_studies(before).items():
+        found[name] = _created(storage, name, study.direction)
+        found[name].add_trials(study.get_trials(deepcopy=False))
+    return found
+
+
+def _created(storage: JournalStorage, name: str, direction: StudyDirection) -> optuna.Study:
+    """Return the study of a name, made if it is not there.
+
+    It neither draws nor prunes: what does is a search's draws and verdict.
+    """
+    return optuna.create_study(
+        storage=storage,
+        study_name=name,
+        sampler=RandomSampler(),
+        pruner=NopPruner(),
+        direction=direction,
+        load_if_exists=True,
+    )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gatelab.gates.gate import gates
+from gatelab.sweeps.spec.sections import SearchSpec
 from gatelab.sweeps.spec.space import SearchSpace, configuration
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.training.member import settled_epoch
@@ -38,6 +39,11 @@ def default_rounds(trials: int) -> int:
     return max((n for n in range(1, most + 1) if trials % n == 0), default=1)
 
 
+def round_size(search: SearchSpec) -> int:
+    """Return how many trials a round of a search has."""
+    return search.trials // (search.rounds or default_rounds(search.trials))
+
+
 def rounds_of(spec: Spec, spaces: Mapping[str, SearchSpace]) -> dict[str, Rounds]:
     """Return how the search of each gate is cut, by its name in the spec.
 
@@ -62,7 +68,7 @@ def rounds_of(spec: Spec, spaces: Mapping[str, SearchSpace]) -> dict[str, Rounds
 def _size(spec: Spec, label: str) -> int:
     if not gates.get(spec.gates[label].gate).trained:
         return 0
-    return spec.search.trials // (spec.search.rounds or default_rounds(spec.search.trials))
+    return round_size(spec.search)
 
 
 def plan(spec: Spec, rounds: Mapping[str, Rounds]) -> str:

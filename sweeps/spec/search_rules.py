@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gatelab.registry import near_misses
 from gatelab.sweeps.spec.faults import raise_faults
-from gatelab.sweeps.spec.rounds import default_rounds
+from gatelab.sweeps.spec.rounds import default_rounds, round_size
 from gatelab.sweeps.spec.searches import row_label
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.task import Task, split_seeds
@@ -51,7 +51,7 @@ def check_rounds(spec: Spec) -> None:
 def check_first(spec: Spec) -> None:
     """Check that what is tried first is of gates that there are, and fits into the first round."""
     search = spec.search
-    room = search.trials // (search.rounds or default_rounds(search.trials)) - 1
+    room = round_size(search) - 1
     faults = []
     for label, listed in search.first.items():
         path = f"search.first.{label}"
