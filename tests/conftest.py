@@ -25,7 +25,8 @@ gc.set_threshold(20_000)  # as commands do: looking for garbage took a twelfth o
 
 
 LONG = (
-    *("cluster_client", "stops", "notebook", "sweep", "docs", "plug_ins", "user_names", "ui"),
+    *("cluster_client", "stops", "notebook", "sweep", "going_on", "docs", "plug_ins", "ui"),
+    *("user_names", "going_on_elsewhere"),
     *("doctor", "export", "figures", "browser", "page", "baselines", "null_sweep", "gate_checks"),
     *("failed_evaluations", "wheel", "bad_resources", "compare_command", "rounds", "site"),
     *("presets", "downloads", "published_tables", "predictor", "together", "in_process"),

@@ -52,6 +52,7 @@ def test_more_than_this_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_a_storage_that_nobody_reaches(tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text(spec())
     place = "s3://bucket/folder?endpoint_override=127.0.0.1:9&scheme=http&region=x"
