@@ -81,13 +81,10 @@ def read_sweeps(
         check_there(store)
         if not name or "'" in name:  # which MLflow's queries do not take, and no spec either
             raise LookupError(f"no sweep {name!r} in {masked(store)}.")
-    records = [sweep_record(store, name, trials=trials) for name, store in places]
-    if len(records) == 1:
-        return records
+    several = len(places) > 1
+    records = [sweep_record(store, name, trials=trials, spec=several) for name, store in places]
     check_apart(records)
-    from gatelab.tracking.mlflow_read import with_spec  # here: MLflow takes a second to import
-
-    return [with_spec(record) for record in records]
+    return records
 
 
 def _place(sweep: str, default: str) -> tuple[str, str]:

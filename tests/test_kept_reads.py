@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from gatelab.tracking import kept_reads
+from gatelab.tracking import mlflow_read
 from gatelab.tracking.kept_reads import keep_read, state, sweep_record
 from gatelab.tracking.mlflow_read import read_sweep
+from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.sqlite import default_uri
 from tests.made_sweeps import MadeSweep
 
@@ -42,28 +43,29 @@ def folder(put_store: Callable[[Path], Path], tmp_path: Path) -> Path:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The sweeps that the store was asked for."""
     found: list[str] = []
-    read = kept_reads._asked
 
-    def told(uri: str, sweep: str, trials: bool) -> object:
+    def told(uri: str, sweep: str, *, trials: bool) -> SweepRecord:
         found.append(sweep)
-        return read(uri, sweep, trials)
+        return read_sweep(uri, sweep, trials=trials)
 
-    monkeypatch.setattr(kept_reads, "_asked", told)
+    monkeypatch.setattr(mlflow_read, "read_sweep", told)
     return found
 
 
 def compare(folder: Path, *arguments: str) -> tuple[str, str]:
     """Compare in a process of its own; return what is said, and what heavy it has imported."""
-    command = [sys.executable, "-c", COMMAND, "compare", "one", "--folder", str(folder)]
+    command = [sys.executable, "-c", COMMAND, "compare", "--folder", str(folder)]
     ended = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
     said, code, imported = ended.stdout.rpartition(" 0 ")
     assert code
     return said, imported.strip()
 
 
-@pytest.mark.parametrize("stage", ["evaluate", "search"])
-def test_who_asks_again_waits_for_no_mlflow(folder: Path, stage: str) -> None:
-    first, second = (compare(folder, "--stage", stage) for _ in range(2))
+@pytest.mark.parametrize("asked_for", [["one"], ["one", "--stage", "search"], ["one", "two"]])
+def test_who_asks_again_waits_for_no_mlflow(folder: Path, asked_for: list[str]) -> None:
+    if "two" in asked_for:
+        MadeSweep(folder, "two", gates=("top_k", "softmax"), seeds=3, trials=4, spec="name: two")
+    first, second = (compare(folder, *asked_for) for _ in range(2))
     assert "top_k" in first[0]
     assert first[0] == second[0]
     assert (first[1], second[1]) == ("['mlflow', 'pandas']", "[]")
@@ -152,17 +154,15 @@ def test_nothing_is_kept_in_the_middle_of_a_commit(folder: Path, asked: list[str
 def test_what_changes_while_it_is_read_is_not_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = kept_reads._asked
-
-    def slow(uri: str, sweep: str, trials: bool) -> object:
-        found = read(uri, sweep, trials)
+    def slow(uri: str, sweep: str, *, trials: bool) -> SweepRecord:
+        found = read_sweep(uri, sweep, trials=trials)
         with sqlite3.connect(folder / "mlflow.db") as store:
             _tag(store, "meanwhile")
         store.close()
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(kept_reads, "_asked", slow)
+        patch.setattr(mlflow_read, "read_sweep", slow)
         assert _roles(folder) != {"meanwhile"}
     assert _roles(folder) == {"meanwhile"}
 

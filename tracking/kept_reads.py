@@ -25,8 +25,14 @@ LOG_HEADER = 32
 """Bytes at the beginning of a log that is written ahead: its salt is new when it is used again."""
 
 
-def sweep_record(uri: str, sweep: str, *, trials: bool = False) -> SweepRecord:
+def sweep_record(uri: str, sweep: str, *, trials: bool = False, spec: bool = False) -> SweepRecord:
     """Read the runs of a sweep, as :func:`gatelab.tracking.mlflow_read.read_sweep` does.
+
+    Args:
+        uri: MLflow's tracking URI.
+        sweep: Its name.
+        trials: Whether to read the trials too.
+        spec: Whether to read its spec too.
 
     Raises:
         LookupError: If the store knows no such sweep.
@@ -35,11 +41,11 @@ def sweep_record(uri: str, sweep: str, *, trials: bool = False) -> SweepRecord:
     store = sqlite_path(uri)
     before = state(store) if store else None
     if store is None or before is None:
-        return _asked(uri, sweep, trials)
-    place = _place(store, sweep, trials)
+        return _asked(uri, sweep, trials, spec)
+    place = _place(store, sweep, trials, spec)
     if kept := _kept(place, before):
         return replace(kept, uri=uri)  # the folder may have moved
-    record = _asked(uri, sweep, trials)
+    record = _asked(uri, sweep, trials, spec)
     if not record.running:
         _keep(place, before, record)
     return record
@@ -81,14 +87,15 @@ def _beginning(path: Path, size: int) -> tuple[str, int, int, int]:
         return file.read(size).hex(), found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _asked(uri: str, sweep: str, trials: bool) -> SweepRecord:
-    from gatelab.tracking.mlflow_read import read_sweep  # here: it takes more than a second
+def _asked(uri: str, sweep: str, trials: bool, spec: bool) -> SweepRecord:
+    from gatelab.tracking import mlflow_read  # here: it takes more than a second
 
-    return read_sweep(uri, sweep, trials=trials)
+    record = mlflow_read.read_sweep(uri, sweep, trials=trials)
+    return mlflow_read.with_spec(record) if spec else record
 
 
-def _place(store: Path, sweep: str, trials: bool) -> Path:
-    name = sha256(json.dumps([sweep, trials]).encode()).hexdigest()[:32]
+def _place(store: Path, sweep: str, trials: bool, spec: bool) -> Path:
+    name = sha256(json.dumps([sweep, trials, spec]).encode()).hexdigest()[:32]
     return store.with_name(f"{store.name}.reads") / f"{name}.json"
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from gatelab.foreign import ForeignError, foreign
 from gatelab.gates.auxiliary import AuxiliaryLosses
 from gatelab.gates.gate import Gate, gates
+from gatelab.gates.randomness import drawing_from
 from gatelab.gates.softmax import SoftmaxGate
 from gatelab.gates.union import union_cost
 from gatelab.sweeps.spec.space import configuration, space
@@ -45,8 +46,7 @@ def _remark(spec: Spec, task: Task, label: str) -> str:
 
 def _why_idle(spec: Spec, task: Task, label: str, chosen: Configuration) -> str:
     try:
-        with foreign(), torch.random.fork_rng([]):
-            torch.manual_seed(0)
+        with foreign(), drawing_from(0):
             return _why_of_gate(*_gates_of_two(spec, task, label, chosen))
     except ForeignError:  # which a rehearsal says
         return ""

@@ -195,9 +195,13 @@ def _hottest(options: Mapping[str, Any], columns: int) -> float:
 
 def _temperature_faults(temperature: object) -> dict[str, str]:
     """Return whether a temperature is none; that it is not given is."""
-    number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool)
-    if temperature is None or (number and 1 <= temperature < math.inf):  # type: ignore[operator]
-        return {}
+    match temperature:
+        case None:
+            return {}
+        case bool():
+            pass
+        case int() | float() if 1 <= temperature < math.inf:
+            return {}
     return {
         "temperature": "`1 <= temperature < inf` must hold where it is given, but got "
         f"(temperature={shown(temperature)})."
