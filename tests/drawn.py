@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pandas as pd
 from made_reviews import SHAPES
 from matplotlib.figure import Figure
 
@@ -49,3 +50,13 @@ def figure(shape: str, name: str) -> Figure:
     found = plates(shape)[name].figure
     assert found is not None
     return found
+
+
+def curve(gate: str, seed: str, values: list[float], metric: str = "val/loss") -> pd.DataFrame:
+    rows = [(gate, seed, epoch, metric, value) for epoch, value in enumerate(values, 1)]
+    return pd.DataFrame(rows, columns=["gate", "seed", "epoch", "metric", "value"])
+
+
+def trials(rows: list[tuple[str, float]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["end", "objective"])
+    return table.assign(gate="a", repeat="0", number=range(len(table)), epoch=1)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import mlflow
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -53,6 +56,16 @@ class RaisingGate(MeanGate):
     def forward(self, x):
         raise RuntimeError("no way\\nthrough")
 '''
+
+
+@contextmanager
+def mlflow_at(folder: Path) -> Iterator[None]:
+    """Let MLflow's own functions use the store in a folder meanwhile."""
+    mlflow.set_tracking_uri(default_uri(folder))
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # as it was
 
 
 def read(folder: Path, name: str) -> SweepRecord:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import runpy
+import subprocess
 import sys
 from pathlib import Path
 
-import mlflow
 import pytest
 import torch
 import yaml
@@ -19,12 +18,11 @@ from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.space import space
 from gatelab.tasks import BrainEncoding
 from gatelab.tracking.mlflow_model import load_model
-from gatelab.tracking.sqlite import default_uri
 from gatelab.training.learners.em import Em
 from tests.bad_specs import run, spec
 from tests.commands import ROOT
 from tests.in_process import gatelab
-from tests.launched import read
+from tests.launched import mlflow_at, read
 from tests.test_in_process import scores
 
 OPTIONS = {"words": 60, "voxels": 12, "regions": 2}
@@ -168,25 +166,19 @@ def test_a_sweep_that_was_stopped_ends_as_one_that_was_not(folder: Path) -> None
 @torch.no_grad()
 def test_the_exported_model_has_the_recorded_score(folder: Path) -> None:
     said = gatelab(folder, "export", "whole", "--gate", "em")
-    recorded = float(re.search(r"test/loss ([\d.]+)\.", said)[1])  # type: ignore[index]
-    mlflow.set_tracking_uri(default_uri(folder / "gatelab_runs"))
-    try:
+    (recorded,) = re.findall(r"test/loss ([\d.]+)\.", said)
+    with mlflow_at(folder / "gatelab_runs"):
         model = load_model("models:/whole-em/1")
-    finally:
-        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # as it was
     test = TASK.split("test")
     loss = (model(test.inputs) - test.targets).square().mean()
-    assert float(loss) == pytest.approx(recorded, rel=1e-3)
+    assert float(loss) == pytest.approx(float(recorded), rel=1e-3)
 
 
 @pytest.mark.slow
-def test_regions_of_the_kept_models_are_told(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["regions.py", "whole"])
-    runpy.run_path(str(ROOT / "examples" / "results" / "regions.py"))
-    _, _, *rows = capsys.readouterr().out.splitlines()
+def test_regions_of_the_kept_models_are_told(folder: Path) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "results" / "regions.py"), "whole"]
+    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    _, _, *rows = said.splitlines()
     told = {cells[1].strip(): cells[2:-1] for cells in (row.split("|") for row in rows)}
     assert told.keys() == {"gradients", "em"}
     assert all(0 <= float(cell) <= 1 for cells in told.values() for cell in cells)

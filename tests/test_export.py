@@ -30,6 +30,7 @@ from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.sqlite import default_uri
 from tests import in_process
+from tests.launched import mlflow_at
 
 # MLflow warns of its own type hints when its pyfunc is first imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")
@@ -222,11 +223,8 @@ def test_the_command_takes_the_best_gate(finished: Path) -> None:
 @pytest.mark.slow
 def test_signature_and_example(finished: Path) -> None:
     model = export("small", gate="top_k", name="signed", folder=finished)
-    mlflow.set_tracking_uri(default_uri(finished))
-    try:
+    with mlflow_at(finished):
         served = mlflow.pyfunc.load_model(model.uri)
-    finally:
-        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # as it was
     (inputs,), (outputs,) = served.metadata.signature.inputs, served.metadata.signature.outputs
     assert (inputs.type, inputs.shape) == (np.dtype("uint8"), (-1, 10, 10))
     assert (outputs.type, outputs.shape) == (np.dtype("float32"), (-1, 20))

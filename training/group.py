@@ -56,48 +56,29 @@ class Group:
             ValueError: If a hyperparameter is out of its range, members differ in structure, or
                 their learner cannot train them.
         """
-        check_structure(members)
-        cls = learners.get(members[0].configuration.learner or DEFAULT)
-        models = [build_model(task, gate, member) for member in members]
-        _check_learner(cls, task, models[0], members)
-        for model in models:
-            cls.furnish(model)
-        updates = any(model.mixture.updates for model in models)
         self._splits, self._recipe = splits, recipe
-        self.model = models[0]
-        self.members = Members(models, splits.device)
+        cls = learners.get(members[0].configuration.learner or DEFAULT)
+        models = _models(task, gate, members, cls)
+        self.model, self.members = models[0], Members(models, splits.device)
         self.model.mixture.counts_union = any(model.mixture.costs_union for model in models)
-        options = [cls.completed(member.configuration.learner_options) for member in members]
         self.copies = Copies(cls.copies(len(task.targets)))
         """Of each member, one row of ``members`` each; one that learns alone is its only row."""
+        options = [cls.completed(member.configuration.learner_options) for member in members]
         self.learner = self._begin_learner(cls, options, members)
         train = TrainRows(self.model, splits.get("train"))
         self.learner.check_rows(len(train))
         configurations = [member.configuration for member in members]
-        a_pass = -(-len(train) // recipe.batch_size)
-        self.optimizer = optimizer_of(
-            self.members, self.copies.each(configurations), steps=a_pass * recipe.max_epochs
-        )
+        steps = -(-len(train) // recipe.batch_size) * recipe.max_epochs
+        self.optimizer = optimizer_of(self.members, self.copies.each(configurations), steps=steps)
         weights = weights_of_members(task.targets, [it.target_weights for it in configurations])
         weights = None if weights is None else weights.to(splits.device)
         self.evaluator = Evaluator(self.model, self.copies, self.learner, options, train, weights)
-        self.lessons = LessonPlan(
-            [member.seed for member in members],
-            [cls.order(option) for option in options],
-            weights,
-            self.copies,
-            splits.device,
-        )
-        self.loop = Loop(
-            self.model,
-            self.members,
-            self.optimizer,
-            train,
-            recipe,
-            self.lessons.of(range(len(members))),
-            self.learner,
-            updates,
-        )
+        seeds, orders = [it.seed for it in members], [cls.order(option) for option in options]
+        self.lessons = LessonPlan(seeds, orders, weights, self.copies, splits.device)
+        lessons = self.lessons.of(range(len(members)))
+        updates = any(model.mixture.updates for model in models)
+        parts = (self.model, self.members, self.optimizer, train, recipe)
+        self.loop = Loop(*parts, lessons, self.learner, updates)
 
     def _begin_learner(
         self, cls: type[Learner], options: Sequence[Mapping[str, Any]], members: Sequence[Member]
@@ -160,6 +141,18 @@ class Group:
             self.optimizer.load(row, past)
         if self.learner.remembered:
             self.learner.load(position, state["learner"])
+
+
+def _models(
+    task: Task, gate: type[Gate], members: Sequence[Member], learner: type[Learner]
+) -> list[Model]:
+    """Make members' models, with what their learner keeps in them."""
+    check_structure(members)
+    models = [build_model(task, gate, member) for member in members]
+    _check_learner(learner, task, models[0], members)
+    for model in models:
+        learner.furnish(model)
+    return models
 
 
 def _check_learner(

@@ -98,7 +98,6 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
     }
     found["model.num_experts"] = _own_number(cls, found["model.num_experts"], len(task.targets))
     given, defaults = gate.hyperparameters, gate_defaults(cls)
-    first = {**defaults, **cls.first_trial}
     most = _lowest(found["model.num_experts"])
     if not set(given) - {"k"}:
         found.update({f"gate.{n}": _cropped(n, d, most) for n, d in cls.search_space.items()})
@@ -109,15 +108,7 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
     raise_faults((f"gates.{label}.learner.{name}", why) for name, why in faults.items())
     found.update(learner)
     parents = parents_of(spec, label, found)
-    rules = optimizer_defaults(spec.optimizer.name)
-    own = {
-        **{f"optimizer.{name}": value for name, value in rules.items()},
-        **{f"training.{name}": value for name, value in OF_TRAINING.items()},
-        **{f"training.{TARGET_WEIGHTS}.{each.name}": each.weight for each in task.targets},
-        **{f"model.{name}": value for name, value in network.items()},
-        **{f"gate.{name}": value for name, value in first.items()},
-        **{f"{LEARNER}.{n}": each.default for n, each in gate.learner.cls.hyperparameters.items()},
-    }
+    own = _own_values(spec, label, task, network, {**defaults, **cls.first_trial})
     if not gate.learner.cls.descends:
         found = {name: _unsearched(name, value, own) for name, value in found.items()}
     drawn = {name: d for name, d in found.items() if isinstance(d, BaseDistribution)}
@@ -130,6 +121,26 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
     otherwise = {name: own.get(name) for name in parents}
     _check_otherwise(label, otherwise)
     return SearchSpace(fixed, drawn, defaults_drawn, known, parents, otherwise)
+
+
+def _own_values(
+    spec: Spec,
+    label: str,
+    task: Task,
+    network: Mapping[str, Any],
+    gate: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the values that hyperparameters have by themselves, by dotted name."""
+    rules = optimizer_defaults(spec.optimizer.name)
+    options = spec.gates[label].learner.cls.hyperparameters
+    return {
+        **{f"optimizer.{name}": value for name, value in rules.items()},
+        **{f"training.{name}": value for name, value in OF_TRAINING.items()},
+        **{f"training.{TARGET_WEIGHTS}.{each.name}": each.weight for each in task.targets},
+        **{f"model.{name}": value for name, value in network.items()},
+        **{f"gate.{name}": value for name, value in gate.items()},
+        **{f"{LEARNER}.{name}": option.default for name, option in options.items()},
+    }
 
 
 def _unsearched(name: str, value: Any, own: Mapping[str, Any]) -> Any:
