@@ -171,6 +171,11 @@ def resume(
     if found in NOTHING_TO_RESUME and not (found == "finished" and redeliver):
         instead = NOTHING_TO_RESUME[found].format(name)
         raise SpecError("", "", f"sweep {name!r} is {found}: {instead}.")
+    return _resume(home, uri, redeliver, console)
+
+
+def _resume(home: Home, uri: str | None, redeliver: bool, console: Console) -> ShownComparison:
+    """Go on with a sweep that has been launched."""
     # Its lock comes first: of two that resume one sweep, the second need not start Ray to hear so.
     with _resumable(home), home.locked():
         code = use_code(home.path)
