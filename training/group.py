@@ -59,6 +59,7 @@ class Group:
         self._splits, self._recipe = splits, recipe
         cls = learners.get(members[0].configuration.learner or DEFAULT)
         models = _models(task, gate, members, cls)
+        updates = any(model.mixture.updates for model in models)  # before a device is waited for
         self.model, self.members = models[0], Members(models, splits.device)
         self.model.mixture.counts_union = any(model.mixture.costs_union for model in models)
         self.copies = Copies(cls.copies(len(task.targets)))
@@ -76,7 +77,6 @@ class Group:
         seeds, orders = [it.seed for it in members], [cls.order(option) for option in options]
         self.lessons = LessonPlan(seeds, orders, weights, self.copies, splits.device)
         lessons = self.lessons.of(range(len(members)))
-        updates = any(model.mixture.updates for model in models)
         parts = (self.model, self.members, self.optimizer, train, recipe)
         self.loop = Loop(*parts, lessons, self.learner, updates)
 
