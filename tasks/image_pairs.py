@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from gatelab.rules import check_counts, check_not_negative, check_shares
-from gatelab.tasks.data_sets.checking import unlike_published
 from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet, check_here
 from gatelab.tasks.data_sets.idx import Bytes, read_idx
 from gatelab.tasks.data_sets.made import AnyArray, Forms, made_once
@@ -115,10 +114,6 @@ class ImagePairs(Task):
             type(self).__name__, self._identity(name), forms, partial(self._pieces, name)
         )
         return Split(torch.from_numpy(made["inputs"]), torch.from_numpy(made["targets"]))
-
-    def warnings(self) -> tuple[str, ...]:
-        """Return the files that are not the published ones."""
-        return tuple(line for data_set in self.data_sets for line in unlike_published(data_set))
 
     def test_to_train(self) -> float:
         """Return the ratio of images, 1/5 of the published ones, however many pairs are drawn."""

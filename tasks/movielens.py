@@ -34,7 +34,7 @@ _SOURCE = (
 )
 
 
-def _ratings(name: str, archive: str, file: str, sha256: str | None = None) -> DataSet:
+def _ratings(name: str, archive: str, file: str, sha256: str) -> DataSet:
     url = f"https://files.grouplens.org/datasets/movielens/{archive}.zip"
     return DataSet(name, (DataFile(file, url, sha256),), _SOURCE, _LICENCE, to_accept=True)
 
@@ -258,7 +258,14 @@ class MovieLens1M(MovieLens):
     Source: the recipe of COMET's supplement (Ibrahim et al., 2023), with its networks.
     """
 
-    data_sets = (_ratings("movielens_1m", "ml-1m", "ratings.dat"),)
+    data_sets = (
+        _ratings(
+            "movielens_1m",
+            "ml-1m",
+            "ratings.dat",
+            "506d64ca44484487c11dc2d9a28de5c54948213e6b96285e298afe28d6ea4e0f",
+        ),
+    )
     columns, delimiter = (0, 2, 4, 7), ":"  # `::` has a field of nothing between
 
 

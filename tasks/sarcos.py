@@ -23,9 +23,17 @@ from gatelab.tasks.task import register_task
 _ADDRESS = "http://www.gaussianprocess.org/gpml/data"
 SARCOS = DataSet(
     "sarcos",
-    tuple(
-        DataFile(f"{name}.mat", f"{_ADDRESS}/{name}.mat")
-        for name in ("sarcos_inv", "sarcos_inv_test")
+    (
+        DataFile(
+            "sarcos_inv.mat",
+            f"{_ADDRESS}/sarcos_inv.mat",
+            "b8a249733253ba6097372fedee7696833fcf30de42037d5b4a7227f21a6d1d97",
+        ),
+        DataFile(
+            "sarcos_inv_test.mat",
+            f"{_ADDRESS}/sarcos_inv_test.mat",
+            "161a59b5c3b4f4b404584323f181607b2acbe620eb134dc720760dc3f38f5cec",
+        ),
     ),
     source="Vijayakumar and Schaal (2000); Rasmussen and Williams, Gaussian Processes (2006), 2.5.",
     licence="none is stated: a download for your own use.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from scipy.io import loadmat, savemat
 from gatelab.tasks import CensusIncome, Landmine, Sarcos, School, Task, tasks
 from gatelab.tasks.census_income import CENSUS_COLUMNS
 from gatelab.tasks.check import run_checks
+from gatelab.tasks.check.warned import warnings_of
 from gatelab.tasks.data_sets.data_set import DataError
 from gatelab.tasks.task import SplitName
 from tests.tiny_data import write_cells, write_census, write_sarcos
@@ -137,6 +139,23 @@ def test_school_has_a_target_a_school() -> None:
     split = task.split("train")
     assert split.mask is not None and (split.mask.sum(1) == 1).all()
     assert rows_of(task) == pytest.approx([0.7 * 17931, 0.15 * 17931, 0.15 * 17931], rel=0.03)
+
+
+def test_the_hash_of_every_published_file_is_known() -> None:
+    bundled = [it for it in map(tasks.get, tasks.names()) if it.__module__.startswith("gatelab.")]
+    read = {data_set for task in bundled for data_set in task.data_sets}
+    hashes = {file.name: file.sha256 for data_set in read for file in data_set.files}
+    assert {"ratings.dat", "u.data", "sarcos_inv.mat", "school.mat"} <= {*hashes}
+    assert all(re.fullmatch("[0-9a-f]{64}", digest or "") for digest in hashes.values()), hashes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_that_are_not_the_published_ones_are_warned_of(here: Path, name: str) -> None:
+    task = tasks.get(name)()
+    warned = [line for line in warnings_of(task) if "is not the published file" in line]
+    files = [file.name for data_set in task.data_sets for file in data_set.files]
+    assert len(warned) == len(files) > 0
+    assert all(file in line for file, line in zip(files, warned, strict=True))
 
 
 def test_sarcos_as_published(here: Path) -> None:

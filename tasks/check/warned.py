@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gatelab.foreign import ForeignError, foreign
 from gatelab.tasks.check.scales import uneven_losses
+from gatelab.tasks.data_sets.checking import unlike_published
 from gatelab.tasks.task import Task
 
 
@@ -13,7 +14,8 @@ def warnings_of(task: Task) -> tuple[str, ...]:
     A task whose own cannot be had is warned of for that: it can be trained all the same.
     """
     uneven = uneven_losses(task)
-    return (*([] if uneven is None else [uneven]), *_own(task))
+    unlike = [line for data_set in task.data_sets for line in unlike_published(data_set)]
+    return (*([] if uneven is None else [uneven]), *unlike, *_own(task))
 
 
 def _own(task: Task) -> tuple[str, ...]:
