@@ -21,10 +21,29 @@ BELOW = {
 """The packages that each may import, beside gatelab's own modules (registry, conformance)."""
 ORDERS = {
     "training": (
-        *("memory", "configuration", "members", "copies", "model", "weighting", "evaluation"),
+        *(
+            "memory",
+            "configuration",
+            "lookups",
+            "fused_tables",
+            "members",
+            "copies",
+            "model",
+            "weighting",
+            "evaluation",
+        ),
         *("member_loss", "train_rows"),
         *("em", "em_experts", "em_faces"),
-        *("optimizers", "schedule", "clipping", "optimizer", "precision", "learners", "lessons"),
+        *(
+            "optimizers",
+            "schedule",
+            "clipping",
+            "table_steps",
+            "optimizer",
+            "precision",
+            "learners",
+            "lessons",
+        ),
         "evaluator",
         "placed_splits",
         *("raising", "rehearsal", "goal", "member", "chains", "passage", "replay", "loop"),

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from gatelab.gates import Routing, SoftmaxGate, gates
 from gatelab.gates.check.devices import Crossings, Makings
-from gatelab.tasks import SyntheticGroups
+from gatelab.tasks import SyntheticGroups, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
 from gatelab.training.members import Members
 from gatelab.training.train import Training
+from tests.test_training import Tables
 
-TASK = SyntheticGroups(num_targets=4, num_groups=2, train_rows=64, val_rows=32, test_rows=32)
+SYNTHETIC = SyntheticGroups(num_targets=4, num_groups=2, train_rows=64, val_rows=32, test_rows=32)
 
 
-def crossings(gate: type[SoftmaxGate], members: int) -> list[str]:
+def crossings(
+    gate: type[SoftmaxGate], members: int, task: Task = SYNTHETIC, **options: Any
+) -> list[str]:
     optimizer = {"name": "adam", "learning_rate": 1e-3, "weight_decay": 0.01}
-    configuration = Configuration.of({}, {"num_experts": 8}, optimizer)
+    configuration = Configuration.of({}, {"num_experts": 8, **options}, optimizer)
     many = [Member(configuration, seed) for seed in range(members)]
-    training = Training(TASK, gate, many, Recipe(16, 10), "meta")
+    training = Training(task, gate, many, Recipe(16, 10), "meta")
     training.model.train()
     training.loop.begin_pass(0)
     training.loop.step(16)  # what is put there once
@@ -34,6 +39,13 @@ def crossings(gate: type[SoftmaxGate], members: int) -> list[str]:
 @pytest.mark.parametrize("members", [1, 3])
 def test_a_step_copies_nothing_and_waits_for_nothing(name: str, members: int) -> None:
     assert crossings(gates.get(name), members) == []
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
+def test_tables_are_no_reason_to_wait(members: int, sparse: bool) -> None:
+    """Also with sparse gradients, whose size would have to be waited for."""
+    assert crossings(SoftmaxGate, members, Tables(), sparse=sparse) == []
 
 
 class Copying(SoftmaxGate):

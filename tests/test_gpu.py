@@ -13,13 +13,14 @@ import benchmarks.bare  # noqa: F401 - makes gatelab importable, so before gatel
 # isort: split
 import pytest
 import torch
+from torch import Tensor, nn
 
 from gatelab.gates import Routing, SoftmaxGate
 from gatelab.gates.gate import gates
 from gatelab.gates.randomness import drawing_from
 from gatelab.tasks.synthetic_groups import SyntheticGroups
 from gatelab.tasks.target import Target
-from gatelab.tasks.task import Split, SplitName
+from gatelab.tasks.task import Network, Split, SplitName, Task
 from gatelab.training import replay
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job
@@ -41,9 +42,37 @@ def configurations_of(seeds: Sequence[int]) -> list[Configuration]:
     return [Configuration.of({}, {"num_experts": 8}, optimizer) for optimizer in optimizers]
 
 
-def training(gate: str, device: str, seeds: Sequence[int] = range(3)) -> Training:
+class Films(Task):
+    """Ids in two embedding tables with sparse gradients, of which one has padding."""
+
+    targets = (Target("rating", "regression"),)
+
+    def split(self, name: SplitName) -> Split:
+        draw = torch.Generator().manual_seed(len(name))
+        ids = torch.randint(0, 40, (200, 2), generator=draw)
+        return Split(ids, (ids.sum(1, keepdim=True) / 40).to(torch.get_default_dtype()))
+
+    def network(self) -> Network:
+        return Network(Lookup, nn.Identity, 8, lambda: nn.Linear(8, 8), lambda _: nn.Linear(8, 1))
+
+
+class Lookup(nn.Module):
+    """Looks ids up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.users = nn.Embedding(40, 4, sparse=True)
+        self.films = nn.Embedding(40, 4, padding_idx=0, sparse=True)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return torch.cat([self.users(ids[:, 0]), self.films(ids[:, 1])], dim=1)
+
+
+def training(
+    gate: str, device: str, seeds: Sequence[int] = range(3), task: Task = TASK
+) -> Training:
     members = [Member(c, seed) for c, seed in zip(configurations_of(seeds), seeds, strict=True)]
-    return Training(TASK, gates.get(gate), members, RECIPE, device)
+    return Training(task, gates.get(gate), members, RECIPE, device)
 
 
 def losses(found: Training, epochs: int) -> torch.Tensor:
@@ -66,9 +95,18 @@ def test_a_gpu_learns_what_a_cpu_learns(gate: str, exact: None) -> None:
     torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-6, atol=0)
 
 
+def test_a_gpu_learns_tables_of_sparse_gradients_as_a_cpu_does(exact: None) -> None:
+    """Fused and recorded, where a CPU has them apart."""
+    found = training("softmax", "cuda", task=Films())
+    on_cpu = losses(training("softmax", "cpu", task=Films()), 3)
+    torch.testing.assert_close(losses(found, 3), on_cpu, rtol=1e-6, atol=0)
+    assert found.notes == [] and found.loop.replays[64].graph is not None
+
+
+@pytest.mark.parametrize("task", [TASK, Films()], ids=["dense", "tables"])
 @pytest.mark.parametrize("gate", gates.names())
-def test_a_step_waits_for_nothing_and_is_recorded(gate: str) -> None:
-    found = training(gate, "cuda")
+def test_a_step_waits_for_nothing_and_is_recorded(gate: str, task: Task) -> None:
+    found = training(gate, "cuda", task=task)
     found.loop.begin_pass(1)
     found.model.train()
     found.loop.step(64)  # what is put there once

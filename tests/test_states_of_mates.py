@@ -22,6 +22,7 @@ from gatelab.training.jobs import Job, Setting
 from gatelab.training.members import Members
 from gatelab.training.optimizer import MemberOptimizer
 from gatelab.training.states import STATE_FILE
+from gatelab.training.table_steps import ApartSteps
 from gatelab.training.work import Work
 from tests.in_process import Worker
 from tests.test_together import OPTIONS, RECIPE, TASK, losses, opened, run, saved, trial
@@ -56,8 +57,8 @@ def test_what_an_optimizer_knows_of_tables_goes_to_their_device() -> None:
     members.tables[1] = {"0.weight": table}
     past = {"step": 3, "exp_avg": torch.ones(5, 2), "exp_avg_sq": torch.ones(5, 2)}
     optimizer.load(1, {**optimizer.state(1), "tables": {"0.weight": past}})
-    assert optimizer.sparse is not None
-    found = optimizer.sparse.state[table]
+    assert isinstance(optimizer.tables, ApartSteps)
+    found = optimizer.tables.torch.state[table]
     assert found["step"] == 3
     assert {found[name].device.type for name in ("exp_avg", "exp_avg_sq")} == {"meta"}
 

@@ -24,16 +24,19 @@ def clip_gradients(members: Members, limits: Tensor) -> None:
         members: With gradients.
         limits: ``(members, 1)``; infinite where nothing is clipped.
     """
-    gradient = members.flat.grad
-    assert gradient is not None
+    gradients = [gradient.flatten(1) for gradient in members.gradients()]
     sparse = [_sparse(tables.values()) for tables in members.tables]
-    norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+    norms = torch.linalg.vector_norm(gradients[0], dim=1, keepdim=True)
+    if len(gradients) > 1:
+        each = [torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients]
+        norms = torch.linalg.vector_norm(torch.stack(each, 1), dim=1, keepdim=True)
     if any(sparse):
         pairs = zip(norms, sparse, strict=True)
         norms = torch.stack([_norm([dense, *own]) for dense, own in pairs]).unsqueeze(1)
     # Not clipped is exactly 1, also where a norm is too large for its type.
     factors = torch.where(limits.isinf(), 1.0, (limits / (norms + LEAST_NORM)).clamp(max=1.0))
-    gradient.mul_(factors)
+    for gradient in gradients:
+        gradient.mul_(factors)
     for own, factor in zip(sparse, factors, strict=True):
         for values in own:
             values.mul_(factor)

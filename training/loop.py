@@ -65,7 +65,7 @@ class Loop:
         self.learner, self.updates = learner, updates
         self.draws = True
         """Whether a pass draws at random; a rehearsal finds out."""
-        self.records = self.device.type == "cuda" and not members.tables[0]
+        self.records = self.device.type == "cuda" and not members.has_sparse_gradients
         """Whether steps are recorded as a CUDA graph; to be unset where they cannot be."""
         self.notes: list[str] = []
         """What a step could not do as usual, a line each."""
@@ -157,14 +157,13 @@ class Loop:
     def rehearse(self, count: int) -> list[Tensor]:
         """Return losses, next buffers and gradients of a step on so many rows, not taken."""
         self.model.train()
-        flat, before = self.members.flat, generator_state(self.device)
+        before = generator_state(self.device)
         rows = torch.arange(min(count, len(self.split.inputs)), device=self.device)
-        flat.grad = None
+        self.members.clear_gradients()
         losses, buffers = self._learn(rows.expand(len(self.members), -1))
         if not torch.equal(generator_state(self.device), before):
             self._drawn.add("unkeyed")
-        gradients: list[Tensor] = [] if flat.grad is None else [flat.grad]
-        return [losses, *buffers.values(), *gradients]
+        return [losses, *buffers.values(), *self.members.gradients()]
 
     def unreached(self, count: int) -> set[str]:
         """Return the parameters that no loss of steps on so many rows depends on.

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from gatelab.gates.stack import check_unhooked, convolves, has_ties, in_turn
 from gatelab.likeness import advice, difference
+from gatelab.training.fused_tables import FusedTables, stacked
+from gatelab.training.lookups import has_padding, lookups
 
 Tensors = dict[str, Tensor]
 
@@ -23,6 +25,8 @@ class Members:
     the optimiser, a copy of the best weights and a member's removal are then one operation each.
     Tables of ``nn.Embedding(sparse=True)`` stay apart, so that a step touches only looked-up rows;
     so do frozen parameters (``requires_grad=False``), with the buffers, and are not stepped at all.
+    On a CPU the tables of each member are tensors of their own, with sparse gradients; elsewhere,
+    and where experts have some, they are fused (:mod:`.fused_tables`).
     """
 
     def __init__(self, models: Sequence[nn.Module], device: torch.device | str = "cpu") -> None:
@@ -49,11 +53,15 @@ class Members:
             for name, _ in _tensors(models[0])
             if name not in {*self.shapes, *tables}
         }
-        self.tables = [
+        self.tables: list[Tensors] = [
             {n: nn.Parameter(dict(m.named_parameters())[n].detach()) for n in tables}
             for m in models
         ]
-        self._convolves = convolves(models[0])
+        """Of each member by name, to be changed in place."""
+        self.fused_tables: FusedTables | None = None
+        if tables and (fuses_tables(self.device) or any(parameters[n].dim() > 2 for n in tables)):
+            self._take_tables(stacked(self.tables))
+        self._convolves, self._pads = convolves(models[0]), has_padding(models[0])
         self.fused = True
         """Whether one call may run all members; to be unset where it cannot."""
 
@@ -65,11 +73,16 @@ class Members:
     def one_by_one(self) -> bool:
         """Whether members are called in turn: where fusing is slower, or cannot be.
 
-        One member has nothing to fuse, convolutions are slower fused on a CPU, and the gradient
-        of a sparse table cannot be fused; what else cannot is found by a rehearsal.
+        One member has nothing to fuse, convolutions are slower fused on a CPU, and a sparse
+        gradient cannot be fused; what else cannot is found by a rehearsal.
         """
         slower = self._convolves and self.device.type == "cpu"
-        return len(self) == 1 or not self.fused or slower or bool(self.tables[0])
+        return len(self) == 1 or not self.fused or slower or self.has_sparse_gradients
+
+    @property
+    def has_sparse_gradients(self) -> bool:
+        """Whether a step makes a gradient whose size nobody knows beforehand."""
+        return bool(self.tables[0]) and self.fused_tables is None
 
     def call(
         self,
@@ -90,12 +103,17 @@ class Members:
         if self.one_by_one:
             return self._call_in_turn(function, own, shared)
 
-        def fused(row: Tensor, buffers: Tensors, *arguments: Tensor | None) -> Any:
-            return function({**self.unflatten(row), **buffers}, *arguments)
+        def fused(
+            row: Tensor, tables: Tensors, marks: Tensors, buffers: Tensors, *given: Tensor | None
+        ) -> Any:
+            with lookups(tables, marks, pads=self._pads):
+                return function({**self.unflatten(row), **tables, **buffers}, *given)
 
-        dims = (0, 0, *(None if a is None else 0 for a in own), *(None for _ in shared))
+        dims = (*(0,) * 4, *(None if a is None else 0 for a in own), *(None for _ in shared))
         call = torch.vmap(fused, dims, randomness="different")
-        return call(self.flat, self.buffers, *own, *shared)
+        held = self.fused_tables
+        tables, marks = ({}, {}) if held is None else (held.tables, held.marks)
+        return call(self.flat, tables, marks, self.buffers, *own, *shared)
 
     def _call_in_turn(
         self,
@@ -104,10 +122,14 @@ class Members:
         shared: Sequence[Tensor | None],
     ) -> Any:
         rows = self.flat.unbind(0)  # once: see Stack
+        held = self.fused_tables
+        apart = [(own, {}) for own in self.tables] if held is None else [*held.apart()]
 
         def call(member: int) -> Any:
             mine = [a if a is None else a[member] for a in own]
-            return function(self._tensors(member, rows[member]), *mine, *shared)
+            tables, marks = apart[member]
+            with lookups(tables, marks):
+                return function({**self._tensors(member, rows[member]), **tables}, *mine, *shared)
 
         return in_turn(call, len(self))
 
@@ -131,10 +153,44 @@ class Members:
         index = torch.tensor(members, device=self.device)
         self.flat = self.flat.detach()[index].requires_grad_()
         self.buffers = {name: tensor[index] for name, tensor in self.buffers.items()}
+        if self.fused_tables is not None:
+            self._take_tables(self.fused_tables.kept(index))
+            return
         self.tables = [
             {n: nn.Parameter(table.detach().clone()) for n, table in self.tables[m].items()}
             for m in members
         ]
+
+    def _take_tables(self, tables: FusedTables) -> None:
+        self.fused_tables, self.tables = tables, tables.views(len(self))
+
+    def gradients(self) -> list[Tensor]:
+        """Return those that are no sparse ones, each with a first dimension of members."""
+        fused = [] if self.fused_tables is None else self.fused_tables.gradients()
+        return [*([] if self.flat.grad is None else [self.flat.grad]), *fused]
+
+    def clear_gradients(self) -> None:
+        """Let no gradient be left."""
+        self.flat.grad = None
+        if self.fused_tables is not None:
+            self.fused_tables.clear_gradients()
+        for tables in self.tables:
+            for table in tables.values():
+                table.grad = None
+
+    def double(self) -> Members:
+        """Return a copy in double precision."""
+        others = copy(self)
+        others.flat = others.flat.detach().double().requires_grad_()
+        others.buffers = {name: as_double(tensor) for name, tensor in others.buffers.items()}
+        if others.fused_tables is not None:
+            others._take_tables(others.fused_tables.double())
+        else:
+            others.tables = [
+                {n: nn.Parameter(table.detach().double()) for n, table in own.items()}
+                for own in others.tables
+            ]
+        return others
 
     def of(self, states: Sequence[Tensors]) -> Members:
         """Return members of the same structure, with what :meth:`state` returned of each."""
@@ -161,6 +217,16 @@ class Members:
             tensor[member] = state[name]
         for name, table in self.tables[member].items():
             table.copy_(state[name])
+
+
+def fuses_tables(device: torch.device) -> bool:
+    """Return whether tables with sparse gradients are fused: where a step is waited for."""
+    return device.type != "cpu"
+
+
+def as_double(tensor: Tensor) -> Tensor:
+    """Return a tensor in double precision, if it is of real numbers."""
+    return tensor.double() if tensor.is_floating_point() else tensor
 
 
 def _flatten(tensors: Sequence[Tensor]) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from copy import deepcopy
 from math import inf
 from typing import Any
 
@@ -15,6 +14,7 @@ from gatelab.training.configuration import Configuration
 from gatelab.training.members import Members
 from gatelab.training.optimizers.catalogue import OPTIMIZERS
 from gatelab.training.schedule import Schedule
+from gatelab.training.table_steps import table_steps
 
 
 class MemberOptimizer:
@@ -51,24 +51,14 @@ class MemberOptimizer:
         self._factors = members.flat.new_empty(0, len(members)) if varies else None
         self.limits = _limits(clips or [], members.flat)
         self._at = torch.zeros(1, dtype=torch.int64, device=members.flat.device)
-        # Which of the steps that were made ready is the next.
+        # Which of the steps that were made ready is the next; the first of them is:
+        self._first = 0
         own = {
             name: _column([option.get(name, default) for option in options], members.flat)
             for name, default in self.kind.hyperparameters.items()
         }
         self.rule = self.kind(members.flat.detach(), own)
-        self.sparse = self._sparse()
-
-    def _sparse(self) -> torch.optim.Optimizer | None:
-        """Return torch's optimiser of the members' tables, without a past."""
-        if not self.members.tables[0]:
-            return None
-        rates = self.learning_rates.flatten().tolist()
-        groups = [
-            {"params": list(tables.values()), "lr": rate}
-            for tables, rate in zip(self.members.tables, rates, strict=True)
-        ]
-        return self.kind.for_tables(groups)
+        self.tables = table_steps(members, self.kind, own)
 
     def spare(self, names: Collection[str]) -> None:
         """Let parameters of these names not decay: torch steps none that no gradient reaches."""
@@ -83,7 +73,7 @@ class MemberOptimizer:
             first: The next step, counted from 0.
             steps: For how many this holds.
         """
-        coming = range(first, first + steps)
+        self._first, coming = first, range(first, first + steps)
         self._numbers = self._placed(
             self._numbers, [self.kind.numbers(step + 1) for step in coming]
         )
@@ -117,8 +107,8 @@ class MemberOptimizer:
         self.rule.move(flat, gradient, rates, numbers)
         self._at += 1
         flat.grad = None
-        if self.sparse is not None:
-            self._step_tables(self.sparse, rates)
+        if self.tables is not None:
+            self.tables.step(rates, numbers)
 
     def _rates(self) -> Tensor:
         """Return the learning rates of the next step, ``(members, 1)``."""
@@ -132,13 +122,6 @@ class MemberOptimizer:
         else:
             gradient.addcmul_(flat, self.weight_decays)
 
-    def _step_tables(self, sparse: torch.optim.Optimizer, rates: Tensor) -> None:
-        if self._factors is not None:
-            for group, rate in zip(sparse.param_groups, rates.flatten().tolist(), strict=True):
-                group["lr"] = rate
-        sparse.step()
-        sparse.zero_grad()
-
     def keep(self, members: Sequence[int]) -> None:
         """Go on with some of the members only, after they have been kept themselves."""
         index = torch.tensor(members, device=self.learning_rates.device)
@@ -148,39 +131,23 @@ class MemberOptimizer:
         self.schedules = [self.schedules[member] for member in members if self.schedules]
         self._factors = None if self._factors is None else self._factors[:, index]
         self.rule.keep(index)
-        past = [self._past(member) for member in members]
-        self.sparse = self._sparse()
-        for member, tables in enumerate(past):
-            self._go_on(member, tables)
+        if self.tables is not None:
+            self.tables.keep(members)
 
     def state(self, member: int) -> dict[str, Any]:
         """Return a copy of all that is known of one member: tensors and numbers only."""
-        return {"rule": self.rule.state(member), "tables": self._past(member)}
+        tables = {} if self.tables is None else self.tables.state(member, self._taken())
+        return {"rule": self.rule.state(member), "tables": tables}
+
+    def _taken(self) -> int:
+        """Return how many steps there have been."""
+        return self._first + int(self._at)
 
     def load(self, member: int, state: Mapping[str, Any]) -> None:
         """Put what :meth:`state` returned into a member."""
         self.rule.load(member, state["rule"])
-        self._go_on(member, state["tables"])
-
-    def _past(self, member: int) -> dict[str, dict[str, Any]]:
-        """Return what torch knows of a member's tables, by their names."""
-        if self.sparse is None:
-            return {}
-        tables, state = self.sparse.param_groups[member]["params"], self.sparse.state
-        names = self.members.tables[0]  # all have the same
-        return {
-            name: deepcopy(dict(state.get(table, {})))
-            for name, table in zip(names, tables, strict=True)
-        }
-
-    def _go_on(self, member: int, past: Mapping[str, Mapping[str, Any]]) -> None:
-        """Let torch know of a member's tables what it knew."""
-        if self.sparse is not None:
-            for name, table in self.members.tables[member].items():
-                self.sparse.state[table] = {
-                    key: value.to(table.device, copy=True) if isinstance(value, Tensor) else value
-                    for key, value in past[name].items()
-                }
+        if self.tables is not None:
+            self.tables.load(member, state["tables"])
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:

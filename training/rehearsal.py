@@ -156,7 +156,4 @@ def _leaving_no_trace(members: Members) -> Iterator[None]:
             yield
         finally:
             members.buffers = buffers  # a network may change its own in place
-            members.flat.grad = None
-            for tables in members.tables:
-                for table in tables.values():
-                    table.grad = None
+            members.clear_gradients()

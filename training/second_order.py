@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gatelab.gates.randomness import drawing_from
 from gatelab.training.loop import Loop
-from gatelab.training.members import Members
+from gatelab.training.members import Members, as_double
 from gatelab.training.train_rows import TrainRows
 
 DIRECTIONS, LENGTH = 5, 1e-6
@@ -64,7 +64,7 @@ def _errors(loop: Loop, rows: int) -> dict[str, float]:
 
     Nothing where the loss is no number already.
     """
-    members = _in_double(loop.members)
+    members = loop.members.of_one(0).double()
     objective = partial(_objective, loop, members, min(rows, len(loop.train)))
     loop.model.train()
     loss = objective()
@@ -79,7 +79,7 @@ def _errors(loop: Loop, rows: int) -> dict[str, float]:
 def _objective(loop: Loop, members: Members, rows: int) -> Tensor:
     """Return what a step of one member minimises: the first, in the tensors of others."""
     split, lessons = loop.train.split, loop.lessons
-    inputs, targets = _double(split.inputs), _double(split.targets)
+    inputs, targets = as_double(split.inputs), as_double(split.targets)
     train = TrainRows(loop.model, split._replace(inputs=inputs, targets=targets))
     each = (loop.passage.keys(), lessons.weights, lessons.own, loop.learner.taught)
     given = train.given(
@@ -118,16 +118,3 @@ def _places(members: Members, part: str) -> Tensor:
         for name, shape in members.shapes.items()
     ]
     return torch.cat(inside).to(members.flat)
-
-
-def _in_double(members: Members) -> Members:
-    """Return a copy of the first member in double precision."""
-    one = members.of_one(0)
-    one.flat = one.flat.detach().double().requires_grad_()
-    one.buffers = {name: _double(tensor) for name, tensor in one.buffers.items()}
-    one.tables = [{n: nn.Parameter(t.detach().double()) for n, t in one.tables[0].items()}]
-    return one
-
-
-def _double(tensor: Tensor) -> Tensor:
-    return tensor.double() if tensor.is_floating_point() else tensor

@@ -24,6 +24,7 @@ class Adam(Rule):
     """
 
     remembered = ("mean", "square")
+    names_in_tables = {"mean": "exp_avg", "square": "exp_avg_sq"}
 
     def __init__(self, flat: Tensor, options: Mapping[str, Tensor]) -> None:
         """Begin with moments of 0."""
@@ -45,6 +46,22 @@ class Adam(Rule):
         self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
         scale = self.square.sqrt().add_(epsilon)
         flat.addcmul_(torch.div(self.mean, scale, out=scale), rates * factor, value=-1)
+
+    def move_rows(
+        self,
+        table: Tensor,
+        gradient: Tensor,
+        rows: Tensor,
+        rates: Tensor,
+        numbers: Sequence[Tensor],
+    ) -> None:
+        """Move those rows and their moments; their epsilon is not corrected, as torch has it."""
+        (first, second), (factor, _) = BETAS, numbers
+        self.mean.lerp_(gradient, (1 - first) * rows)
+        self.square.mul_(1 - (1 - second) * rows).addcmul_(gradient, gradient, value=1 - second)
+        scale = self.square.sqrt().add_(EPSILON)
+        moved = torch.div(self.mean, scale, out=scale).mul_(rows)
+        table.addcmul_(moved, rates * factor, value=-1)
 
     @classmethod
     def for_tables(cls, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:

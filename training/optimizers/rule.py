@@ -24,6 +24,9 @@ class Rule(ABC):
     remembered: ClassVar[tuple[str, ...]] = ()
     """The attributes that are tensors with a row for each member: its state."""
 
+    names_in_tables: ClassVar[Mapping[str, str]] = {}
+    """What torch's optimiser of tables calls what this one remembers of them."""
+
     @abstractmethod
     def __init__(self, flat: Tensor, options: Mapping[str, Tensor]) -> None:
         """Begin without a past.
@@ -44,6 +47,25 @@ class Rule(ABC):
             gradient: Of the same shape; it may be written over.
             rates: The learning rates of this step, ``(members, 1)``.
             numbers: Those of this step, as :meth:`numbers` returned them, ``(1,)`` each.
+        """
+
+    @abstractmethod
+    def move_rows(
+        self,
+        table: Tensor,
+        gradient: Tensor,
+        rows: Tensor,
+        rates: Tensor,
+        numbers: Sequence[Tensor],
+    ) -> None:
+        """Move the rows of tables that were looked up as :meth:`for_tables` does, in place.
+
+        Args:
+            table: ``(members, rows, features)``, also what the rule was made of.
+            gradient: Of the same shape; it may be written over.
+            rows: 1 for those that were looked up, else 0: ``(members, rows, 1)``.
+            rates: The learning rates of this step, ``(members, 1, 1)``.
+            numbers: As :meth:`move` takes them.
         """
 
     @classmethod

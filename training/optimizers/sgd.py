@@ -40,6 +40,17 @@ class Sgd(Rule):
             gradient = ahead
         flat.addcmul_(gradient, rates, value=-1)
 
+    def move_rows(
+        self,
+        table: Tensor,
+        gradient: Tensor,
+        rows: Tensor,
+        rates: Tensor,
+        numbers: Sequence[Tensor],
+    ) -> None:
+        """Move along the gradients, which are 0 in all other rows."""
+        table.addcmul_(gradient, rates, value=-1)
+
     @classmethod
     def for_tables(cls, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
         """Return plain descent over looked-up rows: a velocity would touch every row."""
