@@ -197,9 +197,20 @@ SPACE = SearchSpace(
 )
 
 
-def opened(folder: Path, width: int = 3, trials: int = 8, gate: str = "top_k") -> Sweep:
+RATE = "optimizer.learning_rate"
+ALIKE = SearchSpace({**SPACE.fixed, "gate.k": 2}, {RATE: SPACE.distributions[RATE]})
+"""Of one structure."""
+
+
+def opened(
+    folder: Path,
+    width: int = 3,
+    trials: int = 8,
+    gate: str = "top_k",
+    space: SearchSpace = SPACE,
+) -> Sweep:
     rounds = {"one": Rounds(trials, (2,), 2)}
-    found = open_studies(folder / "j", {"one": SPACE}, rounds, sampler="random", seed=3)
+    found = open_studies(folder / "j", {"one": space}, rounds, sampler="random", seed=3)
     return Sweep(Plan(trials, 1, 2, 0, width=width), {"one": gate}, found)
 
 
@@ -222,7 +233,21 @@ def test_a_rounds_trials_are_parted_by_structure_and_width(tmp_path: Path) -> No
     for jobs in parts:
         assert len({job.members[0].configuration.structure() for job in jobs}) == 1
         assert len(jobs) <= 3 and {job.until for job in jobs} == {2}
-    assert len(parts) < 8 and max(map(len, parts)) == 3
+    assert len(parts) < 8
+
+
+@pytest.mark.parametrize(
+    ("trials", "width", "sizes"),
+    [(8, 3, [2, 3, 3]), (7, 3, [2, 2, 3]), (5, 4, [2, 3]), (4, 4, [4]), (3, 1, [1, 1, 1])],
+)
+def test_parts_are_even(tmp_path: Path, trials: int, width: int, sizes: list[int]) -> None:
+    """None trains alone that need not."""
+    sweep = opened(tmp_path, width, trials, space=ALIKE)
+    parts = []
+    while jobs := sweep.next_jobs():
+        parts.append(jobs)
+    assert sorted(map(len, parts)) == sizes
+    assert [n for part in numbers(parts) for n in part] == list(range(trials)), "in order"
 
 
 def test_who_trains_with_whom_does_not_change_with_a_stop(tmp_path: Path) -> None:
@@ -301,7 +326,7 @@ def test_one_that_raises_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_lost_worker_parts_them_before_anything_fails(tmp_path: Path) -> None:
-    sweep = opened(tmp_path)
+    sweep = opened(tmp_path, trials=6, space=ALIKE)
     jobs = sweep.next_jobs()
     assert len(jobs) == 3
     sweep.lose(jobs, "its worker was lost 4 times")

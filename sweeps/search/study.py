@@ -6,6 +6,8 @@ Private of Optuna: a trial's ``_trial_id``; guarded by tests/test_private_attrib
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import optuna
@@ -122,13 +124,13 @@ class Study:
         """Return what is to train together with a trial that was just asked for.
 
         All that set out for a rung are parted by structure, in the order of their numbers, into
-        parts of so many: who trains with whom follows from the round alone.
+        as few parts of at most so many as there can be, all as large as the others or one more: who
+        trains with whom follows from the round alone, and none trains alone for want of a place.
         """
         going, until, _ = self._verdict()
         structure = self.configurations[number].structure()
         alike = [n for n in going if self.configurations[n].structure() == structure]
-        start = alike.index(number) // width * width
-        part = alike[start : start + width]
+        part = next(part for part in _even_parts(alike, width) if number in part)
         return [self._take(n, until) for n in part if self._is_free(n, until)]
 
     def _is_free(self, number: int, until: int | None) -> bool:
@@ -236,3 +238,10 @@ class Study:
         for name, value in attributes.items():
             self.study.set_user_attr(name, value)
             self.attributes[name] = value
+
+
+def _even_parts(numbers: Sequence[int], width: int) -> list[Sequence[int]]:
+    """Return numbers in order, in as few parts of at most ``width`` as there can be."""
+    parts = math.ceil(len(numbers) / width)
+    ends = [len(numbers) * part // parts for part in range(parts + 1)]
+    return [numbers[start:end] for start, end in pairwise(ends)]
