@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets Ray's environment, so before ray
 
 # isort: split
+import numpy as np
+import pyarrow as pa
 import ray
 import torch
 
 from benchmarks.clock import medians, report
+from benchmarks.gpu_models import Films, Pictures
 from benchmarks.stepping import stepper
 from gatelab import launch
 from gatelab.gates.gate import gates
 from gatelab.sweeps.cluster.nodes import join
 from gatelab.sweeps.cluster.sizing import ON_CPU
 from gatelab.sweeps.spec.reading import parse_spec
-from gatelab.tasks import DigitsPairs, SyntheticGroups, Task
+from gatelab.tasks import DigitsPairs, SyntheticGroups, Table, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
 from gatelab.training.train import Training
 
 WIDTHS = (1, 4, 8, 16, 32)
+FEW = (1, 4, 8)
+"""Of models of which a step takes a tenth of a second and more."""
 TRIALS, TURNS = 20, 3
 """Of each of three gates, and how often each way of training them has its turn."""
 BATCH = 256
@@ -36,7 +43,10 @@ def main() -> None:
     torch.set_num_threads(1)
     for name, task in _tasks().items():
         for gate in ("softmax", "dselect_k"):
-            _steps(name, task, gate)
+            _steps(name, task, gate, WIDTHS)
+    for name, task in (("a table", _table()), ("films", Films(sparse=True))):
+        _steps(name, task, "dselect_k", FEW)
+    _steps("pictures", Pictures(), "dselect_k", FEW[:2], rounds=3, calls=1)
     torch.set_num_threads(threads)
     _sweeps()
 
@@ -50,12 +60,24 @@ def _tasks() -> dict[str, Task]:
     }
 
 
-def _steps(name: str, task: Task, gate: str) -> None:
-    trainings = {width: _training(task, gate, width) for width in WIDTHS}
+def _table() -> Task:
+    """Return a table of ten numbers, ten categories and two targets."""
+    draw, rows = np.random.default_rng(0), 4096
+    columns: dict[str, Any] = {f"number_{i}": draw.normal(size=rows) for i in range(10)}
+    columns |= {f"word_{i}": draw.choice([*"abcdefgh"], size=rows) for i in range(10)}
+    columns["sum"] = columns["number_0"] + columns["number_1"]
+    columns["likes"] = np.where(columns["word_0"] < "e", "yes", "no")
+    return Table(pa.table(columns), targets={"sum": "regression", "likes": "binary"})
+
+
+def _steps(
+    name: str, task: Task, gate: str, widths: Sequence[int], rounds: int = 9, calls: int = 3
+) -> None:
+    trainings = {width: _training(task, gate, width) for width in widths}
     rivals = {str(width): stepper(training) for width, training in trainings.items()}
-    times = medians(rivals, rounds=9, calls=3)
+    times = medians(rivals, rounds=rounds, calls=calls)
     rates = {width: int(width) / seconds for width, seconds in times.items()}
-    for width in map(str, WIDTHS[1:]):
+    for width in map(str, widths[1:]):
         report(
             f"engine: {width} members of {name} with {gate} / alone, member-steps a second",
             rates[width] / rates["1"],
