@@ -38,8 +38,10 @@ Those that read the small sweep lie apart, or one would wait while another makes
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Workers of tests side by side are told of a terminal of 80 columns, which there is not.
+    # Workers of tests side by side are told of a terminal of 80 columns, which there is not; so are
+    # processes that tests start, by readline, past os.environ.
     os.environ.pop("COLUMNS", None)
+    os.unsetenv("COLUMNS")
     if not hasattr(config, "workerinput"):
         make_token()
 

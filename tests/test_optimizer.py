@@ -163,6 +163,8 @@ def test_tables_with_sparse_gradients_go_down_without_velocity() -> None:
     ("name", "given", "said"),
     [
         ("adam", {"learning_rate": 0.0}, {"learning_rate"}),
+        ("adam", {"learning_rate": 1e-60}, {"learning_rate"}),
+        ("adam", {"learning_rate": 1e-37}, set()),
         ("sgd", {"weight_decay": -1.0, "momentum": 1.0}, {"weight_decay", "momentum"}),
         ("sgd", {"momentum": -0.1}, {"momentum"}),
         ("sgd", {"nesterov": True}, {"momentum"}),

@@ -10,6 +10,8 @@ from gatelab.training.optimizers.adam import Adam, AdamW
 from gatelab.training.optimizers.rule import Rule
 from gatelab.training.optimizers.sgd import Sgd
 
+LEAST_RATE = 1e-37
+"""Of learning rates: a smaller one is 0 in single precision."""
 OPTIMIZERS: dict[str, type[Rule]] = {"adam": Adam, "adamw": AdamW, "sgd": Sgd}
 
 
@@ -21,7 +23,10 @@ def optimizer_defaults(name: str) -> dict[str, bool | float]:
 def check_optimizer(options: Mapping[str, Any]) -> dict[str, str]:
     """Return what is wrong with an optimiser's options, by the hyperparameter's name."""
     ranges = {
-        "learning_rate": (0 < options["learning_rate"] < inf, "0 < learning_rate < inf"),
+        "learning_rate": (
+            LEAST_RATE <= options["learning_rate"] < inf,
+            f"{LEAST_RATE} <= learning_rate < inf",
+        ),
         "weight_decay": (0 <= options["weight_decay"] < inf, "0 <= weight_decay < inf"),
     }
     faults = {
