@@ -23,6 +23,7 @@ from gatelab.tasks.tables.option_forms import check_forms
 from gatelab.tasks.tables.option_rules import (
     check_no_feature,
     check_rows_options,
+    check_split_column,
     check_weights_column,
 )
 from gatelab.tasks.tables.prepared import prepare
@@ -31,6 +32,7 @@ from gatelab.tasks.tables.reading import read_contents
 from gatelab.tasks.tables.redundancy import redundancy
 from gatelab.tasks.tables.scarcity import scarcity
 from gatelab.tasks.tables.sheet import Sheet
+from gatelab.tasks.tables.sources import readable_again
 from gatelab.tasks.tables.split_rule import SplitRule, split_rule
 from gatelab.tasks.tables.target_columns import Rare, TargetColumn, target_columns
 from gatelab.tasks.tables.target_options import asked_targets
@@ -101,10 +103,12 @@ class Table(Task):
         asked, rule = asked_targets(targets), split_rule(split)
         check_counts(min_frequency=1 if min_frequency is None else min_frequency)
         check_rows_options(rule, rare, duplicates, split_seed)
+        check_split_column(asked, rule)
         check_weights_column(weights, asked, rule)
         kinds, reading = kinds or {}, reading or {}
         check_forms(kinds=kinds, drop=drop, only=only, missing=missing, reading=reading)
         check_no_feature(weights, kinds=kinds, only=only or ())
+        frame = readable_again(frame)
         contents = _contents(
             frame,
             path,
@@ -255,7 +259,8 @@ def _contents(frame: object, path: str, **options: Any) -> Contents:
         return read_contents(frame, **options)
     file = found_file(path)
     state = file.stat()
-    return _read_file(file, state.st_mtime_ns, state.st_size, json.dumps(options))
+    # What JSON has no form of, as NumPy's numbers among `missing`, is its text: so it is read.
+    return _read_file(file, state.st_mtime_ns, state.st_size, json.dumps(options, default=str))
 
 
 @lru_cache(maxsize=1)
