@@ -131,6 +131,9 @@ def _of_pandas(frame: Any) -> pa.Table:
 
 def _column(name: str, values: Any) -> pa.Array:
     try:
+        if hasattr(getattr(values, "dtype", None), "tz"):  # of pandas, whose values lose their zone
+            naive = pa.array(values.dt.tz_convert(None), from_pandas=True)
+            return naive.cast(pa.timestamp(naive.type.unit, "UTC"))
         return pa.array(_dense(values), from_pandas=True)
     except (pa.ArrowException, OverflowError) as error:
         why = str(error).partition(":")[0]

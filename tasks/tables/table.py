@@ -19,7 +19,7 @@ from gatelab.tasks.tables.files import found_file, places_of
 from gatelab.tasks.tables.fitted import Fitted, Numbers, numbers_of
 from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.network import Embedded, embedding_width
-from gatelab.tasks.tables.option_forms import check_forms
+from gatelab.tasks.tables.option_forms import check_forms, plain_options
 from gatelab.tasks.tables.option_rules import (
     check_no_feature,
     check_rows_options,
@@ -100,6 +100,8 @@ class Table(Task):
             TableError: If the table cannot be read or divided so, in one line.
             ValueError: If an option is out of its range.
         """
+        given = {name: it for name, it in locals().items() if name not in ("self", "frame", "path")}
+        self._options = plain_options(given)
         asked, rule = asked_targets(targets), split_rule(split)
         check_counts(min_frequency=1 if min_frequency is None else min_frequency)
         check_rows_options(rule, rare, duplicates, split_seed)
@@ -161,6 +163,21 @@ class Table(Task):
             *gathered(redundancy(self._contents, names)),
             *gathered(scarcity(self._prepared.target_columns, self._prepared.splits)),
         )
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """All that it was made with but the table itself, as plain values."""
+        return self._options
+
+    @property
+    def source_file(self) -> Path | None:
+        """The file that it was read from; none of a frame."""
+        source = self._origin.source
+        return Path(source).absolute() if isinstance(source, str | Path) else None
+
+    def sheet(self) -> Sheet:
+        """Return the table as its source has it, before any kind."""
+        return self._origin.read()
 
     @property
     def contents(self) -> Contents:
