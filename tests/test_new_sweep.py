@@ -136,6 +136,23 @@ def test_any_name_reads_back_the_same() -> None:
     assert plain["task"]["kinds"] == written["kinds"]
 
 
+def test_questions_of_a_form_are_names() -> None:
+    """YAML takes no long key in a block as it is written by itself."""
+    question = "How satisfied are you with what you were given to eat, all in all? " * 3
+    names = {"Why\n(in a word)": question.strip(), "\u00fcber: #1\r\n [%] ": question + "why: #?"}
+    frame = people(60).rename(columns={"income": [*names][0], "age": [*names][1]})
+    first, second = "Why (in a word)", "über: #1 [%]"
+    for written in ({}, dict(zip(names, names.values(), strict=True))):
+        frame.rename(columns=written).to_csv("form.csv", index=False)
+        Path("form.yaml").unlink(missing_ok=True)
+        asked, other = [*written.values()] or (first, second)
+        new("form.csv", *targets(asked), "--option", f"missing={{{other!r}: [20]}}")
+        task = task_of("form.yaml")
+        assert [*task["targets"]] == [asked] and task["kinds"][other] == "number"
+        assert task["missing"] == {other: [20]}
+        assert [it.name for it in Table(**task).target_columns] == [asked]
+
+
 @pytest.mark.parametrize(
     ("columns", "labels"),
     [

@@ -9,8 +9,10 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from pyarrow import parquet
 
 from gatelab.sweeps.cli.terminal import Commands
 from gatelab.sweeps.export import forms
@@ -165,12 +167,24 @@ def already_there(place: Path) -> None:
     (place / "predictions.csv").write_text("mine")
 
 
+def with_a_huge_number(place: Path) -> None:
+    (place / "new.csv").write_text("job;height;age\ncook;1;1\nnurse;2;1e300\n")
+
+
+def with_a_list(place: Path) -> None:
+    made = pa.table({"job": ["cook"], "height": [1.0], "age": [[1]]})
+    (place / "new.csv").write_bytes(b"")
+    parquet.write_table(made, place / "new.csv")
+
+
 @pytest.mark.parametrize(
     ("prepare", "arguments", "told"),
     [
         (without_age, [], "no column `age`, which the model reads; did you mean 'Age'?"),
         (without_all, [], "none of the columns `age`, `height`, `job`, which the model reads"),
         (with_a_word, [], "`age` must be a finite number, but has `old` (row 3)."),
+        (with_a_huge_number, [], "`age` has `1e300` (row 3), too far from what the model has"),
+        (with_a_list, [], "the file's column `age` cannot be read (list)."),
         (already_there, [], "predictions.csv is there already: give another `--output`"),
         (without_age, ["--output", "a.txt"], "must end in .csv or .parquet, but got 'a.txt'"),
         (without_age, ["--output", "no/a.csv"], "there is no folder no, where a.csv should be"),

@@ -194,6 +194,10 @@ def test_zero_and_one_are_numbers() -> None:
         (row()[["zone", "size", "paid"]], "the rows have no columns `age`, `town`, `code`."),
         (row(age=[1, "old"]), "`age` must be a finite number, but has `old` (row 2)."),
         (row(age=[1, math.inf]), "`age` must be a finite number, but has `inf` (row 2)."),
+        (
+            row(age=[1, 1e300]),
+            "`age` has `1e+300` (row 2), too far from what the model has learnt ",
+        ),
         (row(age=["-inf"]), "`age` must be a finite number, but has `-inf` (row 1)."),
         (row(age=[True]), "`age` must be a finite number, but has `true` (row 1)."),
         (row(size=[True]), "`size` must be one of small, medium, large, but has `true` (row 1)."),
@@ -207,7 +211,7 @@ def test_zero_and_one_are_numbers() -> None:
 def test_rows_that_cannot_be_read(odd: Table, frame: pd.DataFrame, said: str) -> None:
     with pytest.raises(ValueError) as error:
         read(odd, frame)
-    assert str(error.value) == said
+    assert str(error.value) == said or (said.endswith(" ") and str(error.value).startswith(said))
 
 
 def test_other_columns_and_their_order_do_not_matter(odd: Table) -> None:

@@ -33,6 +33,7 @@ class CellReader:
         """Take what ``table.json`` holds, and what errors call the first row."""
         self.columns, self.rules = recipe["columns"], recipe["rules"]
         self.categories, self.first_row = recipe["fitted"]["categories"], first_row
+        self.scales = recipe["fitted"]["numbers"]
 
     def read(self, columns: Mapping[str, pa.Array]) -> CellValues:
         """Return ``(rows, features)``: numbers, NaN where one is missing, and then ids.
@@ -82,7 +83,22 @@ class CellReader:
             self._check(name, texts, np.isnan(found) & ~self._missing_words(texts))
         beyond = ~np.isin(found, (0, 1)) if words == ["0", "1"] else np.isinf(found)
         self._check(name, values, beyond & ~np.isnan(found))
+        self._check_size(name, values, found)
         return found
+
+    def _check_size(self, name: str, cells: pa.Array, numbers: CellValues) -> None:
+        """Check that float32, in which the model calculates, holds numbers as deviations."""
+        scale = self.scales[name]["scale"]
+        with np.errstate(over="ignore"):
+            deviations = np.abs((numbers - scale["mean"]) / scale["deviation"])
+        beyond = np.flatnonzero(deviations > np.finfo(np.float32).max)
+        if len(beyond):
+            row = self.first_row + int(beyond[0])
+            mean, deviation = scale["mean"], scale["deviation"]
+            raise ValueError(
+                f"`{name}` has `{cells[int(beyond[0])]}` (row {row}), too far from what the model "
+                f"has learnt from (mean {mean:.3g}, deviation {deviation:.3g})."
+            )
 
     def _parsed(self, texts: pa.Array) -> CellValues:
         """Return texts as numbers; NaN where one is no number."""
@@ -144,12 +160,14 @@ def _as_text(name: str, values: pa.Array) -> pa.Array:
 
 
 def columns_of(frame: pd.DataFrame) -> dict[str, pa.Array]:
-    """Return a frame's columns by their names, without spaces around them.
+    """Return a frame's columns by their names, without spaces around them, in one line.
 
     Raises:
         ValueError: If two have the same name, or a cell is no value of a table.
     """
-    names = [str(name).strip() for name in frame.columns]
+    names = [
+        " ".join(filter(None, map(str.strip, str(name).splitlines()))) for name in frame.columns
+    ]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{names.count(name)} columns are called `{name}`.")

@@ -26,6 +26,7 @@ from gatelab.sweeps.driver.telling import telling
 from gatelab.sweeps.spec.baselines import with_baselines
 from gatelab.sweeps.spec.first_pass import check_sweep
 from gatelab.sweeps.spec.given import GivenSpec, spec_of
+from gatelab.sweeps.spec.given_tables import with_tables_kept
 from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.rehearsals import rehearse_gates
 from gatelab.sweeps.spec.spec import Spec, SpecError
@@ -67,7 +68,7 @@ def launch(
 
     Args:
         spec: What to run, and baselines beside it unless it wants none: a file's path, a mapping,
-            in which a class may stand for its key, or a spec.
+            in which a class may stand for its key and a :class:`.Table` for the task, or a spec.
         folder: For the store and the sweep's own files.
         uri: MLflow's tracking URI; by default a SQLite store in the folder.
         storage: Where workers leave states and models (:class:`.Storage`), if not in the
@@ -84,8 +85,8 @@ def launch(
         NoRoom: If a disk was full; :func:`resume` goes on.
     """
     folder, console = Path(folder), console or Console(quiet=not progress)
-    spec = spec_of(spec)
-    return _begin(spec, folder, uri, storage, console, keep_code)
+    with with_tables_kept(spec, folder) as given:
+        return _begin(spec_of(given), folder, uri, storage, console, keep_code)
 
 
 def _begin(

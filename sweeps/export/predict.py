@@ -130,6 +130,8 @@ def _check_columns(needed: Mapping[str, Any], sheet: Sheet) -> None:
     if not lacking:
         return
     if len(lacking) == 1:
+        if why := sheet.left_out.get(lacking[0]):
+            raise ValueError(f"the file's column `{lacking[0]}` cannot be read ({why}).")
         near = near_misses(lacking[0], sheet.columns)
         raise ValueError(f"the file has no column `{lacking[0]}`, which the model reads; {near}")
     names = ", ".join(f"`{name}`" for name in lacking)

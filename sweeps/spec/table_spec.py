@@ -108,7 +108,9 @@ def _block(
 
 
 def _entry(key: str, value: Any) -> str:
-    return write_inline({key: value})[1:-1]
+    entry = write_inline({key: value})[1:-1]
+    # YAML takes a long key without a question mark if it stands in one line.
+    return f"{write_inline(key)}: {write_inline(value)}" if entry.startswith("? ") else entry
 
 
 def _by_reason(table: ProposedTable) -> dict[str, list[str]]:

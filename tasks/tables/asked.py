@@ -11,7 +11,12 @@ from gatelab.rules import written
 from gatelab.tasks.tables.cells import Cells, texts_of
 from gatelab.tasks.tables.coded import Coded, among
 from gatelab.tasks.tables.contents import Column, ColumnKind, TableError
-from gatelab.tasks.tables.doubts import MISSING_WORDS, doubtful_number, said_of_category
+from gatelab.tasks.tables.doubts import (
+    MISSING_WORDS,
+    doubtful_number,
+    said_of_category,
+    said_of_points,
+)
 from gatelab.tasks.tables.kinds import (
     Found,
     as_category,
@@ -100,7 +105,7 @@ def as_number(cells: Cells) -> Found:
             f"{missing_key(coded.name, [value])}, or another kind."
         )
     column = Column(coded.name, "number", coded.spread(coded.numbers))
-    return Found(column, said=said_of_missing_words(coded, words))
+    return Found(column, said=said_of_missing_words(coded, words) + said_of_points(coded))
 
 
 def as_binary(coded: Coded) -> Column:

@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 NUMERAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 INFINITE = r"(?i)^[+-]?inf(inity)?$"
 SPELLINGS = (
+    (r"^-(0(?:\.0*)?)$", r"\1"),
     (r"^([+-]?(?:0|[1-9]\d*))\.0*$", r"\1"),
     (r"^([+-]?(?:0|[1-9]\d*)\.\d*[1-9])0+$", r"\1"),
 )
-"""What writes a number with zeros at its end without them, one after the other."""
+"""What writes 0 without a sign, and a number without zeros at its end, one after the other."""
 
 
 @dataclass(frozen=True)

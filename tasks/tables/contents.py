@@ -51,6 +51,7 @@ class Contents:
         said: What was found, a line each that names column, count and the key that settles it.
         doubtful: Values that probably stand for none, as texts, by column: what `missing` may say.
         digest: SHA-256 of what was read, 64 hexadecimal digits; where it lies is no part of it.
+        first_row: What its first row is called: 2 where a header is row 1.
     """
 
     rows: int
@@ -59,3 +60,4 @@ class Contents:
     said: tuple[str, ...]
     doubtful: Mapping[str, tuple[str, ...]]
     digest: str
+    first_row: int = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -15,10 +16,17 @@ from pyarrow import csv
 from gatelab.tasks.tables.coded import NUMERAL, matches
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.dialect import Dialect, as_utf8, find_dialect, marked_encoding
-from gatelab.tasks.tables.sheet import Sheet, check_no_doubles, is_row_numbers
+from gatelab.tasks.tables.sheet import (
+    Sheet,
+    check_no_doubles,
+    column_name,
+    is_row_numbers,
+    said_of_names,
+)
 
 _COMMA = r"^[+-]?\d*,\d+([eE][+-]?\d+)?$"
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
+_EXCEL_LINE = re.compile(rb"\"?sep=([^\r\n\"\x80-\xff])\"?\r?\n", re.IGNORECASE)
 
 
 def sheet_of_text(raw: bytes, reading: Mapping[str, Any], digest: str, where: str) -> Sheet:
@@ -29,15 +37,17 @@ def sheet_of_text(raw: bytes, reading: Mapping[str, Any], digest: str, where: st
             name, or the user must say how it is to be read.
     """
     text = as_utf8(raw, reading.get("encoding"), where)
-    dialect = find_dialect(text, reading, where)
-    names = _names(dialect, where)
-    table = _parse(text, dialect, names, where)
+    text, excel = _without_excel_line(text)
+    dialect = find_dialect(text, {**excel, **reading}, where)
+    above = 1 + bool(excel)
+    names, broken = _names(dialect, where)
+    table = _parse(text, dialect, names, where, above)
     _check_quotes(text, table, where)
     columns = {name: pa.concat_arrays(table[name].chunks) for name in names}
     unnamed = _unnamed(columns, where)
     decimal = _decimal(columns, dialect, reading, where)
-    said = (*dialect.said, *decimal)
-    first_row = 2 if dialect.header else 1
+    said = (*_said_of_excel(excel), *broken, *dialect.said, *decimal)
+    first_row = above + dialect.header
     found = {
         "delimiter": dialect.delimiter if dialect.delimiter != "," else "",
         "decimal": "," if decimal else "",
@@ -47,24 +57,35 @@ def sheet_of_text(raw: bytes, reading: Mapping[str, Any], digest: str, where: st
     return Sheet(columns, table.num_rows, digest, first_row, said, unnamed, found)
 
 
-def _names(dialect: Dialect, where: str) -> list[str]:
+def _without_excel_line(text: bytes) -> tuple[bytes, dict[str, str]]:
+    """Return a text without the line by which Excel is told the delimiter, and that delimiter."""
+    line = _EXCEL_LINE.match(text)
+    return (text[line.end() :], {"delimiter": line[1].decode()}) if line else (text, {})
+
+
+def _said_of_excel(excel: Mapping[str, str]) -> list[str]:
+    return [f"the first line, `sep={it}`, is Excel's, and no row." for it in excel.values()]
+
+
+def _names(dialect: Dialect, where: str) -> tuple[list[str], list[str]]:
+    """Return the names of the columns, and a line for each that was written in several."""
     if not dialect.header:
-        return [f"c{at}" for at in range(1, len(dialect.start[0]) + 1)]
-    names = [name.strip() for name in dialect.start[0]]
+        return [f"c{at}" for at in range(1, len(dialect.start[0]) + 1)], []
+    names = [column_name(name) for name in dialect.start[0]]
     check_no_doubles(filter(None, names), where)
     if names.count("") > 1:
         raise TableError(f"{where}: {names.count('')} columns have no name; give them some.")
-    return names
+    return names, said_of_names(dialect.start[0])
 
 
-def _parse(text: bytes, dialect: Dialect, names: list[str], where: str) -> pa.Table:
+def _parse(text: bytes, dialect: Dialect, names: list[str], where: str, above: int) -> pa.Table:
     given = [*names, "dropped"] if dialect.extra else names
     try:
         table = _read(text, dialect, len(given))
     except pa.ArrowInvalid as error:
         bad: list[csv.InvalidRow] = []
         _read(text, dialect, len(given), bad.append)
-        raise TableError(_ragged(bad, error, len(given), dialect, where)) from None
+        raise TableError(_ragged(bad, error, len(given), dialect, where, above)) from None
     if not table.num_rows:
         raise TableError(f"{where} has names and no rows.")
     if dialect.extra and table.column(len(names)).null_count < table.num_rows:
@@ -105,11 +126,16 @@ def _skip(note: Callable[[csv.InvalidRow], None], row: csv.InvalidRow) -> str:
 
 
 def _ragged(
-    bad: list[csv.InvalidRow], error: Exception, width: int, dialect: Dialect, where: str
+    bad: list[csv.InvalidRow],
+    error: Exception,
+    width: int,
+    dialect: Dialect,
+    where: str,
+    above: int,
 ) -> str:
     if not bad:
         return f"{where} cannot be read: {' '.join(str(error).split())}"
-    row, fields = bad[0].number, bad[0].actual_columns
+    row, fields = bad[0].number + above - 1, bad[0].actual_columns
     first = "the header" if dialect.header else "the first row"
     return f"{where}: row {row} has {fields} fields, {first} {width}."
 

@@ -23,6 +23,8 @@ _DELIMITERS = {",": "comma", ";": "`;`", "\t": "tab", "|": "`|`"}
 _START, _LEAST_LINES = 2**16, 10
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # whose first half is the mark of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
@@ -42,6 +44,7 @@ _FOREIGN = (
     (b"\x93NUMPY", "a NumPy file", _SAVE),
     (b"\x80\x04\x95", "a pickle", _SAVE),
     (b"\x80\x05\x95", "a pickle", _SAVE),
+    (b"PAR1", "a packed Parquet file", _UNPACK),  # a plain one is not read as text
     (b"%PDF-", "a PDF", _SAVE),
     (b"{\\rtf", "an RTF text", _SAVE),
     (b"\x89PNG", "a picture", "it holds no table"),
@@ -84,9 +87,12 @@ def check_reading(reading: Mapping[str, Any]) -> None:
 
 
 def _is_encoding(value: object) -> bool:
+    """Return whether Python turns bytes into text by it, as not by rot13 or undefined."""
     try:
-        return isinstance(value, str) and bool(codecs.lookup(value))
-    except LookupError:
+        return isinstance(value, str) and bool(b"a".decode(value))
+    except UnicodeDecodeError:
+        return True  # as of UTF-16, of which one byte is half a sign
+    except (LookupError, ValueError):
         return False
 
 
@@ -108,12 +114,24 @@ def as_utf8(raw: bytes, encoding: str | None, where: str) -> bytes:
     found = marked_encoding(raw)
     try:
         text = raw.decode(encoding or found)
+        _check_no_nul(text, where)
+        text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+        return text.encode() if (encoding or found) != "utf-8" else raw
     except UnicodeDecodeError as error:
         raise TableError(_undecoded(raw, error, encoding, where)) from None
-    if "\0" in text:
-        raise TableError(f"{where} holds a NUL character: `reading: {{encoding: utf-16}}`?")
-    text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
-    return text.encode() if (encoding or found) != "utf-8" else raw
+    except UnicodeError as error:
+        raise TableError(
+            f"{where} is no {encoding or found} ({error}); say which it is, as "
+            "`reading: {encoding: cp1252}`."
+        ) from None
+
+
+def _check_no_nul(text: str, where: str) -> None:
+    """Check that no sign is NUL, as every other one is of UTF-16 that is read as another."""
+    if count := text.count("\0"):
+        line = text.count("\n", 0, text.index("\0")) + 1
+        asks = ": `reading: {encoding: utf-16}`?" if count * 4 > len(text) else "; take it out."
+        raise TableError(f"{where}, line {line}: a NUL character{asks}")
 
 
 def marked_encoding(raw: bytes) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from gatelab.tasks.tables.contents import Column, Contents, TableError
 from gatelab.tasks.tables.copies import copies
 from gatelab.tasks.tables.fitted import Rows
+from gatelab.tasks.tables.lines import shown_text
 from gatelab.tasks.tables.split_rule import SplitRule
 from gatelab.tasks.tables.splitting import (
     Assignment,
@@ -17,6 +18,7 @@ from gatelab.tasks.tables.splitting import (
     by_column,
     by_group,
     by_time,
+    check_filled,
     rarest_classes,
 )
 from gatelab.tasks.tables.target_columns import TargetColumn, column_of
@@ -51,7 +53,9 @@ def divide(
     """
     check_rows(contents.rows)
     if rule.column is not None:
-        return _by(rule, column_of(contents, rule.column, "the column of `split`"), split_seed)
+        column = column_of(contents, rule.column, "the column of `split`")
+        check_filled(column, contents.first_row)
+        return _by(rule, column, split_seed)
     numbered = np.arange(contents.rows)
     units = copies(contents.columns.values(), contents.rows) if together else numbered
     strata = rarest_classes(target_columns) if rule.stratify else np.zeros_like(numbered)
@@ -66,7 +70,8 @@ def check_rows(rows: int) -> None:
     """
     if rows < FEWEST_ROWS:
         raise TableError(
-            f"{rows} rows are too few for three splits: at least {FEWEST_ROWS} are needed."
+            f"{rows} row{'s are' if rows != 1 else ' is'} too few for three splits: at least "
+            f"{FEWEST_ROWS} are needed."
         )
 
 
@@ -108,8 +113,8 @@ def _check_train(target: TargetColumn, known: Rows) -> None:
     lacking = [c for place, c in enumerate(target.classes) if place not in found]
     if lacking:
         raise TableError(
-            f"train has no row of class {lacking[0]!r} of target {target.name!r}: give another "
-            "`split`, or leave such rows out by `missing`."
+            f"train has no row of class {shown_text(lacking[0])!r} of target {target.name!r}: "
+            "give another `split`, or leave such rows out by `missing`."
         )
     if len(found) < 2:
         raise TableError(
@@ -153,7 +158,7 @@ def _told_each(counts: Mapping[str, _Count]) -> str:
     for name, count in counts.items():
         told.append(f"{name} {count.known:,} known")
         if count.positive is not None:
-            told.append(f"{count.positive:,} of them {count.positive_class!r}")
+            told.append(f"{count.positive:,} of them {shown_text(count.positive_class)!r}")
     return ", ".join(told)
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 import numpy.typing as npt
 
-from gatelab.tasks.tables.coded import Coded, among
+from gatelab.tasks.tables.coded import Coded, among, matches
 from gatelab.tasks.tables.lines import drop_key, kind_key, missing_key, rows_of
 
 MISSING_WORDS = ("na", "n/a", "#n/a", "<na>", "nan", "null", "none")
@@ -64,12 +64,45 @@ def _highest(known: npt.NDArray[np.float64]) -> float | None:
 def said_of_numbers(
     name: str, numbers: npt.NDArray[np.float64], known: npt.NDArray[np.float64]
 ) -> tuple[str, ...]:
-    """Return what to say of a column of whole numbers: few values, or numbers of the rows."""
+    """Return what to say of a column of whole numbers: few values, rows' numbers, or dates."""
     if known[0] != np.floor(known[0]) or (known != np.floor(known)).any():
         return ()
     if len(known) == len(numbers) and numbers[0] in (0, 1) and (np.diff(numbers) == 1).all():
         return (f"`{name}` numbers the rows; {drop_key(name)} if it means nothing.",)
+    if _are_dates(known):
+        what = f"`{name}` looks like dates ({known[0]:.0f}), but is read as a number"
+        return (f"{what}: {drop_key(name)}, or make columns of your own (day, month, age).",)
     return said_of_few(name, known)
+
+
+def _are_dates(known: npt.NDArray[np.float64]) -> bool:
+    """Return whether whole numbers are all a year of 1900 to 2100, a month and a day: 20260131."""
+    if known.min() < 19000101 or known.max() > 21001231:
+        return False
+    months, days = known // 100 % 100, known % 100
+    return bool(((months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)).all())
+
+
+_THOUSANDS = r"^[+-]?[1-9]\d{0,2}\.\d{3}$"
+
+
+def said_of_points(coded: Coded) -> tuple[str, ...]:
+    """Return the line that asks whether points part thousands, as in 1.250 beside 980.
+
+    So it may be where all that follow a point are three digits, also 0 at their end, which few
+    programs write of a fraction.
+    """
+    points = matches(coded.values, r"\.")
+    thousands = matches(coded.values, _THOUSANDS)
+    zeros = matches(coded.values, r"\.\d\d0$")
+    if not zeros.any() or (points & ~thousands).any():
+        return ()
+    row, value = coded.row(zeros)
+    number = float(value)
+    return (
+        f"`{coded.name}` has `{value}` (row {row}), read as {number:g}; if points part thousands, "
+        "write numbers without them.",
+    )
 
 
 def said_of_few(name: str, known: npt.NDArray[np.float64]) -> tuple[str, ...]:

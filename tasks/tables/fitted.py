@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gatelab.tasks.tables.contents import Column, TableError
+from gatelab.tasks.tables.lines import missing_key
 
 Numbers = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -38,6 +39,33 @@ class Scale:
     def standardised(self, numbers: Numbers) -> Numbers:
         """Return numbers, any shape, as deviations from the mean; NaN stays."""
         return (numbers - self.mean) / self.deviation
+
+
+LARGEST_DEVIATION = float(np.finfo(np.float32).max)
+
+
+def check_fits(name: str, scale: Scale, numbers: Numbers, first_row: int) -> None:
+    """Check that float32 holds all numbers of a column as deviations from train's mean.
+
+    Args:
+        name: The column's.
+        scale: Fitted to its train rows.
+        numbers: All its rows, NaN where one is missing.
+        first_row: What the first is called.
+
+    Raises:
+        TableError: If it does not.
+    """
+    with np.errstate(over="ignore"):
+        beyond = np.flatnonzero(np.abs(scale.standardised(numbers)) > LARGEST_DEVIATION)
+    if len(beyond):
+        at = int(beyond[0])
+        value = str(float(numbers[at]))
+        raise TableError(
+            f"column {name!r} has {value} (row {first_row + at}), too far from the numbers "
+            f"of train (mean {scale.mean:.3g}, deviation {scale.deviation:.3g}) to be learnt from: "
+            f"{missing_key(name, [value])} takes it for missing."
+        )
 
 
 def fit_scale(name: str, numbers: Numbers, weights: Numbers | None = None) -> Scale:
@@ -116,7 +144,8 @@ def _fit_block(
     for place, column in enumerate(columns):
         numbers[:, place] = numbers_of(column)[train]
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-    filled = imputer.fit_transform(numbers)
+    with np.errstate(over="ignore", invalid="ignore"):  # its sum, of numbers refused below
+        filled = imputer.fit_transform(numbers)
     names = [column.name for column in columns]
     if weights is None:
         scales = _fit_scales(names, filled)

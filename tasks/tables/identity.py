@@ -42,9 +42,22 @@ def digest_of_table(table: pa.Table) -> str:
 
 
 def _combined(column: pa.ChunkedArray) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = decoded(column)
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column with its values in place of a dictionary's places, whatever they are."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    kind = column.type.value_type
+    kind = pa.large_string() if is_text(kind) else kind  # no view, which Arrow cannot take from
+    values = [(chunk.dictionary, chunk.indices) for chunk in column.chunks]
+    return pa.chunked_array([_as(kind, it).take(places) for it, places in values], kind)
+
+
+def _as(kind: pa.DataType, values: pa.Array) -> pa.Array:
+    return values if values.type == kind else values.cast(kind)
 
 
 def _add_column(add: Callable[[bytes], None], name: str, values: pa.Array) -> None:
@@ -69,13 +82,21 @@ def _plain(values: pa.Array) -> tuple[str, pa.Array]:
         return "number", pc.if_else(pc.is_nan(numbers), None, numbers)
     if pa.types.is_integer(kind) and not beyond_exact(values):
         return "number", values.cast(pa.float64())
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+    if any(test(kind) for test in _SHOWN):
         return str(kind), pa.array([repr(it) for it in values.to_pylist()], pa.large_string())
     if pa.types.is_timestamp(kind):
         values = values.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64())
         return "time", values.cast(pa.large_string())
     word = "text" if is_text(kind) else str(values.type)
     return word, values.cast(pa.large_string())
+
+
+_SHOWN = (
+    *(pa.types.is_nested, lambda kind: isinstance(kind, pa.BaseExtensionType)),
+    *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view),
+    pa.types.is_fixed_size_binary,
+)
+"""Types of which no cast makes texts."""
 
 
 def _add_texts(add: Callable[[bytes], None], texts: pa.Array) -> None:

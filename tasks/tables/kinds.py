@@ -14,6 +14,7 @@ from gatelab.tasks.tables.doubts import (
     doubtful_number,
     said_of_category,
     said_of_numbers,
+    said_of_points,
 )
 from gatelab.tasks.tables.lines import kind_key, rows_of, shown_text
 from gatelab.tasks.tables.questions import (
@@ -118,7 +119,7 @@ def as_category(coded: Coded) -> Column:
 def _numbers_in_text(coded: Coded, words: npt.NDArray[np.bool_]) -> Found:
     check_exact(coded)
     check_finite(coded)
-    said = said_of_missing_words(coded, words)
+    said = said_of_missing_words(coded, words) + said_of_points(coded)
     codes = matches(coded.values, r"^\d+[eE]\d+$")
     if codes.any() and matches(coded.values, r"^\d+([eE]\d+)?$").all():
         row, value = coded.row(codes)

@@ -16,7 +16,7 @@ _YAML_WORDS = {"true", "false", "yes", "no", "y", "n", "on", "off", "null"}
 
 def shown_text(text: str) -> str:
     """Return a value as a line shows it: in one line, cut where it is long."""
-    text = " ".join(text.split())
+    text = "".join(it if it.isprintable() else "?" for it in " ".join(text.split()))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 

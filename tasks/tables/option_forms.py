@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from gatelab.rules import written
 from gatelab.tasks.tables.contents import TableError
@@ -19,6 +22,20 @@ def check_forms(**options: object) -> None:
         form, holds = _FORMS[option]
         if not holds(value):
             raise TableError(f"`{option}` must be {form}, but got {written(value)}.")
+
+
+def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as a spec writes them: lists, mappings of texts, and plain values."""
+    plain: dict[str, Any] = json.loads(json.dumps(options, default=_plain))
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Sequence) else str(value)
 
 
 def _is_list(value: object) -> bool:

@@ -48,6 +48,19 @@ def _check_seed(rule: SplitRule, split_seed: int) -> None:
         )
 
 
+def check_split_column(targets: Collection[str], rule: SplitRule) -> None:
+    """Check that rows are not divided by what is to be learnt of them.
+
+    Raises:
+        TableError: If the column by which they are is a target.
+    """
+    if rule.column in targets:
+        raise TableError(
+            f"`split` by {rule.by} must name a column that is no target, but {rule.column!r} is "
+            "one: train would know other values of it than test."
+        )
+
+
 def check_weights_column(weights: object, targets: Mapping[str, Any], rule: SplitRule) -> None:
     """Check that the column of rows' weights has nothing else to say.
 

@@ -17,7 +17,15 @@ from gatelab.tasks.tables.division import (
     divide,
     told_division,
 )
-from gatelab.tasks.tables.fitted import Fitted, Numbers, Scale, fit_features, fit_scale
+from gatelab.tasks.tables.fitted import (
+    Fitted,
+    Numbers,
+    Scale,
+    check_fits,
+    fit_features,
+    fit_scale,
+    numbers_of,
+)
 from gatelab.tasks.tables.split_rule import SplitRule
 from gatelab.tasks.tables.splitting import Assignment
 from gatelab.tasks.tables.target_columns import TargetColumn, by_vector
@@ -145,11 +153,22 @@ def prepare(
     }
     counting = np.flatnonzero(train if weights is None else train & (weights > 0))
     fitted = Fitted(*fit_features(features, counting, min_frequency, weights), scales)
+    _check_sizes(contents, fitted, target_columns)
     by_class = {t.name: balanced_weights(t, train, weights) for t in target_columns if t.balanced}
     said = tuple(_told_partly(first) for first, *_ in by_vector(target_columns) if first.partly)
     said += told_division(target_columns, splits)
     said += tuple(line for t in target_columns for line in told_class_weights(t, by_class))
     return Prepared(features, tuple(target_columns), splits, fitted, said, weights, by_class)
+
+
+def _check_sizes(contents: Contents, fitted: Fitted, targets: Sequence[TargetColumn]) -> None:
+    """Check that no row of any split is too far from those of train for float32."""
+    for name, fit in fitted.numbers.items():
+        check_fits(name, fit.scale, numbers_of(contents.columns[name]), contents.first_row)
+    for target in targets:
+        if target.name in fitted.targets:
+            scale = fitted.targets[target.name]
+            check_fits(target.name, scale, target.values, contents.first_row)
 
 
 def _told_partly(target: TargetColumn) -> str:

@@ -27,7 +27,11 @@ _DATES = "|".join(
         rf"(?i)^{_MONTH}[a-z]*\.? \d{{1,2}},? \d{{4}}$",
     )
 )
-_FORMATTED = r"^[€$£]?\s?[+-]?\d{1,3}([.,' ]?\d{3})*([.,]\d+)?\s?[%€$£]?$"
+_SPACE = r"[\x{20}\x{a0}\x{2009}\x{202f}]"
+_FORMATTED = (
+    rf"^\(?[€$£]?{_SPACE}?[+\-\x{{2212}}]?\d{{1,3}}([.,'’]?\d{{3}}|{_SPACE}\d{{3}})*([.,]\d+)?"
+    rf"{_SPACE}?[%€$£]?\)?$"
+)
 
 _DECIMAL_COMMA = r"^[+-]?\d+,\d+$"
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
@@ -40,7 +44,7 @@ def check_exact(coded: Coded) -> None:
         TableError: If one would be.
     """
     past = (np.abs(coded.numbers) >= EXACT) & matches(coded.values, r"^[+-]?\d+$")
-    for at in np.flatnonzero(past):
+    for at in np.flatnonzero(past & (np.abs(coded.numbers) == EXACT)):  # one more is rounded to it
         past[at] = abs(int(coded.texts[at])) > EXACT
     if past.any():
         raise past_exact(coded.name, *coded.row(past))
@@ -49,7 +53,7 @@ def check_exact(coded: Coded) -> None:
 def past_exact(name: str, row: int, value: str) -> TableError:
     """Return the question that a whole number past 2^53 asks."""
     return TableError(
-        f"`{name}` has {value} (row {row}), past 2^53, where numbers are rounded: "
+        f"`{name}` has {shown_text(value)} (row {row}), past 2^53, where numbers are rounded: "
         f"{kind_key(name)} or {drop_key(name)}?"
     )
 
@@ -68,7 +72,7 @@ def check_finite(coded: Coded) -> None:
 def infinite_number(name: str, row: int, value: str) -> TableError:
     """Return the refusal of an infinite number."""
     return TableError(
-        f"`{name}` has an infinite number, {value} (row {row}): "
+        f"`{name}` has an infinite number, {shown_text(value)} (row {row}): "
         f"{missing_key(name, ['inf'])} takes it for missing."
     )
 

@@ -166,4 +166,5 @@ def _contents(sheet: Sheet, found: Mapping[str, Found], unread: Mapping[str, str
     ]
     said = (*sheet.said, *lines, *(line for it in found.values() for line in it.said))
     doubtful = {name: it.doubtful for name, it in found.items() if it.doubtful}
-    return Contents(sheet.rows, columns, left_out, said, doubtful, sheet.digest)
+    digest, first = sheet.digest, sheet.first_row
+    return Contents(sheet.rows, columns, left_out, said, doubtful, digest, first)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gatelab.tasks.tables.division import SPLIT_NUMBERS
+from gatelab.tasks.tables.lines import shown_text
 from gatelab.tasks.tables.splitting import Assignment
 from gatelab.tasks.tables.target_columns import TargetColumn
 
@@ -37,14 +38,14 @@ def _of(target: TargetColumn, splits: Assignment) -> Iterator[str]:
         counts = {name: int((here == place).sum()) for place, name in enumerate(target.classes)}
         if lacking := [name for name, count in counts.items() if not count]:
             more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
-            yield f"{split} has no row of class {lacking[0]!r}{more} {whose}."
+            yield f"{split} has no row of class {shown_text(lacking[0])!r}{more} {whose}."
         elif split == "test" and target.kind == "binary":
             rarer = min(counts, key=lambda name: counts[name])
             if counts[rarer] < FEWEST_ROWS_OF_A_CLASS:
                 yield (
-                    f"class {rarer!r} {whose} stands in {counts[rarer]} of {sum(counts.values())}"
-                    f" known rows of test: with fewer than {FEWEST_ROWS_OF_A_CLASS}, "
-                    "scores vary by chance."
+                    f"class {shown_text(rarer)!r} {whose} stands in {counts[rarer]} of "
+                    f"{sum(counts.values())} known rows of test: with fewer than "
+                    f"{FEWEST_ROWS_OF_A_CLASS}, scores vary by chance."
                 )
 
 

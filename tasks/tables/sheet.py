@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gatelab.tasks.tables.contents import TableError
-from gatelab.tasks.tables.identity import as_float, is_text
+from gatelab.tasks.tables.identity import as_float, decoded, is_text
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,17 @@ class Sheet:
     reading: Mapping[str, str] = field(default_factory=dict)
 
 
+def column_name(name: object) -> str:
+    """Return a column's name in one line, without spaces around it: forms have long headers."""
+    return " ".join(filter(None, map(str.strip, str(name).splitlines())))
+
+
+def said_of_names(names: Iterable[object]) -> list[str]:
+    """Return a line for each name that is written in several."""
+    broken = [name for name in names if len(str(name).strip().splitlines()) > 1]
+    return [f"`{column_name(it)}` is written in several lines: its name is one." for it in broken]
+
+
 def check_no_doubles(names: Iterable[str], where: str) -> None:
     """Check that no two columns have the same name.
 
@@ -57,7 +68,7 @@ def sheet_of_typed(table: pa.Table, digest: str, where: str) -> Sheet:
     Raises:
         TableError: If it has no rows, or two columns of one name.
     """
-    names = [str(name).strip() for name in table.column_names]
+    names = [column_name(name) for name in table.column_names]
     check_no_doubles(names, where)
     if not table.num_rows:
         raise TableError(f"{where} has no rows.")
@@ -69,7 +80,8 @@ def sheet_of_typed(table: pa.Table, digest: str, where: str) -> Sheet:
             left_out[name] = why
         else:
             columns[name] = plain_values(values)
-    return Sheet(columns, table.num_rows, digest, left_out=left_out)
+    said = tuple(said_of_names(table.column_names))
+    return Sheet(columns, table.num_rows, digest, said=said, left_out=left_out)
 
 
 def _no_feature(name: str, kind: pa.DataType) -> str:
@@ -87,14 +99,14 @@ def _no_feature(name: str, kind: pa.DataType) -> str:
 
 _UNREADABLE = (
     *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary),
+    pa.types.is_binary_view,
     *(pa.types.is_duration, pa.types.is_time, pa.types.is_interval),
 )
 
 
 def plain_values(values: pa.ChunkedArray) -> pa.Array:
     """Return a column in one piece: decimals and floats as float64, NaN and null as null."""
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
+    values = decoded(values)
     kind = values.type
     if pa.types.is_null(kind) or is_text(kind):
         values = values.cast(pa.large_string())

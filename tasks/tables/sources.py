@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gatelab.registry import near_misses
@@ -27,8 +28,14 @@ def read_source(source: object, reading: Mapping[str, Any]) -> Sheet:
     check_reading(reading)
     if isinstance(source, (str, Path)):
         return _read_file(Path(source), reading)
-    table = as_arrow(source)
-    return sheet_of_typed(table, digest_of_table(table), f"the {type(source).__name__}")
+    table, where = as_arrow(source), f"the {type(source).__name__}"
+    check_no_doubles(table.column_names, where)
+    return sheet_of_typed(table, digest_of_table(table), where)
+
+
+def readable_again(frame: object) -> object:
+    """Return a frame that can be read several times: a reader of batches is empty after one."""
+    return frame.read_all() if isinstance(frame, pa.RecordBatchReader) else frame
 
 
 def _read_file(path: Path, reading: Mapping[str, Any]) -> Sheet:
@@ -73,17 +80,37 @@ def as_arrow(frame: object) -> pa.Table:
         TableError: If it is no frame, or a column of it holds values of several types.
     """
     if isinstance(frame, pa.Table):
-        return frame
+        return _plain(frame)
     if isinstance(frame, np.ndarray):
         return _of_array(frame)
     if hasattr(frame, "iloc") and hasattr(frame, "columns"):
         return _of_pandas(frame)
-    if hasattr(frame, "__arrow_c_stream__"):
-        return pa.table(frame)
+    if hasattr(frame, "__arrow_c_stream__") and not hasattr(frame, "iloc"):
+        return _plain(_of_stream(frame))
     raise TableError(
         "a table is a path, or a frame of pandas, polars, pyarrow or NumPy, "
         f"but got a {type(frame).__name__}."
     )
+
+
+def _of_stream(frame: Any) -> pa.Table:
+    try:
+        return pa.table(frame)
+    except pa.ArrowException as error:
+        why = " ".join(str(error).split())
+        raise TableError(
+            f"the {type(frame).__name__} has a column that Arrow cannot hold ({why}): leave it out."
+        ) from None
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Return a table without Arrow's forms that say the same in less room."""
+    for at, field in enumerate(table.schema):
+        if pa.types.is_run_end_encoded(field.type):
+            decoded = [pc.run_end_decode(chunk) for chunk in table.column(at).chunks]
+            column = pa.chunked_array(decoded, field.type.value_type)
+            table = table.set_column(at, field.name, column)
+    return table
 
 
 def _of_array(array: np.ndarray[Any, Any]) -> pa.Table:
@@ -104,9 +131,24 @@ def _of_pandas(frame: Any) -> pa.Table:
 
 def _column(name: str, values: Any) -> pa.Array:
     try:
-        return pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        if hasattr(getattr(values, "dtype", None), "tz"):  # of pandas, whose values lose their zone
+            naive = pa.array(values.dt.tz_convert(None), from_pandas=True)
+            return naive.cast(pa.timestamp(naive.type.unit, "UTC"))
+        return pa.array(_dense(values), from_pandas=True)
+    except (pa.ArrowException, OverflowError) as error:
         why = str(error).partition(":")[0]
         raise TableError(
             f"`{name}` holds values of several types, or none of a table ({why}); make them one."
         ) from None
+
+
+def _dense(values: Any) -> Any:
+    """Return a column in a form that Arrow takes: none sparse, of another machine, or longer."""
+    if hasattr(values, "sparse"):  # a pandas accessor, which only sparse columns have
+        return values.sparse.to_dense()
+    kind = getattr(values, "dtype", None)
+    if not isinstance(kind, np.dtype) or kind.kind not in "iufM":
+        return values
+    if kind.kind == "f" and kind.itemsize > 8:
+        return values.astype(np.float64)
+    return values if kind.isnative else values.astype(kind.newbyteorder("="))

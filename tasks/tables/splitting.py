@@ -76,7 +76,7 @@ def by_column(column: Column, rule: SplitRule) -> Assignment:
     """Divide rows by what a column says; those that are neither val nor test are train.
 
     Raises:
-        TableError: If the column is empty in a row, or no row is of val or test.
+        TableError: If no row is of val or test.
     """
     texts = _texts(column)
     for name, value in (("val", rule.val), ("test", rule.test)):
@@ -99,7 +99,7 @@ def by_group(column: Column, shares: Shares, split_seed: int) -> Assignment:
     be, with one group in each split at least.
 
     Raises:
-        TableError: If the column is empty in a row, or has fewer than three groups.
+        TableError: If the column has fewer than three groups.
     """
     groups, group_of, sizes = np.unique(_texts(column), return_inverse=True, return_counts=True)
     order = np.argsort([_hash(f"{split_seed} {group}") for group in groups])
@@ -116,10 +116,9 @@ def by_time(column: Column, shares: Shares) -> Assignment:
     """Divide rows so that val is later than train, and test later than val; equal times together.
 
     Raises:
-        TableError: If the column is empty in a row, or has fewer than three times.
+        TableError: If the column has fewer than three times.
     """
     numbers = numbers_of(column)
-    _check_filled(column.name, np.isnan(numbers))
     _, time_of, sizes = np.unique(numbers, return_inverse=True, return_counts=True)
     return _cut(column.name, "times", sizes, shares)[time_of]
 
@@ -128,7 +127,8 @@ def _cut(name: str, what: str, sizes: Rows, shares: Shares) -> Assignment:
     """Divide parts of so many rows, in their order, where the shares of rows are met best."""
     if len(sizes) < 3:
         raise TableError(
-            f"`split`: {name!r} has {len(sizes)} {what}, but three are the least for three splits."
+            f"`split`: {name!r} has {len(sizes)} {what[: -1 if len(sizes) == 1 else None]}, but "
+            "three are the least for three splits."
         )
     rows = sizes.cumsum()  # before the end of each part
     first = int(np.abs(rows[:-2] - shares[_TRAIN] * rows[-1]).argmin()) + 1
@@ -139,14 +139,22 @@ def _cut(name: str, what: str, sizes: Rows, shares: Shares) -> Assignment:
 
 
 def _texts(column: Column) -> list[str]:
-    texts: list[str | None] = category_texts(column).to_pylist()
-    _check_filled(column.name, np.array([text is None for text in texts]))
-    return [text for text in texts if text is not None]
+    texts: list[str] = category_texts(column).to_pylist()
+    return texts
 
 
-def _check_filled(name: str, missing: npt.NDArray[np.bool_]) -> None:
+def check_filled(column: Column, first_row: int) -> None:
+    """Check that a column by which rows are divided has a value in each.
+
+    Raises:
+        TableError: If it has not.
+    """
+    if column.kind == "category":
+        missing = np.asarray(category_texts(column).is_null())
+    else:
+        missing = np.isnan(numbers_of(column))
     if missing.any():
         raise TableError(
-            f"`split`: {name!r} has no value in {missing.sum()} of {len(missing)} rows "
-            f"(first: row {int(missing.argmax()) + 1}), which belong nowhere then."
+            f"`split`: {column.name!r} has no value in {missing.sum()} of {len(missing)} rows "
+            f"(first: row {int(missing.argmax()) + first_row}), which belong nowhere then."
         )

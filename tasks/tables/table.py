@@ -19,10 +19,11 @@ from gatelab.tasks.tables.files import found_file, places_of
 from gatelab.tasks.tables.fitted import Fitted, Numbers, numbers_of
 from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.network import Embedded, embedding_width
-from gatelab.tasks.tables.option_forms import check_forms
+from gatelab.tasks.tables.option_forms import check_forms, plain_options
 from gatelab.tasks.tables.option_rules import (
     check_no_feature,
     check_rows_options,
+    check_split_column,
     check_weights_column,
 )
 from gatelab.tasks.tables.prepared import prepare
@@ -31,6 +32,7 @@ from gatelab.tasks.tables.reading import read_contents
 from gatelab.tasks.tables.redundancy import redundancy
 from gatelab.tasks.tables.scarcity import scarcity
 from gatelab.tasks.tables.sheet import Sheet
+from gatelab.tasks.tables.sources import readable_again
 from gatelab.tasks.tables.split_rule import SplitRule, split_rule
 from gatelab.tasks.tables.target_columns import Rare, TargetColumn, target_columns
 from gatelab.tasks.tables.target_options import asked_targets
@@ -98,13 +100,17 @@ class Table(Task):
             TableError: If the table cannot be read or divided so, in one line.
             ValueError: If an option is out of its range.
         """
+        given = {name: it for name, it in locals().items() if name not in ("self", "frame", "path")}
+        self._options = plain_options(given)
         asked, rule = asked_targets(targets), split_rule(split)
         check_counts(min_frequency=1 if min_frequency is None else min_frequency)
         check_rows_options(rule, rare, duplicates, split_seed)
+        check_split_column(asked, rule)
         check_weights_column(weights, asked, rule)
         kinds, reading = kinds or {}, reading or {}
         check_forms(kinds=kinds, drop=drop, only=only, missing=missing, reading=reading)
         check_no_feature(weights, kinds=kinds, only=only or ())
+        frame = readable_again(frame)
         contents = _contents(
             frame,
             path,
@@ -157,6 +163,21 @@ class Table(Task):
             *gathered(redundancy(self._contents, names)),
             *gathered(scarcity(self._prepared.target_columns, self._prepared.splits)),
         )
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """All that it was made with but the table itself, as plain values."""
+        return self._options
+
+    @property
+    def source_file(self) -> Path | None:
+        """The file that it was read from; none of a frame."""
+        source = self._origin.source
+        return Path(source).absolute() if isinstance(source, str | Path) else None
+
+    def sheet(self) -> Sheet:
+        """Return the table as its source has it, before any kind."""
+        return self._origin.read()
 
     @property
     def contents(self) -> Contents:
@@ -255,7 +276,8 @@ def _contents(frame: object, path: str, **options: Any) -> Contents:
         return read_contents(frame, **options)
     file = found_file(path)
     state = file.stat()
-    return _read_file(file, state.st_mtime_ns, state.st_size, json.dumps(options))
+    # What JSON has no form of, as NumPy's numbers among `missing`, is its text: so it is read.
+    return _read_file(file, state.st_mtime_ns, state.st_size, json.dumps(options, default=str))
 
 
 @lru_cache(maxsize=1)

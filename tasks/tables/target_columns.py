@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gatelab.registry import near_misses
 from gatelab.tasks.tables.contents import Column, Contents, TableError
 from gatelab.tasks.tables.fitted import Numbers, category_texts, ids, numbers_of
+from gatelab.tasks.tables.lines import shown_text
 from gatelab.tasks.tables.target_options import Asked
 from gatelab.tasks.target import Kind
 
@@ -165,6 +166,8 @@ def _without(target: TargetColumn, dropped: list[int]) -> TargetColumn:
 
 
 def _counted(classes: tuple[str, ...], counts: Sequence[int], few: list[int]) -> str:
-    told = [f"{classes[i]!r} ({counts[i]} row{'s' * (counts[i] != 1)})" for i in few[:3]]
+    told = [
+        f"{shown_text(classes[i])!r} ({counts[i]} row{'s' * (counts[i] != 1)})" for i in few[:3]
+    ]
     more = f" and {len(few) - 3} more" if len(few) > 3 else ""
     return ", ".join(told) + more

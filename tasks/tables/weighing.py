@@ -80,7 +80,9 @@ def told_class_weights(
     if target.name not in class_weights:
         return ()
     pairs = list(zip(target.classes, class_weights[target.name], strict=True))
-    told = ", ".join(f"{name!r} {weight:.3g}" for name, weight in pairs[:MOST_CLASSES_TOLD])
+    told = ", ".join(
+        f"{shown_text(name)!r} {weight:.3g}" for name, weight in pairs[:MOST_CLASSES_TOLD]
+    )
     more = len(pairs) - MOST_CLASSES_TOLD
     return (
         f"classes of `{target.name}` are weighted in its loss: {told}"
