@@ -13,8 +13,9 @@ from torch.func import functional_call
 
 from gatelab.gates import SoftmaxGate
 from gatelab.gates.stack import Stack
-from gatelab.tasks import Network
+from gatelab.tasks import Network, Split, SplitName
 from gatelab.training import members as members_module
+from gatelab.training.lookups import Lookups
 from gatelab.training.members import Members
 from gatelab.training.optimizer import MemberOptimizer
 from gatelab.training.optimizers.catalogue import optimizer_defaults
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 ROWS, STEPS = 7, 6
 
 
-class Lookups(nn.Module):
+class TwoTables(nn.Module):
     """Two tables, of which one has a row that is only padding; rows of mask 0 reach no loss."""
 
     def __init__(self) -> None:
@@ -51,7 +52,7 @@ def made(count: int, whether: bool, name: str, **options: Any) -> tuple[Members,
     models = []
     for seed in range(count):
         torch.manual_seed(seed)
-        models.append(Lookups())
+        models.append(TwoTables())
     with fused(whether):
         members = Members(models)
     rates = [0.1 * (1 + n) for n in range(count)]
@@ -164,17 +165,18 @@ def test_those_who_stay_keep_their_past() -> None:
 
 
 class Padded(nn.Module):
-    """A table with dense gradients and a row of padding, and two in a stack of experts."""
+    """Tables with dense gradients and a row of padding: of layers, and of none."""
 
     def __init__(self) -> None:
         super().__init__()
         self.table = nn.Embedding(ROWS, 3, padding_idx=-ROWS)
-        self.experts = Stack(
-            [nn.Sequential(nn.Embedding(ROWS, 2, padding_idx=1)) for _ in range(2)]
-        )
+        self.experts = Stack([nn.Embedding(ROWS, 2, padding_idx=1) for _ in range(2)])
+        self.own = nn.Parameter(torch.randn(ROWS, 2))
 
     def forward(self, ids: Tensor) -> Tensor:
-        return (self.table(ids) + 1).square().sum() + (self.experts(ids) + 1).square().sum()
+        own = nn.functional.embedding(ids, self.own, padding_idx=0)
+        found = (self.table(ids), self.experts(ids), own)
+        return torch.stack([(it + 1).square().sum() for it in found]).sum()
 
 
 def test_padding_is_not_learnt_by_any_member() -> None:
@@ -195,10 +197,51 @@ def test_padding_is_not_learnt_by_any_member() -> None:
     assert torch.allclose(found[True], found[False], rtol=0, atol=1e-12)
     named = members.unflatten(found[True][2])
     assert named["table.weight"][0].eq(0).all() and named["table.weight"][3].ne(0).all()
-    assert named["experts.each.0.weight"][:, 1].eq(0).all()
+    assert named["experts.each.weight"][:, 1].eq(0).all()
+    assert named["own"][0].eq(0).all() and named["own"][3].ne(0).all()
 
 
-class Scaled(Lookups):
+class PaddedTask(Tables):
+    """Learns from padding, which stands in none of the first rows."""
+
+    def split(self, name: SplitName) -> Split:
+        split = super().split(name)
+        split.inputs[:32].clamp_(min=1)
+        return split
+
+    def network(self, *, pads: bool = True) -> Network:
+        def table() -> nn.Module:
+            layer = nn.Embedding(20, 4, padding_idx=0 if pads else None)
+            return nn.Sequential(layer, nn.Flatten())
+
+        return Network(table, nn.Identity, 8, lambda: nn.Linear(8, 8), lambda _: nn.Linear(8, 1))
+
+
+@pytest.mark.parametrize("pads", [True, False])
+def test_a_rehearsal_finds_padding_out(pads: bool) -> None:
+    """Where there is none, a step of it asks no lookup; where there is, no member learns it."""
+    recipe = Recipe(batch_size=32, max_epochs=3)
+    training = Training(PaddedTask(), SoftmaxGate, [member(s, pads=pads) for s in (1, 2)], recipe)
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lookups, "embedding", _noting(asked))
+        course(training)
+    assert bool(asked) is pads
+    for state in training.best:
+        assert state["bottom.0.weight"][0].eq(0).all() or not pads
+
+
+def _noting(asked: list[bool]) -> Any:
+    embedding = Lookups.embedding
+
+    def noting(*args: Any, **kwargs: Any) -> Tensor:
+        asked.append(True)
+        return embedding(*args, **kwargs)
+
+    return noting
+
+
+class Scaled(TwoTables):
     """Looks up in what is computed of a table, which no lookup can leave a mark in."""
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:

@@ -11,9 +11,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+
+PADS = "padding"
+"""What is noted of a lookup that has some."""
 
 
 class _Marked(torch.autograd.Function):
@@ -38,12 +41,16 @@ class _Marked(torch.autograd.Function):
         return gradient, gradient.new_zeros(ctx.rows).index_add(0, ids, once), None
 
 
-class _Lookups(TorchFunctionMode):
+class Lookups(TorchFunctionMode):
     """Gives lookups dense gradients, padding none, and lets those in known tables leave marks."""
 
-    def __init__(self, tables: Mapping[str, Tensor], marks: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, tables: Mapping[str, Tensor], marks: Mapping[str, Tensor], noted: set[str]
+    ) -> None:
+        """Take what :func:`lookups` does."""
         super().__init__()
         self._marks = {id(tables[name]): mark for name, mark in marks.items()}
+        self._noted = noted
 
     def __torch_function__(
         self,
@@ -54,9 +61,9 @@ class _Lookups(TorchFunctionMode):
     ) -> Any:
         """Call a function of torch."""
         of_torch = func is not functional.embedding
-        return (func if of_torch else self._embedding)(*args, **(kwargs or {}))
+        return (func if of_torch else self.embedding)(*args, **(kwargs or {}))
 
-    def _embedding(
+    def embedding(
         self,
         input: Tensor,  # noqa: A002: its name in torch
         weight: Tensor,
@@ -66,10 +73,12 @@ class _Lookups(TorchFunctionMode):
         scale_grad_by_freq: bool = False,
         sparse: bool = False,
     ) -> Tensor:
+        """Look up, as torch's function of this name does."""
         found = functional.embedding(
             input, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse=False
         )
         if padding_idx is not None:
+            self._noted.add(PADS)
             padded = (input == padding_idx % len(weight)).unsqueeze(-1)
             found = torch.where(padded, found.detach(), found)
         if id(weight) not in self._marks:
@@ -81,22 +90,17 @@ class _Lookups(TorchFunctionMode):
 
 @contextmanager
 def lookups(
-    tables: Mapping[str, Tensor], marks: Mapping[str, Tensor], *, pads: bool = False
+    tables: Mapping[str, Tensor], marks: Mapping[str, Tensor], noted: set[str] | None = None
 ) -> Iterator[None]:
     """Look up as one member alone would meanwhile, and let lookups in its tables leave marks.
 
     Args:
         tables: ``(rows, features)`` by name; the model must be called with these very tensors.
         marks: ``(rows,)`` by the same names, as of :class:`~.fused_tables.FusedTables`.
-        pads: Whether the model has any padding.
+        noted: ``PADS`` is added where a lookup has any; ``None``: there is none.
     """
-    if not marks and not pads:
+    if not marks and noted is None:
         yield
         return
-    with _Lookups(tables, marks):
+    with Lookups(tables, marks, set() if noted is None else noted):
         yield
-
-
-def has_padding(model: nn.Module) -> bool:
-    """Return whether an embedding of a model has a row that is not learnt."""
-    return any(getattr(module, "padding_idx", None) is not None for module in model.modules())

@@ -199,7 +199,8 @@ class Loop:
         return dict(zip(learnt, found, strict=True))
 
     def end_rehearsal(self) -> list[str]:
-        """Keep to what was found of random numbers; return a line if not all have a key."""
+        """Keep to what was found of draws and lookups; return a line if not all have a key."""
+        self.members.end_rehearsal()
         self.draws = "keyed" in self._drawn
         return [UNKEYED] if "unkeyed" in self._drawn else []
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gatelab.gates.stack import check_unhooked, convolves, has_ties, in_turn
 from gatelab.likeness import advice, difference
 from gatelab.training.fused_tables import FusedTables, stacked
-from gatelab.training.lookups import has_padding, lookups
+from gatelab.training.lookups import PADS, lookups
 
 Tensors = dict[str, Tensor]
 
@@ -61,7 +61,8 @@ class Members:
         self.fused_tables: FusedTables | None = None
         if tables and (fuses_tables(self.device) or any(parameters[n].dim() > 2 for n in tables)):
             self._take_tables(stacked(self.tables))
-        self._convolves, self._pads = convolves(models[0]), has_padding(models[0])
+        self._convolves = convolves(models[0])
+        self._noted: set[str] | None = set()
         self.fused = True
         """Whether one call may run all members; to be unset where it cannot."""
 
@@ -106,7 +107,7 @@ class Members:
         def fused(
             row: Tensor, tables: Tensors, marks: Tensors, buffers: Tensors, *given: Tensor | None
         ) -> Any:
-            with lookups(tables, marks, pads=self._pads):
+            with lookups(tables, marks, self._noted):
                 return function({**self.unflatten(row), **tables, **buffers}, *given)
 
         dims = (*(0,) * 4, *(None if a is None else 0 for a in own), *(None for _ in shared))
@@ -142,6 +143,11 @@ class Members:
     def _tensors(self, member: int, row: Tensor) -> Tensors:
         buffers = {name: tensor[member] for name, tensor in self.buffers.items()}
         return {**self.unflatten(row), **self.tables[member], **buffers}
+
+    def end_rehearsal(self) -> None:
+        """Look for padding no further where no lookup of members called together has had any."""
+        if self._noted is not None and PADS not in self._noted:
+            self._noted = None
 
     def is_finite(self, member: int) -> bool:
         """Return whether no parameter of a member is NaN or infinite."""
