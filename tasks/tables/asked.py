@@ -9,6 +9,7 @@ import numpy as np
 from gatelab.registry import near_misses
 from gatelab.rules import written
 from gatelab.tasks.tables.cells import Cells, texts_of
+from gatelab.tasks.tables.class_order import in_given_order
 from gatelab.tasks.tables.coded import Coded, among
 from gatelab.tasks.tables.contents import Column, ColumnKind, TableError
 from gatelab.tasks.tables.doubts import (
@@ -51,11 +52,17 @@ def read_as(cells: Cells, kind: str | Sequence[str]) -> Found:
     )
 
 
-def read_target(cells: Cells, role: str) -> Found:
+def read_target(cells: Cells, role: str, classes: Sequence[str] = ()) -> Found:
     """Return a column as the target that it is.
 
+    Args:
+        cells: The column.
+        role: The target's kind.
+        classes: In order, in place of that by value; of a binary target the last alone will do.
+
     Raises:
-        TableError: If the role is unknown, a value is none of it, or all known values are one.
+        TableError: If the role is unknown, a value is none of it, all known values are one, or
+            the classes are not those of the column.
     """
     if role not in _ROLES:
         raise TableError(f"target `{cells.name}`: no kind {role!r}; {near_misses(role, _ROLES)}")
@@ -64,9 +71,10 @@ def read_target(cells: Cells, role: str) -> Found:
     coded = cells.coded.canonical()
     _check_differs(coded.name, coded.texts)
     if role == "binary":
-        return Found(as_binary(coded))
+        return Found(in_given_order(as_binary(coded), coded, classes))
     doubtful, said = said_of_category(coded)
-    return Found(_as_classes(coded), said=said, doubtful=doubtful)
+    column = in_given_order(_as_classes(coded), coded, classes)
+    return Found(column, said=said, doubtful=doubtful)
 
 
 def _as_measure(cells: Cells) -> Found:

@@ -164,16 +164,25 @@ def _proposals(
 
 
 def _in_spec(proposals: Mapping[str, TargetProposal]) -> dict[str, Any]:
-    """Return the option `targets`, with a name for metrics where the column's cannot be one."""
+    """Return the option `targets`, each kind alone where there is no more to say.
+
+    More is a name for metrics where the column's cannot be one, and which of two words is 1.
+    """
     names, labels = [*proposals], list[str]()
     for at, name in enumerate(names):
         free = name.casefold() not in {it.casefold() for it in labels}
         fits = free and can_be_recorded(name)
         labels.append(name if fits else recordable(name, [*labels, *names[at + 1 :]]))
     return {
-        name: it.kind if label == name else {"kind": it.kind, "name": label}
+        name: _said(it, "" if label == name else label)
         for (name, it), label in zip(proposals.items(), labels, strict=True)
     }
+
+
+def _said(target: TargetProposal, label: str) -> Any:
+    more = {"positive": target.positive, "name": label}
+    said = {key: value for key, value in more.items() if value}
+    return {"kind": target.kind, **said} if said else target.kind
 
 
 def _written_out(found: Table, options: Options) -> Options:

@@ -40,12 +40,14 @@ class TargetProposal:
         values: How many distinct ones it has then.
         why: From what that follows, and what else it may be, in a few words.
         missing: Values that must stand for none, for it to be that.
+        positive: Of two words of which neither says that it is, the one that is 1.
     """
 
     kind: Kind
     values: int
     why: str
     missing: tuple[str, ...] = ()
+    positive: str = ""
 
 
 def named_target(text: str, sheet: Sheet) -> tuple[str, Kind | None]:
@@ -92,8 +94,11 @@ def propose_target(cells: Cells) -> TargetProposal:
         known = MISSING_WORDS if found.kind == "regression" else ()  # which no number is, anyway
         words = tuple(it for it in words if it.lower() not in known)
         return replace(found, missing=(*words, *found.missing))
-    if len(rest.texts) == 2 or pair_of(rest.texts):
+    if pair_of(rest.texts):
         return TargetProposal("binary", 2, _two_values(by_value(rest)), words)
+    if len(rest.texts) == 2:
+        values = by_value(rest)
+        return TargetProposal("binary", 2, _two_values(values), words, values[1])
     return _of_words(coded)
 
 

@@ -32,6 +32,7 @@ def read_contents(
     only: Iterable[str] | None = None,
     reading: Mapping[str, Any] = {},
     targets: Mapping[str, Kind] = {},
+    classes: Mapping[str, Sequence[str]] = {},
     times: Iterable[str] | Mapping[str, str] = (),
     weights: str | None = None,
 ) -> Contents:
@@ -39,7 +40,7 @@ def read_contents(
 
     A column that ``kinds``, ``targets``, ``times`` or ``weights`` names is never left out: name
     there what must be kept though it is no feature (groups and given splits are a ``category``). A
-    binary target has the larger value as 1.
+    binary target has the larger value as 1, unless ``classes`` says otherwise.
 
     Args:
         source: Path of a CSV or Parquet file, or a frame (pandas, polars, pyarrow, NumPy).
@@ -51,6 +52,7 @@ def read_contents(
         only: The features to read, all where it is None; targets and times are read anyway.
         reading: Of a CSV, ``delimiter``, ``decimal``, ``encoding``, ``header``; found otherwise.
         targets: The kind of each target: ``regression``, ``binary`` or ``multiclass``.
+        classes: Of targets, in order, in one spelling a value; of a binary one that of 1 will do.
         times: Columns of numbers or dates that rows are ordered by, with the form of the dates
             (``iso``, or one of ``datetime.strptime``) where this is a mapping.
         weights: The column of what rows weigh.
@@ -77,7 +79,9 @@ def read_contents(
         name = cells.name
         if name == weights:
             return Found(as_weights(cells))
-        return _find(cells, kinds.get(name), targets.get(name), forms.get(name))
+        if name in targets:
+            return read_target(cells, targets[name], classes.get(name, ()))
+        return _find(cells, kinds.get(name), forms.get(name))
 
     found = _read_each(
         (
@@ -135,12 +139,8 @@ def _check_columns(key: str, names: Iterable[str], sheet: Sheet) -> None:
             raise TableError(f"`{key}`: no column `{name}`; {near}")
 
 
-def _find(
-    cells: Cells, kind: str | Sequence[str] | None, role: Kind | None, form: str | None
-) -> Found:
+def _find(cells: Cells, kind: str | Sequence[str] | None, form: str | None) -> Found:
     """Return a column by what is asked of it, or by what it is found to be."""
-    if role is not None:
-        return read_target(cells, role)
     if form is not None:
         return Found(as_time(cells, form))
     if kind is not None:

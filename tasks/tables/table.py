@@ -78,9 +78,11 @@ class Table(Task):
             path: Of a CSV or Parquet file; a relative one is looked for below the folder that the
                 environment variable GATELAB_DATA names, then from where the command runs.
             targets: ``{column: kind}``, or ``{column: {kind: kind, weight: 1, class_weight:
-                balanced, name: name}}``; a kind is ``regression``, ``binary`` or ``multiclass``;
-                the name is that in metrics. Of several columns one target is made by ``{name:
-                {columns: [column, column], kind: regression}}``.
+                balanced, positive: value, classes: [value, value], name: name}}``; a kind is
+                ``regression``, ``binary`` or ``multiclass``; positive is the value of a binary
+                target that is 1, by default the larger, and classes the order of all, by default
+                that by value; the name is that in metrics. Of several columns one target is made
+                by ``{name: {columns: [column, column], kind: regression}}``.
             kinds: Of columns: ``number``, ``binary``, ``category`` or a list of levels in order;
                 ``*`` is every column that is not named; found where nothing is said.
             drop: Columns that are not read.
@@ -119,6 +121,7 @@ class Table(Task):
             reading=reading,
             weights=weights,
             targets={name: target.kind for name, target in asked.items()},
+            classes={name: target.classes for name, target in asked.items()},
             **_read_apart(rule, kinds, only),
         )
         self.split_seed, self.fixed_split = split_seed, rule.fixed

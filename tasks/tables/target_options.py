@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from gatelab.registry import near_misses
 from gatelab.rules import LONGEST_NAME, NAME, shown
+from gatelab.tasks.tables.class_order import asked_order
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.lines import name_in_yaml
 from gatelab.tasks.target import MEAN, Kind
@@ -25,9 +26,11 @@ class Asked:
     """In metrics, where it is not the column's."""
     vector: str = ""
     """The name of the target of several columns that it is one of."""
+    classes: tuple[str, ...] = ()
+    """In order, in one spelling a value, or a binary target's positive alone; none: by value."""
 
 
-TARGET_KEYS = ("kind", "weight", "class_weight", "name")
+TARGET_KEYS = ("kind", "weight", "class_weight", "positive", "classes", "name")
 """What may be said of a target."""
 VECTOR_KEYS = ("columns", "kind", "weight")
 """What may be said of a target of several columns."""
@@ -37,8 +40,9 @@ def asked_targets(given: object) -> dict[str, Asked]:
     """Return the targets of the option ``targets``, by column.
 
     Args:
-        given: ``{column: kind}``, or ``{column: {kind: kind, weight: 1, class_weight: null, name:
-            name}}``, or ``{name: {columns: [column, column], kind: regression, weight: 1}}``.
+        given: ``{column: kind}``, or ``{column: {kind: kind, weight: 1, class_weight: null,
+            positive: value, classes: found, name: name}}``, or ``{name: {columns: [column, column],
+            kind: regression, weight: 1}}``.
 
     Raises:
         TableError: If it has another form, or a kind is unknown.
@@ -121,7 +125,10 @@ def _asked(name: str, given: Any) -> Asked:
     if not can_be_recorded(options.get("name", name)):
         spelled = f"{name_in_yaml(name)}: {{kind: {kind}, name: {recordable(name)}}}"
         raise TableError(_no_name(name, spelled))
-    asked = Asked(**options)
+    order = asked_order(
+        name, cast(Kind, kind), options.pop("positive", None), options.pop("classes", None)
+    )
+    asked = Asked(**options, classes=order)
     _check_class_weight(name, asked)
     return asked
 
