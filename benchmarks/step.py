@@ -1,13 +1,15 @@
-"""Training steps of three models against the direct loop over modules, in plain PyTorch."""
+"""Training steps of four models against the direct loop over modules, in plain PyTorch."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,7 +17,7 @@ from torch.nn import functional as F
 from benchmarks.clock import Elsewhere, medians, report
 from benchmarks.stepping import stepper
 from gatelab.gates import DSelectKGate
-from gatelab.tasks import DigitsPairs, Network, Split, SplitName, Target, Task
+from gatelab.tasks import DigitsPairs, Network, Split, SplitName, Table, Target, Task
 from gatelab.tasks.layers import Dropout, mlp
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
@@ -90,28 +92,45 @@ class Pictures(Task):
         )
 
 
+def embedded_table(batch: int) -> Table:
+    """Return a table of 20 columns of ids, of 2 to 2,000 values, beside 10 numbers; 3 targets."""
+    random = np.random.default_rng(0)
+    rows = STEPS * batch
+    sizes = np.geomspace(2, 2000, 20).astype(int)
+    columns = {
+        **{f"number_{at}": random.normal(size=rows) for at in range(10)},
+        **{f"ids_{at}": random.integers(n, size=rows).astype(str) for at, n in enumerate(sizes)},
+        "income": random.choice(["no", "yes"], rows),
+        "weeks": random.normal(size=rows),
+        "region": random.choice(["north", "south", "east", "west"], rows),
+    }
+    return Table(
+        pd.DataFrame(columns),
+        targets={"income": "binary", "weeks": "regression", "region": "multiclass"},
+        kinds={f"ids_{at}": "category" for at in range(20)},
+        split={"shares": [0.9, 0.05, 0.05]},
+    )
+
+
 @dataclass(frozen=True)
 class Case:
     """A model, and how much of the direct loop's time a step of it may take."""
 
-    task: Ratings | Pictures
+    make: Callable[[], Task]
+    batch: int
     experts: int
     bound: float
-    direct: Ratings | Pictures
-    """What the direct loop trains: without sparse gradients, which torch's Adam does not take."""
+    dense: Callable[[], Task] | None = None
+    """What the direct loop trains in its place: without sparse gradients, which torch's Adam does
+    not take."""
 
 
-def _case(task: Ratings | Pictures, experts: int, bound: float) -> Case:
-    dense = task
-    if isinstance(task, Ratings):
-        dense = Ratings(**{**vars(task), "sparse": False})
-    return Case(task, experts, bound, dense)
-
-
+_RATINGS = partial(Ratings, 6040, 3952, 128, 256, 0.5, 512)
 CASES = {
-    "MovieLens 1M": _case(Ratings(6040, 3952, 128, 256, 0.5, batch=512), 16, 0.5),
-    "MLP": _case(Pictures(batch=256), 8, 1.05),
-    "600 users": _case(Ratings(600, 900, 16, 32, 0.0, batch=256, sparse=False), 8, 1.05),
+    "MovieLens 1M": Case(_RATINGS, 512, 16, 0.5, partial(_RATINGS, sparse=False)),
+    "MLP": Case(partial(Pictures, 256), 256, 8, 1.05),
+    "600 users": Case(partial(Ratings, 600, 900, 16, 32, 0.0, 256, sparse=False), 256, 8, 1.05),
+    "table of 20 columns of ids": Case(partial(embedded_table, 256), 256, 8, 1.05),
 }
 
 
@@ -190,7 +209,7 @@ def _dropout() -> None:
 
 
 def _ours(case: Case) -> Callable[[], None]:
-    return _step(case.task, {"num_experts": case.experts}, case.task.batch)
+    return _step(case.make(), {"num_experts": case.experts}, case.batch)
 
 
 def _step(task: Task, model: dict[str, Any], batch: int) -> Callable[[], None]:
@@ -203,14 +222,16 @@ def _step(task: Task, model: dict[str, Any], batch: int) -> Callable[[], None]:
 def _direct(title: str) -> Callable[[], None]:
     torch.manual_seed(0)
     case = CASES[title]
-    split = case.direct.split("train")
-    direct = Direct(case.direct, case.experts)
+    task = (case.dense or case.make)()
+    split = task.split("train")
+    direct = Direct(task, case.experts)
     adam = torch.optim.Adam(direct.parameters(), lr=1e-4)
 
     def step() -> None:
-        rows = torch.randint(0, len(split.inputs), (case.task.batch,))
+        rows = torch.randint(0, len(split.inputs), (case.batch,))
         results, aux = direct(split.inputs[rows])
-        loss = _loss(results, split.targets[rows], None if split.mask is None else split.mask[rows])
+        mask = None if split.mask is None else split.mask[rows]
+        loss = _loss(task.targets, results, split.targets[rows], mask)
         adam.zero_grad()
         (loss + aux).backward()
         adam.step()
@@ -218,10 +239,21 @@ def _direct(title: str) -> Callable[[], None]:
     return step
 
 
-def _loss(results: list[Tensor], targets: Tensor, mask: Tensor | None) -> Tensor:
-    if mask is None:
-        return torch.stack([F.cross_entropy(r, targets[:, i]) for i, r in enumerate(results)]).sum()
-    watched, rating = (result.squeeze(-1) for result in results)
-    known = mask[:, 1]
-    loss = 0.1 * F.binary_cross_entropy_with_logits(watched, targets[:, 0])
-    return loss + 0.9 * F.mse_loss(rating[known], targets[known, 1])
+def _loss(
+    targets: Sequence[Target], results: list[Tensor], values: Tensor, mask: Tensor | None
+) -> Tensor:
+    losses = []
+    for at, (target, result) in enumerate(zip(targets, results, strict=True)):
+        value = values[:, at]
+        if mask is not None and target.kind == "regression":  # which is where some are unknown
+            result, value = result[mask[:, at]], value[mask[:, at]]
+        losses.append(target.weight * _loss_of(target, result, value))
+    return torch.stack(losses).sum()
+
+
+def _loss_of(target: Target, result: Tensor, value: Tensor) -> Tensor:
+    if target.kind == "multiclass":
+        return F.cross_entropy(result, value.long())
+    if target.kind == "binary":
+        return F.binary_cross_entropy_with_logits(result.squeeze(-1), value)
+    return F.mse_loss(result.squeeze(-1), value)
