@@ -47,7 +47,7 @@ ORDERS = {
         "evaluator",
         "placed_splits",
         *("raising", "rehearsal", "goal", "member", "chains", "passage", "replay", "loop"),
-        *("rehearsed", "second_order", "group", "train", "learner_checks"),
+        *("rehearsed", "second_order", "group", "train", "width", "learner_checks"),
         *("scores", "jobs", "steps", "states", "scoring", "job_members", "work"),
         *("constant", "beginning"),
     ),

@@ -26,6 +26,7 @@ from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job
 from gatelab.training.member import Member, Recipe
 from gatelab.training.train import Training
+from gatelab.training.width import try_widths, width_of
 from gatelab.training.work import Work
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -37,7 +38,7 @@ RATES = (0.001, 0.003, 0.01)
 
 def configurations_of(seeds: Sequence[int]) -> list[Configuration]:
     optimizers = [
-        {"name": "adam", "learning_rate": RATES[seed], "weight_decay": 1e-4} for seed in seeds
+        {"name": "adam", "learning_rate": RATES[seed % 3], "weight_decay": 1e-4} for seed in seeds
     ]
     return [Configuration.of({}, {"num_experts": 8}, optimizer) for optimizer in optimizers]
 
@@ -93,6 +94,18 @@ def exact() -> Iterator[None]:
 def test_a_gpu_learns_what_a_cpu_learns(gate: str, exact: None) -> None:
     on_cpu, on_gpu = losses(training(gate, "cpu"), 2), losses(training(gate, "cuda"), 2)
     torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-6, atol=0)
+
+
+def test_how_many_train_together_is_tried_within_the_memory_that_there_is() -> None:
+    """Small members gain with every doubling; where two of them have no room, one is the answer."""
+    device = torch.device("cuda")
+    found = try_widths(lambda members: training("softmax", "cuda", range(members)), device, 8)
+    assert [one.members for one in found] == [1, 2, 4, 8] and width_of(found) == 8
+    assert found[0].memory > 0
+    none = try_widths(
+        lambda members: training("softmax", "cuda", range(members)), device, 8, found[0].memory
+    )
+    assert [one.members for one in none] == [1]
 
 
 def test_a_gpu_learns_tables_of_sparse_gradients_as_a_cpu_does(exact: None) -> None:

@@ -277,6 +277,15 @@ def test_a_trial_of_several_seeds_counts_as_many(tmp_path: Path) -> None:
     assert len(jobs) == 2 and [len(job.members) for job in jobs] == [2, 2]
 
 
+def test_what_was_found_for_a_search_holds_there(tmp_path: Path) -> None:
+    """Also after a stop."""
+    opened(tmp_path, width=8, space=ALIKE).studies["one"].mark(width=2)
+    sweep = opened(tmp_path, width=8, space=ALIKE)
+    assert len(sweep.next_jobs()) == 2
+    sweep.plan = Plan(8, 2, 2, 0, width=8)
+    assert len(sweep.next_jobs()) == 1, "two members are one trial of two seeds"
+
+
 class Choosy(SoftmaxGate):
     """Raises for the seed of one trial."""
 

@@ -38,6 +38,8 @@ class Tags:
     splits are of the same rows."""
     GIVEN = "learner.given"
     """Of a gate's run: what its learner gives a model to learn by, in a line."""
+    MEMBERS = "members"
+    """Of a gate's run: how many models trained together at most, where that was found by trying."""
     END, END_REASON, END_EPOCH = "end", "end.reason", "end.epoch"
     FAILURES = "search.reasons"
     """Of a gate's run: why its trials failed, with counts, in JSON."""

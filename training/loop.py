@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -102,17 +103,22 @@ class Loop:
         rows, size = self.passage.rows_in_all, self.passage.size
         if not self.taken:
             self.begin_pass(epoch)
-        # What does not draw from keys follows from the seeds and the epoch.
-        with (
-            drawing_from(_mixed(*self.lessons.seeds, epoch), self.device),
-            precise(self.recipe.precision, self.device, self.model, self.model.mixture.gates),
-        ):
+        with self.drawing(epoch):
             for start in range(self.taken * size, rows, size):
                 self.step(min(size, rows - start))
                 self.taken += 1
         self.taken = 0
         self.learner.after_pass(self.members, self.train)
         return self.losses / rows
+
+    @contextmanager
+    def drawing(self, epoch: int) -> Iterator[None]:
+        """Compute as a pass does: what draws without a key follows from the seeds and the epoch."""
+        with (
+            drawing_from(_mixed(*self.lessons.seeds, epoch), self.device),
+            precise(self.recipe.precision, self.device, self.model, self.model.mixture.gates),
+        ):
+            yield
 
     def leave(self, rows: Sequence[int], epoch: int) -> None:
         """Go on within a pass with these alone, which members and optimiser have kept."""

@@ -21,7 +21,7 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
-from ray.exceptions import AuthenticationError, RayError, RayTaskError
+from ray.exceptions import AuthenticationError, GetTimeoutError, RayError, RayTaskError
 from ray.job_config import JobConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -263,6 +263,27 @@ def ask_each(calls: Mapping[Node, tuple[Any, ...]], *, seconds: float) -> Answer
     for reference in late:
         ray.cancel(reference, force=True)
     return Answers(values, failures)
+
+
+def ask_where(
+    needs: tuple[float, float], function: Callable[..., T], *arguments: Any, seconds: float
+) -> tuple[T | None, str]:
+    """Call a function on whatever node has so many CPUs and GPUs free, which are its meanwhile.
+
+    Returns:
+        What it returned, or ``None`` and why there is nothing.
+    """
+    cpus, gpus = needs
+    task = ray.remote(_attempt).options(num_cpus=cpus, num_gpus=gpus, max_retries=0)
+    waiting = task.remote(users_folder(), function, *arguments)
+    try:
+        answer: tuple[T | None, str] = ray.get(waiting, timeout=seconds)
+    except GetTimeoutError:
+        ray.cancel(waiting, force=True)
+        return None, f"no answer in {seconds:g} s"
+    except RayError as error:
+        return None, _why_no_answer(error)
+    return answer
 
 
 def _call(node: Node, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -16,6 +16,7 @@ from gatelab.sweeps.spec.first_pass import BYTES_PER_PARAMETER
 from gatelab.sweeps.spec.space import configuration, space
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
+from gatelab.training.configuration import Configuration
 from gatelab.training.model import Model
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ GPU_BYTES = 16 * 2**30
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 """Of a GPU, for one job."""
 ON_CPU, ON_GPU = 4, 32
-"""How many models train at once where a spec leaves it open. A core gains little beyond 4, and a
-GPU waits for its host below many: docs/benchmarks.md."""
+"""How many models train at once where a spec leaves it open. A core gains little beyond 4; a GPU
+waits for its host below many, and each sweep finds out how many: docs/benchmarks.md."""
 CONTEXT_BYTES = 2**29
 """Of a GPU's memory that each process takes before it computes anything."""
 
@@ -98,7 +99,7 @@ def _nbytes(tensors: Sequence[Tensor | None]) -> list[int]:
 
 def _member_bytes(spec: Spec, label: str, task: Task) -> int:
     """Return the bytes of a gate's largest member and of one of its training steps."""
-    model = max(_models(spec, label, task), key=_parameters)
+    _, model = largest(spec, label, task)
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -116,12 +117,14 @@ def _member_bytes(spec: Spec, label: str, task: Task) -> int:
     return learner.copies(len(task.targets)) * own
 
 
-def _models(spec: Spec, label: str, task: Task) -> list[Model]:
+def largest(spec: Spec, label: str, task: Task) -> tuple[Configuration, Model]:
+    """Return a configuration of a gate's search whose model has the most parameters, with it."""
     found, gate = space(spec, label, task), gates.get(spec.gates[label].gate)
     chosen = [configuration(found, sampled) for sampled in found.extremes()]
     sizes = {str(c.model): c for c in chosen}  # the gate's own values hardly matter
     with torch.random.fork_rng([]):
-        return [Model(task, gate, c.gate, c.model) for c in sizes.values()]
+        models = [(c, Model(task, gate, c.gate, c.model)) for c in sizes.values()]
+    return max(models, key=lambda made: _parameters(made[1]))
 
 
 def _learner_options(spec: Spec, label: str, task: Task) -> list[dict[str, Any]]:

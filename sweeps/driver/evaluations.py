@@ -18,6 +18,9 @@ TAKEN_OVER = "taken over"
 """The attribute of a study that says how many seeds a sweep has of the one that it goes on from:
 by label and place of the split, as ``top_k/0``."""
 
+TOGETHER = "width"
+"""The attribute of a study that says how many members of its trials train together at most."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -38,7 +41,8 @@ class Plan:
     hours: float | None = None
     """After which no round begins any more that no gate has begun; ``None``: never."""
     width: int = 1
-    """Members that train together at most; those of a trial always do."""
+    """Members that train together at most, unless a study's attribute ``TOGETHER`` says otherwise;
+    those of a trial always do."""
 
 
 def evaluations(plan: Plan, search: Search, gate: str, study: Study) -> list[Job]:

@@ -12,6 +12,7 @@ from shutil import rmtree
 
 from gatelab.gates.gate import Gate, gates
 from gatelab.sweeps.driver.data import dataset_of
+from gatelab.sweeps.driver.evaluations import TOGETHER
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.parts import runs_by
 from gatelab.sweeps.driver.summaries import write_table
@@ -107,13 +108,15 @@ class Record:
         digest = provenance.get(Tags.DATA, "")
         self.recorder.log_data(name, dataset_of(self.task, self.spec, digest))
         for label, gate in self.spec.gates.items():
-            searches = (s for name, s in self.studies.items() if Search.of(name).label == label)
+            searches = [s for name, s in self.studies.items() if Search.of(name).label == label]
             if all("done" in study.attributes for study in searches):
                 continue  # its run has ended, and would never end again
             cls, learner = gates.get(gate.gate), gate.learner
             tags = {**self._tags("gate", label), **provenance, **_kind(cls)}
             tags |= _meanings({**cls.diagnostics, **learner.cls.diagnostics})
             tags |= {Tags.GIVEN: learner.cls.given} if cls.trained else {}
+            widths = {it.attributes[TOGETHER] for it in searches if TOGETHER in it.attributes}
+            tags |= {Tags.MEMBERS: str(max(widths))} if widths else {}
             named = {} if learner.is_default else {LEARNER: learner.name}
             params = {"gate": gate.gate, **named}
             self.recorder.start_run(

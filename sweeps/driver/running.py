@@ -25,6 +25,7 @@ from gatelab.sweeps.driver.reporting import record_report
 from gatelab.sweeps.driver.summaries import Summaries
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.driver.telling import telling
+from gatelab.sweeps.driver.widths import find_widths
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.search.study_file import DamagedFile
@@ -143,10 +144,14 @@ def _work(
         warnings = [*warnings_of(task), *begin_part(home, found), *told_remarks(spec, task)]
         for warning in warnings:
             display.note(f"warning: {warning}")
+        setting = _setting(spec, task, home, job)
+        if job.gpus and spec.resources.members is None:
+            with telling(console, "How many models are worth training together is tried"):
+                find_widths(spec, task, setting, studies, display.note)
         record.start(found, warnings)
         watched = spec.tracking.system_metrics
         with display, SystemMetrics(recorder, spec.name) if watched else nullcontext():
-            run_jobs(sweep, _setting(spec, task, home, job))
+            run_jobs(sweep, setting)
         if sweep.trials < plan.trials:
             line = TIME_OVER.format(spec.search.hours, sweep.trials, plan.trials)
             display.note(f"warning: {line}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gatelab.sweeps.cluster.shipping import CODE
 from gatelab.sweeps.cluster.storage import Storage, inside
+from gatelab.sweeps.driver.evaluations import TOGETHER
 from gatelab.sweeps.driver.home import DamagedHome, Home
 from gatelab.sweeps.driver.home_files import BEFORE, RECORDS, RUN_PARTS, STUDIES
 from gatelab.sweeps.driver.processes import status
@@ -104,7 +105,7 @@ def take_over(before: Home, spec: Spec, draft: Path) -> None:
     """
     with before.left_alone():
         evaluations = _evaluations(before, spec)
-        studies = copy_trials(before.path / STUDIES, draft / STUDIES)
+        studies = copy_trials(before.path / STUDIES, draft / STUDIES, TOGETHER)
         evaluations.mark(studies)
         named = before.named_places[1]
         into = Storage(draft if named is None else inside(named, spec.name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from gatelab.sweeps.driver.evaluations import Plan
+from gatelab.sweeps.driver.evaluations import TOGETHER, Plan
 from gatelab.sweeps.driver.follow_up import FollowUp
 from gatelab.sweeps.driver.listener import Listener
 from gatelab.sweeps.driver.time_limit import TimeLimit
@@ -90,11 +90,11 @@ class Sweep:
 
     def _next_trials(self) -> Jobs:
         """Ask first the study of which the fewest trials have ended, so that all advance."""
-        width = max(1, self.plan.width // self.plan.trial_seeds)
         for name, study in sorted(self.studies.items(), key=lambda item: item[1].ended):
             asked = study.ask(self.trials)
             if asked is not None:
-                mates = study.ask_mates(asked.number, width)
+                width: int = study.attributes.get(TOGETHER, self.plan.width)
+                mates = study.ask_mates(asked.number, max(1, width // self.plan.trial_seeds))
                 return tuple(self._trial(name, one) for one in (asked, *mates))
         return ()
 

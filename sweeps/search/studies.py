@@ -60,8 +60,13 @@ def open_studies(
     return studies
 
 
-def copy_trials(before: Path, path: Path) -> dict[str, optuna.Study]:
-    """Begin the studies of a new file with all trials of another's, and with nothing else of them.
+def copy_trials(before: Path, path: Path, attribute: str) -> dict[str, optuna.Study]:
+    """Begin the studies of a new file with all trials of another's, and nothing else of them.
+
+    Args:
+        before: The other.
+        path: The new file.
+        attribute: That goes along where a study has it.
 
     Raises:
         DamagedFile: If that file cannot be read.
@@ -72,6 +77,8 @@ def copy_trials(before: Path, path: Path) -> dict[str, optuna.Study]:
     for name, study in read_studies(before).items():
         found[name] = _created(storage, name, study.direction)
         found[name].add_trials(study.get_trials(deepcopy=False))
+        if attribute in study.user_attrs:
+            found[name].set_user_attr(attribute, study.user_attrs[attribute])
     return found
 
 
