@@ -4,7 +4,18 @@ import importlib
 import sys
 
 NAMES = (
-    *("gates", "step", "members", "engine", "trials", "recording", "store", "rounds", "load"),
+    *(
+        "gates",
+        "step",
+        "members",
+        "engine",
+        "trials",
+        "recording",
+        "store",
+        "rounds",
+        "load",
+        "data",
+    ),
     *("large_report", "null", "selection", "gpu", "em", "gossip", "privacy", "anil", "union"),
 )
 
