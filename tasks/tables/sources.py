@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from gatelab.registry import near_misses
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.delimited import sheet_of_text
 from gatelab.tasks.tables.dialect import check_reading
+from gatelab.tasks.tables.files import no_file
 from gatelab.tasks.tables.identity import digest_of_file, digest_of_table
 from gatelab.tasks.tables.sheet import Sheet, check_no_doubles, sheet_of_typed
 
@@ -40,7 +40,7 @@ def readable_again(frame: object) -> object:
 
 def _read_file(path: Path, reading: Mapping[str, Any]) -> Sheet:
     if not path.is_file():
-        raise TableError(_no_file(path))
+        raise TableError(no_file(path))
     try:
         digest = digest_of_file(path, reading)
         with path.open("rb") as file:
@@ -51,17 +51,6 @@ def _read_file(path: Path, reading: Mapping[str, Any]) -> Sheet:
             return sheet_of_text(stream.read(), reading, digest, path.name)
     except OSError as error:
         raise TableError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
-
-
-def _no_file(path: Path) -> str:
-    if path.is_dir():
-        return f"{path} is a folder, not a file of CSV or Parquet."
-    if not path.parent.is_dir():
-        return f"there is no folder {path.parent}, where {path.name} should be."
-    beside = [it.name for it in path.parent.iterdir() if it.is_file()]
-    near = near_misses(path.name, beside)
-    end = f"; {near}" if near.startswith("did") else "."
-    return f"there is no file {path}{end}"
 
 
 def _read_parquet(path: Path, digest: str) -> Sheet:
