@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os.path import isfile  # pathlib's raises where a name is too long
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def readable_again(frame: object) -> object:
 
 
 def _read_file(path: Path, reading: Mapping[str, Any]) -> Sheet:
-    if not path.is_file():
+    if not isfile(path):
         raise TableError(no_file(path))
     try:
         digest = digest_of_file(path, reading)
@@ -55,7 +56,7 @@ def _read_file(path: Path, reading: Mapping[str, Any]) -> Sheet:
 
 def _read_parquet(path: Path, digest: str) -> Sheet:
     try:
-        table = pq.ParquetFile(path).read()
+        table = pq.ParquetFile(path, page_checksum_verification=True).read()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         line = " ".join(str(error).split())
         raise TableError(f"{path.name} is no Parquet that can be read: {line}") from None
