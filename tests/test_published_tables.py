@@ -236,6 +236,17 @@ def test_what_is_no_matlab_file_is_one_line(content: bytes, said: str, here: Pat
     assert "\n" not in str(caught.value)
 
 
+def test_whatever_the_reader_of_matlab_files_raises_is_one_line(here: Path) -> None:
+    """An array of a class that is none is an UnboundLocalError of SciPy's."""
+    path = here / "school" / "school.mat"
+    savemat(path, {"X": np.ones((3, 2)), "Y": np.ones((3, 1))})
+    content = bytearray(path.read_bytes())
+    content[144] = 0  # the first array's class
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="school.mat is no MATLAB file: "):
+        School()
+
+
 def test_a_truncated_matlab_file_is_one_line(here: Path) -> None:
     path = here / "sarcos" / "sarcos_inv.mat"
     path.write_bytes(path.read_bytes()[:20_000])

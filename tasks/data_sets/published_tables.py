@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.exceptions import ComplexWarning
 
 from gatelab.registry import near_misses
+from gatelab.rules import as_line
 from gatelab.tasks.data_sets.data_set import DataError
 from gatelab.tasks.data_sets.unpacking import opened
 
@@ -53,15 +54,14 @@ def read_matlab(path: Path, *names: str) -> list[Any]:
         DataError: If it is no such file, or lacks one.
     """
     from scipy.io import loadmat  # here: it takes half a second to import
-    from scipy.io.matlab import MatReadError
 
     try:
         with opened(path) as file:
             found: Mapping[str, Any] = loadmat(file, variable_names=names)  # type: ignore[arg-type]
     except DataError:
         raise
-    except (MatReadError, OSError, ValueError, NotImplementedError, TypeError) as error:
-        why = " ".join(str(error).split())[:200]
+    except Exception as error:  # of a damaged file SciPy raises almost anything
+        why = as_line(str(error), 200).rstrip(".")
         raise DataError(f"{path} is no MATLAB file: {why}.") from error
     for name in names:
         if name not in found:

@@ -51,7 +51,8 @@ def _read_file(path: Path, reading: Mapping[str, Any]) -> Sheet:
         with pa.input_stream(path, compression="detect") as stream:
             return sheet_of_text(stream.read(), reading, digest, path.name)
     except OSError as error:
-        raise TableError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+        why = error.strerror or " ".join(str(error).split())  # Arrow's have no number
+        raise TableError(f"{path} cannot be read: {why}") from None
 
 
 def _read_parquet(path: Path, digest: str) -> Sheet:
