@@ -66,8 +66,8 @@ def read_contents(
     dividing = () if division is None else (division,)
     by_column = _missing_of_each(missing, sheet, weights)
     kinds = {**_of_each(kinds, sheet), **dict.fromkeys(dividing, "category")}
-    asked = {"split": (*forms, *dividing), "weights": weighing, "targets": targets}
-    asked |= {"kinds": kinds, "drop": drop, "only": only or ()}
+    asked: dict[str, Iterable[str]] = {"split": (*forms, *dividing), "weights": weighing}
+    asked |= {"targets": targets, "kinds": kinds, "drop": drop, "only": only or ()}
     for key, names in asked.items():
         _check_columns(key, names, sheet)
     if isinstance(missing, Mapping):
