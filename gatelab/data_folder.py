@@ -12,7 +12,12 @@ DATA_FOLDER = "GATELAB_DATA"
 def data_folder() -> Path:
     """Return the folder of data sets: ``GATELAB_DATA``, or the platform's cache folder."""
     named = os.environ.get(DATA_FOLDER)
-    return Path(named).expanduser() if named else cache_folder()
+    return in_home(named) if named else cache_folder()
+
+
+def in_home(path: str | os.PathLike[str]) -> Path:
+    """Return a path with the user's folder in place of ``~``, which stays where it names none."""
+    return Path(os.path.expanduser(path))  # pathlib's raises there
 
 
 def cache_folder() -> Path:

@@ -32,7 +32,8 @@ NAMED = 40
 def near_misses(name: str, valid: Iterable[str]) -> str:
     """Return the end of an error message that names what the reader may have meant."""
     valid = sorted(valid)
-    near = difflib.get_close_matches(name[:100], valid, n=3, cutoff=0.5)
+    alike = [it for it in valid if it.casefold().strip() == name.casefold().strip()]
+    near = alike[:3] or difflib.get_close_matches(name[:100], valid, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(repr(n) for n in near)}?"
     more = f" and {len(valid) - NAMED} more" if len(valid) > NAMED + 1 else ""

@@ -157,11 +157,19 @@ def _read(path: Path) -> pa.Table:
     except pa.ArrowInvalid as error:
         why = " ".join(str(error).split())[:200]
         raise DataError(f"{path} is no file of Census-Income: {why}.") from error
+    _check_finite(path, table)
     columns = {
         name: column if name in NUMBERS else pc.utf8_trim_whitespace(column)
         for name, column in zip(CENSUS_COLUMNS, table.columns, strict=True)
     }
     return pa.table(columns)
+
+
+def _check_finite(path: Path, table: pa.Table) -> None:
+    for name in NUMBERS:
+        infinite = np.flatnonzero(np.isinf(table[name].to_numpy()))
+        if len(infinite):
+            raise DataError(f"{path}, line {infinite[0] + 1}: {name} is infinite.")
 
 
 def _with_targets(table: pa.Table, learn: Sequence[str]) -> pa.Table:

@@ -194,6 +194,10 @@ class ImagePairs(Task):
         images = [_images(*it, file) for it in zip(self.data_sets, labels, strict=True)]
         lefts = own.permutation(self._sources(name, len(labels[0])))
         rights = self._sources(name, len(labels[-1]))
+        for data_set, found in zip(self.data_sets, (lefts, rights), strict=False):
+            if not len(found):
+                place = data_set.found(f"{file}-labels-idx1-ubyte.gz")
+                raise DataError(f"{place} holds too few images for pairs of {name}.")
         left = lefts[np.arange(rows) % len(lefts)]
         right = rights[own.integers(len(rights), size=rows)]
         for begin in range(0, rows, _PIECE):

@@ -54,6 +54,8 @@ class Landmine(Table):
         x, y = read_cells(path, "feature", "label")
         if any(set(values) - {0, 1} for values in map(set, y)):
             raise DataError(f"{path}: labels must be 0 and 1.")
+        if len(y) != FOLIATED + BARE:
+            raise DataError(f"{path} holds {len(y)} fields, where {FOLIATED + BARE} are due.")
         names = [f"field_{i + 1:02}" for i in range(len(y))]
         super().__init__(
             cells_as_table(x, y, names),

@@ -150,6 +150,9 @@ class MovieLens(Task):
 
     @cached_property
     def _divided(self) -> dict[SplitName, Whole]:
+        if len(self._rows.ratings) < 3:
+            path = self.data_sets[0].found(self.data_sets[0].files[0].name)
+            raise DataError(f"{path} holds too few ratings for three splits.")
         drawn = stream("common", self.seed, self.split_seed + 1)  # the first one draws movies
         rest, test = cut_off(np.arange(len(self._rows.ratings)), self._watched, TEST_SHARE, drawn)
         train, val = cut_off(rest, self._watched, VAL_SHARE, drawn)

@@ -12,6 +12,7 @@ from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet
 from gatelab.tasks.data_sets.published_tables import (
     PART_COLUMN,
     Floats,
+    finite_numbers,
     published_split,
     read_matlab,
     with_parts,
@@ -88,7 +89,7 @@ class Sarcos(Table):
 
 def _sarcos_rows(path: Path) -> Floats:
     (found,) = read_matlab(path, path.stem)
-    rows = np.asarray(found, float)
+    rows = finite_numbers(path, path.stem, found)
     if rows.ndim != 2 or rows.shape[1] != INPUTS + TORQUES:
         raise DataError(
             f"{path}: {path.stem} is of shape {rows.shape}, not (rows, {INPUTS + TORQUES})."

@@ -6,6 +6,7 @@ import gc
 import gzip
 import hashlib
 import io
+import stat
 import subprocess
 import sys
 import tarfile
@@ -27,6 +28,7 @@ from tests.commands import ROOT
 from tests.small_disk import small_disk
 
 CONTENT = b"1::2::5::978300760\n" * 2000
+TARGETS = ("--option", "targets={y: binary}")
 HASH = hashlib.sha256(CONTENT).hexdigest()
 # pooch leaves a connection open that has broken off, until it is collected.
 OPEN = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -126,7 +128,7 @@ def zipped(*entries: str) -> bytes:
     return made.getvalue()
 
 
-def tarred(*entries: str, link: str = "") -> bytes:
+def tarred(*entries: str, link: str = "", kind: bytes = tarfile.SYMTYPE) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz") as archive:
         for entry in entries:
@@ -135,9 +137,55 @@ def tarred(*entries: str, link: str = "") -> bytes:
             archive.addfile(member, io.BytesIO(CONTENT))
         if link:
             member = tarfile.TarInfo("ratings.dat")
-            member.type, member.linkname = tarfile.SYMTYPE, link
+            member.type, member.linkname = kind, link
             archive.addfile(member)
     return made.getvalue()
+
+
+def zipped_link() -> bytes:
+    """Return a zip whose file is a link out of its folder."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        entry = zipfile.ZipInfo("a/ratings.dat")
+        entry.create_system, entry.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(entry, "/etc/passwd")
+    return made.getvalue()
+
+
+def spoilt_zip(local: int, central: int, value: int) -> bytes:
+    """Return a zip with another byte in both heads of its entry."""
+    made = bytearray(zipped("a/ratings.dat"))
+    made[made.find(b"PK\3\4") + local] = made[made.find(b"PK\1\2") + central] = value
+    return bytes(made)
+
+
+def answered(*head: tuple[str, str], content: bytes = CONTENT, status: int = 200) -> Answer:
+    """Return an answer with a head of its own."""
+
+    def answer(request: BaseHTTPRequestHandler, _: int) -> None:
+        request.send_response(status)
+        for line in head:
+            request.send_header(*line)
+        request.end_headers()
+        request.wfile.write(content)
+        request.close_connection = True
+
+    return answer
+
+
+def no_answer(request: BaseHTTPRequestHandler, _: int) -> None:
+    request.wfile.write(b"what is no answer of HTTP\r\n\r\n")
+    request.close_connection = True
+
+
+def silent(request: BaseHTTPRequestHandler, _: int) -> None:
+    """Send a half, and then nothing for longer than one waits."""
+    request.send_response(200)
+    request.send_header("Content-Length", str(len(CONTENT)))
+    request.end_headers()
+    request.wfile.write(CONTENT[:1000])
+    request.wfile.flush()
+    threading.Event().wait(1)  # time.sleep does nothing here
 
 
 @pytest.mark.parametrize(
@@ -190,19 +238,48 @@ REFUSED: list[tuple[str, str, Answer, str]] = [
         whole(tarred(link="/etc/passwd")),
         "'ratings.dat' is no plain file",
     ),
+    (
+        "a.tar.gz",
+        "ratings.dat",
+        whole(tarred("a", link="a", kind=tarfile.LNKTYPE)),
+        "'ratings.dat' is no plain file",
+    ),
+    ("a.zip", "ratings.dat", whole(zipped_link()), "'a/ratings.dat' is no plain file"),
+    ("a.zip", "ratings.dat", whole(spoilt_zip(6, 8, 1)), "no archive that can be read: .*encrypt"),
+    ("a.zip", "ratings.dat", whole(spoilt_zip(8, 10, 99)), "no archive that can be read: .*method"),
+    (
+        "a.zip",
+        "ratings.dat",
+        whole(zipped("ratings.dat", "\u00e9").replace("\u00e9".encode(), b"\xff\xfe")),
+        "it is truncated or no archive that can be read",
+    ),
+    ("a.zip", "ratings.dat", whole(b"{}"), "used: it is truncated or .*opened successfully.$"),
+    ("a.zip", "ratings.dat", whole(b"\xef\xbb\xbf<!-- moved --><html>"), "used: it is a web page"),
     ("a.zip", "ratings.dat", whole(zipped("other.dat")), "no entry called ratings.dat"),
     ("a.zip", "ratings.dat", whole(zipped("a/ratings.dat", "b/ratings.dat")), "has 2 entries"),
     ("a.dat", "ratings.dat", not_there, "the server answers 404 Not Found"),
     ("a.dat", "ratings.dat", broken_off(CONTENT, times=9), "the connection ended before the file"),
+    ("a.dat", "ratings.dat", no_answer, "the connection ended without an answer of HTTP"),
+    ("a.dat", "ratings.dat", silent, "the server does not answer in 0.2 s"),
+    ("a.dat", "ratings.dat", answered(("Content-Length", "many")), "answer cannot be read .*many"),
+    ("a.dat", "ratings.dat", answered(("Content-Encoding", "gzip")), "not packed as it says"),
+    ("a.dat", "ratings.dat", answered(("Location", "/a.dat"), status=302), "redirects without an"),
 ]
 
 
 @OPEN
 @pytest.mark.parametrize(("url", "file", "answer", "said"), REFUSED)
 def test_what_is_not_the_file_is_refused_in_one_line(
-    url: str, file: str, answer: Answer, said: str, server: Server, folder: Path
+    url: str,
+    file: str,
+    answer: Answer,
+    said: str,
+    server: Server,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server.answers[f"/{url}"] = answer
+    monkeypatch.setattr("gatelab.tasks.data_sets.downloading._PATIENCE", 0.2)
     with pytest.raises(DataError, match=said) as caught:
         download(server.data_set(url, file), say=print)
     assert "\n" not in str(caught.value) and f"{server.address}/{url}" in str(caught.value)
@@ -257,6 +334,22 @@ def test_a_full_disk_is_one_line(
         with pytest.raises(DataError, match="rated: there is no room in .*GATELAB_DATA"):
             download(data_set)
         assert list((disk / "rated").iterdir()) == []
+
+
+@pytest.mark.parametrize("named", ["~nobody-of-this-name/x", "a" * 300, "not/there", "é ü/数"])
+def test_a_folder_that_cannot_be_is_no_failure(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is one that is not there yet, with signs of any language."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GATELAB_DATA", named)
+    code, lines = gatelab("data", "check", "school")
+    assert code == 1 and len(lines) == 1 and f"in {named}/school: " in lines[0]
+    for command in ("list tasks", "show task school"):
+        code, lines = gatelab(*command.split())
+        assert code == 0 and any("not here" in line for line in lines)
+    code, lines = gatelab("check", "task", "table", "--option", "path=a.csv", *TARGETS)
+    assert code == 2 and len(lines) == 1 and f"there is no file {named}/a.csv" in lines[0]
 
 
 def test_a_folder_that_is_a_file_is_one_line(folder: Path, server: Server) -> None:

@@ -23,6 +23,7 @@ from gatelab.tasks.data_sets import made
 from gatelab.tasks.data_sets.data_set import DataError
 from gatelab.tasks.data_sets.idx import read_idx
 from gatelab.tasks.image_pairs import StandardCanvas, canvas_of
+from tests.bad_specs import run
 from tests.small_disk import read_only
 from tests.tiny_data import write_idx, write_images
 
@@ -243,6 +244,27 @@ def test_a_damaged_file_is_one_line(here: Path, content: bytes, said: str) -> No
         MultiMNIST(**SMALL).split("train")
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     assert not made_files()
+
+
+def test_validate_says_what_is_wrong_with_a_file(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here)
+    path = here / "mnist" / "t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-9])
+    Path("bad.yaml").write_text("name: bad\ntask: multi_mnist\ngates: [softmax]\n")
+    code, said = run("validate", "bad.yaml")
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith(f"gatelab: bad.yaml: task: 'multi_mnist': {path} is truncated or no .gz")
+    assert not said.endswith("..\n")
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_file_of_no_image_for_a_split_is_one_line(here: Path, count: int) -> None:
+    write_idx(here / "mnist" / "train-labels-idx1-ubyte.gz", np.zeros(count))
+    write_idx(here / "mnist" / "train-images-idx3-ubyte.gz", np.zeros((count, 28, 28)))
+    with pytest.raises(DataError, match="too few images for pairs of train"):
+        MultiMNIST(**SMALL).split("train")
 
 
 def test_images_and_labels_must_be_as_many(here: Path) -> None:

@@ -15,6 +15,7 @@ from gatelab.tasks.check import run_checks
 from gatelab.tasks.data_sets.data_set import DataError
 from gatelab.tasks.movielens import cut_off, with_unwatched
 from gatelab.tasks.task import SplitName
+from tests.bad_specs import run
 from tests.tiny_data import write_ratings
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
@@ -128,6 +129,8 @@ def test_the_published_network() -> None:
         ("1,2,5,9\n", "Expected 7 columns, got 1"),
         ("<html>", "web page"),
         ("", "is empty"),
+        ("1::2::5::9", "too few ratings"),
+        ("1::2::5::9\n\n1::4::4::9\n", "too few ratings"),
     ],
 )
 def test_what_is_no_file_of_ratings_is_one_line(here: Path, content: str, said: str) -> None:
@@ -158,3 +161,15 @@ def test_at_full_size_it_takes_seconds(here: Path) -> None:
     split = MovieLens1M().split("train")
     assert time.process_time() - began < 15
     assert len(split.inputs) == pytest.approx(1_574_602, abs=2000)
+
+
+def test_a_file_that_the_network_reads_first_is_the_task_s(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is wrong with it is said as it is, not as an error of code."""
+    monkeypatch.chdir(here)
+    path = here / "movielens_1m" / "ratings.dat"
+    path.write_text("<html>")
+    Path("bad.yaml").write_text("name: bad\ntask: movielens_1m\ngates: [softmax]\n")
+    said = f"gatelab: bad.yaml: task: {path} is a web page (HTML) under the name of the file.\n"
+    assert run("validate", "bad.yaml") == (2, said)

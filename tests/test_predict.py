@@ -167,6 +167,11 @@ def already_there(place: Path) -> None:
     (place / "predictions.csv").write_text("mine")
 
 
+def already_there_by_a_link(place: Path) -> None:
+    (place / "new.csv").write_text(NEW)
+    (place / "predictions.csv").symlink_to("kept/elsewhere.csv")
+
+
 def with_a_huge_number(place: Path) -> None:
     (place / "new.csv").write_text("job;height;age\ncook;1;1\nnurse;2;1e300\n")
 
@@ -186,6 +191,7 @@ def with_a_list(place: Path) -> None:
         (with_a_huge_number, [], "`age` has `1e300` (row 3), too far from what the model has"),
         (with_a_list, [], "the file's column `age` cannot be read (list)."),
         (already_there, [], "predictions.csv is there already: give another `--output`"),
+        (already_there_by_a_link, [], "predictions.csv is there already: give another `--output`"),
         (without_age, ["--output", "a.txt"], "must end in .csv or .parquet, but got 'a.txt'"),
         (without_age, ["--output", "no/a.csv"], "there is no folder no, where a.csv should be"),
         (without_age, ["--gate", "topk"], "no gate 'topk' in sweep 'people'; did you mean 'top_k'"),
@@ -196,11 +202,11 @@ def test_what_is_refused(
     finished: Path, here: Path, prepare: Callable[[Path], None], arguments: list[str], told: str
 ) -> None:
     prepare(here)
-    before = {it: it.read_bytes() for it in here.iterdir()}
+    before = {it: it.exists() and it.read_bytes() for it in here.iterdir()}
     result = run(finished, "people", "new.csv", *arguments)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
     assert result.stderr.startswith("gatelab: ") and told in result.stderr
-    assert {it: it.read_bytes() for it in here.iterdir()} == before
+    assert {it: it.exists() and it.read_bytes() for it in here.iterdir()} == before
 
 
 def test_a_table_that_has_changed_since(finished: Path, here: Path) -> None:

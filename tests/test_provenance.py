@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from gatelab.sweeps.cluster.provenance import commit, fingerprint, machine, provenance
-from gatelab.tasks import SyntheticGroups
+from gatelab.tasks import SyntheticGroups, Table
 from gatelab.tasks.task import Split, SplitName
 
 SMALL = {"num_targets": 2, "train_rows": 32, "val_rows": 16, "test_rows": 16}
@@ -17,6 +21,31 @@ def test_the_fingerprint_follows_from_the_data() -> None:
     first, again = SyntheticGroups(**SMALL), SyntheticGroups(**SMALL)
     assert fingerprint(first) == fingerprint(again)
     assert fingerprint(first) != fingerprint(SyntheticGroups(**SMALL, seed=1))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"x": np.arange(90) % 7 + 8},
+        {"c": ["p", "q"] * 45},
+        {"r": np.arange(90) % 5 * 2.0},
+        {"y": ["yes", "no"] * 45},
+    ],
+    ids=lambda it: next(iter(it)),
+)
+def test_a_table_in_another_unit_is_another(changed: dict[str, Any]) -> None:
+    """Though its rows are the same once they are standardised and counted."""
+
+    def made(**columns: Any) -> Table:
+        held = {"x": np.arange(90) % 7, "c": ["a", "b"] * 45, "r": np.arange(90) % 5 * 1.0}
+        frame = pd.DataFrame({**held, "y": ["1", "0"] * 45, **columns})
+        return Table(frame, targets={"y": "binary", "r": "regression"})
+
+    one, other = made(), made(**changed)
+    for split in ("train", "val"):
+        tensors = [(task.split(split).inputs, task.split(split).targets) for task in (one, other)]
+        assert all(map(torch.equal, *tensors))
+    assert fingerprint(made()) == fingerprint(one) != fingerprint(other)
 
 
 def test_the_test_split_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

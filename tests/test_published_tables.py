@@ -168,6 +168,14 @@ def test_sarcos_as_published(here: Path) -> None:
     assert not np.array_equal(Sarcos(seed=1).split("val").inputs, task.split("val").inputs)
 
 
+def cells(*contents: Any) -> np.ndarray:
+    """Return what MATLAB has as a row of cells."""
+    made = np.empty((1, len(contents)), object)
+    for at, content in enumerate(contents):
+        made[0, at] = content
+    return made
+
+
 @pytest.mark.parametrize(
     ("cls", "file", "variables", "said"),
     [
@@ -180,6 +188,26 @@ def test_sarcos_as_published(here: Path) -> None:
         ),
         (Sarcos, "sarcos/sarcos_inv.mat", {"sarcos_inv": np.ones((4, 21))}, r"shape \(4, 21\)"),
         (School, "school/school.mat", {"x": 1}, "no variable 'X'"),
+        (
+            Landmine,
+            "landmine/LandmineData.mat",
+            {"feature": cells(np.ones((3, 2))), "label": cells(np.ones((3, 1)))},
+            "holds 1 fields, where 29",
+        ),
+        (School, "school/school.mat", {"X": cells("abc"), "Y": 1}, "X is no array of real"),
+        (School, "school/school.mat", {"X": {"a": 1}, "Y": 1}, "X is no array of real"),
+        (
+            School,
+            "school/school.mat",
+            {"X": cells(np.ones((2, 2))), "Y": cells(np.full((2, 1), np.nan))},
+            "Y holds numbers that are not finite",
+        ),
+        (
+            Sarcos,
+            "sarcos/sarcos_inv.mat",
+            {"sarcos_inv": np.full((9, 28), 1j)},
+            "sarcos_inv is no array of real",
+        ),
     ],
 )
 def test_another_matlab_file_is_one_line(
@@ -208,6 +236,17 @@ def test_what_is_no_matlab_file_is_one_line(content: bytes, said: str, here: Pat
     assert "\n" not in str(caught.value)
 
 
+def test_whatever_the_reader_of_matlab_files_raises_is_one_line(here: Path) -> None:
+    """An array of a class that is none is an UnboundLocalError of SciPy's."""
+    path = here / "school" / "school.mat"
+    savemat(path, {"X": np.ones((3, 2)), "Y": np.ones((3, 1))})
+    content = bytearray(path.read_bytes())
+    content[144] = 0  # the first array's class
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="school.mat is no MATLAB file: "):
+        School()
+
+
 def test_a_truncated_matlab_file_is_one_line(here: Path) -> None:
     path = here / "sarcos" / "sarcos_inv.mat"
     path.write_bytes(path.read_bytes()[:20_000])
@@ -221,3 +260,12 @@ def test_another_file_under_census_income_s_name_is_one_line(here: Path) -> None
     with pytest.raises(DataError, match="Row #1: Expected 42 columns, got 3") as caught:
         CensusIncome()
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_infinite_number_of_census_income_is_told_by_its_line(here: Path) -> None:
+    path = here / "census_income" / "census-income.data.gz"
+    first, *people = gzip.decompress(path.read_bytes()).decode().splitlines()
+    people[4] = "inf" + people[4][people[4].index(",") :]
+    path.write_bytes(gzip.compress("\n".join([first, *people]).encode()))
+    with pytest.raises(DataError, match=r"census-income.data.gz, line 6: age is infinite"):
+        CensusIncome()

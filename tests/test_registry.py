@@ -104,6 +104,7 @@ def test_a_missing_module_is_named() -> None:
 
 
 def test_of_very_many_names_some_are_said() -> None:
+    assert near_misses("G", ["g", "go", "Gx"]) == "did you mean 'g'?", "but for case, the same"
     assert near_misses("qq", [f"n{i}" for i in range(41)]).count("n") == 41
     said = near_misses("qq", [f"n{i:03}" for i in range(600)])
     assert said.startswith("valid: n000, n001,") and said.endswith("n039 and 560 more.")

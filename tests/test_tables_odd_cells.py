@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 import gzip
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from gatelab.tasks import Table
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.reading import read_contents
+from tests.bad_specs import run, spec
 from tests.written_tables import column, numbers, refused, said, texts, write
 
 ROWS = 60
@@ -233,3 +235,73 @@ def test_a_missing_group_is_named_by_the_row_of_the_file(tmp_path: Path) -> None
     made.to_csv(tmp_path / "made.csv", index=False)
     with pytest.raises(TableError, match=r"\(first: row 9\)"):
         Table(path=str(tmp_path / "made.csv"), targets={"y": "binary"}, split={"group": "g"})
+
+
+def test_texts_of_parquet_that_are_no_utf_8_are_left_out(tmp_path: Path) -> None:
+    """Arrow writes what it is told is text without a look."""
+    ends = pa.py_buffer(np.arange(0, 2 * ROWS + 2, 2, dtype=np.int32).tobytes())
+    texts = pa.Array.from_buffers(pa.string(), ROWS, [None, ends, pa.py_buffer(b"\xff\xfe" * ROWS)])
+    path = tmp_path / "made.parquet"
+    pq.write_table(pa.Table.from_pandas(frame()).append_column("z", texts), path)
+    contents = read_contents(path, targets={"y": "binary"})
+    assert said(contents, "`z` is left out", "text that is no UTF-8")
+    refused(path, "`targets`: column `z` cannot be read (text that", targets={"z": "multiclass"})
+
+
+def test_a_page_of_parquet_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "made.parquet"
+    pq.write_table(pa.table({"x": np.arange(1000)}), path, write_page_checksum=True)
+    raw = bytearray(path.read_bytes())
+    raw[200] ^= 255
+    path.write_bytes(bytes(raw))
+    refused(path, str(path), "CRC checksum")
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"weights": "z"}, "`z` has inf (row 4), but a weight is a finite number of 0 or more."),
+        ({"split": {"time": "z"}}, "`z` is a time, but has inf in row 4."),
+    ],
+)
+def test_what_may_not_be_missing_is_not_to_be_taken_for_missing(
+    options: dict[str, Any], line: str, tmp_path: Path
+) -> None:
+    """As the line says of an infinite number of a feature."""
+    made = frame(z=np.where(np.arange(ROWS) == 3, np.inf, np.arange(ROWS) + 1.5))
+    with pytest.raises(TableError) as caught:
+        Table(made, targets={"y": "binary"}, **options)
+    assert str(caught.value) == line
+    made.to_csv(tmp_path / "made.csv", index=False)
+    with pytest.raises(TableError, match=re.escape(line.replace("row 4", "row 5"))):
+        Table(path=str(tmp_path / "made.csv"), targets={"y": "binary"}, **options)
+
+
+@pytest.mark.parametrize(
+    ("key", "options"),
+    [
+        ("split", {"split": {"group": "Z"}}),
+        ("split", {"split": {"column": "Z", "val": 1, "test": 2}}),
+        ("split", {"split": {"time": "Z"}}),
+        ("weights", {"weights": "Z"}),
+        ("targets", {"targets": {"Z": "regression"}}),
+    ],
+)
+def test_a_column_that_is_none_is_told_by_the_option_that_names_it(
+    key: str, options: dict[str, Any]
+) -> None:
+    made = frame(z=np.arange(ROWS) + 1.5)
+    with pytest.raises(TableError, match=f"^`{key}`: no column `Z`; did you mean 'z'"):
+        Table(made, **{"targets": {"y": "binary"}, **options})
+
+
+def test_a_word_of_advice_is_not_the_option_that_is_blamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rare: drop` may be the answer to a rare class; `drop` is another option."""
+    monkeypatch.chdir(tmp_path)
+    frame(z=["a", "b"] + ["c"] * (ROWS - 2)).to_csv("made.csv", index=False)
+    task = "{name: table, path: made.csv, drop: [x], targets: {z: multiclass}}"
+    Path("bad.yaml").write_text(spec(task=task))
+    code, message = run("validate", "bad.yaml")
+    assert code == 2 and message.startswith("gatelab: bad.yaml: task: target 'z': 'a' (1 row)")

@@ -6,6 +6,7 @@ import bz2
 import csv
 import gzip
 import lzma
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.reading import read_contents
 from tests.written_tables import TABLES, numbers, refused, said, texts, write
 
@@ -248,3 +250,55 @@ def test_columns_are_chosen_by_drop_and_only() -> None:
         "zone",
         "y",
     ]
+
+
+@pytest.mark.parametrize("blank", ["\n", "\r\n \t\r\n", "\r\r", "\ufeff\n"])
+def test_blank_lines_before_the_header_are_no_rows(tmp_path: Path, blank: str) -> None:
+    """Nor is the header then one, where every column holds texts; rows keep their numbers."""
+    end = "\r" if "\r" in blank and "\n" not in blank else "\n"
+    lines = ["land,stadt", *["A,Köln", "B,Bonn", "A,Bonn"] * 3]
+    path = write(tmp_path, blank + "".join(line + end for line in lines))
+    contents = read_contents(path)
+    assert contents.rows == 9 and texts(contents, "land")[0] == "A"
+    above = len(blank.removeprefix("\ufeff").splitlines())
+    assert contents.first_row == above + 2
+    write(tmp_path, path.read_bytes() + f"1,2,3{end}".encode())
+    refused(path, f"row {above + 11} has 3 fields")
+
+
+def test_a_table_may_begin_with_a_column_without_a_name_by_tabs(tmp_path: Path) -> None:
+    contents = read_contents(write(tmp_path, "\ta\tb\n0\t1.5\t2\n1\t2.5\t3\n"))
+    assert [*contents.columns] == ["a", "b"]
+
+
+@pytest.mark.parametrize("text", ["a,b", "a,b\r", 'a,"b\nc"', "\n\na,b\n"])
+def test_names_alone_are_no_table(tmp_path: Path, text: str) -> None:
+    refused(write(tmp_path, text), "made.csv has names and no rows.")
+
+
+def test_a_row_may_be_longer_than_a_block_of_the_reader(tmp_path: Path) -> None:
+    long = '"' + "line\n" * 500_000 + '"'
+    rows = "".join(f"{at},{at % 3}.5,x\n" for at in range(9))
+    path = write(tmp_path, f"a,b,c\n{rows * 2_000}9,1.5,{long}\n{rows}")
+    assert read_contents(path, drop=["c"]).rows == 18_010
+    refused(write(tmp_path, path.read_text() + "1\n"), "row 18012 has 1 field, the header 3")
+    refused(write(tmp_path, f"a,b\n1,{'x' * 200_000}\n"), "a field has more than 131,072")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (b"\xef\xbb\xbf", "empty"),
+        (b"\xff\xfe", "empty"),
+        ("a,b\n1,2\n".encode("utf-16")[:-1], "no utf-16"),
+    ],
+)
+def test_a_mark_of_an_encoding_is_no_text(tmp_path: Path, text: bytes, part: str) -> None:
+    refused(write(tmp_path, text), "made.csv", part)
+
+
+def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    refused(tmp_path / "pipe.csv", "is a pipe or a device")
+    with pytest.raises(TableError, match="there is no file .*aaa.csv"):
+        read_contents(tmp_path / ("a" * 300 + ".csv"))

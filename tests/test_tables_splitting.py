@@ -124,6 +124,21 @@ def test_a_column_says_where_rows_belong() -> None:
     ]
 
 
+def test_words_for_true_and_false_are_those_of_the_column() -> None:
+    """YAML's are Python's, however the file writes them."""
+    rule = split_rule({"column": "fold", "val": True, "test": False})
+    for words in (["x", "true", "false"], ["x", "True", "False"], ["x", "TRUE", "FALSE"]):
+        assert by_column(category("fold", words), rule).tolist() == [0, 1, 2]
+
+
+def test_a_column_leaves_rows_for_train() -> None:
+    rule = split_rule({"column": "fold", "val": "v", "test": "t"})
+    with pytest.raises(TableError, match="every row is of val or test by 'fold'"):
+        by_column(category("fold", ["v", "t", "t"]), rule)
+    with pytest.raises(TableError, match="val and test are both 'v' in 'fold'"):
+        split_rule({"column": "fold", "val": "v", "test": "v"})
+
+
 def test_no_group_is_in_two_splits() -> None:
     groups = category("who", [f"p{i % 40}" for i in range(400)])
     found = [by_group(groups, SHARES, seed) for seed in (0, 0, 1)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from importlib.metadata import entry_points, packages_distributions
+from os.path import exists  # pathlib's raises where a name is too long
 from typing import Any, NamedTuple
 
 import click
@@ -75,7 +76,7 @@ def _read(what: str) -> list[ListedClass] | None:
 
 
 def _may_be_here(one: RegisteredClass) -> bool:
-    return any((data_folder() / name).exists() for name in one.data_sets)
+    return any(exists(data_folder() / name) for name in one.data_sets)
 
 
 def _loaded(what: str) -> tuple[list[ListedClass], list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
+from os.path import exists  # pathlib's raises where a name is too long
 from typing import Any
 
 import click
@@ -105,7 +106,7 @@ def _facts(cls: type[Task], given: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what is known of a task without its data, each with a word for what it is."""
     if cls.data_sets:
         return [fact for data_set in cls.data_sets for fact in _facts_of_set(data_set)]
-    places = [f"{it}{'' if it.exists() else ' (not there)'}" for it in cls.places(**given)]
+    places = [f"{it}{'' if exists(it) else ' (not there)'}" for it in cls.places(**given)]
     words = ["files", *("or" for _ in places)]
     told = [("source", cls.source or "not said"), ("licence", cls.licence or "not said")]
     return [*told, *zip(words, places, strict=False)]

@@ -5,17 +5,20 @@ from __future__ import annotations
 import getpass
 import hashlib
 import inspect
+import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from gatelab.sweeps.cluster.sources import OURS
+from gatelab.tasks.tables.table import Table
 from gatelab.tasks.task import Task
 from gatelab.tracking.schema import Tags
 
@@ -109,7 +112,9 @@ def machine() -> dict[str, str]:
 def fingerprint(task: Task) -> str:
     """Return what tells a task's training and validation data from others.
 
-    The test split is left alone until the evaluation: it is made here or nowhere.
+    Of a table that is also what was fitted to it: the same numbers in another unit, and the same
+    rows with other names of classes, are the same once they are standardised and counted. The test
+    split is left alone until the evaluation: it is made here or nowhere.
     """
     digest = hashlib.sha256()
     for name in ("train", "val"):
@@ -117,4 +122,16 @@ def fingerprint(task: Task) -> str:
             if tensor is not None:
                 digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
                 digest.update(tensor.contiguous().numpy().data)
+    if isinstance(task, Table):
+        told = {key: value for key, value in task.recipe().items() if key != "rules"}
+        digest.update(json.dumps(_rounded(told), sort_keys=True).encode())
     return digest.hexdigest()[:16]
+
+
+def _rounded(told: Any) -> Any:
+    """Return plain values with numbers as texts, without the digits that machines differ in."""
+    if isinstance(told, Mapping):
+        return {str(key): _rounded(value) for key, value in told.items()}
+    if isinstance(told, Iterable) and not isinstance(told, str):
+        return [_rounded(value) for value in told]
+    return f"{told:.10g}" if isinstance(told, float) else str(told)

@@ -98,7 +98,7 @@ def _check_output(output: Path) -> None:
     if output.suffix not in _WRITERS:
         kinds = " or ".join(_WRITERS)
         raise ValueError(f"`--output` must end in {kinds}, but got {str(output)!r}.")
-    if output.exists():
+    if output.exists() or output.is_symlink():
         raise ValueError(f"{output} is there already: give another `--output`, or move it away.")
     if not output.parent.is_dir():
         raise ValueError(f"there is no folder {output.parent}, where {output.name} should be.")

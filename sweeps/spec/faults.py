@@ -11,6 +11,7 @@ from gatelab.foreign import ForeignError
 from gatelab.registry import near_misses
 from gatelab.rules import written
 from gatelab.sweeps.spec.spec import Fault, SpecError
+from gatelab.tasks.data_sets.data_set import DataError
 
 
 def looked_up(path: str, get: Callable[[str], Any], key: str) -> Any:
@@ -46,10 +47,14 @@ def raise_faults(faults: Iterable[Fault]) -> None:
 
 @contextmanager
 def blamed(path: str, options: Mapping[str, Any]) -> Iterator[None]:
-    """Say of which option an error is: that which its message names first."""
+    """Say of which option an error is: that which its message names first, and not as a value."""
     try:
         yield
     except ForeignError as error:
         text = str(error)
-        found = [(m.start(), n) for n in options if (m := re.search(rf"\b{re.escape(n)}\b", text))]
+        if isinstance(error.__cause__, DataError):  # of a file, whoever reads it first
+            raise SpecError("", "task", text) from error
+        found = [
+            (m.start(), n) for n in options if (m := re.search(rf"(?<!: )\b{re.escape(n)}\b", text))
+        ]
         raise SpecError("", f"{path}.{min(found)[1]}" if found else path, text) from error

@@ -16,6 +16,7 @@ from gatelab.tasks.check.declared import check_set_of_targets, check_truth
 from gatelab.tasks.check.subject import SPLITS, Subject, as_bytes, known
 from gatelab.tasks.check.weights import check_all_weighted, check_weights
 from gatelab.tasks.columns import num_columns
+from gatelab.tasks.data_sets.data_set import DataError
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.tasks.tensors import NoTensors, as_tensors
@@ -67,7 +68,7 @@ def _made(task: Task, name: SplitName) -> Split:
             return Split(*as_tensors(name, task.split(name), len(task.targets)))
     except ForeignError as error:
         cause = error.__cause__
-        if cause is None or isinstance(cause, NoTensors):
+        if cause is None or isinstance(cause, (NoTensors, DataError)):
             raise
         raise ValueError(f"split({name!r}) raises {told(cause)}.") from cause
 

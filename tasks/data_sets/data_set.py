@@ -49,7 +49,7 @@ class DataSet:
     def place(self, file: DataFile) -> Path | None:
         """Return where a file lies, packed or unpacked; ``None`` where it is not."""
         places = (self.folder / name for name in (file.name, file.name.removesuffix(".gz")))
-        return next((place for place in places if place.is_file()), None)
+        return next((place for place in places if os.path.isfile(place)), None)  # never raises
 
     @property
     def missing(self) -> tuple[DataFile, ...]:

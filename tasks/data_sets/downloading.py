@@ -14,9 +14,11 @@ from tempfile import TemporaryDirectory
 
 import pooch
 import requests
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
+from gatelab.rules import as_line
 from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet
-from gatelab.tasks.data_sets.unpacking import check_digest, take_out
+from gatelab.tasks.data_sets.unpacking import UNPACKED, check_digest, take_out
 
 _RETRIES = 2
 """Of a download that a server or the network has broken off."""
@@ -24,6 +26,8 @@ _DRAFT = ".draft-"
 _PIECE = 1 << 16
 _AS_IT_IS = {"Accept-Encoding": "identity", "User-Agent": "gatelab"}
 """A packed file must arrive packed."""
+_PATIENCE = 60
+"""In seconds: so long a server may say nothing."""
 
 
 def download(
@@ -101,13 +105,13 @@ def _get(data_set: DataSet, file: DataFile, url: str, progress: bool) -> None:
     with TemporaryDirectory(prefix=_DRAFT, dir=data_set.folder) as draft:
         try:
             packed = _fetch(url, Path(draft), progress)
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             raise DataError(f"{url} cannot be downloaded: {_told(error)}.") from error
         try:
             whole = take_out(packed, file)
             check_digest(whole, file)
         except DataError as error:  # which must not name a draft that is gone
-            text = str(error).replace(str(packed), url).replace(draft, file.name)
+            text = str(error).replace(str(packed), "it").replace(f"{draft}/{UNPACKED}/", "")
             raise DataError(f"{data_set.name}: {url} is not used: {text}") from error
         whole.replace(data_set.folder / file.name)
 
@@ -120,23 +124,30 @@ def _fetch(url: str, folder: Path, progress: bool) -> Path:
         folder, base_url="", registry={name: None}, urls={name: url}, retry_if_failed=_RETRIES
     )
     by_http = pooch.HTTPDownloader(
-        progressbar=progress, chunk_size=_PIECE, headers=_AS_IT_IS, timeout=60
+        progressbar=progress, chunk_size=_PIECE, headers=_AS_IT_IS, timeout=_PATIENCE
     )
     return Path(downloads.fetch(name, downloader=by_http))
 
 
-def _told(error: requests.RequestException) -> str:
+def _told(error: requests.RequestException | ValueError) -> str:
+    if isinstance(error, requests.TooManyRedirects):
+        return "the server redirects without an end"
+    if not isinstance(error, requests.RequestException):
+        return f"the server's answer cannot be read ({as_line(str(error), 200)})"
     if error.response is not None:
         return f"the server answers {error.response.status_code} {error.response.reason}"
-    if isinstance(error, requests.Timeout):
-        return "the server does not answer in 60 s"
+    cause = error.args[0] if error.args else None
+    if isinstance(error, requests.Timeout) or isinstance(cause, ReadTimeoutError):
+        return f"the server does not answer in {_PATIENCE} s"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection ended before the file did"
-    return (
-        "the server cannot be reached"
-        if isinstance(error, requests.ConnectionError)
-        else (" ".join(str(error).split())[:200])
-    )
+    if isinstance(error, requests.exceptions.ContentDecodingError):
+        return "what the server sends is not packed as it says"
+    if isinstance(cause, ProtocolError):
+        return "the connection ended without an answer of HTTP"
+    if isinstance(error, requests.ConnectionError):
+        return "the server cannot be reached"
+    return as_line(str(cause or error), 200).rstrip(".")
 
 
 def _told_disk(error: OSError, data_set: DataSet) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from numpy.exceptions import ComplexWarning
 
 from gatelab.registry import near_misses
+from gatelab.rules import as_line
 from gatelab.tasks.data_sets.data_set import DataError
 from gatelab.tasks.data_sets.unpacking import opened
 
@@ -51,15 +54,14 @@ def read_matlab(path: Path, *names: str) -> list[Any]:
         DataError: If it is no such file, or lacks one.
     """
     from scipy.io import loadmat  # here: it takes half a second to import
-    from scipy.io.matlab import MatReadError
 
     try:
         with opened(path) as file:
             found: Mapping[str, Any] = loadmat(file, variable_names=names)  # type: ignore[arg-type]
     except DataError:
         raise
-    except (MatReadError, OSError, ValueError, NotImplementedError, TypeError) as error:
-        why = " ".join(str(error).split())[:200]
+    except Exception as error:  # of a damaged file SciPy raises almost anything
+        why = as_line(str(error), 200).rstrip(".")
         raise DataError(f"{path} is no MATLAB file: {why}.") from error
     for name in names:
         if name not in found:
@@ -73,16 +75,32 @@ def read_cells(path: Path, inputs: str, targets: str) -> tuple[list[Floats], lis
     Raises:
         DataError: If the variables do not hold a cell a target, of as many rows and features.
     """
-    x, values = read_matlab(path, inputs, targets)
-    x, y = [_cell(it) for it in np.ravel(x)], [_cell(it).ravel() for it in np.ravel(values)]
+    x, y = (
+        [finite_numbers(path, name, cell) for cell in np.ravel(found)]
+        for name, found in zip((inputs, targets), read_matlab(path, inputs, targets), strict=True)
+    )
+    y = [values.ravel() for values in y]
     forms = [it.shape for it in x]
     if not x or forms != [(len(values), *forms[0][-1:]) for values in y]:
         raise DataError(f"{path}: {inputs} and {targets} are not cells of as many rows a target.")
     return x, y
 
 
-def _cell(content: Any) -> Floats:
-    return np.asarray(content, float)
+def finite_numbers(path: Path, name: str, content: Any) -> Floats:
+    """Return what a variable of a MATLAB file holds.
+
+    Raises:
+        DataError: If it is no array of finite numbers.
+    """
+    try:
+        with catch_warnings():
+            simplefilter("error", ComplexWarning)  # which numpy takes for the real part
+            found = np.asarray(content, float)
+    except (TypeError, ValueError, ComplexWarning):
+        raise DataError(f"{path}: {name} is no array of real numbers.") from None
+    if not np.isfinite(found).all():
+        raise DataError(f"{path}: {name} holds numbers that are not finite.")
+    return found
 
 
 def cells_as_table(x: Sequence[Floats], y: Sequence[Floats], names: Sequence[str]) -> pa.Table:

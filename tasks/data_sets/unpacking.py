@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import shutil
+import stat
 import tarfile
 import zipfile
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
+from gatelab.rules import as_line
 from gatelab.tasks.data_sets.data_set import DataError, DataFile
 
 _PIECE = 1 << 20
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, tarfile.TarError)
-_PAGE_SIGNS = (b"<!doctype", b"<html", b"<head", b"<?xml")
+_PAGE_SIGNS = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--")
+UNPACKED = "unpacked"
+"""The folder beside an archive into which a file is taken out of it."""
 
 
 @contextmanager
@@ -28,9 +34,13 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         DataError: If it is not there, is a web page, or is damaged, also while it is read.
     """
-    _check_no_page(path)
     try:
-        with _open(path) as file:
+        _check_no_page(path)
+        file = _open(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    try:
+        with file:
             yield file
     except _DAMAGED as error:
         why = " ".join(str(error).split())
@@ -43,7 +53,7 @@ def _open(path: Path) -> IO[bytes]:
 
 def _check_no_page(path: Path) -> None:
     with path.open("rb") as file:
-        begin = file.read(512).lstrip().lower()
+        begin = file.read(512).removeprefix(BOM_UTF8).lstrip().lower()
     if begin.startswith(_PAGE_SIGNS):
         raise DataError(f"{path} is a web page (HTML) under the name of the file.")
     if not begin:
@@ -88,21 +98,28 @@ def take_out(path: Path, file: DataFile) -> Path:
     if not file.url.lower().endswith(_ARCHIVES):
         return path
     _check_no_page(path)
-    target = path.with_name("unpacked") / file.name
+    target = path.with_name(UNPACKED) / file.name
     target.parent.mkdir()
     try:
         if zipfile.is_zipfile(path):
             _from_zip(path, target)
         else:
             _from_tar(path, target)
-    except _DAMAGED as error:
-        why = " ".join(str(error).split())
-        raise DataError(f"{file.url} is truncated or no archive: {why}.") from error
+    except DataError:
+        raise
+    except Exception as error:  # of a damaged archive these libraries raise almost anything
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # it is of the disk, not a place before the file's beginning
+        why = as_line(str(error).partition(":")[0], 200) or type(error).__name__
+        raise DataError(f"{path} is truncated or no archive that can be read: {why}.") from error
     return target
 
 
 def _from_zip(path: Path, target: Path) -> None:
     with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise _no_plain_file(member.filename)
         entry = _the_entry([it.filename for it in archive.infolist()], target.name)
         with archive.open(entry) as source, target.open("wb") as written:
             shutil.copyfileobj(source, written, _PIECE)
@@ -113,11 +130,15 @@ def _from_tar(path: Path, target: Path) -> None:
         members = archive.getmembers()
         for member in members:
             if not (member.isfile() or member.isdir()):
-                raise DataError(f"the archive's entry {member.name!r:.100} is no plain file.")
+                raise _no_plain_file(member.name)
         source = archive.extractfile(_the_entry([it.name for it in members], target.name))
         assert source is not None  # as it is of a plain file
         with source, target.open("wb") as written:
             shutil.copyfileobj(source, written, _PIECE)
+
+
+def _no_plain_file(entry: str) -> DataError:
+    return DataError(f"the archive's entry {entry!r:.100} is no plain file.")
 
 
 def _the_entry(entries: list[str], name: str) -> str:

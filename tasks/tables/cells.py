@@ -52,11 +52,12 @@ class Cells:
         words = np.asarray(pc.is_in(canonical(coded.values), self._texts), dtype=bool)
         return coded.without(words | self._none(coded.numbers))
 
-    def numbers(self, *, exact: bool) -> npt.NDArray[np.float64]:
+    def numbers(self, *, exact: bool, finite: bool = True) -> npt.NDArray[np.float64]:
         """Return a column of numbers, or of dates in seconds of the epoch, (rows,) float64.
 
         Args:
             exact: Whether a whole number that float64 rounds is asked about.
+            finite: Whether an infinite number is refused here, as one that may be taken for none.
 
         Raises:
             TableError: If a number is infinite, or rounded.
@@ -67,7 +68,7 @@ class Cells:
         numbers = np.array(self._as_float().fill_null(np.nan), dtype=np.float64)
         numbers[self._none(numbers)] = np.nan
         infinite = np.flatnonzero(np.isinf(numbers))
-        if len(infinite):
+        if finite and len(infinite):
             at = int(infinite[0])
             raise infinite_number(self.name, self.first_row + at, f"{numbers[at]:g}")
         return numbers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,10 @@ from gatelab.tasks.tables.sheet import (
 
 _COMMA = r"^[+-]?\d*,\d+([eE][+-]?\d+)?$"
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
+_BLANK_LINES = re.compile(rb"([ \t]*(\r\n|\r|\n))+")
+_STRADDLING = "straddling"
+"""In Arrow's error of a row that is longer than a block."""
+_LARGEST_BLOCK = 2**31 - 1
 _EXCEL_LINE = re.compile(rb"\"?sep=([^\r\n\"\x80-\xff])\"?\r?\n", re.IGNORECASE)
 
 
@@ -36,10 +41,10 @@ def sheet_of_text(raw: bytes, reading: Mapping[str, Any], digest: str, where: st
         TableError: If it is no table, a row has too many or too few fields, two columns have one
             name, or the user must say how it is to be read.
     """
-    text = as_utf8(raw, reading.get("encoding"), where)
+    text, blank = _without_blank_lines(as_utf8(raw, reading.get("encoding"), where))
     text, excel = _without_excel_line(text)
     dialect = find_dialect(text, {**excel, **reading}, where)
-    above = 1 + bool(excel)
+    above = 1 + blank + bool(excel)
     names, broken = _names(dialect, where)
     table = _parse(text, dialect, names, where, above)
     _check_quotes(text, table, where)
@@ -55,6 +60,15 @@ def sheet_of_text(raw: bytes, reading: Mapping[str, Any], digest: str, where: st
     }
     found = {key: value for key, value in found.items() if value and key not in reading}
     return Sheet(columns, table.num_rows, digest, first_row, said, unnamed, found)
+
+
+def _without_blank_lines(text: bytes) -> tuple[bytes, int]:
+    """Return a text without the blank lines that it begins with, and how many these are.
+
+    Of them Arrow's reader would skip one in place of the header, and take that for a row.
+    """
+    blank = _BLANK_LINES.match(text)
+    return (text[blank.end() :], len(blank[0].splitlines())) if blank else (text, 0)
 
 
 def _without_excel_line(text: bytes) -> tuple[bytes, dict[str, str]]:
@@ -84,7 +98,8 @@ def _parse(text: bytes, dialect: Dialect, names: list[str], where: str, above: i
         table = _read(text, dialect, len(given))
     except pa.ArrowInvalid as error:
         bad: list[csv.InvalidRow] = []
-        _read(text, dialect, len(given), bad.append)
+        with suppress(pa.ArrowInvalid):  # the same error, which is not of a row
+            _read(text, dialect, len(given), bad.append)
         raise TableError(_ragged(bad, error, len(given), dialect, where, above)) from None
     if not table.num_rows:
         raise TableError(f"{where} has names and no rows.")
@@ -100,11 +115,29 @@ def _read(
     note: Callable[[csv.InvalidRow], None] | None = None,
 ) -> pa.Table:
     """Read all fields as strings; to note wrong rows takes one thread, which numbers them."""
+    try:
+        return _read_blocks(text, dialect, width, note, block=None)
+    except pa.ArrowInvalid as error:
+        if _STRADDLING not in str(error):
+            raise
+        return _read_blocks(text, dialect, width, note, block=min(len(text) + 1, _LARGEST_BLOCK))
+
+
+def _read_blocks(
+    text: bytes,
+    dialect: Dialect,
+    width: int,
+    note: Callable[[csv.InvalidRow], None] | None,
+    block: int | None,
+) -> pa.Table:
     places = [f"{at}" for at in range(width)]
     return csv.read_csv(
         io.BytesIO(text),
         csv.ReadOptions(
-            column_names=places, skip_rows_after_names=dialect.header, use_threads=note is None
+            column_names=places,
+            skip_rows_after_names=dialect.header,
+            use_threads=note is None,
+            block_size=block,
         ),
         csv.ParseOptions(
             delimiter=dialect.delimiter,
@@ -133,11 +166,14 @@ def _ragged(
     where: str,
     above: int,
 ) -> str:
+    if not bad and dialect.header and len(dialect.start) == 1:
+        return f"{where} has names and no rows."
     if not bad:
         return f"{where} cannot be read: {' '.join(str(error).split())}"
     row, fields = bad[0].number + above - 1, bad[0].actual_columns
     first = "the header" if dialect.header else "the first row"
-    return f"{where}: row {row} has {fields} fields, {first} {width}."
+    count = "1 field" if fields == 1 else f"{fields} fields"
+    return f"{where}: row {row} has {count}, {first} {width}."
 
 
 def _check_quotes(text: bytes, table: pa.Table, where: str) -> None:

@@ -116,9 +116,11 @@ def as_utf8(raw: bytes, encoding: str | None, where: str) -> bytes:
         text = raw.decode(encoding or found)
         _check_no_nul(text, where)
         text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+        if not text.strip():
+            raise TableError(f"{where} is empty.")
         return text.encode() if (encoding or found) != "utf-8" else raw
     except UnicodeDecodeError as error:
-        raise TableError(_undecoded(raw, error, encoding, where)) from None
+        raise TableError(_undecoded(raw, error, encoding or found, where)) from None
     except UnicodeError as error:
         raise TableError(
             f"{where} is no {encoding or found} ({error}); say which it is, as "
@@ -149,9 +151,10 @@ def _check_is_text(raw: bytes, where: str) -> None:
         raise TableError(f"{where} is an HTML page, not a table.")
 
 
-def _undecoded(raw: bytes, error: UnicodeDecodeError, encoding: str | None, where: str) -> str:
+def _undecoded(raw: bytes, error: UnicodeDecodeError, encoding: str, where: str) -> str:
     line = raw.count(b"\n", 0, error.start) + 1
-    byte = f"{where}, line {line}: byte 0x{raw[error.start]:02x} is no {encoding or 'UTF-8'}"
+    name = "UTF-8" if encoding == "utf-8" else encoding
+    byte = f"{where}, line {line}: byte 0x{raw[error.start]:02x} is no {name}"
     return f"{byte}; say which it is, as `reading: {{encoding: cp1252}}`."
 
 
@@ -165,10 +168,7 @@ def find_dialect(text: bytes, reading: Mapping[str, Any], where: str) -> Dialect
     delimiter = reading.get("delimiter") or _delimiter(start, where)
     rows = _fields(start, delimiter)
     if not rows:
-        raise TableError(
-            f"{where}: by the delimiter {delimiter!r} a field has more than "
-            f"{csv.field_size_limit():,} characters: is it parted by another one?"
-        )
+        raise _too_long(where, f"the delimiter {delimiter!r}")
     header = reading.get("header")
     if header is None:
         header = _check_header(rows, where)
@@ -202,9 +202,19 @@ def _fields(start: str, delimiter: str) -> list[list[str]]:
     return [row for row in rows if row]
 
 
+def _too_long(where: str, delimiters: str) -> TableError:
+    return TableError(
+        f"{where}: by {delimiters} a field has more than {csv.field_size_limit():,} characters: is "
+        "it parted by another one?"
+    )
+
+
 def _delimiter(start: str, where: str) -> str:
     """Return the delimiter by which most rows have one number of fields, and more are numbers."""
-    scores = {it: _score(_fields(start, it)) for it in _DELIMITERS}
+    fields = {it: _fields(start, it) for it in _DELIMITERS}
+    if not any(fields.values()):
+        raise _too_long(where, "each of comma, `;`, tab and `|`")
+    scores = {it: _score(rows) for it, rows in fields.items()}
     best = max(scores, key=lambda it: scores[it])
     if scores[best] == (0.0, 0.0):
         raise TableError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gatelab.data_folder import DATA_FOLDER
+from gatelab.data_folder import DATA_FOLDER, in_home
 from gatelab.tasks.tables.cells import Cells, texts_of
 from gatelab.tasks.tables.contents import Column, TableError
 from gatelab.tasks.tables.division import check_rows
@@ -129,12 +129,12 @@ def propose_table(path: str, targets: Sequence[str], given: Mapping[str, Any]) -
 
 def _located(path: str) -> tuple[Path, str]:
     """Return a table's file, and the path by which the task finds it."""
-    here, folder = Path(path).expanduser(), os.environ.get(DATA_FOLDER)
+    here, folder = in_home(path), os.environ.get(DATA_FOLDER)
     if not folder:
         return here, str(here)  # what is wrong with it says who reads it
     if not here.exists():
         return found_file(path), path
-    first = Path(folder).expanduser() / here
+    first = in_home(folder) / here
     other = first.is_file() and not first.samefile(here)
     return here, str(here.absolute() if other else here)
 

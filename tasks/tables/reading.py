@@ -35,12 +35,12 @@ def read_contents(
     classes: Mapping[str, Sequence[str]] = {},
     times: Iterable[str] | Mapping[str, str] = (),
     weights: str | None = None,
+    division: str | None = None,
 ) -> Contents:
     """Return what a table holds, every column read as one kind over all its rows.
 
-    A column that ``kinds``, ``targets``, ``times`` or ``weights`` names is never left out: name
-    there what must be kept though it is no feature (groups and given splits are a ``category``). A
-    binary target has the larger value as 1, unless ``classes`` says otherwise.
+    A column that ``kinds``, ``targets``, ``times``, ``weights`` or ``division`` names is never left
+    out. A binary target has the larger value as 1, unless ``classes`` says otherwise.
 
     Args:
         source: Path of a CSV or Parquet file, or a frame (pandas, polars, pyarrow, NumPy).
@@ -56,6 +56,8 @@ def read_contents(
         times: Columns of numbers or dates that rows are ordered by, with the form of the dates
             (``iso``, or one of ``datetime.strptime``) where this is a mapping.
         weights: The column of what rows weigh.
+        division: The column of what group or split rows are of: one text for each value, however it
+            is written.
 
     Raises:
         TableError: In one line, if the table cannot be read, or a key must settle how.
@@ -63,17 +65,18 @@ def read_contents(
     sheet = read_source(source, reading)
     forms = dict(times) if isinstance(times, Mapping) else dict.fromkeys(times, ISO)
     weighing = () if weights is None else (weights,)
+    dividing = () if division is None else (division,)
     by_column = _missing_of_each(missing, sheet, weights)
-    kinds = _of_each(kinds, sheet)
-    asked = {"kinds": kinds, "drop": drop, "only": only or (), "targets": targets, "split": forms}
-    asked["weights"] = weighing
+    kinds = {**_of_each(kinds, sheet), **dict.fromkeys(dividing, "category")}
+    asked: dict[str, Iterable[str]] = {"split": (*forms, *dividing), "weights": weighing}
+    asked |= {"targets": targets, "kinds": kinds, "drop": drop, "only": only or ()}
     for key, names in asked.items():
         _check_columns(key, names, sheet)
     if isinstance(missing, Mapping):
         _check_columns("missing", missing, sheet)
     named = {*sheet.columns, *sheet.left_out} if only is None else {*only}
     read = named - {*drop}
-    chosen = read | {*targets, *forms, *weighing}
+    chosen = read | {*targets, *forms, *weighing, *dividing}
 
     def find(cells: Cells) -> Found:
         name = cells.name

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gatelab.rules import as_line
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.identity import as_float, decoded, is_text
 
@@ -75,13 +76,22 @@ def sheet_of_typed(table: pa.Table, digest: str, where: str) -> Sheet:
     columns: dict[str, pa.Array] = {}
     left_out: dict[str, str] = {}
     for name, values in zip(names, table.columns, strict=True):
-        why = _no_feature(name, values.type)
+        why = _no_feature(name, values.type) or _unsound(values)
         if why:
             left_out[name] = why
         else:
             columns[name] = plain_values(values)
     said = tuple(said_of_names(table.column_names))
     return Sheet(columns, table.num_rows, digest, said=said, left_out=left_out)
+
+
+def _unsound(values: pa.ChunkedArray) -> str:
+    """Return what is wrong with values that are none of their type, as texts of Latin-1 may be."""
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid as error:
+        return "text that is no UTF-8" if "UTF8" in str(error) else as_line(str(error), 100)
+    return ""
 
 
 def _no_feature(name: str, kind: pa.DataType) -> str:

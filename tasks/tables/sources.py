@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os.path import isfile  # pathlib's raises where a name is too long
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from gatelab.registry import near_misses
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.delimited import sheet_of_text
 from gatelab.tasks.tables.dialect import check_reading
+from gatelab.tasks.tables.files import no_file
 from gatelab.tasks.tables.identity import digest_of_file, digest_of_table
 from gatelab.tasks.tables.sheet import Sheet, check_no_doubles, sheet_of_typed
 
@@ -39,8 +40,8 @@ def readable_again(frame: object) -> object:
 
 
 def _read_file(path: Path, reading: Mapping[str, Any]) -> Sheet:
-    if not path.is_file():
-        raise TableError(_no_file(path))
+    if not isfile(path):
+        raise TableError(no_file(path))
     try:
         digest = digest_of_file(path, reading)
         with path.open("rb") as file:
@@ -50,23 +51,13 @@ def _read_file(path: Path, reading: Mapping[str, Any]) -> Sheet:
         with pa.input_stream(path, compression="detect") as stream:
             return sheet_of_text(stream.read(), reading, digest, path.name)
     except OSError as error:
-        raise TableError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
-
-
-def _no_file(path: Path) -> str:
-    if path.is_dir():
-        return f"{path} is a folder, not a file of CSV or Parquet."
-    if not path.parent.is_dir():
-        return f"there is no folder {path.parent}, where {path.name} should be."
-    beside = [it.name for it in path.parent.iterdir() if it.is_file()]
-    near = near_misses(path.name, beside)
-    end = f"; {near}" if near.startswith("did") else "."
-    return f"there is no file {path}{end}"
+        why = error.strerror or " ".join(str(error).split())  # Arrow's have no number
+        raise TableError(f"{path} cannot be read: {why}") from None
 
 
 def _read_parquet(path: Path, digest: str) -> Sheet:
     try:
-        table = pq.ParquetFile(path).read()
+        table = pq.ParquetFile(path, page_checksum_verification=True).read()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         line = " ".join(str(error).split())
         raise TableError(f"{path.name} is no Parquet that can be read: {line}") from None

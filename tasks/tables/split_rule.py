@@ -79,6 +79,8 @@ def split_rule(given: object) -> SplitRule:
         said["column"] = given[by]
     if by == "column":
         said |= {name: str(given[name]) for name in ("val", "test")}
+        if said["val"] == said["test"]:
+            raise TableError(f"`split`: val and test are both {said['val']!r} in {given[by]!r}.")
     return SplitRule(by, **said)
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from gatelab.registry import near_misses
 from gatelab.tasks.streams import stream
+from gatelab.tasks.tables.cells import texts_of
 from gatelab.tasks.tables.contents import Column, TableError
 from gatelab.tasks.tables.fitted import Rows, category_texts, numbers_of
 from gatelab.tasks.tables.split_rule import SplitRule
@@ -76,20 +77,29 @@ def by_column(column: Column, rule: SplitRule) -> Assignment:
     """Divide rows by what a column says; those that are neither val nor test are train.
 
     Raises:
-        TableError: If no row is of val or test.
+        TableError: If no row is of train, val or test.
     """
     texts = _texts(column)
-    for name, value in (("val", rule.val), ("test", rule.test)):
+    val, test = (_as_held(value, texts) for value in (rule.val, rule.test))
+    for name, value in (("val", val), ("test", test)):
         if value not in texts:
             near = near_misses(value, set(texts))
             raise TableError(
                 f"`split`: no row has {value!r}, of {name}, in {column.name!r}; {near}"
             )
     found = np.array(texts)
-    splits: Assignment = (_VAL * (found == rule.val) + _TEST * (found == rule.test)).astype(
-        np.uint8
-    )
+    splits: Assignment = (_VAL * (found == val) + _TEST * (found == test)).astype(np.uint8)
+    if splits.all():
+        raise TableError(f"`split`: every row is of val or test by {column.name!r}, none of train.")
     return splits
+
+
+def _as_held(value: str, texts: Sequence[str]) -> str:
+    """Return what a spec says as a column holds it: ``True`` of YAML may be ``true`` there."""
+    (spelled,) = texts_of([value])
+    if value in texts or spelled.lower() not in ("true", "false"):
+        return value if value in texts else spelled
+    return next((text for text in texts if text.lower() == spelled.lower()), value)
 
 
 def by_group(column: Column, shares: Shares, split_seed: int) -> Assignment:

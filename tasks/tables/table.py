@@ -264,9 +264,7 @@ def _read_apart(
     if rule.column is None or rule.by == "time":
         times = {} if rule.column is None else {rule.column: rule.format}
         return {"kinds": kinds, "only": only, "times": times}
-    # One text for each value, however it is written; and what is not a feature is read anyway.
-    kinds = {**kinds, rule.column: "category"}
-    return {"kinds": kinds, "only": None if only is None else [*only, rule.column]}
+    return {"kinds": kinds, "only": only, "division": rule.column}
 
 
 def _contents(frame: object, path: str, **options: Any) -> Contents:

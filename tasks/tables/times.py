@@ -11,7 +11,6 @@ from gatelab.tasks.tables.cells import Cells
 from gatelab.tasks.tables.coded import Coded
 from gatelab.tasks.tables.contents import Column, TableError
 from gatelab.tasks.tables.lines import name_in_yaml, shown_text
-from gatelab.tasks.tables.questions import check_finite
 
 ISO = "iso"
 """The form of dates that is no other's: year, month, day, and a time where there is one."""
@@ -28,19 +27,19 @@ def as_time(cells: Cells, form: str) -> Column:
         TableError: If a value is missing or no date of this form.
     """
     if cells.is_number or cells.is_date:
-        times = cells.numbers(exact=False)
+        times = cells.numbers(exact=False, finite=False)
     else:
         times = cells.coded.spread(_times_of_text(cells.coded, form))
-    gaps = np.flatnonzero(np.isnan(times))
+    gaps = np.flatnonzero(~np.isfinite(times))
     if len(gaps):
+        what = "no value" if np.isnan(times[gaps[0]]) else f"{times[gaps[0]]:g}"
         row = cells.first_row + int(gaps[0])
-        raise TableError(f"`{cells.name}` is a time, but has no value in row {row}.")
+        raise TableError(f"`{cells.name}` is a time, but has {what} in row {row}.")
     return Column(cells.name, "number", times)
 
 
 def _times_of_text(coded: Coded, form: str) -> npt.NDArray[np.float64]:
     """Return the distinct values as times, (distinct,)."""
-    check_finite(coded)
     if form == ISO and not np.isnan(coded.numbers).any():
         return coded.numbers
     seconds = np.array([_seconds(text, form) for text in coded.texts])

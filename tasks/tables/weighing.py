@@ -24,7 +24,7 @@ def as_weights(cells: Cells) -> Column:
     """
     rule = "but a weight is a finite number of 0 or more"
     if cells.is_number:
-        numbers = cells.numbers(exact=False)
+        numbers = cells.numbers(exact=False, finite=False)
     else:
         coded = cells.coded
         words = np.isnan(coded.numbers)
