@@ -32,7 +32,8 @@ NAMED = 40
 def near_misses(name: str, valid: Iterable[str]) -> str:
     """Return the end of an error message that names what the reader may have meant."""
     valid = sorted(valid)
-    near = difflib.get_close_matches(name[:100], valid, n=3, cutoff=0.5)
+    near = [each for each in valid if each.casefold() == name.casefold()]
+    near = near or difflib.get_close_matches(name[:100], valid, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(repr(n) for n in near)}?"
     more = f" and {len(valid) - NAMED} more" if len(valid) > NAMED + 1 else ""
@@ -175,10 +176,26 @@ class Registry(Generic[T]):
                 f"unknown {self.kind} {shown(key)}, but there is {beside}: `cd {folder}` first, "
                 f"where its key is {f'{folder}:{name}'!r}."
             )
+        if not module and (own := _of_a_module_here(name, f"register_{self.kind}")):
+            return f"unknown {self.kind} {shown(key)}, but there is {own}.py: try '{own}:{name}'."
+        if module and module in sys.modules:
+            return self._not_of_module(key, module, name)
         names = self.names()
         broken = [why for which, why in self.broken.items() if which.endswith(f": {name}")]
         return (
             broken[0] if broken else f"unknown {self.kind} {shown(key)}; {near_misses(name, names)}"
+        )
+
+    def _not_of_module(self, key: str, module: str, name: str) -> str:
+        """Return what is wrong with a key of a module that has been imported."""
+        here = [n for n, cls in self._classes.items() if cls.__module__ == module]
+        if here:
+            near = near_misses(key, [f"{module}:{each}" for each in here])
+            return f"unknown {self.kind} {shown(key)}; {near}"
+        form = f'@register_{self.kind}("{name}")'
+        return (
+            f"unknown {self.kind} {shown(key)}: {shown(module)} is imported, but registers no "
+            f"{self.kind}: write {form} above the class."
         )
 
     def interactive(self) -> dict[str, type[T]]:
@@ -193,6 +210,21 @@ class Registry(Generic[T]):
         """Return every registered name, sorted."""
         _ = self.broken  # asking loads what can be loaded
         return sorted(self._classes)
+
+
+def check_made_without(kind: str, name: str, cls: type) -> None:
+    """Check that a class can be made without arguments, as a key in a spec gives none.
+
+    Raises:
+        ValueError: If its constructor asks for one.
+    """
+    unnamed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    for parameter in inspect.signature(cls).parameters.values():
+        if parameter.default is inspect.Parameter.empty and parameter.kind not in unnamed:
+            raise ValueError(
+                f"{kind} {name!r} is made without arguments, but {cls.__name__}'s constructor asks "
+                f"for {parameter.name!r}: give it a default."
+            )
 
 
 def _code_of(cls: type) -> CodeType | None:
@@ -211,6 +243,13 @@ def _where(cls: type) -> str:
     """Return a class with its file, to tell two of one name apart."""
     module = inspect.getmodule(cls)
     return f"{_place(cls)} ({getattr(module, '__file__', None) or 'no file'})"
+
+
+def _of_a_module_here(name: str, word: str) -> str:
+    """Return the name of a module of this folder that registers something; else nothing."""
+    file = Path(f"{name}.py")
+    there = name.isidentifier() and file.is_file()
+    return name if there and not registers_nothing(name, word) else ""
 
 
 def _beside(module: str) -> Path | None:
