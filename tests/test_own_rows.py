@@ -144,6 +144,6 @@ def test_few_steps_an_epoch_are_remarked(
             main, ["validate", "my_own.yaml", f"training.batch_size={batch}", "gates=[softmax]"]
         )
     assert done.exit_code == 0, done.output
-    line = "training.batch_size: an epoch has 19 steps, of 2,800 train rows by 150"
+    line = "my_own.yaml: an epoch has 19 steps, of 2,800 train rows by 150"
     assert (line in done.stderr) is warned
     assert done.stderr.count("warning") == warned

@@ -29,9 +29,9 @@ def _told_steps(spec: Spec, task: Task) -> Iterator[str]:
     steps = math.ceil(rows / batch)
     if steps < FEWEST_STEPS:
         yield (
-            f"training.batch_size: an epoch has {steps} step{'' if steps == 1 else 's'}, of "
-            f"{rows:,} train rows by {batch:,}: with fewer than {FEWEST_STEPS} little is learnt in "
-            "one; a smaller batch, or more epochs and patience?"
+            f"an epoch has {steps} step{'' if steps == 1 else 's'}, of {rows:,} train rows by "
+            f"{batch:,}: with fewer than {FEWEST_STEPS} little is learnt in one; a smaller "
+            "`training.batch_size`, or more epochs and patience?"
         )
 
 
