@@ -192,9 +192,10 @@ class Registry(Generic[T]):
         if here:
             near = near_misses(key, [f"{module}:{each}" for each in here])
             return f"unknown {self.kind} {shown(key)}; {near}"
+        file = getattr(sys.modules[module], "__file__", None) or "no file"
         form = f'@register_{self.kind}("{name}")'
         return (
-            f"unknown {self.kind} {shown(key)}: {shown(module)} is imported, but registers no "
+            f"unknown {self.kind} {shown(key)}: {shown(module)}, of {file}, registers no "
             f"{self.kind}: write {form} above the class."
         )
 

@@ -240,7 +240,7 @@ WRONG = [
     (
         '@register_task("my_own")\n',
         "",
-        "'my_own' is imported, but registers no task: write @register_task(\"my_own\") above",
+        'my_own.py, registers no task: write @register_task("my_own") above',
     ),
     ('@register_task("my_own")', '@register_task("mine")', "did you mean 'my_own:mine'?"),
 ]
