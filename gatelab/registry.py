@@ -176,10 +176,27 @@ class Registry(Generic[T]):
                 f"unknown {self.kind} {shown(key)}, but there is {beside}: `cd {folder}` first, "
                 f"where its key is {f'{folder}:{name}'!r}."
             )
+        if not module and (own := _of_a_module_here(name, f"register_{self.kind}")):
+            return f"unknown {self.kind} {shown(key)}, but there is {own}.py: try '{own}:{name}'."
+        if module and module in sys.modules:
+            return self._not_of_module(key, module, name)
         names = self.names()
         broken = [why for which, why in self.broken.items() if which.endswith(f": {name}")]
         return (
             broken[0] if broken else f"unknown {self.kind} {shown(key)}; {near_misses(name, names)}"
+        )
+
+    def _not_of_module(self, key: str, module: str, name: str) -> str:
+        """Return what is wrong with a key of a module that has been imported."""
+        here = [n for n, cls in self._classes.items() if cls.__module__ == module]
+        if here:
+            near = near_misses(key, [f"{module}:{each}" for each in here])
+            return f"unknown {self.kind} {shown(key)}; {near}"
+        file = getattr(sys.modules[module], "__file__", None) or "no file"
+        form = f'@register_{self.kind}("{name}")'
+        return (
+            f"unknown {self.kind} {shown(key)}: {shown(module)}, of {file}, registers no "
+            f"{self.kind}: write {form} above the class."
         )
 
     def interactive(self) -> dict[str, type[T]]:
@@ -194,6 +211,21 @@ class Registry(Generic[T]):
         """Return every registered name, sorted."""
         _ = self.broken  # asking loads what can be loaded
         return sorted(self._classes)
+
+
+def check_made_without(kind: str, name: str, cls: type) -> None:
+    """Check that a class can be made without arguments, as a key in a spec gives none.
+
+    Raises:
+        ValueError: If its constructor asks for one.
+    """
+    unnamed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    for parameter in inspect.signature(cls).parameters.values():
+        if parameter.default is inspect.Parameter.empty and parameter.kind not in unnamed:
+            raise ValueError(
+                f"{kind} {name!r} is made without arguments, but {cls.__name__}'s constructor asks "
+                f"for {parameter.name!r}: give it a default."
+            )
 
 
 def _code_of(cls: type) -> CodeType | None:
@@ -212,6 +244,13 @@ def _where(cls: type) -> str:
     """Return a class with its file, to tell two of one name apart."""
     module = inspect.getmodule(cls)
     return f"{_place(cls)} ({getattr(module, '__file__', None) or 'no file'})"
+
+
+def _of_a_module_here(name: str, word: str) -> str:
+    """Return the name of a module of this folder that registers something; else nothing."""
+    file = Path(f"{name}.py")
+    there = name.isidentifier() and file.is_file()
+    return name if there and not registers_nothing(name, word) else ""
 
 
 def _beside(module: str) -> Path | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gatelab.foreign import ForeignError, foreign, told
-from gatelab.registry import Registry
+from gatelab.registry import Registry, check_made_without
 from gatelab.tasks.metrics import loss
 from gatelab.tasks.target import Kind, Target
 
@@ -51,6 +51,7 @@ def register_loss(name: str) -> Callable[[L], L]:
         kinds, valid = getattr(cls, "kinds", ()), get_args(Kind)
         if isinstance(kinds, str) or not kinds or not set(kinds) <= set(valid):
             raise ValueError(f"loss {name!r}: `kinds` must be some of {valid}, but got {kinds!r}.")
+        check_made_without("loss", name, cls)
         return losses.register(name, Loss)(cls)
 
     return enter
@@ -78,6 +79,32 @@ def _over_columns(
     return rows.view(target.shape).mean(1)
 
 
+def check_loss_values(target: Target, outputs: Tensor, values: Tensor) -> None:
+    """Check that a loss of one's own gives numbers for rows of the task.
+
+    Args:
+        target: Whose loss has been found to work.
+        outputs: Of its tower, ``(rows, out_features)``.
+        values: ``(rows,)``, or ``(rows, width)``.
+
+    Raises:
+        ValueError: If a row's is NaN or infinite, or it raises.
+    """
+    if target.loss is None:
+        return
+    whose = f"target {target.name!r}: loss {target.loss!r}"
+    try:
+        with foreign():
+            bad = (~torch.isfinite(loss_of(target)(outputs, values))).sum().item()
+    except ForeignError as error:
+        raise ValueError(f"{whose} raises {told(error.__cause__ or error)}.") from error
+    if bad:
+        raise ValueError(
+            f"{whose} gives NaN or inf for {bad} of the first {len(values)} known rows of train, "
+            "before anything is learnt."
+        )
+
+
 def check_loss(target: Target) -> None:
     """Check that a target's loss is there, fits its kind, and gives each row a loss to learn from.
 
@@ -86,7 +113,11 @@ def check_loss(target: Target) -> None:
     """
     if target.loss is None:
         return
-    whose, kinds = f"target {target.name!r}: loss {target.loss!r}", losses.get(target.loss).kinds
+    whose = f"target {target.name!r}: loss {target.loss!r}"
+    try:
+        kinds = losses.get(target.loss).kinds
+    except ValueError as error:
+        raise ValueError(f"target {target.name!r}: {error}") from error
     if target.kind not in kinds:
         raise ValueError(f"{whose} is for {' and '.join(kinds)}, but its kind is {target.kind}.")
     outputs = torch.zeros(_ROWS, target.num_classes or 1, requires_grad=True)

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, TypeVar, cast, get_args
 import torch
 from torch import Tensor
 
-from gatelab.registry import Registry
-from gatelab.rules import check_name
+from gatelab.registry import Registry, check_made_without
+from gatelab.rules import check_name, shown
 from gatelab.tasks.target import Kind, Target
 
 M = TypeVar("M", bound="type[Metric]")
@@ -64,7 +64,13 @@ class Metric:
             return math.nan
         if weights is not None and not self.takes_weights():
             raise ValueError(f"{type(self).__name__}.compute has no argument `weights`.")
-        return float(self._computed(outputs, target, weights))
+        found = self._computed(outputs, target, weights)
+        try:
+            return float(found)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"`compute` must return one number, but gives {_form(found)}"
+            ) from error
 
     def _computed(self, outputs: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
         """Return the score of all rows, of several columns as :attr:`takes_columns` says."""
@@ -113,6 +119,13 @@ class Metric:
         return (inspect.getdoc(cls) or "").partition("\n")[0].rstrip(".")
 
 
+def _form(found: object) -> str:
+    """Return what stands where a number is due: the shape of a tensor, or the value."""
+    if isinstance(found, Tensor):
+        return f"a tensor of shape {tuple(found.shape)}"
+    return shown(found)
+
+
 metrics: Registry[Metric] = Registry("metric")
 
 
@@ -143,6 +156,7 @@ def _check_declared(name: str, cls: type[Metric]) -> None:
         raise ValueError(
             f"metric {name!r}: `higher_is_better` must be True or False, but got {direction!r}."
         )
+    check_made_without("metric", name, cls)
     if not cls.__dict__.get("__doc__"):
         raise ValueError(f"metric {name!r} must say in its docstring what it is.")
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from torch import Tensor
 
 from gatelab.registry import near_misses
-from gatelab.rules import check_name
+from gatelab.rules import check_name, shown
 
 Kind = Literal["regression", "binary", "multiclass"]
 MEAN = "mean"
@@ -59,6 +59,11 @@ class Target:
         if self.kind not in kinds:
             near = near_misses(str(self.kind), kinds)
             raise ValueError(f"{whose} has the unknown kind {self.kind!r}; {near}")
+        if not (self.loss is None or isinstance(self.loss, str)):
+            raise ValueError(
+                f"{whose}: `loss` must be the key of a registered loss, a text such as "
+                f"'mine:pinball', but got {shown(self.loss)}."
+            )
         classes, weight = self.num_classes, self.weight
         if self.kind != "multiclass" and classes is not None:
             raise ValueError(

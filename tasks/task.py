@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 from torch import Tensor, nn
 
 from gatelab.registry import Registry
+from gatelab.rules import shown
 from gatelab.tasks.data_sets.data_set import DataSet
 from gatelab.tasks.target import Target
 from gatelab.tasks.tensors import as_tensors
@@ -79,6 +80,21 @@ class Network:
     """Whether gates read the experts' outputs instead of the features: ``gate_input`` then turns
     an expert's ``(batch, expert_features)`` into ``(batch, gate_features)``, and gates read those
     of all experts side by side. All experts are computed then, whatever is selected."""
+
+    def __post_init__(self) -> None:
+        """Check that every factory is one.
+
+        Raises:
+            ValueError: If a module stands where what makes modules is due, or nothing callable.
+        """
+        experts = {f"other_experts[{at}]": it for at, it in enumerate(self.other_experts)}
+        parts = {name: getattr(self, name) for name in ("bottom", "gate_input", "expert", "tower")}
+        for name, factory in {**parts, **experts}.items():
+            if isinstance(factory, nn.Module) or not callable(factory):
+                raise ValueError(
+                    f"a network's `{name}` must be a function or class that makes modules, each a "
+                    f"new one, as `lambda: nn.Linear(4, 8)`, but got {shown(factory)}."
+                )
 
     def gate_width(self, num_experts: int) -> int:
         """Return how many numbers the gates read in a model of so many experts."""

@@ -134,7 +134,8 @@ def test_it_is_one_line_with_the_place_in_the_users_code(
 @pytest.mark.parametrize("which", ["", "double", "arrays"])
 def test_what_is_taken(which: str, tmp_path: Path) -> None:
     code, message, out = tried("validate", which, tmp_path)
-    assert (code, message) == (0, ""), message
+    assert code == 0, message
+    assert all(line.startswith("gatelab: warning: ") for line in message.splitlines()), message
     assert "valid" in out
 
 
@@ -151,7 +152,8 @@ def test_splits_need_a_task_that_can_be_divided_anew(tmp_path: Path) -> None:
 
 def test_scales_that_differ_are_a_warning(tmp_path: Path) -> None:
     code, message, out = tried("validate", "huge", tmp_path)
-    assert (code, message.count("\n")) == (0, 1)
+    message = message.partition("\n")[0]
+    assert code == 0
     assert message.startswith("gatelab: warning: bad.yaml: task: 'mine:mine': the loss of target ")
     assert "'a' begins at " in message and "e+11, that of 'b' at 0.69: " in message
 
@@ -321,4 +323,5 @@ def test_what_lies_beyond_the_first_rows(
     with modules_of(tmp_path):
         result = CliRunner().invoke(main, ["validate", "c.yaml"])
     assert result.exit_code == (2 if said else 0), result.output
-    assert said in result.output and result.output.count("\n") == 1
+    lines = [line for line in result.output.splitlines() if ": warning: " not in line]
+    assert said in result.output and len(lines) == 1

@@ -36,6 +36,11 @@ evaluation: {seeds: 2}
         ({"task": "a"}, "task.rows=3", {"task": {"name": "a", "rows": 3}}),
         ({"task": "a"}, "task=b", {"task": "b"}),
         (
+            {"optimizer": "sgd"},
+            "optimizer.momentum=0.9",
+            {"optimizer": {"name": "sgd", "momentum": 0.9}},
+        ),
+        (
             {"gates": ["softmax", "my.gates:top_k"]},
             "gates.top_k.k=[1, 2]",
             {

@@ -42,6 +42,26 @@ class Square(Loss):
         return (outputs[:, 0].sigmoid() - target).square()
 
 
+@register_loss("test_single")
+class Single(Loss):
+    """The squared error of numbers of single precision, as networks have them."""
+
+    kinds = ("regression",)
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return nn.functional.huber_loss(outputs[:, 0], target.float(), reduction="none", delta=9)
+
+
+@register_loss("test_matrix")
+class Matrix(Loss):
+    """Half the squared error, by a product that takes single precision alone."""
+
+    kinds = ("regression",)
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return ((outputs @ torch.ones(1, 1))[:, 0] - target).square() / 2
+
+
 @register_loss("test_mean")
 class Mean(Loss):
     """Forgets the rows."""
@@ -105,6 +125,19 @@ def test_the_constant_prediction_is_that_of_the_loss() -> None:
     assert (float(plain), float(own)) == (pytest.approx(3.2), pytest.approx(3, abs=1e-3))
     found = evaluate_constant(task, [plain, own], "test")
     assert float(found.losses[1]) == pytest.approx((0.75 + 0.5 + 0.25 + 0 + 5.25) / 5, abs=1e-3)
+
+
+@pytest.mark.parametrize("key", ["test_single", "test_matrix"])
+def test_losses_of_single_precision_alone_have_a_constant_prediction_too(key: str) -> None:
+    """Of 0, 1, 2, 3, 10 the mean, 3.2, as no error is above 9; half the squared errors at it."""
+
+    class One(Two):
+        targets = (Target("plain", "regression"), Target("own", "regression", loss=key))
+
+    outputs = constant_outputs(One())
+    assert float(outputs[1]) == pytest.approx(3.2, abs=1e-3)
+    found = evaluate_constant(One(), outputs, "test")
+    assert float(found.losses[1]) == pytest.approx(float(found.losses[0]) / 2, abs=1e-3)
 
 
 REFUSED = [

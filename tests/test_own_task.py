@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from gatelab import Loss, Metric, register_loss, register_metric
 from gatelab.gates import gates
 from gatelab.rules import check_counts
 from gatelab.sweeps.cli import main
@@ -222,3 +225,137 @@ def test_every_bundled_task_says_whose_its_data_are() -> None:
     for name in tasks.names():
         cls = tasks.get(name)
         assert cls.data_sets or (cls.source and cls.licence), name
+
+
+WRONG = [
+    ("bottom=nn.Identity,", "bottom=nn.Identity(),", "a network's `bottom` must be a function"),
+    ("expert=expert,", "expert=expert(),", "a network's `expert` must be a function"),
+    ("width: int = 32", "width: int = 0", "the expert gives (8, 0), no numbers at all"),
+    (
+        '"regression"),',
+        '"regression", loss=nn.L1Loss()),',
+        "target 'amount': `loss` must be the key of a registered loss",
+    ),
+    ('"regression"),', '"regression", loss="l1"),', "target 'amount': unknown loss 'l1'"),
+    (
+        '@register_task("my_own")\n',
+        "",
+        'my_own.py, registers no task: write @register_task("my_own") above',
+    ),
+    ('@register_task("my_own")', '@register_task("mine")', "did you mean 'my_own:mine'?"),
+]
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element")
+@pytest.mark.parametrize(("old", "new", "said"), WRONG)
+def test_mistakes_in_it_are_one_line_with_the_rule(
+    old: str, new: str, said: str, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (own / "my_own.py").read_text()
+    assert text.count(old) == 1
+    (own / "my_own.py").write_text(text.replace(old, new))
+    spec = (own / "my_own.yaml").read_text().replace("width: [16, 32]", "dropout: 0.1")
+    (own / "my_own.yaml").write_text(spec)
+    monkeypatch.chdir(own)
+    with in_process.modules_of(own):
+        assert said in gatelab("validate", "my_own.yaml", code=2).stderr
+
+
+def test_masks_of_a_wrong_shape_are_shown_in_words(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (own / "my_own.py").read_text()
+    (own / "my_own.py").write_text(text.replace("known[rows])", "known[rows, 0])"))
+    monkeypatch.chdir(own)
+    with in_process.modules_of(own):
+        assert (
+            "train mask is of shape (2800,), not" in gatelab("show", "task", "my_own:my_own").stdout
+        )
+
+
+def test_its_name_alone_is_told_its_key(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(own)
+    with in_process.modules_of(own):
+        said = gatelab("check", "task", "my_own", code=2).stderr
+    assert "there is my_own.py: try 'my_own:my_own'" in said
+
+
+def test_what_several_checks_find_is_said_once(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (own / "my_own.py").read_text()
+    (own / "my_own.py").write_text(text.replace("Split(inputs[rows],", "Split([],"))
+    monkeypatch.chdir(own)
+    with in_process.modules_of(own):
+        out = gatelab("check", "task", "my_own:my_own", code=1).stdout
+    assert out.count("must be one dense tensor") == 1
+    assert "FAIL  pickles: the same as splits_have_shapes\n" in out
+
+
+LOSS = '''
+from gatelab import Loss, Metric, register_loss, register_metric
+
+
+@register_loss("logarithm")
+class Logarithm(Loss):
+    """The logarithm of an error that may be below 0."""
+
+    kinds = ("regression",)
+
+    def compute(self, outputs, target):
+        return (outputs[:, 0] - target - 9).log()
+
+
+@register_metric("rowwise")
+class Rowwise(Metric):
+    """The errors of all rows, which is no number."""
+
+    kinds = ("regression",)
+    higher_is_better = False
+
+    def compute(self, outputs, target, weights=None):
+        return (outputs[:, 0] - target).square()
+'''
+
+
+@pytest.mark.parametrize(
+    ("loss", "metrics", "said"),
+    [
+        ("logarithm", "", "loss 'logarithm' gives NaN or inf for 8 of the first 8 known rows"),
+        (
+            "",
+            "my_own:rowwise",
+            "'rowwise' raises ValueError: `compute` must return one number, but gives a tensor of "
+            "shape (8,)",
+        ),
+    ],
+)
+def test_numbers_of_ones_own_that_are_none_are_refused(
+    loss: str, metrics: str, said: str, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (
+        (own / "my_own.py")
+        .read_text()
+        .replace('\n\n@register_task("', LOSS + '\n\n@register_task("')
+    )
+    if loss:
+        text = text.replace('"regression"),', f'"regression", loss="{loss}"),')
+    (own / "my_own.py").write_text(text)
+    monkeypatch.chdir(own)
+    words = [f"metrics=['{metrics}']"] if metrics else []
+    with in_process.modules_of(own):
+        assert said in gatelab("validate", "my_own.yaml", *words, code=2).stderr
+
+
+@pytest.mark.parametrize(("kind", "maker"), [("metric", register_metric), ("loss", register_loss)])
+def test_what_a_key_makes_asks_for_nothing(kind: str, maker: Callable[[str], Any]) -> None:
+    class Asks:
+        """Asks."""
+
+        kinds = ("regression",)
+        higher_is_better = True
+
+        def __init__(self, share: float) -> None:
+            self.share = share
+
+    cls = type("Asks", (Asks, {"metric": Metric, "loss": Loss}[kind]), {"__doc__": "Asks."})
+    with pytest.raises(ValueError, match="made without arguments, .* asks for 'share'"):
+        maker("asks_for_a_share")(cls)

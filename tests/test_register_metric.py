@@ -111,7 +111,7 @@ def test_the_gate_of_less_wins_where_less_is_better(
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        ('["mine:own_bier"]', "unknown metric 'mine:own_bier'; did you mean 'own_brier'"),
+        ('["mine:own_bier"]', "unknown metric 'mine:own_bier'; did you mean 'mine:own_brier'"),
         ('["mine:own_brier"]', "'mine:own_brier' fits no target of task 'digits_pairs'; those th"),
         ('["nowhere:brier"]', "metric 'nowhere:brier': cannot import 'nowhere'"),
         ('["mine:own_hits", own_hits]', "'own_hits' are recorded under one name, 'own_hits'."),

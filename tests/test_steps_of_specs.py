@@ -74,6 +74,7 @@ def test_what_is_searched(
         ({"optimizer": {"momentum": 0.9}}, "optimizer: unknown key 'momentum' of adam; valid: lea"),
         ({"optimizer": {"name": "sgd", "momentun": 0.9}}, "of sgd; did you mean 'momentum'?"),
         ({"optimizer": {"name": "sdg"}}, "optimizer.name: unknown optimizer 'sdg'; did you mean"),
+        ({"optimizer": "SGD"}, "optimizer.name: unknown optimizer 'SGD'; did you mean 'sgd'?"),
         ({"optimizer": {"name": 3}}, "optimizer.name: must be a text, but got 3"),
         ({"optimizer": None}, "optimizer: is empty"),
         ({"optimizer": {"name": "sgd", "momentum": 1}}, "optimizer.momentum: `0 <= momentum < 1`"),
@@ -96,6 +97,11 @@ def test_bad_steps(changes: dict[str, Any], said: str) -> None:
     (line,) = str(refused.value).splitlines()
     assert line.startswith("x.yaml: ")
     assert said in line
+
+
+def test_an_optimizers_name_alone_is_it_with_its_defaults() -> None:
+    short, long = (parse_spec({**GOOD, "optimizer": it}) for it in ("sgd", {"name": "sgd"}))
+    assert short == long and short.optimizer.name == "sgd"
 
 
 @pytest.mark.slow

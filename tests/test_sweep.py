@@ -153,7 +153,10 @@ def test_artifacts(finished: tuple[Path, str]) -> None:
 
 def test_compare_and_a_second_launch(finished: tuple[Path, str]) -> None:
     folder, output = finished
-    table = in_process.gatelab(folder, "compare", "small")
+    said = in_process.gatelab(folder, "compare", "small")
+    table = "\n".join(
+        line for line in said.splitlines() if "an epoch has 4 steps" not in line.lower()
+    )
     assert table.strip() in output
     text = in_process.gatelab(folder, "compare", "small", "--format", "markdown")
     assert "| test loss |" in text

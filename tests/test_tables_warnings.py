@@ -104,7 +104,7 @@ def test_a_table_of_many_columns_says_no_more_than_one_reads() -> None:
 
 
 def test_a_task_that_says_nothing_is_warned_of_for_its_losses_alone() -> None:
-    assert warnings_of(DigitsPairs(train_rows=64, val_rows=32, test_rows=32)) == ()
+    assert warnings_of(DigitsPairs(train_rows=64, val_rows=256, test_rows=256)) == ()
 
 
 class Raising(DigitsPairs):
@@ -113,7 +113,7 @@ class Raising(DigitsPairs):
 
 
 def test_warnings_that_raise_are_a_warning() -> None:
-    (line,) = warnings_of(Raising(train_rows=64, val_rows=32, test_rows=32))
+    (line,) = warnings_of(Raising(train_rows=64, val_rows=256, test_rows=256))
     assert line.startswith("what the task warns of cannot be had: RuntimeError: no index (")
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.reading import parse_spec
-from gatelab.sweeps.spec.remarks import told_remarks
+from gatelab.sweeps.spec.union_remarks import told_unions
 from tests.bad_specs import run, spec
 
 SEVERAL = "{name: synthetic_groups, num_targets: 3, train_rows: 16, val_rows: 8, test_rows: 8}"
@@ -24,7 +24,7 @@ ALONE = (
 
 def told(gate: str, task: str = SEVERAL) -> list[str]:
     made = parse_spec(yaml.safe_load(spec(task=task, gates=f"{{mine: {gate}}}")))
-    return told_remarks(made, make_task(made))
+    return told_unions(made, make_task(made))
 
 
 @pytest.mark.parametrize(

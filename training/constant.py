@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,19 @@ def _output(target: Target, values: Tensor, factors: Tensor | None) -> Tensor:
 
 
 def _least(target: Target, start: Tensor, values: Tensor, factors: Tensor | None) -> Tensor:
-    """Return the constant of the least loss of one's own, as L-BFGS finds it, in float64."""
+    """Return the constant of the least loss of one's own, as L-BFGS finds it.
+
+    It is looked for in float64, or where the loss cannot be had of that, which no training gives
+    it, in float32.
+    """
+    with suppress(RuntimeError):
+        return _least_of_its_type(target, start, values, factors)
+    return _least_of_its_type(target, start.float(), values, factors).double()
+
+
+def _least_of_its_type(
+    target: Target, start: Tensor, values: Tensor, factors: Tensor | None
+) -> Tensor:
     output, loss = start.clone().requires_grad_(), loss_of(target)
     search = torch.optim.LBFGS([output], max_iter=100, line_search_fn="strong_wolfe")
 
@@ -160,9 +173,19 @@ def _losses(
     """Return every target's mean loss, ``(targets,)``; 0 of no known row, as a model has it."""
     found, known = [], _known(targets, split, factors)
     for target, output, (values, weights) in zip(targets, outputs, known, strict=True):
-        rows = loss_of(target)(output.expand(len(values), -1), values)
+        rows = _rows(target, output, values)
         found.append(_mean(rows, weights) if len(rows) else rows.sum())
     return torch.stack(found)
+
+
+def _rows(target: Target, output: Tensor, values: Tensor) -> Tensor:
+    """Return every row's loss in float64, computed in float32 where one's own takes no other."""
+    loss, many = loss_of(target), output.expand(len(values), -1)
+    if target.loss is not None:
+        with suppress(RuntimeError):
+            return loss(many, values).double()
+        many = many.float()
+    return loss(many, values).double()
 
 
 def _mean(values: Tensor, factors: Tensor | None) -> Tensor:

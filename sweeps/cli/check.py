@@ -70,10 +70,13 @@ def _report(key: str, run: Callable[[], list[Outcome]], as_json: bool) -> None:
     if as_json:
         print_json([asdict(outcome) for outcome in outcomes])
     else:
+        said: dict[str, str] = {}
         for outcome in outcomes:
             sign = "ok  " if outcome.ok else "FAIL"
-            reason = f": {outcome.reason}" if outcome.reason else ""
-            click.echo(f"{sign}  {outcome.check}{reason}")
+            first = said.setdefault(outcome.reason, outcome.check)
+            same = outcome.reason and first != outcome.check
+            reason = f"the same as {first}" if same else outcome.reason
+            click.echo(f"{sign}  {outcome.check}{f': {reason}' if reason else ''}")
         click.echo(f"\n{key}: {len(outcomes) - failed} of {len(outcomes)} checks pass.")
     if failed:
         sys.exit(FAILED)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from gatelab.conformance import CheckFailed
 from gatelab.foreign import foreign
 from gatelab.sweeps.cli.completing import registered
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
@@ -89,13 +90,14 @@ def _made(name: str, given: Mapping[str, Any]) -> tuple[Task | None, str]:
     from gatelab.sweeps.spec.made_task import (
         checked_task,  # here: training takes a second to import
     )
+    from gatelab.tasks.check.data import check_shapes
 
     try:
         task = checked_task(name, given)
         with foreign():
-            for split in _SPLITS:
-                task.data(split)
-    except ValueError as error:
+            splits = {split: task.data(split) for split in _SPLITS}
+        check_shapes(splits, task.targets)
+    except (ValueError, CheckFailed) as error:
         if given:
             refuse(error)
         return None, str(error)

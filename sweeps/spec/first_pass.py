@@ -38,6 +38,7 @@ from gatelab.tasks.check.subject import (
     made_of,
     outputs,
 )
+from gatelab.tasks.loss import check_loss_values
 from gatelab.tasks.metric import metrics_of
 from gatelab.tasks.task import Network, Split, Task
 from gatelab.training.configuration import Configuration
@@ -209,6 +210,11 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
         why = f"{spec.task.name!r}: the network raises {told(error.__cause__ or error)}."
         raise SpecError("spec", "task", why) from error
     for target, rows, values in known(split, task.targets):
+        output = found[f"tower of {target.name!r}"].detach()[rows]
+        try:
+            check_loss_values(target, output, values)
+        except ValueError as error:
+            raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
         weights = None if split.weights is None else split.weights[rows]
         for name, metric in metrics_of(target, spec.metrics).items():
             if weights is not None and not metric.takes_weights():
@@ -217,7 +223,6 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
                     "weighted: give its `compute` an argument `weights`, or leave it out."
                 )
                 raise SpecError("spec", "metrics", why)
-            output = found[f"tower of {target.name!r}"].detach()[rows]
             try:
                 with foreign():
                     metric.score(output, values, weights)

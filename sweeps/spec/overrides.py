@@ -103,7 +103,7 @@ def _section(found: Any, path: str) -> dict[Any, Any]:
         return {}
     if isinstance(found, dict):
         return found
-    if path == "task" and isinstance(found, str):
+    if path in ("task", "optimizer") and isinstance(found, str):
         return {"name": found}
     if path == "gates" and isinstance(found, list):
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,10 +14,25 @@ from gatelab.sweeps.spec.union_remarks import told_unions
 from gatelab.tasks.task import Task
 from gatelab.training.configuration import LEARNER
 
+FEWEST_STEPS = 20
+"""Of an epoch, that go without a word."""
+
 
 def told_remarks(spec: Spec, task: Task) -> list[str]:
-    """Return a line for each thing that is remarked on a spec that has been checked, by gate."""
-    return [*told_learners(spec, task), *told_unions(spec, task)]
+    """Return a line for each thing that is remarked on a spec that has been checked."""
+    return [*_told_steps(spec, task), *told_learners(spec, task), *told_unions(spec, task)]
+
+
+def _told_steps(spec: Spec, task: Task) -> Iterator[str]:
+    """Tell of epochs of so few steps that a training is over before it has begun."""
+    rows, batch = len(task.data("train").inputs), spec.training.batch_size
+    steps = math.ceil(rows / batch)
+    if steps < FEWEST_STEPS:
+        yield (
+            f"an epoch has {steps} step{'' if steps == 1 else 's'}, of {rows:,} train rows by "
+            f"{batch:,}: with fewer than {FEWEST_STEPS} little is learnt in one; a smaller "
+            "`training.batch_size`, or more epochs and patience?"
+        )
 
 
 def told_learners(spec: Spec, task: Task) -> list[str]:

@@ -114,7 +114,7 @@ class OptimizerSpec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _filled_in(cls, data: Any) -> Any:
-        given = mapping_of(data)
+        given = {"name": data} if isinstance(data, str) else mapping_of(data)
         name = given.get("name", "adam")
         known = isinstance(name, str) and name in OPTIMIZERS
         values = {key: value for key, value in given.items() if key != "name"}

@@ -93,9 +93,18 @@ def _check_ratio(task: Task) -> None:
 
 def check_splits_have_shapes(subject: Subject) -> None:
     """Inputs, targets and mask have the same rows, and a column for every target."""
-    for name, split in subject.splits.items():
-        _check_shapes(name, split, subject.targets)
-    _check_alike(subject.splits)
+    check_shapes(subject.splits, subject.targets)
+
+
+def check_shapes(splits: Mapping[SplitName, Split], targets: Sequence[Target]) -> None:
+    """Check the shapes of splits.
+
+    Raises:
+        CheckFailed: If inputs, targets and mask do not fit each other, or not those of another.
+    """
+    for name, split in splits.items():
+        _check_shapes(name, split, targets)
+    _check_alike(splits)
 
 
 def check_values_are_finite(subject: Subject) -> None:

@@ -78,6 +78,8 @@ def _check_output(name: str, output: Tensor, rows: int, expected: tuple[int, ...
         fail(f"the {name} gives {shape}, not {expected}", "a size that is not the one declared")
     if shape[:1] != (rows,) or (is_expert(name) and len(shape) != 2):
         fail(f"the {name} gives {shape} for {rows} rows", "a dimension dropped or added")
+    if not output.numel():
+        fail(f"the {name} gives {shape}, no numbers at all", "a width of 0")
     if not output.is_floating_point() and name != "bottom":
         fail(f"the {name} gives {output.dtype}", "integers that no module turns into floats")
     if not torch.isfinite(output).all():

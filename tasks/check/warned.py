@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from gatelab.foreign import ForeignError, foreign
+from gatelab.tasks.check.own_rows import told_rows
 from gatelab.tasks.check.scales import uneven_losses
 from gatelab.tasks.data_sets.checking import unlike_published
+from gatelab.tasks.tables.table import Table
 from gatelab.tasks.task import Task
 
 
@@ -14,8 +16,14 @@ def warnings_of(task: Task) -> tuple[str, ...]:
     A task whose own cannot be had is warned of for that: it can be trained all the same.
     """
     uneven = uneven_losses(task)
+    rows = () if isinstance(task, Table) else _rows(task)  # a table tells of its own
     unlike = [line for data_set in task.data_sets for line in unlike_published(data_set)]
-    return (*([] if uneven is None else [uneven]), *unlike, *_own(task))
+    return (*([] if uneven is None else [uneven]), *rows, *unlike, *_own(task))
+
+
+def _rows(task: Task) -> tuple[str, ...]:
+    with foreign():  # which makes test once more
+        return told_rows(task)
 
 
 def _own(task: Task) -> tuple[str, ...]:

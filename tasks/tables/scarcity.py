@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -33,23 +33,35 @@ def _of(target: TargetColumn, splits: Assignment) -> Iterator[str]:
     for split in ("val", "test"):
         here = target.values[splits == SPLIT_NUMBERS[split]]
         if not target.classes:
-            yield from _few_numbers(whose, split, int((~np.isnan(here)).sum()))
+            yield from told_numbers(whose, split, int((~np.isnan(here)).sum()))
             continue
         counts = {name: int((here == place).sum()) for place, name in enumerate(target.classes)}
-        if lacking := [name for name, count in counts.items() if not count]:
-            more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
-            yield f"{split} has no row of class {shown_text(lacking[0])!r}{more} {whose}."
-        elif split == "test" and target.kind == "binary":
-            rarer = min(counts, key=lambda name: counts[name])
-            if counts[rarer] < FEWEST_ROWS_OF_A_CLASS:
-                yield (
-                    f"class {shown_text(rarer)!r} {whose} stands in {counts[rarer]} of "
-                    f"{sum(counts.values())} known rows of test: with fewer than "
-                    f"{FEWEST_ROWS_OF_A_CLASS}, scores vary by chance."
-                )
+        yield from told_classes(whose, split, counts)
 
 
-def _few_numbers(whose: str, split: str, known: int) -> Iterator[str]:
+def told_classes(whose: str, split: str, counts: Mapping[str, int]) -> Iterator[str]:
+    """Yield a line where a split lacks a class, or a test split has few rows of one of two.
+
+    Args:
+        whose: The words for the target.
+        split: The split's name.
+        counts: The known rows of each class.
+    """
+    if lacking := [name for name, count in counts.items() if not count]:
+        more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
+        yield f"{split} has no row of class {shown_text(lacking[0])!r}{more} {whose}."
+    elif split == "test" and len(counts) == 2:
+        rarer = min(counts, key=lambda name: counts[name])
+        if counts[rarer] < FEWEST_ROWS_OF_A_CLASS:
+            yield (
+                f"class {shown_text(rarer)!r} {whose} stands in {counts[rarer]} of "
+                f"{sum(counts.values())} known rows of test: with fewer than "
+                f"{FEWEST_ROWS_OF_A_CLASS}, scores vary by chance."
+            )
+
+
+def told_numbers(whose: str, split: str, known: int) -> Iterator[str]:
+    """Yield a line where a split knows a regression target in few rows."""
     if known < FEWEST_ROWS_OF_A_TARGET:
         rows = "1 row" if known == 1 else f"{known or 'no'} rows"
         yield (
