@@ -13,6 +13,7 @@ from gatelab.tasks.metrics import AUROC, F1, MAE, MSE, R2, RMSE, Accuracy
 from gatelab.tasks.mmoe_synthetic import MMoESynthetic
 from gatelab.tasks.movielens import MovieLens1M, MovieLens100K
 from gatelab.tasks.polyhedral import Polyhedral
+from gatelab.tasks.recommender import Recommender8
 from gatelab.tasks.sarcos import Sarcos
 from gatelab.tasks.school import School
 from gatelab.tasks.synthetic_groups import SyntheticGroups
@@ -55,6 +56,7 @@ __all__ = [
     "MultiMNIST",
     "Network",
     "Polyhedral",
+    "Recommender8",
     "Regimes",
     "Sarcos",
     "School",

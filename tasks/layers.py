@@ -22,6 +22,19 @@ class DefaultPrecision(nn.Module):
         return x.to(torch.get_default_dtype())
 
 
+class UserAndItem(nn.Module):
+    """Turns a user and an item into an embedding of each, side by side."""
+
+    def __init__(self, users: int, items: int, width: int) -> None:
+        """Make the embeddings from torch's global random state."""
+        super().__init__()
+        self.users, self.items = nn.Embedding(users, width), nn.Embedding(items, width)
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """Turn ``(batch, 2)`` places into ``(batch, 2 * width)``."""
+        return torch.cat([self.users(pairs[:, 0]), self.items(pairs[:, 1])], 1)
+
+
 class Dropout(nn.Module):
     """Inverted dropout, as ``nn.Dropout``, at a third of its cost on a CPU.
 

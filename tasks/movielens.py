@@ -11,12 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pc
 import torch
-from torch import Tensor, nn
 
 from gatelab.rules import check_counts, check_not_negative
 from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet, check_here
 from gatelab.tasks.data_sets.unpacking import opened
-from gatelab.tasks.layers import mlp_network
+from gatelab.tasks.layers import UserAndItem, mlp_network
 from gatelab.tasks.streams import stream
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
@@ -131,7 +130,7 @@ class MovieLens(Task):
         check_counts(embedding_width=embedding_width)
         users, movies = (int(count) for count in self._rows.pairs.max(0) + 1)
         return mlp_network(
-            lambda: UserAndMovie(users, movies, embedding_width),
+            lambda: UserAndItem(users, movies, embedding_width),
             2 * embedding_width,
             expert_width=expert_width,
             expert_depth=expert_depth,
@@ -239,19 +238,6 @@ def cut_off(
     of_second = count - of_first
     cut = np.sort(np.concatenate([first[:of_first], second[:of_second]]))
     return np.sort(np.concatenate([first[of_first:], second[of_second:]])), cut
-
-
-class UserAndMovie(nn.Module):
-    """Turns a user and a movie into an embedding of each, side by side."""
-
-    def __init__(self, users: int, movies: int, width: int) -> None:
-        """Make the embeddings from torch's global random state."""
-        super().__init__()
-        self.users, self.movies = nn.Embedding(users, width), nn.Embedding(movies, width)
-
-    def forward(self, pairs: Tensor) -> Tensor:
-        """Turn ``(batch, 2)`` places into ``(batch, 2 * width)``."""
-        return torch.cat([self.users(pairs[:, 0]), self.movies(pairs[:, 1])], 1)
 
 
 @register_task("movielens_1m")
