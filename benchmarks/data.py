@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -58,15 +57,14 @@ def _measured(make: Callable[[str], Task], argument: str) -> tuple[float, int, i
     task = make(argument)
     splits = [task.data(name) for name in ("train", "val", "test")]
     seconds = time.perf_counter() - started
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    own = _mib("smaps_rollup", "Anonymous:")  # what no other process shares and no file backs
     del splits
-    return seconds, _own(), most
+    return seconds, own, _mib("status", "VmHWM:")  # getrusage would tell its parent's too
 
 
-def _own() -> int:
-    """Return what no other process shares and no file backs, in MiB."""
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("Anonymous:"))
+def _mib(file: str, name: str) -> int:
+    lines = Path("/proc/self", file).read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith(name))
 
 
 def _multi_mnist(_: str) -> Task:
