@@ -22,7 +22,7 @@ task: {name: 'mine:mine', bottom: BOTTOM}
 model: {num_experts: 2}
 gates: [GATE]
 baselines: false
-training: {max_epochs: 2}
+training: {max_epochs: 2, batch_size: 3}
 search: {trials: 2, early_stopping: false}
 evaluation: {seeds: 2}
 """

@@ -15,7 +15,7 @@ name: c
 task: {name: synthetic_groups, num_targets: 2, train_rows: 96, val_rows: 48, test_rows: 48}
 gates: [softmax]
 baselines: false
-training: {max_epochs: 2}
+training: {max_epochs: 2, batch_size: 4}
 search: {trials: 2, early_stopping: false}
 evaluation: {seeds: 2}
 resources: {members: 1}

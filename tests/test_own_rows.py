@@ -147,3 +147,24 @@ def test_few_steps_an_epoch_are_remarked(
     line = "my_own.yaml: an epoch has 19 steps, of 2,800 train rows by 150"
     assert (line in done.stderr) is warned
     assert done.stderr.count("warning") == warned
+
+
+class Spoilt(Rows):
+    """A test split that nobody can make, and one without rows."""
+
+    def __init__(self, *, how: str = "missing") -> None:
+        super().__init__()
+        self.how = how
+
+    def changed(self, name: SplitName, inputs: Tensor, targets: Tensor) -> Split:
+        if name == "test" and self.how == "missing":
+            raise FileNotFoundError("no test.csv")
+        return Split(inputs[:0], targets[:0]) if name == "test" else Split(inputs, targets)
+
+
+@pytest.mark.parametrize("how", ["missing", "empty"])
+def test_rows_that_cannot_be_looked_at_stop_nothing(how: str) -> None:
+    """The evaluation says what is wrong with them, once it comes to it."""
+    found = warnings_of(Spoilt(how=how))
+    told = [line for line in found if line.startswith("the rows cannot be looked at: ")]
+    assert ["no test.csv" in line for line in told] == ([True] if how == "missing" else [])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.tasks import tasks
 from tests.commands import ROOT
@@ -59,7 +60,9 @@ def test_the_specs_of_the_results_load(data: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys, "argv", ["tables.py", str(census)])
     runpy.run_path(str(results / "tables.py"))
     assert load_spec(results / "pairs.yaml").task.name == "multi_mnist"
-    assert load_spec(results / "diabetes.yaml").task.name == "table"
+    for name in ("diabetes", "tumours"):
+        assert load_spec(results / f"{name}.yaml").task.name == "table"
+        assert make_task(load_spec(results / f"{name}.yaml")).targets
     task = yaml.safe_load((results / "census.yaml").read_text())["task"]  # of true cells alone
     named = {*task["kinds"], *task["targets"]}
     assert named == set((data / "census.csv").read_text().partition("\n")[0].split(","))

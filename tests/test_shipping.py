@@ -29,7 +29,8 @@ def gate(name: str, *imports: str) -> str:
 
 
 def spec(*keys: str, task: str = "digits_pairs") -> Spec:
-    return parse_spec({"name": "shipped", "task": task, "gates": list(keys)})
+    plain = {"name": "shipped", "task": task, "gates": list(keys)}
+    return parse_spec({**plain, "training": {"batch_size": 32}})
 
 
 @pytest.fixture

@@ -70,6 +70,8 @@ def _shared(
 def _words(targets: Sequence[Target], split: Split) -> Words:
     """Return 64 bits of each row's inputs and known targets, equal where these are."""
     rows = len(split.inputs)
+    if not rows:
+        return np.empty(0, np.uint64)
     at_once = max(1, BYTES_AT_ONCE * rows // max(split.inputs.nbytes, 1))
     blocks = (slice(start, start + at_once) for start in range(0, rows, at_once))
     return np.concatenate([_words_of(targets, split, block) for block in blocks])
