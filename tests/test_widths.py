@@ -160,6 +160,7 @@ def test_each_gate_is_tried_where_it_is_asked() -> None:
     tried, why = found["mine"]
     assert [one.members for one in tried][:2] == [1, 2] and not why
     assert found["wrong"][0] == [] and "k=99" in found["wrong"][1]
+    assert not any("\n" in reason for _, reason in found.values())
     assert found["none"][0] == [] and "no_such_gate" in found["none"][1]
 
 

@@ -12,6 +12,7 @@ from functools import partial
 
 import torch
 
+from gatelab.foreign import ForeignError, foreign
 from gatelab.gates.gate import gates
 from gatelab.sweeps.driver.handed import unpack_classes
 from gatelab.tasks.task import Task, tasks
@@ -46,9 +47,10 @@ def _tried(setting: Setting, task: Task, trial: ToTry) -> tuple[list[Pace], str]
     device = torch.device("cuda" if setting.gpus else "cpu")
     make = partial(_training, setting, task, trial, device)
     try:
-        return try_widths(make, device, trial.most, _room(setting.gpus)), ""
-    except Exception as error:  # whatever a gate or a device raises, which its trials will tell
-        return [], f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        with foreign():
+            return try_widths(make, device, trial.most, _room(setting.gpus)), ""
+    except ForeignError as error:  # its trials will tell more of it
+        return [], str(error)
 
 
 def _training(
