@@ -114,13 +114,10 @@ def drawn_often(own: np.random.Generator, rows: int, count: int) -> Places:
 
 
 def _bias(signals: Signals, rate: float) -> float:
-    """Return the constant in the log-odds by which the mean chance is a rate, by halving."""
-    low, high = -40.0, 40.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        mean = float(_chances(SLOPE * signals + middle).mean())
-        low, high = (middle, high) if mean < rate else (low, middle)
-    return (low + high) / 2
+    """Return the constant in the log-odds by which the mean chance is a rate."""
+    from scipy.optimize import brentq  # here: who finds rows in the cache does not need it
+
+    return float(brentq(lambda bias: _chances(SLOPE * signals + bias).mean() - rate, -40, 40))
 
 
 def _chances(log_odds: Signals) -> Signals:
