@@ -65,7 +65,7 @@ class Lookups(TorchFunctionMode):
 
     def embedding(
         self,
-        input: Tensor,  # noqa: A002: its name in torch
+        input: Tensor,  # its name in torch
         weight: Tensor,
         padding_idx: int | None = None,
         max_norm: float | None = None,
