@@ -73,6 +73,7 @@ HOMES = {
     "ray": (
         "sweeps/driver/ray_jobs.py",
         "sweeps/driver/ray_hooks.py",
+        "sweeps/driver/idle_workers.py",
         "sweeps/driver/lost_workers.py",
         "sweeps/driver/worker.py",
         "sweeps/cluster/client.py",

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gatelab.results.comparison import Comparison, compare_runs
+from gatelab.results.costs import COSTS
 from gatelab.results.figures import courses, scores, selection
 from gatelab.results.figures.catalogue import NO_WEIGHTS, NOT_EVALUATED, all_figures, file_name
 from gatelab.results.figures.inline import svg
@@ -22,6 +23,7 @@ from gatelab.results.figures.panels import MOST_TOGETHER, together
 from gatelab.results.figures.style import DECADES, fit, grid, looks, save_figure
 from gatelab.results.figures.tradeoff import pareto_front, tradeoff
 from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.tracking.schema import Metrics
 from tests.drawn import LARGE, check_figures, curve, figure, plates
 
 SEARCHED = {"search", "slices"}
@@ -249,3 +251,17 @@ def test_a_logarithmic_axis_says_two_numbers_at_least(ticks: int, ratio: float) 
         assert axes.get_xscale() == ("log" if ratio >= DECADES else "linear")
         told = [tick for tick in axes.get_xticks() if low <= tick <= low * ratio]
         assert len(told) >= 2, (low, told)
+
+
+def test_gates_without_parameters_have_an_axis_from_0_too() -> None:
+    runs = small().record.runs
+    bare = [
+        replace(run, metrics={**run.metrics, Metrics.GATE_PARAMETERS: 0.0})
+        if Metrics.GATE_PARAMETERS in run.metrics
+        else run
+        for run in runs
+    ]
+    drawn = scores.cost_panels(compare_runs(SweepRecord("s", tuple(bare))))
+    assert drawn is not None
+    panel = list(COSTS).index(Metrics.GATE_PARAMETERS)
+    assert drawn.axes[panel].get_xlim() == (0, 1)

@@ -12,15 +12,16 @@ from pathlib import Path
 import optuna
 import pytest
 from ray.job_config import JobConfig
-from ray.train._internal.storage import StorageContext
 from ray.tune.execution.tune_controller import TuneController
 
 from gatelab.sweeps.driver import ray_jobs
 from tests.commands import ROOT
+from tests.tune_controller import made_controller
 
 USED = {
     "ray": {
         ("sweeps/cluster/nodes.py", "_client_job"),
+        ("sweeps/driver/idle_workers.py", "_actor_cache"),
         ("sweeps/driver/ray_hooks.py", "_actor_manager"),
         ("sweeps/driver/ray_hooks.py", "_checkpoint_manager"),
         ("sweeps/driver/ray_hooks.py", "_trial_to_actor"),
@@ -63,8 +64,7 @@ def test_no_other_is_used_in_sweeps() -> None:
 @pytest.fixture
 def controller(tmp_path: Path) -> TuneController:
     """What runs Tune's trials, before there is any."""
-    storage = StorageContext(str(tmp_path), "states")
-    return TuneController(storage=storage, reuse_actors=True)
+    return made_controller(tmp_path)
 
 
 def test_tune_writes_its_state_through_what_we_replace(controller: TuneController) -> None:

@@ -1,4 +1,4 @@
-"""A worker's loss, as on machines that are taken away: one line, where Ray has a traceback."""
+"""A worker's loss, as on machines that are taken away: one line, where Tune has many."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def say_in_one_line(record: logging.LogRecord) -> bool:
         record.args, record.exc_info = (), None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
     return True
+
+
+def leave_out_dropped(record: logging.LogRecord) -> bool:
+    """Leave out Tune's own last word: trials that it has dropped, whose jobs others have done."""
+    return not str(record.msg).startswith("Trials did not complete")

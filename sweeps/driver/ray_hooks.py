@@ -24,6 +24,7 @@ from ray.tune.search import Searcher
 
 from gatelab.sweeps.cluster.autoscaling import may_come
 from gatelab.sweeps.cluster.storage import Storage
+from gatelab.sweeps.driver.idle_workers import IdleWorkers
 from gatelab.sweeps.driver.sweep import Jobs, Sweep
 from gatelab.sweeps.driver.worker import waiting
 from gatelab.training.jobs import Job, Setting
@@ -102,6 +103,7 @@ class Results(FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]
         self.sweep = sweep
         self.begun = False
+        self.idle_workers = IdleWorkers()
         self.resources: tune.PlacementGroupFactory | None = None
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
@@ -131,6 +133,8 @@ class Results(FIFOScheduler):
         Tune gives the first that waits whichever worker is free, and ends the one on its way to
         it: where jobs take less time than a worker's start, one worker would do them all.
         """
+        if self.resources is not None:
+            self.idle_workers.watch(tune_controller, self.resources)
         actors, manager = tune_controller._trial_to_actor, tune_controller._actor_manager
         live: set[Trial] = tune_controller.get_live_trials()
         for trial in sorted(live, key=lambda trial: trial.trial_id):

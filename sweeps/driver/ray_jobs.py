@@ -22,7 +22,7 @@ from ray.tune.execution import class_cache, tune_controller
 
 from gatelab.sweeps.cluster.nodes import join, users_folder
 from gatelab.sweeps.cluster.storage import STATES, Storage
-from gatelab.sweeps.driver.lost_workers import say_in_one_line
+from gatelab.sweeps.driver.lost_workers import leave_out_dropped, say_in_one_line
 from gatelab.sweeps.driver.ray_hooks import JobSource, Results, SavedStates, WaitingStates
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.driver.worker import Worker
@@ -46,6 +46,7 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
     """
     join()
     logging.getLogger(tune_controller.__name__).addFilter(say_in_one_line)
+    logging.getLogger("ray.tune.tune").addFilter(leave_out_dropped)
     storage = Storage(setting.storage)
     worker = tune.with_parameters(Worker, setting=setting, folder=users_folder())
     trainable = tune.with_resources(worker, {"cpu": setting.cpus, "gpu": setting.gpus})
