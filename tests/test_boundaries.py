@@ -78,6 +78,7 @@ HOMES = {
         "sweeps/driver/worker.py",
         "sweeps/cluster/client.py",
         "sweeps/cluster/nodes.py",
+        "sweeps/cluster/slots.py",
     ),
 }
 """Where alone a framework may be imported."""

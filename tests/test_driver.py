@@ -42,8 +42,8 @@ def sweep(folder: Path, trials: int = 9) -> Sweep:
     return Sweep(Plan(trials, 1, 2, 0), {"one": "softmax"}, studies)
 
 
-def slots(number: int, asked: list[int]) -> Callable[[Setting], int]:
-    def answer(_: Setting) -> int:
+def slots(number: int, asked: list[int]) -> Callable[[float, float], int]:
+    def answer(cpus: float, gpus: float) -> int:
         asked.append(number)
         return number
 
@@ -54,7 +54,7 @@ def test_rays_head_is_not_asked_for_the_clusters_size_at_every_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(ray_hooks, "_slots", slots(2, asked))
+    monkeypatch.setattr(ray_hooks, "slots", slots(2, asked))
     jobs = ray_hooks.JobSource(sweep(tmp_path), SETTING)
     given = [jobs.suggest(str(event)) for event in range(50)]
     assert sum(job is not None for job in given) == 3, "as many as run, and one that waits"
@@ -75,7 +75,7 @@ def test_optuna_is_not_read_at_every_event(tmp_path: Path) -> None:
 def test_more_trials_at_once_take_longer_steps(
     number: int, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_hooks, "_slots", slots(number, []))
+    monkeypatch.setattr(ray_hooks, "slots", slots(number, []))
     config = ray_hooks.JobSource(sweep(tmp_path), SETTING).suggest("one")
     assert config is not None
     assert config["step_seconds"] == seconds

@@ -60,6 +60,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
     setting = running._setting
     monkeypatch.setattr(widths, "_ask", answer)
+    monkeypatch.setattr(widths, "_gpus", lambda setting: 1)
     monkeypatch.setattr(running, "_setting", lambda *given: replace(setting(*given), gpus=0))
     return found
 
@@ -105,6 +106,21 @@ def test_it_is_tried_where_jobs_have_a_gpu_and_kept(tmp_path: Path, asked: Asked
     launch(tmp_path, "resume", "wide", "search.trials=12")
     assert len(asked) == 3 and not asked[2].keys() & {"softmax", "top_k"}, "a successor has it too"
     assert kept(tmp_path, "wide-2") == kept(tmp_path) == {"softmax": 2, "top_k": 4}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "seeds", "most"), [(1, 1, 8), (3, 1, 8), (5, 1, 4), (9, 1, 2), (9, 3, 8), (12, 1, 1)]
+)
+def test_a_round_is_spread_over_the_gpus_that_there_are(
+    gpus: int, seeds: int, most: int, tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each of two gates there are six trials: three for each of its two GPUs of five."""
+    monkeypatch.setattr(widths, "_gpus", lambda setting: gpus)
+    text = SPEC.replace("sampler: random", f"sampler: random, seeds: {seeds}")
+    (tmp_path / "wide.yaml").write_text(f"{text}baselines: false\n")
+    launch(tmp_path, "launch", "wide.yaml", most=1, code=130)
+    [trials] = asked
+    assert {trial.most for trial in trials.values()} == {most}
 
 
 def test_a_spec_that_says_how_many_is_not_tried(tmp_path: Path, asked: Asked) -> None:
@@ -168,12 +184,13 @@ RAY = """
 import gatelab.sweeps.driver.ray_jobs
 from gatelab.sweeps.cluster.nodes import ask_where, join
 from gatelab.sweeps.driver.tried_widths import tried_widths
-from gatelab.sweeps.driver.widths import _ask
+from gatelab.sweeps.driver.widths import _ask, _gpus
 from tests.test_widths import CONFIGURATION, SETTING, ToTry
 
 join()
 found, why = _ask(SETTING, {"mine": ToTry("softmax", CONFIGURATION, 4)})
 assert not why and found["mine"][0][1].members == 2, (found, why)
+assert _gpus(SETTING) == 1  # without any
 print(ask_where((1, 0), int, "x", seconds=60))
 print(ask_where((999, 0), tried_widths, SETTING, {}, seconds=2))
 """

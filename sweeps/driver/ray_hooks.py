@@ -14,7 +14,6 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune import Callback, Checkpoint
 from ray.tune.execution.tune_controller import TuneController
@@ -22,7 +21,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from gatelab.sweeps.cluster.autoscaling import may_come
+from gatelab.sweeps.cluster.slots import slots
 from gatelab.sweeps.cluster.storage import Storage
 from gatelab.sweeps.driver.idle_workers import IdleWorkers
 from gatelab.sweeps.driver.sweep import Jobs, Sweep
@@ -52,7 +51,8 @@ class JobSource(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Return the next job as a trial's configuration; ``None`` while there is none."""
         if time.monotonic() - self.asked > SLOTS_SECONDS:
-            self.slots, self.asked = _slots(self.setting), time.monotonic()
+            self.slots = slots(self.setting.cpus, self.setting.gpus)
+            self.asked = time.monotonic()
         full = self.sweep.busy > self.slots
         jobs = () if full else self.sweep.next_jobs()
         if not jobs:
@@ -78,17 +78,6 @@ class JobSource(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing, as for saving."""
-
-
-def _slots(setting: Setting) -> int:
-    """Return how many jobs run at once on the nodes that there are, or that may come if more."""
-    now, coming = ray.cluster_resources(), may_come()
-    has = {
-        "CPU": max(now.get("CPU", 0), sum(node.cpus for node in coming)),
-        "GPU": max(now.get("GPU", 0), sum(node.gpus for node in coming)),
-    }
-    needs = {"CPU": setting.cpus, "GPU": setting.gpus}
-    return max(1, min(int(has[name] / need) for name, need in needs.items() if need))
 
 
 def _write_nothing(**_: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from gatelab.sweeps.cluster.sizing import largest
@@ -36,9 +37,11 @@ def find_widths(
         studies: Every search, by its name.
         say: Is told of it, in a line.
     """
-    trials = {label: _trial(spec, label, task, of) for label, of in _open(spec, studies).items()}
-    if not trials:
+    searches = _open(spec, studies)
+    if not searches:
         return
+    gpus = max(1, _gpus(setting) // sum(map(len, searches.values())))
+    trials = {label: _trial(spec, label, task, of, gpus) for label, of in searches.items()}
     found, why = _ask(setting, trials)
     widths = {label: width_of(tried) for label, (tried, _) in found.items() if tried}
     for name, study in studies.items():
@@ -58,10 +61,20 @@ def _open(spec: Spec, studies: Mapping[str, Study]) -> dict[str, list[Study]]:
     return found
 
 
-def _trial(spec: Spec, label: str, task: Task, studies: list[Study]) -> ToTry:
-    """Return what is tried of a gate: its largest model, as often as a round could train it."""
-    trials = max(study.rounds.size for study in studies)
-    most = 1 << (trials * spec.search.seeds - 1).bit_length()
+def _gpus(setting: Setting) -> int:
+    """Return on how many GPUs jobs run at once: those that share one gain nothing by it."""
+    from gatelab.sweeps.cluster.slots import slots  # here: Ray takes a second to import
+
+    return slots(setting.cpus, max(1.0, setting.gpus))
+
+
+def _trial(spec: Spec, label: str, task: Task, studies: list[Study], gpus: int) -> ToTry:
+    """Return what is tried of a gate: its largest model, as often as a round could train it.
+
+    On several GPUs only as often as on each of them, so that none has nothing to do.
+    """
+    models = max(study.rounds.size for study in studies) * spec.search.seeds
+    most = 1 << (math.ceil(models / gpus) - 1).bit_length()
     configuration, _ = largest(spec, label, task)
     return ToTry(spec.gates[label].gate, configuration, min(most, MOST_MEMBERS))
 
