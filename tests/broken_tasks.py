@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gatelab.tasks.loss import Loss, register_loss
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Network, Regimes, Split, SplitName, Task, Truth
 
@@ -537,6 +539,22 @@ class Overflowing(Sound):
 class Infinite(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return 1 / (x - x)
+
+
+@register_loss("broken_root")
+class Root(Loss):
+    """Is no number where an output is below 0."""
+
+    kinds = ("regression",)
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return (outputs[:, 0].sqrt() - target).square()
+
+
+class Rooted(Sound):
+    """Has a loss of its own that is no number for some rows."""
+
+    targets = (*Sound.targets[:2], replace(REGRESSION, loss="broken_root"))
 
 
 class Detached(Sound):

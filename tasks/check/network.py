@@ -19,11 +19,13 @@ from gatelab.tasks.check.subject import (
     gate_input_of,
     is_expert,
     is_tower,
+    known,
     outputs,
     walk,
 )
+from gatelab.tasks.loss import check_loss_values
 from gatelab.tasks.target import Target
-from gatelab.tasks.task import Network
+from gatelab.tasks.task import Network, Split
 
 STEPS, TRIES, ROWS, LEARNING_RATE = 3, 3, 64, 0.05
 
@@ -93,6 +95,19 @@ def check_gradient_reaches_experts_and_towers(subject: Subject) -> None:
         missing = [name for name in _unreached(subject, seed) if name in missing] if missing else []
     if missing:
         fail(f"no gradient reaches {missing[0]}", "a detach, or a parameter that is not used")
+
+
+def check_losses_give_numbers(subject: Subject) -> None:
+    """A loss of the task's own gives a finite number for every row of train that is looked at."""
+    part = Split(*(None if it is None else it[:BATCH] for it in subject.splits["train"]))
+    if not any(target.loss for target in subject.targets):
+        return
+    found = outputs(subject.modules(), part.inputs)
+    for target, rows, values in known(part, subject.targets):
+        try:
+            check_loss_values(target, found[f"tower of {target.name!r}"].detach()[rows], values)
+        except ValueError as error:
+            fail(str(error).rstrip("."), "a root or logarithm of what may be 0 or less")
 
 
 def _unreached(subject: Subject, seed: int) -> list[str]:
@@ -202,6 +217,7 @@ def check_network_keeps_no_running_statistics(subject: Subject) -> None:
 
 CHECKS = (
     check_network_fits,
+    check_losses_give_numbers,
     check_gradient_reaches_experts_and_towers,
     check_factories_make_fresh_modules,
     check_modules_differ_in_tensors_alone,
