@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from gatelab.sweeps.search.importance import FEWEST, importance
+from gatelab.sweeps.search.importance import FEWEST, MOST, importance
 
 SPACE = {"gate.gamma": FloatDistribution(0, 1), "optimizer.learning_rate": FloatDistribution(0, 1)}
 
@@ -54,3 +54,17 @@ def test_failed_trials_and_equal_losses() -> None:
     for number, trial in enumerate(same):
         trial.number = number
     assert importance(same) == {}
+
+
+def test_trials_of_several_searches_have_the_same_numbers() -> None:
+    """Their losses are their own: that of the second search's trial 3 is none of the first's."""
+    first, second = trials(80)[:40], trials(80)[40:]
+    for number, trial in enumerate(second):
+        trial.number = number
+    assert importance([*first, *second]) == importance(trials(80))
+    assert importance(trials(80))["optimizer.learning_rate"] > 0.9
+
+
+def test_many_trials_are_thinned_evenly() -> None:
+    many = trials(3 * MOST)
+    assert importance(many) == importance(many[::3])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 FEWEST = 8
 """Trials below which a forest of trees says nothing."""
+MOST = 200
+"""Trials that a forest is grown of: its time grows with their square, and jobs wait meanwhile."""
+T = TypeVar("T")
 
 
 def importance(trials: Sequence[FrozenTrial]) -> dict[str, float]:
@@ -17,36 +21,45 @@ def importance(trials: Sequence[FrozenTrial]) -> dict[str, float]:
     By fANOVA of Hutter et al., An Efficient Approach for Assessing Hyperparameter Importance, 2014,
     as Optuna has it. Trials are compared by their loss after as many epochs as all but failed ones
     have reached, so that pruned trials count and no loss of a longer training is set against one
-    of a shorter.
+    of a shorter. Of many they are thinned evenly.
+
+    Args:
+        trials: Of one gate, of one search or several.
 
     Returns:
         Nothing where fewer than ``FEWEST`` trials compare, or no hyperparameter varies.
     """
-    losses = _losses(trials)
-    if len(losses) < FEWEST or len(set(losses.values())) == 1:
+    compared = _thinned(_compared(trials))
+    if len(compared) < FEWEST or len({loss for _, loss in compared}) == 1:
         return {}
     # Here: scikit-learn takes half a second to import, and a small search needs none.
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
     study = optuna.create_study()
     study.add_trials(
-        create_trial(
-            params=trial.params, distributions=trial.distributions, value=losses[trial.number]
-        )
-        for trial in trials
-        if trial.number in losses
+        create_trial(params=trial.params, distributions=trial.distributions, value=loss)
+        for trial, loss in compared
     )
     found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
     return {name: float(value) for name, value in found.items()}
 
 
-def _losses(trials: Sequence[FrozenTrial]) -> dict[int, float]:
-    """Return by number the lowest loss up to the first rung that pruned; without one, of all."""
+def _compared(trials: Sequence[FrozenTrial]) -> list[tuple[FrozenTrial, float]]:
+    """Return trials with the loss at the first rung that pruned; without one, at their end.
+
+    They are told apart by their places, since trials of several searches have the same numbers.
+    """
     reached = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     pruned = [t.last_step for t in reached if t.state == TrialState.PRUNED]
     rung = min((step for step in pruned if step is not None), default=None)
-    found = {t.number: t.value if rung is None else _until(t, rung) for t in reached}
-    return {number: loss for number, loss in found.items() if loss is not None}
+    found = [(t, t.value if rung is None else _until(t, rung)) for t in reached]
+    return [(trial, loss) for trial, loss in found if loss is not None]
+
+
+def _thinned(compared: Sequence[T]) -> list[T]:
+    """Return ``MOST`` of them at most, as far from each other as can be."""
+    count = min(MOST, len(compared))
+    return [compared[len(compared) * place // count] for place in range(count)]
 
 
 def _until(trial: FrozenTrial, epoch: int) -> float | None:
