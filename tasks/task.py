@@ -35,6 +35,11 @@ class Split(NamedTuple):
     """``(rows,)``, 0 or more: what a row weighs in losses and metrics, for all targets. Weights of
     0 count nowhere, as if nothing were known of the row. ``None``: all rows count alike."""
 
+    def part(self, which: slice) -> Split:
+        """Return some of the rows."""
+        mask, weights = (None if of_rows is None else of_rows[which] for of_rows in self[2:])
+        return Split(self.inputs[which], self.targets[which], mask, weights)
+
 
 @dataclass(frozen=True)
 class Regimes:

@@ -40,7 +40,7 @@ from gatelab.tasks.check.subject import (
 )
 from gatelab.tasks.loss import check_loss_values
 from gatelab.tasks.metric import metrics_of
-from gatelab.tasks.task import Network, Split, Task
+from gatelab.tasks.task import Network, Task
 from gatelab.training.configuration import Configuration
 
 BYTES_PER_PARAMETER = 4 * 4
@@ -192,9 +192,7 @@ def _size(module: nn.Module) -> int:
 
 def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
     """Pass a few rows through a network and the metrics; return what its gates read."""
-    inputs, targets, *others = task.data("train")
-    some = (None if part is None else part[:BATCH] for part in others)
-    split = Split(inputs[:BATCH], targets[:BATCH], *some)
+    split = task.data("train").part(slice(BATCH))
     try:
         with seeded(0), foreign():
             modules = made_of(network, task.targets)

@@ -25,7 +25,7 @@ from gatelab.tasks.check.subject import (
 )
 from gatelab.tasks.loss import check_loss_values
 from gatelab.tasks.target import Target
-from gatelab.tasks.task import Network, Split
+from gatelab.tasks.task import Network
 
 STEPS, TRIES, ROWS, LEARNING_RATE = 3, 3, 64, 0.05
 
@@ -99,7 +99,7 @@ def check_gradient_reaches_experts_and_towers(subject: Subject) -> None:
 
 def check_losses_give_numbers(subject: Subject) -> None:
     """A loss of the task's own gives a finite number for every row of train that is looked at."""
-    part = Split(*(None if it is None else it[:BATCH] for it in subject.splits["train"]))
+    part = subject.splits["train"].part(slice(BATCH))
     if not any(target.loss for target in subject.targets):
         return
     found = outputs(subject.modules(), part.inputs)
