@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from gatelab.sweeps.search.importance import FEWEST, MOST, importance
+from gatelab.sweeps.search.importance import FEWEST, MOST_TRIALS, importance
 
 SPACE = {"gate.gamma": FloatDistribution(0, 1), "optimizer.learning_rate": FloatDistribution(0, 1)}
 
@@ -66,5 +66,5 @@ def test_trials_of_several_searches_have_the_same_numbers() -> None:
 
 
 def test_many_trials_are_thinned_evenly() -> None:
-    many = trials(3 * MOST)
+    many = trials(3 * MOST_TRIALS)
     assert importance(many) == importance(many[::3])

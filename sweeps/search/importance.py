@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 FEWEST = 8
 """Trials below which a forest of trees says nothing."""
-MOST = 200
+MOST_TRIALS = 200
 """Trials that a forest is grown of: its time grows with their square, and jobs wait meanwhile."""
 T = TypeVar("T")
 
@@ -57,8 +57,8 @@ def _compared(trials: Sequence[FrozenTrial]) -> list[tuple[FrozenTrial, float]]:
 
 
 def _thinned(compared: Sequence[T]) -> list[T]:
-    """Return ``MOST`` of them at most, as far from each other as can be."""
-    count = min(MOST, len(compared))
+    """Return ``MOST_TRIALS`` of them at most, as far from each other as can be."""
+    count = min(MOST_TRIALS, len(compared))
     return [compared[len(compared) * place // count] for place in range(count)]
 
 
