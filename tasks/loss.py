@@ -90,7 +90,7 @@ def check_loss_values(target: Target, outputs: Tensor, values: Tensor) -> None:
     Raises:
         ValueError: If a row's is NaN or infinite, or it raises.
     """
-    if target.loss is None:
+    if target.loss is None or not len(values):
         return
     whose = f"target {target.name!r}: loss {target.loss!r}"
     try:

@@ -13,7 +13,6 @@ import pytest
 from ray import tune
 from ray.tune.execution.tune_controller import TuneController
 
-from gatelab.sweeps.driver import idle_workers
 from gatelab.sweeps.driver.idle_workers import KEPT_SECONDS, IdleWorkers
 from tests.commands import launched
 from tests.launched import MODULE, SPEC, read
@@ -25,7 +24,8 @@ HELD = """
         folder = Path(__file__).parent
         if (folder / "hold").exists():
             try:
-                (folder / "held").touch(exist_ok=False)
+                with (folder / "held").open("x") as held:
+                    held.write(str(os.getpid()))
             except FileExistsError:
                 time.sleep(0.1)  # another waits; no worker is to do all before the others start
             else:
@@ -35,22 +35,13 @@ HELD = """
 """The forward of a gate of which one alone waits for a file to go."""
 
 
-class Clock:
-    """Tells the time that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
 class Watched:
-    """Idle workers of a controller, and those that it has ended."""
+    """Idle workers of a controller at a time that a test sets, and those that it has ended."""
 
     def __init__(self, controller: TuneController) -> None:
         self.cache: Any = controller._actor_cache
-        self.controller, self.idle = controller, IdleWorkers()
+        self.now = 0.0
+        self.controller, self.idle = controller, IdleWorkers(lambda: self.now)
         self.ended: list[str] = []
 
     def event(self, *idle: str) -> None:
@@ -67,49 +58,40 @@ class Watched:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    found = Clock()
-    monkeypatch.setattr(idle_workers, "time", found)
-    return found
-
-
-@pytest.fixture
 def watched(tmp_path: Path) -> Watched:
     return Watched(made_controller(tmp_path))
 
 
-def test_all_that_wait_are_kept_until_the_time_is_over(watched: Watched, clock: Clock) -> None:
+def test_all_that_wait_are_kept_until_the_time_is_over(watched: Watched) -> None:
     watched.event()
-    clock.now = 100.0
+    watched.now = 100.0
     watched.event("a", "b")
     watched.event("c")
-    clock.now += KEPT_SECONDS - 1
+    watched.now += KEPT_SECONDS - 1
     watched.event("d")
     assert not watched.ended
-    clock.now += 2
+    watched.now += 2
     watched.event()
     assert watched.ended == ["a", "b", "c", "d"]
 
 
-def test_their_time_begins_anew_when_all_have_work_again(watched: Watched, clock: Clock) -> None:
+def test_their_time_begins_anew_when_all_have_work_again(watched: Watched) -> None:
     watched.event()
     for _ in range(3):
         watched.event("a", "b")
         watched.event()
-        clock.now += KEPT_SECONDS - 1
+        watched.now += KEPT_SECONDS - 1
         watched.event()
         watched.take(2)
         watched.event()
     assert not watched.ended
 
 
-def test_after_some_were_ended_those_of_the_next_round_are_kept(
-    watched: Watched, clock: Clock
-) -> None:
+def test_after_some_were_ended_those_of_the_next_round_are_kept(watched: Watched) -> None:
     watched.event()
     watched.event("a", "b")
     watched.event()
-    clock.now += KEPT_SECONDS + 1
+    watched.now += KEPT_SECONDS + 1
     watched.event()
     assert watched.ended == ["a", "b"]
     watched.event("c", "d", "e")
@@ -166,7 +148,7 @@ def wait_until_idle(folder: Path, driver: int, cores: int) -> list[int]:
         if sum(made.values()) != last:
             last, since = sum(made.values()), time.monotonic()
         if len(workers) == 2 * cores and time.monotonic() - since > 5:
-            return sorted(workers, key=lambda pid: -made[pid])[: len(workers) - 1]
+            return sorted(workers - {int((folder / "held").read_text())})
         assert time.monotonic() < deadline, made
         time.sleep(0.1)
 

@@ -14,7 +14,7 @@ from gatelab.gates import SoftmaxGate
 from gatelab.tasks import tasks
 from gatelab.tasks.check import run_checks
 from gatelab.tasks.check.data import check_data
-from gatelab.tasks.loss import loss_of
+from gatelab.tasks.loss import check_loss_values, loss_of
 from gatelab.training.constant import constant_outputs, evaluate_constant
 from gatelab.training.model import Model
 from tests.in_process import gatelab, modules_of
@@ -70,6 +70,16 @@ class Mean(Loss):
 
     def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
         return (outputs[:, 0] - target).mean()
+
+
+@register_loss("test_greatest")
+class Greatest(Loss):
+    """The error beside the greatest target, of which there is none without rows."""
+
+    kinds = ("regression",)
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return (outputs[:, 0] - target).abs() / target.max()
 
 
 @register_loss("test_numb")
@@ -229,3 +239,10 @@ def test_a_sweep_of_it(place: Path) -> None:
     for run in runs:
         assert 0 < run.metrics["test/own/loss"] < run.metrics["test/plain/loss"]
         assert run.metrics["test/weighted/loss"] != run.metrics["test/weighted/unweighted_loss"]
+
+
+def test_a_target_of_which_no_row_is_known_yet_is_no_fault_of_its_loss() -> None:
+    target = Target("size", "regression", loss="test_greatest")
+    check_loss_values(target, torch.zeros(0, 1), torch.zeros(0))
+    with pytest.raises(ValueError, match="gives NaN or inf for 2 of the first 2 known rows"):
+        check_loss_values(target, torch.zeros(2, 1), torch.zeros(2))

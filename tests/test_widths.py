@@ -196,6 +196,30 @@ print(ask_where((999, 0), tried_widths, SETTING, {}, seconds=2))
 """
 
 
+CLUSTER = """
+import gatelab.sweeps.driver.ray_jobs
+import ray
+from dataclasses import replace
+from gatelab.sweeps.cluster.slots import slots
+from gatelab.sweeps.driver.widths import _gpus
+from tests.test_widths import SETTING
+
+ray.init(num_cpus=16, num_gpus=4)
+print([slots(*needs) for needs in [(1, 0), (3, 0), (1, 0.25), (8, 0.25), (1, 3), (99, 0)]])
+print([_gpus(replace(SETTING, cpus=cpus, gpus=gpus)) for cpus, gpus in [(1, 0.25), (1, 2), (8, 1)]])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_shares_of_one_gpu_are_slots_and_no_gpus_of_their_own() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", CLUSTER], cwd=ROOT, capture_output=True, text=True, timeout=200
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == ["[16, 5, 16, 2, 1, 1]", "[4, 2, 2]"]
+
+
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_node_of_ray_answers_or_says_why_not() -> None:

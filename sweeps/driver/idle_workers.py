@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from ray import tune
 from ray.tune.execution.tune_controller import TuneController
 
 KEPT_SECONDS = 60.0
-"""How long a worker waits for its next job. A new one takes some seconds of computing to start, and
-its GPU's context some more; for as long as that it may hold what others could use meanwhile."""
+"""How long a worker waits for its next job: some times what a new one takes to start, and not for
+ever, since it holds what others could use."""
 ANY = 1_000_000
 """More workers than there are."""
 
@@ -20,8 +21,13 @@ class IdleWorkers:
     At a round's rung it would end all but one, and start as many anew a moment later.
     """
 
-    def __init__(self) -> None:
-        """Begin before there is a worker."""
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin before there is a worker.
+
+        Args:
+            clock: Tells seconds, from any moment on.
+        """
+        self.clock = clock
         self.since: float | None = None
         """When the oldest of the idle workers became idle."""
         self.kept = False
@@ -37,8 +43,8 @@ class IdleWorkers:
         if not cache.has_cached_object(resources):
             self.since = None
         elif self.since is None:
-            self.since = time.monotonic()
-        keeps = self.since is None or time.monotonic() - self.since < KEPT_SECONDS
+            self.since = self.clock()
+        keeps = self.since is None or self.clock() - self.since < KEPT_SECONDS
         if keeps and not self.kept:
             cache.increase_max(resources, ANY)
         elif self.kept and not keeps:

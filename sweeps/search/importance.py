@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -12,7 +11,8 @@ FEWEST = 8
 """Trials below which a forest of trees says nothing."""
 MOST_TRIALS = 200
 """Trials that a forest is grown of: its time grows with their square, and jobs wait meanwhile."""
-T = TypeVar("T")
+Compared = tuple[FrozenTrial, float]
+"""A trial, and the loss by which it is compared."""
 
 
 def importance(trials: Sequence[FrozenTrial]) -> dict[str, float]:
@@ -44,7 +44,7 @@ def importance(trials: Sequence[FrozenTrial]) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
-def _compared(trials: Sequence[FrozenTrial]) -> list[tuple[FrozenTrial, float]]:
+def _compared(trials: Sequence[FrozenTrial]) -> list[Compared]:
     """Return trials with the loss at the first rung that pruned; without one, at their end.
 
     They are told apart by their places, since trials of several searches have the same numbers.
@@ -56,7 +56,7 @@ def _compared(trials: Sequence[FrozenTrial]) -> list[tuple[FrozenTrial, float]]:
     return [(trial, loss) for trial, loss in found if loss is not None]
 
 
-def _thinned(compared: Sequence[T]) -> list[T]:
+def _thinned(compared: Sequence[Compared]) -> list[Compared]:
     """Return ``MOST_TRIALS`` of them at most, as far from each other as can be."""
     count = min(MOST_TRIALS, len(compared))
     return [compared[len(compared) * place // count] for place in range(count)]

@@ -99,15 +99,15 @@ def check_gradient_reaches_experts_and_towers(subject: Subject) -> None:
 
 def check_losses_give_numbers(subject: Subject) -> None:
     """A loss of the task's own gives a finite number for every row of train that is looked at."""
-    part = subject.splits["train"].part(slice(BATCH))
     if not any(target.loss for target in subject.targets):
         return
+    part = subject.splits["train"].part(slice(BATCH))
     found = outputs(subject.modules(), part.inputs)
     for target, rows, values in known(part, subject.targets):
         try:
             check_loss_values(target, found[f"tower of {target.name!r}"].detach()[rows], values)
         except ValueError as error:
-            fail(str(error).rstrip("."), "a root or logarithm of what may be 0 or less")
+            fail(str(error).rstrip("."), "what not every number allows, such as a root")
 
 
 def _unreached(subject: Subject, seed: int) -> list[str]:
