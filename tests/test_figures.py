@@ -253,15 +253,22 @@ def test_a_logarithmic_axis_says_two_numbers_at_least(ticks: int, ratio: float) 
         assert len(told) >= 2, (low, told)
 
 
-def test_gates_without_parameters_have_an_axis_from_0_too() -> None:
+@pytest.mark.parametrize(("count", "ticks"), [(0.0, ["0", "1"]), (2.0, ["0", "1", "2"])])
+def test_gates_of_few_parameters_or_none_have_an_axis_of_whole_numbers_from_0(
+    count: float, ticks: list[str]
+) -> None:
     runs = small().record.runs
     bare = [
-        replace(run, metrics={**run.metrics, Metrics.GATE_PARAMETERS: 0.0})
+        replace(run, metrics={**run.metrics, Metrics.GATE_PARAMETERS: count})
         if Metrics.GATE_PARAMETERS in run.metrics
         else run
         for run in runs
     ]
     drawn = scores.cost_panels(compare_runs(SweepRecord("s", tuple(bare))))
     assert drawn is not None
-    panel = list(COSTS).index(Metrics.GATE_PARAMETERS)
-    assert drawn.axes[panel].get_xlim() == (0, 1)
+    axes = drawn.axes[list(COSTS).index(Metrics.GATE_PARAMETERS)]
+    drawn.draw_without_rendering()
+    shown = [tick.get_text() for tick in axes.get_xticklabels()]
+    low, high = axes.get_xlim()
+    inside = [low <= place <= high for place in axes.get_xticks()]
+    assert [text for text, seen in zip(shown, inside, strict=True) if seen] == ticks

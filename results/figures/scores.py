@@ -113,6 +113,7 @@ def cost_panels(comparison: Comparison) -> Figure | None:
         if axes.get_xscale() == "linear":
             highest = max(v for seeds in values[metric].values() for v in seeds.values())
             axes.set_xlim(0, 1.08 * highest or 1)  # from 0, so that lengths compare
+            axes.locator_params("x", integer=metric.startswith("model/"))
         if metric.startswith("model/"):
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     return figure
