@@ -10,6 +10,7 @@ from torch.nn.functional import softplus
 from gatelab.gates.gate import Gate, Routing, check_k, register_gate
 from gatelab.gates.logits import Logits
 from gatelab.rules import check_not_negative
+from gatelab.short_rows import softmax
 
 
 @register_gate("bias_balanced_top_k")
@@ -60,7 +61,7 @@ class BiasBalancedTopKGate(Gate):
         experts = (logits.detach().sigmoid() + self.bias).topk(self.k, dim=-1).indices
         # s / sum(s), which is 0 / 0 where all of a row's sigmoids underflow.
         # Written as -softplus(-x): torch 2.11 cannot vmap log(sigmoid(x)) twice on CUDA.
-        kept = (-softplus(-logits.gather(-1, experts))).softmax(-1)
+        kept = softmax(-softplus(-logits.gather(-1, experts)))
         weights = torch.zeros_like(logits).scatter(-1, experts, kept)
         diagnostics = {} if self.training else {"bias_range": self.bias.max() - self.bias.min()}
         return Routing(weights, weights.new_zeros(()), diagnostics, (logits,))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from gatelab.gates.gate import Gate, Routing, register_gate
 from gatelab.gates.logits import Logits, for_each_row
+from gatelab.short_rows import softmax
 
 
 @register_gate("cgc")
@@ -69,7 +70,7 @@ class CGCGate(Gate):
     def forward(self, x: Tensor) -> Routing:
         """Route ``(batch, in_features)``."""
         logits = self.logits(x)
-        read = logits.softmax(-1)
+        read = softmax(logits)
         nothing = logits.new_zeros(logits.shape[0], self.num_experts)
         weights = nothing.scatter(-1, self.reads.expand(logits.shape[0], -1), read)
         diagnostics = {} if self.training else self._diagnose(read)

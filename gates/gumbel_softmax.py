@@ -12,6 +12,7 @@ from torch import Tensor
 from gatelab.gates.gate import Gate, Routing, register_gate
 from gatelab.gates.logits import Logits, for_each_row
 from gatelab.rules import check_positive
+from gatelab.short_rows import softmax
 
 
 @register_gate("gumbel_softmax")
@@ -75,7 +76,7 @@ class GumbelSoftmaxGate(Gate):
         logits = self.logits(x)
         # Each example has its own draw, also where the gate is static: one would be too noisy.
         noisy = logits + gumbel_like(for_each_row(logits, x)) if self.training else logits
-        weights = (noisy / self.current_temperature).softmax(-1)
+        weights = softmax(noisy / self.current_temperature)
         if self.straight_through:
             weights = hard_forward(weights)
         diagnostics = {} if self.training else {"temperature": self.current_temperature}

@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 from gatelab.gates.gate import Gate, Routing, check_k, register_gate
 from gatelab.gates.logits import Logits, for_each_row
 from gatelab.rules import check_positive
+from gatelab.short_rows import softmax
 
 
 @register_gate("lapsum")
@@ -88,7 +89,7 @@ def soft_top_k(x: Tensor, k: int) -> Tensor:
         density = (-distance.abs()).exp() / 2
         chances = torch.where(distance > 0, 1 - density, density)
         # Of b: db/dx_i = f_i / sum(f), where the densities' own sum may underflow.
-        shares = (-distance.abs()).softmax(-1)
+        shares = softmax(-distance.abs())
     # Nothing is added but the gradient: autograd's own would be 0 at b, for the kink of abs.
     change = x - fixed
     return chances + density * (change - (shares * change).sum(-1, keepdim=True))

@@ -10,6 +10,7 @@ from torch.nn.functional import softplus
 from gatelab.gates.gate import Gate, Routing, check_k, register_gate
 from gatelab.gates.logits import Logits
 from gatelab.rules import check_not_negative
+from gatelab.short_rows import softmax
 
 LEAST_DEVIATION = 1e-2
 """Of the noise, as in the authors' code: below it the load is no longer smooth."""
@@ -75,7 +76,7 @@ class NoisyTopKGate(Gate):
         deviation = softplus(self.noise(x)) + LEAST_DEVIATION
         noisy = logits + torch.randn_like(logits) * deviation if self.training else logits
         largest, experts = noisy.topk(min(self.k + 1, self.num_experts), dim=-1)
-        kept = largest[..., : self.k].softmax(-1)
+        kept = softmax(largest[..., : self.k])
         weights = torch.zeros_like(logits).scatter(-1, experts[..., : self.k], kept)
         importance = squared_variation(weights.mean(0))
         load = squared_variation(self._load(logits, noisy, deviation, largest))

@@ -10,6 +10,7 @@ from gatelab.gates.gate import Gate, Routing, check_k, register_gate
 from gatelab.gates.gumbel_softmax import gumbel_like
 from gatelab.gates.logits import Logits, for_each_row
 from gatelab.rules import check_not_negative
+from gatelab.short_rows import softmax
 
 
 @register_gate("sampled_k")
@@ -70,7 +71,7 @@ class SampledKGate(Gate):
     def forward(self, x: Tensor) -> Routing:
         """Route ``(batch, in_features)``."""
         logits = self.logits(x)
-        chances = logits.softmax(-1)
+        chances = softmax(logits)
         likeliest = logits.topk(self.k, dim=-1).indices
         lasso = chances.scatter(-1, likeliest, 0.0).sum(-1).mean()
         if self.training:

@@ -29,6 +29,6 @@ class SoftmaxGate(Gate):
 
     def forward(self, x: Tensor) -> Routing:
         """Route ``(batch, in_features)``."""
-        logits = self.logits(x)
-        weights = for_each_row(logits.softmax(-1), x)
-        return Routing(weights, weights.new_zeros(()), logits=(logits,))
+        logits = self.logits.transposed(x)
+        weights = for_each_row(logits.softmax(0).mT, x)
+        return Routing(weights, weights.new_zeros(()), logits=(logits.mT,))

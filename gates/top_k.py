@@ -9,6 +9,7 @@ from torch.nn.functional import softplus
 
 from gatelab.gates.gate import Gate, Routing, check_k, register_gate
 from gatelab.gates.logits import Logits, for_each_row
+from gatelab.short_rows import softmax
 
 
 @register_gate("top_k")
@@ -61,5 +62,5 @@ class TopKGate(Gate):
         if self.noise is not None and self.training:
             logits = logits + torch.randn_like(logits) * softplus(self.noise(x))
         kept, experts = logits.topk(self.k, dim=-1)
-        weights = torch.zeros_like(logits).scatter(-1, experts, kept.softmax(-1))
+        weights = torch.zeros_like(logits).scatter(-1, experts, softmax(kept))
         return Routing(for_each_row(weights, x), weights.new_zeros(()), logits=(logits,))

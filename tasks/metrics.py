@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gatelab.short_rows import log_softmax
 from gatelab.tasks.metric import Metric, register_metric
 from gatelab.tasks.target import Kind
 
@@ -173,7 +174,7 @@ def loss(kind: Kind, outputs: Tensor, target: Tensor) -> Tensor:
             ``(rows, width)``.
     """
     if kind == "multiclass":
-        return F.cross_entropy(outputs, target.long(), reduction="none")
+        return F.nll_loss(log_softmax(outputs), target.long(), reduction="none")
     values = outputs.squeeze(-1)
     if kind == "binary":
         return F.binary_cross_entropy_with_logits(values, target.to(values.dtype), reduction="none")
