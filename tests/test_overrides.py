@@ -85,6 +85,7 @@ evaluation: {seeds: 2}
             },
         ),
         ({}, "a=b=c", {"a": "b=c"}),
+        *(({}, f"r.delimiter={it}", {"r": {"delimiter": it}}) for it in ",:|-;"),
     ],
 )
 def test_what_an_override_makes(mapping: dict[str, Any], text: str, expected: object) -> None:

@@ -114,6 +114,54 @@ def test_the_command_says_the_same_as_the_exported_model(finished: Path, here: P
     np.testing.assert_allclose(made, served(finished, exported.uri).predict(rows), rtol=1e-5)
 
 
+WRITTEN_OTHERWISE = """\
+job,shoe,height,age
+cook,1,170.5,30
+été,2,180,NA
+"""
+
+
+def test_a_file_may_be_written_in_another_way_than_the_table(finished: Path, here: Path) -> None:
+    (here / "new.csv").write_bytes(WRITTEN_OTHERWISE.encode("latin-1"))
+    keys = ["reading.delimiter=,", "reading.decimal=."]
+    result = run(finished, "people", "new.csv", *keys)
+    assert (result.exit_code, result.output) == (
+        2,
+        "gatelab: new.csv, line 3: byte 0xe9 is no UTF-8; say which it is, as "
+        "`reading.encoding=cp1252`.\n",
+    )
+    result = run(finished, "people", "new.csv", *keys, "reading.encoding=cp1252")
+    assert result.exit_code == 0, result.output
+    (here / "same.csv").write_text("job;height;age\ncook;170,5;30\nété;180;NA\n")
+    result = run(finished, "people", "same.csv", "--output", "same.parquet")
+    assert result.exit_code == 0, result.output
+    made = pd.read_csv(here / "predictions.csv")
+    pd.testing.assert_frame_equal(made, pd.read_parquet(here / "same.parquet"), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (
+            "encoding=cp1252",
+            "of a table predict takes keys of `reading` alone, as reading.encoding=cp1252, but got "
+            "'encoding=cp1252'.",
+        ),
+        ("reading.encodin=a", "`reading` has no key 'encodin'; did you mean 'encoding'?"),
+        ("reading.header=1", "`reading.header` must be true or false, but got 1."),
+        (
+            "reading.decimal",
+            "an override must be like search.trials=50, but got 'reading.decimal'.",
+        ),
+    ],
+)
+def test_keys_of_reading_that_are_none(finished: Path, here: Path, key: str, said: str) -> None:
+    (here / "new.csv").write_text(NEW)
+    result = run(finished, "people", "new.csv", key)
+    assert (result.exit_code, result.output) == (2, f"gatelab: {said}\n")
+    assert [it.name for it in here.iterdir()] == ["new.csv"]
+
+
 def served(finished: Path, uri: str) -> Any:
     mlflow.set_tracking_uri(default_uri(finished / FOLDER))
     try:

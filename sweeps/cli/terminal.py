@@ -252,8 +252,12 @@ def print_json(content: object) -> None:
     click.echo(json.dumps(content, indent=2, default=str))
 
 
-def refuse(error: object) -> NoReturn:
+def refuse(error: object, in_words_of: Callable[[str], str] = str) -> NoReturn:
     """Say what was wrong with the input, and end with 2.
+
+    Args:
+        error: What says it.
+        in_words_of: Turns its text into what a command's own arguments are called.
 
     Raises:
         Exception: That error, if it is a library's or a slip of ours: then it is no rule that the
@@ -261,7 +265,7 @@ def refuse(error: object) -> NoReturn:
     """
     if isinstance(error, Exception) and not is_said_by_us(error):
         raise error
-    message = str(error.args[0] if isinstance(error, LookupError) else error)
+    message = in_words_of(str(error.args[0] if isinstance(error, LookupError) else error))
     end("\n".join(f"gatelab: {line}" for line in message.splitlines()), BAD_INPUT)
 
 

@@ -54,6 +54,7 @@ def predict(
     *,
     gate: str | None = None,
     output: str | Path = "predictions.csv",
+    reading: Mapping[str, Any] = {},
     folder: str | Path = FOLDER,
     uri: str | None = None,
 ) -> Predictions:
@@ -67,6 +68,8 @@ def predict(
         gate: The gate's name in the spec; by default of the one with the lowest ``test/loss``.
         output: The file to write, ``.csv`` or ``.parquet``: a row for each row, a column for each
             class (``income=yes``) and each regression target (``weeks``).
+        reading: Where the file is written in another way than the table, the keys of the table's
+            ``reading`` that say so: ``delimiter``, ``decimal``, ``encoding``, ``header``.
         folder: Of the store.
         uri: MLflow's tracking URI; by default of the SQLite store in the folder.
 
@@ -86,7 +89,7 @@ def predict(
             f"predict needs a task of name `table`, but sweep {sweep!r} has {name}: "
             "`gatelab export` makes a model of tensors of it."
         )
-    sheet = table.read(file)
+    sheet = table.read(file, reading)
     cells, counted = _cells(table, sheet)
     values = _values(selected, table, torch.from_numpy(cells))
     _write(pa.table(dict(zip(value_names(table.targets), values.T.numpy(), strict=True))), output)

@@ -14,6 +14,8 @@ from gatelab.sweeps.spec.spec import SpecError, labelled
 
 NULLS = ("null", "Null", "NULL", "~")
 """What null is written as: a value that is left out is a slip of the pen."""
+SIGNS = ",:|-"
+"""Signs that are a value where they stand alone, as a delimiter does, though not so in YAML."""
 
 
 def overridden(mapping: Any, overrides: Sequence[str]) -> Any:
@@ -44,6 +46,8 @@ def _parsed(text: str, mapping: Any) -> tuple[str, Any]:
         raise SpecError(
             "", "", f"an override must be like search.trials=50, but got {written(text)}."
         )
+    if len(value) == 1 and value in SIGNS:
+        return path, value
     try:
         found = read_notation(value)
     except yaml.YAMLError as error:

@@ -38,11 +38,15 @@ class Origin:
     reading: Mapping[str, Any]
     missing: Sequence[object] | Mapping[str, Sequence[object]]
 
-    def read(self, other: object = None) -> Sheet:
+    def read(self, other: object = None, reading: Mapping[str, Any] = {}) -> Sheet:
         """Return the source as it is, or another one that is read by the same keys.
 
         What the source was found to write decimals with holds for another one: a few rows do not
         tell a decimal comma from one between thousands.
+
+        Args:
+            other: A path or a frame.
+            reading: Where the other one is written in another way, the keys that say so.
 
         Raises:
             TableError: If it cannot be read.
@@ -51,7 +55,7 @@ class Origin:
         if other is None:
             return own
         found = {key: value for key, value in own.reading.items() if key == "decimal"}
-        return read_source(other, {**found, **self.reading})
+        return read_source(other, {**found, **self.reading, **reading})
 
     def missing_in(self, column: str) -> tuple[str, ...]:
         """Return what stands for none in a column, texts in their one spelling."""

@@ -210,13 +210,17 @@ class Table(Task):
         """Return the first rows of a split, so many at most, as the table has them, by column."""
         return raw_rows(self._prepared, self._origin, name, most)
 
-    def read(self, other: object) -> Sheet:
+    def read(self, other: object, reading: Mapping[str, Any] = {}) -> Sheet:
         """Return another file or frame, read by the keys of this table.
+
+        Args:
+            other: A path or a frame.
+            reading: Keys of ``reading`` that are others for it.
 
         Raises:
             TableError: If it cannot be read.
         """
-        return self._origin.read(other)
+        return self._origin.read(other, reading)
 
     def network(
         self,
