@@ -273,8 +273,26 @@ def test_spaces_rows_and_codes_are_said(tmp_path: Path) -> None:
     assert texts(contents, "job") == ["clerk", "cook"] * 2
     assert said(contents, "`job`", "spaces", "2 rows")
     assert said(read_contents(write(tmp_path, column("n", 1, 2, 3))), "`n` numbers the rows")
+    later = read_contents(write(tmp_path, column("n", *range(100_000, 100_020))))
+    assert said(later, "`n` numbers the rows; `drop: ")
     codes = read_contents(write(tmp_path, column("code", 17, "1E5", 30, 40)))
     assert said(codes, "`1E5` (row 3)", "kinds: {code: category}")
+
+
+@pytest.mark.parametrize("name", ["id", "customer_id", "customerID", "Kunden-Nr", "row no"])
+def test_whole_numbers_that_name_rows_are_said(name: str, tmp_path: Path) -> None:
+    numbers = [10 + (7 * i) % 23 for i in range(20)]
+    found = read_contents(write(tmp_path, column(name, *numbers)))
+    assert said(found, f"`{name}` differs in all rows; `drop: [", "if it only names them")
+    others = read_contents(write(tmp_path, column(name, *numbers[:19], numbers[0])))
+    few = read_contents(write(tmp_path, column(name, *numbers[:10])))
+    parts = read_contents(write(tmp_path, column(name, *numbers[:19], 0.5)))
+    assert [it.said for it in (others, few, parts)] == [()] * 3
+
+
+@pytest.mark.parametrize("name", ["paid", "humid", "acid", "grid", "width", "casino", "volcano"])
+def test_names_that_end_like_an_id(name: str, tmp_path: Path) -> None:
+    assert read_contents(write(tmp_path, column(name, *range(40, 0, -2)))).said == ()
 
 
 def test_keys_are_written_as_yaml_reads_them(tmp_path: Path) -> None:

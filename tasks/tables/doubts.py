@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 
 import numpy as np
@@ -16,6 +17,8 @@ DOUBTFUL_SIGNS = ("?", "-", "--", ".", "n.a.")
 DOUBTFUL_WORDS = (*DOUBTFUL_SIGNS, "unknown", "missing", "nil", "not available")
 """In lower case; a sign hardly means itself, a word may."""
 _NINES = (99.0, 999.0, 9999.0, 99999.0, 999999.0)
+_ID = re.compile(r"(^|[\W_])(id|uid|key|index|nr|no)$|(?-i:[a-z](ID|Id))$", re.IGNORECASE)
+"""How a column's name ends whose numbers are often names."""
 _FEW_VALUES = 10
 _ROWS_A_VALUE = 3
 
@@ -64,14 +67,17 @@ def _highest(known: npt.NDArray[np.float64]) -> float | None:
 def said_of_numbers(
     name: str, numbers: npt.NDArray[np.float64], known: npt.NDArray[np.float64]
 ) -> tuple[str, ...]:
-    """Return what to say of a column of whole numbers: few values, rows' numbers, or dates."""
+    """Return what to say of a column of whole numbers: few values, rows' names, or dates."""
     if known[0] != np.floor(known[0]) or (known != np.floor(known)).any():
         return ()
-    if len(known) == len(numbers) and numbers[0] in (0, 1) and (np.diff(numbers) == 1).all():
-        return (f"`{name}` numbers the rows; {drop_key(name)} if it means nothing.",)
     if _are_dates(known):
         what = f"`{name}` looks like dates ({known[0]:.0f}), but is read as a number"
         return (f"{what}: {drop_key(name)}, or make columns of your own (day, month, age).",)
+    counts = len(known) == len(numbers) and (np.diff(numbers) == 1).all()
+    if counts and (numbers[0] in (0, 1) or len(numbers) > _FEW_VALUES):
+        return (f"`{name}` numbers the rows; {drop_key(name)} if it means nothing.",)
+    if _ID.search(name) and len(known) > _FEW_VALUES and len(np.unique(known)) == len(known):
+        return (f"`{name}` differs in all rows; {drop_key(name)} if it only names them.",)
     return said_of_few(name, known)
 
 
