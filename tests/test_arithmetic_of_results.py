@@ -16,7 +16,7 @@ from gatelab.results.comparison.ranking import rank_gates
 from gatelab.results.comparison.statistics import differences, smallest_effect
 from gatelab.results.comparison.tables import number
 from gatelab.results.comparison.verdict import sentences
-from gatelab.results.costs import costs
+from gatelab.results.costs import costs, trained_seconds
 from gatelab.results.figures import courses, selection
 from gatelab.results.report.page_grids import cost_grids
 from gatelab.results.review import read_review
@@ -228,6 +228,22 @@ def test_costs_are_of_seeds_that_finished() -> None:
     assert costs(comparison)["time/train_seconds"] == {"a": {"0": 1.0, "1": 2.0}}
     (grid,) = cost_grids(comparison, record)
     assert grid.rows == [["a", "1.7 min", "1.5 ± 6.4", "51,210"]], "102 s in all: failures cost too"
+
+
+def test_training_in_all_is_of_every_member_also_of_trials_that_were_pruned() -> None:
+    """Of three members a trial: 3 x (2 + 0.5) + 4 seconds of a; of b 3 x 1."""
+    own = "time/train_seconds"
+    runs = [
+        RunRecord("id", "s", "", {"search.seeds": "3"}, {}, {"stage": "sweep"}),
+        run("search", "a", {own: 2.0}),
+        run("search", "a", {own: 0.5}, end="pruned"),
+        run("search", "a", {}, end="failed"),
+        run("evaluate", "a", {own: 4.0}),
+        run("search", "b", {own: 1.0}),
+    ]
+    record = SweepRecord("s", tuple(runs))
+    assert [trained_seconds(record, gate) for gate in ("a", "b", "c")] == [11.5, 3.0, None]
+    assert trained_seconds(record) == 14.5
 
 
 def test_curves_end_with_the_last_epoch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,3 +116,19 @@ def test_no_trial_is_the_best_where_nobody_knows_which_way() -> None:
     record = SweepRecord("s", (RunRecord("s", "s", "RUNNING", params, {}, tags), run))
     with pytest.raises(LookupError, match="of 'val/mean/f1', by which sweep 's' chose its trials"):
         best_trials([record])
+
+
+def test_what_chose_the_trials_is_named() -> None:
+    """The loss by default; else what the search compared, also where another metric is shown."""
+    record = sweep({"a": [0.3, 0.2], "b": [0.4]})
+    *_, said = trial_sentences(best_trials([record]))
+    assert said.startswith("This is the loss that chose these trials, so")
+    *_, said = trial_sentences(best_trials([record], metric="val/f1"))
+    assert said.startswith("This is from the validation split, as the loss that chose these trials")
+    params = {"search.objective": "val/f1"}
+    runs = [replace(run, params=params) if run.stage == "sweep" else run for run in record.runs]
+    by_f1 = SweepRecord("s", tuple(runs))
+    *_, said = trial_sentences(best_trials([by_f1]))
+    assert said.startswith("This is from the validation split, as the val f1 that chose these")
+    *_, said = trial_sentences(best_trials([by_f1], metric="val/f1"))
+    assert said.startswith("This is the val f1 that chose these trials, so")

@@ -72,6 +72,8 @@ def run(folder: Path, slots: int, seed: int, stop_every: int = 0) -> dict[str, l
 
 def _told(trial: FrozenTrial) -> tuple[Any, ...]:
     noted = {name: value for name, value in trial.user_attrs.items() if name != "state"}
+    if "spent" in noted:
+        noted["spent"] = noted["spent"][0]  # epochs, without seconds
     return trial.number, trial.params, trial.state, trial.intermediate_values, noted
 
 
@@ -131,7 +133,7 @@ def test_a_stop_between_the_last_arrival_and_the_pruning_is_made_up_for(tmp_path
     assert first is not None and second is not None
     ending = Ending("finished", "nothing better for 1 epochs", 2, 0.1)
     sweep.progress(first, Step(2, 0.1, False, [], [ending]))
-    sweep.studies["one"].arrive(second.number, 4, 0.5, broken=False)
+    sweep.studies["one"].arrive(second.number, Step(4, 0.5, False, [], None))
     again = opened()
     job = next_job(again)
     assert job is not None and job.stage == "evaluate"

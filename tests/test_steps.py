@@ -37,12 +37,14 @@ def test_an_epoch_is_the_mean_over_members_of_which_stopped_ones_keep_their_last
 
 def test_an_ending_is_the_mean_over_members() -> None:
     found = Trial().ending([ending("finished", 1.0, 9), ending("finished", 2.0, 5, broken=True)])
-    assert found == Ending("finished", "finished at 9", 9, 1.5, True, {"val/loss": 1.5})
+    mean = {"val/loss": 1.5}
+    assert found == Ending("finished", "finished at 9", 9, 1.5, True, mean, trained=9 + 5)
 
 
 def test_a_trial_fails_with_any_of_its_members() -> None:
     found = Trial().ending([ending("finished", 1.0, 9), ending("failed", 0.5, 3)])
-    assert (found.end, found.reason) == ("failed", "failed at 3")
+    assert (found.end, found.reason, found.epoch) == ("failed", "failed at 3", 3)
+    assert found.trained == 9 + 3
 
 
 def work(stage: Stage, *seeds: int, gate: str = "softmax") -> Work:
@@ -70,6 +72,7 @@ def test_the_work_of_two_is_the_mean_of_the_work_of_each(tmp_path: Path) -> None
     losses, found = run(work("search", 0, 1), tmp_path)
     assert found.objective == pytest.approx(sum(e.objective for _, e in alone) / 2, rel=1e-4)
     assert found.epoch == max(end.epoch for _, end in alone)
+    assert found.trained == sum(end.epoch for _, end in alone)
     shorter = min(end.epoch for _, end in alone)
     assert shorter < found.epoch, "one stops earlier, and keeps its last loss"
     for epoch, loss in losses.items():

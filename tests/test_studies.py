@@ -15,7 +15,7 @@ from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
 from gatelab.training.goal import BY_LOSS, Goal, Rank
-from gatelab.training.steps import Ending
+from gatelab.training.steps import Ending, Step
 
 SPACE = SearchSpace(
     {"gate.k": 2}, {"gate.gamma": FloatDistribution(0.01, 10.0, log=True)}, {"gate.gamma": 1.0}
@@ -99,7 +99,7 @@ def search(folder: Path, stops: set[int] = frozenset()) -> tuple[list[Ask], Stud
         if until is None:
             study.tell(number, finished(loss(study, number, 8)))
         else:
-            study.arrive(number, until, loss(study, number, until), broken=False)
+            study.arrive(number, Step(until, loss(study, number, until), False, [], None))
         if events in stops:
             study = opened(folder, HALVED)
         for lost, outcome in study.lost():
@@ -165,14 +165,22 @@ def test_what_runs_or_waits_is_not_asked_for(tmp_path: Path) -> None:
     six = [asked(study) for _ in range(6)]
     assert study.ask(TRIALS) is None, "all of them run"
     for found in six[:5]:
-        study.arrive(found.number, 2, found.number / 10, broken=False)
+        spent = {"trained": 4, "seconds": 0.25}  # by two members together
+        study.arrive(found.number, Step(2, found.number / 10, False, [], None, **spent))
     assert study.ask(TRIALS) is None and study.lost() == [], "nothing is decided before the last"
-    study.arrive(5, 2, 0.05, broken=False)
+    study.arrive(5, Step(2, 0.05, False, [], None))
     assert [(found.number, outcome.end) for found, outcome in study.lost()] == [
         (2, "pruned"),
         (3, "pruned"),
         (4, "pruned"),
     ]
+    again = opened(tmp_path, HALVED)  # what was spent outlives a stop
+    for (_, outcome), (_, after) in zip(study.lost(), again.lost(), strict=True):
+        assert outcome == after and outcome.trained == 2 * outcome.epoch
+        assert outcome.metrics["time/train_seconds"] == 0.25
+    for asked_for, outcome in study.lost():
+        study.tell(asked_for.number, outcome)
+    assert study.outcomes.epochs(7) == 3 * 2 * 2
     assert [asked(study)[::2] for _ in range(3)] == [(0, 4), (1, 4), (5, 4)]
 
 

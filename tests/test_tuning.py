@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -54,6 +55,26 @@ def test_of_several_searches_it_is_the_mean() -> None:
     assert [one.repeat for one in found] == ["0", "1"]
     (row,) = tuning_grid(found).rows
     assert row == ["a", "0.5", "1 × finished, 1 × pruned at epoch 4", "0.425", "15.0%"]
+
+
+def test_of_trials_of_one_configuration_the_best_was_selected() -> None:
+    """Under other seeds they differ, and the record has the newest first."""
+    runs = [trial(7, 0.48), trial(3, 0.4), trial(0, 0.5)]
+    alike = [replace(run, params={"gate.k": "2"}) for run in runs]
+    (found,) = tuning([sweep(*alike)])
+    assert (found.default, found.selected) == (0.5, 0.4)
+    (more,) = tuning([sweep(*alike, **{"search.objective": "val/mean/f1"})])
+    assert more.selected == 0.5
+
+
+def test_a_search_of_which_nothing_was_evaluated_selected_nothing() -> None:
+    """The gate's run has what another search selected."""
+    runs = [trial(0, 0.5, repeat=repeat) for repeat in "01"]
+    runs += [trial(2, 0.4, repeat=repeat) for repeat in "01"]
+    tags = {"stage": "evaluate", "gate": "a", "end": "finished", "repeat": "1"}
+    scored = RunRecord("e", "e", "", {"gate.k": "2"}, {}, tags)
+    first, second = tuning([sweep(*runs, scored)])
+    assert math.isnan(first.selected) and second.selected == 0.4
 
 
 def test_what_has_no_trials_has_no_row() -> None:

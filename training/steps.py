@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -46,6 +46,8 @@ class Ending:
     """In the evaluation the rows of the test split."""
     trace: str = ""
     """The traceback, where an error ended it."""
+    trained: int = 0
+    """Of a trial the epochs that its members trained, added up; of one member 0."""
 
 
 @dataclass
@@ -64,6 +66,10 @@ class Step:
     """One a member, of a trial one for all, when all have ended."""
     notes: list[str] = field(default_factory=list)
     """What the training could not do as usual, a line each."""
+    trained: int = 0
+    """Epochs that all members of the job have trained, added up."""
+    seconds: float = 0.0
+    """For which a member of it has trained, the mean over them."""
 
 
 class Trial:
@@ -83,9 +89,10 @@ class Trial:
 
     def ending(self, endings: Sequence[Ending]) -> Ending:
         """Return how the trial ended: it fails with any of its members."""
+        trained = sum(ending.epoch for ending in endings)
         failed = [ending for ending in endings if ending.end == "failed"]
         if failed:
-            return failed[0]
+            return replace(failed[0], trained=trained)
         last = max(endings, key=lambda ending: ending.epoch)
         return Ending(
             last.end,
@@ -94,6 +101,7 @@ class Trial:
             float(np.mean([ending.objective for ending in endings])),
             any(ending.broken for ending in endings),
             means([ending.metrics for ending in endings]),
+            trained=trained,
         )
 
 

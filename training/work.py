@@ -92,7 +92,10 @@ class Work:
         broken = any(course.broken for course in courses)
         notes, self.training.notes = self.training.notes, []  # said once
         epoch = max(course.epochs for course in courses)
-        return Step(epoch, objective, broken, epochs, endings.get(part.job.key), notes)
+        trained = sum(course.epochs for course in courses)
+        seconds = float(np.mean([self.seconds[member] for member in part.members]))
+        ended = endings.get(part.job.key)
+        return Step(epoch, objective, broken, epochs, ended, notes, trained, seconds)
 
     def _arrived(self) -> bool:
         return self.training.epoch == self.until

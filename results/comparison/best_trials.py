@@ -68,6 +68,8 @@ class BestTrials:
     summaries: tuple[Summary, ...]
     """In the gates' order."""
     tests: tuple[Better, ...]
+    objectives: tuple[str, ...]
+    """The keys of the metrics by which the trials were chosen, one unless sweeps differ."""
 
     def best(self) -> list[Summary]:
         """Return the summaries with a mean, the best first."""
@@ -108,7 +110,8 @@ def best_trials(
     summaries = [_summary(*gates[title], title, share, metric) for title in gates]
     direction = directions_of(records).of(metric)
     tests = _tests(summaries, direction) if direction else []
-    return BestTrials(metric, direction, share, tuple(summaries), tuple(tests))
+    objectives = tuple(dict.fromkeys(record.objective for record in records))
+    return BestTrials(metric, direction, share, tuple(summaries), tuple(tests), objectives)
 
 
 def searched(records: Sequence[SweepRecord]) -> dict[str, tuple[SweepRecord, str]]:
@@ -131,10 +134,10 @@ def _value(record: SweepRecord, run: RunRecord, metric: str) -> float:
     return objective(run) if metric == record.objective else run.metrics.get(metric, math.nan)
 
 
-def _finished(record: SweepRecord, gate: str | None = None) -> list[RunRecord]:
-    """Return the trials that finished, the best first."""
-    trials = [run for run in record.of("search", gate) if run.end == "finished"]
-    found = sorted((r for r in trials if math.isfinite(objective(r))), key=objective)
+def finished(record: SweepRecord, trials: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return those of a sweep's trials that finished, the best first by its objective."""
+    ended = [run for run in trials if run.end == "finished" and math.isfinite(objective(run))]
+    found = sorted(ended, key=objective)
     return found[::-1] if record.directions.of(record.objective) > 0 else found
 
 
@@ -149,7 +152,7 @@ def _check_objective(records: Sequence[SweepRecord]) -> None:
 
 
 def _check_metric(records: Sequence[SweepRecord], metric: str) -> None:
-    runs = [run for record in records for run in _finished(record)]
+    runs = [run for record in records for run in finished(record, record.of("search"))]
     known = {key for run in runs for key in run.metrics if key.startswith("val/")} | {
         Metrics.VAL_LOSS
     }
@@ -159,7 +162,7 @@ def _check_metric(records: Sequence[SweepRecord], metric: str) -> None:
 
 def _summary(record: SweepRecord, gate: str, title: str, share: float, metric: str) -> Summary:
     trials = budget(record, gate, title).trials
-    chosen = _finished(record, gate)[: max(1, round(share * trials))]
+    chosen = finished(record, record.of("search", gate))[: max(1, round(share * trials))]
     values = np.array([_value(record, run, metric) for run in chosen])
     values = values[np.isfinite(values)]
     n = len(values)

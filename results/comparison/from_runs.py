@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
+from gatelab.results.comparison.best_trials import objective
 from gatelab.results.comparison.budgets import budget
 from gatelab.results.comparison.comparison import KEY_STARTS, Comparison, rank
 from gatelab.results.comparison.conditions import conditions
@@ -13,7 +15,7 @@ from gatelab.results.comparison.scores import Score, Test, paired_tests
 from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.comparison.subjects import ROLES, Subject, family, subject
 from gatelab.results.comparison.units import ByUnit, units
-from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.runs import RunRecord, SweepRecord
 
 
 def compare_runs(*records: SweepRecord) -> Comparison:
@@ -51,12 +53,20 @@ def compare_runs(*records: SweepRecord) -> Comparison:
 def _configurations(
     gates: Mapping[str, tuple[SweepRecord, str]],
 ) -> dict[str, Mapping[str, str]]:
-    """Return what was selected of each gate, where anything was."""
+    """Return what was selected of each gate, where anything was: of several sweeps in the best."""
     found = {}
     for title, (record, gate) in gates.items():
-        runs = (*record.of("gate", gate), *record.of("evaluate", gate))
+        higher = record.directions.of(record.objective) > 0
+        declared = sorted(record.of("gate", gate), key=lambda run: _cost(run, higher=higher))
+        runs = (*declared, *record.of("evaluate", gate))
         found[title] = next((run.configuration for run in runs if run.configuration), {})
     return {title: values for title, values in found.items() if values}
+
+
+def _cost(run: RunRecord, *, higher: bool) -> float:
+    """Return what a gate's evaluation came to by the search's objective, less is better."""
+    value = objective(run)
+    return math.inf if math.isnan(value) else -value if higher else value
 
 
 def _in_order(

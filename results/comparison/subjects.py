@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
+from gatelab.results.comparison.learner_options import learner_options
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import Tags
 
@@ -33,7 +34,8 @@ class Subject:
     row_of: str = ""
     """Of a row: the title of its gate."""
     given: str = ""
-    """What its learner gives a model to learn by, in a line, where it is recorded."""
+    """What its learner gives a model to learn by, and the options that were selected of it, in a
+    line, where it is recorded."""
 
     @property
     def tested(self) -> bool:
@@ -88,5 +90,12 @@ def subject(record: SweepRecord, gate: str, title: str) -> Subject:
         "row" if row_of else role,
         tags.get(Tags.HARDENS) == "yes",
         row_of and row_of + title.removeprefix(gate),
-        tags.get(Tags.GIVEN, ""),
+        _given(record, gate, tags.get(Tags.GIVEN, "")),
+    )
+
+
+def _given(record: SweepRecord, gate: str, learner: str) -> str:
+    """Return what a learner gives, with the options of all searches that were evaluated."""
+    return learner and learner + learner_options(
+        record.of("evaluate", gate) or record.of("gate", gate)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from gatelab.results.comparison.best_trials import BestTrials, Summary
-from gatelab.results.comparison.tables import Grid, metric_title, number, p_value, p_words
+from gatelab.results.comparison.tables import Grid, listed, metric_title, number, p_value, p_words
 from gatelab.tracking.schema import Metrics
 
 
@@ -63,10 +63,14 @@ def _best(found: BestTrials, ranked: list[Summary]) -> str:
 
 
 def _caveat(found: BestTrials) -> str:
-    what = (
-        "the loss" if found.metric == Metrics.VAL_LOSS else "from the validation split, as the loss"
-    )
+    chose = listed([_shown(key) for key in found.objectives])
+    itself = found.objectives == (found.metric,)
+    what = chose if itself else f"from the validation split, as {chose}"
     return (
         f"This is {what} that chose these trials, so it flatters every gate; the published "
         "protocol reports their test loss, which a search here never reads."
     )
+
+
+def _shown(key: str) -> str:
+    return "the loss" if key == Metrics.VAL_LOSS else f"the {metric_title(key)}"

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gatelab.results.comparison.best_trials import objective, searched
+from gatelab.results.comparison.best_trials import finished, objective, searched
 from gatelab.results.comparison.tables import Grid, metric_title
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Tags
@@ -71,13 +71,14 @@ def _selected(
 ) -> RunRecord | None:
     """Return the trial whose configuration was evaluated; it need not have the best objective.
 
-    A gate that states a k must keep it to be selected.
+    A gate that states a k must keep it to be selected. Of trials of one configuration, under other
+    seeds, it is the best.
     """
-    runs = [run for run in record.of("evaluate", gate) if run.repeat == repeat]
-    runs += record.of("gate", gate)
+    evaluated = record.of("evaluate", gate)
+    runs = [run for run in evaluated if run.repeat == repeat] if evaluated else []
+    runs += [] if evaluated else record.of("gate", gate)
     chosen = next((run.configuration for run in runs if run.configuration), None)
-    found = (run for run in trials if run.end == "finished" and run.configuration == chosen)
-    return next(found, None)
+    return next((run for run in finished(record, trials) if run.configuration == chosen), None)
 
 
 def tuning_grid(found: Sequence[Tuning]) -> Grid:

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.tables import Grid
+from gatelab.results.costs import trained_seconds
 from gatelab.results.report.search_grids import settings_text
 from gatelab.tracking.runs import SweepRecord
-from gatelab.tracking.schema import Metrics, Params, Tags
+from gatelab.tracking.schema import Params, Tags
 from gatelab.tracking.sqlite import sqlite_path
 
 _PATHS = re.compile(r"(?<![\w/.:~-])(?:/|~/|[A-Za-z]:\\)(?:[^\s/\\'\"`,;:()]+[/\\])+(?=[^\s/\\])")
@@ -112,8 +113,5 @@ def conditions_grid(record: SweepRecord, comparison: Comparison) -> Grid:
 
 def _trained(record: SweepRecord) -> str:
     """Return for how long networks were trained, in search and evaluation, of all gates."""
-    runs = [*record.of("search"), *record.of("evaluate")]
-    seconds = [
-        run.metrics[Metrics.TRAIN_SECONDS] for run in runs if Metrics.TRAIN_SECONDS in run.metrics
-    ]
-    return f"{duration(sum(seconds))} of training in all" if seconds else ""
+    seconds = trained_seconds(record)
+    return "" if seconds is None else f"{duration(seconds)} of training in all"

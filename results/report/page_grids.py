@@ -19,7 +19,7 @@ from gatelab.results.comparison.score_grids import (
 )
 from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.comparison.tables import Grid, number
-from gatelab.results.costs import COSTS, costs
+from gatelab.results.costs import COSTS, costs, trained_seconds
 from gatelab.results.report.conditions_grid import duration
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import Metrics
@@ -176,19 +176,19 @@ def cost_grids(comparison: Comparison, record: SweepRecord) -> list[Grid]:
     ]
     caption = (
         f"Mean over the {plural(comparison.unit)} ± half its 95% interval; training in all: the "
-        "sum over its search and its evaluation. Training time is a member's share of the time "
-        "that it trained together with others; parameters are those that are learned, and active "
-        "those that run for a row: without the experts that it does not use."
+        "sum over its search and its evaluation, as far as it is recorded. Training time is a "
+        "member's share of the time that it trained together with others; parameters are those "
+        "that are learned, and active those that run for a row: without the experts that it does "
+        "not use."
     )
     columns = ["gate", "training in all", *(COSTS[metric] for metric in found)]
     return [Grid("Time and parameters", columns, rows, caption)] if rows else []
 
 
 def _compute(record: SweepRecord, gate: str) -> str:
-    """Return for how long all trials and seeds of a gate trained together."""
-    runs = [*record.of("search", gate), *record.of("evaluate", gate)]
-    seconds = [r.metrics[Metrics.TRAIN_SECONDS] for r in runs if Metrics.TRAIN_SECONDS in r.metrics]
-    return duration(sum(seconds)) if seconds else "-"
+    """Return for how long all trials and seeds of a gate trained, one after another."""
+    seconds = trained_seconds(record, gate)
+    return "-" if seconds is None else duration(seconds)
 
 
 def _mean(values: Mapping[str, float]) -> str:

@@ -79,7 +79,7 @@ class Record:
             label = Search.of(found).label
             self.ends[label] += study.outcomes.ends()
             self.reasons[label] += study.outcomes.reasons()
-            self.epochs[label] += study.outcomes.epochs() * spec.search.seeds
+            self.epochs[label] += study.outcomes.epochs(spec.search.seeds)
         self.traces: dict[str, Path] = {}
         self.started_here: set[str] = set()
         self.by: dict[str, str] = {}
@@ -207,7 +207,7 @@ class Record:
         """Record with the gate how its trials ended, so that nobody need read them all."""
         ends, reasons = self.ends[label], self.reasons[label]
         ends[ending.end] += 1
-        self.epochs[label] += ending.epoch * self.spec.search.seeds
+        self.epochs[label] += ending.trained
         counts = {key: float(ends[end]) for end, key in COUNTS.items()}
         counts[Metrics.SEARCH_EPOCHS] = float(self.epochs[label])
         identity = f"{self.spec.name}/{label}"

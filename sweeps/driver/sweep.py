@@ -150,7 +150,7 @@ class Sweep:
             return True
         if step.epoch == job.until:
             self.running.pop(job.name, None)
-            study.arrive(job.number, step.epoch, step.objective, broken=step.broken)
+            study.arrive(job.number, step)
             self._prune(job.of_search)
             return True
         return False

@@ -19,6 +19,10 @@ class Standing:
     final: Rank | None = None
     """Once it has ended by itself."""
     failed: bool = False
+    trained: int = 0
+    """Epochs that its members have trained by the last of these rungs, added up."""
+    seconds: float = 0.0
+    """For which a member has trained by then."""
 
     def at(self, rung: int) -> Rank | None:
         """Return its rank at a rung, or at its end before that; ``None`` while it is under way."""

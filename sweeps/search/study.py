@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -21,12 +22,16 @@ from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace, configuration
 from gatelab.training.configuration import Configuration
 from gatelab.training.goal import Goal, Rank
-from gatelab.training.steps import Ending
+from gatelab.training.steps import Ending, Step
 
 STATE_ATTRIBUTE = "state"
 """The attribute of a trial that says where its newest saved state lies."""
 BROKEN_ATTRIBUTE = "broken_at"
 """That which says at which rungs it broke what is required."""
+SPENT_ATTRIBUTE = "spent"
+"""That which says what was trained by its last rung: epochs of all members, seconds of one."""
+NOTED = ("end", "reason", "epoch", "broken", "trained")
+"""What a trial keeps of its ending, beside the objective."""
 
 
 class Ask(NamedTuple):
@@ -90,6 +95,8 @@ class Study:
         for epoch, value in frozen.intermediate_values.items():
             rank = Rank(broken.get(str(epoch), False), self.goal.cost(value))
             standing.ranks[epoch] = rank
+        before = (max(standing.ranks, default=0), 0.0)  # as sweeps have it that did not tell it
+        standing.trained, standing.seconds = attributes.get(SPENT_ATTRIBUTE, before)
         if frozen.state.is_finished():
             self.ended += 1
             self._settle(number, frozen.state, self.outcomes.rank(frozen))
@@ -169,15 +176,22 @@ class Study:
         for frozen in self.study.get_trials(deepcopy=False)[there:]:
             self._take_in(frozen)
 
-    def arrive(self, number: int, epoch: int, objective: float, *, broken: bool) -> None:
-        """Note what a trial is worth at a rung, where it waits for the others of its round."""
+    def arrive(self, number: int, step: Step) -> None:
+        """Note what a trial is worth at a rung, where it waits for the others of its round.
+
+        Args:
+            number: The trial's.
+            step: Its last before the rung.
+        """
         self.running.discard(number)
         trial, standing = self.trials[number], self.standings[number]
         self._decided = None
-        standing.ranks[epoch] = Rank(broken, self.goal.cost(objective))
+        standing.ranks[step.epoch] = Rank(step.broken, self.goal.cost(step.objective))
+        standing.trained, standing.seconds = step.trained, step.seconds
         noted = {str(epoch): rank.broken for epoch, rank in standing.ranks.items()}
         trial.set_user_attr(BROKEN_ATTRIBUTE, noted)
-        trial.report(objective, epoch)
+        trial.set_user_attr(SPENT_ATTRIBUTE, [step.trained, step.seconds])
+        trial.report(step.objective, step.epoch)
 
     def lost(self) -> list[tuple[Ask, Ending]]:
         """Return the trials that have not ended yet and need not go on, and how they end."""
@@ -185,11 +199,13 @@ class Study:
         return [self._pruned(n, found[n]) for n in sorted(found.keys() & self.trials.keys())]
 
     def _pruned(self, number: int, reason: str) -> tuple[Ask, Ending]:
-        epoch, (broken, cost) = max(self.standings[number].ranks.items())
+        standing = self.standings[number]
+        epoch, (broken, cost) = max(standing.ranks.items())
         asked = Ask(number, self.configurations[number], epoch)
         objective = self.goal.cost(cost)
-        metrics = {"objective": objective}
-        return asked, Ending("pruned", reason, epoch, objective, broken, metrics)
+        metrics = {"objective": objective, "time/train_seconds": standing.seconds}
+        pruned = Ending("pruned", reason, epoch, objective, broken, metrics)
+        return asked, replace(pruned, trained=standing.trained)
 
     def tell(self, number: int, ending: Ending) -> None:
         """End a trial."""
@@ -197,7 +213,7 @@ class Study:
         trial = self.trials.pop(number)
         self.trial_states.pop(number, None)
         finite = math.isfinite(ending.objective)
-        noted = {name: getattr(ending, name) for name in ("end", "reason", "epoch", "broken")}
+        noted = {name: getattr(ending, name) for name in NOTED}
         for name, value in {**noted, "objective": ending.objective if finite else None}.items():
             trial.set_user_attr(name, value)
         state = OPTUNA_STATES[ending.end]
