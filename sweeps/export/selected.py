@@ -94,8 +94,10 @@ def _check_evaluated(record: SweepRecord, gate: str) -> None:
 
 
 def _evaluated(record: SweepRecord, gate: str) -> dict[str, RunRecord]:
-    """Return the finished evaluation runs of a gate by seed."""
-    runs = (run for run in record.of("evaluate", gate) if run.end == "finished")
+    """Return the finished evaluation runs of a gate by seed: of several splits, on the first."""
+    runs = [run for run in record.of("evaluate", gate) if run.end == "finished"]
+    # Named by their number, which goes through the splits; whatever the order of the record.
+    runs.sort(key=lambda run: (len(run.name), run.name), reverse=True)
     return {run.seed: run for run in runs}
 
 
