@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from gatelab.sweeps.cli.completing import sweeps_here
+from gatelab.sweeps.cli.hints import folder_words, in_folder
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.remote import address_option, follow_option, option, reached, refusals, tell
 from gatelab.sweeps.cli.terminal import (
@@ -128,7 +129,8 @@ def _home(folder: Path, name: str) -> Row:
     how = status(home)
     done = "; ".join(map(str, gates_progress(home)))
     after = f"; goes on from {home.before[-1]}" if home.before else ""
-    return home.name, how, f"{started(home):%Y-%m-%d %H:%M}", done + after + _next(home.name, how)
+    left = in_folder(_next(home.name, how), folder)
+    return home.name, how, f"{started(home):%Y-%m-%d %H:%M}", done + after + left
 
 
 def _next(name: str, how: str) -> str:
@@ -181,7 +183,8 @@ def stop(sweep: str, address: str | None, folder: Path) -> None:
     with refusals():
         stopped, where = _stop_job(address, sweep) if address else _stop_driver(folder, sweep)
     if stopped == "finished":
-        click.echo(f"{sweep}: finished; `gatelab compare {sweep}` shows it.")
+        words = "" if address else where
+        click.echo(f"{sweep}: finished; `gatelab compare {sweep}{words}` shows it.")
     else:
         click.echo(f"{sweep}: {stopped}; `gatelab resume {sweep}{where}` goes on.")
 
@@ -205,7 +208,7 @@ def _stop_driver(folder: Path, sweep: str) -> tuple[str, str]:
     home = Home(folder, sweep)
     if not stop_driver(home):
         raise ClusterError(f"sweep {sweep!r} is not running on this machine: it is {status(home)}.")
-    return status(home), ""
+    return status(home), folder_words(folder)
 
 
 @click.command()

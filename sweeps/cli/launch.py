@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from gatelab.sweeps.cli.completing import sweeps_here
+from gatelab.sweeps.cli.hints import folder_words, in_folder
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.remote import address_option, follow_option, launch_remote, resume_remote
 from gatelab.sweeps.cli.terminal import (
@@ -34,7 +36,7 @@ from gatelab.sweeps.cluster.access import ClusterError
 from gatelab.sweeps.driver.processes import interrupt_on_term
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
-from gatelab.tracking.schema import FOLDER, Artifacts
+from gatelab.tracking.schema import Artifacts
 
 if TYPE_CHECKING:
     from gatelab.results.comparison import Comparison
@@ -209,25 +211,26 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     from gatelab.sweeps.driver.launching import NoRoom
     from gatelab.sweeps.driver.running import Interrupted, Undelivered
 
-    console = open_console()
+    console, here = open_console(), partial(in_folder, folder=folder)
     try:
         comparison = work(console=console)
     except SpecError as error:
-        refuse(error.at(str(source)))
+        refuse(error.at(str(source)), here)
     except (LookupError, ClusterError) as error:
-        refuse(error)
+        refuse(error, here)
     except Interrupted as error:
-        end(str(error), INTERRUPTED)
+        end(here(str(error)), INTERRUPTED)
     except Undelivered as error:
-        end(str(error), UNDELIVERED)
+        end(here(str(error)), UNDELIVERED)
     except NoRoom as error:
-        end(str(error), FAILED)
+        end(here(str(error)), FAILED)
     _show(console, comparison)
     _say_where_traces_are(console, comparison, folder)
-    option = "" if folder == FOLDER else f" --folder {folder}"
+    option = folder_words(folder)
     report = folder / "sweeps" / comparison.sweep / "report" / Artifacts.REPORT
     console.print(f"\nReport: {report}", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"Dashboard: [bold]gatelab ui {comparison.sweep}{option}[/]", highlight=False)
+    shown = f"[bold]{escape(f'gatelab ui {comparison.sweep}{option}')}[/]"
+    console.print(f"Dashboard: {shown}", highlight=False, soft_wrap=True)
     _end(comparison, folder, option)
 
 

@@ -1,0 +1,35 @@
+"""Commands that messages advise name the folder of the sweep, as a shell takes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gatelab.sweeps.cli.hints import in_folder
+from gatelab.tracking.schema import FOLDER
+
+SAID = "Stopped. `gatelab resume one` goes on; `gatelab compare one` shows it, `--name` names it."
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        (FOLDER, ""),
+        (Path("runs"), " --folder runs"),
+        (Path("/tmp/my runs"), " --folder '/tmp/my runs'"),
+        (Path("[draft] it's"), " --folder '[draft] it'\"'\"'s'"),
+    ],
+)
+def test_every_command_about_a_sweep_names_the_folder_once(folder: Path, words: str) -> None:
+    expected = (
+        f"Stopped. `gatelab resume one{words}` goes on; `gatelab compare one{words}` shows it, "
+        "`--name` names it."
+    )
+    assert in_folder(SAID, folder) == expected
+    assert in_folder(expected, folder) == expected
+
+
+def test_other_commands_and_words_are_left() -> None:
+    text = "`gatelab list gates` says which; `gatelab.tasks` has them."
+    assert in_folder(text, Path("runs")) == text
