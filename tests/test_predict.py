@@ -162,6 +162,14 @@ def test_keys_of_reading_that_are_none(finished: Path, here: Path, key: str, sai
     assert [it.name for it in here.iterdir()] == ["new.csv"]
 
 
+def test_an_output_that_cannot_be_written_is_refused(finished: Path, here: Path) -> None:
+    (here / "new.csv").write_text(NEW)
+    result = run(finished, "people", "new.csv", "--output", "/proc/said.csv")
+    assert result.exit_code == 2
+    assert result.output.startswith("gatelab: /proc/said.csv cannot be written: ")
+    assert result.output.count("\n") == 1
+
+
 def served(finished: Path, uri: str) -> Any:
     mlflow.set_tracking_uri(default_uri(finished / FOLDER))
     try:

@@ -55,7 +55,9 @@ def new_sweep(
     except ValueError as error:
         refuse(error)
     except OSError as error:
-        refuse(f"{error.filename or output}: {error.strerror or error}.")
+        draft = str(error.filename or "").endswith(".draft")
+        where = output if draft else error.filename or output
+        refuse(f"{where}: {error.strerror or error}.")
     _show(proposed, table)
     _show_next(output)
 

@@ -22,15 +22,18 @@ from gatelab.sweeps.cli.terminal import busy, folder_option, refuse, uri_option
 @uri_option
 def report(sweep: str, to: Path | None, folder: Path, tracking_uri: str | None) -> None:
     """Write the report of SWEEP, finished or not, with all figures and tables."""
+    place = to or Path(f"{sweep}-report")
     try:
         with busy("The report is drawn"):
             from gatelab.results.comparing import (
                 report as write,  # here: MLflow and matplotlib take seconds
             )
 
-            page = write(sweep, to or Path(f"{sweep}-report"), folder=folder, uri=tracking_uri)
+            page = write(sweep, place, folder=folder, uri=tracking_uri)
     except LookupError as error:
         refuse(error)
+    except PermissionError as error:
+        refuse(f"{place} cannot be written: {error.strerror}.")
     click.echo(f"{page}, with figures and tables beside it.")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -81,6 +81,7 @@ def predict(
     """
     output = Path(output)
     _check_output(output)
+    _check_writable(output)
     (record,) = read_sweeps(sweep, folder=folder, uri=uri)
     selected = read_selected(record, best_gate(record) if gate is None else gate)
     if not isinstance(table := selected.task, Table):
@@ -105,6 +106,19 @@ def _check_output(output: Path) -> None:
         raise ValueError(f"{output} is there already: give another `--output`, or move it away.")
     if not output.parent.is_dir():
         raise ValueError(f"there is no folder {output.parent}, where {output.name} should be.")
+
+
+def _check_writable(output: Path) -> None:
+    """Find out before all else is computed."""
+    try:
+        _draft(output).touch()
+    except OSError as error:
+        raise ValueError(f"{output} cannot be written: {error.strerror}.") from error
+    _draft(output).unlink()
+
+
+def _draft(output: Path) -> Path:
+    return output.with_name(f".draft-{os.getpid()}-{output.name}")
 
 
 def _cells(table: Table, sheet: Sheet) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list[str]]:
@@ -160,7 +174,7 @@ def _values(selected: Selected, table: Table, cells: Tensor) -> Tensor:
 
 def _write(made: pa.Table, output: Path) -> None:
     """Write a file under its name only when it is whole."""
-    draft = output.with_name(f".draft-{uuid4().hex[:8]}{output.suffix}")
+    draft = _draft(output)
     try:
         _WRITERS[output.suffix](made, str(draft))
         _check_output(output)  # it may have come meanwhile
