@@ -32,7 +32,9 @@ def report(sweep: str, to: Path | None, folder: Path, tracking_uri: str | None) 
             page = write(sweep, place, folder=folder, uri=tracking_uri)
     except LookupError as error:
         refuse(error)
-    except PermissionError as error:
+    except OSError as error:
+        if error.filename is None or not Path(error.filename).is_relative_to(place):
+            raise
         refuse(f"{place} cannot be written: {error.strerror}.")
     click.echo(f"{page}, with figures and tables beside it.")
 
