@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatelab.results.comparison.budgets import Budget
+from gatelab.results.comparison.cells import UnitValues
 from gatelab.results.comparison.conditions import Conditions
 from gatelab.results.comparison.plain import plain, to_json
 from gatelab.results.comparison.scores import Score, Test
@@ -82,7 +83,7 @@ class Comparison:
         """The pairs that are tested, and for the number of which p-values are corrected."""
         return family(self.subjects)
 
-    def values(self, metric: str) -> dict[str, Mapping[str, float]]:
+    def values(self, metric: str) -> dict[str, UnitValues]:
         """Return a metric by gate and unit, of those that take part in tests."""
         return {
             s.gate: s.values for s in self.scores if s.metric == metric and s.gate in self.tested

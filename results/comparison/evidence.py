@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 from gatelab.results.comparison import Comparison, Test
 from gatelab.results.comparison.answer import better
+from gatelab.results.comparison.cells import over_all
 from gatelab.results.comparison.tables import listed
 from gatelab.tracking.schema import Metrics
 
@@ -123,10 +125,11 @@ def _scope(comparison: Comparison, metric: str) -> list[str]:
     once = ["searches"] * (repeats == 1) + ["splits"] * (splits == 1)
     unseen = f": how scores vary over {listed(once)} is not seen" if once else ""
     on = f"{where}, with {seeds} seed{'s' if seeds != 1 else ''}"
-    return [f"The verdict speaks of {what}, on {on}{unseen}.", *_rule(comparison)]
+    speaks = f"The verdict speaks of {what}, on {on}{unseen}."
+    return [speaks, *_rule(comparison, metric), *_paired(comparison, metric)]
 
 
-def _rule(comparison: Comparison) -> list[str]:
+def _rule(comparison: Comparison, metric: str) -> list[str]:
     """Return what the t-test counts, where it is not the seeds."""
     unit = comparison.unit
     if comparison.test_to_train:
@@ -135,9 +138,23 @@ def _rule(comparison: Comparison) -> list[str]:
             f"{plural(unit).capitalize()} of the same rows overlap, so the corrected resampled "
             f"t-test decides (variance x ({variance}))."
         ]
-    if unit == "repeat" and comparison.splits > 1:
-        return ["The repeat is the unit of the t-test, and the splits are the same for each."]
-    return [] if unit == "seed" else [f"The {unit} is the unit of the t-test."]
+    same = unit == "repeat" and comparison.splits > 1 and _same_splits(comparison, metric)
+    and_splits = ", and the splits are the same for each" if same else ""
+    return [] if unit == "seed" else [f"The {unit} is the unit of the t-test{and_splits}."]
+
+
+def _same_splits(comparison: Comparison, metric: str) -> bool:
+    """Return whether every gate has a score on the same splits, in each unit."""
+    gates = comparison.values(metric).values()
+    return len({frozenset(values.splits(unit)) for values in gates for unit in values}) == 1
+
+
+def _paired(comparison: Comparison, metric: str) -> list[str]:
+    """Return over what gates are compared, where that is not all that they have."""
+    pairs = combinations(comparison.values(metric).values(), 2)
+    if all(over_all(first, second) for first, second in pairs):
+        return []
+    return ["Two gates are compared over the searches and splits that both have."]
 
 
 def _most(comparison: Comparison) -> int:

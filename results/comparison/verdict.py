@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from gatelab.results.comparison import Comparison, Score, Test
 from gatelab.results.comparison.answer import answer, dense
 from gatelab.results.comparison.budgets import WAITING, Budget
+from gatelab.results.comparison.cells import UnitValues, over_all
 from gatelab.results.comparison.equivalence import check_margin
 from gatelab.results.comparison.evidence import count, evidence, settled_early
 from gatelab.results.comparison.given import given_otherwise
@@ -114,7 +115,8 @@ def _verdict(comparison: Comparison, test: Test, best: str) -> str:
     """Return how far another gate is from the best one, and whether that is more than chance."""
     other, gap, unit = test.other(best), -test.lead(best), comparison.unit
     if test.n == 0:
-        return f"{other} has no {unit} in common with {best}, so their difference is not tested."
+        what = "split" if _met(comparison, test) else unit
+        return f"{other} has no {what} in common with {best}, so their difference is not tested."
     side = f"{'higher' if gap > 0 else 'lower'} by {abs(gap):.3g}" if gap else "level on average"
     if test.n == 1:
         return f"{other}'s is {side}; one {unit} cannot tell that from chance."
@@ -132,11 +134,24 @@ def _verdict(comparison: Comparison, test: Test, best: str) -> str:
 
 
 def _shared(comparison: Comparison, test: Test) -> str:
-    """Return the number of seeds of a pair where it is not all that both have."""
-    scores = (comparison.score(gate, test.metric) for gate in (test.first, test.second))
-    if all(score is not None and score.n == test.n for score in scores):
-        return ""
-    return f", over the {count(comparison, test.n)} that both have"
+    """Return over what a pair is compared where it is not all that both have."""
+    first, second = _values(comparison, test)
+    if len(first) == len(second) == test.n:
+        what = "searches and splits"
+        return "" if over_all(first, second) else f", over the {what} that both have"
+    what = comparison.unit if test.n == 1 else count(comparison, test.n)
+    return f", over the {what} that both have"
+
+
+def _met(comparison: Comparison, test: Test) -> bool:
+    """Return whether a pair has units in common, be it on other splits."""
+    first, second = _values(comparison, test)
+    return bool(first.keys() & second.keys())
+
+
+def _values(comparison: Comparison, test: Test) -> tuple[UnitValues, UnitValues]:
+    values = comparison.values(test.metric)
+    return values[test.first], values[test.second]
 
 
 def _verdict_of_many(tests: Sequence[Test], best: str) -> list[str]:
