@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -190,3 +191,27 @@ def test_splits_are_paired_over_the_searches_that_both_gates_have() -> None:
     runs = (RunRecord("s", "s", "", told, {}, other.runs[0].tags), *other.runs[1:])
     apart = compare_runs(evaluated({"a": a}), SweepRecord("c", runs))
     assert apart.tests[0].n == 3 and apart.tests[0].difference == pytest.approx(3)
+
+
+def test_a_gate_without_a_score_after_some_of_its_searches() -> None:
+    """Over all three b's mean is higher than a's; in the one that both have it is lower by 2."""
+    a = {place: loss for place, loss in A.items() if place[0] == 1}
+    b = {place: loss + 100 * (place[0] != 1) for place, loss in B.items()}
+    sweep, *runs = evaluated({"a": a, "b": b}).runs
+    ended = [{"stage": "gate", "gate": gate, "end": "finished"} for gate in "ab"]
+    runs += [RunRecord("g", "g", "FINISHED", {}, {}, tags) for tags in ended]
+    for repeats in ("3", "1"):
+        first = replace(sweep, params={"search.repeats": repeats})
+        said = sentences(compare_runs(SweepRecord("s", (first, *runs))))
+        line = "a has no score after 2 of its 3 searches: no trial of them finished."
+        assert (line in said) == (repeats == "3"), "what is not recorded is not said"
+        assert not any("b has no score" in line for line in said)
+        assert said[-1] == (
+            "b's is lower by 2, over the repeat that both have; one repeat cannot tell that from "
+            "chance."
+        )
+    still = [replace(run, tags={**run.tags, "end": ""}) for run in runs if run.stage == "gate"]
+    others = [run for run in runs if run.stage != "gate"]
+    first = replace(sweep, params={"search.repeats": "3"})
+    said = sentences(compare_runs(SweepRecord("s", (first, *others, *still))))
+    assert not any("has no score" in line for line in said), "its searches may be under way"

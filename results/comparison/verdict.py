@@ -39,7 +39,7 @@ def sentences(
         check_margin(margin)
     if not comparison.scores and all(b.note == WAITING for b in comparison.budgets):
         return ["No gate has been evaluated yet, so there is nothing to compare but the budgets."]
-    missing = [_missing(comparison, b) for b in comparison.budgets if b.note or b.lost]
+    missing = [line for budget in comparison.budgets for line in _missing(comparison, budget)]
     leaders = comparison.leaders(metric)
     if not leaders:
         return [_no_best(comparison, metric), *missing]
@@ -72,16 +72,25 @@ def _differences(comparison: Comparison, metric: str, leaders: Sequence[str]) ->
     return said + [_verdict(comparison, test, best) for test in tests]
 
 
-def _missing(comparison: Comparison, budget: Budget) -> str:
+def _missing(comparison: Comparison, budget: Budget) -> list[str]:
+    """Return what a gate has no score of: of anything, of a search, or of some evaluations."""
     gate = comparison.subject(budget.gate).label
     if not budget.evaluated:
-        return f"{gate} has no score: {budget.note}."
-    why = f" ({budget.note})" if budget.note else ""
-    runs = "seeds" if comparison.unit == "seed" else "evaluations"
-    return (
-        f"{gate} is scored on the {budget.evaluated} of {budget.evaluated + budget.lost} {runs} "
-        f"that did not fail{why}."
-    )
+        return [f"{gate} has no score: {budget.note}."]
+    said = []
+    if few := budget.fruitless:
+        said.append(
+            f"{gate} has no score after {few} of its {budget.searches} searches: no trial of "
+            f"{'it' if few == 1 else 'them'} finished."
+        )
+    if budget.lost:
+        why = f" ({budget.note})" if budget.note else ""
+        runs = "seeds" if comparison.unit == "seed" else "evaluations"
+        every = budget.evaluated + budget.lost
+        said.append(
+            f"{gate} is scored on the {budget.evaluated} of {every} {runs} that did not fail{why}."
+        )
+    return said
 
 
 def _no_best(comparison: Comparison, metric: str) -> str:
@@ -119,7 +128,8 @@ def _verdict(comparison: Comparison, test: Test, best: str) -> str:
         return f"{other} has no {what} in common with {best}, so their difference is not tested."
     side = f"{'higher' if gap > 0 else 'lower'} by {abs(gap):.3g}" if gap else "level on average"
     if test.n == 1:
-        return f"{other}'s is {side}; one {unit} cannot tell that from chance."
+        shared = _shared(comparison, test)
+        return f"{other}'s is {side}{shared}; one {unit} cannot tell that from chance."
     if math.isnan(test.p):
         return f"{other}'s cannot be tested: it is not finite on every {unit}."
     half = (test.high - test.low) / 2
