@@ -215,3 +215,18 @@ def test_a_gate_without_a_score_after_some_of_its_searches() -> None:
     first = replace(sweep, params={"search.repeats": "3"})
     said = sentences(compare_runs(SweepRecord("s", (first, *others, *still))))
     assert not any("has no score" in line for line in said), "its searches may be under way"
+
+
+def test_the_scope_says_how_many_searches_and_splits_the_gates_have() -> None:
+    """Gate a has 3 searches on 2 splits, b one on one."""
+    b = {place: loss for place, loss in B.items() if place[:2] == (0, 0)}
+    said = sentences(compare_runs(evaluated({"a": A, "b": b})))
+    assert (
+        "The verdict speaks of these gates, over 1 to 3 searches of each, on 1 to 2 splits, "
+        "with 6 seeds."
+    ) in said
+    one = {place: loss for place, loss in A.items() if place[0] == 0}
+    assert (
+        "The verdict speaks of these configurations, found by one search each, on 1 to 2 splits, "
+        "with 2 seeds: how scores vary over searches is not seen."
+    ) in sentences(compare_runs(evaluated({"a": one, "b": b})))

@@ -32,7 +32,12 @@ class UnitValues(Mapping[str, float]):
         """The searches after which there is a value."""
         return {repeat for cells in self.cells.values() for repeat, _ in cells}
 
-    def splits(self, unit: str) -> set[str]:
+    @property
+    def splits(self) -> set[str]:
+        """The splits on which there is a value, of any unit."""
+        return {split for unit in self for split in self.splits_of(unit)}
+
+    def splits_of(self, unit: str) -> set[str]:
         """Return the splits on which a unit has a value."""
         return {split for _, split in self.cells[unit]}
 

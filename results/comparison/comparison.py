@@ -42,9 +42,9 @@ class Comparison:
     unit: str = "seed"
     """What the values of scores and tests are by: see :class:`Units`."""
     repeats: int = 1
-    """How often each gate was searched."""
+    """How often a gate was searched, at most."""
     splits: int = 1
-    """On how many splits gates were evaluated."""
+    """On how many splits any gate was evaluated."""
     test_to_train: float = 0.0
     """Where the units are splits of the same rows the test rows over the train rows, else 0."""
     configurations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
