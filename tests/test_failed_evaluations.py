@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from gatelab.sweeps.driver.home import Home
@@ -140,6 +141,24 @@ def test_a_split_without_a_score_is_repeated(folder: Path) -> None:
     record = read(folder, "c")
     assert {run.status for run in record.runs} == {"FINISHED"}
     assert len(record.of("evaluate")) == 2 * 2 * 2
+
+
+def test_a_search_of_which_no_trial_finishes(folder: Path) -> None:
+    """Of two of a gate: the other's scores are not taken for all, nor its configuration."""
+    (folder / "c.yaml").write_text(SPEC.replace("{trials: 2", "{repeats: 2, trials: 1"))
+    (folder / "fails").touch()
+    in_process.gatelab(folder, "launch", "c.yaml", code=130, most=3)  # softmax has a score
+    (folder / "fails").unlink()
+    output = in_process.gatelab(folder, "resume", "c", code=4)
+    said = "late has no score after 1 of its 2 searches: no trial of it finished."
+    assert said in output and "softmax has no score" not in output
+    assert output.endswith("gatelab: no score after one of its searches: late.\n")
+    record = read(folder, "c")
+    (sweep,) = record.of("sweep")
+    assert (sweep.end, sweep.end_reason) == ("failed", "a score in part: late")
+    selected = folder / "gatelab_runs/sweeps/c/report/tables/selected.csv"
+    rows = pd.read_csv(selected).groupby("gate")["repeat"].unique()
+    assert {gate: sorted(of) for gate, of in rows.items()} == {"softmax": [0, 1], "late": [1]}
 
 
 @pytest.mark.parametrize("how", ["missing", "nan", "empty"])

@@ -194,6 +194,19 @@ def test_a_split_that_fails_is_repeated_by_a_resume_and_the_others_are_not(tmp_p
     assert again.finished and not again.follow_up.failed and next_job(again) is None
 
 
+def test_a_search_of_which_no_trial_finishes_leaves_a_gate_in_part(tmp_path: Path) -> None:
+    sweep = opened(tmp_path, ["plain", "listed"], Plan(8, 1, 2, 7, repeats=2), heard := Heard())
+    while (job := next_job(sweep)) is not None:
+        lost = job.of_search == "plain/1"
+        failed = Step(0, 0, True, [], [Ending("failed", "no", 0, 0)] * job.told)
+        sweep.progress(job, failed if lost else result(job))
+    assert ("plain", "") in heard.ends
+    assert (sweep.follow_up.without_score(), sweep.follow_up.in_part()) == ([], ["plain"])
+    assert sweep.follow_up.failed == {}, "a resume repeats no search"
+    again = opened(tmp_path, ["plain", "listed"], Plan(8, 1, 2, 7, repeats=2), heard)
+    assert again.finished and again.follow_up.in_part() == ["plain"]
+
+
 def test_a_score_of_a_row_is_none_of_its_gate(tmp_path: Path) -> None:
     sweep = opened(tmp_path, ["listed"], Plan(8, 1, 2, 7), heard := Heard())
     while (job := next_job(sweep)) is not None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from gatelab.results.comparison import Comparison, compare_runs
+from gatelab.results.comparison.equivalence import equivalences
+from gatelab.results.comparison.inference import pairwise
 from gatelab.results.comparison.statistics import mean_interval, paired_t
 from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.runs import RunRecord, SweepRecord
@@ -132,3 +135,98 @@ def test_repeats_on_several_splits_of_their_own_are_sets_of_splits() -> None:
 def test_a_repeat_of_which_a_split_is_missing_is_on_the_same_splits() -> None:
     half = {place: loss for place, loss in A.items() if place[:2] != (2, 1)}
     assert compare_runs(evaluated({"a": half})).unit == "repeat"
+
+
+SAME = "The repeat is the unit of the t-test, and the splits are the same for each."
+SHARED = "Two gates are compared over the searches and splits that both have."
+
+
+def test_repeats_are_paired_over_the_splits_that_both_gates_have() -> None:
+    """Of split 1, where losses are 10 more, b has nothing: its means are lower for that alone."""
+    half = {place: loss for place, loss in B.items() if place[1] == 0}
+    comparison = compare_runs(evaluated({"a": A, "b": half}))
+    assert values(comparison, "a")["0/0"] == 6.5 and values(comparison, "b")["0/0"] == 0.5
+    (test,) = comparison.tests
+    assert test.n == 3 and test.difference == pytest.approx(3), "of 1, 2 and 6, not of 6, 7 and 11"
+    (pair,) = pairwise(comparison, LOSS)
+    assert (pair.difference, pair.p) == (test.difference, test.p)
+    (alike,) = equivalences(comparison, LOSS, 0.5)
+    assert alike.difference == pytest.approx(3)
+    said = sentences(comparison)
+    assert "The repeat is the unit of the t-test." in said and SHARED in said and SAME not in said
+    (line,) = (line for line in said if line.startswith("a's is higher by 3 "))
+    assert ", over the searches and splits that both have): not significant" in line
+
+
+def test_a_repeat_of_which_a_gate_has_another_split_is_not_paired() -> None:
+    """Of repeat 2 each gate has a split that the other does not."""
+    a = {place: loss for place, loss in A.items() if place[:2] != (2, 1)}
+    b = {place: loss for place, loss in B.items() if place[:2] != (2, 0)}
+    (test,) = compare_runs(evaluated({"a": a, "b": b})).tests
+    assert test.n == 2 and test.difference == pytest.approx(1.5)
+    apart = [{k: v for k, v in of.items() if k[1] == p} for p, of in ((0, a), (1, B))]
+    comparison = compare_runs(evaluated({"a": apart[0], "b": apart[1]}))
+    assert comparison.unit == "repeat" and [test.n for test in comparison.tests] == [0]
+    assert any("b has no split in common with a, so" in line for line in sentences(comparison))
+
+
+def test_a_repeat_with_a_split_less_is_not_said_to_be_on_the_same_splits() -> None:
+    """Of both gates: they are compared over all that they have."""
+    a, b = ({k: v for k, v in of.items() if k[:2] != (2, 1)} for of in (A, B))
+    said = sentences(compare_runs(evaluated({"a": a, "b": b})))
+    assert "The repeat is the unit of the t-test." in said
+    assert SAME not in said and SHARED not in said
+
+
+def test_splits_are_paired_over_the_searches_that_both_gates_have() -> None:
+    """Of the two repeats on split 2 b has the first, whose difference is 4; with others, all."""
+    places = [(0, 0), (1, 1), (2, 2), (3, 2)]
+    a = {(r, p, 0): (1.0, 2, 4, 8)[r] for r, p in places}
+    b = {(r, p, 0): 0.0 for r, p in places[:3]}
+    comparison = compare_runs(evaluated({"a": a, "b": b}))
+    assert comparison.unit == "split" and SHARED in sentences(comparison)
+    assert comparison.tests[0].difference == pytest.approx(7 / 3)
+    other = evaluated({"c": b}, "1")
+    told = {"search.seed": "1", "search.trials": "9"}
+    runs = (RunRecord("s", "s", "", told, {}, other.runs[0].tags), *other.runs[1:])
+    apart = compare_runs(evaluated({"a": a}), SweepRecord("c", runs))
+    assert apart.tests[0].n == 3 and apart.tests[0].difference == pytest.approx(3)
+
+
+def test_a_gate_without_a_score_after_some_of_its_searches() -> None:
+    """Over all three b's mean is higher than a's; in the one that both have it is lower by 2."""
+    a = {place: loss for place, loss in A.items() if place[0] == 1}
+    b = {place: loss + 100 * (place[0] != 1) for place, loss in B.items()}
+    sweep, *runs = evaluated({"a": a, "b": b}).runs
+    ended = [{"stage": "gate", "gate": gate, "end": "finished"} for gate in "ab"]
+    runs += [RunRecord("g", "g", "FINISHED", {}, {}, tags) for tags in ended]
+    for repeats in ("3", "1"):
+        first = replace(sweep, params={"search.repeats": repeats})
+        said = sentences(compare_runs(SweepRecord("s", (first, *runs))))
+        line = "a has no score after 2 of its 3 searches: no trial of them finished."
+        assert (line in said) == (repeats == "3"), "what is not recorded is not said"
+        assert not any("b has no score" in line for line in said)
+        assert said[-1] == (
+            "b's is lower by 2, over the repeat that both have; one repeat cannot tell that from "
+            "chance."
+        )
+    still = [replace(run, tags={**run.tags, "end": ""}) for run in runs if run.stage == "gate"]
+    others = [run for run in runs if run.stage != "gate"]
+    first = replace(sweep, params={"search.repeats": "3"})
+    said = sentences(compare_runs(SweepRecord("s", (first, *others, *still))))
+    assert not any("has no score" in line for line in said), "its searches may be under way"
+
+
+def test_the_scope_says_how_many_searches_and_splits_the_gates_have() -> None:
+    """Gate a has 3 searches on 2 splits, b one on one."""
+    b = {place: loss for place, loss in B.items() if place[:2] == (0, 0)}
+    said = sentences(compare_runs(evaluated({"a": A, "b": b})))
+    assert (
+        "The verdict speaks of these gates, over 1 to 3 searches of each, on 1 to 2 splits, "
+        "with 6 seeds."
+    ) in said
+    one = {place: loss for place, loss in A.items() if place[0] == 0}
+    assert (
+        "The verdict speaks of these configurations, found by one search each, on 1 to 2 splits, "
+        "with 2 seeds: how scores vary over searches is not seen."
+    ) in sentences(compare_runs(evaluated({"a": one, "b": b})))

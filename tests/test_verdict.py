@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -182,6 +183,31 @@ def test_it_says_on_what_it_rests() -> None:
     ) in said
     old = sentences(compared({"a": LOW, "b": MIDDLE}))
     assert not any("trained to the end" in line for line in old), "of which nothing is recorded"
+
+
+@pytest.mark.parametrize(
+    ("ends", "line"),
+    [
+        ([(2, 8), (2, 8)], "2 of 8 trials of each gate"),
+        ([(2, 8), (4, 16), (2, 8)], "Of the trials, 2 of 8 (g0, g2) and 4 of 16 (g1)"),
+        ([(2, 8), (5, 8), (3, 8), (4, 8)], "2 to 5 of 8 trials a gate"),
+        (
+            [(2, 8), (4, 16), (16, 16), (3, 3), (2, 8)],
+            "3 of 3, 2 of 8 and 4 to 16 of 16 trials a gate",
+        ),
+    ],
+)
+def test_trials_are_told_of_as_many_as_the_gates_had(
+    ends: Sequence[tuple[int, int]], line: str
+) -> None:
+    """Sweeps side by side have budgets of their own."""
+    comparison = compared({f"g{index}": LOW for index in range(len(ends))})
+    budgets = [
+        replace(budget, finished=done, pruned=of - done)
+        for budget, (done, of) in zip(comparison.budgets, ends, strict=True)
+    ]
+    said = sentences(replace(comparison, budgets=tuple(budgets)))
+    assert f"{line} were trained to the end." in said
 
 
 def test_over_splits_it_speaks_of_splits() -> None:

@@ -31,6 +31,10 @@ class Budget:
     """Why there is no evaluation, or why seeds of it failed."""
     epochs: int | None = None
     """That all trials trained together, where it is recorded or the trials have been read."""
+    searches: int = 1
+    """How often the gate was to be searched."""
+    fruitless: int = 0
+    """Searches of which no trial finished, where another's was evaluated."""
 
     @property
     def trials(self) -> int:
@@ -51,6 +55,7 @@ def budget(record: SweepRecord, gate: str, title: str) -> Budget:
     failures = [run for run in seeds if run.end == "failed"]
     ended = [] if evaluated else record.of("gate", gate)
     note = _first_reason([*ended, *failures])
+    searches = _searches(record)
     return Budget(
         title,
         ends["finished"],
@@ -61,6 +66,8 @@ def budget(record: SweepRecord, gate: str, title: str) -> Budget:
         reasons,
         note if note or evaluated else WAITING,
         _epochs(record, gate),
+        searches,
+        _fruitless(record, gate, searches),
     )
 
 
@@ -76,6 +83,23 @@ def _search(record: SweepRecord, gate: str) -> tuple[Mapping[str, int], Mapping[
     trials = record.of("search", gate)
     failed = [run.end_reason for run in trials if run.end == "failed"]
     return Counter(run.end for run in trials), dict(Counter(failed))
+
+
+def _searches(record: SweepRecord) -> int:
+    """Return how often each gate was to be searched: 1 in each sweep where it is not recorded."""
+    counts = [run.params.get("search.repeats", "") for run in record.of("sweep")]
+    return sum(int(count) if count.isdecimal() else 1 for count in counts)
+
+
+def _fruitless(record: SweepRecord, gate: str, searches: int) -> int:
+    """Return after how many searches nothing was evaluated of a gate that is over, in part.
+
+    Of a row there need be none: a search may have tried no configuration with its k.
+    """
+    runs = record.of("gate", gate)
+    over = bool(runs) and all(run.end and not run.row_of for run in runs)
+    followed = {run.repeat for run in record.of("evaluate", gate)}
+    return max(0, searches - len(followed)) if over and followed else 0
 
 
 def _epochs(record: SweepRecord, gate: str) -> int | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatelab.results.comparison.budgets import Budget
+from gatelab.results.comparison.cells import UnitValues
 from gatelab.results.comparison.conditions import Conditions
 from gatelab.results.comparison.plain import plain, to_json
 from gatelab.results.comparison.scores import Score, Test
@@ -41,9 +42,9 @@ class Comparison:
     unit: str = "seed"
     """What the values of scores and tests are by: see :class:`Units`."""
     repeats: int = 1
-    """How often each gate was searched."""
+    """How often a gate was searched, at most."""
     splits: int = 1
-    """On how many splits gates were evaluated."""
+    """On how many splits any gate was evaluated."""
     test_to_train: float = 0.0
     """Where the units are splits of the same rows the test rows over the train rows, else 0."""
     configurations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -82,7 +83,7 @@ class Comparison:
         """The pairs that are tested, and for the number of which p-values are corrected."""
         return family(self.subjects)
 
-    def values(self, metric: str) -> dict[str, Mapping[str, float]]:
+    def values(self, metric: str) -> dict[str, UnitValues]:
         """Return a metric by gate and unit, of those that take part in tests."""
         return {
             s.gate: s.values for s in self.scores if s.metric == metric and s.gate in self.tested

@@ -10,8 +10,8 @@ from itertools import combinations
 import numpy as np
 from scipy import special
 
+from gatelab.results.comparison.cells import common
 from gatelab.results.comparison.comparison import Comparison
-from gatelab.results.comparison.scores import common
 from gatelab.results.comparison.statistics import (
     ALPHA,
     differences,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from itertools import combinations
 
 from gatelab.results.comparison import Comparison, Test
 from gatelab.results.comparison.answer import better
+from gatelab.results.comparison.cells import over_all
 from gatelab.results.comparison.tables import listed
 from gatelab.tracking.schema import Metrics
 
@@ -93,7 +96,7 @@ def _chance(chance: float) -> str:
 
 
 def _trained(comparison: Comparison) -> list[str]:
-    """Return how many trials were trained to the end, of how many."""
+    """Return how many trials were trained to the end, of how many; of many gates in ranges."""
     by_number: dict[tuple[int, int], list[str]] = {}
     tested = comparison.tested
     for budget in (b for b in comparison.budgets if b.trials and b.gate in tested):
@@ -104,29 +107,39 @@ def _trained(comparison: Comparison) -> list[str]:
         ((finished, trials),) = by_number
         return [f"{finished} of {trials} trials of each gate were trained to the end."]
     if len(by_number) > MOST_CHANCES:
-        low, high = min(by_number), max(by_number)
-        return [f"{low[0]} to {high[0]} of {high[1]} trials a gate were trained to the end."]
+        totals = sorted({trials for _, trials in by_number})
+        some = [f"{_range(d for d, n in by_number if n == of)} of {of}" for of in totals]
+        return [f"{listed(some)} trials a gate were trained to the end."]
     said = [f"{done} of {of} ({', '.join(who)})" for (done, of), who in by_number.items()]
     return [f"Of the trials, {listed(said)} were trained to the end."]
 
 
 def _scope(comparison: Comparison, metric: str) -> list[str]:
     """Return of what the verdict speaks, on what, and what the t-test counts."""
-    if not any(score.metric == metric for score in comparison.scores):
+    gates = comparison.values(metric).values()
+    if not gates:
         return []
     seeds = len({seed for sweep in comparison.conditions for seed in sweep.seeds})
-    repeats, splits = comparison.repeats, comparison.splits
-    what = f"these gates, over {repeats} searches of each"
-    if repeats == 1:
+    repeats = [len(values.repeats) for values in gates]
+    splits = [len(values.splits) for values in gates]
+    what = f"these gates, over {_range(repeats)} searches of each"
+    if max(repeats) == 1:
         what = "these configurations, found by one search each"
-    where = "one split" if splits == 1 else f"{splits} splits"
-    once = ["searches"] * (repeats == 1) + ["splits"] * (splits == 1)
+    where = "one split" if max(splits) == 1 else f"{_range(splits)} splits"
+    once = ["searches"] * (max(repeats) == 1) + ["splits"] * (max(splits) == 1)
     unseen = f": how scores vary over {listed(once)} is not seen" if once else ""
     on = f"{where}, with {seeds} seed{'s' if seeds != 1 else ''}"
-    return [f"The verdict speaks of {what}, on {on}{unseen}.", *_rule(comparison)]
+    speaks = f"The verdict speaks of {what}, on {on}{unseen}."
+    return [speaks, *_rule(comparison, metric), *_paired(comparison, metric)]
 
 
-def _rule(comparison: Comparison) -> list[str]:
+def _range(numbers: Iterable[int]) -> str:
+    """Return a number, or from which to which they are."""
+    found = sorted(numbers)
+    return f"{found[0]}" if found[0] == found[-1] else f"{found[0]} to {found[-1]}"
+
+
+def _rule(comparison: Comparison, metric: str) -> list[str]:
     """Return what the t-test counts, where it is not the seeds."""
     unit = comparison.unit
     if comparison.test_to_train:
@@ -135,9 +148,23 @@ def _rule(comparison: Comparison) -> list[str]:
             f"{plural(unit).capitalize()} of the same rows overlap, so the corrected resampled "
             f"t-test decides (variance x ({variance}))."
         ]
-    if unit == "repeat" and comparison.splits > 1:
-        return ["The repeat is the unit of the t-test, and the splits are the same for each."]
-    return [] if unit == "seed" else [f"The {unit} is the unit of the t-test."]
+    same = unit == "repeat" and comparison.splits > 1 and _same_splits(comparison, metric)
+    and_splits = ", and the splits are the same for each" if same else ""
+    return [] if unit == "seed" else [f"The {unit} is the unit of the t-test{and_splits}."]
+
+
+def _same_splits(comparison: Comparison, metric: str) -> bool:
+    """Return whether every gate has a score on the same splits, in each unit."""
+    gates = comparison.values(metric).values()
+    return len({frozenset(values.splits_of(unit)) for values in gates for unit in values}) == 1
+
+
+def _paired(comparison: Comparison, metric: str) -> list[str]:
+    """Return over what gates are compared, where that is not all that they have."""
+    pairs = combinations(comparison.values(metric).values(), 2)
+    if all(over_all(first, second) for first, second in pairs):
+        return []
+    return ["Two gates are compared over the searches and splits that both have."]
 
 
 def _most(comparison: Comparison) -> int:

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 
 from gatelab.registry import near_misses
+from gatelab.results.comparison.cells import UnitValues, common
 from gatelab.results.comparison.comparison import Comparison
-from gatelab.results.comparison.scores import Test, common, paired_tests
+from gatelab.results.comparison.scores import Test, paired_tests
 from gatelab.results.comparison.statistics import (
     Array,
     bca_interval,
@@ -22,9 +23,6 @@ from gatelab.results.comparison.statistics import (
     wilcoxon,
 )
 from gatelab.results.comparison.subjects import Family
-
-UnitValues = Mapping[str, float]
-"""By seed, split or repeat."""
 
 
 @dataclass(frozen=True)

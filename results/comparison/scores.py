@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
+from gatelab.results.comparison.cells import UnitValues, common
 from gatelab.results.comparison.statistics import ALPHA, holm, paired_t
 from gatelab.results.comparison.subjects import Family
 
@@ -22,7 +23,7 @@ class Score:
     low: float
     """Of the 95% interval, as ``high``; NaN with one unit."""
     high: float
-    values: Mapping[str, float]
+    values: UnitValues
     """By unit: by seed, by split, or by search seed and repeat."""
 
 
@@ -38,7 +39,7 @@ class Test:
     n: int
     """Units that both have; with none there is no test, and everything else is NaN."""
     difference: float
-    """The mean of first - second."""
+    """The mean of first - second, over the searches and splits that both have."""
     low: float
     high: float
     p: float
@@ -61,7 +62,7 @@ class Test:
 
 def paired_tests(
     metric: str,
-    values: Mapping[str, Mapping[str, float]],
+    values: Mapping[str, UnitValues],
     family: Family,
     test_to_train: float = 0.0,
 ) -> list[Test]:
@@ -77,11 +78,3 @@ def paired_tests(
         Test(metric, first, second, n, *result, p_holm)
         for (first, second, n, result), p_holm in zip(found, corrected, strict=True)
     ]
-
-
-def common(
-    first: Mapping[str, float], second: Mapping[str, float]
-) -> tuple[list[float], list[float]]:
-    """Return the values of two gates on the units that both have."""
-    units = [unit for unit in first if unit in second]
-    return [first[unit] for unit in units], [second[unit] for unit in units]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gatelab.results.comparison.cells import Cell, UnitValues, mean
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Tags
 
-ByUnit = dict[str, dict[str, float]]
-"""Metric to unit to value."""
+ByUnit = dict[str, UnitValues]
+"""By metric."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,24 @@ class Units:
         A value is the mean over the unit's repeats and splits of the mean over their seeds, so
         that a seed that failed makes no split weigh less.
         """
-        found: dict[str, dict[str, dict[tuple[str, str], list[float]]]] = {}
+        found: dict[str, dict[str, dict[Cell, list[float]]]] = {}
         for run in _once(runs):
             for metric, value in run.metrics.items():
                 cells = found.setdefault(metric, {}).setdefault(self.of(run), {})
-                cells.setdefault((run.repeat, run.split), []).append(value)
+                cells.setdefault(self._cell(run), []).append(value)
         return {
-            metric: {
-                unit: _mean([_mean(cell) for cell in values[unit].values()])
-                for unit in sorted(values, key=_as_numbers)
-            }
-            for metric, values in found.items()
+            metric: UnitValues(
+                {
+                    unit: {cell: mean(seeds) for cell, seeds in units[unit].items()}
+                    for unit in sorted(units, key=_as_numbers)
+                }
+            )
+            for metric, units in found.items()
         }
+
+    def _cell(self, run: RunRecord) -> Cell:
+        """Return of what an evaluation's run is; where there is one split, all are on that."""
+        return run.repeat, run.split if self.splits > 1 else ""
 
 
 def units(records: Sequence[SweepRecord]) -> Units:
@@ -107,10 +114,6 @@ def _once(runs: Sequence[RunRecord]) -> list[RunRecord]:
     """Return the finished runs: of each seed, split and repeat one."""
     finished = [run for run in runs if run.end == "finished"]
     return list({(run.repeat, run.seed, run.split): run for run in finished}.values())
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _as_numbers(name: str) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from gatelab.results.comparison import Comparison, Score, Test
 from gatelab.results.comparison.answer import answer, dense
 from gatelab.results.comparison.budgets import WAITING, Budget
+from gatelab.results.comparison.cells import UnitValues, over_all
 from gatelab.results.comparison.equivalence import check_margin
 from gatelab.results.comparison.evidence import count, evidence, settled_early
 from gatelab.results.comparison.given import given_otherwise
@@ -38,7 +39,7 @@ def sentences(
         check_margin(margin)
     if not comparison.scores and all(b.note == WAITING for b in comparison.budgets):
         return ["No gate has been evaluated yet, so there is nothing to compare but the budgets."]
-    missing = [_missing(comparison, b) for b in comparison.budgets if b.note or b.lost]
+    missing = [line for budget in comparison.budgets for line in _missing(comparison, budget)]
     leaders = comparison.leaders(metric)
     if not leaders:
         return [_no_best(comparison, metric), *missing]
@@ -71,16 +72,25 @@ def _differences(comparison: Comparison, metric: str, leaders: Sequence[str]) ->
     return said + [_verdict(comparison, test, best) for test in tests]
 
 
-def _missing(comparison: Comparison, budget: Budget) -> str:
+def _missing(comparison: Comparison, budget: Budget) -> list[str]:
+    """Return what a gate has no score of: of anything, of a search, or of some evaluations."""
     gate = comparison.subject(budget.gate).label
     if not budget.evaluated:
-        return f"{gate} has no score: {budget.note}."
-    why = f" ({budget.note})" if budget.note else ""
-    runs = "seeds" if comparison.unit == "seed" else "evaluations"
-    return (
-        f"{gate} is scored on the {budget.evaluated} of {budget.evaluated + budget.lost} {runs} "
-        f"that did not fail{why}."
-    )
+        return [f"{gate} has no score: {budget.note}."]
+    said = []
+    if few := budget.fruitless:
+        said.append(
+            f"{gate} has no score after {few} of its {budget.searches} searches: no trial of "
+            f"{'it' if few == 1 else 'them'} finished."
+        )
+    if budget.lost:
+        why = f" ({budget.note})" if budget.note else ""
+        runs = "seeds" if comparison.unit == "seed" else "evaluations"
+        every = budget.evaluated + budget.lost
+        said.append(
+            f"{gate} is scored on the {budget.evaluated} of {every} {runs} that did not fail{why}."
+        )
+    return said
 
 
 def _no_best(comparison: Comparison, metric: str) -> str:
@@ -114,10 +124,12 @@ def _verdict(comparison: Comparison, test: Test, best: str) -> str:
     """Return how far another gate is from the best one, and whether that is more than chance."""
     other, gap, unit = test.other(best), -test.lead(best), comparison.unit
     if test.n == 0:
-        return f"{other} has no {unit} in common with {best}, so their difference is not tested."
+        what = "split" if _met(comparison, test) else unit
+        return f"{other} has no {what} in common with {best}, so their difference is not tested."
     side = f"{'higher' if gap > 0 else 'lower'} by {abs(gap):.3g}" if gap else "level on average"
     if test.n == 1:
-        return f"{other}'s is {side}; one {unit} cannot tell that from chance."
+        shared = _shared(comparison, test)
+        return f"{other}'s is {side}{shared}; one {unit} cannot tell that from chance."
     if math.isnan(test.p):
         return f"{other}'s cannot be tested: it is not finite on every {unit}."
     half = (test.high - test.low) / 2
@@ -132,11 +144,24 @@ def _verdict(comparison: Comparison, test: Test, best: str) -> str:
 
 
 def _shared(comparison: Comparison, test: Test) -> str:
-    """Return the number of seeds of a pair where it is not all that both have."""
-    scores = (comparison.score(gate, test.metric) for gate in (test.first, test.second))
-    if all(score is not None and score.n == test.n for score in scores):
-        return ""
-    return f", over the {count(comparison, test.n)} that both have"
+    """Return over what a pair is compared where it is not all that both have."""
+    first, second = _values(comparison, test)
+    if len(first) == len(second) == test.n:
+        what = "searches and splits"
+        return "" if over_all(first, second) else f", over the {what} that both have"
+    what = comparison.unit if test.n == 1 else count(comparison, test.n)
+    return f", over the {what} that both have"
+
+
+def _met(comparison: Comparison, test: Test) -> bool:
+    """Return whether a pair has units in common, be it on other splits."""
+    first, second = _values(comparison, test)
+    return bool(first.keys() & second.keys())
+
+
+def _values(comparison: Comparison, test: Test) -> tuple[UnitValues, UnitValues]:
+    values = comparison.values(test.metric)
+    return values[test.first], values[test.second]
 
 
 def _verdict_of_many(tests: Sequence[Test], best: str) -> list[str]:

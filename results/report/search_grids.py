@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.budgets import Budget
 from gatelab.results.comparison.tables import Grid
 from gatelab.results.comparison.tuning import tuning, tuning_grid
-from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.runs import RunRecord, SweepRecord
 
 EQUALS = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
 PARTS = {"gate.": "of the gate", "optimizer.": "of the optimiser", "model.": "of the model"}
@@ -74,9 +74,17 @@ def _named(comparison: Comparison, gate: str, repeat: str) -> str:
 
 
 def selected_configurations(record: SweepRecord, gate: str) -> dict[str, dict[str, str]]:
-    """Return the hyperparameters with which a gate was evaluated, by repeat of its search."""
+    """Return the hyperparameters with which a gate was evaluated, by repeat of its search.
+
+    A gate's own run has those of one repeat, and does not say of which.
+    """
+    evaluated = _by_repeat(record.of("evaluate", gate))
+    return evaluated or _by_repeat(record.of("gate", gate))
+
+
+def _by_repeat(runs: Sequence[RunRecord]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
-    for run in (*record.of("evaluate", gate), *record.of("gate", gate)):
+    for run in runs:
         if run.configuration:
             found.setdefault(run.repeat, run.configuration)
     return found

@@ -239,11 +239,15 @@ def _end(comparison: Comparison, folder: Path, option: str) -> None:
     from gatelab.sweeps.driver.home import Home
 
     name = comparison.sweep
-    without = [budget.gate for budget in comparison.budgets if not budget.evaluated]
+    lacking = {
+        "no score": [budget.gate for budget in comparison.budgets if not budget.evaluated],
+        "no score after one of its searches": [b.gate for b in comparison.budgets if b.fruitless],
+    }
+    said = [f"{what}: {', '.join(who)}" for what, who in lacking.items() if who]
     left = Home(folder, name).incomplete
-    if not (without or left):
+    if not (said or left):
         return
-    what = f"no score: {', '.join(without)}" if without else "some evaluations have no score"
+    what = "; ".join(said) or "some evaluations have no score"
     more = f"; `gatelab resume {name}{option}` repeats evaluations that failed" if left else ""
     end(f"gatelab: {what}{more}.", NO_SCORE)
 

@@ -52,10 +52,13 @@ class FollowUp:
         return [label for label in self.gates if not self._scored(label)[label]]
 
     def in_part(self) -> list[str]:
-        """Return the gates and rows of which an evaluation has finished and another has failed."""
-        failed = dict.fromkeys(name.partition("/")[0] for name in self.failed)
+        """Return the gates and rows of which an evaluation has finished, but not all that should.
+
+        Another has failed, or follows from no trial, as none of a search of the gate has finished.
+        """
+        failed = [name.partition("/")[0] for name in self.failed]
         scored = {row for label in self.gates for row in self._scored(label)}
-        return [label for label in failed if label in scored]
+        return [one for one in dict.fromkeys([*failed, *self._fruitless()]) if one in scored]
 
     def end(self, job: Job, endings: Sequence[Ending]) -> None:
         """Take in what came of an evaluation; one without any score has failed."""
@@ -81,6 +84,11 @@ class FollowUp:
         """Note that a search is done with, unless an evaluation after it has failed."""
         if not any(job.name in self.failed for job in self._follow(name)):
             self.studies[name].mark(done=True)
+
+    def _fruitless(self) -> list[str]:
+        """Return the gates with a search that is over, and of which no trial has finished."""
+        over = [name for name in self.studies if self.over(name)]
+        return [Search.of(name).label for name in over if not self._follow(name)]
 
     def _searches(self, label: str) -> dict[str, Study]:
         """Return all searches of a gate."""
