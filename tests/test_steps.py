@@ -57,6 +57,9 @@ def run(begun: Work, folder: Path | None = None) -> tuple[dict[int, float], Endi
     losses = {}
     while True:
         (step,) = begun.step()
+        assert step.trained >= step.epoch > 0 < step.seconds
+        if step.endings is not None:
+            assert step.trained == sum(course.epochs for course in begun.training.courses)
         losses |= {epoch: metrics["val/loss"] for _, epoch, metrics in step.epochs}
         if step.endings is not None:
             (found,) = step.endings
