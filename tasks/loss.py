@@ -67,8 +67,20 @@ def loss_of(target: Target) -> Callable[[Tensor, Tensor], Tensor]:
     """
     if target.loss is None:
         return partial(loss, target.kind)
-    compute = losses.get(target.loss)().compute
+    compute = _of_ones_own(target.loss)
     return compute if target.width == 1 else partial(_over_columns, compute)
+
+
+def _of_ones_own(key: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what gives every row's loss ``(rows,)`` of one column."""
+    return partial(_of_copies, losses.get(key)().compute)
+
+
+def _of_copies(
+    compute: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, target: Tensor
+) -> Tensor:
+    """Return rows' losses of copies: one that writes where it reads would spoil the split."""
+    return compute(outputs.clone(), target.clone())
 
 
 def _over_columns(
@@ -123,7 +135,7 @@ def check_loss(target: Target) -> None:
     outputs = torch.zeros(_ROWS, target.num_classes or 1, requires_grad=True)
     try:
         with foreign():
-            found = losses.get(target.loss)().compute(outputs, torch.zeros(_ROWS))
+            found = _of_ones_own(target.loss)(outputs, torch.zeros(_ROWS))
     except ForeignError as error:
         raise ValueError(f"{whose} raises {told(error.__cause__ or error)}.") from error
     given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__

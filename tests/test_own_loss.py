@@ -246,3 +246,34 @@ def test_a_target_of_which_no_row_is_known_yet_is_no_fault_of_its_loss() -> None
     check_loss_values(target, torch.zeros(0, 1), torch.zeros(0))
     with pytest.raises(ValueError, match="gives NaN or inf for 2 of the first 2 known rows"):
         check_loss_values(target, torch.zeros(2, 1), torch.zeros(2))
+
+
+@register_loss("test_writing")
+class Writing(Loss):
+    """The squared error of what is not negative, written where it is read."""
+
+    kinds = ("regression",)
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return (outputs.clamp_(min=1)[:, 0] - target.clamp_(min=2)).square()
+
+
+def test_a_loss_that_writes_where_it_reads_spoils_nothing() -> None:
+    """2 is the least target that it sees, so that the mean is (2 + 2 + 2 + 10 + 3) / 5."""
+
+    class One(Two):
+        targets = (Target("own", "regression", loss="test_writing"),)
+
+        def split(self, name: Any) -> Split:
+            made = super().split(name)
+            return made._replace(targets=made.targets[:, :1])
+
+    task = One()
+    check_data(task)
+    (output,) = constant_outputs(task)
+    assert float(output) == pytest.approx(3.8, abs=1e-3)
+    evaluate_constant(task, [output], "train")
+    model, given = Model(task, SoftmaxGate, {}, {"num_experts": 2}), torch.zeros(1, 5, 1)
+    model.row_losses((given,), task.data("train").targets)
+    assert not given.any()
+    assert task.data("train").targets.flatten().tolist() == [0, 1, 2, 10, 3]
