@@ -204,9 +204,12 @@ def check_network_keeps_no_running_statistics(subject: Subject) -> None:
     modules = subject.modules()
     for part, module in modules.items():
         for child in module.modules():
-            if getattr(child, "track_running_stats", False):
+            if child.training and getattr(child, "track_running_stats", False):
                 kind = type(child).__name__
-                fail(f"a {kind} of the {part} keeps running statistics", "a LayerNorm is not used")
+                fail(
+                    f"a {kind} of the {part} keeps running statistics",
+                    "a LayerNorm is not used, or a part is not kept in evaluation by `train`",
+                )
     before = {p: {n: t.clone() for n, t in m.state_dict().items()} for p, m in modules.items()}
     outputs(modules, subject.inputs())
     for part, state in before.items():
