@@ -60,6 +60,10 @@ class Mine(Task):
             y[3, 1] = 2
         if self.which == f"nan {name}":
             y[3, 0] = torch.nan
+        if self.which == "sparse":
+            return Split(x.to_sparse(), y)
+        if self.which == "jagged":
+            return Split(torch.nested.nested_tensor(list(x), layout=torch.jagged), y)
         if self.which == "double":
             x = x.double()
         if self.which == "arrays":
@@ -116,6 +120,8 @@ WRONG: list[tuple[str, str, str]] = [
     ("nan test", "1 of 16 rows of test target 'a' hold NaN or inf (first: row 3)", ""),
     ("wide", "a row of val inputs is (5,) torch.float32, but one of train (4,) torch.float32", ""),
     ("dict", "train inputs must be one dense tensor or array of numbers, but is a dict", ""),
+    ("sparse", "numbers, but is a sparse Tensor (torch.sparse_coo): give its `to_dense()`.", ""),
+    ("jagged", "numbers, but is a nested Tensor: pad its rows, and let a column say what is", ""),
     ("bottom", "the bottom raises RuntimeError: mat1 and mat2 shapes", ""),
     ("gate", "the gate_input gives (8, 4), not (8, 5)", ""),
     ("tower", "the tower of 'a' raises RuntimeError: mat1 and mat2 shapes", "return super"),
