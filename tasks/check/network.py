@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gatelab.conformance import fail
 from gatelab.foreign import ForeignError, foreign, told
-from gatelab.likeness import difference
+from gatelab.likeness import advice, difference
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.check.subject import (
     BATCH,
@@ -170,7 +170,7 @@ def check_modules_differ_in_tensors_alone(subject: Subject) -> None:
         with seeded(1):
             other = factory()
         if found := difference(first, other):
-            fail(f"of two calls of {name} {found}", "a drawn or counted value that is no buffer")
+            fail(f"of two calls of {name} {found}", f"what is made anew: {advice(found)}")
 
 
 def _factories(network: Network, subject: Subject) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
