@@ -90,6 +90,11 @@ def _no_exit() -> Iterator[None]:
         os._exit = real
 
 
+def is_ours(cls: type) -> bool:
+    """Return whether a class is gatelab's own, whose ways are known."""
+    return cls.__module__.partition(".")[0] == "gatelab"
+
+
 def told(error: BaseException) -> str:
     """Return an error in one line: its class, what it says, and where code of others raised it."""
     text = text_of(error)

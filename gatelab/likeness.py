@@ -26,6 +26,8 @@ BY_VALUE = (bool, int, str, bytes, type(None))
 """Types whose values are the same where they are equal: most of a module's attributes."""
 SHOWN = 40
 """Characters of a value in a message."""
+_COMPILED, _LAYERS, _WITH_GRADIENT = "is compiled", "layers in a", "with a gradient"
+"""What is said of values that a buffer would not mend."""
 
 
 def difference(first: nn.Module, other: nn.Module) -> str:
@@ -44,6 +46,13 @@ def advice(found: str) -> str:
         return "freeze it in all of them, or in none"
     if found.endswith("learnt)"):
         return "give it one shape and one type in all of them"
+    if found.endswith(_COMPILED):
+        return "a compiled module cannot be stacked: give the module itself"
+    if _LAYERS in found:
+        keeper = "ModuleDict" if f"{_LAYERS} dict" in found else "ModuleList"
+        return f"keep layers in an `nn.{keeper}`"
+    if _WITH_GRADIENT in found:
+        return "make it an `nn.Parameter`"
     return "keep a number in a buffer (`register_buffer`)"
 
 
@@ -57,6 +66,8 @@ class _Comparison:
 
     def modules(self, one: nn.Module, two: nn.Module, path: str) -> str:
         """Return what differs, with the path of where; empty: nothing."""
+        if _is_compiled(one):
+            return f"{repr(path[:-1]) if path else 'the module'} {_COMPILED}"
         if not self.values(type(one), type(two)):
             return _words(path or "class", type(one).__name__, type(two).__name__)
         for name in sorted({*vars(one), *vars(two)} - {*TREE, *VIEWS, *_made_anew(one)}):
@@ -117,6 +128,11 @@ class _Comparison:
 
     def _all(self, pairs: Iterable[tuple[Any, Any]]) -> bool:
         return all(self.values(one, two) for one, two in pairs)
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    """Return whether a module is what ``torch.compile`` or ``torch.jit.script`` has made of one."""
+    return hasattr(module, "_orig_mod") or isinstance(module, torch.jit.ScriptModule)
 
 
 def _made_anew(module: nn.Module) -> set[str]:
@@ -203,5 +219,10 @@ def _words(path: str, one: Any, two: Any) -> str:
 
 
 def _short(value: Any) -> str:
+    inner = value.values() if isinstance(value, dict) else value
+    if isinstance(value, (list, tuple, dict)) and any(isinstance(it, nn.Module) for it in inner):
+        return f"{_LAYERS} {type(value).__name__}"
+    if isinstance(value, Tensor) and value.requires_grad:
+        return f"a tensor {tuple(value.shape)} {_WITH_GRADIENT}"
     text = " ".join((value if isinstance(value, str) else repr(value)).split())
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

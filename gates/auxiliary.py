@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatelab.gates.gate import Gate, Planted, Routing
+from gatelab.gates.gate import Gate, Planted, Routing, next_values
 from gatelab.rules import check_not_negative
 
 AUXILIARY_WEIGHTS: Mapping[str, float] = {
@@ -125,7 +125,7 @@ class AuxiliaryLosses(Gate):
 
     def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
         """Return the next values of the gate's buffers."""
-        after = self.gate.update(routing, progress)
+        after = next_values(self.gate, routing, progress)
         return {f"gate.{name}": value for name, value in after.items()}
 
 

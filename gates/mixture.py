@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from gatelab.gates.gate import Gate, Routing
+from gatelab.gates.gate import Gate, Routing, next_values
 from gatelab.gates.known_rows import stand_ins
 from gatelab.gates.stack import Stack
 from gatelab.gates.stacks import Stacks
@@ -134,4 +134,4 @@ class _Update(nn.Module):
         self.gate = gate
 
     def forward(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
-        return self.gate.update(routing, progress)
+        return next_values(self.gate, routing, progress)

@@ -67,8 +67,20 @@ def loss_of(target: Target) -> Callable[[Tensor, Tensor], Tensor]:
     """
     if target.loss is None:
         return partial(loss, target.kind)
-    compute = losses.get(target.loss)().compute
+    compute = _of_ones_own(target.loss)
     return compute if target.width == 1 else partial(_over_columns, compute)
+
+
+def _of_ones_own(key: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what gives every row's loss ``(rows,)`` of one column."""
+    return partial(_of_copies, losses.get(key)().compute)
+
+
+def _of_copies(
+    compute: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, target: Tensor
+) -> Tensor:
+    """Return rows' losses of copies: one that writes where it reads would spoil the split."""
+    return compute(outputs.clone(), target.clone())
 
 
 def _over_columns(
@@ -106,7 +118,7 @@ def check_loss_values(target: Target, outputs: Tensor, values: Tensor) -> None:
 
 
 def check_loss(target: Target) -> None:
-    """Check that a target's loss is there, fits its kind, and gives each row a loss to learn from.
+    """Check that a loss is there, fits the target's kind, and gives each row its own to learn from.
 
     Raises:
         ValueError: If not.
@@ -120,14 +132,46 @@ def check_loss(target: Target) -> None:
         raise ValueError(f"target {target.name!r}: {error}") from error
     if target.kind not in kinds:
         raise ValueError(f"{whose} is for {' and '.join(kinds)}, but its kind is {target.kind}.")
-    outputs = torch.zeros(_ROWS, target.num_classes or 1, requires_grad=True)
+    outputs, values = _probes(target)
+    compute = _of_ones_own(target.loss)
+    together = _rows_of(whose, compute, outputs, values)
+    if not together.requires_grad:
+        raise ValueError(f"{whose} gives numbers without a gradient, from which nothing learns.")
+    each = zip(outputs.split(1), values.split(1), strict=True)
+    alone = torch.cat([_rows_of(whose, compute, *row) for row in each])
+    _check_apart(whose, together.detach(), alone.detach(), outputs.shape[1])
+
+
+def _probes(target: Target) -> tuple[Tensor, Tensor]:
+    """Return outputs and values of a few rows: chances and classes, which most losses take."""
+    width = target.num_classes or 1
+    outputs = torch.linspace(0.1, 0.9, _ROWS * width).view(_ROWS, width).requires_grad_()
+    return outputs, (torch.arange(_ROWS) % max(width, 2)).float()
+
+
+def _rows_of(
+    whose: str, compute: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, values: Tensor
+) -> Tensor:
+    """Return the loss of every row, if that is what a loss gives."""
+    rows = len(values)
     try:
         with foreign():
-            found = losses.get(target.loss)().compute(outputs, torch.zeros(_ROWS))
+            found = compute(outputs, values)
     except ForeignError as error:
-        raise ValueError(f"{whose} raises {told(error.__cause__ or error)}.") from error
+        of = " for a row alone" if rows == 1 else ""
+        raise ValueError(f"{whose} raises {told(error.__cause__ or error)}{of}.") from error
     given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-    if given != (_ROWS,):
-        raise ValueError(f"{whose} must give a loss of each row, ({_ROWS},), but gives {given}.")
-    if not found.requires_grad:
-        raise ValueError(f"{whose} gives numbers without a gradient, from which nothing learns.")
+    if given != (rows,):
+        raise ValueError(f"{whose} must give a loss of each row, ({rows},), but gives {given}.")
+    return found
+
+
+def _check_apart(whose: str, together: Tensor, alone: Tensor, width: int) -> None:
+    """Check that a row's loss is the same among others and alone, up to rounding."""
+    other = (~torch.isclose(together, alone, rtol=1e-4, atol=1e-6, equal_nan=True)).nonzero()
+    if len(other):
+        row, meant = int(other[0]), "; is `outputs[:, 0]` meant?" if width == 1 else "."
+        raise ValueError(
+            f"{whose} of a row depends on other rows ({together[row]:.3g} among {len(together)}, "
+            f"{alone[row]:.3g} alone): a loss is of one row{meant}"
+        )

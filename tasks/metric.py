@@ -6,11 +6,12 @@ import inspect
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, TypeVar, cast, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 import torch
 from torch import Tensor
 
+from gatelab.foreign import is_ours
 from gatelab.registry import Registry, check_made_without
 from gatelab.rules import check_name, shown
 from gatelab.tasks.target import Kind, Target
@@ -74,14 +75,28 @@ class Metric:
 
     def _computed(self, outputs: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
         """Return the score of all rows, of several columns as :attr:`takes_columns` says."""
-        more = {} if weights is None else {"weights": weights.double()}
-        compute = cast(Any, self).compute
+        given = {"outputs": outputs, "target": target}
+        if weights is not None:
+            given["weights"] = weights.double()
         if target.dim() == 1 or self.takes_columns:
-            found: Tensor = compute(outputs, target, **more)
-            return found
+            return self._of_ones_own(given)
         pairs = zip(outputs.split(1, 1), target.unbind(1), strict=True)
-        each = [torch.as_tensor(compute(*pair, **more), dtype=torch.float64) for pair in pairs]
+        columns = [{**given, "outputs": one, "target": other} for one, other in pairs]
+        each = [torch.as_tensor(self._of_ones_own(c), dtype=torch.float64) for c in columns]
         return torch.stack(each).nanmean()
+
+    def _of_ones_own(self, given: Mapping[str, Tensor]) -> Tensor:
+        """Return what :meth:`compute` gives.
+
+        One of others' begins anew and is given copies: what it keeps, or writes where it reads,
+        would be in the next score.
+        """
+        metric: Any = self
+        if not is_ours(type(self)):
+            metric, given = type(self)(), {name: each.clone() for name, each in given.items()}
+        more = {"weights": given["weights"]} if "weights" in given else {}
+        found: Tensor = metric.compute(given["outputs"], given["target"], **more)
+        return found
 
     def scores(self, outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> list[float]:
         """Return what :meth:`score` gives of each of several members' outputs.

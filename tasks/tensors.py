@@ -66,11 +66,25 @@ def _mask(name: str, value: object) -> Tensor:
 def _tensor(what: str, value: object) -> Tensor:
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         value = torch.from_numpy(_native(value))
-    if isinstance(value, Tensor) and value.layout == torch.strided and not value.is_complex():
+    if isinstance(value, Tensor) and not _layout(value) and not value.is_complex():
         return value.detach().cpu()
+    raise NoTensors(f"{what} must be one dense tensor or array of numbers, but is {_given(value)}.")
+
+
+def _layout(tensor: Tensor) -> str:
+    """Return what a tensor is that is not dense, and what to do about it; empty: it is."""
+    if tensor.is_nested:
+        return "nested Tensor: pad its rows, and let a column say what is padded"
+    if tensor.layout != torch.strided:
+        return f"sparse Tensor ({tensor.layout}): give its `to_dense()`"
+    return ""
+
+
+def _given(value: object) -> str:
+    if isinstance(value, Tensor) and (layout := _layout(value)):
+        return f"a {layout}"
     dtype = getattr(value, "dtype", None)
-    given = f"a {type(value).__name__}" + (f" of {dtype}" if dtype is not None else "")
-    raise NoTensors(f"{what} must be one dense tensor or array of numbers, but is {given}.")
+    return f"a {type(value).__name__}" + (f" of {dtype}" if dtype is not None else "")
 
 
 def _native(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -224,6 +224,14 @@ class WrongBuffer(Sound):
         return {"sclae": self.scale * progress}
 
 
+class Returnless(Sound):
+    """Sets the buffer itself, and returns nothing."""
+
+    def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        self.scale = self.scale * progress
+        return None  # type: ignore[return-value]
+
+
 class WrongShape(Sound):
     """Updates a buffer by another shape than it has."""
 

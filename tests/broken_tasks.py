@@ -620,6 +620,37 @@ class Running(Sound):
         return nn.Sequential(nn.Linear(FEATURES, width), nn.BatchNorm1d(width))
 
 
+class Pretrained(Sound):
+    """Keeps a part with running statistics in evaluation: nothing is wrong with it."""
+
+    def bottom(self) -> nn.Module:
+        return Kept()
+
+    def expert(self, width: int) -> nn.Module:
+        return nn.Sequential(Kept(), super().expert(width))
+
+
+class Kept(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(FEATURES).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Kept:
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x)  # type: ignore[no-any-return]
+
+
+class Evaluated(Sound):
+    """Forgets that training sets the mode of every part."""
+
+    def bottom(self) -> nn.Module:
+        return nn.BatchNorm1d(FEATURES).requires_grad_(False).eval()
+
+
 class Counting(Sound):
     """Counts its passes."""
 

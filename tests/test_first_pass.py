@@ -53,16 +53,25 @@ class Mine(Task):
         if self.which == "wide" and name == "val":
             width = 5
         x = torch.randn(rows, width, generator=torch.Generator().manual_seed(0))
+        if self.which == "late":
+            self.seen = x.shape[1]
         y = torch.stack([x[:, 0] * self.scale(name), (x[:, 1] > 0).float()], 1)
         if self.which == f"third class {name}":
             y[3, 1] = 2
         if self.which == f"nan {name}":
             y[3, 0] = torch.nan
+        if self.which == "sparse":
+            return Split(x.to_sparse(), y)
+        if self.which == "jagged":
+            return Split(torch.nested.nested_tensor(list(x), layout=torch.jagged), y)
         if self.which == "double":
             x = x.double()
         if self.which == "arrays":
             return Split(x.numpy().astype(np.float64), y.numpy(), np.ones((rows, 2)))
         return Split({"x": x} if self.which == "dict" else x, y)
+
+    def width(self):
+        return self.seen if self.which == "late" else 4
 
     def scale(self, name):
         return 1e6 if self.which == "huge" else 1.0
@@ -72,7 +81,7 @@ class Mine(Task):
             bottom=lambda: nn.Linear(7 if self.which == "bottom" else 4, 4),
             gate_input=nn.Identity,
             gate_features=5 if self.which == "gate" else 4,
-            expert=lambda: nn.Linear(4, width),
+            expert=lambda: nn.Linear(self.width(), width),
             tower=self.tower,
         )
 
@@ -111,6 +120,8 @@ WRONG: list[tuple[str, str, str]] = [
     ("nan test", "1 of 16 rows of test target 'a' hold NaN or inf (first: row 3)", ""),
     ("wide", "a row of val inputs is (5,) torch.float32, but one of train (4,) torch.float32", ""),
     ("dict", "train inputs must be one dense tensor or array of numbers, but is a dict", ""),
+    ("sparse", "numbers, but is a sparse Tensor (torch.sparse_coo): give its `to_dense()`.", ""),
+    ("jagged", "numbers, but is a nested Tensor: pad its rows, and let a column say what is", ""),
     ("bottom", "the bottom raises RuntimeError: mat1 and mat2 shapes", ""),
     ("gate", "the gate_input gives (8, 4), not (8, 5)", ""),
     ("tower", "the tower of 'a' raises RuntimeError: mat1 and mat2 shapes", "return super"),
@@ -137,6 +148,14 @@ def test_what_is_taken(which: str, tmp_path: Path) -> None:
     assert code == 0, message
     assert all(line.startswith("gatelab: warning: ") for line in message.splitlines()), message
     assert "valid" in out
+
+
+def test_a_network_of_what_a_split_has_left_behind_is_found(tmp_path: Path) -> None:
+    """As a worker makes it, whose task has made no split."""
+    code, message, _ = tried("validate", "late", tmp_path)
+    assert (code, message.count("\n")) == (2, 1), message
+    assert "the network raises AttributeError: 'Mine' object has no attribute 'seen'" in message
+    assert f"{tmp_path / 'mine.py'}, line {line_of('return self.seen')})" in message
 
 
 def test_splits_need_a_task_that_can_be_divided_anew(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.Seeder, "random_state_is_torchs", set()),
     (broken.WrongBuffer, "update_is_pure", COURSE),
     (broken.WrongShape, "update_is_pure", COURSE),
+    (broken.Returnless, "update_is_pure", COURSE),
     (broken.SinglePrecision, "float64_and_float32_agree", set()),
     (broken.HiddenState, "state_dict_round_trip", set()),
     (broken.Forgetful, "pickle_round_trip", set()),

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrizations
 
 from gatelab.gates import SoftmaxGate, Stack, gates
 from gatelab.gates.check import run_checks
-from gatelab.likeness import difference
+from gatelab.likeness import advice, difference
 from gatelab.tasks import Network, SyntheticGroups
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
@@ -238,3 +238,57 @@ def test_members_whose_classes_are_made_anew_are_alike() -> None:
     task = Local(train_rows=64, val_rows=32, test_rows=32)
     members = [Member(MEMBER.configuration, seed) for seed in (0, 1)]
     assert len(Training(task, SoftmaxGate, members, RECIPE).members) == 2
+
+
+class Listed(nn.Module):
+    """Keeps layers where torch does not find them."""
+
+    def __init__(self, keep: Callable[[list[nn.Module]], Any]) -> None:
+        super().__init__()
+        self.layers = keep([nn.Linear(2, 2), nn.Linear(2, 2)])
+
+
+def learnt_attribute() -> nn.Module:
+    return Holder(torch.randn(2, 2, requires_grad=True))
+
+
+COMPILED = "a compiled module cannot be stacked: give the module itself"
+TOLD: list[tuple[Callable[[], nn.Module], str, str]] = [
+    (
+        lambda: Listed(list),
+        "'layers' differs (layers in a list and layers in a list)",
+        "ModuleList",
+    ),
+    (
+        lambda: Listed(tuple),
+        "'layers' differs (layers in a tuple and layers in a tuple)",
+        "ModuleL",
+    ),
+    (
+        lambda: Listed(lambda layers: {"a": layers[0]}),
+        "'layers' differs (layers in a dict and layers in a dict)",
+        "keep layers in an `nn.ModuleDict`",
+    ),
+    (
+        learnt_attribute,
+        "'value' differs (a tensor (2, 2) with a gradient and a tensor (2, 2) with a gradient)",
+        "make it an `nn.Parameter`",
+    ),
+    (lambda: Holder(torch.randn(2)), "'value' differs (tensor(", "(`register_buffer`)"),
+    (lambda: torch.compile(nn.Linear(2, 2), backend="eager"), "the module is compiled", COMPILED),
+    (
+        lambda: nn.Sequential(torch.jit.script(nn.Linear(2, 2))),
+        "'0' is compiled",
+        COMPILED,
+    ),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+@pytest.mark.parametrize(("make", "said", "what_to_do"), TOLD, ids=[said for _, said, _ in TOLD])
+def test_what_to_do_is_of_what_differs(
+    make: Callable[[], nn.Module], said: str, what_to_do: str
+) -> None:
+    found = difference(make(), make())
+    assert found.startswith(said)
+    assert what_to_do in advice(found)

@@ -200,3 +200,43 @@ def test_members_at_once_are_scored_as_each_alone(name: str, weighted: bool) -> 
         together = metric._scores_at_once(outputs, targets[kind], weights)
         alone = metric.scores(outputs, targets[kind], weights)
         assert together == pytest.approx(alone, rel=1e-12)
+
+
+class Clipping(Metric):
+    """Mean absolute error of what is not negative, which it writes where it reads."""
+
+    def compute(
+        self, outputs: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        target[target < 0] = 0
+        if weights is not None:
+            weights.fill_(1)
+        return (outputs.abs_()[:, 0] - target).abs().mean()
+
+
+class Running(Metric):
+    """Mean over all that it has seen, as where a metric is told batch after batch."""
+
+    def __init__(self) -> None:
+        self.total, self.rows = torch.zeros(()), 0
+
+    def compute(self, outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        self.total, self.rows = self.total + outputs.sum(), self.rows + len(target)
+        return self.total / self.rows
+
+
+def test_a_metric_that_writes_where_it_reads_spoils_nothing() -> None:
+    outputs, target = torch.tensor([[[-2.0], [1]], [[3], [-4]]]), torch.tensor([-1.0, 1])
+    weights = torch.tensor([1.0, 3]).double()
+    before = [each.clone() for each in (outputs, target, weights)]
+    assert Clipping().scores(outputs, target, weights) == [1, 3]
+    assert all(torch.equal(*pair) for pair in zip(before, (outputs, target, weights), strict=True))
+
+
+def test_a_metric_with_state_begins_anew_for_each_score() -> None:
+    """Of each member, and of each column: 1 and 2, and the mean of 1 and 5."""
+    metric, target = Running(), torch.zeros(2)
+    outputs = torch.tensor([[[1.0], [1]], [[2], [2]]])
+    for score in (metric.scores, metric._scores_at_once):
+        assert score(outputs, target, None) == [1, 2]
+    assert metric.score(torch.tensor([[1.0, 5], [1, 5]]), torch.zeros(2, 2)) == 3

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gatelab.gates import DSelectKGate, Mixture, Routing, SoftmaxGate, Stack, TopKGate
+from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import Gate
 
 X = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
@@ -107,6 +108,50 @@ class Annealed(Gate):
 
     def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
         return {"temperature": self.temperature * (1 - progress)}
+
+
+class Averaging(Gate):
+    """Keeps a running mean of its weights, gradients and all."""
+
+    load: Tensor
+
+    def __init__(self, in_features: int, num_experts: int) -> None:
+        super().__init__(in_features, num_experts)
+        self.register_buffer("load", torch.zeros(num_experts))
+        self.linear = nn.Linear(in_features, num_experts)
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = (self.linear(x) - self.load).softmax(-1)
+        return Routing(weights, weights.new_zeros(()))
+
+    def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        return {"load": 0.9 * self.load + 0.1 * routing.weights.mean(0)}
+
+
+class Forgetful(Averaging):
+    """Sets the buffer itself, and returns nothing."""
+
+    def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        self.load = super().update(routing, progress)["load"]
+        return None  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("balance_weight", [None, 0.1])
+def test_what_is_updated_has_no_gradient(balance_weight: float | None) -> None:
+    more = {} if balance_weight is None else {"balance_weight": balance_weight}
+    mixture = Mixture([make_gate(Averaging, 6, 5, **more)], experts())
+    _, routing = mixture(X, X)
+    (after,) = mixture.next_buffers(routing, torch.tensor(0.25)).values()
+    assert after.any() and not after.requires_grad
+
+
+@pytest.mark.parametrize("balance_weight", [None, 0.1])
+def test_an_update_that_returns_nothing_is_one_line(balance_weight: float | None) -> None:
+    more = {} if balance_weight is None else {"balance_weight": balance_weight}
+    mixture = Mixture([make_gate(Forgetful, 6, 5, **more)], experts())
+    _, routing = mixture(X, X)
+    with pytest.raises(ValueError, match=r"Forgetful.update must .*, but returns None\.$"):
+        mixture.next_buffers(routing, torch.tensor(0.25))
 
 
 def test_next_buffers_are_each_gates_own_update() -> None:

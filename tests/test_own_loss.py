@@ -14,7 +14,7 @@ from gatelab.gates import SoftmaxGate
 from gatelab.tasks import tasks
 from gatelab.tasks.check import run_checks
 from gatelab.tasks.check.data import check_data
-from gatelab.tasks.loss import check_loss_values, loss_of
+from gatelab.tasks.loss import check_loss, check_loss_values, loss_of
 from gatelab.training.constant import constant_outputs, evaluate_constant
 from gatelab.training.model import Model
 from tests.in_process import gatelab, modules_of
@@ -98,6 +98,59 @@ class Raising(Square):
         return outputs[:, 1]
 
 
+@register_loss("test_bcast")
+class Broadcast(Loss):
+    """Compares each row's output with every row's target."""
+
+    kinds = ("regression", "binary")
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return (outputs - target).square().mean(1)
+
+
+@register_loss("test_ranking")
+class Ranking(Loss):
+    """Is of pairs of rows, of which one has the higher target."""
+
+    kinds = ("multiclass",)
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        score, higher = outputs[:, 1], target[:, None] > target
+        return (higher * nn.functional.softplus(score - score[:, None])).mean(1)
+
+
+@register_loss("test_share")
+class Share(Loss):
+    """Is the less of a row the more there are."""
+
+    kinds = ("regression",)
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return (outputs[:, 0] - target).square() / len(target)
+
+
+@register_loss("test_squeezed")
+class Squeezed(Loss):
+    """Forgets the rows where there is one."""
+
+    kinds = ("binary",)
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return nn.functional.binary_cross_entropy_with_logits(
+            outputs.squeeze(), target, reduction="none"
+        )
+
+
+@register_loss("test_chance")
+class Chance(Loss):
+    """Is of chances, for which a tower ends in a sigmoid."""
+
+    kinds = ("binary",)
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return nn.functional.binary_cross_entropy(outputs[:, 0], target, reduction="none")
+
+
 class Two(Task):
     """The same column twice, one of which has a loss of its own."""
 
@@ -155,6 +208,15 @@ REFUSED = [
     ("test_pinball", "binary", "'test_pinball' is for regression, but its kind is binary"),
     ("test_numb", "binary", "'test_numb' gives numbers without a gradient"),
     ("test_raising", "binary", "'test_raising' raises IndexError: index 1 is out of bounds"),
+    (
+        "test_bcast",
+        "regression",
+        "loss 'test_bcast' of a row depends on other rows (0.277 among 3, 0.01 alone): a loss is "
+        "of one row; is `outputs[:, 0]` meant?",
+    ),
+    ("test_bcast", "binary", "depends on other rows"),
+    ("test_share", "regression", "depends on other rows (0.00333 among 3, 0.01 alone)"),
+    ("test_squeezed", "binary", "line 139) for a row alone."),
     ("test_mean", "regression", "must give a loss of each row, (3,), but gives ()"),
 ]
 
@@ -166,6 +228,18 @@ def test_losses_that_cannot_be(key: str, kind: Any, said: str) -> None:
     with pytest.raises(ValueError) as error:
         check_data(task)
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_loss_of_pairs_of_rows_is_refused() -> None:
+    """Several outputs a row leave no doubt of which is meant."""
+    with pytest.raises(ValueError, match=r"depends on .* alone\): a loss is of one row\.$"):
+        check_loss(Target("own", "multiclass", 3, loss="test_ranking"))
+
+
+@pytest.mark.parametrize("key", ["test_pinball", "test_single", "test_matrix", "test_writing"])
+def test_losses_of_single_rows_are_taken(key: str) -> None:
+    check_loss(Target("own", "regression", loss=key))
+    check_loss(Target("own", "binary", loss="test_chance"))
 
 
 def test_a_loss_says_which_kinds_it_fits() -> None:
@@ -246,3 +320,34 @@ def test_a_target_of_which_no_row_is_known_yet_is_no_fault_of_its_loss() -> None
     check_loss_values(target, torch.zeros(0, 1), torch.zeros(0))
     with pytest.raises(ValueError, match="gives NaN or inf for 2 of the first 2 known rows"):
         check_loss_values(target, torch.zeros(2, 1), torch.zeros(2))
+
+
+@register_loss("test_writing")
+class Writing(Loss):
+    """The squared error of what is not negative, written where it is read."""
+
+    kinds = ("regression",)
+
+    def compute(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return (outputs.clamp_(min=1)[:, 0] - target.clamp_(min=2)).square()
+
+
+def test_a_loss_that_writes_where_it_reads_spoils_nothing() -> None:
+    """2 is the least target that it sees, so that the mean is (2 + 2 + 2 + 10 + 3) / 5."""
+
+    class One(Two):
+        targets = (Target("own", "regression", loss="test_writing"),)
+
+        def split(self, name: Any) -> Split:
+            made = super().split(name)
+            return made._replace(targets=made.targets[:, :1])
+
+    task = One()
+    check_data(task)
+    (output,) = constant_outputs(task)
+    assert float(output) == pytest.approx(3.8, abs=1e-3)
+    evaluate_constant(task, [output], "train")
+    model, given = Model(task, SoftmaxGate, {}, {"num_experts": 2}), torch.zeros(1, 5, 1)
+    model.row_losses((given,), task.data("train").targets)
+    assert not given.any()
+    assert task.data("train").targets.flatten().tolist() == [0, 1, 2, 10, 3]

@@ -115,6 +115,11 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
         "network_keeps_no_running_statistics",
         {"network_fits", "networks_can_be_stacked"},
     ),
+    (
+        broken.Evaluated,
+        "network_keeps_no_running_statistics",
+        {"network_fits", "networks_can_be_stacked"},
+    ),
     (broken.Counting, "network_keeps_no_running_statistics", set()),
     (broken.Greedy, "the_split_is_not_changed_by_a_pass", set()),
     (broken.Rectified, "features_are_not_changed_by_a_pass", set()),
@@ -166,7 +171,11 @@ def test_registered_tasks(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cls", [broken.Sound, broken.Single, broken.Coarse, broken.Divided, broken.Weighted]
+    "cls",
+    [
+        *(broken.Sound, broken.Single, broken.Coarse, broken.Divided, broken.Weighted),
+        broken.Pretrained,
+    ],
 )
 def test_nothing_is_found_wrong_with_a_sound_task(cls: type[broken.Sound]) -> None:
     assert failures(cls) == {}

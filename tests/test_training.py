@@ -385,6 +385,46 @@ def test_members_of_two_structures_are_refused() -> None:
         Training(TASK, TopKGate, [member(gate={"k": 1}), member(gate={"k": 2})], RECIPE)
 
 
+class Kept(nn.BatchNorm1d):
+    """Is pretrained: its statistics stay, whatever the mode around it."""
+
+    def __init__(self) -> None:
+        super().__init__(16)
+        self.requires_grad_(False).running_var.fill_(4)  # type: ignore[union-attr]
+
+    def train(self, mode: bool = True) -> Kept:
+        return super().train(False)  # type: ignore[return-value]
+
+
+class Halved(nn.Module):
+    """What the kept statistics come to."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / (4 + 1e-5) ** 0.5
+
+
+def test_statistics_that_are_kept_are_no_others_than_their_numbers() -> None:
+    """In the bottom and in every expert, over a training of two members."""
+
+    class Scaled(SyntheticGroups):
+        def __init__(self, scaling: type[nn.Module]) -> None:
+            super().__init__(num_targets=2, train_rows=64, val_rows=32, test_rows=32)
+            self.scaling = scaling
+
+        def network(self) -> Network:  # type: ignore[override]
+            network = super().network()
+            expert = lambda: nn.Sequential(self.scaling(), network.expert())  # noqa: E731
+            return replace(network, bottom=self.scaling, expert=expert)
+
+    found = []
+    for scaling in (Kept, Halved):
+        training = Training(Scaled(scaling), SoftmaxGate, [member(), member(seed=1)], RECIPE)
+        found.append([epoch for each in course(training) for epoch in each])
+        kept = [tensor for name, tensor in training.model.named_buffers() if "running" in name]
+        assert all(tensor.unique().numel() == 1 for tensor in kept)
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
 def test_running_statistics_are_refused() -> None:
     class Normed(SyntheticGroups):
         def network(self) -> Network:  # type: ignore[override]

@@ -263,10 +263,11 @@ def _check_alike(models: Sequence[nn.Module]) -> None:
             )
     check_unhooked(models[0])
     for name, module in models[0].named_modules():
-        if getattr(module, "track_running_stats", False):
+        if module.training and getattr(module, "track_running_stats", False):
             raise ValueError(
                 f"A network must not change its own state in a forward pass, but {name!r} "
-                f"({type(module).__name__}) keeps running statistics; use a LayerNorm."
+                f"({type(module).__name__}) keeps running statistics; use a LayerNorm, or keep it "
+                "in evaluation where `train` is called."
             )
         if getattr(module, "max_norm", None) is not None:
             raise ValueError(

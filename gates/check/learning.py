@@ -18,7 +18,7 @@ from gatelab.gates.check.subject import (
     route,
     rows,
 )
-from gatelab.gates.gate import Gate, Routing
+from gatelab.gates.gate import Gate, Routing, next_values
 from gatelab.registry import near_misses
 
 OUTPUTS, ROWS = 4, 128
@@ -130,7 +130,7 @@ def _train(gate: Gate, steps: int, of: int | None = None) -> None:
             optimizer.step()
         with torch.no_grad():
             buffers = dict(gate.named_buffers())
-            after = gate.update(routing, torch.tensor((step + 1) / (of or steps)))
+            after = next_values(gate, routing, torch.tensor((step + 1) / (of or steps)))
             for name, value in after.items():
                 buffers[name].copy_(value)
 

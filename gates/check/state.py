@@ -12,7 +12,7 @@ from torch import Tensor
 from gatelab.conformance import asks_for_a_value, fail
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.check.subject import EXPERTS, FEATURES, Subject, alike, route, rows
-from gatelab.gates.gate import Gate
+from gatelab.gates.gate import Gate, next_values
 from gatelab.gates.randomness import drawing_from
 
 
@@ -62,7 +62,7 @@ def check_update_is_pure(subject: Subject) -> None:
     """``update`` returns buffers by name, of their shapes, and changes nothing itself."""
     gate = subject.make()
     state = _state(gate)
-    after = gate.update(route(gate, rows()), torch.tensor(0.5))
+    after = next_values(gate, route(gate, rows()), torch.tensor(0.5))
     buffers = dict(gate.named_buffers())
     for name, value in after.items():
         if name not in buffers:

@@ -19,11 +19,12 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.nn.parameter import is_lazy
 
 from gatelab.conformance import CheckFailed, fail
-from gatelab.foreign import ForeignError, foreign, told
+from gatelab.foreign import ForeignError, foreign, is_ours, told
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import gates
 from gatelab.gates.meanings import check_diagnostics, check_scalars
 from gatelab.kept import lost_by_a_pass
+from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.space import configuration, space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.check.data import check_data
@@ -71,15 +72,24 @@ def check_sweep(spec: Spec, task: Task) -> None:
     except ValueError as error:
         raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
     passed: dict[str, Tensor] = {}
+    unread = _unread(spec, task)
     for label, chosen in _configurations(spec, task):
         options = {n: v for n, v in chosen.model.items() if n != "num_experts"}
-        network = task.network(**options)
+        network = unread.network(**options)
         if repr(options) not in passed:
             _check_memory(spec, network, task, chosen.model)
             passed[repr(options)] = _pass_network(spec, task, network)
             if len(passed) == 1:
                 _pass_splits(spec, task, network)
         _pass_gate(spec, label, chosen, network, passed[repr(options)], len(task.targets))
+
+
+def _unread(spec: Spec, task: Task) -> Task:
+    """Return a task whose splits are not made, as a worker's when it makes a network.
+
+    Ours need none: their networks are of what they read themselves.
+    """
+    return task if is_ours(type(task)) else make_task(spec)
 
 
 def _configurations(spec: Spec, task: Task) -> Iterator[tuple[str, Configuration]]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gatelab.conformance import fail
 from gatelab.foreign import ForeignError, foreign, told
-from gatelab.likeness import difference
+from gatelab.likeness import advice, difference
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.check.subject import (
     BATCH,
@@ -170,7 +170,7 @@ def check_modules_differ_in_tensors_alone(subject: Subject) -> None:
         with seeded(1):
             other = factory()
         if found := difference(first, other):
-            fail(f"of two calls of {name} {found}", "a drawn or counted value that is no buffer")
+            fail(f"of two calls of {name} {found}", f"what is made anew: {advice(found)}")
 
 
 def _factories(network: Network, subject: Subject) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
@@ -204,9 +204,12 @@ def check_network_keeps_no_running_statistics(subject: Subject) -> None:
     modules = subject.modules()
     for part, module in modules.items():
         for child in module.modules():
-            if getattr(child, "track_running_stats", False):
+            if child.training and getattr(child, "track_running_stats", False):
                 kind = type(child).__name__
-                fail(f"a {kind} of the {part} keeps running statistics", "a LayerNorm is not used")
+                fail(
+                    f"a {kind} of the {part} keeps running statistics",
+                    "a LayerNorm is not used, or a part is not kept in evaluation by `train`",
+                )
     before = {p: {n: t.clone() for n, t in m.state_dict().items()} for p, m in modules.items()}
     outputs(modules, subject.inputs())
     for part, state in before.items():

@@ -95,6 +95,7 @@ def made_of(network: Network, targets: Sequence[Target]) -> Modules:
     for name, module in made.items():
         if not isinstance(module, nn.Module):
             raise TypeError(f"the {name} must be a torch.nn.Module, but is {module!r:.100}")
+        module.train()  # as training begins, where one may freeze a part of itself
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gatelab.foreign import ForeignError, foreign
+from gatelab.tasks.check.chances import towers_of_chances
 from gatelab.tasks.check.own_rows import told_rows
 from gatelab.tasks.check.scales import uneven_losses
 from gatelab.tasks.data_sets.checking import unlike_published
@@ -18,7 +19,8 @@ def warnings_of(task: Task) -> tuple[str, ...]:
     uneven = uneven_losses(task)
     rows = () if isinstance(task, Table) else _rows(task)  # a table tells of its own
     unlike = [line for data_set in task.data_sets for line in unlike_published(data_set)]
-    return (*([] if uneven is None else [uneven]), *rows, *unlike, *_own(task))
+    first = [] if uneven is None else [uneven]
+    return (*first, *towers_of_chances(task), *rows, *unlike, *_own(task))
 
 
 def _rows(task: Task) -> tuple[str, ...]:
