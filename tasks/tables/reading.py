@@ -15,11 +15,10 @@ from gatelab.tasks.tables.questions import date_feature
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.sources import read_source
 from gatelab.tasks.tables.times import ISO, as_time
+from gatelab.tasks.tables.wanted import OTHERS, wanted_of
 from gatelab.tasks.tables.weighing import as_weights
 from gatelab.tasks.target import Kind
 
-OTHERS = "*"
-"""Among kinds, every column that is not named."""
 _NAMED = 5
 
 
@@ -62,7 +61,17 @@ def read_contents(
     Raises:
         TableError: In one line, if the table cannot be read, or a key must settle how.
     """
-    sheet = read_source(source, reading)
+    wanted = wanted_of(
+        kinds=kinds,
+        missing=missing,
+        drop=drop,
+        only=only,
+        targets=targets,
+        times=times,
+        weights=weights,
+        division=division,
+    )
+    sheet = read_source(source, reading, wanted)
     forms = dict(times) if isinstance(times, Mapping) else dict.fromkeys(times, ISO)
     weighing = () if weights is None else (weights,)
     dividing = () if division is None else (division,)
