@@ -124,6 +124,7 @@ class Table(Task):
         classes = {name: target.classes for name, target in asked.items()}
         contents = _contents(frame, path, reading=reading, classes=classes, **about)
         self.split_seed, self.fixed_split = split_seed, rule.fixed
+        self._by_chance = rule.by == "random"
         self._contents, by_row = _weighed(contents, weights)
         source = found_file(path) if frame is None else frame
         self._origin = Origin(source, reading, wanted_of(**about))
@@ -158,11 +159,12 @@ class Table(Task):
 
         names = [target.name for target in self.target_columns]
         learnt = {*names, *self._prepared.features}
-        columns = [it for name, it in self._contents.columns.items() if name in learnt]
+        columns = {name: it for name, it in self._contents.columns.items() if name in learnt}
+        contents = replace(self._contents, columns=columns)
         return (
-            *told_copies(columns, self._prepared.splits),
-            *gathered(giveaways(self._contents, names)),
-            *gathered(redundancy(self._contents, names)),
+            *told_copies(columns.values(), self._prepared.splits, random=self._by_chance),
+            *gathered(giveaways(contents, names)),
+            *gathered(redundancy(contents, names)),
             *gathered(scarcity(self._prepared.target_columns, self._prepared.splits)),
         )
 
