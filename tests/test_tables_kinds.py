@@ -325,3 +325,10 @@ def test_a_decimal_comma_is_proposed_where_it_may_be_one(
         read_contents(write(tmp_path, f"x,y\n{rows}"))
     assert ("decimal" in str(caught.value)) == decimal
     assert "kinds" in str(caught.value)
+
+
+def test_one_integer_with_gaps_is_asked_nothing(tmp_path: Path) -> None:
+    gaps = read_contents(write(tmp_path, column("ni", *[3, ""] * 10)))
+    assert gaps.columns["ni"].kind == "number" and not said(gaps, "integers")
+    two = read_contents(write(tmp_path, column("ni", *[3, "", 4] * 10)))
+    assert said(two, "`ni` has 2 integers")
