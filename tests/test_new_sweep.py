@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,16 @@ def test_what_can_be_no_target(values: list[object], said: str) -> None:
 def test_a_true_value_is_not_proposed_as_missing(values: list[object], said: str) -> None:
     pd.DataFrame({"y": [str(it) for it in values], "x": range(40)}).to_parquet("t.parquet")
     assert said in new("t.parquet", *targets("y=regression"), code=2).stderr
+
+
+def test_an_option_for_a_name_with_a_backtick_can_be_copied() -> None:
+    days = pd.date_range("2026-01-01", periods=40).astype(str)
+    frame = pd.DataFrame({"be`gin": days, "x": np.arange(40.0) ** 2, "y": [0, 1] * 20})
+    frame.to_csv("t.csv", index=False)
+    refused = new("t.csv", *targets("y"), code=2).stderr
+    _, option, keys, *_ = shlex.split(refused.partition("are no feature:")[2].replace("`", " ` "))
+    new("t.csv", *targets("y"), option, keys.rstrip("` ,"))
+    assert task_of("t.yaml")["drop"] == ["be`gin"]
 
 
 def test_values_that_stand_for_none_are_proposed() -> None:
