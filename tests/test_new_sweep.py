@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -208,11 +209,45 @@ def test_kinds_of_targets(values: list[object], kind: str, missing: tuple[str, .
     [
         ([f"name{at}" for at in range(40)], "no kind fits 40 different words in 40 rows"),
         ([*pd.date_range("2026-01-01", periods=40)], "no kind fits dates"),
+        ([f"{at % 28 + 1}.3.{1980 + at}" for at in range(40)], "no kind fits dates; make numbers"),
+        ([f"$2,{at + 100}.50" for at in range(40)], "`$2,100.50` (row 1): write plain numbers."),
+        (["k.A.", *(f"{at},5" for at in range(39))], "`0,5` (row 2): write plain numbers, or say"),
+        (["k.A.", *(f"{at}.5" for at in range(39))], "39 numbers and `k.A.` (row 1): `--option 'm"),
     ],
 )
 def test_what_can_be_no_target(values: list[object], said: str) -> None:
     pd.DataFrame({"y": values, "x": range(40)}).to_parquet("t.parquet")
     assert said in new("t.parquet", *targets("y"), code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([f"$2,{at + 100}.50" for at in range(40)], "`$2,100.50` (row 1): write plain numbers.\n"),
+        (
+            [f"2026-01-{at % 28 + 1:02}" for at in range(40)],
+            "looks like dates (`2026-01-01`, row 1",
+        ),
+        (
+            ["5%", "low", "mid", "high", "big"] * 8,
+            "`low` (row 2): `--option 'missing={\"y\": [low]}'`",
+        ),
+        (["5%", *range(39)], "`5%` (row 1): write plain numbers.\n"),
+    ],
+)
+def test_a_true_value_is_not_proposed_as_missing(values: list[object], said: str) -> None:
+    pd.DataFrame({"y": [str(it) for it in values], "x": range(40)}).to_parquet("t.parquet")
+    assert said in new("t.parquet", *targets("y=regression"), code=2).stderr
+
+
+def test_an_option_for_a_name_with_a_backtick_can_be_copied() -> None:
+    days = pd.date_range("2026-01-01", periods=40).astype(str)
+    frame = pd.DataFrame({"be`gin": days, "x": np.arange(40.0) ** 2, "y": [0, 1] * 20})
+    frame.to_csv("t.csv", index=False)
+    refused = new("t.csv", *targets("y"), code=2).stderr
+    _, option, keys, *_ = shlex.split(refused.partition("are no feature:")[2].replace("`", " ` "))
+    new("t.csv", *targets("y"), option, keys.rstrip("` ,"))
+    assert task_of("t.yaml")["drop"] == ["be`gin"]
 
 
 def test_values_that_stand_for_none_are_proposed() -> None:

@@ -272,7 +272,7 @@ def test_another_file_has_the_decimal_comma_that_was_found(tmp_path: Path) -> No
     table = Table(path=str(tmp_path / "people.csv"), targets={"income": "binary"})
     for name, text in {
         "thousands.csv": "height;age\n1,234;5\n2,345;6\n",
-        "points.csv": "height;age\n1,234;5.0\n2,345;6\n",
+        "points.csv": "height;age\n1,234;5.000\n2,345;6\n",
         "commas.csv": "height,age\n1.234,5\n2.345,6\n",
     }.items():
         (tmp_path / name).write_text(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from gatelab.tasks.tables.cells import Cells
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.reading import read_contents
+from gatelab.tasks.tables.times import as_time
 from tests.written_tables import TABLES, column, numbers, refused, said, texts, write
 
 
@@ -325,3 +328,37 @@ def test_a_decimal_comma_is_proposed_where_it_may_be_one(
         read_contents(write(tmp_path, f"x,y\n{rows}"))
     assert ("decimal" in str(caught.value)) == decimal
     assert "kinds" in str(caught.value)
+
+
+def test_one_integer_with_gaps_is_asked_nothing(tmp_path: Path) -> None:
+    gaps = read_contents(write(tmp_path, column("ni", *[3, ""] * 10)))
+    assert gaps.columns["ni"].kind == "number" and not said(gaps, "integers")
+    two = read_contents(write(tmp_path, column("ni", *[3, "", 4] * 10)))
+    assert said(two, "`ni` has 2 integers")
+
+
+@pytest.mark.parametrize(
+    ("form", "dates", "proposed"),
+    [
+        ("iso", ["01/15/2020", "02/03/2020"], ["%m/%d/%Y"]),
+        ("%d/%m/%Y", ["01/02/2020", "01/15/2020"], ["%m/%d/%Y"]),
+        ("iso", ["1.2.2020", "3.4.2021"], ["%d.%m.%Y", "%m.%d.%Y"]),
+        ("iso", ["31.12.99 23:59", "01.01.98 00:00"], ["%d.%m.%y %H:%M"]),
+        ("iso", ["unknown", "3 Mar 2020", "13 Apr 2020"], ["%d %b %Y"]),
+        ("%d/%m/%Y", ["2020-01-02", "2020-01-03"], ["iso"]),
+        ("%d/%m/%Y", ["31/01/2020", "30/01/2020", "01/15/2020"], []),
+        ("iso", ["soon", "late"], []),
+    ],
+)
+def test_the_form_of_dates_that_is_proposed_fits_them(
+    form: str, dates: list[str], proposed: list[str], tmp_path: Path
+) -> None:
+    """It is not the one that was refused, and the row that is shown has it."""
+    path = write(tmp_path, column("d", *dates))
+    with pytest.raises(TableError, match=f"no date of the form {form}: ") as caught:
+        read_contents(path, times={"d": form})
+    line = str(caught.value)
+    assert re.findall(r"`split: {time: d, format: \"?([^}\"]*)\"?}`", line) == proposed
+    shown = re.findall(r"`d` has `([^`]*)`", line)
+    for other in proposed:
+        assert as_time(Cells("d", pa.array(shown), 2), other).numbers is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,6 +78,32 @@ def test_a_table_warns_of_what_says_nothing_and_of_scarce_classes() -> None:
     warned = Table(frame.astype(int), targets={"y": "binary"}).warnings()
     assert any("`flat` is nearly constant" in line for line in warned)
     assert any("known rows of test: with fewer than 50" in line for line in warned)
+
+
+@pytest.mark.parametrize("by", ["group", "time"])
+def test_what_divides_the_rows_is_no_feature_that_is_warned_of(by: str) -> None:
+    """Patients repeat, with one outcome each, and the outcome grows with time."""
+    rows = np.arange(600)
+    frame = pd.DataFrame(
+        {"patient": rows // 10, "t": rows, "x": rows * 7919 % 601, "y": rows * 2.0}
+    )
+    column = {"group": "patient", "time": "t"}[by]
+    task = Table(frame, targets={"y": "regression"}, split={by: column})
+    assert not any(f"`{column}`" in line for line in task.warnings()), task.warnings()
+    other = Table(frame, targets={"y": "regression"})
+    assert any(f"`{column}`" in line for line in other.warnings())
+
+
+@pytest.mark.parametrize("split", ["random", {"group": "g"}, {"time": "g"}])
+def test_copies_are_to_be_kept_together_where_that_can_be(split: Any) -> None:
+    rows = np.arange(200)
+    frame = pd.DataFrame({"g": rows // 4, "x": rows % 5, "y": rows % 5 % 2})
+    (line,) = [
+        line
+        for line in Table(frame, targets={"y": "binary"}, split=split, drop=["g"]).warnings()
+        if "are copies of rows of train, so that scores are too good" in line
+    ]
+    assert ("`duplicates: together`" in line) == (split == "random")
 
 
 def test_lines_alike_are_gathered_by_hand() -> None:

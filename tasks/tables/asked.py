@@ -26,7 +26,7 @@ from gatelab.tasks.tables.kinds import (
     said_of_missing_words,
 )
 from gatelab.tasks.tables.lines import kind_key, missing_key, name_in_yaml, shown_text
-from gatelab.tasks.tables.questions import check_finite
+from gatelab.tasks.tables.questions import are_formatted, check_finite, check_plain, first_date
 
 _KINDS = ("number", "category", "binary")
 _ROLES = ("regression", "binary", "multiclass")
@@ -78,7 +78,7 @@ def read_target(cells: Cells, role: str, classes: Sequence[str] = ()) -> Found:
 
 
 def _as_measure(cells: Cells) -> Found:
-    found = as_number(cells)
+    found = as_number(cells, target=True)
     assert found.column is not None and found.column.numbers is not None
     known = found.column.numbers[~np.isnan(found.column.numbers)]
     _check_differs(
@@ -94,8 +94,12 @@ def _check_differs(name: str, distinct: list[str]) -> None:
         raise TableError(f"target `{name}` is {what}: there is nothing to learn.")
 
 
-def as_number(cells: Cells) -> Found:
+def as_number(cells: Cells, *, target: bool = False) -> Found:
     """Return a column as numbers, words for missing as NaN.
+
+    Args:
+        cells: The column.
+        target: Whether it is a target, of which `kinds` says nothing.
 
     Raises:
         TableError: If a value is no finite number.
@@ -105,15 +109,26 @@ def as_number(cells: Cells) -> Found:
     coded = cells.coded
     check_finite(coded)
     words = among(coded.values, MISSING_WORDS) & np.isnan(coded.numbers)
-    others = np.isnan(coded.numbers) & ~words
-    if others.any():
-        row, value = coded.row(others)
-        raise TableError(
-            f"`{coded.name}` is to be a number, but has `{shown_text(value)}` (row {row}): "
-            f"{missing_key(coded.name, [value])}, or another kind."
-        )
+    _check_no_others(coded.without(words), target)
     column = Column(coded.name, "number", coded.spread(coded.numbers))
     return Found(column, said=said_of_missing_words(coded, words) + said_of_points(coded))
+
+
+def _check_no_others(coded: Coded, target: bool) -> None:
+    """Check that all values are numbers; what is one, but for its signs, is not to be missing."""
+    others = np.isnan(coded.numbers)
+    if not others.any():
+        return
+    what = f"`{coded.name}` is to be a number, but"
+    if date := first_date(coded):
+        raise TableError(
+            f"{what} looks like dates (`{date[1]}`, row {date[0]}): make numbers of them."
+        )
+    check_plain(coded, target=target)
+    words = others & ~are_formatted(coded)
+    row, value = coded.row(words if words.any() else others)
+    key = missing_key(coded.name, [value]) if words.any() else "write a plain number"
+    raise TableError(f"{what} has `{shown_text(value)}` (row {row}): {key}, or another kind.")
 
 
 def as_binary(coded: Coded) -> Column:

@@ -9,13 +9,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import csv
 
-from gatelab.tasks.tables.coded import NUMERAL, matches
 from gatelab.tasks.tables.contents import TableError
+from gatelab.tasks.tables.decimal_commas import rewritten
 from gatelab.tasks.tables.dialect import Dialect, as_utf8, find_dialect, marked_encoding
 from gatelab.tasks.tables.sheet import (
     Sheet,
@@ -24,9 +22,8 @@ from gatelab.tasks.tables.sheet import (
     is_row_numbers,
     said_of_names,
 )
+from gatelab.tasks.tables.wanted import Wanted
 
-_COMMA = r"^[+-]?\d*,\d+([eE][+-]?\d+)?$"
-_THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
 _BLANK_LINES = re.compile(rb"([ \t]*(\r\n|\r|\n))+")
 _STRADDLING = "straddling"
 """In Arrow's error of a row that is longer than a block."""
@@ -34,7 +31,9 @@ _LARGEST_BLOCK = 2**31 - 1
 _EXCEL_LINE = re.compile(rb"\"?sep=([^\r\n\"\x80-\xff])\"?\r?\n", re.IGNORECASE)
 
 
-def sheet_of_text(raw: bytes, reading: Mapping[str, Any], digest: str, where: str) -> Sheet:
+def sheet_of_text(
+    raw: bytes, reading: Mapping[str, Any], wanted: Wanted, digest: str, where: str
+) -> Sheet:
     """Return the sheet of a text file, all columns as strings.
 
     Raises:
@@ -50,9 +49,13 @@ def sheet_of_text(raw: bytes, reading: Mapping[str, Any], digest: str, where: st
     _check_quotes(text, table, where)
     columns = {name: pa.concat_arrays(table[name].chunks) for name in names}
     unnamed = _unnamed(columns, where)
-    decimal = _decimal(columns, dialect, reading, where)
-    said = (*_said_of_excel(excel), *broken, *dialect.said, *decimal)
     first_row = above + dialect.header
+    decimal: list[str] = []
+    if _may_have_commas(dialect, reading):
+        points = wanted.of_another and dialect.delimiter == ","
+        about = (wanted, reading.get("decimal"), where, first_row)
+        columns, decimal = rewritten(columns, *about, points=points)
+    said = (*_said_of_excel(excel), *broken, *dialect.said, *decimal)
     found = {
         "delimiter": dialect.delimiter if dialect.delimiter != "," else "",
         "decimal": "," if decimal else "",
@@ -196,47 +199,7 @@ def _unnamed(columns: dict[str, pa.Array], where: str) -> dict[str, str]:
     raise TableError(f"{where}: a column has no name and is no row number; name it.")
 
 
-def _decimal(
-    columns: dict[str, pa.Array], dialect: Dialect, reading: Mapping[str, Any], where: str
-) -> list[str]:
-    """Rewrite numbers with a decimal comma, and return the line that says which."""
+def _may_have_commas(dialect: Dialect, reading: Mapping[str, Any]) -> bool:
+    """Return whether decimal commas are looked for: they are said, or part no fields."""
     decimal = reading.get("decimal")
-    if decimal == "." or (decimal is None and dialect.delimiter == ","):
-        return []
-    found = [name for name, values in columns.items() if _has_commas(values)]
-    if decimal is None:
-        _check_decimal({name: columns[name] for name in found}, columns, where)
-    for name in found:
-        columns[name] = pc.replace_substring(columns[name], ",", ".")
-    names = ", ".join(f"`{name}`" for name in found)
-    key = '(`reading: {decimal: ","}`)'
-    return [f"decimal comma in {names} {key}."] if found and decimal is None else []
-
-
-def _has_commas(values: pa.Array) -> bool:
-    """Return whether all values are numbers, some with a decimal comma."""
-    known = pc.utf8_trim_whitespace(values.drop_null())
-    commas = matches(known, _COMMA)
-    return bool(commas.any()) and bool((commas | matches(known, r"^[+-]?\d+$")).all())
-
-
-def _check_decimal(
-    found: Mapping[str, pa.Array], columns: Mapping[str, pa.Array], where: str
-) -> None:
-    """Ask where commas may part thousands, or points stand beside them in another column."""
-    for name, values in found.items():
-        commas = values.drop_null().filter(pa.array(matches(values.drop_null(), ",")))
-        if matches(pc.utf8_trim_whitespace(commas), _THOUSANDS).all():
-            raise TableError(
-                f"{where}: is `{commas[0].as_py()}` in `{name}` a decimal comma? "
-                '`reading: {decimal: ","}` says so; else write thousands without signs.'
-            )
-    for name, values in columns.items() if found else ():
-        known = pc.utf8_trim_whitespace(values.drop_null())
-        points = matches(known, NUMERAL) & matches(known, r"\.")
-        if points.any() and matches(known, NUMERAL).all():
-            shown = known[int(np.flatnonzero(points)[0])].as_py()
-            raise TableError(
-                f"{where}: `{name}` has a decimal point ({shown}), `{next(iter(found))}` a decimal "
-                'comma: say which by `reading: {decimal: "."}` or `","`.'
-            )
+    return decimal == "," or (decimal is None and dialect.delimiter != ",")

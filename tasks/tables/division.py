@@ -174,15 +174,23 @@ def _span(counts: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def told_copies(columns: Iterable[Column], splits: Assignment) -> tuple[str, ...]:
-    """Return a line where rows of val or test are copies of rows of train; else none."""
+def told_copies(
+    columns: Iterable[Column], splits: Assignment, *, random: bool = True
+) -> tuple[str, ...]:
+    """Return a line where rows of val or test are copies of rows of train; else none.
+
+    Args:
+        columns: In which rows are alike.
+        splits: Of each row.
+        random: Whether rows are divided by chance, so that copies can be kept together.
+    """
     numbers = copies(columns, len(splits))
     counts = [int(np.isin(numbers[splits == n], numbers[splits == 0]).sum()) for n in (1, 2)]
     if not any(counts):
         return ()
     val, test = (int((splits == n).sum()) for n in (1, 2))
+    key = "; `duplicates: together` keeps copies in one split" if random else ""
     return (
         f"{counts[0]:,} of {val:,} rows of val and {counts[1]:,} of {test:,} of test are copies of "
-        "rows of train, so that scores are too good; `duplicates: together` keeps copies in one "
-        "split.",
+        f"rows of train, so that scores are too good{key}.",
     )

@@ -116,7 +116,7 @@ def said_of_few(name: str, known: npt.NDArray[np.float64]) -> tuple[str, ...]:
     if len(np.unique(known[:1000])) > _FEW_VALUES:
         return ()
     distinct = len(np.unique(known))
-    if distinct > _FEW_VALUES or len(known) < _ROWS_A_VALUE * distinct:
+    if not 2 <= distinct <= _FEW_VALUES or len(known) < _ROWS_A_VALUE * distinct:
         return ()
     kind = "binary" if distinct == 2 else "category"
     return (f"`{name}` has {distinct} integers; {kind_key(name, kind)}?",)

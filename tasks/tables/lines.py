@@ -26,9 +26,12 @@ def rows_of(count: int) -> str:
 
 
 def in_yaml(text: str) -> str:
-    """Return a name or value as a spec writes it: in quotes where YAML would read another."""
+    """Return a name or value as a spec writes it: in quotes where YAML would read another.
+
+    A backtick, between which lines have their keys, is written by its number.
+    """
     plain = _PLAIN.fullmatch(text) and text.lower() not in _YAML_WORDS
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return text if plain else json.dumps(text, ensure_ascii=False).replace("`", "\\u0060")
 
 
 def name_in_yaml(name: str) -> str:

@@ -24,13 +24,13 @@ from gatelab.tasks.tables.proposed_targets import (
     propose_as,
     propose_target,
 )
-from gatelab.tasks.tables.reading import OTHERS
 from gatelab.tasks.tables.sample import codes
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.sources import read_source
 from gatelab.tasks.tables.split_rule import split_rule
 from gatelab.tasks.tables.table import Table
 from gatelab.tasks.tables.target_options import can_be_recorded, recordable
+from gatelab.tasks.tables.wanted import OTHERS, wanted_of
 from gatelab.tasks.target import Kind
 
 MOST_NUMBERS = 40
@@ -100,7 +100,8 @@ def propose_table(path: str, targets: Sequence[str], given: Mapping[str, Any]) -
     forms = ("kinds", "drop", "only", "missing", "reading")
     check_forms(**{name: given[name] for name in forms if name in given})
     file, path = _located(path)
-    sheet = read_source(file, given.get("reading", {}))
+    about = {name: given[name] for name in ("kinds", "drop", "missing") if name in given}
+    sheet = read_source(file, given.get("reading", {}), wanted_of(**about))
     check_rows(sheet.rows)
     asked = _asked(sheet, targets)
     missing = given.get("missing", {})

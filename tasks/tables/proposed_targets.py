@@ -22,6 +22,7 @@ from gatelab.tasks.tables.doubts import (
 )
 from gatelab.tasks.tables.kinds import LEADING_ZEROS, pair_of
 from gatelab.tasks.tables.lines import shown_text
+from gatelab.tasks.tables.questions import check_plain, check_unmixed, first_date
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.target import Kind
 
@@ -29,6 +30,7 @@ _MOST_CLASSES = 10
 """Of whole numbers: more values are taken for a measure."""
 _ROWS_A_CLASS = 3
 _FEW_CLASSES, _NAMED = 20, 8
+_DATES = "dates; make numbers of them"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def propose_target(cells: Cells) -> TargetProposal:
         TableError: If it can be none: dates, or words that differ in most rows.
     """
     if cells.is_date:
-        raise _no_kind(cells.name, "dates; make numbers of them")
+        raise _no_kind(cells.name, _DATES)
     if cells.is_number:
         return _of_numbers(cells.name, cells.numbers(exact=False))
     coded = cells.coded.canonical()
@@ -139,6 +141,10 @@ def _two_values(texts: list[str]) -> str:
 def _of_words(coded: Coded) -> TargetProposal:
     count = len(coded.texts)
     if coded.known > _MOST_CLASSES and count > coded.known / 2:
+        if first_date(coded):
+            raise _no_kind(coded.name, _DATES)
+        check_plain(coded, target=True)
+        check_unmixed(coded, target=True)
         raise _no_kind(coded.name, f"{count:,} different words in {coded.known:,} rows")
     return TargetProposal("multiclass", count, f"{count:,} classes")
 

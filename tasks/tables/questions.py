@@ -83,9 +83,16 @@ def check_dates(coded: Coded) -> None:
     Raises:
         TableError: If at least half its rows look like one.
     """
+    if date := first_date(coded):
+        raise date_feature(coded.name, *date)
+
+
+def first_date(coded: Coded) -> tuple[int, str] | None:
+    """Return the first row with a date or time, and that, where at least half the rows have one."""
     dates = matches(coded.values, _DATES)
-    if coded.counts[dates].sum() * 2 >= coded.known:
-        raise date_feature(coded.name, *coded.row(dates))
+    if not dates.any() or coded.counts[dates].sum() * 2 < coded.known:
+        return None
+    return coded.row(dates)
 
 
 def date_feature(name: str, row: int, value: str) -> TableError:
@@ -97,21 +104,28 @@ def date_feature(name: str, row: int, value: str) -> TableError:
     )
 
 
-def check_plain(coded: Coded) -> None:
+def are_formatted(coded: Coded) -> npt.NDArray[np.bool_]:
+    """Return which values are numbers with signs for thousands, money or percent, (distinct,)."""
+    return matches(coded.values, _FORMATTED) & np.isnan(coded.numbers)
+
+
+def check_plain(coded: Coded, *, target: bool = False) -> None:
     """Check that numbers are written without signs for thousands, money or percent.
+
+    Args:
+        coded: The column.
+        target: Whether it is a target, of which `kinds` says nothing.
 
     Raises:
         TableError: If at least half the rows are numbers, and one is written so.
     """
-    formatted = matches(coded.values, _FORMATTED)
-    odd = formatted & np.isnan(coded.numbers)
-    if odd.any() and coded.counts[formatted].sum() * 2 >= coded.known:
+    odd = are_formatted(coded)
+    numbers = matches(coded.values, _FORMATTED)
+    if odd.any() and coded.counts[numbers].sum() * 2 >= coded.known:
         row, value = coded.row(odd)
-        keys = [*_decimal_key(coded, odd), kind_key(coded.name)]
-        raise TableError(
-            f"`{coded.name}` has `{value}` (row {row}): write plain numbers, "
-            f"or say {' or '.join(keys)}."
-        )
+        keys = [*_decimal_key(coded, odd), *([] if target else [kind_key(coded.name)])]
+        say = f", or say {' or '.join(keys)}" if keys else ""
+        raise TableError(f"`{coded.name}` has `{value}` (row {row}): write plain numbers{say}.")
 
 
 def _decimal_key(coded: Coded, odd: npt.NDArray[np.bool_]) -> tuple[str, ...]:
@@ -121,8 +135,12 @@ def _decimal_key(coded: Coded, odd: npt.NDArray[np.bool_]) -> tuple[str, ...]:
     return ('`reading: {decimal: ","}`',) if reads else ()
 
 
-def check_unmixed(coded: Coded) -> None:
+def check_unmixed(coded: Coded, *, target: bool = False) -> None:
     """Check that a column is not mostly numbers with a word among them.
+
+    Args:
+        coded: The column.
+        target: Whether it is a target, of which `kinds` says nothing.
 
     Raises:
         TableError: If it is.
@@ -131,7 +149,8 @@ def check_unmixed(coded: Coded) -> None:
     numbers = int(coded.counts[~words].sum())
     if numbers and numbers * 2 >= coded.known:
         row, value = coded.row(words & ~among(coded.values, MISSING_WORDS))
+        kind = "" if target else f" or {kind_key(coded.name)}"
         raise TableError(
             f"`{coded.name}` has {numbers} numbers and `{shown_text(value)}` (row {row}): "
-            f"{missing_key(coded.name, [value])} or {kind_key(coded.name)}?"
+            f"{missing_key(coded.name, [value])}{kind}?"
         )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from gatelab.tasks.tables.cells import texts_of
 from gatelab.tasks.tables.coded import INFINITE, NUMERAL, SPELLINGS
 from gatelab.tasks.tables.division import SPLIT_NUMBERS
 from gatelab.tasks.tables.doubts import MISSING_WORDS
@@ -17,6 +16,7 @@ from gatelab.tasks.tables.kinds import WORD_PAIRS
 from gatelab.tasks.tables.prepared import Prepared
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.sources import read_source
+from gatelab.tasks.tables.wanted import Wanted
 from gatelab.tasks.task import SplitName
 
 RULES: Mapping[str, Any] = {
@@ -36,7 +36,7 @@ class Origin:
     source: object
     """A file's path, or a frame."""
     reading: Mapping[str, Any]
-    missing: Sequence[object] | Mapping[str, Sequence[object]]
+    wanted: Wanted
 
     def read(self, other: object = None, reading: Mapping[str, Any] = {}) -> Sheet:
         """Return the source as it is, or another one that is read by the same keys.
@@ -51,16 +51,13 @@ class Origin:
         Raises:
             TableError: If it cannot be read.
         """
-        own = read_source(self.source, self.reading)
+        own = read_source(self.source, self.reading, self.wanted)
         if other is None:
             return own
         found = {key: value for key, value in own.reading.items() if key == "decimal"}
-        return read_source(other, {**found, **self.reading, **reading})
-
-    def missing_in(self, column: str) -> tuple[str, ...]:
-        """Return what stands for none in a column, texts in their one spelling."""
-        named = self.missing
-        return tuple(texts_of(named.get(column, ()) if isinstance(named, Mapping) else named))
+        wanted = self.wanted.in_another(own.columns, decimal="decimal" in reading)
+        keys = {**found, **self.reading, **reading}
+        return read_source(other, keys, wanted)
 
 
 def raw_rows(prepared: Prepared, origin: Origin, name: SplitName, most: int) -> dict[str, pa.Array]:
@@ -79,7 +76,7 @@ def recipe_of(prepared: Prepared, origin: Origin) -> dict[str, Any]:
     columns = {}
     for name in (*fitted.numbers, *fitted.categories):
         column = prepared.features[name]
-        missing = origin.missing_in(name)
+        missing = origin.wanted.missing_in(name)
         columns[name] = {"kind": column.kind, "values": [*column.values], "missing": [*missing]}
     targets = [
         {"name": it.name, "kind": it.kind, "classes": it.classes}

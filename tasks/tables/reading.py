@@ -9,17 +9,17 @@ from gatelab.registry import near_misses
 from gatelab.tasks.tables.asked import read_as, read_target
 from gatelab.tasks.tables.cells import Cells, texts_of
 from gatelab.tasks.tables.contents import Column, Contents, TableError
+from gatelab.tasks.tables.date_forms import ISO
 from gatelab.tasks.tables.kinds import Found, find_kind, find_number_kind
 from gatelab.tasks.tables.lines import shown_text
 from gatelab.tasks.tables.questions import date_feature
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.sources import read_source
-from gatelab.tasks.tables.times import ISO, as_time
+from gatelab.tasks.tables.times import as_time
+from gatelab.tasks.tables.wanted import OTHERS, wanted_of
 from gatelab.tasks.tables.weighing import as_weights
 from gatelab.tasks.target import Kind
 
-OTHERS = "*"
-"""Among kinds, every column that is not named."""
 _NAMED = 5
 
 
@@ -62,7 +62,17 @@ def read_contents(
     Raises:
         TableError: In one line, if the table cannot be read, or a key must settle how.
     """
-    sheet = read_source(source, reading)
+    wanted = wanted_of(
+        kinds=kinds,
+        missing=missing,
+        drop=drop,
+        only=only,
+        targets=targets,
+        times=times,
+        weights=weights,
+        division=division,
+    )
+    sheet = read_source(source, reading, wanted)
     forms = dict(times) if isinstance(times, Mapping) else dict.fromkeys(times, ISO)
     weighing = () if weights is None else (weights,)
     dividing = () if division is None else (division,)

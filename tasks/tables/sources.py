@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from os.path import isfile  # pathlib's raises where a name is too long
 from pathlib import Path
 from typing import Any
@@ -13,25 +14,33 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gatelab.tasks.tables.contents import TableError
+from gatelab.tasks.tables.decimal_commas import rewritten
 from gatelab.tasks.tables.delimited import sheet_of_text
 from gatelab.tasks.tables.dialect import check_reading
 from gatelab.tasks.tables.files import no_file
 from gatelab.tasks.tables.identity import digest_of_file, digest_of_table
 from gatelab.tasks.tables.sheet import Sheet, check_no_doubles, sheet_of_typed
+from gatelab.tasks.tables.wanted import Wanted
 
 
-def read_source(source: object, reading: Mapping[str, Any]) -> Sheet:
+def read_source(source: object, reading: Mapping[str, Any], wanted: Wanted | None = None) -> Sheet:
     """Return the sheet of a path or a frame.
+
+    Args:
+        source: The path, or the frame.
+        reading: How a text file is written, where that is said.
+        wanted: Of its columns, where something is.
 
     Raises:
         TableError: If there is no such file, or what it holds is no table.
     """
     check_reading(reading)
+    wanted = wanted or Wanted()
     if isinstance(source, (str, Path)):
-        return _read_file(Path(source), reading)
+        return _read_file(Path(source), reading, wanted)
     table, where = as_arrow(source), f"the {type(source).__name__}"
     check_no_doubles(table.column_names, where)
-    return sheet_of_typed(table, digest_of_table(table), where)
+    return _typed(table, reading, wanted, digest_of_table(table), where)
 
 
 def readable_again(frame: object) -> object:
@@ -39,7 +48,7 @@ def readable_again(frame: object) -> object:
     return frame.read_all() if isinstance(frame, pa.RecordBatchReader) else frame
 
 
-def _read_file(path: Path, reading: Mapping[str, Any]) -> Sheet:
+def _read_file(path: Path, reading: Mapping[str, Any], wanted: Wanted) -> Sheet:
     if not isfile(path):
         raise TableError(no_file(path))
     try:
@@ -47,21 +56,33 @@ def _read_file(path: Path, reading: Mapping[str, Any]) -> Sheet:
         with path.open("rb") as file:
             parquet = file.read(4) == b"PAR1"
         if parquet or path.suffix in {".parquet", ".pq"}:
-            return _read_parquet(path, digest)
+            return _read_parquet(path, reading, wanted, digest)
         with pa.input_stream(path, compression="detect") as stream:
-            return sheet_of_text(stream.read(), reading, digest, path.name)
+            return sheet_of_text(stream.read(), reading, wanted, digest, path.name)
     except OSError as error:
         why = error.strerror or " ".join(str(error).split())  # Arrow's have no number
         raise TableError(f"{path} cannot be read: {why}") from None
 
 
-def _read_parquet(path: Path, digest: str) -> Sheet:
+def _read_parquet(path: Path, reading: Mapping[str, Any], wanted: Wanted, digest: str) -> Sheet:
     try:
         table = pq.ParquetFile(path, page_checksum_verification=True).read()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         line = " ".join(str(error).split())
         raise TableError(f"{path.name} is no Parquet that can be read: {line}") from None
-    return sheet_of_typed(table, digest, path.name)
+    return _typed(table, reading, wanted, digest, path.name)
+
+
+def _typed(
+    table: pa.Table, reading: Mapping[str, Any], wanted: Wanted, digest: str, where: str
+) -> Sheet:
+    """Return the sheet of a table with types, whose texts may be said to have decimal commas."""
+    sheet = sheet_of_typed(table, digest, where)
+    if reading.get("decimal") != ",":
+        return sheet
+    texts = {name: it for name, it in sheet.columns.items() if pa.types.is_large_string(it.type)}
+    made, _ = rewritten(texts, wanted, ",", where, sheet.first_row, points=wanted.of_another)
+    return replace(sheet, columns={**sheet.columns, **made})
 
 
 def as_arrow(frame: object) -> pa.Table:

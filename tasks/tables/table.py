@@ -36,6 +36,7 @@ from gatelab.tasks.tables.sources import readable_again
 from gatelab.tasks.tables.split_rule import SplitRule, split_rule
 from gatelab.tasks.tables.target_columns import Rare, TargetColumn, target_columns
 from gatelab.tasks.tables.target_options import asked_targets
+from gatelab.tasks.tables.wanted import wanted_of
 from gatelab.tasks.tables.weighing import told_weights
 from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
 
@@ -113,21 +114,20 @@ class Table(Task):
         check_forms(kinds=kinds, drop=drop, only=only, missing=missing, reading=reading)
         check_no_feature(weights, kinds=kinds, only=only or ())
         frame = readable_again(frame)
-        contents = _contents(
-            frame,
-            path,
-            missing=missing or (),
-            drop=drop,
-            reading=reading,
-            weights=weights,
-            targets={name: target.kind for name, target in asked.items()},
-            classes={name: target.classes for name, target in asked.items()},
+        about = {
+            "missing": missing or (),
+            "drop": drop,
+            "weights": weights,
+            "targets": {name: target.kind for name, target in asked.items()},
             **_read_apart(rule, kinds, only),
-        )
+        }
+        classes = {name: target.classes for name, target in asked.items()}
+        contents = _contents(frame, path, reading=reading, classes=classes, **about)
         self.split_seed, self.fixed_split = split_seed, rule.fixed
+        self._by_chance = rule.by == "random"
         self._contents, by_row = _weighed(contents, weights)
         source = found_file(path) if frame is None else frame
-        self._origin = Origin(source, reading, missing)
+        self._origin = Origin(source, reading, wanted_of(**about))
         self._prepared = prepare(
             self._contents,
             target_columns(self._contents, asked, cast(Rare, rare), by_row),
@@ -159,11 +159,12 @@ class Table(Task):
 
         names = [target.name for target in self.target_columns]
         learnt = {*names, *self._prepared.features}
-        columns = [it for name, it in self._contents.columns.items() if name in learnt]
+        columns = {name: it for name, it in self._contents.columns.items() if name in learnt}
+        contents = replace(self._contents, columns=columns)
         return (
-            *told_copies(columns, self._prepared.splits),
-            *gathered(giveaways(self._contents, names)),
-            *gathered(redundancy(self._contents, names)),
+            *told_copies(columns.values(), self._prepared.splits, random=self._by_chance),
+            *gathered(giveaways(contents, names)),
+            *gathered(redundancy(contents, names)),
             *gathered(scarcity(self._prepared.target_columns, self._prepared.splits)),
         )
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
 import numpy.typing as npt
 
 from gatelab.tasks.tables.cells import Cells
 from gatelab.tasks.tables.coded import Coded
 from gatelab.tasks.tables.contents import Column, TableError
-from gatelab.tasks.tables.lines import name_in_yaml, shown_text
-
-ISO = "iso"
-"""The form of dates that is no other's: year, month, day, and a time where there is one."""
+from gatelab.tasks.tables.date_forms import ISO, likelier, seconds
+from gatelab.tasks.tables.lines import in_yaml, name_in_yaml, shown_text
 
 
 def as_time(cells: Cells, form: str) -> Column:
@@ -42,21 +38,20 @@ def _times_of_text(coded: Coded, form: str) -> npt.NDArray[np.float64]:
     """Return the distinct values as times, (distinct,)."""
     if form == ISO and not np.isnan(coded.numbers).any():
         return coded.numbers
-    seconds = np.array([_seconds(text, form) for text in coded.texts])
-    if np.isnan(seconds).any():
-        row, value = coded.row(np.isnan(seconds))
-        raise TableError(
-            f"`{coded.name}` has `{shown_text(value)}` (row {row}), no date of the form {form}: "
-            f"say its `format`, as `split: {{time: {name_in_yaml(coded.name)}, "
-            'format: "%d/%m/%Y"}`.'
-        )
-    return seconds
+    times = seconds(coded.texts, form)
+    if np.isnan(times).any():
+        raise _no_date(coded, np.isnan(times), form)
+    return times
 
 
-def _seconds(text: str, form: str) -> float:
-    """Return a date in seconds of the epoch; NaN if it is none of this form."""
-    try:
-        moment = datetime.fromisoformat(text) if form == ISO else datetime.strptime(text, form)
-    except ValueError:
-        return np.nan
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def _no_date(coded: Coded, odd: npt.NDArray[np.bool_], form: str) -> TableError:
+    """Return the refusal of dates of another form, with what fits, or of values that are none."""
+    fits = likelier(coded.texts, form)
+    row, value = coded.row(next((fit for fit in fits.values() if (fit & odd).any()), odd) & odd)
+    what = f"`{coded.name}` has `{shown_text(value)}` (row {row}), no date of the form {form}"
+    name = name_in_yaml(coded.name)
+    keys = [f"`split: {{time: {name}, format: {in_yaml(it)}}}`" for it in fits]
+    if not keys:
+        return TableError(f"{what}: write it so.")
+    which = "; is the day or the month first?" if len(keys) > 1 else "."
+    return TableError(f"{what}: say its `format`, as {' or '.join(keys)}{which}")
