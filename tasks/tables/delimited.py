@@ -27,7 +27,8 @@ from gatelab.tasks.tables.wanted import Wanted
 _BLANK_LINES = re.compile(rb"([ \t]*(\r\n|\r|\n))+")
 _STRADDLING = "straddling"
 """In Arrow's error of a row that is longer than a block."""
-_LARGEST_BLOCK = 2**31 - 1
+_BLOCK, _LARGEST_BLOCK = 2**20, 2**31 - 1
+"""Bytes that Arrow reads at once: by default, and at most."""
 _EXCEL_LINE = re.compile(rb"\"?sep=([^\r\n\"\x80-\xff])\"?\r?\n", re.IGNORECASE)
 
 
@@ -139,7 +140,7 @@ def _read_blocks(
         csv.ReadOptions(
             column_names=places,
             skip_rows_after_names=dialect.header,
-            use_threads=note is None,
+            use_threads=note is None and len(text) > _BLOCK,  # threads read a block each
             block_size=block,
         ),
         csv.ParseOptions(
