@@ -115,8 +115,8 @@ def test_of_resumes_of_one_sweep_one_runs(tmp_path: Path, monkeypatch: pytest.Mo
         code, said = command(tmp_path, "resume", "a")
     assert (code, said) == (
         2,
-        "gatelab: a: sweep 'a' is running in another process: `gatelab status a` shows how far it "
-        "is.\n",
+        "gatelab: a: sweep 'a' is running in another process: `gatelab status a --folder "
+        f"{tmp_path}` shows how far it is.\n",
     )
 
 
