@@ -216,7 +216,9 @@ def check_stop(cluster: Head, laptop: Path) -> None:
     code, output, errors = run(cluster, laptop, "stop", "far")
     assert (code, output) == (0, "far: stopped; `gatelab resume far` goes on.\n"), errors
     _, log, _ = run(cluster, laptop, "logs", "far")
-    assert log.endswith("Stopped. `gatelab resume far` goes on where it was.\n"), "it saved all"
+    last = log.splitlines()[-1]
+    assert last.startswith("Stopped. `gatelab resume far --folder "), "it saved all"
+    assert last.endswith("/sweeps` goes on where it was.")
     assert "is not running on" in refused(cluster, laptop, "stop", "far")
     _, output, _ = run(cluster, laptop, "status")
     assert output.split()[:4] == ["sweep", "state", "started", "progress"]
