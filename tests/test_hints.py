@@ -30,6 +30,14 @@ def test_every_command_about_a_sweep_names_the_folder_once(folder: Path, words: 
     assert in_folder(expected, folder) == expected
 
 
+def test_a_folder_that_the_environment_names_need_not_be_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GATELAB_FOLDER", "/srv/gatelab")
+    assert in_folder(SAID, Path("/srv/gatelab")) == SAID
+    assert f"--folder {FOLDER}`" in in_folder(SAID, FOLDER), "by default it would be the other"
+
+
 def test_other_commands_and_words_are_left() -> None:
     text = "`gatelab list gates` says which; `gatelab.tasks` has them."
     assert in_folder(text, Path("runs")) == text

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from pathlib import Path
 
 from gatelab.tracking.schema import FOLDER
 
+FOLDER_VARIABLE = "GATELAB_FOLDER"
+"""Of the environment: the folder where no option names one."""
 _COMMAND = re.compile(r"`gatelab (?:resume|compare|ui|status|stop) [^`]*(?=`)")
 
 
 def folder_words(folder: Path) -> str:
-    """Return the words that name a folder to a command, with a space before; none by default."""
-    return "" if folder == FOLDER else f" --folder {shlex.quote(str(folder))}"
+    """Return the words that name a folder to a command, with a space before.
+
+    None where the command finds it by itself: by default, or by its variable, as on a head.
+    """
+    found = Path(os.environ.get(FOLDER_VARIABLE) or FOLDER)
+    return "" if folder == found else f" --folder {shlex.quote(str(folder))}"
 
 
 def in_folder(text: str, folder: Path) -> str:

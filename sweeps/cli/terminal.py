@@ -21,6 +21,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from gatelab.registry import near_misses
+from gatelab.sweeps.cli.hints import FOLDER_VARIABLE
 from gatelab.sweeps.cli.interrupts import interrupts_come_again
 from gatelab.sweeps.cli.last_net import failure, is_closed_pipe, is_said_by_us, raised_by
 from gatelab.sweeps.cli.local_path import LocalPath
@@ -42,7 +43,7 @@ folder_option = click.option(
     "--folder",
     type=LocalPath(file_okay=False),
     default=FOLDER,
-    envvar="GATELAB_FOLDER",
+    envvar=FOLDER_VARIABLE,
     show_default=True,
     help="Where the store and the sweeps' files lie.",
 )

@@ -7,6 +7,7 @@ from inspect import isclass
 from pathlib import Path
 from typing import Any
 
+from gatelab.foreign import is_ours
 from gatelab.gates.gate import Gate, gates
 from gatelab.registry import Registry
 from gatelab.rules import shown
@@ -93,5 +94,4 @@ def _key(path: str, registry: Registry[Any], base: type, given: Any) -> Any:
         name = registry.hand(given, base)
     except ValueError as error:
         raise SpecError("spec", path, str(error)) from error
-    ours = given.__module__.partition(".")[0] == "gatelab"
-    return name if ours else f"{given.__module__}:{name}"
+    return name if is_ours(given) else f"{given.__module__}:{name}"
