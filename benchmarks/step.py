@@ -18,7 +18,7 @@ from benchmarks.clock import Elsewhere, medians, report
 from benchmarks.stepping import stepper
 from gatelab.gates import DSelectKGate
 from gatelab.tasks import DigitsPairs, Network, Split, SplitName, Table, Target, Task
-from gatelab.tasks.layers import Dropout, mlp
+from gatelab.tasks.layers import Dropout, Linear, mlp
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
 from gatelab.training.train import Training
@@ -142,7 +142,7 @@ class Direct(nn.Module):
         network = task.network()
         self.bottom, self.gate_input = network.bottom(), network.gate_input()
         self.experts = nn.ModuleList(plain(network.expert()) for _ in range(experts))
-        self.towers = nn.ModuleList(network.tower(target) for target in task.targets)
+        self.towers = nn.ModuleList(plain(network.tower(target)) for target in task.targets)
         self.gates = nn.ModuleList(
             DSelectKGate(network.gate_features, experts, **GATE) for _ in task.targets
         )
@@ -160,11 +160,15 @@ class Direct(nn.Module):
 
 
 def plain(module: nn.Module) -> nn.Module:
-    """Put torch's own dropout where ours is; return the module."""
+    """Put torch's own layers where ours are; return the module."""
     for parent in list(module.modules()):
         for name, child in parent.named_children():
             if isinstance(child, Dropout):
                 setattr(parent, name, nn.Dropout(child.p))
+            if isinstance(child, Linear):
+                linear = nn.Linear(child.in_features, child.out_features)
+                linear.load_state_dict(child.state_dict())
+                setattr(parent, name, linear)
     return module
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from gatelab.registry import near_misses
 from gatelab.rules import check_counts, check_shares
+from gatelab.tasks.products import product, suits
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Network
 
@@ -33,6 +34,21 @@ class UserAndItem(nn.Module):
     def forward(self, pairs: Tensor) -> Tensor:
         """Turn ``(batch, 2)`` places into ``(batch, 2 * width)``."""
         return torch.cat([self.users(pairs[:, 0]), self.items(pairs[:, 1])], 1)
+
+
+class Linear(nn.Linear):
+    """A linear layer as ``nn.Linear``; a large one trains in half of the time on some CPUs.
+
+    These are AMD's with AVX-512 (:mod:`.products`). Elsewhere, and in evaluation, it is
+    ``nn.Linear``.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn ``x``, ``(..., in_features)``, into ``(..., out_features)``."""
+        if not self.training or not suits(x, self.weight):  # an export needs a layer of torch's
+            return super().forward(x)
+        y = product(x, self.weight)
+        return y if self.bias is None else y + self.bias
 
 
 class Dropout(nn.Module):
@@ -90,7 +106,7 @@ def mlp(in_features: int, width: int, depth: int, dropout: float = 0.0) -> nn.Se
     """
     layers: list[nn.Module] = []
     for index in range(depth):
-        layers += [nn.Linear(width if index else in_features, width), nn.ReLU()]
+        layers += [Linear(width if index else in_features, width), nn.ReLU()]
         if dropout > 0:
             layers.append(Dropout(dropout))
     return nn.Sequential(*layers)

@@ -10,7 +10,7 @@ from torch import nn
 
 from gatelab.rules import check_counts
 from gatelab.tasks import Target
-from gatelab.tasks.layers import Dropout, mlp, mlp_network
+from gatelab.tasks.layers import Dropout, Linear, mlp, mlp_network
 
 # Multiples of 1/256 and others: eight or four elements share a draw.
 SHARES = [1 / 256, 0.25, 0.5, 255 / 256, 0.1, 0.3, 0.999]
@@ -96,7 +96,7 @@ def test_mlp_has_its_depth_width_and_dropout() -> None:
     sizes = [m.weight.shape for m in mlp(5, 7, 3) if isinstance(m, nn.Linear)]
     assert sizes == [(7, 5), (7, 7), (7, 7)]
     layers = mlp(5, 7, 2, dropout=0.25)
-    assert [type(m) for m in layers] == [nn.Linear, nn.ReLU, Dropout] * 2
+    assert [type(m) for m in layers] == [Linear, nn.ReLU, Dropout] * 2
     assert [m.p for m in layers if isinstance(m, Dropout)] == [0.25, 0.25]
     assert not any(isinstance(m, Dropout) for m in mlp(5, 7, 2))
 
