@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from gatelab.registry import near_misses
 from gatelab.rules import check_counts, check_shares
-from gatelab.tasks.products import product, suits
+from gatelab.tasks.products import matrix_product, suits
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Network
 
@@ -47,7 +47,7 @@ class Linear(nn.Linear):
         """Turn ``x``, ``(..., in_features)``, into ``(..., out_features)``."""
         if not self.training or not suits(x, self.weight):  # an export needs a layer of torch's
             return super().forward(x)
-        y = product(x, self.weight)
+        y = matrix_product(x, self.weight)
         return y if self.bias is None else y + self.bias
 
 

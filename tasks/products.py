@@ -36,8 +36,8 @@ class Product(torch.autograd.Function):
         a, b = ctx.saved_tensors
         of_a, of_b = ctx.needs_input_grad
         return (
-            product(gradient, b.T) if of_a else None,
-            product(gradient.T, a.T) if of_b else None,
+            matrix_product(gradient, b.T) if of_a else None,
+            matrix_product(gradient.T, a.T) if of_b else None,
         )
 
     @staticmethod
@@ -46,10 +46,10 @@ class Product(torch.autograd.Function):
     ) -> tuple[Tensor, int]:
         """Return the products of many, one after the other: each has its units busy."""
         many = zip(*(_unbound(info, *of) for of in zip((a, b), dims, strict=True)), strict=True)
-        return torch.stack([product(*pair) for pair in many]), 0
+        return torch.stack([matrix_product(*pair) for pair in many]), 0
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
+def matrix_product(a: Tensor, b: Tensor) -> Tensor:
     """Return ``a @ b.T``, of ``(n, k)`` and ``(m, k)``, by what is faster on this CPU."""
     if not suits(a, b):
         return a @ b.T

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gatelab.gates.stack import Stack
 from gatelab.tasks import products
 from gatelab.tasks.layers import Linear, mlp
-from gatelab.tasks.products import LARGE, product
+from gatelab.tasks.products import LARGE, matrix_product
 
 ROWS, FEATURES, UNITS = 256, 192, 192
 """A product of a few more multiplications than ``LARGE``."""
@@ -47,7 +47,7 @@ def pair(*front: int) -> tuple[Tensor, Tensor]:
 
 
 def squared(a: Tensor, b: Tensor) -> Tensor:
-    return product(a, b).pow(2).mean()
+    return matrix_product(a, b).pow(2).mean()
 
 
 def plain(a: Tensor, b: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ def test_a_product_and_both_gradients() -> None:
     a, b = pair()
     assert a.numel() * len(b) >= LARGE
     with Seen() as seen:
-        close(product(a, b), a.double() @ b.double().T)
+        close(matrix_product(a, b), a.double() @ b.double().T)
         close(grad(squared, (0, 1))(a, b), grad(plain, (0, 1))(*doubles((a, b))))
     assert seen.count == 4
 
@@ -76,7 +76,7 @@ def test_only_the_gradient_that_is_asked_for_is_computed(which: int) -> None:
     tensors = pair()
     tensors[which].requires_grad_()
     with Seen() as seen:
-        product(*tensors).sum().backward()
+        matrix_product(*tensors).sum().backward()
     assert seen.count == 2
 
 
@@ -101,7 +101,7 @@ def test_many_at_once(dims: tuple[int | None, int | None]) -> None:
 
 def test_members_experts_at_once() -> None:
     a, b = torch.randn(2, ROWS, FEATURES), torch.randn(2, 3, UNITS, FEATURES)
-    found = vmap(lambda a, b: vmap(product, (None, 0))(a, b))(a, b)
+    found = vmap(lambda a, b: vmap(matrix_product, (None, 0))(a, b))(a, b)
     close(found, torch.einsum("mrf,meuf->meru", a.double(), b.double()))
 
 
@@ -109,7 +109,7 @@ def test_gradients_by_row_are_those_of_small_products() -> None:
     a, b = pair()
 
     def one(row: Tensor, b: Tensor) -> Tensor:
-        return product(row[None], b).pow(2).mean()
+        return matrix_product(row[None], b).pow(2).mean()
 
     with Seen() as seen:
         found = vmap(grad(one, 1), (0, None))(a, b)
@@ -131,11 +131,11 @@ def test_which_products_are_torchs_own(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = pair()
     small = a[: LARGE // b.numel() - 1]
     with Seen() as seen:
-        product(*doubles((a, b)))
-        product(small, b)
-        product(a.to("meta"), b.to("meta"))
+        matrix_product(*doubles((a, b)))
+        matrix_product(small, b)
+        matrix_product(a.to("meta"), b.to("meta"))
         monkeypatch.setattr(products, "WORTH_IT", False)
-        product(a, b)
+        matrix_product(a, b)
     assert seen.count == 0
 
 
