@@ -113,7 +113,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("gone train", "split('train') raises FileNotFoundError: [Errno 2]", "raise FileNotFound"),
     ("gone test", "split('test') raises FileNotFoundError: [Errno 2]", "raise FileNotFound"),
     ("key", "task: 'mine:mine': split('train') raises KeyError: 'label'", '{}["label"]'),
-    ("exit", "split('train') raises it calls sys.exit(0)", "raise SystemExit"),
+    ("exit", "split('train') raises SystemExit: it calls sys.exit(0)", "raise SystemExit"),
     ("no train", "train inputs are of shape (0, 4)", ""),
     ("no test", "test inputs are of shape (0, 4)", ""),
     ("third class test", "test target 'b' holds 2, not one of the 2 classes 0 to 1", ""),
@@ -318,7 +318,12 @@ LOOK_UP = "nn.Sequential(nn.Embedding(9, 4), nn.Flatten())"
     [
         ("test", ONE, LOOK_UP, "IndexError: index out of range in self for test rows"),
         ("val", ONE, LOOK_UP, "IndexError: index out of range in self for val rows"),
-        ("train", ONE, LOOK_UP, "index out of range in self for train rows 0 to 39."),
+        (
+            "train",
+            ONE,
+            LOOK_UP,
+            "index out of range in self for train rows 0 to 39; likely cause: an id",
+        ),
         ("", ONE, "None", "TypeError: the bottom must be a torch.nn.Module, but is None"),
         (
             "",
