@@ -99,7 +99,8 @@ def told(error: BaseException) -> str:
     """Return an error in one line: its class, what it says, and where code of others raised it."""
     text = text_of(error)
     if isinstance(error, SystemExit):
-        what = f"it calls {'os._exit' if isinstance(error, _Exit) else 'sys.exit'}({text})"
+        called = "os._exit" if isinstance(error, _Exit) else "sys.exit"
+        what = f"SystemExit: it calls {called}({text})"
     else:
         what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     place = place_of(error)

@@ -7,6 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+IN_PLACE = "what is kept in forward is no buffer that is changed in place"
+"""What most likely loses what a module keeps."""
+
 
 def lost_by_a_pass(modules: Mapping[str, nn.Module], once: Callable[[], object]) -> str:
     """Return what of modules' own a pass changes so that it is lost; empty: nothing.

@@ -11,16 +11,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+
+from gatelab.gates.draws import DRAWN, shifted
 
 CPU = torch.device("cpu")
 GOLDEN = -7046029254386353131
 """2**64 over the golden ratio, as a signed number: what a counter is multiplied by."""
 FACTORS = ((30, -4658895280553007687), (27, -7723592293110705685))
 """Shifts and factors of :func:`mix`."""
-WHOLE_WORDS = (-(2**63), 2**63 - 1)
-"""The bounds between which :func:`torch.randint` is taken to ask for whole words."""
 
 
 def mix(words: Tensor) -> Tensor:
@@ -52,17 +51,12 @@ def _folded(words: Tensor, by: int) -> Tensor:
     return (words >> by).bitwise_and_((1 << (64 - by)) - 1).bitwise_xor_(words)
 
 
-def _shifted(words: Tensor, by: int) -> Tensor:
-    """Shift to the right and fill up with zeros, where int64 would repeat the sign."""
-    return (words >> by) & ((1 << (64 - by)) - 1)
-
-
 class Randomness(TorchFunctionMode):
     """Within it torch's random functions draw from a key, instead of from one generator for all.
 
     A draw follows from the key, from how many draws there were before, and from the element's
-    place. Under vmap each call has a key of its own. What is not in ``DRAWN`` below draws from
-    torch's generator still.
+    place. Under vmap each call has a key of its own. What is not in :data:`.draws.DRAWN` draws
+    from torch's generator still.
     """
 
     def __init__(self, key: Tensor) -> None:
@@ -119,14 +113,12 @@ class Randomness(TorchFunctionMode):
     def uniform(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
         """Draw from [0, 1), in as many steps as the type tells apart there."""
         bits = round(1 - math.log2(torch.finfo(dtype).eps))
-        return (_shifted(self.words(shape.numel()), 64 - bits).to(dtype) * 2.0**-bits).view(shape)
+        return (shifted(self.words(shape.numel()), 64 - bits).to(dtype) * 2.0**-bits).view(shape)
 
     def normal(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
         """Draw from the standard normal distribution: two halves of a word, by Box and Muller."""
         words = self.words(shape.numel())
-        radius, angle = (
-            half.to(dtype) + 0.5 for half in (_shifted(words, 32), words & (2**32 - 1))
-        )
+        radius, angle = (half.to(dtype) + 0.5 for half in (shifted(words, 32), words & (2**32 - 1)))
         lengths = (-2 * (radius * 2.0**-32).log()).sqrt()
         return (lengths * (angle * (2.0**-32 * 2 * math.pi)).cos()).view(shape)
 
@@ -164,93 +156,3 @@ def generator_state(device: torch.device) -> Tensor:
     """Return the state of torch's generator for a device: one that drew has another after."""
     cuda = device.type == "cuda"
     return torch.cuda.get_rng_state(device) if cuda else torch.get_rng_state()
-
-
-def _shape(size: tuple[Any, ...]) -> torch.Size:
-    return torch.Size(size[0] if len(size) == 1 and not isinstance(size[0], int) else size)
-
-
-def _dtype(dtype: torch.dtype | None) -> torch.dtype:
-    return torch.get_default_dtype() if dtype is None else dtype
-
-
-def _rand(draws: Randomness, *size: Any, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
-    return draws.uniform(_shape(size), _dtype(dtype))
-
-
-def _randn(draws: Randomness, *size: Any, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
-    return draws.normal(_shape(size), _dtype(dtype))
-
-
-def _rand_like(
-    draws: Randomness, x: Tensor, *, dtype: torch.dtype | None = None, **_: Any
-) -> Tensor:
-    return draws.uniform(x.shape, dtype or x.dtype)
-
-
-def _randn_like(
-    draws: Randomness, x: Tensor, *, dtype: torch.dtype | None = None, **_: Any
-) -> Tensor:
-    return draws.normal(x.shape, dtype or x.dtype)
-
-
-def _randint(
-    draws: Randomness, *arguments: Any, dtype: torch.dtype | None = None, **_: Any
-) -> Tensor:
-    *bounds, size = arguments
-    low, high = bounds if len(bounds) == 2 else (0, *bounds)
-    words = draws.words(torch.Size(size).numel()).view(size)
-    if (low, high) != WHOLE_WORDS:
-        words = low + _shifted(words, 1) % (high - low)
-    return words.to(dtype or torch.int64)
-
-
-def _bernoulli(draws: Randomness, chances: Tensor, **_: Any) -> Tensor:
-    return (draws.uniform(chances.shape, chances.dtype) < chances).to(chances.dtype)
-
-
-def _dropout(
-    draws: Randomness, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
-) -> Tensor:
-    if not training or p == 0:
-        return x
-    kept = draws.uniform(x.shape, x.dtype) >= p
-    return x * kept * (1 / (1 - p) if p < 1 else 0.0)
-
-
-def _filled(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Return a function that draws into its tensor."""
-    return lambda draws, x, *args, **kwargs: x.copy_(draw(draws, x, *args, **kwargs))
-
-
-def _uniform_between(draws: Randomness, x: Tensor, start: float = 0.0, end: float = 1.0) -> Tensor:
-    return start + draws.uniform(x.shape, x.dtype) * (end - start)
-
-
-def _normal_around(draws: Randomness, x: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    return mean + draws.normal(x.shape, x.dtype) * std
-
-
-def _exponential(draws: Randomness, x: Tensor, rate: float = 1.0) -> Tensor:
-    return -(1 - draws.uniform(x.shape, x.dtype)).log() / rate
-
-
-def _chosen(draws: Randomness, x: Tensor, p: float | Tensor = 0.5) -> Tensor:
-    return (draws.uniform(x.shape, torch.get_default_dtype()) < p).to(x.dtype)
-
-
-DRAWN: dict[Any, Callable[..., Tensor]] = {
-    torch.rand: _rand,
-    torch.randn: _randn,
-    torch.rand_like: _rand_like,
-    torch.randn_like: _randn_like,
-    torch.randint: _randint,
-    torch.bernoulli: _bernoulli,
-    F.dropout: _dropout,
-    torch.dropout: _dropout,
-    Tensor.uniform_: _filled(_uniform_between),
-    Tensor.normal_: _filled(_normal_around),
-    Tensor.exponential_: _filled(_exponential),
-    Tensor.bernoulli_: _filled(_chosen),
-}
-"""By function how it draws from a key."""

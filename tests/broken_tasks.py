@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from gatelab.tasks.loss import Loss, losses, register_loss
 from gatelab.tasks.target import Target
@@ -718,7 +719,7 @@ class Centred(nn.Module):
 
 
 class Branching(Sound):
-    """Looks at a number in Python."""
+    """Looks at a number in Python: slower, as no call runs many models, but nothing is wrong."""
 
     def expert(self, width: int) -> nn.Module:
         return nn.Sequential(nn.Linear(FEATURES, width), Branch())
@@ -727,6 +728,62 @@ class Branching(Sound):
 class Branch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x if x.isfinite().all() else x.nan_to_num()
+
+
+class Particular(Sound):
+    """Takes parameters of its own alone."""
+
+    def bottom(self) -> nn.Module:
+        return Picky(FEATURES, FEATURES)
+
+
+class Picky(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        if type(self.weight) is not nn.Parameter:
+            raise TypeError("no parameter")
+        return super().forward(x)
+
+
+class Rounded(Sound):
+    """Computes its experts in half precision."""
+
+    def expert(self, width: int) -> nn.Module:
+        return HalfLinear(FEATURES, width)
+
+
+class HalfLinear(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return super().forward(x).float()
+
+
+class Recomputed(Sound):
+    """Saves memory by computing its bottom twice."""
+
+    def bottom(self) -> nn.Module:
+        return Twice()
+
+
+class Twice(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(FEATURES, FEATURES), nn.Tanh())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return checkpoint(self.layers, x, use_reentrant=False)  # type: ignore[no-any-return]
+
+
+class Unlisted(Sound):
+    """Has an id in test that its embedding does not know."""
+
+    def made(self, name: SplitName, generator: torch.Generator) -> Split:
+        ids = torch.arange(self.rows) % 9
+        if name == "test":
+            ids[-1] = 9
+        return super().made(name, generator)._replace(inputs=ids[:, None] + 10 * STREAMS[name] - 10)
+
+    def bottom(self) -> nn.Module:
+        return nn.Sequential(nn.Embedding(29, FEATURES), nn.Flatten())
 
 
 class Attribute(Sound):

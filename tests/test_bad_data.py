@@ -134,7 +134,7 @@ class Leaving(Odd):
 @pytest.mark.parametrize(
     ("task", "said"),
     [
-        ("leaving", "task: 'leaving': the bottom raises it calls sys.exit(0) ("),
+        ("leaving", "task: 'leaving': the bottom raises SystemExit: it calls sys.exit(0) ("),
         ("odd_ratio", "task: 'odd_ratio': test_to_train() raises KeyError: 'rows' ("),
         ("odd_truth", "task: 'odd_truth': the truth has 1 groups and 0 sets of experts for 2 "),
         ("odd_width", "model: `gate_features >= 1` must hold, a whole number, but got '4'."),

@@ -18,8 +18,8 @@ WORDS = "# register_gate\n'''register_gate'''\nopen('ran', 'w')\n"
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("import sys\nsys.exit(0)\n", "it calls sys.exit(0) ("),
-        ("import os\nos._exit(0)\n", "it calls os._exit(0) ("),
+        ("import sys\nsys.exit(0)\n", "SystemExit: it calls sys.exit(0) ("),
+        ("import os\nos._exit(0)\n", "SystemExit: it calls os._exit(0) ("),
         ("raise KeyError('x')\n", "KeyError: 'x' ("),
         ("class Odd(BaseException): pass\nraise Odd('y')\n", "Odd: y ("),
         ("raise ValueError('a\\nb')\n", "ValueError: a b ("),

@@ -11,6 +11,7 @@ import broken_gates as broken
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gatelab.conformance import name_of, run
 from gatelab.gates import Routing, gates
@@ -173,6 +174,65 @@ def test_an_if_on_a_tensor_is_named_with_its_line() -> None:
     reasons = [outcome.reason for outcome in run_checks(broken.Branching) if not outcome.ok]
     assert all("an `if` on a tensor" in reason for reason in reasons)
     assert sum("broken_gates.py, line " in reason for reason in reasons) == 3
+
+
+class Tallying(broken.Sound):
+    """Counts its passes."""
+
+    passes = 0
+
+    def logits(self, x: Tensor) -> Tensor:
+        self.passes += 1
+        return super().logits(x) * (1 + self.passes)
+
+
+def test_what_a_gate_keeps_is_not_taken_for_randomness() -> None:
+    found = {outcome.check: outcome.reason for outcome in run_checks(Tallying) if not outcome.ok}
+    assert {"evaluation_is_deterministic", "draws_follow_from_keys"} <= found.keys()
+    del found["stacking_equals_the_loop"]  # which names the attribute
+    assert all("likely cause: state kept in forward, which bel" in it for it in found.values())
+
+
+class Choosing(broken.Sound):
+    """Takes the best expert alone, which has no gradient."""
+
+    def forward(self, x: Tensor) -> Routing:
+        best = self.logits(x).argmax(-1, keepdim=True)
+        return Routing(torch.zeros(len(x), 8).scatter(1, best, 1.0), x.new_zeros(()))
+
+
+def test_a_gate_without_any_gradient_is_told_so_by_every_check() -> None:
+    reasons = {it.reason for it in run_checks(Choosing) if not it.ok and "gradient" in it.reason}
+    assert reasons == {
+        "neither weights nor aux_loss has a gradient; likely cause: an argmax, a comparison or a "
+        "detach."
+    }
+
+
+class Gumbel(broken.Sound):
+    """Draws by a function of torch's that draws within."""
+
+    def forward(self, x: Tensor) -> Routing:
+        logits = self.logits(x)
+        weights = F.gumbel_softmax(logits, 0.5) if self.training else logits.softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Shuffling(broken.Sound):
+    """Draws by a function that knows no keys."""
+
+    def logits(self, x: Tensor) -> Tensor:
+        noise = torch.randperm(len(x)) if self.training else torch.zeros(len(x))
+        return super().logits(x) + noise.view(-1, 1) * torch.linspace(0, 1, self.num_experts)
+
+
+def test_gumbel_softmax_draws_from_the_members_key() -> None:
+    assert failing(Gumbel) == set()
+
+
+def test_what_draws_from_no_key_is_named() -> None:
+    (found,) = (it.reason for it in run_checks(Shuffling) if it.check == "draws_follow_from_keys")
+    assert found.startswith("`randperm` does not draw from the member's key; likely cause: a func")
 
 
 def test_every_check_finds_something() -> None:

@@ -117,7 +117,9 @@ def test_an_exit_of_others_is_no_end_of_ours(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("gatelab.results.overview.overview", lambda *_, **__: sys.exit(0))
     result = CliRunner().invoke(main, ["compare", "c"])
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    assert result.stderr.startswith("gatelab: compare has failed: it calls sys.exit(0) (")
+    assert result.stderr.startswith(
+        "gatelab: compare has failed: SystemExit: it calls sys.exit(0) ("
+    )
 
 
 def test_our_own_rules_are_said_alone(tmp_path: Path) -> None:

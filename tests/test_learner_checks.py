@@ -16,9 +16,10 @@ import gatelab
 from gatelab.listing import read_registered
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cli.new_learner import write_learner
-from gatelab.training.learner_checks import CHECKS, run_checks
+from gatelab.training.learner_checks import CHECKS, CheckedLearner, run_checks
 from gatelab.training.learners import Learner, LearnerOption, Shared, learners
 from gatelab.training.members import Members
+from gatelab.training.train_rows import TrainRows
 from tests.in_process import modules_of
 
 BEFORE = set(learners.names())
@@ -71,11 +72,39 @@ class Endless(Secretive):
         return {"norm": members.flat.norm(dim=1) / 0}
 
 
+class Rebased(Learner):
+    """Puts other numbers in place of the members', which a recorded step does not see."""
+
+    def after_step(self, members: Members) -> None:
+        members.flat.data = members.flat.data.clone()
+
+
 class Replacing(Learner):
     """Puts another tensor in place of the members'."""
 
+    def before_step(self, members: Members) -> None:
+        members.flat = members.flat.detach() * 0.99
+
+
+class ReplacingAfter(Learner):
+    """Puts another tensor there after a step."""
+
     def after_step(self, members: Members) -> None:
         members.flat = torch.nn.Parameter(members.flat.detach().clone())
+
+
+class ReplacingLate(Learner):
+    """Puts another tensor there after a pass."""
+
+    def after_pass(self, members: Members, train: TrainRows) -> None:
+        members.flat = members.flat.detach()
+
+
+class Gradientless(Learner):
+    """Takes the gradient away."""
+
+    def before_step(self, members: Members) -> None:
+        members.flat.grad = None
 
 
 class Mingling(Learner):
@@ -114,7 +143,7 @@ BROKEN: list[tuple[type[Learner], str, str]] = [
     (Secretive, "what_is_told_is_declared", "'norm'"),
     (Silent, "what_is_told_is_declared", "'norm' is not told of"),
     (Endless, "what_is_told_is_declared", "norm is inf"),
-    (Replacing, "steps_are_in_place", "another tensor"),
+    (Rebased, "steps_are_in_place", "another tensor"),
     (Mingling, "members_do_not_meet", "depends on who trains beside it"),
     (Forgetful, "a_state_is_gone_on_from", "`remembered` does not name"),
 ]
@@ -136,6 +165,25 @@ def test_each_mistake_is_found_by_its_check(key: str, check: str, words: str) ->
     failed = {each.check: each.reason for each in run_checks(key) if not each.ok}
     assert words in failed.pop(check)
     assert failed == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (Replacing, "Replacing.before_step must change `members.flat` in place, as by `copy_`"),
+        (ReplacingAfter, "ReplacingAfter.after_step must change `members.flat` in place"),
+        (ReplacingLate, "ReplacingLate.after_pass must change `members.flat` in place"),
+        (Gradientless, "`members.flat.grad` must be there at a step, but is None: the learner's"),
+    ],
+    indirect=["key"],
+    ids=["before", "after", "late", "gradient"],
+)
+def test_what_no_step_can_go_on_with_is_one_line(key: str, said: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        CheckedLearner(key, {}).training().run_epoch()
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+    found = {each.check: each.reason for each in run_checks(key) if not each.ok}
+    assert said in found["learner_trains"]
 
 
 @pytest.mark.parametrize("key", [Counting], indirect=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from scipy import stats
-from torch import Tensor, nn
+from torch import Tensor, distributions, nn
 from torch.nn import functional as F
 
 from gatelab.gates import Routing, SoftmaxGate, Stack, gates
@@ -43,6 +43,17 @@ DRAWS: dict[str, Callable[[], Tensor]] = {
     "normal_": lambda: torch.zeros(3, 4).normal_(),
     "exponential_": lambda: torch.zeros(3, 4).exponential_(2.0),
     "bernoulli_": lambda: torch.zeros(30, 4).bernoulli_(0.5),
+    "normal": lambda: torch.normal(torch.zeros(3, 1), torch.ones(4)),
+    "normal of a size": lambda: torch.normal(1.0, 2.0, (3, 4)),
+    "a distribution": lambda: distributions.Gumbel(torch.zeros(3), 1.0).sample(),
+    "gumbel_softmax": lambda: F.gumbel_softmax(torch.zeros(3, 4), 0.5),
+    "a hard gumbel_softmax": lambda: F.gumbel_softmax(torch.zeros(3, 9), hard=True, dim=1),
+    "dropout1d": lambda: nn.Dropout1d(0.3)(torch.ones(30, 4, 2)),
+    "dropout1d without rows": lambda: F.dropout1d(torch.ones(30, 2)),
+    "dropout2d": lambda: nn.Dropout2d(0.3)(torch.ones(30, 4, 2, 2)),
+    "dropout3d": lambda: F.dropout3d(torch.ones(30, 2, 2, 2, 2)),
+    "alpha_dropout": lambda: nn.AlphaDropout(0.3)(torch.ones(30, 4)),
+    "rrelu": lambda: nn.RReLU()(-torch.ones(3, 4)),
 }
 
 
@@ -96,6 +107,52 @@ def test_distributions(dtype: torch.dtype) -> None:
     assert kept.max().item() == pytest.approx(4 / 3) and float(kept.mean()) == pytest.approx(
         1, 0.01
     )
+
+
+def test_what_is_drawn_within_functions_is_distributed_as_torchs() -> None:
+    with Randomness(KEY):
+        soft = F.gumbel_softmax(torch.tensor([0.0, 1.0, 2.0]).expand(100_000, 3), 0.5)
+        hard = F.gumbel_softmax(torch.tensor([0.0, 1.0, 2.0]).expand(100_000, 3), hard=True)
+        normal = torch.normal(torch.full((200_000,), 3.0), 2.0)
+        slopes = -F.rrelu(-torch.ones(200_000), 0.25, 0.5, training=True)
+        selu = F.alpha_dropout(torch.randn(400_000), 0.3, training=True)
+        channels = F.dropout2d(torch.ones(50_000, 2, 2, 2), 0.25)
+    theirs = F.gumbel_softmax(torch.tensor([0.0, 1.0, 2.0]).expand(100_000, 3), 0.5)
+    assert stats.ks_2samp(soft[:, 2], theirs[:, 2]).pvalue > 0.001
+    shares = 100_000 * torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64).softmax(0)
+    assert stats.chisquare(hard.sum(0).double(), shares).pvalue > 0.001
+    assert stats.kstest(normal, "norm", args=(3, 2)).pvalue > 0.001
+    assert stats.kstest(slopes, "uniform", args=(0.25, 0.25)).pvalue > 0.001
+    assert selu.mean().item() == pytest.approx(0, abs=0.01) and selu.var().item() == pytest.approx(
+        1, abs=0.02
+    )
+    assert (channels.flatten(2).amax(2) == channels.flatten(2).amin(2)).all(), "or all, or nothing"
+    assert channels.mean().item() == pytest.approx(1, abs=0.01)
+
+
+def test_a_hard_gumbel_softmax_has_the_gradient_of_the_soft() -> None:
+    logits = torch.randn(5, 3, requires_grad=True)
+    gradients = []
+    for hard in (True, False):
+        with Randomness(KEY):
+            weights = F.gumbel_softmax(logits, 0.7, hard=hard)
+        gradients += torch.autograd.grad(weights[:, 0].sum(), logits)
+        assert (weights.detach().amax(1) > 0.999).all() == hard
+    torch.testing.assert_close(*gradients)
+
+
+class Lowest(Randomness):
+    """Draws nothing but the least number, as is drawn once in sixteen million times."""
+
+    def uniform(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+        return torch.zeros(shape, dtype=dtype)
+
+
+def test_an_exponential_is_never_0() -> None:
+    """Of which the logarithm is infinite, and weights are NaN."""
+    with Lowest(KEY):
+        assert torch.zeros(3).exponential_().min() > 0
+        assert F.gumbel_softmax(torch.zeros(2, 3)).isfinite().all()
 
 
 def test_draws_of_neighbours_are_apart() -> None:
@@ -184,6 +241,23 @@ def test_a_member_learns_the_same_whoever_is_beside_it(name: str, exact: None) -
         own = together.best[beside.index(5)]
         for tensor, expected in zip(own.values(), alone.best[0].values(), strict=True):
             torch.testing.assert_close(tensor, expected, rtol=1e-7, atol=1e-9)
+
+
+class DrawnWithin(SoftmaxGate):
+    """Draws by a function of torch's that draws within."""
+
+    def forward(self, x: Tensor) -> Routing:
+        routing = super().forward(x)
+        if not self.training:
+            return routing
+        return routing._replace(weights=F.gumbel_softmax(routing.weights.log(), 0.5))
+
+
+def test_what_is_drawn_within_a_function_is_the_members_own(exact: None) -> None:
+    alone, together = (trained("dropout", seeds, DrawnWithin) for seeds in ([5], [9, 5]))
+    assert alone.notes == together.notes == []
+    for tensor, expected in zip(together.best[1].values(), alone.best[0].values(), strict=True):
+        torch.testing.assert_close(tensor, expected, rtol=1e-7, atol=1e-9)
 
 
 def test_what_draws_nothing_pays_nothing() -> None:

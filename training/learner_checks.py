@@ -112,7 +112,7 @@ def check_what_is_told_is_declared(subject: CheckedLearner) -> None:
 def check_steps_are_in_place(subject: CheckedLearner) -> None:
     """What it changes are the members' own tensors: a GPU runs a step again as it was recorded."""
     training = subject.training()
-    flat = training.members.flat  # held: a new tensor could lie where a freed one was
+    flat = training.members.flat.detach()  # held: others could lie where freed numbers were
     _evaluations(training)
     if training.members.flat.data_ptr() != flat.data_ptr():
         fail("`members.flat` is another tensor", "`=` instead of `copy_`, `add_` or `mix`")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -108,7 +108,7 @@ class Loop:
                 self.step(min(size, rows - start))
                 self.taken += 1
         self.taken = 0
-        self.learner.after_pass(self.members, self.train)
+        self._call(self.learner.after_pass, self.train)
         return self.losses / rows
 
     @contextmanager
@@ -152,13 +152,23 @@ class Loop:
         """Do on the device what :meth:`step` does there."""
         losses, buffers = self._learn(self.passage.rows(rows))
         if self.learner.descends:
-            self.learner.before_step(self.members)
+            self._call(self.learner.before_step)
             self.optimizer.step()
-            self.learner.after_step(self.members)
+            self._call(self.learner.after_step)
         for name, buffer in buffers.items():
             self.members.buffers[name].copy_(buffer)
         self.losses += losses * rows
         self.passage.advance()
+
+    def _call(self, hook: Callable[..., None], *more: TrainRows) -> None:
+        """Let the learner change members, but not put other tensors where steps look for theirs."""
+        flat = self.members.flat
+        hook(self.members, *more)
+        if self.members.flat is not flat:
+            raise ValueError(
+                f"{type(self.learner).__name__}.{hook.__name__} must change `members.flat` in "
+                "place, as by `copy_` or `add_`, but puts another tensor there."
+            )
 
     def rehearse(self, count: int) -> list[Tensor]:
         """Return losses, next buffers and gradients of a step on so many rows, not taken."""

@@ -95,12 +95,20 @@ class MemberOptimizer:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Move every member along its gradients, and clear them; the step must be ready."""
+        """Move every member along its gradients, and clear them; the step must be ready.
+
+        Raises:
+            ValueError: If there is no gradient of what is not in sparse tables.
+        """
         flat = self.members.flat
         if self.limits is not None:
             clip_gradients(self.members, self.limits)
         gradient, rates = flat.grad, self._rates()
-        assert gradient is not None
+        if gradient is None:
+            raise ValueError(
+                "`members.flat.grad` must be there at a step, but is None: the learner's "
+                "`before_step` took it away, or what it minimises depends on no dense parameter."
+            )
         if self.decays:
             self._decay(flat, gradient, rates)
         numbers = self._numbers.index_select(0, self._at).unbind(1)

@@ -11,9 +11,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from gatelab.conformance import fail
-from gatelab.gates.check.subject import Subject, random_in_training, rows
+from gatelab.gates.check.subject import KEEPS, Subject, random_in_training, rows
 from gatelab.gates.gate import Routing
-from gatelab.gates.randomness import Randomness, drawing_from
+from gatelab.gates.randomness import CPU, Randomness, drawing_from, generator_state
 
 
 class Crossings(TorchDispatchMode):
@@ -84,18 +84,39 @@ def check_a_step_copies_nothing_from_the_host(subject: Subject) -> None:
         fail(f"each step copies from or to the host: {copies}", cause)
 
 
+class Unkeyed(TorchFunctionMode):
+    """Notes what draws from torch's generator, within draws from a key."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Call, and note."""
+        before = generator_state(CPU)
+        result = func(*args, **(kwargs or {}))
+        if not torch.equal(generator_state(CPU), before):
+            self.found.append(getattr(func, "__name__", str(func)))
+        return result
+
+
 def check_draws_follow_from_keys(subject: Subject) -> None:
     """What is random follows from the key that a training gives, and from nothing else."""
     gate = subject.make()
     if not random_in_training(gate):
         return
-    found = []
+    weights = []
     for seed in (0, 1):
-        with drawing_from(seed), Randomness(torch.tensor(3)):
-            found.append(gate(rows()).weights)
-    if not torch.equal(*(weights.nan_to_num() for weights in found)):
+        with drawing_from(seed), Randomness(torch.tensor(3)), Unkeyed() as seen:
+            weights.append(gate(rows()).weights)
+    if seen.found:
         cause = "a function that draws from torch's generator alone; use rand_like, randn_like"
-        fail("random numbers do not follow from the member's key", cause)
+        fail(f"`{seen.found[0]}` does not draw from the member's key", cause)
+    if not torch.equal(*(each.nan_to_num() for each in weights)):
+        fail("a pass differs from one before it, from the same key", KEEPS)
 
 
 CHECKS = (check_a_step_copies_nothing_from_the_host, check_draws_follow_from_keys)

@@ -14,6 +14,7 @@ from gatelab.gates.check.subject import (
     FEATURES,
     Subject,
     alike,
+    descend,
     learnt_of,
     route,
     rows,
@@ -34,7 +35,7 @@ def check_gradient_reaches_every_parameter(subject: Subject) -> None:
         return
     _train(gate, steps=2, of=STEPS)  # a kernel may start at zero, and what is annealed not late
     routing = route(gate, rows(64))
-    (_planted_loss(routing) + routing.aux_loss).backward()
+    descend(_planted_loss(routing) + routing.aux_loss)
     for name, parameter in learnt_of(gate).items():
         if parameter.grad is None or not parameter.grad.any():
             fail(f"no gradient reaches {name!r}", "a detach, an argmax, or a parameter not used")
@@ -126,7 +127,7 @@ def _train(gate: Gate, steps: int, of: int | None = None) -> None:
         routing = route(gate, rows(ROWS), seed=step)
         if optimizer is not None:
             optimizer.zero_grad()
-            (_planted_loss(routing) + routing.aux_loss).backward()
+            descend(_planted_loss(routing) + routing.aux_loss)
             optimizer.step()
         with torch.no_grad():
             buffers = dict(gate.named_buffers())

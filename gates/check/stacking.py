@@ -7,9 +7,19 @@ from torch import Tensor
 from torch.func import functional_call
 
 from gatelab.conformance import fail
-from gatelab.gates.check.subject import Subject, alike, learnt_of, random_in_training, route, rows
+from gatelab.gates.check.subject import (
+    KEEPS,
+    Subject,
+    alike,
+    descend,
+    learnt_of,
+    random_in_training,
+    repeats,
+    route,
+    rows,
+)
 from gatelab.gates.gate import Gate, Routing
-from gatelab.gates.randomness import drawing_from
+from gatelab.gates.randomness import Randomness, drawing_from
 from gatelab.gates.stack import Stack
 from gatelab.likeness import advice, difference
 
@@ -42,10 +52,12 @@ def check_stacking_equals_the_loop(subject: Subject) -> None:
 def check_stacked_gates_train(subject: Subject) -> None:
     """In training gates can be stacked whatever is random in them, each with its own numbers."""
     stack = Stack([subject.make(seed=0) for _ in range(2)])
-    with drawing_from(0):
+    with drawing_from(0), Randomness(torch.tensor(3)):  # as a training does
         routing: Routing = stack(rows(64))
-    if random_in_training(subject.make()) and torch.equal(*routing.weights.unbind(0)):
-        fail("stacked gates draw the same numbers", "a generator of the gate's own")
+    gate = subject.make()
+    if random_in_training(gate) and torch.equal(*routing.weights.unbind(0)):
+        cause = "a generator of the gate's own" if repeats(gate) else KEEPS
+        fail("stacked gates give the same weights, where each differs from pass to pass", cause)
 
 
 def _stacked(members: list[list[Gate]], x: Tensor, training: bool) -> list[Tensor]:
@@ -72,7 +84,7 @@ def _stacked(members: list[list[Gate]], x: Tensor, training: bool) -> list[Tenso
             torch.stack(parts) for parts in zip(*(call({}) for _ in stacks), strict=True)
         )
     if learnt:
-        (weights.square().sum() + losses.sum()).backward()
+        descend(weights.square().sum() + losses.sum())
     gradients = [tensors[name].grad for name in learnt]
     return [weights, losses, *(g for g in gradients if g is not None)]
 
@@ -82,7 +94,7 @@ def _one(gate: Gate, x: Tensor) -> list[Tensor]:
     routing = route(gate, x)
     parameters = list(learnt_of(gate).values())
     if parameters:
-        (routing.weights.square().sum() + routing.aux_loss).backward()
+        descend(routing.weights.square().sum() + routing.aux_loss)
     gradients = [p.grad for p in parameters]
     return [routing.weights, routing.aux_loss, *(g for g in gradients if g is not None)]
 

@@ -11,7 +11,16 @@ from torch import Tensor
 
 from gatelab.conformance import asks_for_a_value, fail
 from gatelab.gates.auxiliary import make_gate
-from gatelab.gates.check.subject import EXPERTS, FEATURES, Subject, alike, route, rows
+from gatelab.gates.check.subject import (
+    EXPERTS,
+    FEATURES,
+    KEEPS,
+    Subject,
+    alike,
+    repeats,
+    route,
+    rows,
+)
 from gatelab.gates.gate import Gate, next_values
 from gatelab.gates.randomness import drawing_from
 
@@ -106,7 +115,8 @@ def check_pickle_round_trip(subject: Subject) -> None:
     """A gate can be sent to another process."""
     gate = subject.make()
     if not torch.equal(_evaluated(gate), _evaluated(pickle.loads(pickle.dumps(gate)))):
-        fail("a pickled gate gives other weights", "a `__getstate__` that leaves something out")
+        cause = "a `__getstate__` that leaves something out" if repeats(gate) else KEEPS
+        fail("a pickled gate gives other weights", cause)
 
 
 def check_follows_device(subject: Subject) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gatelab.conformance import fail
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import Gate, Routing
 from gatelab.gates.randomness import drawing_from
@@ -55,6 +56,17 @@ def learnt_of(gate: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in gate.named_parameters() if p.requires_grad}
 
 
+def descend(loss: Tensor) -> None:
+    """Leave the gradient of a loss at what it depends on.
+
+    Raises:
+        CheckFailed: If it depends on nothing that is learnt.
+    """
+    if not loss.requires_grad:
+        fail("neither weights nor aux_loss has a gradient", "an argmax, a comparison or a detach")
+    loss.backward()
+
+
 def random_in_training(gate: Gate) -> bool:
     """Return whether two passes in training differ."""
     x = rows()
@@ -62,6 +74,16 @@ def random_in_training(gate: Gate) -> bool:
     return not (
         torch.equal(first.weights, second.weights) and torch.equal(first.aux_loss, second.aux_loss)
     )
+
+
+KEEPS = "state kept in forward, which belongs in `update`, or numbers that are not torch's"
+"""What most likely lets a pass differ from one before it, from the same seed."""
+
+
+def repeats(gate: Gate) -> bool:
+    """Return whether two passes from one seed are equal: what differs otherwise is drawn."""
+    first, second = (route(gate, rows(), 0).weights for _ in range(2))
+    return torch.equal(first.nan_to_num(), second.nan_to_num())
 
 
 def alike(first: Tensor, second: Tensor, tolerance: float = 1e-5) -> bool:

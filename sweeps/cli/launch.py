@@ -34,6 +34,7 @@ from gatelab.sweeps.cli.terminal import (
 )
 from gatelab.sweeps.cluster.access import ClusterError
 from gatelab.sweeps.driver.processes import interrupt_on_term
+from gatelab.sweeps.spec.advice import advised, check_of
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.schema import Artifacts
@@ -179,7 +180,7 @@ def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     rounds = rounds_of(loaded, {label: space(loaded, label, task) for label in loaded.gates})
     if as_json:
         warned = (*warnings_of(task), *told_remarks(loaded, task))
-        told = {"said": [*task.said, *notes], "warnings": warned}
+        told = {"said": [*task.said, *notes], "warnings": warned, "check": check_of(loaded.task)}
         of = {"task": loaded.task.name, "gates": list(loaded.gates), "plan": plan(loaded, rounds)}
         print_json({"spec": str(spec), **of, **told})
         return
@@ -192,6 +193,8 @@ def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     click.echo(
         f"{spec}: valid. {', '.join(loaded.gates)} on {loaded.task.name}: {plan(loaded, rounds)}."
     )
+    for line in advised(loaded.task):
+        click.echo(line)
 
 
 def _load(

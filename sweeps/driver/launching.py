@@ -23,6 +23,7 @@ from gatelab.sweeps.driver.processes import status
 from gatelab.sweeps.driver.running import Interrupted, run_sweep
 from gatelab.sweeps.driver.succession import goes_on, spec_after, take_over
 from gatelab.sweeps.driver.telling import telling
+from gatelab.sweeps.spec.advice import advised
 from gatelab.sweeps.spec.baselines import with_baselines
 from gatelab.sweeps.spec.first_pass import check_sweep
 from gatelab.sweeps.spec.given import GivenSpec, spec_of
@@ -117,7 +118,7 @@ def _begin(
         job = check_nodes(spec, task, storage or str(folder.resolve()), code)
     with telling(console, "Two models of every gate make a step"):
         notes = rehearse_gates(spec, task, here=not job.gpus)
-    for line in (*filter(None, [after]), *task.said, *notes):
+    for line in (*filter(None, [after]), *task.said, *notes, *advised(spec.task)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     with writing(folder):
         home = Home.make(folder, spec, uri, storage, fill=fill)

@@ -7,7 +7,6 @@ gates and metrics that the spec describes.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
@@ -23,13 +22,16 @@ from gatelab.foreign import ForeignError, foreign, is_ours, told
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import gates
 from gatelab.gates.meanings import check_diagnostics, check_scalars
-from gatelab.kept import lost_by_a_pass
+from gatelab.kept import IN_PLACE, lost_by_a_pass
 from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.space import configuration, space
 from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tasks.check.all_rows import check_rows_pass
 from gatelab.tasks.check.data import check_data
+from gatelab.tasks.check.made import check_made
 from gatelab.tasks.check.network import outputs_that_fit
 from gatelab.tasks.check.random_states import seeded
+from gatelab.tasks.check.stacked import AGAIN, learns_otherwise
 from gatelab.tasks.check.subject import (
     BATCH,
     SPLITS,
@@ -46,11 +48,6 @@ from gatelab.training.configuration import Configuration
 
 BYTES_PER_PARAMETER = 4 * 4
 """Weight, gradient and Adam's two moments, float32."""
-IN_PLACE = "what is kept in forward is no buffer that is changed in place"
-PART = 4096
-"""Of a split that are passed through a network at once."""
-SPLIT_SECONDS = 1.0
-"""After which the rest of a split is left to the training."""
 MOST_TENSORS = 20_000
 """Of the parameters of a bottom, an expert and all towers: to make so many takes seconds."""
 MOST_MEMORY = 2**40
@@ -146,24 +143,6 @@ def _of_experts(sizes: Mapping[str, int]) -> list[int]:
     return [size for name, size in sizes.items() if is_expert(name)]
 
 
-def _check_made(spec: Spec, modules: Mapping[str, nn.Module]) -> None:
-    """Check that modules have all their numbers from the beginning, each from a seed of its own."""
-    for name, module in modules.items():
-        if any(is_lazy(tensor) for tensor in chain(module.parameters(), module.buffers())):
-            why = (
-                f"{spec.task.name!r}: the {name} has a lazy layer, whose size nobody knows before "
-                "a pass: give it one, as nn.Linear has it."
-            )
-            raise SpecError("spec", "task", why)
-        for path, tensor in module.named_parameters():
-            if tensor.requires_grad and tensor.dtype != (own := torch.get_default_dtype()):
-                why = (
-                    f"{spec.task.name!r}: all that a model learns is {own}, but {path!r} of the "
-                    f"{name} is {tensor.dtype}: cast what it is multiplied with instead."
-                )
-                raise SpecError("spec", "task", why)
-
-
 class _TooManyLayers(Exception):
     """A network goes on and on."""
 
@@ -206,12 +185,13 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
     try:
         with seeded(0), foreign():
             modules = made_of(network, task.targets)
-        _check_made(spec, modules)
+        check_made(modules)
         found = outputs_that_fit(modules, task.targets, network.gate_features, split.inputs)
         with foreign():
             lost = lost_by_a_pass(modules, lambda: outputs(modules, split.inputs))
         if lost:
             fail(lost, IN_PLACE)
+        _check_learns(modules, network, task, split.inputs)
     except CheckFailed as error:
         raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
     except ForeignError as error:
@@ -240,28 +220,30 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
     return found[gate_input_of(modules)].detach()
 
 
+def _check_learns(
+    modules: Mapping[str, nn.Module], network: Network, task: Task, inputs: Tensor
+) -> None:
+    """Check that another model of the network learns where these modules run with its tensors."""
+    with seeded(1), foreign():
+        lost = learns_otherwise({**modules}, made_of(network, task.targets), inputs)
+    if lost:
+        fail(lost, AGAIN)
+
+
 def _pass_splits(spec: Spec, task: Task, network: Network) -> None:
     """Pass all rows through a network, as far as time allows: what one raises, no trial survives.
 
     Test comes first, whose rows are met when the search is spent.
     """
     with seeded(0), foreign():
-        modules = {name: module.eval() for name, module in made_of(network, task.targets).items()}
+        modules = made_of(network, task.targets)
     for name in SPLITS[::-1]:
         with foreign():  # which makes test once more
             inputs = task.data(name).inputs
-        started, row = time.monotonic(), 0
-        for part in inputs.split(PART):
-            try:
-                with torch.no_grad(), foreign():
-                    outputs(modules, part)
-            except ForeignError as error:
-                rows = f"{name} rows {row} to {row + len(part) - 1}"
-                why = f"the network raises {told(error.__cause__ or error)} for {rows}."
-                raise SpecError("spec", "task", f"{spec.task.name!r}: {why}") from error
-            row += len(part)
-            if time.monotonic() - started > SPLIT_SECONDS:
-                break
+        try:
+            check_rows_pass(modules, name, inputs)
+        except CheckFailed as error:
+            raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
 
 
 def _pass_gate(

@@ -7,7 +7,16 @@ from functools import cache
 from typing import Any
 
 from gatelab.conformance import Outcome, as_test, run_all
-from gatelab.tasks.check import data, declared, network, passes, sameness, weights
+from gatelab.tasks.check import (
+    all_rows,
+    data,
+    declared,
+    network,
+    passes,
+    sameness,
+    stacked,
+    weights,
+)
 from gatelab.tasks.check.subject import Subject
 from gatelab.tasks.task import Task, tasks
 
@@ -17,7 +26,9 @@ CHECKS = (
     *weights.CHECKS,
     *sameness.CHECKS,
     *network.CHECKS,
+    *all_rows.CHECKS,
     *passes.CHECKS,
+    *stacked.CHECKS,
 )
 """In the order in which a mistake is best mended."""
 

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from gatelab.conformance import fail
 from gatelab.foreign import ForeignError, foreign, told
+from gatelab.kept import IN_PLACE, lost_by_a_pass
 from gatelab.likeness import advice, difference
+from gatelab.tasks.check.raised import cause_of
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.check.subject import (
     BATCH,
@@ -65,10 +67,8 @@ def _outputs_one_by_one(modules: Modules, inputs: Tensor) -> Iterator[tuple[str,
             with seeded(0), foreign():
                 _, _, output = next(walked)
         except ForeignError as error:
-            fail(
-                f"the {name} raises {told(error.__cause__ or error)} for {len(inputs)} rows",
-                "sizes that do not fit those before it, or a statistic of the batch",
-            )
+            raised = error.__cause__ or error
+            fail(f"the {name} raises {told(raised)} for {len(inputs)} rows", cause_of(raised))
         yield name, output
 
 
@@ -82,6 +82,11 @@ def _check_output(name: str, output: Tensor, rows: int, expected: tuple[int, ...
         fail(f"the {name} gives {shape} for {rows} rows", "a dimension dropped or added")
     if not output.numel():
         fail(f"the {name} gives {shape}, no numbers at all", "a width of 0")
+    if output.is_inference():
+        fail(
+            f"the {name} gives numbers that nothing can learn from",
+            "torch.inference_mode() in forward: torch.no_grad() computes the same",
+        )
     if not output.is_floating_point() and name != "bottom":
         fail(f"the {name} gives {output.dtype}", "integers that no module turns into floats")
     if not torch.isfinite(output).all():
@@ -174,6 +179,7 @@ def check_modules_differ_in_tensors_alone(subject: Subject) -> None:
 
 
 def _factories(network: Network, subject: Subject) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
+    subject.modules()  # what cannot be made is said there
     yield "bottom", network.bottom
     yield "gate_input", network.gate_input
     for make in network.kinds_of_experts:
@@ -200,7 +206,7 @@ def check_the_start_follows_torchs_seed(subject: Subject) -> None:
 
 
 def check_network_keeps_no_running_statistics(subject: Subject) -> None:
-    """A pass in training changes no state: many models are trained in one such pass."""
+    """A pass keeps nothing, but in a buffer that it changes in place: one runs for many models."""
     modules = subject.modules()
     for part, module in modules.items():
         for child in module.modules():
@@ -210,12 +216,8 @@ def check_network_keeps_no_running_statistics(subject: Subject) -> None:
                     f"a {kind} of the {part} keeps running statistics",
                     "a LayerNorm is not used, or a part is not kept in evaluation by `train`",
                 )
-    before = {p: {n: t.clone() for n, t in m.state_dict().items()} for p, m in modules.items()}
-    outputs(modules, subject.inputs())
-    for part, state in before.items():
-        for name, tensor in modules[part].state_dict().items():
-            if not torch.equal(tensor, state[name]):
-                fail(f"a pass changes {name!r} of the {part}", "a count or mean kept in forward")
+    if lost := lost_by_a_pass(modules, lambda: outputs(modules, subject.inputs())):
+        fail(lost, IN_PLACE)
 
 
 CHECKS = (

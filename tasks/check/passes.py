@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state
 
 from gatelab.conformance import fail
 from gatelab.tasks.check.random_states import seeded
@@ -69,47 +66,6 @@ def check_rows_are_independent(subject: Subject) -> None:
                 fail(f"the {name} gives a row something else alone", "a statistic of the batch")
 
 
-def check_networks_can_be_stacked(subject: Subject) -> None:
-    """Two models at once give what each gives alone: that is how models are trained."""
-    pair = [_evaluated(subject.modules(seed)) for seed in (0, 1)]
-    inputs = [subject.inputs(), subject.inputs().flip(0)]
-    walks = zip(*(_walked(*each) for each in zip(pair, inputs, strict=True)), strict=True)
-    for (name, x, one), (_, y, other) in walks:
-        together = _stacked(name, [modules[name] for modules in pair], torch.stack([x, y]))
-        if not (alike(together[0], one) and alike(together[1], other)):
-            fail(f"the {name} gives something else under torch.vmap", "a plain attribute as state")
-
-
-def _walked(modules: Modules, inputs: Tensor) -> list[tuple[str, Tensor, Tensor]]:
-    with seeded(0), torch.no_grad():
-        return list(walk(modules, inputs))
-
-
-def _stacked(name: str, modules: list[nn.Module], inputs: Tensor) -> Tensor:
-    """Run two modules in one vmapped call, in training too, where it must only work."""
-    tensors = stack_module_state(modules)
-    for training in (True, False):
-        modules[0].train(training)
-        try:
-            with seeded(0), torch.no_grad():
-                x = inputs.clone()
-                result = torch.vmap(_caller(modules[0]), randomness="different")(tensors, x)
-        except Exception as error:  # whatever a stranger's module raises
-            fail(
-                f"the {name} raises {type(error).__name__} under torch.vmap",
-                "an `if` or `.item()` on a tensor, or an operation in place",
-            )
-    return result
-
-
-def _caller(module: nn.Module) -> Callable[..., Tensor]:
-    def call(tensors: tuple[dict[str, Tensor], dict[str, Tensor]], x: Tensor) -> Tensor:
-        output: Tensor = functional_call(module, tensors, (x,))
-        return output
-
-    return call
-
-
 def check_network_follows_device(subject: Subject) -> None:
     """All networks move with ``to``: tried on CUDA if there is any, else on meta tensors."""
     device = "cuda" if torch.cuda.is_available() else "meta"
@@ -134,6 +90,5 @@ CHECKS = (
     check_features_are_not_changed_by_a_pass,
     check_evaluation_is_deterministic,
     check_rows_are_independent,
-    check_networks_can_be_stacked,
     check_network_follows_device,
 )

@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from gatelab.tasks.check.made import check_made
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.columns import by_target, num_columns
 from gatelab.tasks.target import Target
@@ -69,10 +70,16 @@ class Subject:
         return inputs[torch.arange(rows) % len(inputs)]
 
     def modules(self, seed: int = 0, world: int | None = None) -> Modules:
-        """Make the networks from torch's seed; numpy's and Python's is ``world``, or the same."""
+        """Make the networks from torch's seed; numpy's and Python's is ``world``, or the same.
+
+        Raises:
+            CheckFailed: If not all their numbers are there, or some are of another type.
+        """
         with seeded(seed if world is None else world):
             torch.default_generator.manual_seed(seed)
-            return made_of(self.make().network(), self.targets)
+            modules = made_of(self.make().network(), self.targets)
+        check_made(modules)
+        return modules
 
 
 def made_of(network: Network, targets: Sequence[Target]) -> Modules:
