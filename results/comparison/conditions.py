@@ -12,6 +12,8 @@ from gatelab.tracking.store_errors import masked
 
 SPLIT_OPTION = "split_seed"
 """Of a task: by which its rows are moved between splits."""
+PLACE_OPTION = "path"
+"""Of a task: where its file lies, which is another place on another machine."""
 SETTINGS = ("search.", "training.", "evaluation.", "optimizer.")
 """How the params of a sweep's run begin that make its budget."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 
 from gatelab.results.comparison.conditions import (
+    PLACE_OPTION,
     SPLIT_OPTION,
     data_of,
     options_of,
@@ -44,8 +46,8 @@ def by_task(records: Sequence[SweepRecord]) -> dict[str, list[SweepRecord]]:
     """Return the sweeps of every task, by a title that tells it from the others.
 
     A task is the same if its name, options and data are, whatever the option ``split_seed`` and
-    the data that follow from it; where no fingerprint of the data is recorded, it is taken to be
-    the same.
+    the data that follow from it, and wherever a file of the same data lies; where no fingerprint of
+    the data is recorded, it is taken to be the same.
     """
     groups: list[list[SweepRecord]] = []
     for record in records:
@@ -60,11 +62,19 @@ def by_task(records: Sequence[SweepRecord]) -> dict[str, list[SweepRecord]]:
 
 def same_task(one: SweepRecord, other: SweepRecord) -> bool:
     """Return whether sweeps are on one task, on any split of it."""
-    known = {data_of(one), data_of(other)} - {""}
     ours, theirs = options_of(one), options_of(other)
+    places = [options.pop(PLACE_OPTION, "") for options in (ours, theirs)]
     same_split = ours.pop(SPLIT_OPTION, None) == theirs.pop(SPLIT_OPTION, None)
-    same_data = len(known) < 2 or not same_split
+    data = [found for found in (data_of(one), data_of(other)) if found]
+    known = same_split and len(data) == 2  # of other splits it is another
+    same_data = data[0] == data[1] if known else _same_place(*places)
     return (task_of(one), ours) == (task_of(other), theirs) and same_data
+
+
+def _same_place(one: str, other: str) -> bool:
+    """Return whether paths name one file, as far as the shorter of them says."""
+    shorter, longer = sorted((PurePath(one).parts, PurePath(other).parts), key=len)
+    return shorter == longer[len(longer) - len(shorter) :] and bool(one) == bool(other)
 
 
 def _task_titles(records: Sequence[SweepRecord]) -> list[str]:

@@ -8,7 +8,12 @@ from typing import Any
 
 import yaml
 
-from gatelab.results.comparison.conditions import SPLIT_OPTION, data_of, options_of
+from gatelab.results.comparison.conditions import (
+    PLACE_OPTION,
+    SPLIT_OPTION,
+    data_of,
+    options_of,
+)
 from gatelab.results.comparison.merging import same_task
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Tags
@@ -68,7 +73,7 @@ def _settings(record: SweepRecord) -> list[object]:
     """Return everything that must be the same for two sweeps' gates to be the same."""
     run, gates = record.run, record.of("gate")
     params = dict(run.params) if run else {}
-    for free in (SEARCH_SEED, f"task.{SPLIT_OPTION}"):
+    for free in (SEARCH_SEED, f"task.{SPLIT_OPTION}", f"task.{PLACE_OPTION}"):
         params.pop(free, None)
     code = {
         k: v for one in record.of("gate") for k, v in one.tags.items() if k.startswith(Tags.CODE)

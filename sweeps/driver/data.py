@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from gatelab.sweeps.spec.places import as_recorded
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.target import Kind
 from gatelab.tasks.task import Task
@@ -29,7 +30,7 @@ def dataset_of(task: Task, spec: Spec, digest: str) -> dict[str, object]:
     inputs = task.data("train").inputs
     return {
         "name": spec.task.name,
-        "options": {key: str(value) for key, value in spec.task.options.items()},
+        "options": {key: str(value) for key, value in as_recorded(spec.task.options).items()},
         "digest": digest,
         "inputs": [str(inputs.dtype).removeprefix("torch."), list(inputs.shape[1:])],
         "targets": {target.name: DTYPES[target.kind] for target in task.targets},

@@ -25,6 +25,7 @@ from gatelab.sweeps.driver.home_files import (
 )
 from gatelab.sweeps.driver.local import DRAFT, local_sweeps
 from gatelab.sweeps.driver.locks import alone_in, lock_file
+from gatelab.sweeps.spec.places import found_in
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.journal import position_file
 from gatelab.tracking.schema import Artifacts
@@ -162,7 +163,7 @@ class Home:
 
     @property
     def spec(self) -> Spec:
-        """The spec as it was launched.
+        """The spec as it was launched, with the file of a frame where it is now.
 
         Raises:
             DamagedHome: If there is none.
@@ -173,7 +174,8 @@ class Home:
         path = self.path / Artifacts.SPEC
         if not path.is_file() or not path.stat().st_size:
             raise DamagedHome(self.name, f"{path} is missing or empty.")
-        return load_spec(path)
+        spec = load_spec(path)
+        return spec.model_copy(update={"task": found_in(spec.task, self.folder)})
 
     @property
     def finished(self) -> bool:

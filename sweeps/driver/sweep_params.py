@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gatelab.sweeps.driver.data import kinds, searched_rows
+from gatelab.sweeps.spec.places import as_recorded
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
 from gatelab.tracking.schema import Params
@@ -18,7 +19,7 @@ def sweep_params(spec: Spec, task: Task) -> dict[str, object]:
 
 
 def _data(spec: Spec, task: Task) -> dict[str, object]:
-    options = {f"task.{key}": value for key, value in spec.task.options.items()}
+    options = {f"task.{key}": value for key, value in as_recorded(spec.task.options).items()}
     rows = {f"{Params.ROWS}{name}": str(n) for name, n in searched_rows(task).items()}
     return {**options, Params.KINDS: kinds(task), **rows}
 

@@ -75,7 +75,7 @@ def export(
         raise ValueError(
             f"`name` must be letters, digits and `_.-`, the first no sign, but got {name!r}."
         )
-    selected = read_selected(record, label)
+    selected = read_selected(record, label, folder)
     tags = {Tags.SWEEP: record.sweep, Tags.GATE: label, Tags.SEED: str(selected.seed)}
     tags[Metrics.TEST_LOSS] = repr(selected.test_loss)
     with TemporaryDirectory() as place:

@@ -83,7 +83,7 @@ def predict(
     _check_output(output)
     _check_writable(output)
     (record,) = read_sweeps(sweep, folder=folder, uri=uri)
-    selected = read_selected(record, best_gate(record) if gate is None else gate)
+    selected = read_selected(record, best_gate(record) if gate is None else gate, folder)
     if not isinstance(table := selected.task, Table):
         name = record.run.tags.get(Tags.TASK, "another") if record.run else "another"
         raise ValueError(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from gatelab.gates.randomness import drawing_from
 from gatelab.registry import near_misses
 from gatelab.results.comparison import compare_runs
 from gatelab.sweeps.cluster.provenance import fingerprint
+from gatelab.sweeps.spec.places import found_in
 from gatelab.sweeps.spec.spec import TaskSpec
 from gatelab.tasks.tables.table import Table
 from gatelab.tasks.task import Task, tasks
@@ -58,12 +60,13 @@ def best_gate(record: SweepRecord) -> str:
     return best
 
 
-def read_selected(record: SweepRecord, gate: str) -> Selected:
+def read_selected(record: SweepRecord, gate: str, folder: str | Path) -> Selected:
     """Make a gate's selected model, with the tensors that it was trained to.
 
     Args:
         record: Of a sweep.
         gate: The gate's name in the spec.
+        folder: Of results, where the file of a frame lies.
 
     Raises:
         LookupError: If the sweep has no such gate.
@@ -82,7 +85,7 @@ def read_selected(record: SweepRecord, gate: str) -> Selected:
         )
     saved = _read_saved(record, run.run_id, gate)
     test_loss = score_of(record, gate, saved["seed"])
-    task = _task(record)
+    task = _task(record, Path(folder))
     models = _restored(_where(record, gate), task, saved)
     return Selected(gate, run.run_id, task, models, saved["seed"], test_loss)
 
@@ -133,12 +136,12 @@ def _read_saved(record: SweepRecord, run_id: str, gate: str) -> dict[str, Any]:
     return saved
 
 
-def _task(record: SweepRecord) -> Task:
+def _task(record: SweepRecord, folder: Path) -> Task:
     """Return the sweep's task, by the spec that its run carries."""
     content = read_artifact(record.uri, record.run.run_id, Artifacts.SPEC) if record.run else None
     if content is None:
         raise ValueError(f"sweep {record.sweep!r}: its run carries no spec.yaml (any more).")
-    spec = TaskSpec.model_validate(yaml.safe_load(content)["task"])
+    spec = found_in(TaskSpec.model_validate(yaml.safe_load(content)["task"]), folder)
     try:
         task: Task = tasks.get(spec.name)(**spec.options)
     except (ValueError, TypeError) as error:

@@ -12,12 +12,10 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from gatelab.sweeps.spec.given import GivenSpec
+from gatelab.sweeps.spec.places import FRAMES, PATH
 from gatelab.sweeps.spec.spec import SpecError
 from gatelab.tasks.tables.table import Table
 from gatelab.tracking.store_errors import StoreUnavailable, check_writable, writing
-
-FRAMES = "tables"
-"""The folder of frames, beside those of sweeps."""
 
 
 @contextmanager
@@ -38,7 +36,7 @@ def with_tables_kept(given: GivenSpec, folder: Path) -> Iterator[GivenSpec]:
     ours = task.source_file is None and not file.exists()  # another sweep may need it already
     columns = _keep(task, file, folder) if task.source_file is None else {}
     try:
-        yield {**given, "task": {"name": "table", "path": str(file), **_options(task, columns)}}
+        yield {**given, "task": {"name": "table", PATH: str(file), **_options(task, columns)}}
     except (SpecError, StoreUnavailable):
         if ours:
             _take_away(file, folder)

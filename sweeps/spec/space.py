@@ -25,6 +25,7 @@ from gatelab.sweeps.spec.faults import raise_faults
 from gatelab.sweeps.spec.hyperparameters import typed
 from gatelab.sweeps.spec.known import known_of
 from gatelab.sweeps.spec.learner_spec import learner_space
+from gatelab.sweeps.spec.places import wherever
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.sweeps.spec.steps import OF_TRAINING, steps_of
 from gatelab.sweeps.spec.values import nearest
@@ -167,8 +168,11 @@ def _steps(spec: Spec) -> dict[str, Any]:
 
 
 def draws_seed(spec: Spec) -> int:
-    """Return the seed of all draws: other tasks have others, as independent repetitions need."""
-    task = f"{spec.task.name} {sorted(spec.task.options.items())}"
+    """Return the seed of all draws: other tasks have others, as independent repetitions need.
+
+    A task is the same wherever its file lies.
+    """
+    task = f"{spec.task.name} {sorted(wherever(spec.task.options).items())}"
     return int(np.random.SeedSequence([spec.search.seed, *task.encode()]).generate_state(1)[0])
 
 
