@@ -105,8 +105,9 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 
 SCRIPT = """
+import os
 import numpy, pandas
-from gatelab import launch, predict
+from gatelab import launch, predict, resume
 from gatelab.tasks import Table
 
 if __name__ == "__main__":
@@ -122,15 +123,22 @@ if __name__ == "__main__":
     predict("mine", "new.csv")
     made = pandas.read_csv("predictions.csv")["price"]
     assert numpy.corrcoef(made, frame["price"])[0, 1] > 0.9 and 9e5 < made.mean() < 1.1e6
-    print("predicted", len(made))
+    os.rename("gatelab_runs", "moved")
+    predict("mine", "new.csv", output="again.csv", folder="moved")
+    assert made.equals(pandas.read_csv("again.csv")["price"])
+    more = resume("mine", folder="moved", overrides=["evaluation.seeds=3"], progress=False)
+    print("predicted", len(made), "with", more.sweep)
 """
 
 
 @pytest.mark.slow
-def test_a_script_launches_a_frame_and_predicts(tmp_path: Path) -> None:
+def test_a_script_launches_a_frame_and_predicts_and_goes_on_where_it_was_moved(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     done = subprocess.run(
         [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "predicted 200"
+    assert done.stdout.splitlines()[-1].startswith("predicted 200 with ")
+    assert "refused" not in done.stdout + done.stderr

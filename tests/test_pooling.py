@@ -29,10 +29,12 @@ def sweep(
     trials: str = "8",
     code: str = "x",
     data: str = "d",
+    path: str = "",
 ) -> SweepRecord:
     """Return a sweep of two gates, by their losses."""
     params = {"task": "t", "search.seed": seed, "search.trials": trials}
     params |= {"task.split_seed": split} if split else {}
+    params |= {"task.path": path} if path else {}
     tags = {"stage": "sweep", "task": "t", "end": "finished", "gates": "a,b", "data": data + split}
     runs = [RunRecord("s", "s", "FINISHED", params, {}, tags)]
     for gate, key, loss in zip("ab", ("top_k", "softmax"), losses, strict=True):
@@ -130,3 +132,24 @@ def test_only_what_is_not_meant_to_differ_is_complained_of() -> None:
         )
     )
     assert differing(sweeps) == ["search.trials differs: 8 (s0), 9 (other)."]
+
+
+PLACES = ("a/d.csv", "/b/d.csv", "other.csv")
+
+
+def test_one_file_in_several_places_is_one_task() -> None:
+    records = [sweep(f"s{i}", (1.0, 2.0), seed=str(i), path=PLACES[i]) for i in range(3)]
+    assert list(by_task(records)) == ["t"]
+    assert groups(*records) == [["s0", "s1", "s2"]]
+
+
+def test_files_of_other_data_are_other_tasks() -> None:
+    records = [sweep(p, (1.0, 2.0), path=p, data=p) for p in PLACES]
+    assert len(by_task(records)) == 3
+
+
+@pytest.mark.parametrize(("path", "tasks"), [("x/a/d.csv", 1), ("./a/d.csv", 1), ("b/d.csv", 2)])
+def test_of_other_splits_the_path_says_which_file_it_is(path: str, tasks: int) -> None:
+    one = sweep("one", (1.0, 2.0), split="0", path="a/d.csv")
+    assert len(by_task([one, sweep("two", (1.0, 2.0), split="1", path=path)])) == tasks
+    assert len(by_task([sweep("two", (1.0, 2.0), split="1", path=path), one])) == tasks

@@ -25,7 +25,6 @@ from gatelab.sweeps.driver.home_files import (
 )
 from gatelab.sweeps.driver.local import DRAFT, local_sweeps
 from gatelab.sweeps.driver.locks import alone_in, lock_file
-from gatelab.sweeps.spec.places import found_in
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.journal import position_file
 from gatelab.tracking.schema import Artifacts
@@ -174,8 +173,7 @@ class Home:
         path = self.path / Artifacts.SPEC
         if not path.is_file() or not path.stat().st_size:
             raise DamagedHome(self.name, f"{path} is missing or empty.")
-        spec = load_spec(path)
-        return spec.model_copy(update={"task": found_in(spec.task, self.folder)})
+        return load_spec(path, folder=self.folder)
 
     @property
     def finished(self) -> bool:

@@ -49,7 +49,7 @@ def spec_after(before: Home, overrides: Sequence[str], name: str | None) -> Spec
         raise SpecError("", "", message)
     spec, source = before.spec, before.path / Artifacts.SPEC
     trials = max(_ended(before).values(), default=0) or spec.search.trials
-    return more_of(spec, source, trials, overrides, name or _next_name(before))
+    return more_of(spec, source, before.folder, trials, overrides, name or _next_name(before))
 
 
 def goes_on(before: Home, spec: Spec) -> str:

@@ -141,9 +141,9 @@ def _task(record: SweepRecord, folder: Path) -> Task:
     content = read_artifact(record.uri, record.run.run_id, Artifacts.SPEC) if record.run else None
     if content is None:
         raise ValueError(f"sweep {record.sweep!r}: its run carries no spec.yaml (any more).")
-    spec = found_in(TaskSpec.model_validate(yaml.safe_load(content)["task"]), folder)
+    spec = TaskSpec.model_validate(yaml.safe_load(content)["task"])
     try:
-        task: Task = tasks.get(spec.name)(**spec.options)
+        task: Task = tasks.get(spec.name)(**found_in(spec.options, folder))
     except (ValueError, TypeError) as error:
         raise ValueError(f"sweep {record.sweep!r}: {error}") from error
     if isinstance(task, Table):

@@ -19,12 +19,15 @@ FREE = "search.hours"
 """Which counts anew: it says nothing of what was found."""
 
 
-def more_of(before: Spec, source: Path, trials: int, overrides: Sequence[str], name: str) -> Spec:
+def more_of(
+    before: Spec, source: Path, folder: Path, trials: int, overrides: Sequence[str], name: str
+) -> Spec:
     """Return the spec of a sweep that goes on from another, in rounds of the same size.
 
     Args:
         before: The spec of that one.
         source: Its file.
+        folder: Of all results, in which that is.
         trials: That each search of it has come to, which a limit of time may have ended before.
         overrides: ``search.trials=48`` and the like.
         name: Of the sweep that goes on.
@@ -42,7 +45,7 @@ def more_of(before: Spec, source: Path, trials: int, overrides: Sequence[str], n
     if isinstance(wanted, int) and wanted is not True and wanted > 0:  # else it is no number
         _check_trials(wanted, trials, size)
         texts.append(f"{ROUNDS}={wanted // size}")
-    found = load_spec(source, name=name, overrides=texts)
+    found = load_spec(source, name=name, overrides=texts, folder=folder)
     _check_more(before, found, trials)
     return found
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gatelab.sweeps.spec.spec import TaskSpec
-
 FRAMES = "tables"
 """The folder of frames, beside those of sweeps."""
 PATH = "path"
@@ -27,14 +25,14 @@ def as_recorded(options: Mapping[str, Any]) -> dict[str, Any]:
     return _with(options, lambda path: f"{FRAMES}/{path.name}" if _kept(path) else None)
 
 
-def found_in(task: TaskSpec, folder: Path) -> TaskSpec:
-    """Return a task with the file of a frame in the folder of results, if that has been moved."""
+def found_in(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return options of a task with the file of a frame in a folder of results that was moved."""
 
     def here(path: Path) -> str | None:
         moved = _kept(path) and not path.is_file()
         return str(folder.absolute() / FRAMES / path.name) if moved else None
 
-    return TaskSpec(name=task.name, options=_with(task.options, here))
+    return _with(options, here)
 
 
 def _with(options: Mapping[str, Any], change: Callable[[Path], str | None]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from gatelab.rules import as_line, written
 from gatelab.sweeps.spec.check import faults_of
 from gatelab.sweeps.spec.notation import is_number, read_notation
 from gatelab.sweeps.spec.overrides import overridden
+from gatelab.sweeps.spec.places import found_in
 from gatelab.sweeps.spec.sections import HalvingSpec, RequireSpec, SpecPart
 from gatelab.sweeps.spec.spec import Fault, Spec, SpecError
 
@@ -30,6 +31,7 @@ def load_spec(
     name: str | None = None,
     resources: Mapping[str, float] | None = None,
     overrides: Sequence[str] = (),
+    folder: Path | None = None,
 ) -> Spec:
     """Read and check a spec.
 
@@ -38,6 +40,7 @@ def load_spec(
         name: The sweep's name, instead of the file's.
         resources: ``cpus`` or ``gpus`` of a job, instead of the file's.
         overrides: ``search.trials=50`` and the like: values instead of the file's, by their path.
+        folder: Of results that the spec is of, where the file of a frame lies if it was moved.
 
     Raises:
         SpecError: If the file cannot be read, or anything in it cannot work.
@@ -52,6 +55,8 @@ def load_spec(
         mapping = {"experiment": mapping.get("name"), **mapping, "name": name}
     if resources and isinstance(mapping, dict):
         mapping = {**mapping, "resources": _with(mapping.get("resources"), resources)}
+    if folder is not None and isinstance(mapping, dict) and isinstance(mapping.get("task"), dict):
+        mapping = {**mapping, "task": found_in(mapping["task"], folder)}
     return parse_spec(mapping, source)
 
 
