@@ -51,7 +51,9 @@ def test_a_home_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     assert local_sweeps(tmp_path) == ["a"]
 
 
-@pytest.mark.parametrize("files", [(), ("spec.yaml",), ("spec.yaml", "places.json")])
+@pytest.mark.parametrize(
+    "files", [(), ("spec.yaml",), ("spec.yaml", "launched.yaml", "places.json")]
+)
 def test_a_half_made_home_does_not_take_the_name(files: tuple[str, ...], tmp_path: Path) -> None:
     half = tmp_path / "sweeps" / "a"
     half.mkdir(parents=True)

@@ -18,6 +18,7 @@ from gatelab.sweeps.driver.admission import (
     check_record,
 )
 from gatelab.sweeps.driver.carried import pack_classes
+from gatelab.sweeps.driver.edits import check_unedited
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.processes import status
 from gatelab.sweeps.driver.running import Interrupted, run_sweep
@@ -157,7 +158,7 @@ def resume(
     Raises:
         LookupError: If there is no such sweep in the folder, or its home is damaged.
         SpecError: If it is running, or finished with nothing more asked for, or cannot run on the
-            nodes that there are; or if what is asked for cannot be.
+            nodes that there are; if its spec was edited; or if what is asked for cannot be.
         StoreUnavailable: If the store does not have what was delivered, or cannot be used.
         Interrupted: If it was stopped again.
         Undelivered: If MLflow could not be reached.
@@ -182,6 +183,7 @@ def _resume(home: Home, uri: str | None, redeliver: bool, console: Console) -> S
     with _resumable(home), home.locked():
         code = use_code(home.path)
         spec = home.spec
+        check_unedited(home)
         check_record(home, spec, uri or home.uri, redeliver)
         check_monitors(spec)
         task = make_task(spec)
@@ -198,6 +200,7 @@ def _succeed(
     """Let another sweep go on from a finished one."""
     code = use_code(before.path)
     spec = spec_after(before, overrides, name)
+    check_unedited(before)
     check_record(before, before.spec, uri or before.uri, redeliver=False)
     named, storage = before.named_places
 
