@@ -114,10 +114,14 @@ def test_keys_that_begin_alike_are_others() -> None:
         ({"search.trials": 4}, "{'search.trials': 4}."),
     ],
 )
-def test_overrides_are_a_list_of_texts(overrides: Any, got: str) -> None:
+def test_overrides_are_a_list_of_texts(
+    overrides: Any, got: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text(TEXT)
     with pytest.raises(SpecError) as raised:
-        overridden({}, overrides)
-    assert str(raised.value) == f"overrides must be a list of texts, but got {got}"
+        load_spec("a.yaml", overrides=overrides)
+    assert str(raised.value) == f"a.yaml: overrides must be a list of texts, but got {got}"
 
 
 def test_sections_that_share_an_anchor_do_not_change_together(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def overridden(mapping: Any, overrides: Sequence[str]) -> Any:
             that has no keys; or if two say what one key is, a section having all of its keys.
     """
     seen: list[Keys] = []
-    for text in _listed(overrides):
+    for text in listed_overrides(overrides):
         path, value = _parsed(text, mapping)
         keys = tuple(_keys(mapping if isinstance(mapping, dict) else {}, path))
         for other in seen:
@@ -43,8 +43,12 @@ def overridden(mapping: Any, overrides: Sequence[str]) -> Any:
     return mapping
 
 
-def _listed(overrides: Any) -> Sequence[str]:
-    """Return overrides; one text would be taken for a list of its letters."""
+def listed_overrides(overrides: Any) -> Sequence[str]:
+    """Return overrides; one text would be taken for a list of its letters.
+
+    Raises:
+        SpecError: If they are no list of texts.
+    """
     if isinstance(overrides, list | tuple) and all(isinstance(text, str) for text in overrides):
         return overrides
     instead = f": write [{shown(overrides)}]" if isinstance(overrides, str) else ""

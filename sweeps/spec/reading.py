@@ -15,8 +15,8 @@ from pydantic_core import ErrorDetails
 from gatelab.registry import near_misses
 from gatelab.rules import as_line, written
 from gatelab.sweeps.spec.check import faults_of
-from gatelab.sweeps.spec.notation import is_number, read_notation
-from gatelab.sweeps.spec.overrides import overridden
+from gatelab.sweeps.spec.notation import is_number, read_notation, write_inline
+from gatelab.sweeps.spec.overrides import listed_overrides, overridden
 from gatelab.sweeps.spec.sections import HalvingSpec, RequireSpec, SpecPart
 from gatelab.sweeps.spec.spec import Fault, Spec, SpecError
 
@@ -40,24 +40,21 @@ def load_spec(
         overrides: ``search.trials=50`` and the like: values instead of the file's, by their path.
 
     Raises:
-        SpecError: If the file cannot be read, or anything in it cannot work.
+        SpecError: If the file cannot be read, or anything in it cannot work; or if one thing is
+            said twice beside it.
     """
     source = str(path)
     mapping = _read_yaml(_text(Path(path)), source)
+    if name is not None and isinstance(mapping, dict):
+        mapping = {"experiment": mapping.get("name"), **mapping}
+    said: dict[str, str | float] = {} if name is None else {"name": name}
+    said |= {f"resources.{kind}": number for kind, number in (resources or {}).items()}
+    texts = [f"{key}={write_inline(value)}" for key, value in said.items()]
     try:
-        mapping = overridden(mapping, overrides)
+        mapping = overridden(mapping, [*listed_overrides(overrides), *texts])
     except SpecError as error:
         raise error.at(source) from error
-    if name is not None and isinstance(mapping, dict):
-        mapping = {"experiment": mapping.get("name"), **mapping, "name": name}
-    if resources and isinstance(mapping, dict):
-        mapping = {**mapping, "resources": _with(mapping.get("resources"), resources)}
     return parse_spec(mapping, source)
-
-
-def _with(given: Any, instead: Mapping[str, float]) -> Any:
-    """Return a section with some values of the command line, if it is one."""
-    return {**given, **instead} if isinstance(given, dict) else given or dict(instead)
 
 
 def parse_spec(mapping: Any, source: str = "spec") -> Spec:
