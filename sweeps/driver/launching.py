@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from gatelab.results.shown import ShownComparison
+from gatelab.rules import check_paths
 from gatelab.sweeps.cluster.shipping import keep_code, use_code
 from gatelab.sweeps.driver.admission import (
     check_free,
@@ -81,11 +82,13 @@ def launch(
     Raises:
         SpecError: If the name is taken, or something cannot be trained, scored or recorded, or no
             gate can be trained; nothing is written then.
+        ValueError: If the folder, or the storage, is no path or an empty one.
         StoreUnavailable: If MLflow or the folder cannot take the sweep; nothing is written then.
         Interrupted: If it was stopped; :func:`resume` goes on.
         Undelivered: If MLflow could not be reached; :func:`resume` delivers.
         NoRoom: If a disk was full; :func:`resume` goes on.
     """
+    check_paths(folder=folder, **({} if storage is None else {"storage": storage}))
     folder, console = Path(folder), console or Console(quiet=not progress)
     with with_tables_kept(spec, folder) as given:
         return _begin(spec_of(given), folder, uri, storage, console, keep_code)
@@ -159,11 +162,13 @@ def resume(
         LookupError: If there is no such sweep in the folder, or its home is damaged.
         SpecError: If it is running, or finished with nothing more asked for, or cannot run on the
             nodes that there are; if its spec was edited; or if what is asked for cannot be.
+        ValueError: If the folder is no path or an empty one.
         StoreUnavailable: If the store does not have what was delivered, or cannot be used.
         Interrupted: If it was stopped again.
         Undelivered: If MLflow could not be reached.
         NoRoom: If a disk was full.
     """
+    check_paths(folder=folder)
     console = console or Console(quiet=not progress)
     home = Home(Path(folder), name)
     if overrides or successor is not None:
