@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any
@@ -47,14 +47,20 @@ def load_spec(
     mapping = _read_yaml(_text(Path(path)), source)
     if name is not None and isinstance(mapping, dict):
         mapping = {"experiment": mapping.get("name"), **mapping}
-    said: dict[str, str | float] = {} if name is None else {"name": name}
-    said |= {f"resources.{kind}": number for kind, number in (resources or {}).items()}
-    texts = [f"{key}={write_inline(value)}" for key, value in said.items()]
     try:
-        mapping = overridden(mapping, [*listed_overrides(overrides), *texts])
+        texts = [*listed_overrides(overrides), *_as_overrides(name, resources or {})]
+        mapping = overridden(mapping, texts)
     except SpecError as error:
         raise error.at(source) from error
     return parse_spec(mapping, source)
+
+
+def _as_overrides(name: str | None, resources: Mapping[str, float]) -> Iterator[str]:
+    """Yield options as overrides, so that none is undone by what is said of the same key."""
+    if name is not None:
+        yield f"name={write_inline(name)}"
+    for kind, number in resources.items():
+        yield f"resources.{kind}={write_inline(number)}"
 
 
 def parse_spec(mapping: Any, source: str = "spec") -> Spec:
