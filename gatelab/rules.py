@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from os import PathLike
 from reprlib import Repr
 from typing import Any
 
@@ -72,6 +73,17 @@ def check_shares(**values: float) -> None:
     for name, value in values.items():
         if not 0 <= value < 1:
             raise ValueError(f"`0 <= {name} < 1` must hold, but got ({name}={value!r}).")
+
+
+def check_paths(**values: object) -> None:
+    """Check that each named value is a path; an empty one would be the current folder.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name, value in values.items():
+        if not (isinstance(value, (str, PathLike)) and str(value)):
+            raise ValueError(f"`{name}` must be a path, but got {shown(value)}.")
 
 
 def shown(value: Any) -> str:

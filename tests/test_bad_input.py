@@ -131,6 +131,16 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
         spec(search="{trials: 2, require: {at_most_k: 1.5}}"),
         ("search.require", "at_most_k", "1.5"),
     ),
+    (
+        "share that is a switch",
+        spec(search="{trials: 2, require: {at_most_k: true}}"),
+        ("search.require.at_most_k", "must be a number, but got true."),
+    ),
+    (
+        "share in quotes",
+        spec(search="{trials: 2, require: {at_most_k: '0.5'}}"),
+        ("search.require.at_most_k", "must be a number, but got '0.5': write it without quotes."),
+    ),
     ("requirement that is none", spec(search="{trials: 2, require: true}"), ("search.require",)),
     (
         "unknown requirement",

@@ -22,6 +22,26 @@ def test_resources_that_cannot_be_read(text: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["cpus=1,cpus=2", "cpus=1,gpus=1, cpus=1"])
+def test_a_resource_is_named_once(text: str, tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(spec())
+    line = f"gatelab: --resources must name each once, but got {text!r}.\n"
+    assert run("launch", str(tmp_path / "good.yaml"), "--resources", text) == (2, line)
+
+
+def test_what_an_option_says_no_override_says_too(tmp_path: Path) -> None:
+    path = str(tmp_path / "good.yaml")
+    Path(path).write_text(spec())
+    code, message = run("launch", path, "resources.cpus=2", "--resources", "cpus=1")
+    line = "resources.cpus: is overridden twice, the second time by 'resources.cpus=1.0'."
+    assert (code, message) == (2, f"gatelab: {path}: {line}\n")
+    code, message = run("launch", path, "name=a", "--name", "b")
+    assert (code, message) == (
+        2,
+        f"gatelab: {path}: name: is overridden twice, the second time by 'name=b'.\n",
+    )
+
+
 def test_resources_are_those_of_the_spec_or_the_option(tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text(spec(resources="{cpus: 2, gpus: 1}"))
     code, message = run("launch", str(tmp_path / "good.yaml"), "--resources", "gpus=-1")

@@ -24,6 +24,9 @@ from gatelab.sweeps.cli import main
         ("validate loop", "invalid value for 'SPEC': loop: its links lead in a circle;"),
         ("new sweep loop", "invalid value for 'TABLE': loop: its links lead in a circle;"),
         ("predict s loop", "invalid value for 'FILE': loop: its links lead in a circle;"),
+        ("status --folder=", "invalid value for '--folder': a path must not be empty;"),
+        ("launch file --folder=", "invalid value for '--folder': a path must not be empty;"),
+        ("launch file --storage=", "`storage` must be a path, but got ''."),
         ("report s --output loop", "no such option '--output'"),
     ],
 )

@@ -30,6 +30,20 @@ def test_what_a_limit_of_time_has_cut_goes_on(place: Path) -> None:
 
 
 @pytest.mark.slow
+def test_where_the_time_is_over_at_once_one_round_is_made_of_its_own(place: Path) -> None:
+    write_few(place, "cut", 4, 2, 2, ", hours: 1.0e-6")
+    gatelab(place, "launch", "cut.yaml")
+    said = gatelab(place, "resume", "cut", "search.trials=8", code=130, most=1)
+    assert "2 trials of every gate are taken over, 6 more are searched" in said
+    said = gatelab(place, "resume", "cut-2")
+    assert "the search ended, with 4 of 8 trials of every gate." in said
+    for label in ("top_k", "softmax", "relu"):
+        trials = read(place, "cut-2").of("search", label)
+        taken = [run.tags[Tags.TRIAL] for run in trials if Tags.TAKEN_OVER_FROM in run.tags]
+        assert (len(trials), sorted(taken)) == (4, ["0", "1"]), label
+
+
+@pytest.mark.slow
 def test_models_lie_where_the_storage_is_and_the_best_of_all_seeds_is_kept(place: Path) -> None:
     storage = place / "elsewhere"
     write_few(place, "far", 4, 1, 2)

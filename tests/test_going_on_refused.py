@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.driver.launching import resume
+from gatelab.sweeps.spec.spec import SpecError
 from gatelab.tracking.schema import FOLDER
 from tests.gone_on import files, names
 from tests.in_process import gatelab
@@ -51,6 +53,11 @@ def test_what_cannot_be_asked_for_is_one_line(few_and_many: Path) -> None:
         assert said.startswith("gatelab: few: ") and said.count("\n") == 1, (words, said)
         assert line in said, (words, said)
     assert (files(few_and_many, "few"), names(few_and_many / FOLDER / "sweeps")) == before
+
+
+def test_one_text_is_no_list_of_overrides(few_and_many: Path) -> None:
+    with pytest.raises(SpecError, match=r"^overrides must be a list of texts, but got 'search"):
+        resume("few", overrides="search.trials=8", folder=few_and_many / FOLDER)
 
 
 def test_a_sweep_that_is_not_there_or_not_over_is_one_line(both: Path) -> None:

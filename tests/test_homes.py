@@ -6,12 +6,15 @@ import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+import gatelab
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.driver import home_files, launching, summaries
 from gatelab.sweeps.driver.home import Home, is_half_made
@@ -51,7 +54,9 @@ def test_a_home_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     assert local_sweeps(tmp_path) == ["a"]
 
 
-@pytest.mark.parametrize("files", [(), ("spec.yaml",), ("spec.yaml", "places.json")])
+@pytest.mark.parametrize(
+    "files", [(), ("spec.yaml",), ("spec.yaml", "launched.yaml", "places.json")]
+)
 def test_a_half_made_home_does_not_take_the_name(files: tuple[str, ...], tmp_path: Path) -> None:
     half = tmp_path / "sweeps" / "a"
     half.mkdir(parents=True)
@@ -62,6 +67,27 @@ def test_a_half_made_home_does_not_take_the_name(files: tuple[str, ...], tmp_pat
     assert not is_half_made(half)
     with pytest.raises(SpecError, match="is there already"):
         Home.make(tmp_path, spec("a"), None, None)
+
+
+@pytest.mark.parametrize("given", ["", None, 3, b"a"])
+def test_a_folder_is_a_path_and_no_empty_one(
+    given: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    uses: list[Callable[..., object]] = [
+        partial(gatelab.launch, spec("a")),
+        partial(gatelab.launch, spec("a"), uri="sqlite:///a.db"),
+        partial(gatelab.resume, "a"),
+        partial(gatelab.compare, "a"),
+        partial(gatelab.report, "a", "to"),
+        partial(gatelab.export, "a"),
+    ]
+    for use in uses:
+        with pytest.raises(ValueError, match=f"^`folder` must be a path, but got {given!r}.$"):
+            use(folder=given)
+    with pytest.raises(ValueError, match="^`storage` must be a path, but got ''.$"):
+        gatelab.launch(spec("a"), storage="")
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_somebody_else_put_there_stays(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ CASES: list[tuple[str, tuple[str, ...]]] = [
     ("[gossip]", ("gates.one.learner", "a name, or a mapping", "['gossip']")),
     ("{name: 3}", ("gates.one.learner", "a name, or a mapping")),
     ("{name: gossip, grpah: ring}", ("gates.one.learner", "unknown key 'grpah'", "'graph'")),
-    ("{name: joint, graph: ring}", ("gates.one.learner", "unknown key 'graph'")),
+    ("{name: joint, graph: ring}", ("gates.one.learner", "unknown key 'graph' of joint; valid: ")),
     ("{name: gossip, graph: rnig}", ("gates.one.learner.graph", "'rnig'", "'ring'")),
     ("{name: gossip, graph: [ring, rnig]}", ("gates.one.learner.graph", "'rnig'", "'ring'")),
     (

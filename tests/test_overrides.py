@@ -50,6 +50,11 @@ evaluation: {seeds: 2}
                 }
             },
         ),
+        (
+            {"gates": ["my.gates:a.b"]},
+            "gates.a.b.k=2",
+            {"gates": {"a.b": {"gate": "my.gates:a.b", "k": 2}}},
+        ),
         ({"gates": {"top_k": None}}, "gates.top_k.k=2", {"gates": {"top_k": {"k": 2}}}),
         ({"gates": {"a.b": {"k": 1}}}, "gates.a.b.k=2", {"gates": {"a.b": {"k": 2}}}),
         ({"name": "x"}, "name=010", {"name": "010"}),
@@ -94,6 +99,31 @@ def test_what_an_override_makes(mapping: dict[str, Any], text: str, expected: ob
     assert repr(mapping) == before
 
 
+def test_keys_that_begin_alike_are_others() -> None:
+    texts = ["task.targets.a=number", "task.targets.a.b=binary", "task.seed=1", "task.seeds=2"]
+    found = overridden({"task": {"targets": {"a": 0, "a.b": 0}}}, texts)
+    assert found == {"task": {"targets": {"a": "number", "a.b": "binary"}, "seed": 1, "seeds": 2}}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "got"),
+    [
+        ("search.trials=4", "'search.trials=4': write ['search.trials=4']."),
+        (["search.trials=4", 3], "['search.trials=4', 3]."),
+        (3, "3."),
+        ({"search.trials": 4}, "{'search.trials': 4}."),
+    ],
+)
+def test_overrides_are_a_list_of_texts(
+    overrides: Any, got: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text(TEXT)
+    with pytest.raises(SpecError) as raised:
+        load_spec("a.yaml", overrides=overrides)
+    assert str(raised.value) == f"a.yaml: overrides must be a list of texts, but got {got}"
+
+
 def test_sections_that_share_an_anchor_do_not_change_together(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("name: a\ntask: digits_pairs\ngates: {one: &g {gate: top_k, k: 2}, two: *g}\n")
@@ -114,6 +144,14 @@ def test_sections_that_share_an_anchor_do_not_change_together(tmp_path: Path) ->
         (["search.trials=[3"], "search.trials: broken YAML: "),
         (["search.trials=!!int 3"], "search.trials: broken YAML: tags are not taken"),
         (["search.trials=3", "search.trials=4"], "search.trials: is overridden twice"),
+        (["search.trials=3", "search={seed: 4}"], "search.trials: is overridden twice"),
+        (["search={seed: 4}", "search.trials=3"], "search.trials: is overridden twice"),
+        (["search=null", "search.trials=3"], "search.trials: is overridden twice"),
+        (
+            ["gates.top_k={k: 2}", "gates.top_k.k=1"],
+            "gates.top_k.k: is overridden twice, the second time by 'gates.top_k.k=1'.",
+        ),
+        (["gates.top_k.k=1", "gates=[softmax]"], "gates.top_k.k: is overridden twice"),
         (["name.x=3"], "name: is 'base', which has no keys to override."),
         (["serach.trials=3"], "unknown key 'serach'; did you mean 'search'?"),
         (["search.trails=3"], "search: unknown key 'trails'; did you mean 'trials'?"),

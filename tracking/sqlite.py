@@ -5,13 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote
 
+from gatelab.rules import check_paths
+
 PLAIN, ESCAPED = "sqlite:///", "sqlite+pysqlite:///"
 """How addresses begin; with the driver's name where a path is escaped, or MLflow, which does not
 decode it there, would make the folders that it seems to name."""
 
 
 def default_uri(folder: str | Path) -> str:
-    """Return the tracking URI of a SQLite store in a folder."""
+    """Return the tracking URI of a SQLite store in a folder.
+
+    Raises:
+        ValueError: If that is no path.
+    """
+    check_paths(folder=folder)
     return sqlite_uri(Path(folder) / "mlflow.db")
 
 

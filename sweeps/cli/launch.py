@@ -56,6 +56,8 @@ def _shares(
         found = {}
     if not found or not found.keys() <= {"cpus", "gpus"}:
         refuse(f"--resources must be like cpus=1,gpus=0.25, but got {text!r}.")
+    if len(found) < len(pairs):
+        refuse(f"--resources must name each once, but got {text!r}.")
     return found
 
 

@@ -26,6 +26,8 @@ class LocalPath(click.Path):
     ) -> Any:
         """Return the path."""
         text = os.fsdecode(value)
+        if not text:  # which would be the current folder
+            self.fail("a path must not be empty.", param, ctx)
         if any(category(letter) == "Cc" for letter in text):
             self.fail(f"a path has no control character, but got {text!r}.", param, ctx)
         try:

@@ -21,6 +21,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from gatelab.registry import near_misses
+from gatelab.rules import check_paths
 from gatelab.sweeps.cli.hints import FOLDER_VARIABLE
 from gatelab.sweeps.cli.interrupts import interrupts_come_again
 from gatelab.sweeps.cli.last_net import failure, is_closed_pipe, is_said_by_us, raised_by
@@ -61,6 +62,8 @@ def _without_key(_: click.Context, __: click.Parameter, place: str | None) -> st
     from gatelab.sweeps.cluster.storage import check_no_key  # here: pyarrow takes a while to import
 
     try:
+        if place is not None:
+            check_paths(storage=place)
         check_no_key(place or "")
     except ValueError as error:
         refuse(error)

@@ -17,6 +17,7 @@ from gatelab.sweeps.driver.home_files import (
     BEFORE,
     FINISHED,
     INCOMPLETE,
+    LAUNCHED,
     LOCK,
     PLACES,
     RECORDS,
@@ -116,7 +117,8 @@ class Home:
         draft = sweeps / f"{DRAFT}{uuid4().hex[:8]}"
         draft.mkdir()
         try:
-            (draft / Artifacts.SPEC).write_text(spec.to_yaml(), encoding="utf-8")
+            for name in (Artifacts.SPEC, LAUNCHED):
+                (draft / name).write_text(spec.to_yaml(), encoding="utf-8")
             fill(draft)
             (draft / PLACES).touch(0o600)  # MLflow's address may have a password in it
             known = {"uri": None if uri is None else absolute(uri), "storage": place}
@@ -162,7 +164,7 @@ class Home:
 
     @property
     def spec(self) -> Spec:
-        """The spec as it was launched, with the file of a frame where it is now.
+        """The spec, as it was launched unless it was edited, a frame's file where it is now.
 
         Raises:
             DamagedHome: If there is none.
@@ -285,5 +287,9 @@ def is_half_made(path: Path) -> bool:
     with suppress(OSError):
         names = {file.name for file in path.iterdir()}
         unwritten = PLACES not in names or not (path / PLACES).stat().st_size
-        return unwritten and names <= {Artifacts.SPEC, PLACES, "code"} and not path.is_symlink()
+        return (
+            unwritten
+            and names <= {Artifacts.SPEC, LAUNCHED, PLACES, "code"}
+            and not path.is_symlink()
+        )
     return False

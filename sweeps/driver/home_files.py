@@ -14,6 +14,8 @@ from gatelab.tracking.schema import Artifacts
 
 PLACES = "places.json"
 """Where MLflow and the workers' states are, written last of what a home begins with."""
+LAUNCHED = "launched.yaml"
+"""The spec as it was launched, by which a resume knows whether it was edited."""
 STUDIES = "studies.journal"
 """What every search has asked and been told."""
 RUN_PARTS = "parts.jsonl"
@@ -23,7 +25,7 @@ BEFORE = "before.json"
 RECORDS = "records.jsonl"
 """Of a home that is being made what its spool begins with."""
 LOCK, FINISHED, INCOMPLETE = "lock", "finished", "incomplete"
-FILES = (PLACES, Artifacts.SPEC, STUDIES, RUN_PARTS, BEFORE, LOCK, FINISHED, INCOMPLETE)
+FILES = (PLACES, Artifacts.SPEC, LAUNCHED, STUDIES, RUN_PARTS, BEFORE, LOCK, FINISHED, INCOMPLETE)
 FOLDERS = ("files", "report", "models", Artifacts.TRACES, CODE, STATES, AT_RUNGS)
 _KINDS = (
     (stat.S_ISDIR, "a folder"),

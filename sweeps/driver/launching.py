@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from gatelab.results.shown import ShownComparison
+from gatelab.rules import check_paths
 from gatelab.sweeps.cluster.shipping import keep_code, use_code
 from gatelab.sweeps.driver.admission import (
     check_free,
@@ -18,6 +19,7 @@ from gatelab.sweeps.driver.admission import (
     check_record,
 )
 from gatelab.sweeps.driver.carried import pack_classes
+from gatelab.sweeps.driver.edits import check_unedited
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.processes import status
 from gatelab.sweeps.driver.running import Interrupted, run_sweep
@@ -80,11 +82,13 @@ def launch(
     Raises:
         SpecError: If the name is taken, or something cannot be trained, scored or recorded, or no
             gate can be trained; nothing is written then.
+        ValueError: If the folder, or the storage, is no path or an empty one.
         StoreUnavailable: If MLflow or the folder cannot take the sweep; nothing is written then.
         Interrupted: If it was stopped; :func:`resume` goes on.
         Undelivered: If MLflow could not be reached; :func:`resume` delivers.
         NoRoom: If a disk was full; :func:`resume` goes on.
     """
+    check_paths(folder=folder, **({} if storage is None else {"storage": storage}))
     folder, console = Path(folder), console or Console(quiet=not progress)
     with with_tables_kept(spec, folder) as given:
         return _begin(spec_of(given), folder, uri, storage, console, keep_code)
@@ -157,12 +161,14 @@ def resume(
     Raises:
         LookupError: If there is no such sweep in the folder, or its home is damaged.
         SpecError: If it is running, or finished with nothing more asked for, or cannot run on the
-            nodes that there are; or if what is asked for cannot be.
+            nodes that there are; if its spec was edited; or if what is asked for cannot be.
+        ValueError: If the folder is no path or an empty one.
         StoreUnavailable: If the store does not have what was delivered, or cannot be used.
         Interrupted: If it was stopped again.
         Undelivered: If MLflow could not be reached.
         NoRoom: If a disk was full.
     """
+    check_paths(folder=folder)
     console = console or Console(quiet=not progress)
     home = Home(Path(folder), name)
     if overrides or successor is not None:
@@ -182,6 +188,7 @@ def _resume(home: Home, uri: str | None, redeliver: bool, console: Console) -> S
     with _resumable(home), home.locked():
         code = use_code(home.path)
         spec = home.spec
+        check_unedited(home)
         check_record(home, spec, uri or home.uri, redeliver)
         check_monitors(spec)
         task = make_task(spec)
@@ -198,6 +205,7 @@ def _succeed(
     """Let another sweep go on from a finished one."""
     code = use_code(before.path)
     spec = spec_after(before, overrides, name)
+    check_unedited(before)
     check_record(before, before.spec, uri or before.uri, redeliver=False)
     named, storage = before.named_places
 

@@ -16,6 +16,7 @@ from gatelab.sweeps.driver.home_files import BEFORE, RECORDS, RUN_PARTS, STUDIES
 from gatelab.sweeps.driver.processes import status
 from gatelab.sweeps.driver.taken_evaluations import Taken
 from gatelab.sweeps.driver.taken_records import is_evaluation, is_trial, records_of, taken_records
+from gatelab.sweeps.driver.time_limit import TAKEN_TRIALS
 from gatelab.sweeps.search.studies import copy_trials
 from gatelab.sweeps.search.study_file import DamagedFile, read_studies
 from gatelab.sweeps.spec.more import more_of
@@ -106,6 +107,8 @@ def take_over(before: Home, spec: Spec, draft: Path) -> None:
     with before.left_alone():
         evaluations = _evaluations(before, spec)
         studies = copy_trials(before.path / STUDIES, draft / STUDIES, TOGETHER)
+        for study in studies.values():
+            study.set_user_attr(TAKEN_TRIALS, len(study.get_trials(deepcopy=False)))
         evaluations.mark(studies)
         named = before.named_places[1]
         into = Storage(draft if named is None else inside(named, spec.name))

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from gatelab.sweeps.search.study import Study
 
 SECONDS_AN_HOUR = 3600.0
-TRIALS_IN_TIME, SPENT = "trials", "seconds"
+TRIALS_IN_TIME, SPENT, TAKEN_TRIALS = "trials", "seconds", "taken_trials"
 """The attributes of studies that say how many trials there are, where the time was over before the
-spec's, and how long a sweep with a limit of time has run."""
+spec's, how long a sweep with a limit of time has run, and how many trials it took over."""
 
 
 class TimeLimit:
@@ -41,7 +41,7 @@ class TimeLimit:
         """Once the time is over, let every search end with the round that any of them is in."""
         if self.hours is None or self._spent() < SECONDS_AN_HOUR * self.hours:
             return
-        begun = max(max(study.begun, study.rounds.size) for study in self.studies.values())
+        begun = max(max(study.begun, _least(study)) for study in self.studies.values())
         if begun < trials:
             self._most = begun
             for study in self.studies.values():
@@ -54,3 +54,9 @@ class TimeLimit:
 
     def _spent(self) -> float:
         return self.clock() - self._began
+
+
+def _least(study: Study) -> int:
+    """Return how many trials a search has with one round of its own, beside what it took over."""
+    taken: int = study.attributes.get(TAKEN_TRIALS, 0)
+    return taken + study.rounds.size

@@ -112,7 +112,7 @@ def _check_gate(spec: Spec, label: str) -> type[Gate]:
 def _check_learner(label: str, said: LearnerSpec, gate: type[Gate]) -> None:
     path = f"gates.{label}.learner"
     learner: type[Learner] = looked_up(path, learners.get, said.name)
-    check_known(path, said.hyperparameters, learner.hyperparameters)
+    check_known(path, said.hyperparameters, learner.hyperparameters, of=said.name)
     if not (gate.trained or said.is_default):
         raise SpecError("", path, f"must be left out: {label!r} is not trained.")
 

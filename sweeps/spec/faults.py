@@ -26,14 +26,15 @@ def looked_up(path: str, get: Callable[[str], Any], key: str) -> Any:
         raise SpecError("", path, str(error)) from error
 
 
-def check_known(path: str, given: Mapping[str, Any], valid: Any) -> None:
-    """Check that all keys at a path of the spec are known.
+def check_known(path: str, given: Mapping[str, Any], valid: Any, of: str = "") -> None:
+    """Check that all keys at a path of the spec are known, of what is named there, if anything is.
 
     Raises:
         SpecError: With each that is not, and what may be meant.
     """
+    of = of and f" of {of}"
     raise_faults(
-        (path, f"unknown key {written(name)}; {near_misses(str(name), valid)}")
+        (path, f"unknown key {written(name)}{of}; {near_misses(str(name), valid)}")
         for name in given
         if name not in valid
     )

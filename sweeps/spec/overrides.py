@@ -8,10 +8,12 @@ from typing import Any
 
 import yaml
 
-from gatelab.rules import written
+from gatelab.rules import shown, written
 from gatelab.sweeps.spec.notation import read_notation
 from gatelab.sweeps.spec.spec import SpecError, labelled
 
+Keys = tuple[Any, ...]
+"""Of a value, from the outermost section on."""
 NULLS = ("null", "Null", "NULL", "~")
 """What null is written as: a value that is left out is a slip of the pen."""
 SIGNS = ",:|-"
@@ -26,17 +28,41 @@ def overridden(mapping: Any, overrides: Sequence[str]) -> Any:
         overrides: ``key.path=value`` each, the value as a spec has it; what is not there is made.
 
     Raises:
-        SpecError: If one has another form, or leads through a value that has no keys.
+        SpecError: If they are no list of texts; if one has another form, or leads through a value
+            that has no keys; or if two say what one key is, a section having all of its keys.
     """
-    seen: set[str] = set()
-    for text in overrides:
+    seen: list[Keys] = []
+    for text in listed_overrides(overrides):
         path, value = _parsed(text, mapping)
-        if path in seen:
-            raise SpecError("", path, f"is overridden twice, the second time by {written(text)}.")
-        seen.add(path)
+        keys = tuple(_keys(mapping if isinstance(mapping, dict) else {}, path))
+        for other in seen:
+            _check_apart(other, keys, text)
+        seen.append(keys)
         if isinstance(mapping, dict):
-            mapping = _with(mapping, path, value, at="")
+            mapping = _with(mapping, keys, value, at="")
     return mapping
+
+
+def listed_overrides(overrides: Any) -> Sequence[str]:
+    """Return overrides; one text would be taken for a list of its letters.
+
+    Raises:
+        SpecError: If they are no list of texts.
+    """
+    if isinstance(overrides, list | tuple) and all(isinstance(text, str) for text in overrides):
+        return overrides
+    instead = f": write [{shown(overrides)}]" if isinstance(overrides, str) else ""
+    raise SpecError(
+        "", "", f"overrides must be a list of texts, but got {shown(overrides)}{instead}."
+    )
+
+
+def _check_apart(one: Keys, other: Keys, text: str) -> None:
+    """Refuse a second override of a key, or of a section of which another says a key."""
+    shorter, longer = sorted((one, other), key=len)
+    if longer[: len(shorter)] == shorter:
+        why = f"is overridden twice, the second time by {written(text)}."
+        raise SpecError("", ".".join(map(str, longer)), why)
 
 
 def _parsed(text: str, mapping: Any) -> tuple[str, Any]:
@@ -75,13 +101,22 @@ def _end_of_path(text: str, here: Any) -> int:
     return len(text)
 
 
-def _with(mapping: dict[Any, Any], path: str, value: Any, at: str) -> dict[Any, Any]:
-    """Return a mapping in which a value lies at a path; ``at`` is where the mapping itself is."""
+def _keys(mapping: dict[Any, Any], path: str, at: str = "") -> Iterator[Any]:
+    """Yield the keys that a path leads through; ``at`` is where the mapping itself is."""
     key, rest = _split(mapping, path)
+    yield key
+    if rest:
+        here = f"{at}.{key}" if at else key
+        yield from _keys(_section(mapping.get(key), here), rest, here)
+
+
+def _with(mapping: dict[Any, Any], keys: Keys, value: Any, at: str) -> dict[Any, Any]:
+    """Return a mapping in which a value lies below keys; ``at`` is where the mapping itself is."""
+    key, *rest = keys
     if not rest:
         return {**mapping, key: value}
     here = f"{at}.{key}" if at else key
-    return {**mapping, key: _with(_section(mapping.get(key), here), rest, value, here)}
+    return {**mapping, key: _with(_section(mapping.get(key), here), tuple(rest), value, here)}
 
 
 def _split(mapping: dict[Any, Any], path: str) -> tuple[Any, str]:

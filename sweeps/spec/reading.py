@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any
@@ -15,8 +15,8 @@ from pydantic_core import ErrorDetails
 from gatelab.registry import near_misses
 from gatelab.rules import as_line, written
 from gatelab.sweeps.spec.check import faults_of
-from gatelab.sweeps.spec.notation import is_number, read_notation
-from gatelab.sweeps.spec.overrides import overridden
+from gatelab.sweeps.spec.notation import is_number, read_notation, write_inline
+from gatelab.sweeps.spec.overrides import listed_overrides, overridden
 from gatelab.sweeps.spec.places import found_in
 from gatelab.sweeps.spec.sections import HalvingSpec, RequireSpec, SpecPart
 from gatelab.sweeps.spec.spec import Fault, Spec, SpecError
@@ -43,26 +43,29 @@ def load_spec(
         folder: Of results that the spec is of, where the file of a frame lies if it was moved.
 
     Raises:
-        SpecError: If the file cannot be read, or anything in it cannot work.
+        SpecError: If the file cannot be read, or anything in it cannot work; or if one thing is
+            said twice beside it.
     """
     source = str(path)
     mapping = _read_yaml(_text(Path(path)), source)
+    if name is not None and isinstance(mapping, dict):
+        mapping = {"experiment": mapping.get("name"), **mapping}
     try:
-        mapping = overridden(mapping, overrides)
+        texts = [*listed_overrides(overrides), *_as_overrides(name, resources or {})]
+        mapping = overridden(mapping, texts)
     except SpecError as error:
         raise error.at(source) from error
-    if name is not None and isinstance(mapping, dict):
-        mapping = {"experiment": mapping.get("name"), **mapping, "name": name}
-    if resources and isinstance(mapping, dict):
-        mapping = {**mapping, "resources": _with(mapping.get("resources"), resources)}
     if folder is not None and isinstance(mapping, dict) and isinstance(mapping.get("task"), dict):
         mapping = {**mapping, "task": found_in(mapping["task"], folder)}
     return parse_spec(mapping, source)
 
 
-def _with(given: Any, instead: Mapping[str, float]) -> Any:
-    """Return a section with some values of the command line, if it is one."""
-    return {**given, **instead} if isinstance(given, dict) else given or dict(instead)
+def _as_overrides(name: str | None, resources: Mapping[str, float]) -> Iterator[str]:
+    """Yield options as overrides, so that none is undone by what is said of the same key."""
+    if name is not None:
+        yield f"name={write_inline(name)}"
+    for kind, number in resources.items():
+        yield f"resources.{kind}={write_inline(number)}"
 
 
 def parse_spec(mapping: Any, source: str = "spec") -> Spec:

@@ -90,7 +90,7 @@ class HalvingSpec(SpecPart):
 class RequireSpec(SpecPart):
     """What weights must keep to be better than those that do not."""
 
-    at_most_k: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.99
+    at_most_k: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] = 0.99
     """The share of val rows that use at most k experts, of gates that state a k."""
 
 

@@ -1,0 +1,66 @@
+"""Edits of a sweep's spec after its launch: a resume goes on with what was launched, or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gatelab.rules import written
+from gatelab.sweeps.driver.home import DamagedHome, Home
+from gatelab.sweeps.driver.home_files import LAUNCHED
+from gatelab.sweeps.spec.faults import raise_faults
+from gatelab.sweeps.spec.notation import read_notation
+from gatelab.tracking.schema import Artifacts
+
+EDITABLE = ("resources", "tracking")
+"""Sections that may be edited: they say where models train and what is seen of it, not which."""
+NOTHING = object()
+"""What a key has that is not there."""
+
+
+def check_unedited(home: Home) -> None:
+    """Refuse a spec that was edited since its launch: what was trained would not be of it.
+
+    Nothing is known of it where a sweep was launched before its home kept what was launched.
+
+    Raises:
+        DamagedHome: If what the home keeps cannot be read.
+        SpecError: With each key that has another value.
+    """
+    kept, spec = home.path / LAUNCHED, home.path / Artifacts.SPEC
+    if not kept.exists():
+        return
+    instead = "Put it back, or launch that file under another name (`--name`)."
+    raise_faults(
+        (path, f"was {_told(was)} at the launch, but is {_told(now)} in {spec}. {instead}")
+        for path, was, now in _changes(_read(home, kept), _read(home, spec))
+        if path.partition(".")[0] not in EDITABLE
+    )
+
+
+def _read(home: Home, path: Path) -> dict[Any, Any]:
+    try:
+        found = read_notation(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DamagedHome(home.name, f"{path} is no spec ({type(error).__name__}).") from error
+    if not isinstance(found, dict):
+        raise DamagedHome(home.name, f"{path} is no spec.")
+    return found
+
+
+def _changes(was: Any, now: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield where two specs differ, and what each has there."""
+    if not (isinstance(was, dict) and isinstance(now, dict)):
+        if was != now and repr(was) != repr(now):  # NaN is what it was
+            yield at, was, now
+        return
+    for key in {**was, **now}:
+        here = f"{at}.{key}" if at else str(key)
+        yield from _changes(was.get(key, NOTHING), now.get(key, NOTHING), here)
+
+
+def _told(value: Any) -> str:
+    return "left out" if value is NOTHING else written(value)
