@@ -130,3 +130,19 @@ def test_only_what_is_not_meant_to_differ_is_complained_of() -> None:
         )
     )
     assert differing(sweeps) == ["search.trials differs: 8 (s0), 9 (other)."]
+
+
+def test_the_configuration_of_several_searches_is_of_one_that_kept_its_k() -> None:
+    """Though the other's evaluation had a better objective."""
+    found = []
+    for seed, (cost, tags) in enumerate([(0.5, {}), (0.3, {"broken": "yes"}), (0.7, {})]):
+        made = sweep(f"s{seed}", (1.0, 2.0), seed=str(seed))
+        shown = {"gate": "top_k", "gate.temperature": str(seed)}
+        runs = [
+            replace(run, params=shown, metrics={"objective": cost}, tags={**run.tags, **tags})
+            if (run.stage, run.gate) == ("gate", "a")
+            else run
+            for run in made.runs
+        ]
+        found.append(replace(made, runs=tuple(runs)))
+    assert compare_runs(*found).configurations["a"]["gate.temperature"] == "0"
