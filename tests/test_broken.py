@@ -1,4 +1,4 @@
-"""What breaks the search's requirement is recorded, of trials and of gates, as the search saw it."""
+"""What breaks the requirement of a search is recorded, of trials and of gates."""
 
 from __future__ import annotations
 
