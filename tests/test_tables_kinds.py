@@ -371,6 +371,6 @@ def test_a_target_that_float64_rounds_to_one_number_is_not_called_constant(share
     """It differs, but nobody could learn how: as texts too, one of which is in another form."""
     cells = [share, share + 1, None, share + 1]
     texts = [f"{share}.0", f"{share + 1}", "NA", f"{share}"]
-    for column in (cells, texts):
+    for written in (cells, texts):
         said = f"from {share}", f"to {share + 1}, which float64 rounds to one"
-        refused(pa.table({"y": column}), *said, targets={"y": "regression"})
+        refused(pa.table({"y": written}), *said, targets={"y": "regression"})
