@@ -61,7 +61,7 @@ def _loaded(path: Path, content: bytes, variables: Sequence[str]) -> Mapping[str
     try:
         found: Mapping[str, Any] = loadmat(
             BytesIO(content),  # type: ignore[arg-type]
-            variable_names=variables,
+            variable_names=list(variables),
         )
     except Exception as error:  # of a damaged file SciPy raises almost anything
         why = as_line(str(error), 200).rstrip(".")
