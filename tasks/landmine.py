@@ -50,8 +50,8 @@ class Landmine(Table):
         Raises:
             DataError: If the file is not on this machine, or is none of these.
         """
+        x, y = read_cells(LANDMINE, "LandmineData.mat", "feature", "label")
         path = LANDMINE.found("LandmineData.mat")
-        x, y = read_cells(path, "feature", "label")
         if any(set(values) - {0, 1} for values in map(set, y)):
             raise DataError(f"{path}: labels must be 0 and 1.")
         if len(y) != FOLIATED + BARE:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 
 from gatelab.rules import check_not_negative
 from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet
+from gatelab.tasks.data_sets.matlab import read_matlab
 from gatelab.tasks.data_sets.published_tables import (
     PART_COLUMN,
     Floats,
     finite_numbers,
     published_split,
-    read_matlab,
     with_parts,
 )
 from gatelab.tasks.streams import stream
@@ -70,7 +68,7 @@ class Sarcos(Table):
             ValueError: If an option is out of its range.
         """
         check_not_negative(seed=seed)
-        learnt, test = (_sarcos_rows(SARCOS.found(file.name)) for file in SARCOS.files)
+        learnt, test = (_sarcos_rows(file.name) for file in SARCOS.files)
         order = stream("common", seed).permutation(len(learnt))
         parts = ["val" if place % VAL_PART == 0 else "train" for place in order]
         parts += ["test"] * len(test)
@@ -87,8 +85,9 @@ class Sarcos(Table):
         )
 
 
-def _sarcos_rows(path: Path) -> Floats:
-    (found,) = read_matlab(path, path.stem)
+def _sarcos_rows(name: str) -> Floats:
+    path = SARCOS.found(name)
+    (found,) = read_matlab(SARCOS, name, [path.stem])
     rows = finite_numbers(path, path.stem, found)
     if rows.ndim != 2 or rows.shape[1] != INPUTS + TORQUES:
         raise DataError(

@@ -40,7 +40,7 @@ class School(Table):
         Raises:
             DataError: If the file is not on this machine, or is none of these.
         """
-        x, y = read_cells(SCHOOL.found("school.mat"), "X", "Y")
+        x, y = read_cells(SCHOOL, "school.mat", "X", "Y")
         names = [f"school_{i + 1:03}" for i in range(len(y))]
         super().__init__(
             cells_as_table(x, y, names),

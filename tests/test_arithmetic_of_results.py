@@ -111,7 +111,7 @@ def test_pairs_with_one_seed_in_common_are_not_tested_and_not_corrected_for() ->
     assert tests["a", "c"].p_holm == pytest.approx(2 * p_ac)
     assert (tests["b", "c"].n, tests["b", "c"].difference) == (1, 2)
     limits = [line for line in sentences(comparison) if line.startswith("With ")]
-    assert [line.startswith("With 3 seeds ") for line in limits] == [True, True]
+    assert [line.startswith("With 2 to 3 seeds ") for line in limits] == [True, True]
 
 
 def test_a_p_value_of_the_level_itself_is_not_significant() -> None:

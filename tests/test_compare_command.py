@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -271,3 +272,15 @@ def test_what_is_slow_to_import_is_left_alone() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("encoding", [None, "ascii:strict", "latin-1:surrogateescape"])
+def test_an_output_that_has_not_all_signs_is_no_failure(encoding: str | None, folder: Path) -> None:
+    """As in the locale C, where Python is kept from writing UTF-8 nevertheless."""
+    env = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    env |= {"PYTHONIOENCODING": encoding} if encoding else {}
+    words = [sys.executable, "-m", "gatelab", "compare", "one", "--folder", str(folder)]
+    ended = subprocess.run(words, capture_output=True, env=env, check=False)
+    mean = b"mean \xb1 half" if encoding and "latin" in encoding else b"mean ? half"
+    assert (ended.returncode, ended.stderr.count(b"\n")) == (0, 1), "of runs that are ignored"
+    assert mean in ended.stdout

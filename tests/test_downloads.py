@@ -6,6 +6,8 @@ import gc
 import gzip
 import hashlib
 import io
+import os
+import signal
 import stat
 import subprocess
 import sys
@@ -389,6 +391,35 @@ def test_of_two_processes_one_downloads(server: Server, folder: Path) -> None:
         assert one.wait(60) == 0
     assert server.asked == ["/a.dat"]
     assert [it.name for it in folder.iterdir()] == ["ratings.dat"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended_leaves_no_draft(
+    number: signal.Signals, server: Server, tmp_path: Path
+) -> None:
+    """Neither by a shutdown nor by a terminal that closes."""
+    under_way, released = threading.Event(), threading.Event()
+
+    def answer(request: BaseHTTPRequestHandler, before: int) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(2 * len(CONTENT)))
+        request.end_headers()
+        request.wfile.write(CONTENT)
+        under_way.set()
+        released.wait(60)
+
+    server.answers |= {f"/{it.name}": answer for it in MultiMNIST.data_sets[0].files}
+    words = ["-m", "gatelab", "data", "get", "multi_mnist", "--mirror", server.address]
+    env = {**os.environ, "GATELAB_DATA": str(tmp_path)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, *words], env=env, stdout=pipe, stderr=pipe) as one:
+        assert under_way.wait(60) and list((tmp_path / "mnist").glob(".draft-*"))
+        one.send_signal(number)
+        _, told = one.communicate(timeout=60)
+        released.set()
+    assert (one.returncode, told) == (130, b"Stopped.\n")
+    assert list((tmp_path / "mnist").iterdir()) == []
 
 
 def gatelab(*words: str) -> tuple[int, list[str]]:

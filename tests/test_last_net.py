@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -140,14 +141,15 @@ def test_every_command_takes_it(command: str) -> None:
 
 
 @pytest.mark.slow
-def test_who_stops_reading_is_told_nothing() -> None:
-    """As ``| head -1`` does."""
+@pytest.mark.parametrize("words", [["list", "gates"], ["show", "metric", "auroc"], ["--help"]])
+def test_who_stops_reading_is_told_nothing(words: Sequence[str]) -> None:
+    """As ``| head -1`` does; the code is that of any program that is ended so."""
     reads, writes = os.pipe()
     os.close(reads)
-    command = [sys.executable, "-m", "gatelab", "list", "gates"]
+    command = [sys.executable, "-m", "gatelab", *words]
     ended = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, check=False)
     os.close(writes)
-    assert (ended.returncode, ended.stderr) == (1, b"")
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, b"")
 
 
 @pytest.mark.parametrize("kind", ["gate", "task"])

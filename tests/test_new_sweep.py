@@ -505,3 +505,19 @@ def test_names_of_sweeps(stem: str, name: str) -> None:
     new(f"{stem}.csv", *targets("income"))
     assert load_spec(f"{stem}.yaml").name == name
     assert read_notation(Path(f"{stem}.yaml").read_text())["name"] == name
+
+
+@pytest.mark.parametrize("target", ["y", "y=regression", "a=b=regression"])
+def test_a_column_outside_of_only_may_have_decimal_points(target: str) -> None:
+    """Beside decimal commas that the user says; targets outside of it are read by them."""
+    name = target.removesuffix("=regression")
+    rows = [f"{at},5;{at}.25;{at % 13},{at}" for at in range(40)]
+    Path("t.csv").write_text("\n".join([f"x;version;{name}", *rows]))
+    said = ("--option", 'reading={decimal: ",", delimiter: ";"}')
+    assert "`version` has `0.25`" in new("t.csv", *said, "--target", target, code=2).output
+    unnamed = new("t.csv", *said, "--option", "only=[x]", code=2).output
+    assert "say by `--target`" in unnamed
+    new("t.csv", *said, "--option", "only=[x]", "--target", target)
+    made = Table(**task_of("t.yaml"))
+    assert [(it.name, it.kind) for it in made.target_columns] == [(name, "regression")]
+    assert made.features.keys() == {"x"}

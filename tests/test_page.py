@@ -182,6 +182,13 @@ def test_a_constant_prediction_and_rows_have_their_place() -> None:
     assert "searched 3 times" in text and "Every selected configuration" in text
 
 
+def test_it_says_how_often_gates_were_searched_also_where_nothing_was_evaluated_after_it() -> None:
+    review = SHAPES["whole"]()
+    budgets = tuple(replace(budget, searches=4) for budget in review.comparison.budgets)
+    comparison = replace(review.comparison, budgets=budgets)
+    assert "searched 4 times" in render(replace(review, comparison=comparison), [])
+
+
 def test_seeds_of_weights_say_their_split_and_repeat() -> None:
     table = pd.DataFrame({"seed": ["5", "5"], "split_seed": ["0", "1"], "repeat": ["0", "0"]})
     assert _seeds_named(table)["seed"].tolist() == ["5, split 0", "5, split 1"]

@@ -153,3 +153,19 @@ def test_of_other_splits_the_path_says_which_file_it_is(path: str, tasks: int) -
     one = sweep("one", (1.0, 2.0), split="0", path="a/d.csv")
     assert len(by_task([one, sweep("two", (1.0, 2.0), split="1", path=path)])) == tasks
     assert len(by_task([sweep("two", (1.0, 2.0), split="1", path=path), one])) == tasks
+
+
+def test_the_configuration_of_several_searches_is_of_one_that_kept_its_k() -> None:
+    """Though the other's evaluation had a better objective."""
+    found = []
+    for seed, (cost, tags) in enumerate([(0.5, {}), (0.3, {"broken": "yes"}), (0.7, {})]):
+        made = sweep(f"s{seed}", (1.0, 2.0), seed=str(seed))
+        shown = {"gate": "top_k", "gate.temperature": str(seed)}
+        runs = [
+            replace(run, params=shown, metrics={"objective": cost}, tags={**run.tags, **tags})
+            if (run.stage, run.gate) == ("gate", "a")
+            else run
+            for run in made.runs
+        ]
+        found.append(replace(made, runs=tuple(runs)))
+    assert compare_runs(*found).configurations["a"]["gate.temperature"] == "0"

@@ -247,6 +247,19 @@ def test_whatever_the_reader_of_matlab_files_raises_is_one_line(here: Path) -> N
         School()
 
 
+def test_a_matlab_file_that_ends_the_process_of_scipy_is_one_line(here: Path) -> None:
+    """The numbers of 60 rows and 5 columns, 2,400 bytes, are of a type that there is not."""
+    path = here / "school" / "school.mat"
+    content = path.read_bytes()
+    size = (2400).to_bytes(4, "little")
+    double, none = (number.to_bytes(4, "little") for number in (9, 9 + (0x6D << 8)))
+    damaged = content.replace(double + size, none + size)
+    assert damaged != content
+    path.write_bytes(damaged)
+    with pytest.raises(DataError, match="school.mat is no MATLAB file: it is damaged, .* in SIG"):
+        School()
+
+
 def test_a_truncated_matlab_file_is_one_line(here: Path) -> None:
     path = here / "sarcos" / "sarcos_inv.mat"
     path.write_bytes(path.read_bytes()[:20_000])

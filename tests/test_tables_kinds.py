@@ -261,6 +261,8 @@ def test_targets_without_anything_to_learn_are_refused() -> None:
     refused(path, "'regresion'", "'regression'", targets={"y": "regresion"})
     refused(TABLES / "class_order.csv", "3 values", "binary", targets={"grade": "binary"})
     refused(pa.table({"y": [2.0, 2.0, None]}), "constant, always `2`", targets={"y": "regression"})
+    for cells in (["2.0", "2", "NA"], [2**53 + 1, 2**53 + 1, None]):
+        refused(pa.table({"y": cells}), "constant, always", targets={"y": "regression"})
 
 
 def test_targets_and_weights_are_never_left_out() -> None:
@@ -362,3 +364,13 @@ def test_the_form_of_dates_that_is_proposed_fits_them(
     shown = re.findall(r"`d` has `([^`]*)`", line)
     for other in proposed:
         assert as_time(Cells("d", pa.array(shown), 2), other).numbers is not None
+
+
+@pytest.mark.parametrize("share", [2**53, -(10**18)])
+def test_a_target_that_float64_rounds_to_one_number_is_not_called_constant(share: int) -> None:
+    """It differs, but nobody could learn how: as texts too, one of which is in another form."""
+    cells = [share, share + 1, None, share + 1]
+    texts = [f"{share}.0", f"{share + 1}", "NA", f"{share}"]
+    for written in (cells, texts):
+        said = f"from {share}", f"to {share + 1}, which float64 rounds to one"
+        refused(pa.table({"y": written}), *said, targets={"y": "regression"})

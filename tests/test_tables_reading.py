@@ -8,6 +8,7 @@ import gzip
 import lzma
 import os
 import pickle
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.reading import read_contents
+from gatelab.tasks.tables.row_numbers import FirstRow
 from tests.written_tables import TABLES, numbers, refused, said, texts, write
 
 
@@ -64,7 +66,8 @@ def test_a_line_of_a_wide_table_may_be_longer_than_a_field(tmp_path: Path) -> No
     assert len(row) > csv.field_size_limit() / 2 and len(f"{row}{row}") > csv.field_size_limit()
     assert len(read_contents(path, only=["c0", "c8999"]).left_out) == 1
     wider = write(tmp_path, "\n".join([f"{names},{names.replace('c', 'd')}", f"{row},{row}"]))
-    refused(wider, "by the delimiter ';'", "131,072 characters", reading={"delimiter": ";"})
+    one = "by the delimiter ';' rows are one field, of 267,779 characters"
+    refused(wider, one, reading={"delimiter": ";"})
 
 
 @pytest.mark.parametrize("sign", [",", ";", "\t", "|"])
@@ -282,7 +285,34 @@ def test_a_row_may_be_longer_than_a_block_of_the_reader(tmp_path: Path) -> None:
     path = write(tmp_path, f"a,b,c\n{rows * 2_000}9,1.5,{long}\n{rows}")
     assert read_contents(path, drop=["c"]).rows == 18_010
     refused(write(tmp_path, path.read_text() + "1\n"), "row 18012 has 1 field, the header 3")
-    refused(write(tmp_path, f"a,b\n1,{'x' * 200_000}\n"), "a field has more than 131,072")
+
+
+@pytest.mark.parametrize("reading", [{}, {"delimiter": ","}])
+def test_a_field_of_the_first_rows_may_be_long(tmp_path: Path, reading: dict[str, Any]) -> None:
+    """Longer than Python's reader takes, whose limit is afterwards what it was."""
+    before = csv.field_size_limit()
+    rows = "".join(f"{at},{at % 3}.5,x\n" for at in range(5))
+    path = write(tmp_path, f"a,b,c\n{rows}9,1.5,{'x' * 200_000}\n")
+    contents = read_contents(path, only=["b"], reading=reading)
+    assert contents.rows == 6 and csv.field_size_limit() == before
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_blank_lines_between_rows_are_counted_in_their_numbers(tmp_path: Path, end: str) -> None:
+    """As an editor does; one in quotes is of a value, whose row counts once."""
+    lines = ["", "a,b,y", "", "0,x,0.5", '"1', "", '2",x,1.5', "", "", *["3,x,2.5", "4,z,3.5"] * 5]
+    text = end.join([*lines, "5,x,inf", "", "6,z,1.5", "", ""])
+    refused(write(tmp_path, text), "an infinite number, inf (row 18)", drop=["a"])
+    refused(write(tmp_path, text + f"7,z{end}"), "row 22 has 2 fields")
+    headless = end.join(["1,2.5", "", "2,inf", "3,4.5"] * 2)
+    found = {"reading": {"header": False}}
+    refused(write(tmp_path, headless), "an infinite number, inf (row 3)", **found)
+
+
+def test_a_first_row_is_copied_whole() -> None:
+    first = FirstRow(3, (0, 2, 2))
+    for other in (first, pickle.loads(pickle.dumps(first)), deepcopy(first)):
+        assert [other + at for at in range(4)] == [4, 5, 8, 9] and 2 + other == 8
 
 
 @pytest.mark.parametrize(
@@ -302,3 +332,8 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
     refused(tmp_path / "pipe.csv", "is a pipe or a device")
     with pytest.raises(TableError, match="there is no file .*aaa.csv"):
         read_contents(tmp_path / ("a" * 300 + ".csv"))
+
+
+def test_a_date_is_shown_with_the_row_where_it_stands() -> None:
+    frame = pd.DataFrame({"d": [None, pd.Timestamp("2020-03-01")] * 5, "y": range(10)})
+    refused(frame, "`d` looks like dates (`2020-03-01 00:00:00`, row 2)")

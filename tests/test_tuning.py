@@ -67,6 +67,18 @@ def test_of_trials_of_one_configuration_the_best_was_selected() -> None:
     assert more.selected == 0.5
 
 
+def test_of_trials_of_one_configuration_one_that_kept_its_k_was_selected() -> None:
+    """Though another had a better objective; where all broke it, the best."""
+    ends = [(0, 0.5, {}), (1, 0.3, {"broken": "yes"}), (2, 0.4, {}), (3, 0.45, {})]
+    runs = [trial(number, loss, **tags) for number, loss, tags in ends]
+    alike = [replace(run, params={"gate.k": "2"}) for run in runs]
+    (found,) = tuning([sweep(*alike)])
+    assert found.selected == 0.4
+    broken = [replace(run, tags={**run.tags, "broken": "yes"}) for run in alike]
+    (found,) = tuning([sweep(*broken)])
+    assert found.selected == 0.3
+
+
 def test_a_search_of_which_nothing_was_evaluated_selected_nothing() -> None:
     """The gate's run has what another search selected."""
     runs = [trial(0, 0.5, repeat=repeat) for repeat in "01"]

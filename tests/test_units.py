@@ -223,10 +223,35 @@ def test_the_scope_says_how_many_searches_and_splits_the_gates_have() -> None:
     said = sentences(compare_runs(evaluated({"a": A, "b": b})))
     assert (
         "The verdict speaks of these gates, over 1 to 3 searches of each, on 1 to 2 splits, "
-        "with 6 seeds."
+        "with 2 to 6 seeds."
     ) in said
     one = {place: loss for place, loss in A.items() if place[0] == 0}
     assert (
         "The verdict speaks of these configurations, found by one search each, on 1 to 2 splits, "
         "with 2 seeds: how scores vary over searches is not seen."
     ) in sentences(compare_runs(evaluated({"a": one, "b": b})))
+
+
+def test_a_gate_with_fewer_seeds_is_not_said_to_have_those_of_the_others() -> None:
+    """Gate a has three seeds, b four, of which they share two, and c all six."""
+    a, b, c = (
+        {(0, 0, n): n ** (0.5 + 0.3 * gate) for n in seeds} for gate, seeds in enumerate(SEEDS)
+    )
+    said = sentences(compare_runs(evaluated({"a": a, "b": b, "c": c})))
+    assert any("on one split, with 3 to 6 seeds: how scores vary" in line for line in said)
+    limits = [line for line in said if "to be found significant in 4 of 5" in line]
+    assert [line.partition(" a true")[0] for line in limits] == ["With 2 to 3 seeds"]
+
+
+SEEDS = (1, 2, 4), (2, 3, 4, 5), (0, 1, 2, 3, 4, 5)
+
+
+def test_the_variance_is_of_the_splits_that_a_pair_shares() -> None:
+    """Gates a and b share three splits, c two with either."""
+    a, b, c = (
+        {(0, p, 0): p ** (0.5 + 0.3 * gate) for p in range(splits)}
+        for gate, splits in enumerate((3, 3, 2))
+    )
+    said = sentences(compare_runs(evaluated({"a": a, "b": b, "c": c})))
+    (line,) = (line for line in said if "corrected resampled" in line)
+    assert line.endswith("(variance x (1/n + 0.25), of the n splits that a pair shares).")

@@ -42,6 +42,11 @@ class RunRecord:
         return self.tags.get(Tags.END, "")
 
     @property
+    def broken(self) -> bool:
+        """Whether it breaks what the search requires, which makes it the worse one."""
+        return self.tags.get(Tags.BROKEN) == "yes"
+
+    @property
     def end_reason(self) -> str:
         """Why it ended so; empty while it runs."""
         return self.tags.get(Tags.END_REASON, "")

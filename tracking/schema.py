@@ -41,6 +41,9 @@ class Tags:
     MEMBERS = "members"
     """Of a gate's run: how many models trained together at most, where that was found by trying."""
     END, END_REASON, END_EPOCH = "end", "end.reason", "end.epoch"
+    BROKEN = "broken"
+    """``yes`` on the run of a trial or seed that breaks what the search requires, and on that of a
+    gate whose selected trial does: whatever keeps it is better, whatever its objective."""
     FAILURES = "search.reasons"
     """Of a gate's run: why its trials failed, with counts, in JSON."""
     HIGHER, LOWER = "metrics.higher", "metrics.lower"

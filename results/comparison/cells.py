@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 Cell = tuple[str, str]
 """A repeat of the search, and a split."""
@@ -11,9 +11,16 @@ Cell = tuple[str, str]
 class UnitValues(Mapping[str, float]):
     """A metric of one gate by unit (seed, split or repeat): the mean over the unit's cells."""
 
-    def __init__(self, cells: Mapping[str, Mapping[Cell, float]]) -> None:
-        """Take the values of the cells of every unit, each of which has one at least."""
-        self.cells = cells
+    def __init__(
+        self, cells: Mapping[str, Mapping[Cell, float]], seeds: Collection[str] = ()
+    ) -> None:
+        """Take the values of the cells of every unit, each of which has one at least.
+
+        Args:
+            cells: Their values by unit.
+            seeds: Of the training of all that the values are means of.
+        """
+        self.cells, self.seeds = cells, frozenset(seeds)
 
     def __getitem__(self, unit: str) -> float:
         """Return the value of a unit."""

@@ -42,9 +42,10 @@ class Comparison:
     unit: str = "seed"
     """What the values of scores and tests are by: see :class:`Units`."""
     repeats: int = 1
-    """How often a gate was searched, at most."""
+    """After how many searches the gate was evaluated of which it was after most; those of each
+    gate are with its scores."""
     splits: int = 1
-    """On how many splits any gate was evaluated."""
+    """On how many splits all gates together were evaluated: one may have fewer."""
     test_to_train: float = 0.0
     """Where the units are splits of the same rows the test rows over the train rows, else 0."""
     configurations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

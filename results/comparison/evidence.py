@@ -65,7 +65,13 @@ def _evaluated(comparison: Comparison, gate: str) -> int:
 
 def count(comparison: Comparison, n: int) -> str:
     """Return so many of the comparison's units in words."""
-    return f"{n} {comparison.unit if n == 1 else plural(comparison.unit)}"
+    return counts(comparison.unit, [n])
+
+
+def counts(unit: str, numbers: Iterable[int]) -> str:
+    """Return so many of a unit in words, or from how many to how many."""
+    found = range_of(numbers)
+    return f"{found} {unit if found == '1' else plural(unit)}"
 
 
 def plural(unit: str) -> str:
@@ -108,7 +114,7 @@ def _trained(comparison: Comparison) -> list[str]:
         return [f"{finished} of {trials} trials of each gate were trained to the end."]
     if len(by_number) > MOST_CHANCES:
         totals = sorted({trials for _, trials in by_number})
-        some = [f"{_range(d for d, n in by_number if n == of)} of {of}" for of in totals]
+        some = [f"{range_of(d for d, n in by_number if n == of)} of {of}" for of in totals]
         return [f"{listed(some)} trials a gate were trained to the end."]
     said = [f"{done} of {of} ({', '.join(who)})" for (done, of), who in by_number.items()]
     return [f"Of the trials, {listed(said)} were trained to the end."]
@@ -119,21 +125,20 @@ def _scope(comparison: Comparison, metric: str) -> list[str]:
     gates = comparison.values(metric).values()
     if not gates:
         return []
-    seeds = len({seed for sweep in comparison.conditions for seed in sweep.seeds})
+    seeds = counts("seed", [len(values.seeds) for values in gates])
     repeats = [len(values.repeats) for values in gates]
     splits = [len(values.splits) for values in gates]
-    what = f"these gates, over {_range(repeats)} searches of each"
+    what = f"these gates, over {range_of(repeats)} searches of each"
     if max(repeats) == 1:
         what = "these configurations, found by one search each"
-    where = "one split" if max(splits) == 1 else f"{_range(splits)} splits"
+    where = "one split" if max(splits) == 1 else f"{range_of(splits)} splits"
     once = ["searches"] * (max(repeats) == 1) + ["splits"] * (max(splits) == 1)
     unseen = f": how scores vary over {listed(once)} is not seen" if once else ""
-    on = f"{where}, with {seeds} seed{'s' if seeds != 1 else ''}"
-    speaks = f"The verdict speaks of {what}, on {on}{unseen}."
+    speaks = f"The verdict speaks of {what}, on {where}, with {seeds}{unseen}."
     return [speaks, *_rule(comparison, metric), *_paired(comparison, metric)]
 
 
-def _range(numbers: Iterable[int]) -> str:
+def range_of(numbers: Iterable[int]) -> str:
     """Return a number, or from which to which they are."""
     found = sorted(numbers)
     return f"{found[0]}" if found[0] == found[-1] else f"{found[0]} to {found[-1]}"
@@ -143,10 +148,13 @@ def _rule(comparison: Comparison, metric: str) -> list[str]:
     """Return what the t-test counts, where it is not the seeds."""
     unit = comparison.unit
     if comparison.test_to_train:
-        variance = f"1/{_most(comparison)} + {comparison.test_to_train:.2g}"
+        paired = {test.n for test in comparison.tests if test.metric == metric and test.n > 1}
+        several = len(paired) > 1
+        n = "n" if several else f"{max(paired, default=_most(comparison))}"
+        of = f", of the n {plural(unit)} that a pair shares" if several else ""
         return [
             f"{plural(unit).capitalize()} of the same rows overlap, so the corrected resampled "
-            f"t-test decides (variance x ({variance}))."
+            f"t-test decides (variance x (1/{n} + {comparison.test_to_train:.2g}){of})."
         ]
     same = unit == "repeat" and comparison.splits > 1 and _same_splits(comparison, metric)
     and_splits = ", and the splits are the same for each" if same else ""

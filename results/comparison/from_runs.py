@@ -63,10 +63,10 @@ def _configurations(
     return {title: values for title, values in found.items() if values}
 
 
-def _cost(run: RunRecord, *, higher: bool) -> float:
-    """Return what a gate's evaluation came to by the search's objective, less is better."""
+def _cost(run: RunRecord, *, higher: bool) -> tuple[bool, float]:
+    """Return what a gate's evaluation came to by the rule of the search, less is better."""
     value = objective(run)
-    return math.inf if math.isnan(value) else -value if higher else value
+    return run.broken, math.inf if math.isnan(value) else -value if higher else value
 
 
 def _in_order(

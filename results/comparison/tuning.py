@@ -72,13 +72,14 @@ def _selected(
     """Return the trial whose configuration was evaluated; it need not have the best objective.
 
     A gate that states a k must keep it to be selected. Of trials of one configuration, under other
-    seeds, it is the best.
+    seeds, it is the best of those that kept it, or of all where none did.
     """
     evaluated = record.of("evaluate", gate)
     runs = [run for run in evaluated if run.repeat == repeat] if evaluated else []
     runs += [] if evaluated else record.of("gate", gate)
     chosen = next((run.configuration for run in runs if run.configuration), None)
-    return next((run for run in finished(record, trials) if run.configuration == chosen), None)
+    alike = [run for run in finished(record, trials) if run.configuration == chosen]
+    return min(alike, key=lambda run: run.broken, default=None)
 
 
 def tuning_grid(found: Sequence[Tuning]) -> Grid:

@@ -30,9 +30,9 @@ class Units:
     name: str = "seed"
     """``seed``, ``split``, ``set of splits`` or ``repeat``."""
     repeats: int = 1
-    """How often a gate was searched, at most."""
+    """After how many searches the gate was evaluated of which it was after most."""
     splits: int = 1
-    """On how many splits any gate was evaluated."""
+    """On how many splits all gates together were evaluated: one may have fewer."""
     test_to_train: float = 0.0
     """Where units are splits of the same rows the test rows over the train rows, else 0."""
     sets: Mapping[str, str] = field(default_factory=dict)
@@ -49,8 +49,10 @@ class Units:
         that a seed that failed makes no split weigh less.
         """
         found: dict[str, dict[str, dict[Cell, list[float]]]] = {}
+        seeds: dict[str, set[str]] = {}
         for run in _once(runs):
             for metric, value in run.metrics.items():
+                seeds.setdefault(metric, set()).add(run.seed)
                 cells = found.setdefault(metric, {}).setdefault(self.of(run), {})
                 cells.setdefault(self._cell(run), []).append(value)
         return {
@@ -58,7 +60,8 @@ class Units:
                 {
                     unit: {cell: mean(seeds) for cell, seeds in units[unit].items()}
                     for unit in sorted(units, key=_as_numbers)
-                }
+                },
+                seeds[metric],
             )
             for metric, units in found.items()
         }

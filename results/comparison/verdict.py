@@ -10,7 +10,7 @@ from gatelab.results.comparison.answer import answer, dense
 from gatelab.results.comparison.budgets import WAITING, Budget
 from gatelab.results.comparison.cells import UnitValues, over_all
 from gatelab.results.comparison.equivalence import check_margin
-from gatelab.results.comparison.evidence import count, evidence, settled_early
+from gatelab.results.comparison.evidence import count, counts, evidence, settled_early
 from gatelab.results.comparison.given import given_otherwise
 from gatelab.results.comparison.gone_on import gone_on
 from gatelab.results.comparison.inference import smallest_difference, testable
@@ -186,7 +186,7 @@ def _limits(comparison: Comparison, metric: str, best: str) -> list[str]:
     if not tests:
         return []
     most, pairs = max(test.n for test in tests), testable(comparison, metric)
-    seeds = count(comparison, most)
+    seeds = counts(comparison.unit, [test.n for test in tests])
     hidden = {}
     for test in tests:
         least = smallest_difference(comparison, metric, test.first, test.second)

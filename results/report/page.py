@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from gatelab.gates.meanings import MEANINGS
+from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.tables import BOLD, Grid
 from gatelab.results.comparison.verdict import leading, sentences
 from gatelab.results.figures.catalogue import Plate
@@ -76,11 +77,16 @@ def render(review: Review, plates: Sequence[Plate], drawings: Drawings | None = 
         figures=_of(plates, *ANSWER),
         drawings=draw(plates) if drawings is None else drawings,
         sections=_sections(review, plates),
-        repeats=comparison.repeats,
+        repeats=_searches(comparison),
         objective=_objective(review),
         how=conditions_grid(review.record, comparison),
         spec=without_folders(review.record.spec),
     )
+
+
+def _searches(comparison: Comparison) -> int:
+    """Return how often each gate was searched, also where a search led to no evaluation."""
+    return max([comparison.repeats, *(budget.searches for budget in comparison.budgets)])
 
 
 def _objective(review: Review) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from gatelab.sweeps.cli.interrupts import stopped_by
 from gatelab.sweeps.cli.terminal import FAILED, json_option, print_json, refuse
 
 if TYPE_CHECKING:
@@ -35,13 +37,14 @@ def get_data(name: str, accept_licence: bool, mirror: str | None) -> None:
     for data_set in _named(name):
         click.echo(f"{data_set.name}: {data_set.source} Licence: {data_set.licence}")
         try:
-            download(
-                data_set,
-                accept_licence=accept_licence,
-                mirror=mirror,
-                progress=sys.stderr.isatty(),
-                say=click.echo,
-            )
+            with stopped_by(signal.SIGTERM, signal.SIGHUP):
+                download(
+                    data_set,
+                    accept_licence=accept_licence,
+                    mirror=mirror,
+                    progress=sys.stderr.isatty(),
+                    say=click.echo,
+                )
         except DataError as error:
             refuse(error)
 

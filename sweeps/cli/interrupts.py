@@ -1,4 +1,4 @@
-"""Ctrl-C that Python has lost comes once more."""
+"""Ctrl-C that Python has lost comes once more, and other signals stop a command as it does."""
 
 from __future__ import annotations
 
@@ -36,6 +36,26 @@ def interrupts_come_again() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+
+
+@contextmanager
+def stopped_by(*numbers: signal.Signals) -> Iterator[None]:
+    """Let signals that would end the process at once stop it as Ctrl-C does, which tidies up.
+
+    One that is ignored, as SIGHUP is by nohup, stays so.
+    """
+    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+
+    def stop(_: int, __: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in taken:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _interrupt_main() -> None:

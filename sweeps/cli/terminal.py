@@ -8,10 +8,11 @@ import io
 import json
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -38,6 +39,10 @@ LOG_WIDTH = 120
 """Characters of a line in a file or a pipe."""
 MADE = 20_000
 """Objects made between two looks for garbage: with Python's 700 they are a fifth of imports."""
+RAISING = ("strict", "surrogateescape")
+"""So Python opens outputs, the second way in the locale C: what they cannot hold raises there."""
+UNREAD = 128 + signal.SIGPIPE
+"""As a shell says it of programs that this signal ends, which Python ignores."""
 FAILED, BAD_INPUT, UNDELIVERED, NO_SCORE, INTERRUPTED = 1, 2, 3, 4, 130
 
 folder_option = click.option(
@@ -157,7 +162,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         gc.set_threshold(MADE)
-        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in RAISING:
             sys.stdout.reconfigure(errors="replace")  # no sign is worth a command
         with _last_net(lambda: str(ctx.invoked_subcommand), lambda: bool(ctx.params.get("debug"))):
             with interrupts_come_again():
@@ -183,7 +188,7 @@ def _last_net(command: str | Callable[[], str], debug: Callable[[], bool]) -> It
         if isinstance(error, SystemExit) and raised_by(error, "gatelab", "click"):
             raise  # of others it would be an end without a word
         if is_closed_pipe(error):
-            raise  # click ends it, without a word
+            _end_unread()
         if debug():
             traceback.print_exception(error)
         refuse(failure(error, command if isinstance(command, str) else command()))
@@ -202,8 +207,20 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Let the command say what that means."""
         self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python says it, too
+        _forget_output()
         raise BrokenPipeError(errno.EPIPE, "nobody reads the lines")
+
+
+def _end_unread() -> NoReturn:
+    """End without a word, as programs do that write into a pipe that nobody reads."""
+    _forget_output()
+    sys.exit(UNREAD)
+
+
+def _forget_output() -> None:
+    """Let go what is still to be written, or Python says at its end that nobody reads it."""
+    with suppress(OSError, AttributeError):  # of a test, or where there is no output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def open_console() -> Console:

@@ -293,4 +293,5 @@ def _meanings(found: Mapping[str, str]) -> dict[str, str]:
 def end_tags(ending: Ending) -> dict[str, str]:
     """Return how, why and when a run ended."""
     reason, epoch = ending.reason, str(ending.epoch)
-    return {Tags.END: ending.end, Tags.END_REASON: reason, Tags.END_EPOCH: epoch}
+    tags = {Tags.END: ending.end, Tags.END_REASON: reason, Tags.END_EPOCH: epoch}
+    return tags | ({Tags.BROKEN: "yes"} if ending.broken and ending.end != "failed" else {})

@@ -22,7 +22,7 @@ from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
 from gatelab.tracking.recorder import Recorder
-from gatelab.tracking.schema import COUNTS, Artifacts, Metrics
+from gatelab.tracking.schema import COUNTS, Artifacts, Metrics, Tags
 from gatelab.training.jobs import Job
 from gatelab.training.steps import Ending, Step
 
@@ -93,6 +93,8 @@ class Summaries:
             return
         search, values = selected
         self.recorder.log_params(identity, values)
+        if self._is_broken(label, search):
+            self.recorder.set_tags(identity, {Tags.BROKEN: "yes"})
         by_job = self._by_job(label)
         if not by_job:
             return
@@ -133,6 +135,12 @@ class Summaries:
                 found.append((study.outcomes.best(), search.repeat, search, values))
         best = min(found, key=lambda one: one[:2], default=None)
         return best and best[2:]
+
+    def _is_broken(self, label: str, search: Search) -> bool:
+        """Return whether a gate's selected trial breaks what is required; a row's is not asked."""
+        outcomes = self.studies[search.name].outcomes
+        searched = label == search.label and outcomes.selected() is not None
+        return searched and outcomes.best().broken
 
     def _of(self, search: Search) -> list[Study]:
         """Return all searches of the gate of one."""

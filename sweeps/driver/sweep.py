@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gatelab.sweeps.driver.evaluations import TOGETHER, Plan
 from gatelab.sweeps.driver.follow_up import FollowUp
 from gatelab.sweeps.driver.listener import Listener
+from gatelab.sweeps.driver.spent import with_seconds
 from gatelab.sweeps.driver.time_limit import TimeLimit
 from gatelab.sweeps.search.study import STATE_ATTRIBUTE, Ask, Study
 from gatelab.sweeps.spec.searches import Search, mixed, seed_of
@@ -146,7 +147,7 @@ class Sweep:
             self.keep_state(job, state)
         study = self.studies[job.of_search]
         if step.endings is not None:
-            self._end(job, step.endings)
+            self._end(job, step.endings, step.seconds)
             return True
         if step.epoch == job.until:
             self.running.pop(job.name, None)
@@ -187,15 +188,19 @@ class Sweep:
         (job,) = jobs
         if job.name in self.running:
             failed = Ending("failed", reason, 0, float("inf"))
-            self._end(job, [failed] * job.told)
+            self._end(job, [failed] * job.told, 0.0)
 
-    def _end(self, job: Job, endings: Sequence[Ending]) -> None:
+    def _end(self, job: Job, endings: Sequence[Ending], seconds: float) -> None:
+        """Take in how a job ended whose members trained for so long: the mean over them."""
         self.running.pop(job.name, None)
         if job.stage == "search":
-            self._end_trial(job, endings[0])
+            before = self.studies[job.of_search].standings[job.number].seconds  # at its last rung
+            self._end_trial(job, *with_seconds(endings, max(seconds, before)))
             self._prune(job.of_search)
         else:
-            self._end_evaluation(job, endings)
+            # A resume repeats what has no score, and the record keeps what it has at a step.
+            scored = any(ending.end == "finished" for ending in endings)
+            self._end_evaluation(job, with_seconds(endings, seconds if scored else 0.0))
 
     def _end_trial(self, job: Job, ending: Ending) -> None:
         self._tell_all("ended", job, [ending])

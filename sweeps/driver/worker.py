@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -70,7 +71,8 @@ class Worker(tune.Trainable):
             if len(self.jobs) > 1:
                 self.work = None  # or its memory would be lacking where they are tried apart
                 return {"steps": None, "states": [], "should_checkpoint": False}
-            steps, states = [failed(error, self.jobs[0])], [None]
+            raised = replace(failed(error, self.jobs[0]), seconds=_trained(self.work))
+            steps, states = [raised], [None]
         # Not `done`: Tune then asks no scheduler. The sweep's answer to the result ends the trial.
         under_way = steps[0].endings is None and states[0] is None
         told = json.dumps([asdict(step) for step in steps])
@@ -177,6 +179,11 @@ class Worker(tune.Trainable):
             self.saved = read_state(Path(checkpoint))
         except StateError as error:  # an older one that was noted is taken instead, or none
             self.lost.append(f"its newest state {error}")
+
+
+def _trained(work: Work | ConstantWork | None) -> float:
+    """Return for how long a member of work has trained, the mean over them."""
+    return mean(work.seconds) if isinstance(work, Work) else 0.0
 
 
 def waiting(job: Job) -> str:

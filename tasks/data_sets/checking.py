@@ -26,6 +26,12 @@ def unlike_published(data_set: DataSet) -> tuple[str, ...]:
     return tuple(line for file in data_set.files for line in _unlike(data_set, file))
 
 
+def is_published(data_set: DataSet, name: str) -> bool:
+    """Return whether a file here, by its name, is known to be the published one."""
+    file = next(file for file in data_set.files if file.name == name)
+    return file.sha256 is not None and not _unlike(data_set, file)
+
+
 def _unlike(data_set: DataSet, file: DataFile) -> tuple[str, ...]:
     place = data_set.place(file)
     if place is None or file.sha256 is None:

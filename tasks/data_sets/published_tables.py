@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
@@ -13,9 +13,8 @@ import pyarrow as pa
 from numpy.exceptions import ComplexWarning
 
 from gatelab.registry import near_misses
-from gatelab.rules import as_line
-from gatelab.tasks.data_sets.data_set import DataError
-from gatelab.tasks.data_sets.unpacking import opened
+from gatelab.tasks.data_sets.data_set import DataError, DataSet
+from gatelab.tasks.data_sets.matlab import read_matlab
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,37 +46,19 @@ def published_split(way: str, parts: Sequence[str]) -> dict[str, Any]:
     return {"shares": [count / len(parts) for count in counts]}
 
 
-def read_matlab(path: Path, *names: str) -> list[Any]:
-    """Return variables of a MATLAB file.
-
-    Raises:
-        DataError: If it is no such file, or lacks one.
-    """
-    from scipy.io import loadmat  # here: it takes half a second to import
-
-    try:
-        with opened(path) as file:
-            found: Mapping[str, Any] = loadmat(file, variable_names=names)  # type: ignore[arg-type]
-    except DataError:
-        raise
-    except Exception as error:  # of a damaged file SciPy raises almost anything
-        why = as_line(str(error), 200).rstrip(".")
-        raise DataError(f"{path} is no MATLAB file: {why}.") from error
-    for name in names:
-        if name not in found:
-            raise DataError(f"{path} has no variable {name!r}.")
-    return [found[name] for name in names]
-
-
-def read_cells(path: Path, inputs: str, targets: str) -> tuple[list[Floats], list[Floats]]:
+def read_cells(
+    data_set: DataSet, file: str, inputs: str, targets: str
+) -> tuple[list[Floats], list[Floats]]:
     """Return inputs ``(rows, features)`` and values ``(rows,)`` of each cell of two variables.
 
     Raises:
-        DataError: If the variables do not hold a cell a target, of as many rows and features.
+        DataError: If the file of the data set cannot be read, or its variables do not hold a cell a
+            target, of as many rows and features.
     """
+    path, names = data_set.found(file), (inputs, targets)
     x, y = (
         [finite_numbers(path, name, cell) for cell in np.ravel(found)]
-        for name, found in zip((inputs, targets), read_matlab(path, inputs, targets), strict=True)
+        for name, found in zip(names, read_matlab(data_set, file, names), strict=True)
     )
     y = [values.ravel() for values in y]
     forms = [it.shape for it in x]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import numpy as np
 
@@ -81,11 +82,23 @@ def _as_measure(cells: Cells) -> Found:
     found = as_number(cells, target=True)
     assert found.column is not None and found.column.numbers is not None
     known = found.column.numbers[~np.isnan(found.column.numbers)]
-    _check_differs(
-        cells.name, [f"{it:.12g}" for it in {*known[:1], *known[known != known[:1]][:1]}]
-    )
+    distinct = {*known[:1], *known[known != known[:1]][:1]}
+    if len(distinct) == 1:
+        _check_written_alike(cells.coded)
+    _check_differs(cells.name, [f"{it:.12g}" for it in distinct])
     doubtful, line = doubtful_number(cells.name, known)
     return Found(found.column, said=found.said + ((line,) if line else ()), doubtful=doubtful)
+
+
+def _check_written_alike(coded: Coded) -> None:
+    """Check that numbers which are one as float64 are one as they are written too."""
+    numbers = [text for text, it in zip(coded.texts, coded.numbers, strict=True) if it == it]
+    least, most = (pick(numbers, key=Decimal) for pick in (min, max))
+    if Decimal(least) != Decimal(most):
+        raise TableError(
+            f"target `{coded.name}` has numbers from {shown_text(least)} to {shown_text(most)}, "
+            "which float64 rounds to one: subtract what they share."
+        )
 
 
 def _check_differs(name: str, distinct: list[str]) -> None:

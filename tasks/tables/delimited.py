@@ -15,6 +15,7 @@ from pyarrow import csv
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.decimal_commas import rewritten
 from gatelab.tasks.tables.dialect import Dialect, as_utf8, find_dialect, marked_encoding
+from gatelab.tasks.tables.row_numbers import first_row
 from gatelab.tasks.tables.sheet import (
     Sheet,
     check_no_doubles,
@@ -46,15 +47,15 @@ def sheet_of_text(
     dialect = find_dialect(text, {**excel, **reading}, where)
     above = 1 + blank + bool(excel)
     names, broken = _names(dialect, where)
-    table = _parse(text, dialect, names, where, above)
+    first = first_row(text, dialect.delimiter, above, header=dialect.header)
+    table = _parse(text, dialect, names, where, first)
     _check_quotes(text, table, where)
     columns = {name: pa.concat_arrays(table[name].chunks) for name in names}
     unnamed = _unnamed(columns, where)
-    first_row = above + dialect.header
     decimal: list[str] = []
     if _may_have_commas(dialect, reading):
         points = wanted.of_another and dialect.delimiter == ","
-        about = (wanted, reading.get("decimal"), where, first_row)
+        about = (wanted, reading.get("decimal"), where, first)
         columns, decimal = rewritten(columns, *about, points=points)
     said = (*_said_of_excel(excel), *broken, *dialect.said, *decimal)
     found = {
@@ -63,7 +64,7 @@ def sheet_of_text(
         "encoding": "utf-16" if marked_encoding(raw) == "utf-16" else "",
     }
     found = {key: value for key, value in found.items() if value and key not in reading}
-    return Sheet(columns, table.num_rows, digest, first_row, said, unnamed, found)
+    return Sheet(columns, table.num_rows, digest, first, said, unnamed, found)
 
 
 def _without_blank_lines(text: bytes) -> tuple[bytes, int]:
@@ -96,7 +97,7 @@ def _names(dialect: Dialect, where: str) -> tuple[list[str], list[str]]:
     return names, said_of_names(dialect.start[0])
 
 
-def _parse(text: bytes, dialect: Dialect, names: list[str], where: str, above: int) -> pa.Table:
+def _parse(text: bytes, dialect: Dialect, names: list[str], where: str, first: int) -> pa.Table:
     given = [*names, "dropped"] if dialect.extra else names
     try:
         table = _read(text, dialect, len(given))
@@ -104,7 +105,7 @@ def _parse(text: bytes, dialect: Dialect, names: list[str], where: str, above: i
         bad: list[csv.InvalidRow] = []
         with suppress(pa.ArrowInvalid):  # the same error, which is not of a row
             _read(text, dialect, len(given), bad.append)
-        raise TableError(_ragged(bad, error, len(given), dialect, where, above)) from None
+        raise TableError(_ragged(bad, error, len(given), dialect, where, first)) from None
     if not table.num_rows:
         raise TableError(f"{where} has names and no rows.")
     if dialect.extra and table.column(len(names)).null_count < table.num_rows:
@@ -168,16 +169,16 @@ def _ragged(
     width: int,
     dialect: Dialect,
     where: str,
-    above: int,
+    first: int,
 ) -> str:
     if not bad and dialect.header and len(dialect.start) == 1:
         return f"{where} has names and no rows."
     if not bad:
         return f"{where} cannot be read: {' '.join(str(error).split())}"
-    row, fields = bad[0].number + above - 1, bad[0].actual_columns
-    first = "the header" if dialect.header else "the first row"
+    row, fields = first + (bad[0].number - 1 - dialect.header), bad[0].actual_columns
+    whole = "the header" if dialect.header else "the first row"
     count = "1 field" if fields == 1 else f"{fields} fields"
-    return f"{where}: row {row} has {count}, {first} {width}."
+    return f"{where}: row {row} has {count}, {whole} {width}."
 
 
 def _check_quotes(text: bytes, table: pa.Table, where: str) -> None:

@@ -17,6 +17,7 @@ from gatelab.registry import near_misses
 from gatelab.rules import written
 from gatelab.tasks.tables.coded import NUMERAL, matches
 from gatelab.tasks.tables.contents import TableError
+from gatelab.tasks.tables.row_numbers import any_length
 
 READING_KEYS = ("delimiter", "decimal", "encoding", "header")
 _DELIMITERS = {",": "comma", ";": "`;`", "\t": "tab", "|": "`|`"}
@@ -167,8 +168,7 @@ def find_dialect(text: bytes, reading: Mapping[str, Any], where: str) -> Dialect
     start = _start(text)
     delimiter = reading.get("delimiter") or _delimiter(start, where)
     rows = _fields(start, delimiter)
-    if not rows:
-        raise _too_long(where, f"the delimiter {delimiter!r}")
+    _check_parts_long_rows(rows, delimiter, where)
     header = reading.get("header")
     if header is None:
         header = _check_header(rows, where)
@@ -192,28 +192,26 @@ def _start(text: bytes) -> str:
 
 
 def _fields(start: str, delimiter: str) -> list[list[str]]:
-    """Return the rows of a start; none where a field is too long, as a wide row in one piece is."""
-    try:
+    with any_length():
         rows = list(csv.reader(io.StringIO(start, newline=""), delimiter=delimiter))
-    except csv.Error:
-        return []
     if len(start) > _START // 8 and len(rows) > 2:
         rows = rows[:-1]  # it may be cut inside quotes
     return [row for row in rows if row]
 
 
-def _too_long(where: str, delimiters: str) -> TableError:
-    return TableError(
-        f"{where}: by {delimiters} a field has more than {csv.field_size_limit():,} characters: is "
-        "it parted by another one?"
-    )
+def _check_parts_long_rows(rows: list[list[str]], delimiter: str, where: str) -> None:
+    """Check that a delimiter parts rows of which each would be a text that nobody writes."""
+    longest = max((len(row[0]) for row in rows), default=0)
+    if longest > _START and all(len(row) == 1 for row in rows):
+        raise TableError(
+            f"{where}: by the delimiter {delimiter!r} rows are one field, of {longest:,} "
+            "characters: are they parted by another one?"
+        )
 
 
 def _delimiter(start: str, where: str) -> str:
     """Return the delimiter by which most rows have one number of fields, and more are numbers."""
     fields = {it: _fields(start, it) for it in _DELIMITERS}
-    if not any(fields.values()):
-        raise _too_long(where, "each of comma, `;`, tab and `|`")
     scores = {it: _score(rows) for it, rows in fields.items()}
     best = max(scores, key=lambda it: scores[it])
     if scores[best] == (0.0, 0.0):

@@ -100,8 +100,9 @@ def propose_table(path: str, targets: Sequence[str], given: Mapping[str, Any]) -
     forms = ("kinds", "drop", "only", "missing", "reading")
     check_forms(**{name: given[name] for name in forms if name in given})
     file, path = _located(path)
-    about = {name: given[name] for name in ("kinds", "drop", "missing") if name in given}
-    sheet = read_source(file, given.get("reading", {}), wanted_of(**about))
+    about = {name: given[name] for name in ("kinds", "drop", "only", "missing") if name in given}
+    wanted = wanted_of(**about, targets=dict.fromkeys(_may_be_named(targets)))
+    sheet = read_source(file, given.get("reading", {}), wanted)
     check_rows(sheet.rows)
     asked = _asked(sheet, targets)
     missing = given.get("missing", {})
@@ -138,6 +139,11 @@ def _located(path: str) -> tuple[Path, str]:
     first = in_home(folder) / here
     other = first.is_file() and not first.samefile(here)
     return here, str(here.absolute() if other else here)
+
+
+def _may_be_named(targets: Sequence[str]) -> list[str]:
+    """Return the columns that targets may name, each with its kind or without."""
+    return [name for text in targets for name in (text, text.rpartition("=")[0]) if name]
 
 
 def _asked(sheet: Sheet, targets: Sequence[str]) -> dict[str, Kind | None]:

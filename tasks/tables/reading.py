@@ -159,7 +159,8 @@ def _find(cells: Cells, kind: str | Sequence[str] | None, form: str | None) -> F
     if kind is not None:
         return read_as(cells, kind)
     if cells.is_date:
-        raise date_feature(cells.name, cells.first_row, str(cells.values.drop_null()[0]))
+        at = cells.values.is_valid().index(True).as_py()
+        raise date_feature(cells.name, cells.first_row + at, str(cells.values[at]))
     if cells.is_number:
         return find_number_kind(cells.name, cells.numbers(exact=True))
     return find_kind(cells.coded)

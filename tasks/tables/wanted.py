@@ -54,7 +54,7 @@ def wanted_of(
     missing: Iterable[object] | Mapping[str, Iterable[object]] = (),
     drop: Iterable[str] = (),
     only: Iterable[str] | None = None,
-    targets: Mapping[str, str] = {},
+    targets: Mapping[str, str | None] = {},
     times: Iterable[str] = (),
     weights: str | None = None,
     division: str | None = None,
