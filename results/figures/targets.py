@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.headline import preferred
 from gatelab.results.comparison.score_grids import by_mean
+from gatelab.results.comparison.tables import brief
 from gatelab.results.figures.heat import WHITE_ABOVE, Array, heat, name_rows, scale
 from gatelab.results.figures.scores import panels_by_gate
 from gatelab.results.figures.selection import named_length
@@ -149,7 +150,7 @@ def _say(axes: Axes, means: Array, behind: Array, most: float) -> None:
         axes.text(
             column,
             row,
-            f"{mean:.3f}" if abs(mean) < 10 else f"{mean:.4g}",
+            brief(float(mean)),
             ha="center",
             va="center",
             color="white" if dark else INK,
