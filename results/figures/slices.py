@@ -36,11 +36,11 @@ def slices(
         objective: Its name.
         most: The hyperparameters that are drawn, by gate; by default all that were searched.
     """
-    chosen = {gate: _searched(trials, gate) for gate in gates}
+    chosen = {gate: searched(trials, gate) for gate in gates}
     if most is not None:
         chosen = {g: [n for n in names if n in most.get(g, ())] for g, names in chosen.items()}
-    searched = [(gate, name) for gate, names in chosen.items() for name in names]
-    parts = [searched[i : i + MOST_SLICES] for i in range(0, len(searched), MOST_SLICES)]
+    drawn = [(gate, name) for gate, names in chosen.items() for name in names]
+    parts = [drawn[i : i + MOST_SLICES] for i in range(0, len(drawn), MOST_SLICES)]
     return [_slices(trials, gates, part, objective) for part in parts]
 
 
@@ -60,7 +60,7 @@ def _slices(
     return figure
 
 
-def _searched(trials: pd.DataFrame, gate: str) -> list[str]:
+def searched(trials: pd.DataFrame, gate: str) -> list[str]:
     """Return the hyperparameters that take several values among a gate's trials."""
     rows = trials[(trials["gate"] == gate) & trials["objective"].notna()]
     return [name for name in map(str, rows) if "." in name and rows[name].nunique() > 1]

@@ -43,6 +43,7 @@ def tradeoff(comparison: Comparison, width: float = WIDTH) -> Figure | None:
     axes.plot(*course, "o-", color=GREY, markersize=14, markerfacecolor="none", zorder=1.0)
     costs, losses = zip(*drawn.values(), strict=True)
     fit(axes, "x", [end for it in costs for end in (it.low, it.mean, it.high)], 7)
+    axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))  # an interval may reach below, experts do not
     fit(axes, "y", [end for it in losses for end in (it.low, it.mean, it.high)], 7)
     axes.set(xlabel="experts a row, over all targets", ylabel="test loss")
     axes.grid()
