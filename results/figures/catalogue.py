@@ -40,8 +40,8 @@ SAME = {
 FEW_SLICES = 2
 """Hyperparameters of each of the best of many gates, those of the highest importance."""
 FEW_SAID = (
-    " Of many gates the best five, by their two most important hyperparameters; where importance is "
-    "not recorded, by the first two."
+    " Of many gates the best five, by their two most important hyperparameters; where importance "
+    "is not recorded, by the first two."
 )
 
 
@@ -272,11 +272,11 @@ def _important(review: Review) -> dict[str, list[str]]:
     Importances are not recorded before the evaluation, nor of few trials.
     """
     rows = review.importance.sort_values("importance", ascending=False, kind="stable")
-    ranked = {gate: list(rows.loc[rows["gate"] == gate, "hyperparameter"]) for gate in _best(review)}
-    return {
-        gate: (names or searched(review.trials, gate))[:FEW_SLICES]
-        for gate, names in ranked.items()
-    }
+    found = {}
+    for gate in _best(review):
+        ranked = list(rows.loc[rows["gate"] == gate, "hyperparameter"])
+        found[gate] = (ranked or searched(review.trials, gate))[:FEW_SLICES]
+    return found
 
 
 def _cost(review: Review) -> Iterator[Plate]:
