@@ -12,7 +12,7 @@ from gatelab.results.comparison.evidence import plural
 from gatelab.results.comparison.score_grids import by_mean
 from gatelab.results.figures import courses, scores, search, selection
 from gatelab.results.figures.panels import MOST_TOGETHER
-from gatelab.results.figures.slices import searched, slices
+from gatelab.results.figures.slices import searched_names, slices
 from gatelab.results.figures.style import HALF_WIDTH
 from gatelab.results.figures.targets import MOST_PANELS, targets_figure
 from gatelab.results.figures.tradeoff import tradeoff
@@ -275,7 +275,7 @@ def _important(review: Review) -> dict[str, list[str]]:
     found = {}
     for gate in _best(review):
         ranked = list(rows.loc[rows["gate"] == gate, "hyperparameter"])
-        found[gate] = (ranked or searched(review.trials, gate))[:FEW_SLICES]
+        found[gate] = (ranked or searched_names(review.trials, gate))[:FEW_SLICES]
     return found
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from gatelab.results.comparison import Comparison, Score
 from gatelab.results.comparison.subjects import Subject
-from gatelab.results.figures.panels import legend, legend_columns
+from gatelab.results.figures.panels import legend, legend_columns, legend_height
 from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid, looks
 from gatelab.tracking.schema import Metrics
 
@@ -30,7 +30,7 @@ def tradeoff(comparison: Comparison, width: float = WIDTH) -> Figure | None:
         return None
     names = [comparison.subject(gate).label for gate in drawn]
     columns = legend_columns(names, width)
-    figure, (axes,) = grid(1, 1, width, 3.0 + 0.17 * -(-len(drawn) // columns))
+    figure, (axes,) = grid(1, 1, width, 3.0 + legend_height(names, columns))
     look = looks_of(comparison)
     for gate, scores in drawn.items():
         _cross(axes, scores, look[gate], comparison.subject(gate))
