@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from made_reviews import made
+from made_reviews import made, small
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -13,6 +13,7 @@ from matplotlib.text import Text
 from gatelab.results.figures.catalogue import all_figures
 from gatelab.results.figures.labels import ELLIPSIS, MOST_LETTERS, shortened, wrapped
 from gatelab.results.figures.style import HALF_WIDTH, grid, lay_out
+from gatelab.results.figures.weights import weights_panels
 
 LONG = "dselect_k_variant_{} (a_sweep_of_many_digits_with_a_very_long_name)"
 
@@ -37,6 +38,14 @@ def test_a_name_is_broken_between_its_words_and_left_whole(name: str, said: str)
 def test_a_name_in_one_line_has_its_beginning_and_its_end() -> None:
     assert shortened("target_of_twenty_letters") == "target_of_twenty_letters"
     assert shortened("income in 2019, in thousands") == f"income in 20{ELLIPSIS}n thousands"
+
+
+def test_long_names_of_targets_are_shortened_beside_their_rows() -> None:
+    table = small().weights.replace({"target_0": "income in 2019, in thousands"})
+    drawn = weights_panels(table, ["softmax"])
+    assert drawn is not None
+    names = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
+    assert names == [f"income in 20{ELLIPSIS}n thousands", "target_1"]
 
 
 def extents(drawn: Figure) -> tuple[list[Axes], dict[Axes, list[Text]]]:

@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from gatelab.gates.metrics import regular_supports
 from gatelab.results.figures.heat import borders, heat, name_rows, scale
-from gatelab.results.figures.labels import more_lines, shortened
+from gatelab.results.figures.labels import shortened
 from gatelab.results.figures.panels import BEHIND, by_gate
 from gatelab.results.figures.style import WIDTH, Look, grid, looks, whole
 
@@ -134,8 +134,7 @@ def overlap(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
     large = len(any_gate.targets) > MOST_NAMED_TARGETS and len(panels) <= 4
     columns = min(2 if large else 4, len(panels))
     width = min(WIDTH / columns, 1.1 + 0.3 * len(any_gate.targets))
-    more = more_lines(list(panels), width - 0.9)
-    figure, every = grid(len(panels), columns, width, min(width, 3.4) + more, sharey=True)
+    figure, every = grid(len(panels), columns, width, min(width, 3.4), sharey=True)
     for axes, (name, matrix) in zip(every, panels.items(), strict=True):
         heat(axes, matrix, 1.0, len(matrix) <= 5)
         axes.set(aspect="equal", xticks=[])
