@@ -14,7 +14,7 @@ from gatelab.results.comparison.best_trials import Better, best_trials
 from gatelab.results.comparison.inference import pairwise, smallest_difference
 from gatelab.results.comparison.ranking import rank_gates
 from gatelab.results.comparison.statistics import differences, smallest_effect
-from gatelab.results.comparison.tables import number
+from gatelab.results.comparison.tables import brief, number
 from gatelab.results.comparison.verdict import sentences
 from gatelab.results.costs import costs, trained_seconds
 from gatelab.results.figures import courses, selection
@@ -158,6 +158,40 @@ def test_a_mean_has_the_digits_that_its_interval_leaves(half: float, text: str) 
     assert number(12.3456, half) == text
 
 
+@pytest.mark.parametrize(
+    ("mean", "half", "text"),
+    [
+        (0.954, 0.0051, "0.954 ± 0.005"),
+        (0.35, 0.00034, "0.35000 ± 0.00034"),
+        (0.000533, 0.00123, "0.0005 ± 0.0012"),
+        (0.000533, 0.00012, "0.00053 ± 0.00012"),
+        (0.000994, 0.00012, "0.00099 ± 0.00012"),
+        (-0.0004, 0.0003, "-0.00040 ± 0.00030"),
+        (-0.0004, 0.05, "0.000 ± 0.050"),
+        (0.0000533, 0.000012, "(5.3 ± 1.2)e-5"),
+        (-1.23e-6, 3e-5, "(-0.1 ± 3.0)e-5"),
+        (4.5e12, 1.2e11, "(4.50 ± 0.12)e12"),
+        (8688, 84, "8,688 ± 84"),
+        (0.000533, np.nan, "0.000533"),
+        (0.3, 1e-17, "0.3"),
+        (0.0, 5e-324, "0"),
+    ],
+)
+def test_a_small_mean_is_told_from_another_and_from_nothing(
+    mean: float, half: float, text: str
+) -> None:
+    """Losses of 0.0005 and 0.001 once were both 0.001 ± 0.001, and 0.0004 was 0.000 ± 0.000."""
+    assert number(mean, half) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.91, "0.910"), (0, "0.000"), (12.3456, "12.35"), (0.0005333, "0.00053"), (5e-5, "5e-05")],
+)
+def test_a_narrow_cell_has_two_digits_of_its_number(value: float, text: str) -> None:
+    assert brief(value) == text
+
+
 @pytest.mark.parametrize(("trials", "best"), [(29, 1), (31, 2), (69, 3), (71, 4)])
 def test_best_trials_are_the_nearest_number_to_a_twentieth(trials: int, best: int) -> None:
     """1.45, 1.55, 3.45 and 3.55 of the losses 1, 2, 3 and so on; one of three was pruned."""
@@ -228,6 +262,16 @@ def test_costs_are_of_seeds_that_finished() -> None:
     assert costs(comparison)["time/train_seconds"] == {"a": {"0": 1.0, "1": 2.0}}
     (grid,) = cost_grids(comparison, record)
     assert grid.rows == [["a", "1.7 min", "1.5 ± 6.4", "51,210"]], "102 s in all: failures cost too"
+
+
+def test_a_cost_whose_mean_is_whole_has_its_interval() -> None:
+    """Of 7004, 7004, 5404, 7004 and 3804: 6044 ± 2.776 x 1431.1 / sqrt(5)."""
+    counts = [7004.0, 7004.0, 5404.0, 7004.0, 3804.0]
+    own = "model/active_parameters"
+    runs = [run("evaluate", "a", {own: count}, seed=str(i)) for i, count in enumerate(counts)]
+    record = SweepRecord("s", tuple(runs))
+    (grid,) = cost_grids(compare_runs(record), record)
+    assert grid.rows[0][-1] == "6,044 ± 1,777"
 
 
 def test_training_in_all_is_of_every_member_also_of_trials_that_were_pruned() -> None:

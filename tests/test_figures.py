@@ -88,6 +88,19 @@ def test_loss_stands_against_experts_a_row_with_both_intervals() -> None:
     assert tradeoff(before) is None, "a sweep that was recorded before"
 
 
+def test_no_axis_has_fewer_experts_than_none() -> None:
+    """An interval of 1 and 7 experts on two seeds reaches from -34 to 42."""
+    runs = [
+        replace(run, metrics={**run.metrics, Metrics.EXPERTS_PER_ROW: 1 + 6 * float(seed)})
+        if (seed := run.tags.get("seed"))
+        else run
+        for run in made(["top_k", "softmax"], seeds=2).record.runs
+    ]
+    drawn = tradeoff(compare_runs(SweepRecord("s", tuple(runs))))
+    assert drawn is not None
+    assert drawn.axes[0].get_xlim()[0] == 0 and drawn.axes[0].get_xlim()[1] > 40
+
+
 def test_rows_at_one_k_stand_beside_their_gate() -> None:
     review = made(["top_k.k1", "top_k", "softmax", "top_k.k4", "constant"])
     drawn = tradeoff(review.comparison)

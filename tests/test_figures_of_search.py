@@ -11,8 +11,10 @@ import pandas as pd
 from made_reviews import made, small
 
 from gatelab.results.comparison import compare_runs
+from gatelab.results.comparison.score_grids import by_mean
 from gatelab.results.figures import courses, scores, search
 from gatelab.results.figures.catalogue import all_figures
+from gatelab.results.figures.panels import MOST_TOGETHER
 from gatelab.results.figures.slices import slices
 from gatelab.results.figures.style import save_figure
 from tests.drawn import curve, figure, trials
@@ -98,6 +100,23 @@ def test_slices_are_logarithmic_categorical_and_hollow_where_pruned() -> None:
 def test_many_slices_go_on_in_another_figure() -> None:
     review = made([f"gate{i}" for i in range(8)], trials=8)
     assert [len(part.axes) for part in slices(review.trials, review.comparison.gates)] == [24, 8]
+
+
+def test_of_many_gates_without_importances_the_first_hyperparameters_are_drawn() -> None:
+    """Fewer than 8 trials of a gate have none: it was said that no hyperparameter was searched."""
+    review = made([f"gate{i}" for i in range(MOST_TOGETHER + 1)], trials=4)
+    best = by_mean(review.comparison, "test/loss")[0]
+    importance = review.importance[review.importance["gate"] == best]
+    for known in (importance.head(0), importance):
+        (plate,) = (p for p in all_figures(replace(review, importance=known)) if p.name == "slices")
+        assert plate.figure is not None and len(plate.figure.axes) == 2 * MOST_TOGETHER
+
+
+def test_without_slices_it_is_said_what_they_take() -> None:
+    for gates, whose in ((1, "a gate"), (MOST_TOGETHER + 1, "one of the best five gates")):
+        review = made([f"g{i}" for i in range(gates)], trials=1)
+        (plate,) = (p for p in all_figures(review) if p.name == "slices")
+        assert plate.caption == f"No two trials of {whose} differ in a hyperparameter yet."
 
 
 def test_differences_are_by_seed() -> None:

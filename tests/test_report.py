@@ -169,3 +169,16 @@ def test_on_a_phone_tables_scroll_in_their_frame(browser: Browser, tmp_path: Pat
     framed = "t => { const f = t.closest('.scroll'); return f.scrollWidth > f.clientWidth; }"
     assert seen.evaluate(f"{wide}.every({framed})")
     seen.close()
+
+
+@pytest.mark.slow
+def test_on_a_phone_long_names_are_broken(browser: Browser, tmp_path: Path) -> None:
+    """A headline with a label of 37 letters once was cut at the right."""
+    review = made(["a" * 37, "b" * 60])
+    (tmp_path / "report.html").write_text(render(review, []))
+    seen = browser.new_page(viewport={"width": 390, "height": 844})
+    seen.goto((tmp_path / "report.html").as_uri())
+    assert seen.evaluate("document.documentElement.scrollWidth") == 390
+    cut = "[...document.querySelectorAll('p, li')].filter(it => it.scrollWidth > it.clientWidth)"
+    assert seen.evaluate(f"{cut}.length") == 0
+    seen.close()

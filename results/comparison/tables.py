@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,11 +13,15 @@ from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
 
-from gatelab.results.comparison.statistics import ALPHA
+from gatelab.results.comparison.statistics import ALPHA, RESOLUTION
 
 BORDER, PADDING = 1, 3
 """Characters beside a table's cells: before the first, and around each."""
 BOLD = re.compile(r"\*\*(.+?)\*\*")
+PLAIN_IN_THREE = 0.01
+"""Three decimals have two digits of a number that is no smaller."""
+SMALLEST_PLAIN, LARGEST_PLAIN = 1e-4, 1e9
+"""What is smaller, or as large, has an exponent."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +122,39 @@ def metric_title(metric: str) -> str:
 
 
 def number(mean: float, half: float) -> str:
-    """Return a mean with as many digits as half its interval leaves meaning to."""
-    if not math.isfinite(half) or half == 0:
-        return f"{mean:.4g}"
-    digits = min(3, max(0, 1 - math.floor(math.log10(half))))
-    return f"{mean:.{digits}f} ± {half:.{digits}f}"
+    """Return a mean with as many digits as half its interval leaves meaning to.
+
+    These are two of the half, or one where three decimals have it and two of the mean. Where both
+    would begin with many zeros, or have very many digits, they share an exponent.
+    """
+    rounding = max(RESOLUTION * abs(mean), sys.float_info.min)
+    if not math.isfinite(half) or half <= rounding:
+        return f"{mean:,.4g}"
+    largest = max(abs(mean), half)
+    decimals = 1 - _power(half)
+    if SMALLEST_PLAIN <= largest < LARGEST_PLAIN:
+        enough = decimals > 3 and half >= 0.0005 and largest >= PLAIN_IN_THREE
+        return _spread(mean, half, 3 if enough else decimals)
+    power = _power(largest)
+    return f"({_spread(mean / 10.0**power, half / 10.0**power, decimals + power)})e{power}"
+
+
+def _spread(mean: float, half: float, decimals: int) -> str:
+    """Return a mean and half its interval; a mean that is rounded to 0 has no sign."""
+    form = f"z,.{max(0, decimals)}f"
+    return f"{mean:{form}} ± {half:{form}}"
+
+
+def _power(value: float) -> int:
+    """Return the power of ten of a number's first digit."""
+    return math.floor(math.log10(value))
+
+
+def brief(value: float) -> str:
+    """Return a number for a narrow cell: three decimals where these say two digits of it."""
+    if abs(value) >= 10:
+        return f"{value:.4g}"
+    return f"{value:.3f}" if value == 0 or abs(value) >= PLAIN_IN_THREE else f"{value:.2g}"
 
 
 def p_value(p: float) -> str:

@@ -12,7 +12,7 @@ from gatelab.results.comparison.evidence import plural
 from gatelab.results.comparison.score_grids import by_mean
 from gatelab.results.figures import courses, scores, search, selection
 from gatelab.results.figures.panels import MOST_TOGETHER
-from gatelab.results.figures.slices import slices
+from gatelab.results.figures.slices import searched_names, slices
 from gatelab.results.figures.style import HALF_WIDTH
 from gatelab.results.figures.targets import MOST_PANELS, targets_figure
 from gatelab.results.figures.tradeoff import tradeoff
@@ -39,6 +39,10 @@ SAME = {
 """Why gates are paired by a unit."""
 FEW_SLICES = 2
 """Hyperparameters of each of the best of many gates, those of the highest importance."""
+FEW_SAID = (
+    " Of many gates the best five, by their two most important hyperparameters; where importance "
+    "is not recorded, by the first two."
+)
 
 
 class Plate(NamedTuple):
@@ -238,9 +242,11 @@ def _slices(review: Review, objective: str) -> Iterator[Plate]:
     gates, trials = review.comparison.tested, review.trials
     many = len(gates) > MOST_TOGETHER
     figures = slices(trials, gates, objective, _important(review) if many else None)
-    few = " Of many gates the best five, by their most important hyperparameters." if many else ""
+    few = FEW_SAID if many else ""
     if not figures:
-        yield Plate("slices", "Slices", "No trial with a searched hyperparameter yet.", None)
+        whose = "one of the best five gates" if many else "a gate"
+        why = f"No two trials of {whose} differ in a hyperparameter yet."
+        yield Plate("slices", "Slices", why, None)
     for part, figure in enumerate(figures, 1):
         name = "slices" if part == 1 else f"slices-{part}"
         yield Plate(
@@ -261,12 +267,16 @@ def _best(review: Review) -> list[str]:
 
 
 def _important(review: Review) -> dict[str, list[str]]:
-    """Return the most important hyperparameters of the best gates."""
+    """Return the most important hyperparameters of the best gates, without importances the first.
+
+    Importances are not recorded before the evaluation, nor of few trials.
+    """
     rows = review.importance.sort_values("importance", ascending=False, kind="stable")
-    return {
-        gate: list(rows.loc[rows["gate"] == gate, "hyperparameter"][:FEW_SLICES])
-        for gate in _best(review)
-    }
+    found = {}
+    for gate in _best(review):
+        ranked = list(rows.loc[rows["gate"] == gate, "hyperparameter"])
+        found[gate] = (ranked or searched_names(review.trials, gate))[:FEW_SLICES]
+    return found
 
 
 def _cost(review: Review) -> Iterator[Plate]:

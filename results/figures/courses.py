@@ -12,7 +12,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gatelab.results.figures.panels import BEHIND, MOST_TOGETHER, Draw, by_gate, legend
+from gatelab.results.figures.panels import (
+    BEHIND,
+    MOST_TOGETHER,
+    Draw,
+    by_gate,
+    legend,
+    legend_columns,
+    legend_height,
+)
 from gatelab.results.figures.style import WIDTH, Look, fit, grid, is_wide, looks, whole
 from gatelab.tracking.schema import Metrics
 
@@ -88,7 +96,8 @@ def summary(curves: pd.DataFrame, metric: str) -> Courses:
 
 def _beside(train: Courses, val: Courses, gates: Sequence[str], look: dict[str, Look]) -> Figure:
     tables = {"training loss": train, "validation loss": val}
-    figure, panels = grid(2, 2, WIDTH / 2, 3.3, sharex=True, sharey=True)
+    height = 3.13 + legend_height(gates, legend_columns(gates, WIDTH))
+    figure, panels = grid(2, 2, WIDTH / 2, height, sharex=True, sharey=True)
     scale = _Scale.of([*train.values(), *val.values()])
     for axes, (label, table) in zip(panels, tables.items(), strict=True):
         for place, gate in enumerate(gates):

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from gatelab.results.figures.labels import shortened
 from gatelab.results.figures.style import INK
 
 Array = npt.NDArray[np.floating]
@@ -53,8 +54,9 @@ def _said(value: float) -> str:
 
 def scale(figure: Figure, axes: Sequence[Axes], label: str) -> None:
     """Draw the scale of heatmaps beside them."""
+    # The layout finds no room for more than a little padding: with 0.02 the label was cut.
     bar = figure.colorbar(
-        axes[0].images[0], ax=list(axes), label=label, fraction=0.03, pad=0.02, aspect=25
+        axes[0].images[0], ax=list(axes), label=label, fraction=0.03, pad=0.005, aspect=25
     )
     assert bar.solids is not None
     bar.solids.set_rasterized(True)  # else 256 shapes, with seams between them
@@ -65,7 +67,7 @@ def scale(figure: Figure, axes: Sequence[Axes], label: str) -> None:
 def name_rows(axes: Axes, names: Sequence[str], groups: Sequence[object], height: float) -> None:
     """Name a heatmap's rows: each where so many inches have room, else their groups, else some."""
     room = max(1, int(height / NAME_WIDTH))
-    places, labels = list(range(len(names))), list(names)
+    places, labels = list(range(len(names))), [shortened(name) for name in names]
     if len(names) > room and groups:
         runs = _runs(groups)
         places, labels = [(a + b - 1) // 2 for a, b, _ in runs], [f"group {g}" for *_, g in runs]

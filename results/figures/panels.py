@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gatelab.results.figures.labels import letters, lines, wrapped
 from gatelab.results.figures.style import GREY, WIDTH, Look, grid
 
 MOST_TOGETHER = 5
@@ -15,6 +17,8 @@ MOST_TOGETHER = 5
 
 LEGEND_LETTER = 0.07
 """Inches of a letter of a legend."""
+LEGEND_LINE = 0.17
+"""Inches of a line of one."""
 BEHIND: dict[str, Any] = {"color": GREY, "linewidth": 0.6, "zorder": 1.0}
 """How a gate's line is drawn in another's panel."""
 
@@ -44,7 +48,9 @@ def by_gate(
     """
     parts = together(gates, look, most)
     columns = min(2, len(parts))
-    height = 3.2 if len(parts) == 1 else 2.5
+    beside = legend_columns(gates, WIDTH / columns)
+    legends = max(legend_height(part, beside) for part in parts)
+    height = (3.03 if len(parts) == 1 else 2.0) + legends
     figure, panels = grid(len(parts), columns, WIDTH / columns, height, sharex=True, sharey=True)
     for axes, part in zip(panels, parts, strict=True):
         for other in gates if len(parts) > 1 else ():
@@ -53,7 +59,8 @@ def by_gate(
             draw(axes, gate)
         axes.grid(axis="y")
         if len(parts) > 1:
-            axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, fontsize=8)
+            above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.0)}
+            axes.legend(*_named(axes), **above, ncols=beside, fontsize=8)
     if len(parts) == 1:
         legend(figure, panels[0])
     figure.supxlabel(x, fontsize=9)
@@ -80,10 +87,21 @@ def together(gates: Sequence[str], look: Mapping[str, Look], most: int) -> list[
 
 def legend_columns(names: Sequence[str], width: float) -> int:
     """Return how many columns of names fit above a figure of so many inches."""
-    return max(1, min(MOST_TOGETHER, int(width / (0.5 + LEGEND_LETTER * max(map(len, names))))))
+    return max(1, min(MOST_TOGETHER, int(width / (0.5 + LEGEND_LETTER * letters(names)))))
+
+
+def legend_height(names: Sequence[str], columns: int) -> float:
+    """Return how many inches names take above a figure in so many columns."""
+    return LEGEND_LINE * lines(names) * -(-len(names) // columns)
 
 
 def legend(figure: Figure, axes: Axes, columns: int | None = None) -> None:
     """Say above a figure which gate is which."""
     columns = columns or legend_columns(axes.get_legend_handles_labels()[1], WIDTH)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=columns)
+    figure.legend(*_named(axes), loc="outside upper left", ncols=columns)
+
+
+def _named(axes: Axes) -> tuple[list[Artist], list[str]]:
+    """Return what a legend shows, and the names of it."""
+    handles, names = axes.get_legend_handles_labels()
+    return handles, [wrapped(name) for name in names]

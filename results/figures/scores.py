@@ -15,6 +15,7 @@ from gatelab.results.comparison.headline import main_metric
 from gatelab.results.comparison.score_grids import by_mean
 from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.costs import COSTS, GateValues, costs
+from gatelab.results.figures.labels import LINE, lines, wrapped
 from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid
 from gatelab.results.figures.tradeoff import looks_of
 from gatelab.tracking.schema import Metrics
@@ -62,7 +63,7 @@ def panels_by_gate(
     """Draw a panel for everything that gates have values of, by its title, a row a gate."""
     titles = {title: title for title in values}
     share = comparison.test_to_train
-    figure = _panels(values, titles, gates, looks_of(comparison), share, width)
+    figure = _panels(values, titles, _labels(comparison, gates), looks_of(comparison), share, width)
     _set_apart(figure.axes, comparison, gates)
     return figure
 
@@ -78,7 +79,7 @@ def difference_panels(comparison: Comparison) -> Figure | None:
     figure = _panels(
         {Metrics.TEST_LOSS: apart},
         {Metrics.TEST_LOSS: title},
-        gates,
+        _labels(comparison, gates),
         looks_of(comparison),
         comparison.test_to_train,
     )
@@ -90,10 +91,14 @@ def difference_panels(comparison: Comparison) -> Figure | None:
     return figure
 
 
+def _labels(comparison: Comparison, gates: Sequence[str]) -> dict[str, str]:
+    """Return the labels of gates, which say what rows and baselines are."""
+    return {gate: comparison.subject(gate).label for gate in gates}
+
+
 def _set_apart(panels: Sequence[Axes], comparison: Comparison, gates: Sequence[str]) -> None:
-    """Draw a line between gates, rows and baselines, and say what they are."""
+    """Draw a line between gates, rows and baselines."""
     subjects = [comparison.subject(gate) for gate in gates]
-    panels[0].set_yticks(range(len(gates)), [subject.label for subject in subjects])
     for place, (above, below) in enumerate(pairwise(subjects)):
         if above.role != below.role:
             for axes in panels:
@@ -107,7 +112,7 @@ def cost_panels(comparison: Comparison) -> Figure | None:
     gates = [gate for gate in comparison.tested if gate in known]
     if not gates:
         return None
-    figure = _panels(values, COSTS, gates, looks_of(comparison))
+    figure = _panels(values, COSTS, _labels(comparison, gates), looks_of(comparison))
     _set_apart(figure.axes, comparison, gates)
     for axes, metric in zip(figure.axes, values, strict=True):
         if axes.get_xscale() == "linear":
@@ -130,14 +135,15 @@ def _minus(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str,
 def _panels(
     values: Mapping[str, GateValues],
     titles: Mapping[str, str],
-    gates: Sequence[str],
+    gates: Mapping[str, str],
     look: Mapping[str, Look],
     test_to_train: float = 0.0,
     width: float = WIDTH,
 ) -> Figure:
-    """Draw a panel a metric, a row a gate."""
-    count, height = len(values), 0.6 + (ROW if len(gates) <= MANY else MANY_ROW) * len(gates)
-    figure, panels = grid(count, count, width / count, height, sharey=True)
+    """Draw a panel a metric, a row a gate, which has a label."""
+    labels, count = list(gates.values()), len(values)
+    row_height = max(ROW if len(gates) <= MANY else MANY_ROW, LINE * lines(labels) + 0.03)
+    figure, panels = grid(count, count, width / count, 0.6 + row_height * len(gates), sharey=True)
     for axes, (metric, by_gate) in zip(panels, values.items(), strict=True):
         for row, gate in enumerate(gates):
             _row(axes, row, list(by_gate.get(gate, {}).values()), look[gate], test_to_train)
@@ -146,7 +152,7 @@ def _panels(
         fit(axes, "x", drawn, 3 if count > 1 and width < WIDTH else 4 if count > 1 else 7)
         axes.set_xlabel(titles[metric])
         axes.grid(axis="x")
-    panels[0].set_yticks(range(len(gates)), gates)
+    panels[0].set_yticks(range(len(gates)), map(wrapped, labels))
     panels[0].set_ylim(len(gates) - 0.5, -0.5)
     return figure
 

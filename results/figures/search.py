@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gatelab.results.figures.heat import heat
+from gatelab.results.figures.labels import LINE, lines, wrapped
 from gatelab.results.figures.panels import BEHIND, MOST_TOGETHER, by_gate
 from gatelab.results.figures.style import WIDTH, Look, fit, grid, looks, whole
 
@@ -99,11 +100,12 @@ def importance_heatmap(table: pd.DataFrame, gates: Sequence[str]) -> Figure | No
     )
     values = shares.loc[drawn, names].to_numpy(dtype=float)
     width = min(WIDTH, 1.6 + 0.85 * len(names))
-    figure, (axes,) = grid(1, 1, width, 0.7 + 0.24 * len(drawn))
+    row = max(0.24, LINE * lines(drawn) + 0.03)
+    figure, (axes,) = grid(1, 1, width, 0.7 + row * len(drawn))
     heat(axes, values, float(np.nanmax(values)) or 1.0, numbers=True)
     axes.xaxis.tick_top()
     axes.set_xticks(range(len(names)), [short(name).replace("_", "\n", 1) for name in names])
-    axes.set_yticks(range(len(drawn)), drawn)
+    axes.set_yticks(range(len(drawn)), map(wrapped, drawn))
     return figure
 
 

@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from gatelab.gates.metrics import regular_supports
 from gatelab.results.figures.heat import borders, heat, name_rows, scale
+from gatelab.results.figures.labels import shortened
 from gatelab.results.figures.panels import BEHIND, by_gate
 from gatelab.results.figures.style import WIDTH, Look, grid, looks, whole
 
@@ -102,7 +103,7 @@ def weights_heatmap(table: pd.DataFrame, gate: str, tallest: float = TALLEST) ->
 
 def named_length(names: Sequence[str]) -> float:
     """Return how many inches the names of rows take."""
-    return 0.2 + LETTER * max(map(len, names))
+    return 0.2 + LETTER * max(len(shortened(name)) for name in names)
 
 
 def matched(first: Array, other: Array) -> npt.NDArray[np.intp]:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gatelab.results.figures.labels import more_lines
 from gatelab.results.figures.search import LOSS_LABEL, short
 from gatelab.results.figures.style import WIDTH, Look, fit, grid, looks
 
@@ -36,11 +37,11 @@ def slices(
         objective: Its name.
         most: The hyperparameters that are drawn, by gate; by default all that were searched.
     """
-    chosen = {gate: _searched(trials, gate) for gate in gates}
+    chosen = {gate: searched_names(trials, gate) for gate in gates}
     if most is not None:
         chosen = {g: [n for n in names if n in most.get(g, ())] for g, names in chosen.items()}
-    searched = [(gate, name) for gate, names in chosen.items() for name in names]
-    parts = [searched[i : i + MOST_SLICES] for i in range(0, len(searched), MOST_SLICES)]
+    drawn = [(gate, name) for gate, names in chosen.items() for name in names]
+    parts = [drawn[i : i + MOST_SLICES] for i in range(0, len(drawn), MOST_SLICES)]
     return [_slices(trials, gates, part, objective) for part in parts]
 
 
@@ -48,7 +49,8 @@ def _slices(
     trials: pd.DataFrame, gates: Sequence[str], part: Sequence[tuple[str, str]], objective: str
 ) -> Figure:
     columns = min(4, len(part))
-    figure, panels = grid(len(part), columns, WIDTH / 4, 1.75, sharey=True)
+    more = more_lines([gate for gate, _ in part], WIDTH / 4 - 0.3)
+    figure, panels = grid(len(part), columns, WIDTH / 4, 1.75 + more, sharey=True)
     for axes, (gate, name) in zip(panels, part, strict=True):
         rows = trials[(trials["gate"] == gate) & trials[name].notna()]
         _slice(axes, rows, name, looks(gates)[gate])
@@ -60,7 +62,7 @@ def _slices(
     return figure
 
 
-def _searched(trials: pd.DataFrame, gate: str) -> list[str]:
+def searched_names(trials: pd.DataFrame, gate: str) -> list[str]:
     """Return the hyperparameters that take several values among a gate's trials."""
     rows = trials[(trials["gate"] == gate) & trials["objective"].notna()]
     return [name for name in map(str, rows) if "." in name and rows[name].nunique() > 1]

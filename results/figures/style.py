@@ -15,8 +15,9 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from gatelab.results.figures.labels import FittedTitles
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8833dd")
 """Okabe and Ito's, a violet for their yellow, which white paper swallows.
@@ -102,7 +103,7 @@ def grid(
     Shared axes are labelled at the left and below, under a gap in the last row too.
     """
     rows = math.ceil(count / columns)
-    gaps = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05)
+    gaps = FittedTitles(w_pad=0.06, h_pad=0.05)
     figure = Figure(figsize=(width * columns, height * rows), layout=gaps)
     panels = figure.subplots(rows, columns, squeeze=False, **share)
     for index in range(count, rows * columns):

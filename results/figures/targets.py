@@ -13,7 +13,9 @@ from matplotlib.figure import Figure
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.headline import preferred
 from gatelab.results.comparison.score_grids import by_mean
+from gatelab.results.comparison.tables import brief
 from gatelab.results.figures.heat import WHITE_ABOVE, Array, heat, name_rows, scale
+from gatelab.results.figures.labels import LABEL_LETTER, LINE, letters, lines, wrapped
 from gatelab.results.figures.scores import panels_by_gate
 from gatelab.results.figures.selection import named_length
 from gatelab.results.figures.style import INK, WIDTH, grid
@@ -25,6 +27,8 @@ LEAST_SCALE = 3.0
 """Deviations: where no gate is further behind, the darkest cell is not full blue."""
 MOST_SAID, MOST_SAID_ROWS = 400, 64
 """Cells, and rows, that say their numbers; of more the colours alone are drawn, in lower rows."""
+ASLANT = 0.5
+"""Of a column, how thick a label may be that stands aslant above it."""
 NUMBER_WIDTH = 0.46
 """Inches of a cell that says its number."""
 
@@ -113,24 +117,35 @@ def _heatmap(found: Sequence[TargetScores], comparison: Comparison, gates: Seque
     names = named_length([one.name for one in found])
     few = behind.size <= MOST_SAID and len(found) <= MOST_SAID_ROWS
     numbers = few and NUMBER_WIDTH * len(gates) < WIDTH - names - 0.8
-    height = 1.0 + len(found) * _row_height(len(found), numbers)
-    width = min(WIDTH, names + 1.2 + len(gates) * (0.62 if numbers else 0.4))
-    figure, (axes,) = grid(1, 1, width, height)
+    rows = len(found) * _row_height(len(found), numbers)
+    labels = [comparison.subject(gate).label for gate in gates]
+    column = min(0.62 if numbers else 0.4, (WIDTH - names - 1.2) / len(gates))
+    width = names + 1.2 + len(gates) * column
+    figure, (axes,) = grid(1, 1, width, 0.35 + _labels_height(labels) + rows)
     most = max(LEAST_SCALE, float(np.nanquantile(behind, 0.9)))
     heat(axes, np.minimum(behind, most), most, numbers=False)
     if numbers:
         _say(axes, means, behind, most)
-    axes.xaxis.tick_top()
-    labels = [
-        comparison.subject(gate).label.replace(" (", "\n(" if numbers else " (") for gate in gates
-    ]
-    turned = 0 if len(gates) <= 5 and max(map(len, gates)) <= 9 else 40
-    axes.set_xticks(
-        range(len(gates)), labels, fontsize=8, rotation=turned, ha="left" if turned else "center"
-    )
-    name_rows(axes, [one.name for one in found], [], height - 0.9)
+        labels = [label.replace(" (", "\n(") for label in labels]
+    _name_columns(axes, labels, column)
+    name_rows(axes, [one.name for one in found], [], rows + 0.1)
     scale(figure, [axes], "deviations behind")
     return figure
+
+
+def _labels_height(labels: Sequence[str]) -> float:
+    """Return inches above a heatmap for its columns' labels, however they are turned."""
+    return max(0.65, 0.15 + LABEL_LETTER * letters(labels))
+
+
+def _name_columns(axes: Axes, labels: Sequence[str], column: float) -> None:
+    """Name a heatmap's columns, upright where labels aslant would touch in so many inches."""
+    short = len(labels) <= 5 and letters(labels) <= 10
+    turned = 0 if short else 40 if LINE * lines(labels) <= ASLANT * column else 90
+    place = "left" if turned == 40 else "center"
+    axes.xaxis.tick_top()
+    names = [wrapped(label) for label in labels]
+    axes.set_xticks(range(len(labels)), names, fontsize=8, rotation=turned, ha=place)
 
 
 def _row_height(count: int, numbers: bool) -> float:
@@ -149,7 +164,7 @@ def _say(axes: Axes, means: Array, behind: Array, most: float) -> None:
         axes.text(
             column,
             row,
-            f"{mean:.3f}" if abs(mean) < 10 else f"{mean:.4g}",
+            brief(float(mean)),
             ha="center",
             va="center",
             color="white" if dark else INK,

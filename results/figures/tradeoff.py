@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from gatelab.results.comparison import Comparison, Score
 from gatelab.results.comparison.subjects import Subject
-from gatelab.results.figures.panels import legend, legend_columns
+from gatelab.results.figures.panels import legend, legend_columns, legend_height
 from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid, looks
 from gatelab.tracking.schema import Metrics
 
@@ -30,7 +30,7 @@ def tradeoff(comparison: Comparison, width: float = WIDTH) -> Figure | None:
         return None
     names = [comparison.subject(gate).label for gate in drawn]
     columns = legend_columns(names, width)
-    figure, (axes,) = grid(1, 1, width, 3.0 + 0.17 * -(-len(drawn) // columns))
+    figure, (axes,) = grid(1, 1, width, 3.0 + legend_height(names, columns))
     look = looks_of(comparison)
     for gate, scores in drawn.items():
         _cross(axes, scores, look[gate], comparison.subject(gate))
@@ -43,6 +43,7 @@ def tradeoff(comparison: Comparison, width: float = WIDTH) -> Figure | None:
     axes.plot(*course, "o-", color=GREY, markersize=14, markerfacecolor="none", zorder=1.0)
     costs, losses = zip(*drawn.values(), strict=True)
     fit(axes, "x", [end for it in costs for end in (it.low, it.mean, it.high)], 7)
+    axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))  # an interval may reach below, experts do not
     fit(axes, "y", [end for it in losses for end in (it.low, it.mean, it.high)], 7)
     axes.set(xlabel="experts a row, over all targets", ylabel="test loss")
     axes.grid()

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gatelab.results.figures.heat import Array, borders, heat, name_rows
+from gatelab.results.figures.labels import more_lines
 from gatelab.results.figures.panels import MOST_TOGETHER
 from gatelab.results.figures.selection import (
     MOST_NUMBERED,
@@ -40,7 +41,9 @@ def weights_panels(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
     columns = max(1, min(len(found), int((WIDTH - names) / _width(experts, len(found)))))
     height = 0.55 + rows * (0.22 if rows <= 16 else max(0.05, 3.2 / rows))
     width = min(WIDTH / columns, (names + columns * 0.45 * experts + 1) / columns)
-    figure, panels = grid(len(found), columns, max(width, NARROWEST), height, sharey=True)
+    wide = max(width, NARROWEST)
+    more = more_lines(list(found), wide - names / columns - 0.15)
+    figure, panels = grid(len(found), columns, wide, height + more, sharey=True)
     for axes, (gate, weights) in zip(panels, means.items(), strict=True):
         most = float(weights.max()) or 1.0
         heat(axes, weights, most, _is_numbered(weights, columns))

@@ -195,4 +195,5 @@ def _mean(values: Mapping[str, float]) -> str:
     mean, _, high = mean_interval(list(values.values()))
     if math.isnan(mean):
         return "-"
-    return f"{mean:,.0f}" if mean.is_integer() else number(mean, high - mean)
+    alike = math.isnan(high) or high == mean
+    return f"{mean:,.0f}" if alike and mean.is_integer() else number(mean, high - mean)
