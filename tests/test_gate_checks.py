@@ -223,6 +223,10 @@ class Renaming(broken.Unread):
 class Asking(broken.Unread):
     """Reads a hyperparameter by what no text shows."""
 
+    def __init__(self, in_features: int, num_experts: int, *, depth: int = 2) -> None:
+        super().__init__(in_features, num_experts)
+        self.depth = depth
+
     def logits(self, x: Tensor) -> Tensor:
         return super().logits(x) * getattr(self, "".join(["dep", "th"]))
 
