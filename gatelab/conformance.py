@@ -11,6 +11,13 @@ from gatelab.registry import near_misses
 
 BRANCHES = ("data-dependent control flow", ".item() on a Tensor", ".item() cannot be called")
 """What torch says, stacked or without data, where Python asks for a tensor's value."""
+MIXED = (
+    "expected scalar type",
+    "expected m1 and m2 to have the same dtype",
+    "must have the same dtype",
+)
+"""What torch says where numbers of two types meet in a product."""
+_MIXES = "numbers of two types, as after `.double()` or of a tensor made without the input's dtype"
 S = TypeVar("S")
 Check = Callable[[S], None]
 
@@ -69,6 +76,8 @@ def asks_for_a_value(error: BaseException) -> bool:
 
 def _explained(error: BaseException) -> str:
     """Return what an error means that says little to who wrote the class; empty for others."""
+    if any(sign in str(error) for sign in MIXED):
+        return f"raised {told(error)}; likely cause: {_MIXES}."
     if not asks_for_a_value(error):
         return ""
     place = place_of(error)

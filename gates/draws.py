@@ -1,19 +1,16 @@
-"""Torch's random functions, each drawn from a key: by :class:`.randomness.Randomness`."""
+"""How numbers of each kind are drawn from a key, by the arguments that torch's functions take."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 WHOLE_WORDS = (-(2**63), 2**63 - 1)
 """The bounds between which :func:`torch.randint` is taken to ask for whole words."""
-
-SATURATED = -1.7580993408473766
-"""What SELU comes to far below 0."""
 
 
 class KeyedNumbers(Protocol):
@@ -34,176 +31,173 @@ def shifted(words: Tensor, by: int) -> Tensor:
     return (words >> by) & ((1 << (64 - by)) - 1)
 
 
-def _shape(size: tuple[Any, ...]) -> torch.Size:
-    return torch.Size(size[0] if len(size) == 1 and not isinstance(size[0], int) else size)
+def check_rule(rule: str, holds: object, **values: Any) -> None:
+    """Check what must hold of the arguments of a draw.
+
+    Args:
+        rule: As the message has it.
+        holds: Whether it does; a tensor is not looked at, for which a GPU would wait.
+        values: Of the arguments.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if not isinstance(holds, Tensor) and not holds:
+        got = ", ".join(f"{name}={value!r}" for name, value in values.items())
+        raise ValueError(f"`{rule}` must hold of a random draw, but got ({got}).")
 
 
-def _dtype(dtype: torch.dtype | None) -> torch.dtype:
-    return torch.get_default_dtype() if dtype is None else dtype
+def floating(dtype: torch.dtype | None) -> torch.dtype:
+    """Return the type to draw, by default torch's own.
+
+    Raises:
+        ValueError: If it is no real floating one.
+    """
+    found = torch.get_default_dtype() if dtype is None else dtype
+    check_rule("dtype.is_floating_point", found.is_floating_point, dtype=found)
+    return found
 
 
-def _rand(draws: KeyedNumbers, *size: Any, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
-    return draws.uniform(_shape(size), _dtype(dtype))
+def even(draws: KeyedNumbers, x: Tensor) -> Tensor:
+    """Draw from [0, 1) in the shape of ``x``, finely enough for a chance in half precision too."""
+    return draws.uniform(x.shape, torch.promote_types(floating(x.dtype), torch.float32))
 
 
-def _randn(draws: KeyedNumbers, *size: Any, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
-    return draws.normal(_shape(size), _dtype(dtype))
+def _shape(*size: Any) -> torch.Size:
+    """Return the shape that is asked for, in whichever way torch can be."""
+    return torch.empty(*size, device="meta").shape
 
 
-def _rand_like(
-    draws: KeyedNumbers, x: Tensor, *, dtype: torch.dtype | None = None, **_: Any
+def rand(draws: KeyedNumbers, *size: Any, dtype: torch.dtype | None = None) -> Tensor:
+    """Draw from [0, 1)."""
+    return draws.uniform(_shape(*size), floating(dtype))
+
+
+def rand_of_size(draws: KeyedNumbers, *, size: Any, dtype: torch.dtype | None = None) -> Tensor:
+    """Draw from [0, 1)."""
+    return rand(draws, size, dtype=dtype)
+
+
+def randn(draws: KeyedNumbers, *size: Any, dtype: torch.dtype | None = None) -> Tensor:
+    """Draw from the standard normal distribution."""
+    return draws.normal(_shape(*size), floating(dtype))
+
+
+def randn_of_size(draws: KeyedNumbers, *, size: Any, dtype: torch.dtype | None = None) -> Tensor:
+    """Draw from the standard normal distribution."""
+    return randn(draws, size, dtype=dtype)
+
+
+def rand_like(draws: KeyedNumbers, input: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
+    """Draw from [0, 1) in the shape of another."""
+    return draws.uniform(input.shape, floating(dtype or input.dtype))
+
+
+def randn_like(draws: KeyedNumbers, input: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
+    """Draw from the standard normal distribution in the shape of another."""
+    return draws.normal(input.shape, floating(dtype or input.dtype))
+
+
+def randint(
+    draws: KeyedNumbers, low: int, high: int, size: Any, *, dtype: torch.dtype | None = None
 ) -> Tensor:
-    return draws.uniform(x.shape, dtype or x.dtype)
-
-
-def _randn_like(
-    draws: KeyedNumbers, x: Tensor, *, dtype: torch.dtype | None = None, **_: Any
-) -> Tensor:
-    return draws.normal(x.shape, dtype or x.dtype)
-
-
-def _randint(
-    draws: KeyedNumbers, *arguments: Any, dtype: torch.dtype | None = None, **_: Any
-) -> Tensor:
-    *bounds, size = arguments
-    low, high = bounds if len(bounds) == 2 else (0, *bounds)
-    words = draws.words(torch.Size(size).numel()).view(size)
+    """Draw whole numbers from [low, high)."""
+    check_rule("low < high", low < high, low=low, high=high)
+    dtype = torch.int64 if dtype is None else dtype
+    least, most = _range(dtype)
+    check_rule(
+        f"{least} <= low and high - 1 <= {most}",
+        least <= low and high - 1 <= most,
+        low=low,
+        high=high,
+        dtype=dtype,
+    )
+    shape = _shape(size)
+    words = draws.words(shape.numel()).view(shape)
     if (low, high) != WHOLE_WORDS:
         words = low + shifted(words, 1) % (high - low)
-    return words.to(dtype or torch.int64)
+    return words.to(dtype)
 
 
-def _bernoulli(draws: KeyedNumbers, chances: Tensor, **_: Any) -> Tensor:
-    return (draws.uniform(chances.shape, chances.dtype) < chances).to(chances.dtype)
-
-
-def _dropout(
-    draws: KeyedNumbers, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+def randint_below(
+    draws: KeyedNumbers, high: int, size: Any, *, dtype: torch.dtype | None = None
 ) -> Tensor:
-    if not training or p == 0:
-        return x
-    kept = draws.uniform(x.shape, x.dtype) >= p
-    return x * kept * (1 / (1 - p) if p < 1 else 0.0)
+    """Draw whole numbers from [0, high)."""
+    return randint(draws, 0, high, size, dtype=dtype)
 
 
-def _filled(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Return a function that draws into its tensor."""
-    return lambda draws, x, *args, **kwargs: x.copy_(draw(draws, x, *args, **kwargs))
+def _range(dtype: torch.dtype) -> tuple[float, float]:
+    """Return the least and the largest number of a type."""
+    if dtype == torch.bool:
+        return 0, 1
+    known = torch.finfo(dtype) if dtype.is_floating_point else torch.iinfo(dtype)
+    return known.min, known.max
 
 
-def _uniform_between(
-    draws: KeyedNumbers, x: Tensor, start: float = 0.0, end: float = 1.0
-) -> Tensor:
-    return start + draws.uniform(x.shape, x.dtype) * (end - start)
+def bernoulli(draws: KeyedNumbers, input: Tensor) -> Tensor:
+    """Draw 1 with the chance that each number is, else 0."""
+    return (even(draws, input) < input).to(input.dtype)
 
 
-def _normal_around(draws: KeyedNumbers, x: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    return mean + draws.normal(x.shape, x.dtype) * std
+def bernoulli_of_chance(draws: KeyedNumbers, input: Tensor, p: float | Tensor) -> Tensor:
+    """Draw 1 with one chance for all, or with that of each number, else 0."""
+    check_rule("0 <= p <= 1", isinstance(p, Tensor) or 0 <= p <= 1, p=p)
+    return (draws.uniform(input.shape, torch.get_default_dtype()) < p).to(input.dtype)
 
 
-def _exponential(draws: KeyedNumbers, x: Tensor, rate: float = 1.0) -> Tensor:
-    """Never give 0, of which the logarithm is infinite; nor does torch."""
-    least = torch.finfo(x.dtype).eps / 2
-    return -(1 - draws.uniform(x.shape, x.dtype)).log().clamp_max(-least) / rate
-
-
-def _chosen(draws: KeyedNumbers, x: Tensor, p: float | Tensor = 0.5) -> Tensor:
-    return (draws.uniform(x.shape, torch.get_default_dtype()) < p).to(x.dtype)
-
-
-def _normal(
-    draws: KeyedNumbers,
-    mean: float | Tensor = 0.0,
-    std: float | Tensor = 1.0,
-    size: Any = None,
-    *,
-    dtype: torch.dtype | None = None,
-    **_: Any,
-) -> Tensor:
+def normal(draws: KeyedNumbers, mean: float | Tensor, std: float | Tensor = 1.0) -> Tensor:
+    """Draw normal numbers around means; no gradient reaches these, as in torch."""
     tensors = [it for it in (mean, std) if isinstance(it, Tensor)]
-    if not tensors:
-        return mean + draws.normal(torch.Size(size), _dtype(dtype)) * std
     shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
-    return mean + draws.normal(shape, tensors[0].dtype) * std
+    drawn = draws.normal(shape, floating(tensors[0].dtype))
+    return _around(drawn, mean, std).detach().to(drawn.dtype)
 
 
-def _gumbel_softmax(
-    draws: KeyedNumbers,
-    logits: Tensor,
-    tau: float = 1,
-    hard: bool = False,
-    eps: float = 1e-10,
-    dim: int = -1,
+def normal_of_size(
+    draws: KeyedNumbers, mean: float, std: float, size: Any, *, dtype: torch.dtype | None = None
 ) -> Tensor:
-    soft = ((logits - _exponential(draws, logits).log()) / tau).softmax(dim)
-    if not hard:
-        return soft
-    chosen = torch.zeros_like(soft).scatter(dim, soft.argmax(dim, keepdim=True), 1.0)
-    return chosen - soft.detach() + soft
+    """Draw normal numbers around one mean."""
+    return _around(draws.normal(_shape(size), floating(dtype)), mean, std)
 
 
-def _channel_dropout(unbatched: int) -> Callable[..., Tensor]:
-    """Return a function that drops whole channels, of inputs of so many dimensions without rows."""
-
-    def drop(
-        draws: KeyedNumbers, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
-    ) -> Tensor:
-        channels = x.shape[: 1 if x.dim() == unbatched else 2]
-        kept = _dropout(draws, x.new_ones(channels), p, training)
-        return x * kept.view(*channels, *(1 for _ in x.shape[len(channels) :]))
-
-    return drop
+def _around(drawn: Tensor, mean: float | Tensor, std: float | Tensor) -> Tensor:
+    check_rule("std >= 0", std >= 0, std=std)
+    return mean + drawn * std
 
 
-def _alpha_dropout(
-    draws: KeyedNumbers, x: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+def uniform_between(
+    draws: KeyedNumbers, input: Tensor, from_: float = 0.0, to: float = 1.0
 ) -> Tensor:
-    """Keep mean and variance of what SELU gives.
-
-    Source: Klambauer and others, Self-Normalizing Neural Networks, NeurIPS 2017, equation 5.
-    """
-    if not training or p == 0:
-        return x
-    if p == 1:
-        return x * 0
-    scale: float = ((1 - p) * (1 + p * SATURATED**2)) ** -0.5
-    kept = draws.uniform(x.shape, x.dtype) >= p
-    return scale * (torch.where(kept, x, SATURATED) - p * SATURATED)
+    """Draw from [from, to) in the shape of another."""
+    check_rule("from <= to", from_ <= to, **{"from": from_, "to": to})
+    return from_ + draws.uniform(input.shape, floating(input.dtype)) * (to - from_)
 
 
-def _rrelu(
-    draws: KeyedNumbers,
-    x: Tensor,
-    lower: float = 1 / 8,
-    upper: float = 1 / 3,
-    training: bool = False,
-    inplace: bool = False,
+def normal_around(
+    draws: KeyedNumbers, input: Tensor, mean: float = 0.0, std: float = 1.0
 ) -> Tensor:
-    if not training:
-        return F.leaky_relu(x, (lower + upper) / 2)
-    return torch.where(x >= 0, x, x * _uniform_between(draws, x, lower, upper))
+    """Draw normal numbers in the shape of another."""
+    return _around(draws.normal(input.shape, floating(input.dtype)), mean, std)
 
 
-DRAWN: dict[Any, Callable[..., Tensor]] = {
-    torch.rand: _rand,
-    torch.randn: _randn,
-    torch.rand_like: _rand_like,
-    torch.randn_like: _randn_like,
-    torch.randint: _randint,
-    torch.bernoulli: _bernoulli,
-    F.dropout: _dropout,
-    torch.dropout: _dropout,
-    torch.normal: _normal,
-    # Functions of Python's that draw within, where no mode sees it:
-    F.gumbel_softmax: _gumbel_softmax,
-    F.dropout1d: _channel_dropout(2),
-    F.dropout2d: _channel_dropout(0),
-    F.dropout3d: _channel_dropout(4),
-    F.alpha_dropout: _alpha_dropout,
-    F.rrelu: _rrelu,
-    Tensor.uniform_: _filled(_uniform_between),
-    Tensor.normal_: _filled(_normal_around),
-    Tensor.exponential_: _filled(_exponential),
-    Tensor.bernoulli_: _filled(_chosen),
-}
-"""By function how it draws from a key."""
+def exponential(draws: KeyedNumbers, input: Tensor, lambd: float = 1.0) -> Tensor:
+    """Never give 0, of which the logarithm is infinite; nor does torch."""
+    check_rule("lambd > 0", lambd > 0, lambd=lambd)
+    numbers = even(draws, input)
+    least = torch.finfo(numbers.dtype).eps / 2
+    return -(1 - numbers).log().clamp_max(-least) / lambd
+
+
+def chosen(draws: KeyedNumbers, input: Tensor, p: float | Tensor = 0.5) -> Tensor:
+    """Draw 1 with a chance, else 0, in the shape of another."""
+    return bernoulli_of_chance(draws, input, p)
+
+
+def filled(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return a function that draws into its tensor."""
+
+    @wraps(draw)
+    def fill(draws: KeyedNumbers, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return input.copy_(draw(draws, input, *args, **kwargs))
+
+    return fill

@@ -87,7 +87,7 @@ class NoisyTopKGate(Gate):
     def _load(self, logits: Tensor, noisy: Tensor, deviation: Tensor, largest: Tensor) -> Tensor:
         """Return every expert's expected share of the batch, ``(num_experts,)``."""
         if self.k == self.num_experts:
-            return torch.ones_like(logits[0])
+            return logits.new_ones(self.num_experts)
         return chance_selected(logits, noisy, deviation, largest).mean(0)
 
 

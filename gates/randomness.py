@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from gatelab.gates.draws import DRAWN, shifted
+from gatelab.gates.answers import DRAWN
+from gatelab.gates.draws import shifted
 
 CPU = torch.device("cpu")
 GOLDEN = -7046029254386353131
@@ -55,7 +56,7 @@ class Randomness(TorchFunctionMode):
     """Within it torch's random functions draw from a key, instead of from one generator for all.
 
     A draw follows from the key, from how many draws there were before, and from the element's
-    place. Under vmap each call has a key of its own. What is not in :data:`.draws.DRAWN` draws
+    place. Under vmap each call has a key of its own. What is not in :data:`.answers.DRAWN` draws
     from torch's generator still.
     """
 
@@ -118,9 +119,10 @@ class Randomness(TorchFunctionMode):
     def normal(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
         """Draw from the standard normal distribution: two halves of a word, by Box and Muller."""
         words = self.words(shape.numel())
-        radius, angle = (half.to(dtype) + 0.5 for half in (shifted(words, 32), words & (2**32 - 1)))
+        wide = torch.promote_types(dtype, torch.float32)  # float16 holds no half of a word
+        radius, angle = (half.to(wide) + 0.5 for half in (shifted(words, 32), words & (2**32 - 1)))
         lengths = (-2 * (radius * 2.0**-32).log()).sqrt()
-        return (lengths * (angle * (2.0**-32 * 2 * math.pi)).cos()).view(shape)
+        return (lengths * (angle * (2.0**-32 * 2 * math.pi)).cos()).view(shape).to(dtype)
 
     def _next(self) -> Tensor:
         """Return a key for the next draw ``()``."""

@@ -478,3 +478,29 @@ class Unregistered(Sound):
     def forward(self, x: Tensor) -> Routing:
         weights = (self.logits(x) / self.temperature).softmax(-1)
         return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Commented(Unread):
+    """Names in a comment what it forgets."""
+
+    def __init__(self, in_features: int, num_experts: int, *, depth: int = 2) -> None:
+        super().__init__(in_features, num_experts)
+        self.depth = depth
+
+    def forward(self, x: Tensor) -> Routing:
+        return super().forward(x)  # without self.depth
+
+
+class OverRows(Sound):
+    """Normalises over the rows."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x).softmax(0)
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Doubling(Sound):
+    """Goes on in another type than its kernel has."""
+
+    def logits(self, x: Tensor) -> Tensor:
+        return self.scale * (x.double() @ self.kernel)

@@ -209,6 +209,50 @@ def test_a_gate_without_any_gradient_is_told_so_by_every_check() -> None:
     }
 
 
+class Renaming(broken.Unread):
+    """Keeps a hyperparameter under a name of its own."""
+
+    def __init__(self, in_features: int, num_experts: int, *, depth: int = 2) -> None:
+        super().__init__(in_features, num_experts)
+        self.count = depth
+
+    def logits(self, x: Tensor) -> Tensor:
+        return super().logits(x) * self.count
+
+
+class Asking(broken.Unread):
+    """Reads a hyperparameter by what no text shows."""
+
+    def __init__(self, in_features: int, num_experts: int, *, depth: int = 2) -> None:
+        super().__init__(in_features, num_experts)
+        self.depth = depth
+
+    def logits(self, x: Tensor) -> Tensor:
+        return super().logits(x) * getattr(self, "".join(["dep", "th"]))
+
+
+@pytest.mark.parametrize("cls", [Renaming, Asking])
+def test_a_hyperparameter_may_be_read_in_any_way(cls: type[broken.Sound]) -> None:
+    assert failing(cls) == set()
+
+
+def test_a_comment_reads_nothing() -> None:
+    assert failing(broken.Commented) == {"hyperparameters_are_read"}
+
+
+@pytest.mark.parametrize(
+    ("cls", "check", "said"),
+    [
+        (broken.OverRows, "weights_sum_to_one", "over the rows: `softmax(-1)`, not `softmax(0)`"),
+        (broken.LossByRow, "aux_loss_is_a_mean", "aux_loss is of shape (8,), not ()"),
+        (broken.Doubling, "returns_a_routing", "likely cause: numbers of two types, as after"),
+    ],
+)
+def test_a_mistake_is_told_with_its_cause(cls: type[Any], check: str, said: str) -> None:
+    (found,) = (it.reason for it in run_checks(cls) if it.check == check)
+    assert said in found, found
+
+
 class Gumbel(broken.Sound):
     """Draws by a function of torch's that draws within."""
 

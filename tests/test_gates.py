@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -139,3 +140,13 @@ def test_constructor_errors_name_the_value(
     with pytest.raises(ValueError) as caught:
         gates.get(name)(6, 4, **options)
     assert fragment in str(caught.value)
+
+
+@pytest.mark.parametrize("k", [2, 4])
+@pytest.mark.parametrize("name", gates.names())
+def test_a_batch_of_no_rows_is_routed(name: str, k: int) -> None:
+    gate = gates.get(name)(
+        6, 4, **({"k": k} if "k" in signature(gates.get(name)).parameters else {})
+    )
+    for training in (True, False):
+        assert gate.train(training)(X[:0]).weights.shape == (0, 4)

@@ -68,7 +68,8 @@ def check_weights_sum_to_one(subject: Subject) -> None:
             total = route(gate, rows(batch)).weights.sum(-1)
             if not alike(total, torch.ones_like(total)):
                 worst = total[(total - 1).abs().argmax()]
-                fail(f"the weights of a row sum to {worst:.4g}", "they are not normalised")
+                cause = "they are not normalised, or over the rows: `softmax(-1)`, not `softmax(0)`"
+                fail(f"the weights of a row sum to {worst:.4g}", cause)
 
 
 def check_at_most_k(subject: Subject) -> None:
@@ -97,6 +98,8 @@ def check_aux_loss_is_a_mean(subject: Subject) -> None:
             continue
         x = rows(seed=3)
         once, twice = route(gate, x).aux_loss, route(gate, torch.cat([x, x])).aux_loss
+        if once.shape != ():
+            fail(f"aux_loss is of shape {tuple(once.shape)}, not ()", "no mean over the batch")
         if not alike(once, twice, 1e-4):
             cause = "a sum, not a mean" if repeats(gate) else KEEPS
             fail(f"twice the rows turn aux_loss {once:.4g} into {twice:.4g}", cause)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ast
 import inspect
-import re
 import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from optuna.distributions import FloatDistribution
 
 from gatelab.conformance import fail
-from gatelab.gates.check.subject import Subject
+from gatelab.gates.check.subject import Subject, route, rows
 from gatelab.gates.gate import Gate
 from gatelab.likeness import difference
 
@@ -24,12 +24,13 @@ def check_hyperparameters_are_read(subject: Subject) -> None:
     """What the constructor takes, it or another method uses."""
     arguments = [name for name in subject.defaults() if name in _own_arguments(subject.cls)]
     try:
-        made, text = _parsed(subject.cls.__init__), _source(subject.cls)
+        made, methods = _parsed(subject.cls.__init__), _methods(subject.cls)
     except (OSError, TypeError):
         return  # its source is not known
-    used = set(_used(made))
+    used, kept = set(_used(made)), dict(_kept_as(made))
+    read = {*_attributes_read(methods), *_noted(subject), "k"}  # which the framework reads
     for name in arguments:
-        if name not in used and not re.search(rf"self\.{name}\b(?! = |: )", text):
+        if name not in used and not read & {name, kept.get(name)}:
             fail(f"{name!r} is never read", "a hyperparameter that is taken, or kept, but not used")
 
 
@@ -62,14 +63,45 @@ def _own_arguments(cls: type[Gate]) -> set[str]:
     return {n for n, p in inspect.signature(cls).parameters.items() if p.kind in kinds}
 
 
-def _source(cls: type[Gate]) -> str:
-    """Return the text of a class, and of those of its bases that stand on Gate themselves."""
+def _methods(cls: type[Gate]) -> ast.AST:
+    """Return a class, and those of its bases that stand on Gate themselves, as Python reads it."""
     bases = (base for base in cls.__mro__ if issubclass(base, Gate) and base is not Gate)
-    return "".join(inspect.getsource(base) for base in bases)
+    return ast.Module([node for base in bases for node in _parsed(base).body], [])
 
 
-def _parsed(function: Any) -> ast.AST:
-    return ast.parse(textwrap.dedent(inspect.getsource(function)))
+def _parsed(known: Any) -> ast.Module:
+    return ast.parse(textwrap.dedent(inspect.getsource(known)))
+
+
+def _attributes_read(methods: ast.AST) -> Iterator[str]:
+    """Yield the attributes that any method reads, in whatever mode and with whatever options."""
+    for node in ast.walk(methods):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            yield node.attr
+
+
+def _kept_as(made: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield the arguments that a constructor keeps as they are, and the attributes they become."""
+    for node in ast.walk(made):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
+            for target in node.targets:
+                if isinstance(target, ast.Attribute):
+                    yield node.value.id, target.attr
+
+
+def _noted(subject: Subject) -> set[str]:
+    """Return the attributes that passes and updates read, by ``getattr`` too."""
+    gate, names = subject.make(), set[str]()
+
+    def note(self: Any, name: str) -> Any:
+        names.add(name)
+        return super(noting, self).__getattribute__(name)
+
+    noting: Any = type(type(gate).__name__, (type(gate),), {"__getattribute__": note})
+    gate.__class__ = noting
+    for training in (True, False):
+        gate.update(route(gate.train(training), rows()), torch.tensor(0.5))
+    return names
 
 
 def _used(made: ast.AST) -> Iterator[str]:
