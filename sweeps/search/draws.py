@@ -21,7 +21,7 @@ from scipy.stats import qmc
 
 from gatelab.sweeps.spec.conditional import Parents, active, is_active
 from gatelab.sweeps.spec.searches import mixed
-from gatelab.sweeps.spec.values import value_at
+from gatelab.sweeps.spec.values import nearest, value_at
 from gatelab.training.configuration import TARGET_WEIGHTS
 
 DIMENSIONS = 64
@@ -77,7 +77,8 @@ class Draws:
     def _random(self, number: int) -> dict[str, Any]:
         """Return independent draws of everything, so that gates share those of what they share."""
         study = optuna.create_study(sampler=RandomSampler(seed=mixed(self.seed, number)))
-        return study.ask(dict(self.distributions)).params
+        drawn = study.ask(dict(self.distributions)).params
+        return {name: nearest(self.distributions[name], it) for name, it in drawn.items()}
 
     def _quasi_random(self, numbers: range) -> list[dict[str, Any]]:
         """Return points of Sobol's sequence, scrambled by the seed."""
@@ -114,7 +115,7 @@ class Draws:
         for name, distribution in self.distributions.items():
             if is_active(name, trial.params, self.parents):
                 _suggest(trial, name, distribution)
-        return trial.params
+        return {name: nearest(self.distributions[name], it) for name, it in trial.params.items()}
 
 
 def _is_alike(name: str) -> bool:
