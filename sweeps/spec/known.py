@@ -63,11 +63,15 @@ def _as_said(distribution: BaseDistribution) -> str:
     if isinstance(distribution, CategoricalDistribution):
         return written(list(distribution.choices))
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    found = {"low": distribution.low, "high": distribution.high}
+    found = {"low": distribution.low, "high": distribution.high, "step": distribution.step}
     if distribution.log:
         found["log"] = True
-    elif distribution.step is not None and distribution != IntDistribution(**found):
-        found["step"] = distribution.step
+    if (
+        distribution.step is None
+        or isinstance(distribution, IntDistribution)
+        and found["step"] == 1
+    ):
+        del found["step"]
     return write_inline(found)
 
 
