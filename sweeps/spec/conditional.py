@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -150,6 +150,14 @@ def _way_back(name: str, parents: Parents, way: tuple[str, ...]) -> tuple[str, .
         if parent not in way and (found := _way_back(parent, parents, (*way, parent))):
             return found
     return ()
+
+
+def with_parents(names: Iterable[str], parents: Parents) -> set[str]:
+    """Return hyperparameters and all on which they hang."""
+    found = set(names)
+    for name in names:
+        found |= with_parents(parents.get(name, ()), parents)
+    return found
 
 
 def in_order(
