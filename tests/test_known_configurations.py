@@ -45,8 +45,12 @@ def test_what_is_fixed_may_be_said_again_and_integers_are_numbers() -> None:
     [
         ({"topk": [{}]}, "search.first.topk: is no gate of the spec; did you mean 'top_k'?"),
         ({"top_k": [{"gate.kk": 2}]}, "search.first.top_k.0.gate.kk: is not searched; did you"),
-        ({"top_k": [{"gate.k": 3}]}, "gate.k: must be one of those that are searched, Categorical"),
-        ({"top_k": [{}, {"optimizer.learning_rate": 1}]}, "top_k.1.optimizer.learning_rate: must"),
+        ({"top_k": [{"gate.k": 3}]}, "gate.k: must be one of those that are searched, [1, 2, 4],"),
+        (
+            {"top_k": [{}, {"optimizer.learning_rate": 1}]},
+            "top_k.1.optimizer.learning_rate: must be one of those that are searched, "
+            "{low: 0.0001, high: 0.01, log: true}, but got 1.",
+        ),
         ({"top_k": [{"optimizer.name": "sgd"}]}, "is fixed to 'adam', but got 'sgd'."),
         (
             {"top_k": [{}, {}, {}]},
@@ -59,6 +63,52 @@ def test_what_cannot_be_tried_is_one_line(first: Any, said: str) -> None:
     with pytest.raises(SpecError) as caught:
         parse_spec(content(first))
     assert said in str(caught.value) and len(caught.value.faults) == 1
+
+
+@pytest.mark.parametrize(
+    ("searched", "said"),
+    [
+        ([1, 2], "[1.0, 2.0]"),
+        ({"low": 1, "high": 3}, "{low: 1.0, high: 3.0}"),
+        ({"low": 1, "high": 3, "step": 1}, "{low: 1.0, high: 3.0, step: 1.0}"),
+    ],
+)
+def test_numbers_are_taken_as_the_search_has_them(searched: Any, said: str) -> None:
+    """As a `when` takes them: 0 of real numbers is 0.0; and nothing of Optuna's is in a line."""
+    own = {"noise": [0, 0.3], "gamma": searched, "static": [True, False]}
+
+    def read(**first: Any) -> tuple[dict[str, Any], ...]:
+        given = {f"gate.{name}": value for name, value in first.items()}
+        found = parse_spec(
+            content({"dselect_k": [given]}) | {"gates": {"dselect_k": {"k": 2, **own}}}
+        )
+        return space(found, "dselect_k", make_task(found)).known
+
+    (known,) = read(noise=0, gamma=2, static=False, k=2)
+    assert repr(known) == "{'gate.noise': 0.0, 'gate.gamma': 2.0, 'gate.static': False}"
+    with pytest.raises(SpecError) as caught:
+        read(noise=0, gamma=3.5)
+    assert str(caught.value).endswith(
+        f"gamma: must be one of those that are searched, {said}, but got 3.5."
+    )
+    for wrong in ({"static": 0}, {"noise": False}):
+        with pytest.raises(SpecError, match="must be one of those that are searched"):
+            read(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("searched", "said"),
+    [
+        ({"low": 2, "high": 6}, "{low: 2, high: 6}"),
+        ({"low": 2, "high": 6, "step": 2}, "{low: 2, high: 6, step: 2}"),
+        ({"low": 2, "high": 6, "log": True}, "{low: 2, high: 6, log: true}"),
+    ],
+)
+def test_ranges_of_whole_numbers_are_said_as_a_spec_says_them(searched: Any, said: str) -> None:
+    first = {"softmax": [{"model.num_experts": 8}]}
+    with pytest.raises(SpecError) as caught:
+        parse_spec(content(first) | {"model": {"num_experts": searched}})
+    assert f"are searched, {said}, but got 8." in str(caught.value)
 
 
 def test_the_spec_loads_again_as_it_is_written(tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ from scipy.stats import qmc
 
 from gatelab.sweeps.spec.conditional import Parents, active, is_active
 from gatelab.sweeps.spec.searches import mixed
-from gatelab.sweeps.spec.values import value_at
+from gatelab.sweeps.spec.values import nearest, value_at
 from gatelab.training.configuration import TARGET_WEIGHTS
 
 DIMENSIONS = 64
-"""Of the sequence, whatever is drawn: gates that draw more share the draws of what they share."""
+"""Of a sequence, whatever is drawn: gates that draw more share the draws of what they share."""
 ALIKE = f"training.{TARGET_WEIGHTS}."
 """How names begin of what all gates try alike in every round: it belongs to the task."""
 
@@ -51,6 +51,8 @@ class Draws:
     """Values of some of these in the configurations after the first; of others they are drawn."""
     parents: Parents = field(default_factory=dict)
     """Of what is drawn only beside certain values of others, which come before it."""
+    places: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    """What is drawn, in its place among what others draw and this gate fixes; empty: alone."""
 
     def draw(
         self, first: int, count: int, past: Sequence[Mapping[str, Any]]
@@ -69,6 +71,7 @@ class Draws:
             found = self._quasi_random(numbers)
         else:
             found = self._tpe(numbers, past)
+        found = [{n: v for n, v in it.items() if n in self.distributions} for it in found]
         if first == 0:
             for values, own in zip(found, (self.defaults, *self.known), strict=False):
                 values |= own
@@ -77,16 +80,15 @@ class Draws:
     def _random(self, number: int) -> dict[str, Any]:
         """Return independent draws of everything, so that gates share those of what they share."""
         study = optuna.create_study(sampler=RandomSampler(seed=mixed(self.seed, number)))
-        return study.ask(dict(self.distributions)).params
+        places = dict(self.places or self.distributions)
+        return {name: nearest(places[name], it) for name, it in study.ask(places).params.items()}
 
     def _quasi_random(self, numbers: range) -> list[dict[str, Any]]:
         """Return points of Sobol's sequence, scrambled by the seed."""
-        dimensions = max(DIMENSIONS, len(self.distributions))
-        sequence = qmc.Sobol(dimensions, rng=np.random.default_rng(self.seed))
-        points = sequence.random_base2(math.ceil(math.log2(numbers.stop)))
-        drawn = self.distributions.items()
+        places = (self.places or self.distributions).items()
+        points = _points(numbers.stop, len(places), self.seed)
         return [
-            {name: value_at(d, u) for (name, d), u in zip(drawn, points[number], strict=False)}
+            {name: value_at(d, u) for (name, d), u in zip(places, points[number], strict=False)}
             for number in numbers
         ]
 
@@ -114,7 +116,19 @@ class Draws:
         for name, distribution in self.distributions.items():
             if is_active(name, trial.params, self.parents):
                 _suggest(trial, name, distribution)
-        return trial.params
+        return {name: nearest(self.distributions[name], it) for name, it in trial.params.items()}
+
+
+def _points(count: int, dimensions: int, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return so many points or more, of so many dimensions or more.
+
+    How a sequence is scrambled hangs on its dimensions. So the first 64 are those of one that has
+    64, the next the last 64 of one that has 128, and so on, however many are asked for.
+    """
+    widths = range(DIMENSIONS, max(dimensions, 1) + DIMENSIONS, DIMENSIONS)
+    sequences = [qmc.Sobol(width, rng=np.random.default_rng(seed)) for width in widths]
+    exponent = math.ceil(math.log2(count))
+    return np.hstack([it.random_base2(exponent)[:, -DIMENSIONS:] for it in sequences])
 
 
 def _is_alike(name: str) -> bool:

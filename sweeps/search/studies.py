@@ -55,7 +55,7 @@ def open_studies(
             study = _created(storage, label, StudyDirection[direction.upper()])
             repeat = Search.of(label).repeat
             drawn = (space.distributions, space.defaults, sampler, seed_of(seed, repeat))
-            draws = Draws(*drawn, space.known, space.parents)
+            draws = Draws(*drawn, space.known, space.parents, space.places)
             studies[label] = Study(study, space, draws, rounds[label], goal)
     return studies
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -12,6 +12,7 @@ from gatelab.rules import written
 from gatelab.sweeps.spec.faults import raise_faults
 from gatelab.sweeps.spec.hyperparameters import Conditional
 from gatelab.sweeps.spec.spec import Fault, Spec
+from gatelab.sweeps.spec.values import is_one_of
 from gatelab.training.configuration import LEARNER, TARGET_WEIGHTS
 
 Parents = Mapping[str, Mapping[str, tuple[Any, ...]]]
@@ -37,7 +38,7 @@ def is_active(name: str, values: Mapping[str, Any], parents: Parents) -> bool:
     """Return whether a hyperparameter is searched beside values of others, by dotted name."""
     return all(
         parent in values
-        and _is_one_of(values[parent], listed)
+        and is_one_of(values[parent], listed)
         and is_active(parent, values, parents)
         for parent, listed in parents.get(name, {}).items()
     )
@@ -46,10 +47,6 @@ def is_active(name: str, values: Mapping[str, Any], parents: Parents) -> bool:
 def active(values: Mapping[str, Any], parents: Parents) -> dict[str, Any]:
     """Return values without those of hyperparameters that are not searched beside the others."""
     return {n: value for n, value in values.items() if is_active(n, values, parents)}
-
-
-def _is_one_of(value: Any, listed: tuple[Any, ...]) -> bool:
-    return any(value == it and isinstance(value, bool) == isinstance(it, bool) for it in listed)
 
 
 def parents_of(spec: Spec, label: str, said: Said) -> dict[str, dict[str, Any]]:
@@ -113,7 +110,7 @@ def _why_not(given: str, values: tuple[Any, ...], parent: str, part: str, said: 
         return f"{written(given)} must be a list of choices, but is a range."
     if part in SHARED and parent.partition(".")[0] not in SHARED:
         return f"{written(given)} is one gate's, but what hangs on it is every gate's."
-    never = [value for value in values if not _is_one_of(value, found.choices)]
+    never = [value for value in values if not is_one_of(value, found.choices)]
     if never:
         choices = written(list(found.choices))
         return f"{written(given)} is never {written(never[0])}, but one of {choices}."
@@ -133,7 +130,7 @@ def _nameable(said: Said, part: str) -> list[str]:
 def _as_choices(distribution: BaseDistribution, values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return values as those of a distribution: 0 is 0.0 of numbers."""
     assert isinstance(distribution, CategoricalDistribution)
-    return tuple(choice for choice in distribution.choices if _is_one_of(choice, values))
+    return tuple(choice for choice in distribution.choices if is_one_of(choice, values))
 
 
 def _circle(parents: Parents, whens: Mapping[str, When]) -> list[Fault]:
@@ -153,6 +150,14 @@ def _way_back(name: str, parents: Parents, way: tuple[str, ...]) -> tuple[str, .
         if parent not in way and (found := _way_back(parent, parents, (*way, parent))):
             return found
     return ()
+
+
+def with_parents(names: Iterable[str], parents: Parents) -> set[str]:
+    """Return hyperparameters and all on which they hang."""
+    found = set(names)
+    for name in names:
+        found |= with_parents(parents.get(name, ()), parents)
+    return found
 
 
 def in_order(

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from gatelab.registry import near_misses
 from gatelab.rules import written
 from gatelab.sweeps.spec.conditional import Parents, is_active
-from gatelab.sweeps.spec.spec import Spec, SpecError
-from gatelab.sweeps.spec.values import holds
+from gatelab.sweeps.spec.faults import raise_faults
+from gatelab.sweeps.spec.notation import write_inline
+from gatelab.sweeps.spec.spec import Spec
+from gatelab.sweeps.spec.values import holds, is_one_of, nearest
 
 
 def known_of(
@@ -26,16 +33,14 @@ def known_of(
     Raises:
         SpecError: If a value is not searched.
     """
-    found, faults = [], []
-    for place, given in enumerate(spec.search.first.get(label, ())):
+    first, faults = spec.search.first.get(label, ()), []
+    for place, given in enumerate(first):
         for name, value in given.items():
             why = _why_not(name, value, fixed, drawn) or _unless(name, given, parents)
             if why:
                 faults.append((f"search.first.{label}.{place}.{name}", why))
-        found.append({n: _as_drawn(drawn[n], v) for n, v in given.items() if n in drawn})
-    if faults:
-        raise SpecError.of(faults)
-    return tuple(found)
+    raise_faults(faults)
+    return tuple({n: nearest(drawn[n], v) for n, v in it.items() if n in drawn} for it in first)
 
 
 def _why_not(
@@ -45,11 +50,29 @@ def _why_not(
     if name in drawn:
         if holds(drawn[name], value):
             return ""
-        return f"must be one of those that are searched, {drawn[name]}, but got {written(value)}."
+        searched = _as_said(drawn[name])
+        return f"must be one of those that are searched, {searched}, but got {written(value)}."
     if name not in fixed:
         return f"is not searched; {near_misses(name, drawn)}"
-    same = fixed[name] == value
+    same = is_one_of(value, (fixed[name],))
     return "" if same else f"is fixed to {written(fixed[name])}, but got {written(value)}."
+
+
+def _as_said(distribution: BaseDistribution) -> str:
+    """Return a distribution as a spec says it."""
+    if isinstance(distribution, CategoricalDistribution):
+        return written(list(distribution.choices))
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    found = {"low": distribution.low, "high": distribution.high, "step": distribution.step}
+    if distribution.log:
+        found["log"] = True
+    if (
+        distribution.step is None
+        or isinstance(distribution, IntDistribution)
+        and found["step"] == 1
+    ):
+        del found["step"]
+    return write_inline(found)
 
 
 def _unless(name: str, given: Mapping[str, Any], parents: Parents) -> str:
@@ -59,9 +82,3 @@ def _unless(name: str, given: Mapping[str, Any], parents: Parents) -> str:
     named = parents[name].items()
     beside = " and ".join(f"{it} is one of {written(list(listed))}" for it, listed in named)
     return f"is searched only where {beside}: give that too."
-
-
-def _as_drawn(distribution: BaseDistribution, value: Any) -> Any:
-    return (
-        float(value) if isinstance(distribution, FloatDistribution) and value is not None else value
-    )

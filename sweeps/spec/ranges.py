@@ -12,6 +12,8 @@ from gatelab.rules import written
 
 MOST_STEPS = 10**9
 """Of a range: a finer grid is none, and Optuna cannot count it."""
+MOST_REAL_STEPS = 10**7
+"""From 0 to an end of a grid of real numbers, which Optuna takes within 1e-8 of a step."""
 
 
 class Range(BaseModel):
@@ -54,17 +56,25 @@ class Range(BaseModel):
 
 
 def _check_step(low: float, high: float, step: float) -> None:
-    steps = (Fraction(str(high)) - Fraction(str(low))) / Fraction(str(step))
+    least, most, each = (Fraction(str(number)) for number in (low, high, step))
+    steps = (most - least) / each
     if steps > MOST_STEPS:
-        raise ValueError(
-            f"`high - low` must have {MOST_STEPS:,} steps at most, but got "
-            f"({low=}, {high=}, {step=}): a range without `step` has every value."
-        )
+        raise ValueError(_too_fine(f"`high - low` must have {MOST_STEPS:,}", low, high, step))
+    if each.denominator != 1 and max(steps, -least / each, most / each) > MOST_REAL_STEPS:
+        what = f"`low`, `high` and `high - low` must have {MOST_REAL_STEPS:,}"
+        raise ValueError(_too_fine(what, low, high, step))
     if steps.denominator != 1:
         raise ValueError(
             f"`step` must divide `high - low`, but got ({low=}, {high=}, {step=}): "
             "the last value would not be `high`."
         )
+
+
+def _too_fine(rule: str, low: float, high: float, step: float) -> str:
+    return (
+        f"{rule} steps at most, but got ({low=}, {high=}, {step=}): "
+        "a range without `step` has every value."
+    )
 
 
 def _is_number(value: Any) -> bool:

@@ -20,7 +20,7 @@ from optuna.distributions import (
 
 from gatelab.gates.auxiliary import AUXILIARY_WEIGHTS
 from gatelab.gates.gate import Gate, gates
-from gatelab.sweeps.spec.conditional import Parents, active, in_order, parents_of
+from gatelab.sweeps.spec.conditional import Parents, active, in_order, parents_of, with_parents
 from gatelab.sweeps.spec.faults import raise_faults
 from gatelab.sweeps.spec.hyperparameters import typed
 from gatelab.sweeps.spec.known import known_of
@@ -34,6 +34,8 @@ from gatelab.training.configuration import LEARNER, TARGET_WEIGHTS, Configuratio
 from gatelab.training.optimizers.catalogue import optimizer_defaults
 
 NUM_EXPERTS = 8
+OF_STEPS = ("optimizer.", "training.")
+"""How names begin of what a learner without steps never reads."""
 MOST_COMBINATIONS = 64
 """Up to so many, every combination of extremes is tried before a sweep starts."""
 
@@ -52,6 +54,8 @@ class SearchSpace:
     """Of what is drawn only beside certain values of others."""
     otherwise: dict[str, Any] = field(default_factory=dict)
     """The values of these where they are not drawn."""
+    places: dict[str, BaseDistribution] = field(default_factory=dict)
+    """What is drawn, in its place among what other gates draw and this one fixes."""
 
     def extremes(self) -> list[dict[str, Any]]:
         """Return values for all that is drawn, which together meet every end and choice."""
@@ -97,6 +101,7 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
         **_steps(spec),
         **_typed("model", "model", model, network),
     }
+    shared = dict(found)
     found["model.num_experts"] = _own_number(cls, found["model.num_experts"], len(task.targets))
     given, defaults = gate.hyperparameters, gate_defaults(cls)
     most = _lowest(found["model.num_experts"])
@@ -111,17 +116,18 @@ def space(spec: Spec, label: str, task: Task) -> SearchSpace:
     parents = parents_of(spec, label, found)
     own = _own_values(spec, label, task, network, {**defaults, **cls.first_trial})
     if not gate.learner.cls.descends:
-        found = {name: _unsearched(name, value, own) for name, value in found.items()}
-    drawn = {name: d for name, d in found.items() if isinstance(d, BaseDistribution)}
+        found |= _unsearched(found, parents, own)
+    places = {n: d for n, d in (found | shared).items() if isinstance(d, BaseDistribution)}
+    places = in_order(places, parents)
+    drawn = {name: d for name, d in places.items() if found[name] is d}
     parents = {name: beside for name, beside in parents.items() if name in drawn}
-    drawn = in_order(drawn, parents)
     fixed = {name: value for name, value in found.items() if name not in drawn}
     defaults_drawn = {n: nearest(d, own.get(n)) for n, d in drawn.items()}
     known = known_of(spec, label, fixed, drawn, parents)
     own |= {f"gate.{name}": value for name, value in defaults.items()}
     otherwise = {name: own.get(name) for name in parents}
     _check_otherwise(label, otherwise)
-    return SearchSpace(fixed, drawn, defaults_drawn, known, parents, otherwise)
+    return SearchSpace(fixed, drawn, defaults_drawn, known, parents, otherwise, places)
 
 
 def _own_values(
@@ -144,10 +150,16 @@ def _own_values(
     }
 
 
-def _unsearched(name: str, value: Any, own: Mapping[str, Any]) -> Any:
-    """Return the default in place of a distribution of what a learner without steps never reads."""
-    idle = name.startswith(("optimizer.", "training.")) and isinstance(value, BaseDistribution)
-    return nearest(value, own.get(name)) if idle else value
+def _unsearched(
+    found: Mapping[str, Any], parents: Parents, own: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return defaults in place of what is searched and a learner without steps never reads.
+
+    That on which something else hangs is searched all the same.
+    """
+    searched = {name: d for name, d in found.items() if isinstance(d, BaseDistribution)}
+    read = with_parents([n for n in searched if not n.startswith(OF_STEPS)], parents)
+    return {name: nearest(d, own.get(name)) for name, d in searched.items() if name not in read}
 
 
 def _check_otherwise(label: str, otherwise: Mapping[str, Any]) -> None:
