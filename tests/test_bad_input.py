@@ -27,6 +27,15 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
     ("k too large", spec(gates="{top_k: {k: 5}}"), ("gates.top_k.k", "k=5", "num_experts=4")),
     ("k in a list", spec(gates="{top_k: {k: [2, 5]}}"), ("gates.top_k.k", "k=5")),
     ("k in a range", spec(gates="{top_k: {k: {low: 1, high: 9}}}"), ("gates.top_k.k", "k=9")),
+    (
+        "k beside another's end, among many that are searched",
+        spec(
+            gates="{top_k: {k: [1, 6], noise: [false, true], balance_weight: [0, 0.1]}}",
+            model="{num_experts: [4, 8], expert_width: [8, 16, 32, 64]}",
+            optimizer="{weight_decay: [0, 0.01]}",
+        ),
+        ("gates.top_k.k", "k=6", "num_experts=4"),
+    ),
     ("k zero", spec(gates="{top_k: {k: 0}}"), ("gates.top_k.k", "k=0", "1 <= k")),
     ("k negative", spec(gates="{dselect_k: {k: -1}}"), ("gates.dselect_k.k", "k=-1")),
     (

@@ -82,6 +82,39 @@ def test_gates_share_the_draws_of_what_they_share(sampler: str) -> None:
     assert len(set(rates[0])) == 6
 
 
+WEIGHTS: dict[str, BaseDistribution] = {
+    f"training.target_weights.t{place:03}": FloatDistribution(0.1, 10.0, log=True)
+    for place in range(140)
+}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("count", [60, 70, 130])
+def test_gates_share_the_draws_of_however_much_they_share(count: int, sampler: str) -> None:
+    shared = dict(list(WEIGHTS.items())[:count])
+    more = {**shared, "gate.gamma": FloatDistribution(0.1, 10.0, log=True)}
+    found = [Draws(space, {}, sampler, 3).draw(1, 5, ()) for space in (shared, more)]
+    assert found[0] == [{name: it[name] for name in shared} for it in found[1]]
+
+
+def test_what_is_beyond_64_is_spread_as_evenly() -> None:
+    found = Draws(WEIGHTS, {}, "tpe", 3).draw(0, 16, ())
+    for name in WEIGHTS:
+        shares = [math.log(values[name] / 0.1) / math.log(100) for values in found]
+        assert len({int(16 * share) for share in shares}) == 16, name
+    assert len({tuple(values[name] for values in found) for name in WEIGHTS}) == len(WEIGHTS)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_what_a_gate_fixes_keeps_its_place_among_the_draws(sampler: str) -> None:
+    without = {name: it for name, it in SPACE.items() if name != "gate.gamma"}
+    whole, fixed = (
+        Draws(space, {}, sampler, 3, places=SPACE).draw(1, 5, ()) for space in (SPACE, without)
+    )
+    assert fixed == [{name: it[name] for name in without} for it in whole]
+    assert whole == Draws(SPACE, {}, sampler, 3).draw(1, 5, ())
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_another_seed_draws_others(sampler: str) -> None:
     assert draws(sampler=sampler).draw(0, 4, ()) == draws(sampler=sampler).draw(0, 4, ())

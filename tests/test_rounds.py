@@ -221,6 +221,21 @@ def test_a_search_begins_with_what_the_gate_says_and_the_defaults(tmp_path: Path
         assert found.fixed["gate.k"] == (3 if hyperparameters else 2), "it is recorded"
 
 
+def test_what_a_gate_fixes_shifts_no_draw_of_others(tmp_path: Path) -> None:
+    """`independent` has an expert a target, whatever numbers the others search."""
+    (tmp_path / "spec.yaml").write_text(SPEC.replace("GATES", "[softmax, independent]"))
+    overrides = ["model.num_experts=[4, 8]", "model.expert_width=[8, 16]"]
+    spec = load_spec(tmp_path / "spec.yaml", overrides=overrides)
+    softmax, independent = (space(spec, name, make_task(spec)) for name in spec.gates)
+    assert softmax.places == softmax.distributions == independent.places
+    assert {*softmax.distributions} - {*independent.distributions} == {"model.num_experts"}
+    spaces = {"one": softmax, "two": independent}
+    rounds = dict.fromkeys(spaces, ROUNDS)
+    opened = open_studies(tmp_path / "journal", spaces, rounds, sampler="tpe", seed=0)
+    found = [study.draws.draw(1, 6, ()) for study in opened.values()]
+    assert found[1] == [{name: it[name] for name in independent.distributions} for it in found[0]]
+
+
 def test_other_tasks_have_other_draws(tmp_path: Path) -> None:
     seeds = set()
     text = SPEC.replace("GATES", "[softmax]")

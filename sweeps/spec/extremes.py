@@ -29,7 +29,7 @@ def check_values(spec: Spec, task: Task, label: str, gate: type[Gate]) -> None:
     """
     found = space(spec, label, task)
     faults: dict[str, str] = {}
-    for sampled in found.extremes():
+    for sampled in found.meetings():
         chosen = configuration(found, sampled)
         for check in (
             partial(_check_steps, chosen),

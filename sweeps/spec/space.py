@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,21 @@ class SearchSpace:
             for name in self.parents
             for end in ends[name]
         ]
+
+    def meetings(self) -> list[dict[str, Any]]:
+        """Return :meth:`extremes`, and values in which any two ends of a model's own meet.
+
+        A rule between two hyperparameters is met there, however many are searched.
+        """
+        own = {n: _ends(d) for n, d in self.distributions.items() if not n.startswith(OF_STEPS)}
+        pairs = combinations([(name, end) for name, ends in own.items() for end in ends], 2)
+        met = [
+            {**self.defaults, **self._met(one), **self._met(other), one: end, other: its}
+            for (one, end), (other, its) in pairs
+            if one != other
+        ]
+        found = [*self.extremes(), *(active(values, self.parents) for values in met)]
+        return list({repr(values): values for values in found}.values())
 
     def _met(self, name: str) -> dict[str, Any]:
         """Return values of others beside which a hyperparameter is searched."""
