@@ -36,6 +36,15 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
         ),
         ("gates.top_k.k", "k=6", "num_experts=4"),
     ),
+    (
+        "two values of an optimiser, among many that are searched",
+        spec(
+            model="{num_experts: [4, 8], expert_width: [8, 16, 32, 64], expert_depth: [1, 2]}",
+            optimizer="{name: sgd, momentum: [0.0, 0.9], nesterov: [false, true], "
+            "learning_rate: {low: 1e-3, high: 1e-1}}",
+        ),
+        ("optimizer", "nesterov", "momentum"),
+    ),
     ("k zero", spec(gates="{top_k: {k: 0}}"), ("gates.top_k.k", "k=0", "1 <= k")),
     ("k negative", spec(gates="{dselect_k: {k: -1}}"), ("gates.dselect_k.k", "k=-1")),
     (

@@ -14,13 +14,14 @@ from gatelab.tasks.encoding import region_recovery, spatial_accuracy
 from gatelab.tracking.mlflow_read import read_sweep
 from gatelab.tracking.sqlite import default_uri
 
-record = read_sweep(default_uri(Path("gatelab_runs")), sys.argv[1])
+folder = Path("gatelab_runs")
+record = read_sweep(default_uri(folder), sys.argv[1])
 print("| gate | voxels in their region | chance | test words | chance |")
 print("| --- | ---: | ---: | ---: | ---: |")
 for label in record.gates:
     if not gates.get(record.of("gate", label)[0].params["gate"]).trained:
         continue
-    selected = read_selected(record, label)
+    selected = read_selected(record, label, folder)
     (model,), brain = selected.models, selected.task.brain
     words = selected.task.data("test").inputs
     sides = words.double().numpy() @ brain.directions.T > 0

@@ -36,6 +36,8 @@ from gatelab.training.optimizers.catalogue import optimizer_defaults
 NUM_EXPERTS = 8
 OF_STEPS = ("optimizer.", "training.")
 """How names begin of what a learner without steps never reads."""
+WEIGHTS = f"training.{TARGET_WEIGHTS}."
+"""How names begin of the weights of targets, which may be many, each with a rule of its own."""
 MOST_COMBINATIONS = 64
 """Up to so many, every combination of extremes is tried before a sweep starts."""
 
@@ -76,12 +78,13 @@ class SearchSpace:
         ]
 
     def meetings(self) -> list[dict[str, Any]]:
-        """Return :meth:`extremes`, and values in which any two ends of a model's own meet.
+        """Return :meth:`extremes`, and values in which any two ends meet, but weights of targets.
 
         A rule between two hyperparameters is met there, however many are searched.
         """
-        own = {n: _ends(d) for n, d in self.distributions.items() if not n.startswith(OF_STEPS)}
-        pairs = combinations([(name, end) for name, ends in own.items() for end in ends], 2)
+        drawn = self.distributions.items()
+        ends = {name: _outermost(d) for name, d in drawn if not name.startswith(WEIGHTS)}
+        pairs = combinations([(name, end) for name, found in ends.items() for end in found], 2)
         met = [
             {**self.defaults, **self._met(one), **self._met(other), one: end, other: its}
             for (one, end), (other, its) in pairs
@@ -254,6 +257,13 @@ def _cropped(name: str, distribution: BaseDistribution, num_experts: int) -> Bas
 def configuration(space: SearchSpace, sampled: Mapping[str, Any]) -> Configuration:
     """Return the configuration with what was drawn, by dotted name, beside what is fixed."""
     return Configuration({**space.fixed, **space.otherwise, **sampled})
+
+
+def _outermost(distribution: BaseDistribution) -> list[Any]:
+    """Return the ends, of a list of numbers the least and the greatest."""
+    ends = _ends(distribution)
+    numbers = all(isinstance(it, (int, float)) for it in ends)
+    return list(dict.fromkeys((min(ends), max(ends)))) if numbers else ends
 
 
 def _ends(distribution: BaseDistribution) -> list[Any]:
