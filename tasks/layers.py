@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gatelab.registry import near_misses
 from gatelab.rules import check_counts, check_shares
@@ -56,7 +55,7 @@ class Dropout(nn.Module):
 
     ``bernoulli_`` draws one number an element there; here each 64-bit draw serves four elements, or
     eight where ``p`` is a multiple of 1/256. So ``p`` is rounded to a multiple of 1/65536, and the
-    kept elements are scaled by what that leaves.
+    kept elements are scaled by what that leaves. On every device the same elements are dropped.
     Random numbers come from torch, by one function that a training answers from a member's key.
     """
 
@@ -75,12 +74,10 @@ class Dropout(nn.Module):
         """Drop and scale elements of ``x``, any shape, in training; else return it as it is."""
         if not self.training or self.p == 0:
             return x
-        if x.device.type != "cpu":
-            return F.dropout(x, self.p)
         span = 1 << torch.iinfo(self._draw).bits
         dropped = round(self.p * span) - span // 2
         # Clamped floats: a CPU compares into bools at a fifth of the speed.
-        kept = _uniform(x.shape, self._draw).float().sub_(dropped - 1).clamp(0, 1)
+        kept = _uniform(x, self._draw).float().sub_(dropped - 1).clamp(0, 1)
         return x * kept.mul_(1 / (1 - self.p)).to(x.dtype)
 
     def extra_repr(self) -> str:
@@ -88,11 +85,11 @@ class Dropout(nn.Module):
         return f"p={self.p:g}"
 
 
-def _uniform(shape: torch.Size, dtype: torch.dtype) -> Tensor:
+def _uniform(like: Tensor, dtype: torch.dtype) -> Tensor:
     """Draw from all values of a type, by ``randint``: vmap refuses ``random_`` on a new tensor."""
-    size, each = shape.numel(), 64 // torch.iinfo(dtype).bits
-    draws = torch.randint(-(2**63), 2**63 - 1, (-(-size // each),), device="cpu")
-    return draws.view(dtype)[:size].view(shape)
+    size, each = like.numel(), 64 // torch.iinfo(dtype).bits
+    draws = torch.randint(-(2**63), 2**63 - 1, (-(-size // each),), device=like.device)
+    return draws.view(dtype)[:size].view(like.shape)
 
 
 def mlp(in_features: int, width: int, depth: int, dropout: float = 0.0) -> nn.Sequential:

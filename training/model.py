@@ -154,7 +154,8 @@ class Model(nn.Module):
         """Return them ``(targets,)``, put on a device once: a step must not wait for a copy."""
         place = (like.device, like.dtype)
         if place not in self._placed:
-            self._placed[place] = like.new_tensor([target.weight for target in self.targets])
+            weights = [target.weight for target in self.targets]
+            self._placed[place] = torch.tensor(weights, device=like.device, dtype=like.dtype)
         return self._placed[place]
 
 
