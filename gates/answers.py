@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import Parameter, Signature, signature
 from keyword import iskeyword
 from typing import Any
@@ -12,8 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gatelab.gates import draws as numbers
+from gatelab.gates import filled_draws as fills
 from gatelab.gates import layer_draws as layers
-from gatelab.gates.draws import KeyedNumbers, filled
+from gatelab.gates.draws import KeyedNumbers
+from gatelab.gates.filled_draws import filled
+from gatelab.gates.sequence_draws import attention, recurrent, within
 from gatelab.rules import shown
 
 SILENT: dict[str, tuple[Any, ...]] = {"generator": (None,), "out": (None,)}
@@ -39,7 +42,7 @@ class Answer:
         self._func = func
         self._forms = [(draw, _form(draw)) for draw in draws]
 
-    def __call__(self, key: KeyedNumbers, *args: Any, **kwargs: Any) -> Tensor:
+    def __call__(self, key: KeyedNumbers, /, *args: Any, **kwargs: Any) -> Tensor:
         """Draw from a key.
 
         Raises:
@@ -88,30 +91,52 @@ def _put(drawn: Tensor, device: Any, requires_grad: bool | None) -> Tensor:
     return drawn.requires_grad_() if requires_grad else drawn
 
 
-DRAWN: dict[Any, Answer] = {
-    func: Answer(func, *draws)
-    for func, draws in {
-        torch.rand: (numbers.rand, numbers.rand_of_size),
-        torch.randn: (numbers.randn, numbers.randn_of_size),
-        torch.rand_like: (numbers.rand_like,),
-        torch.randn_like: (numbers.randn_like,),
-        torch.randint: (numbers.randint_below, numbers.randint),
-        torch.bernoulli: (numbers.bernoulli, numbers.bernoulli_of_chance),
-        torch.normal: (numbers.normal, numbers.normal_of_size),
-        torch.dropout: (layers.torchs_dropout,),
-        # Functions of Python's, which draw within, where no mode sees it:
-        F.dropout: (layers.dropout,),
-        F.gumbel_softmax: (layers.gumbel_softmax,),
-        F.dropout1d: (layers.channel_dropout(2),),
-        F.dropout2d: (layers.channel_dropout(0),),
-        F.dropout3d: (layers.channel_dropout(4),),
-        F.alpha_dropout: (layers.alpha_dropout,),
-        F.rrelu: (layers.rrelu,),
-        Tensor.bernoulli: (numbers.bernoulli, numbers.bernoulli_of_chance),
-        Tensor.uniform_: (filled(numbers.uniform_between),),
-        Tensor.normal_: (filled(numbers.normal_around),),
-        Tensor.exponential_: (filled(numbers.exponential),),
-        Tensor.bernoulli_: (filled(numbers.chosen),),
-    }.items()
+ANSWERS: dict[Any, Sequence[Callable[..., Tensor]]] = {
+    torch.rand: (numbers.rand, numbers.rand_of_size),
+    torch.randn: (numbers.randn, numbers.randn_of_size),
+    torch.rand_like: (numbers.rand_like,),
+    torch.randn_like: (numbers.randn_like,),
+    torch.randint: (numbers.randint_below, numbers.randint),
+    torch.randint_like: (numbers.randint_like_below, numbers.randint_like),
+    torch.randperm: (numbers.randperm,),
+    torch.bernoulli: (numbers.bernoulli, numbers.bernoulli_of_chance),
+    torch.normal: (numbers.normal, numbers.normal_of_size),
+    torch.multinomial: (fills.multinomial,),
+    torch.dropout: (layers.by_torch(layers.dropout),),
+    torch.feature_dropout: (layers.by_torch(layers.channel_dropout(0)),),
+    torch.alpha_dropout: (layers.by_torch(layers.alpha_dropout),),
+    torch.feature_alpha_dropout: (layers.by_torch(layers.feature_alpha_dropout),),
+    # Functions of Python's, which draw within, where no mode sees it:
+    F.dropout: (layers.dropout,),
+    F.gumbel_softmax: (layers.gumbel_softmax,),
+    F.dropout1d: (layers.channel_dropout(2),),
+    F.dropout2d: (layers.channel_dropout(0),),
+    F.dropout3d: (layers.channel_dropout(4),),
+    F.alpha_dropout: (layers.alpha_dropout,),
+    F.feature_alpha_dropout: (layers.feature_alpha_dropout,),
+    F.rrelu: (layers.rrelu,),
+    F.scaled_dot_product_attention: (attention,),
+    Tensor.bernoulli: (numbers.bernoulli, numbers.bernoulli_of_chance),
+    Tensor.multinomial: (fills.multinomial,),
+    Tensor.uniform_: (filled(fills.uniform_between),),
+    Tensor.normal_: (filled(fills.normal_around),),
+    Tensor.log_normal_: (filled(fills.log_normal),),
+    Tensor.exponential_: (filled(fills.exponential),),
+    Tensor.geometric_: (filled(fills.geometric),),
+    Tensor.cauchy_: (filled(fills.cauchy),),
+    Tensor.bernoulli_: (filled(fills.chosen),),
+    Tensor.random_: tuple(
+        filled(it) for it in (fills.any_whole, fills.whole_below, fills.whole_between)
+    ),
 }
-"""By function how it draws from a key."""
+"""By function how it draws from a key, in each of its forms."""
+WHOLE: dict[Any, Callable[..., Any]] = {
+    **{func: recurrent(func) for func in (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)},
+    F.multi_head_attention_forward: within(F.multi_head_attention_forward),
+}
+"""The same of what draws beside all that it does."""
+DRAWN: dict[Any, Callable[..., Any]] = {
+    **{func: Answer(func, *draws) for func, draws in ANSWERS.items()},
+    **WHOLE,
+}
+"""By function what answers it from a key: it takes what draws, and torch's arguments."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any, Protocol
 
 import torch
@@ -104,7 +102,7 @@ def randint(
     """Draw whole numbers from [low, high)."""
     check_rule("low < high", low < high, low=low, high=high)
     dtype = torch.int64 if dtype is None else dtype
-    least, most = _range(dtype)
+    least, most = bounds_of(dtype)
     check_rule(
         f"{least} <= low and high - 1 <= {most}",
         least <= low and high - 1 <= most,
@@ -126,7 +124,26 @@ def randint_below(
     return randint(draws, 0, high, size, dtype=dtype)
 
 
-def _range(dtype: torch.dtype) -> tuple[float, float]:
+def randint_like(
+    draws: KeyedNumbers, input: Tensor, low: int, high: int, *, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Draw whole numbers from [low, high) in the shape of another."""
+    return randint(draws, low, high, input.shape, dtype=dtype or input.dtype)
+
+
+def randint_like_below(
+    draws: KeyedNumbers, input: Tensor, high: int, *, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Draw whole numbers from [0, high) in the shape of another."""
+    return randint_like(draws, input, 0, high, dtype=dtype)
+
+
+def randperm(draws: KeyedNumbers, n: int, *, dtype: torch.dtype | None = None) -> Tensor:
+    """Draw an order of n places."""
+    return draws.words(n).argsort().to(torch.int64 if dtype is None else dtype)
+
+
+def bounds_of(dtype: torch.dtype) -> tuple[float, float]:
     """Return the least and the largest number of a type."""
     if dtype == torch.bool:
         return 0, 1
@@ -150,54 +167,21 @@ def normal(draws: KeyedNumbers, mean: float | Tensor, std: float | Tensor = 1.0)
     tensors = [it for it in (mean, std) if isinstance(it, Tensor)]
     shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
     drawn = draws.normal(shape, floating(tensors[0].dtype))
-    return _around(drawn, mean, std).detach().to(drawn.dtype)
+    return around(drawn, mean, std).detach().to(drawn.dtype)
 
 
 def normal_of_size(
     draws: KeyedNumbers, mean: float, std: float, size: Any, *, dtype: torch.dtype | None = None
 ) -> Tensor:
     """Draw normal numbers around one mean."""
-    return _around(draws.normal(_shape(size), floating(dtype)), mean, std)
+    return around(draws.normal(_shape(size), floating(dtype)), mean, std)
 
 
-def _around(drawn: Tensor, mean: float | Tensor, std: float | Tensor) -> Tensor:
+def around(drawn: Tensor, mean: float | Tensor, std: float | Tensor) -> Tensor:
+    """Return standard normal numbers around means, with deviations.
+
+    Raises:
+        ValueError: If a deviation is negative.
+    """
     check_rule("std >= 0", std >= 0, std=std)
     return mean + drawn * std
-
-
-def uniform_between(
-    draws: KeyedNumbers, input: Tensor, from_: float = 0.0, to: float = 1.0
-) -> Tensor:
-    """Draw from [from, to) in the shape of another."""
-    check_rule("from <= to", from_ <= to, **{"from": from_, "to": to})
-    return from_ + draws.uniform(input.shape, floating(input.dtype)) * (to - from_)
-
-
-def normal_around(
-    draws: KeyedNumbers, input: Tensor, mean: float = 0.0, std: float = 1.0
-) -> Tensor:
-    """Draw normal numbers in the shape of another."""
-    return _around(draws.normal(input.shape, floating(input.dtype)), mean, std)
-
-
-def exponential(draws: KeyedNumbers, input: Tensor, lambd: float = 1.0) -> Tensor:
-    """Never give 0, of which the logarithm is infinite; nor does torch."""
-    check_rule("lambd > 0", lambd > 0, lambd=lambd)
-    numbers = even(draws, input)
-    least = torch.finfo(numbers.dtype).eps / 2
-    return -(1 - numbers).log().clamp_max(-least) / lambd
-
-
-def chosen(draws: KeyedNumbers, input: Tensor, p: float | Tensor = 0.5) -> Tensor:
-    """Draw 1 with a chance, else 0, in the shape of another."""
-    return bernoulli_of_chance(draws, input, p)
-
-
-def filled(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Return a function that draws into its tensor."""
-
-    @wraps(draw)
-    def fill(draws: KeyedNumbers, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return input.copy_(draw(draws, input, *args, **kwargs))
-
-    return fill

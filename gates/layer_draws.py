@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gatelab.gates.draws import KeyedNumbers, check_rule, even, exponential, uniform_between
+from gatelab.gates.draws import KeyedNumbers, check_rule, even
+from gatelab.gates.filled_draws import exponential, uniform_between
 
 SATURATED = -1.7580993408473766
 """What SELU comes to far below 0."""
@@ -30,9 +31,13 @@ def dropout(
     return _written(input * kept * (1 / (1 - p) if p < 1 else 0.0), input, inplace)
 
 
-def torchs_dropout(draws: KeyedNumbers, input: Tensor, p: float, train: bool) -> Tensor:
-    """Do what :func:`dropout` does, by the names that :func:`torch.dropout` has."""
-    return dropout(draws, input, p, train)
+def by_torch(layer: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return a layer that drops, by the names that torch's own function of it has."""
+
+    def drop(draws: KeyedNumbers, input: Tensor, p: float, train: bool) -> Tensor:
+        return layer(draws, input, p, train)
+
+    return drop
 
 
 def channel_dropout(unbatched: int) -> Callable[..., Tensor]:
@@ -45,12 +50,15 @@ def channel_dropout(unbatched: int) -> Callable[..., Tensor]:
         training: bool = True,
         inplace: bool = False,
     ) -> Tensor:
-        channels = input.shape[: 1 if input.dim() == unbatched else 2]
-        kept = dropout(draws, input.new_ones(channels), p, training)
-        dropped = input * kept.view(*channels, *(1 for _ in input.shape[len(channels) :]))
-        return _written(dropped, input, inplace)
+        channels = _one_each(input, 1 if input.dim() == unbatched else 2)
+        return _written(input * dropout(draws, channels, p, training), input, inplace)
 
     return drop
+
+
+def _one_each(input: Tensor, dimensions: int) -> Tensor:
+    """Return ones that broadcast to a tensor, one for each place of its first dimensions."""
+    return input.new_ones(*input.shape[:dimensions], *[1] * (input.dim() - dimensions))
 
 
 def alpha_dropout(
@@ -64,13 +72,31 @@ def alpha_dropout(
 
     Source: Klambauer and others, Self-Normalizing Neural Networks, NeurIPS 2017, equation 5.
     """
+    return _saturated(draws, input, input, p, training, inplace)
+
+
+def feature_alpha_dropout(
+    draws: KeyedNumbers,
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+) -> Tensor:
+    """Do with whole channels what :func:`alpha_dropout` does."""
+    return _saturated(draws, input, _one_each(input, 2), p, training, inplace)
+
+
+def _saturated(
+    draws: KeyedNumbers, input: Tensor, each: Tensor, p: float, training: bool, inplace: bool
+) -> Tensor:
+    """Saturate what is dropped, as is drawn for each of ``each``, which broadcasts to the input."""
     check_rule("0 <= p <= 1", 0 <= p <= 1, p=p)
     if not training or p == 0:
         return input
     if p == 1:
         return _written(input * 0, input, inplace)
     scale: float = ((1 - p) * (1 + p * SATURATED**2)) ** -0.5
-    kept = even(draws, input) >= p
+    kept = even(draws, each) >= p
     dropped = scale * (torch.where(kept, input, SATURATED) - p * SATURATED)
     return _written(dropped, input, inplace)
 

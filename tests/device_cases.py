@@ -126,6 +126,31 @@ class Dropping(Mixed):
         )
 
 
+class Sequences(Mixed):
+    """The same of sequences, which experts read by attention and a recurrent layer that drop."""
+
+    def split(self, name: SplitName) -> Split:
+        split = super().split(name)
+        return split._replace(inputs=split.inputs[:, :16].reshape(-1, 4, 4))
+
+    def network(self) -> Network:  # type: ignore[override]
+        return Network(
+            nn.Identity, nn.Flatten, 16, Reader, lambda target: nn.Linear(4, target.out_features)
+        )
+
+
+class Reader(nn.Module):
+    """Reads sequences ``(batch, 4, 4)`` by attention, and what it gives by two layers in turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attends = nn.TransformerEncoderLayer(4, 2, 8, 0.3, batch_first=True)
+        self.recurs = nn.GRU(4, 4, 2, dropout=0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.recurs(self.attends(x).transpose(0, 1))[0][-1]
+
+
 class Case(NamedTuple):
     """What three members of other rates and seeds train."""
 
@@ -186,6 +211,7 @@ STEPPING = {
     "dense": Case(MMoESynthetic(**ROWS)),
     "pictures": Case(Pictures(), "cgc"),
     "dropping": Case(Dropping()),
+    "sequences": Case(Sequences()),
     "weighted": Case(Weighted(), "top_k"),
     "adamw": Case(optimizer={"name": "adamw"}),
     "momentum": Case(optimizer={"name": "sgd", "momentum": 0.9}),

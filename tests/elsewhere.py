@@ -105,6 +105,7 @@ def computed(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], crossed: 
     goes = _goes_elsewhere(name, args, kwargs, bool(there))
     if there and _crosses(name, args, result) or name in COPIES and goes != bool(there):
         crossed.append(name)
+    assert all(t.shape == t.held.shape for t in there), f"{name} changes a shape in place"
     same = {id(tensor.held): tensor for tensor in there}
     return tree_map(lambda found: _wrapped(found, same), result) if goes else result
 

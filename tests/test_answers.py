@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gatelab.gates import Stack
-from gatelab.gates.answers import DRAWN
+from gatelab.gates.answers import ANSWERS
 from gatelab.gates.randomness import Randomness, drawing_from
 from gatelab.training.passage import seed_key
 
@@ -21,6 +21,11 @@ X = torch.linspace(0, 1, 3 * MANY).view(3, MANY)
 ZEROS, ONES, DOUBLES = torch.zeros(3, MANY), torch.ones(3, MANY), torch.zeros(3, MANY).double()
 IMAGES, SERIES, VOLUMES = torch.ones(9, 5, 3, 3), torch.ones(9, 5, 3), torch.ones(9, 5, 2, 2, 2)
 SIZE = (3, MANY)
+QUERY, KEYS = (
+    torch.linspace(*ends, 4 * 4 * 60 * 8).view(4, 4, 60, 8) for ends in ((-1, 1), (0, 3))
+)
+MASK = torch.ones(60, 60, dtype=torch.bool).tril(3)
+MASK[5] = False  # a query that may see nothing
 
 
 def form(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -86,6 +91,21 @@ AROUND = (
     form(2.0, 3.0, size=SIZE),
     form(mean=2.0, std=3.0, size=SIZE, dtype=torch.float64, requires_grad=True),
 )
+TIMES = (
+    form(ZEROS, 0.3),
+    form(ZEROS, p=0.3, generator=None),
+    form(ZEROS.half(), 0.9),
+    form(ZEROS.int(), 0.5),
+)
+PICKED = torch.tensor([0.0, 3.0, 1.0, 6.0]).expand(MANY, 4)
+WEIGHTED = (
+    form(PICKED, 1),
+    form(PICKED[0], MANY, True),
+    form(PICKED[0].half(), num_samples=MANY, replacement=True),
+    form(PICKED.double(), 2, replacement=False, generator=None),
+    form(PICKED, 3),
+)
+BY_TORCH = (form(X, 0.25, True), form(input=X, p=0.25, train=True), form(X, 0.25, False))
 HALVES = (form(X), form(X, 0.25), form(input=X, p=0.25), form(X, p=0.25, training=False))
 FORMS: dict[Any, Sequence[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     torch.rand: MADE,
@@ -93,6 +113,29 @@ FORMS: dict[Any, Sequence[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     torch.rand_like: LIKE,
     torch.randn_like: LIKE,
     torch.randint: WHOLE,
+    torch.randint_like: (
+        form(X, 10),
+        form(X, high=10),
+        form(X, 3, 10),
+        form(input=X, low=3, high=10),
+        form(X.int(), -5, 5, dtype=torch.float64, requires_grad=True),
+        form(X.half(), 10, generator=None),
+    ),
+    torch.randperm: (
+        form(MANY),
+        form(n=MANY, dtype=torch.int32, device="cpu"),
+        form(7, dtype=torch.float32, requires_grad=True),
+        form(0),
+    ),
+    torch.multinomial: (*WEIGHTED, form(input=PICKED, num_samples=2)),
+    Tensor.multinomial: WEIGHTED,
+    torch.feature_dropout: (
+        form(IMAGES, 0.25, True),
+        form(input=IMAGES, p=0.25, train=True),
+        form(X, 0.25, True),
+    ),
+    torch.alpha_dropout: BY_TORCH,
+    torch.feature_alpha_dropout: (*BY_TORCH, form(IMAGES, 0.25, True)),
     torch.bernoulli: (*CHANCES, form(input=X), form(input=X, p=0.1, generator=None)),
     Tensor.bernoulli: CHANCES,
     torch.normal: AROUND,
@@ -107,6 +150,20 @@ FORMS: dict[Any, Sequence[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     F.dropout2d: (form(IMAGES), form(input=IMAGES, p=0.25, training=True)),
     F.dropout3d: (form(VOLUMES), form(VOLUMES[0], p=0.25), form(VOLUMES.clone(), inplace=True)),
     F.alpha_dropout: (form(X), form(X, 0.25, True), form(input=X, p=0.25, training=True)),
+    F.feature_alpha_dropout: (
+        form(IMAGES, 0.25, True),
+        form(input=X, p=0.25, training=True),
+        form(SERIES.clone(), training=True, inplace=True),
+        form(X),
+    ),
+    F.scaled_dot_product_attention: (
+        form(QUERY, KEYS, KEYS),
+        form(QUERY, KEYS, KEYS, None, 0.1),
+        form(query=QUERY, key=KEYS, value=KEYS, dropout_p=0.1, is_causal=True, scale=0.3),
+        form(QUERY, KEYS, KEYS, MASK, 0.1),
+        form(QUERY, KEYS, KEYS, attn_mask=MASK.float().log(), dropout_p=0.1),
+        form(QUERY, KEYS[:, :2], KEYS[:, :2], dropout_p=0.1, enable_gqa=True),
+    ),
     F.rrelu: (form(-X), form(input=-X, lower=0.1, upper=0.2, training=True), form(-X, 0.1, 0.2)),
     F.gumbel_softmax: (
         form(X),
@@ -136,6 +193,25 @@ FORMS: dict[Any, Sequence[tuple[tuple[Any, ...], dict[str, Any]]]] = {
         form(ZEROS, generator=None),
         form(ZEROS.half()),
     ),
+    Tensor.log_normal_: (
+        form(ZEROS, 0.0, 0.25),
+        form(ZEROS, mean=0.5, std=0.1, generator=None),
+        form(ZEROS.half(), 0, 0.1),
+    ),
+    Tensor.geometric_: TIMES,
+    Tensor.cauchy_: (form(ZEROS[:1, :7]), form(ZEROS[:1, :7], median=3.0, sigma=2.0)),
+    Tensor.random_: (
+        form(ZEROS),
+        form(ZEROS.half()),
+        form(ZEROS.double()),
+        form(ZEROS.long()),
+        form(ZEROS.to(torch.uint8)),
+        form(ZEROS.bool()),
+        form(ZEROS, 10),
+        form(ZEROS, to=10),
+        form(ZEROS, -5, 5),
+        form(ZEROS.int(), generator=None, **{"from": 2, "to": 6}),
+    ),
     Tensor.bernoulli_: (
         form(ZEROS),
         form(ZEROS, 0.9),
@@ -163,7 +239,7 @@ def numbers(answer: Tensor) -> tuple[float, ...]:
 
 
 def test_every_function_that_is_answered_is_tried() -> None:
-    assert FORMS.keys() == DRAWN.keys()
+    assert FORMS.keys() == ANSWERS.keys()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
 from gatelab.gates import SoftmaxGate
+from gatelab.gates.randomness import Randomness
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
+from gatelab.training.passage import seed_key
 from gatelab.training.precision import NO_TF32, Precision, ShortProducts, precise
 from gatelab.training.train import Training
 from tests.scaled import Scaled
@@ -157,3 +160,14 @@ def test_tf32_on_cuda_is_for_the_time_being() -> None:
     with precise("tf32", torch.device("cuda"), Both(), Product()):
         assert torch.backends.cuda.matmul.allow_tf32
     assert torch.backends.cuda.matmul.allow_tf32 == before
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_products_within_attention_are_rounded_whether_or_not_it_drops(dropout: float) -> None:
+    """Torch hands a mode the whole layer as one function, whose products it would not see."""
+    layer, x = nn.MultiheadAttention(8, 2, dropout, batch_first=True), torch.ones(2, 3, 8)
+    with Seen() as seen, ShortProducts(layer, nn.Identity()):
+        with Randomness(torch.tensor(seed_key(1))) if dropout else nullcontext():
+            answer, _ = layer(x, x, x)
+    assert set(seen.linear) == {torch.bfloat16} and len(seen.linear) == 2
+    assert answer.dtype == torch.float32

@@ -17,6 +17,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.hooks import RemovableHandle
 
+from gatelab.gates.sequence_draws import within
+
 Precision = Literal["float32", "tf32", "bf16"]
 PRODUCTS = frozenset(
     (
@@ -74,6 +76,8 @@ class ShortProducts(TorchFunctionMode):
     ) -> Any:
         """Call a function of torch."""
         given = (args, dict(kwargs or {}))
+        if self.rounds and function is functional.multi_head_attention_forward:
+            return within(function)(self, *given[0], **given[1])
         if not self.rounds or function not in PRODUCTS or not _all_float32(given):
             return function(*given[0], **given[1])
         short, more = tree_map(_to_bf16, given)
