@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -237,6 +238,29 @@ class WrongShape(Sound):
 
     def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
         return {"scale": routing.weights.detach().mean(0) + progress}
+
+
+class Cooling(Sound):
+    """Follows a schedule over the whole training, and does not say so."""
+
+    def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        return {"scale": 1 + 0.1 ** progress.to(self.scale)}
+
+
+class Early(Cooling):
+    """Says that its schedule ends before it does."""
+
+    @classmethod
+    def schedule_end(cls, hyperparameters: Mapping[str, Any]) -> float:
+        return 0.5
+
+
+class Epochs(Cooling):
+    """Says by epochs when its schedule ends."""
+
+    @classmethod
+    def schedule_end(cls, hyperparameters: Mapping[str, Any]) -> float:
+        return 20
 
 
 class SinglePrecision(Sound):

@@ -25,6 +25,8 @@ COURSE = {
     "search_space_is_live",
 }
 """The checks that train, which can do nothing with a gate that cannot be trained."""
+UPDATED = COURSE | {"schedule_ends_where_it_says"}
+"""The same with the one that updates, of an update that gives what it must not."""
 BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.NoSuper, "can_be_made", set()),
     (broken.HalfSuper, "can_be_made", set()),
@@ -84,9 +86,12 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.Taker, "hyperparameters_are_not_changed", set()),
     (broken.OwnTrainer, "forward_leaves_no_gradient", {"stacking_equals_the_loop"}),
     (broken.Seeder, "random_state_is_torchs", set()),
-    (broken.WrongBuffer, "update_is_pure", COURSE),
-    (broken.WrongShape, "update_is_pure", COURSE),
-    (broken.Returnless, "update_is_pure", COURSE),
+    (broken.WrongBuffer, "update_is_pure", UPDATED),
+    (broken.WrongShape, "update_is_pure", UPDATED),
+    (broken.Returnless, "update_is_pure", UPDATED),
+    (broken.Cooling, "schedule_ends_where_it_says", set()),
+    (broken.Early, "schedule_ends_where_it_says", set()),
+    (broken.Epochs, "schedule_ends_where_it_says", set()),
     (broken.SinglePrecision, "float64_and_float32_agree", set()),
     (broken.HiddenState, "state_dict_round_trip", set()),
     (broken.Forgetful, "pickle_round_trip", set()),

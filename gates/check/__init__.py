@@ -6,13 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 from gatelab.conformance import Outcome, as_test, run_all
-from gatelab.gates.check import devices, learning, making, outputs, reading, stacking, state
+from gatelab.gates.check import (
+    devices,
+    learning,
+    making,
+    outputs,
+    reading,
+    schedules,
+    stacking,
+    state,
+)
 from gatelab.gates.check.subject import Subject
 from gatelab.gates.gate import Gate, gates
 
 CHECKS = (
     *(*making.CHECKS, *outputs.CHECKS, *state.CHECKS, *learning.CHECKS, *reading.CHECKS),
-    *(*stacking.CHECKS, *devices.CHECKS),
+    *(*schedules.CHECKS, *stacking.CHECKS, *devices.CHECKS),
 )
 """In the order in which a mistake is best mended."""
 
