@@ -98,12 +98,16 @@ def test_gates_share_the_draws_of_however_much_they_share(count: int, sampler: s
     assert found[0] == [{name: it[name] for name in shared} for it in found[1]]
 
 
-def test_up_to_64_values_are_those_of_one_sequence() -> None:
-    """Published tables rest on these draws."""
-    points = qmc.Sobol(64, rng=np.random.default_rng(3)).random_base2(2)
+def test_each_64_values_are_those_of_one_sequence() -> None:
+    """The next are the last of a longer one. Published tables rest on these draws."""
+    points = [
+        qmc.Sobol(width, rng=np.random.default_rng(3)).random_base2(2)[2, -64:]
+        for width in (64, 128)
+    ]
     found = Draws(WEIGHTS, {}, "tpe", 3).draw(0, 3, ())
-    for place, (name, distribution) in enumerate(list(WEIGHTS.items())[:64]):
-        assert found[2][name] == value_at(distribution, points[2, place])
+    shares = np.concatenate(points)[: len(WEIGHTS)]
+    for (name, distribution), share in zip(WEIGHTS.items(), shares, strict=True):
+        assert found[2][name] == value_at(distribution, share)
 
 
 def test_what_is_beyond_64_is_spread_as_evenly() -> None:
