@@ -102,7 +102,7 @@ def test_each_64_values_are_those_of_one_sequence() -> None:
     """The next are the last of a longer one. Published tables rest on these draws."""
     points = [
         qmc.Sobol(width, rng=np.random.default_rng(3)).random_base2(2)[2, -64:]
-        for width in (64, 128)
+        for width in (64, 128, 192)
     ]
     found = Draws(WEIGHTS, {}, "tpe", 3).draw(0, 3, ())
     shares = np.concatenate(points)[: len(WEIGHTS)]
