@@ -45,17 +45,18 @@ def compared(losses: Mapping[str, Mapping[int, float]], metric: str = LOSS) -> C
 
 
 def test_single_precision_is_taken_out_of_each_difference() -> None:
-    """Of values up to 2,000 a millionth is 0.002: less than that is none, more is left alone.
+    """Of 2,000 a millionth is 0.002: less than that is none, more is left alone.
 
-    The unit is of the largest value on either side and of either sign.
+    The unit is of the pair's larger value, on either side and of either sign.
     """
-    theirs = [1.0, 1000.0, 3.0]
-    ours = [1.0015, 2000.0, 3.5]
+    theirs = [1999.9985, 1000.0, 1.0]
+    ours = [2000.0, 2000.0, 1.0015]
     for sign in (1, -1):
         first, second = [sign * x for x in ours], [sign * x for x in theirs]
-        assert differences(first, second).tolist() == [0, sign * 1000, sign * 0.5]
-        assert differences(second, first).tolist() == [0, sign * -1000, sign * -0.5]
-    apart = differences([1.0025, 2000.0, 3.5], theirs).tolist()
+        apart = pytest.approx([0, sign * 1000, sign * 0.0015], abs=1e-12)
+        assert differences(first, second).tolist() == apart
+        assert (-differences(second, first)).tolist() == apart
+    apart = differences([2000.0, 2000.0, 3.5], [1999.9975, 1000.0, 3.0]).tolist()
     assert apart == pytest.approx([0.0025, 1000, 0.5])
     small = differences([1e-9, 3e-9], [2e-9, 5e-9]).tolist()
     assert small == pytest.approx([-1e-9, -2e-9]), "small values have small units"
