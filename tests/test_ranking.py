@@ -118,6 +118,11 @@ def test_a_task_without_scores_waits() -> None:
     assert not rank_gates({"t1": {}, "t2": {}}, "test/loss", -1).gates
 
 
+def test_one_task_is_said_as_one() -> None:
+    said = rank_sentences(rank_gates({"t1": BY_TASK["t1"], "t2": {}}, "test/loss", -1))
+    assert said[0] == "a has the best mean rank by test loss, 1 over 1 task."
+
+
 def test_what_two_tasks_cannot_show_is_said() -> None:
     ranking = rank_gates({t: BY_TASK["t1"] for t in ("t1", "t2")}, "test/loss", -1)
     assert not ranking.decidable

@@ -124,7 +124,9 @@ def test_sign_flips_are_scipys(n: int) -> None:
 
 def test_many_sign_flips_are_drawn() -> None:
     values = np.random.default_rng(0).normal(0.4, 1, size=30)
-    assert sign_flips(values, 0 * values) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, abs=0.01)
+    assert sign_flips(values, 0 * values) == pytest.approx(
+        stats.ttest_1samp(values, 0).pvalue, abs=0.01
+    )
     assert 0 < sign_flips(np.ones(40), np.zeros(40)) < 1e-4, "never 0"
 
 

@@ -110,8 +110,11 @@ def _trained(comparison: Comparison) -> list[str]:
     if not by_number:
         return []
     if len(by_number) == 1:
-        ((finished, trials),) = by_number
-        return [f"{finished} of {trials} trials of each gate were trained to the end."]
+        (((finished, trials), gates),) = by_number.items()
+        whose = "each gate" if len(gates) > 1 else gates[0]
+        verb = "was" if 1 in (finished, trials) else "were"
+        words = f"{finished} of {counts('trial', [trials])} of {whose}"
+        return [f"{words} {verb} trained to the end."]
     if len(by_number) > MOST_CHANCES:
         totals = sorted({trials for _, trials in by_number})
         some = [f"{range_of(d for d, n in by_number if n == of)} of {of}" for of in totals]

@@ -138,8 +138,8 @@ def _ranks(means: Mapping[str, float], direction: int) -> dict[str, float]:
     """Return ranks, in which gates are level that would lead a comparison together."""
     from scipy import stats  # here: it takes half a second to import
 
-    worse = -direction * np.array([*means.values()])
-    ranks = stats.rankdata(levelled(worse, RESOLUTION * abs(worse)))
+    worse: Array = -direction * np.array([*means.values()], dtype=np.float64)
+    ranks = stats.rankdata(levelled(worse, RESOLUTION * np.abs(worse)))
     return dict(zip(means, map(float, ranks), strict=True))
 
 
