@@ -74,6 +74,11 @@ def counts(unit: str, numbers: Iterable[int]) -> str:
     return f"{found} {unit if found == '1' else plural(unit)}"
 
 
+def agreeing(one: str, many: str, done: int, of: int) -> str:
+    """Return the form of a verb for so many of so many: one of three, or none of one, *was*."""
+    return one if 1 in (done, of) else many
+
+
 def plural(unit: str) -> str:
     """Return the plural of a unit's name."""
     return "sets of splits" if unit == "set of splits" else f"{unit}s"
@@ -112,9 +117,8 @@ def _trained(comparison: Comparison) -> list[str]:
     if len(by_number) == 1:
         (((finished, trials), gates),) = by_number.items()
         whose = "each gate" if len(gates) > 1 else gates[0]
-        verb = "was" if 1 in (finished, trials) else "were"
         words = f"{finished} of {counts('trial', [trials])} of {whose}"
-        return [f"{words} {verb} trained to the end."]
+        return [f"{words} {agreeing('was', 'were', finished, trials)} trained to the end."]
     if len(by_number) > MOST_CHANCES:
         totals = sorted({trials for _, trials in by_number})
         some = [f"{range_of(d for d, n in by_number if n == of)} of {of}" for of in totals]
