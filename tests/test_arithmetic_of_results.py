@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -45,17 +46,18 @@ def compared(losses: Mapping[str, Mapping[int, float]], metric: str = LOSS) -> C
 
 
 def test_single_precision_is_taken_out_of_each_difference() -> None:
-    """Of values up to 2,000 a millionth is 0.002: less than that is none, more is left alone.
+    """Of 2,000 a millionth is 0.002: less than that is none, more is left alone.
 
-    The unit is of the largest value on either side and of either sign.
+    The unit is of the pair's larger value, on either side and of either sign.
     """
-    theirs = [1.0, 1000.0, 3.0]
-    ours = [1.0015, 2000.0, 3.5]
+    theirs = [1999.9985, 1000.0, 1.0]
+    ours = [2000.0, 2000.0, 1.0015]
     for sign in (1, -1):
         first, second = [sign * x for x in ours], [sign * x for x in theirs]
-        assert differences(first, second).tolist() == [0, sign * 1000, sign * 0.5]
-        assert differences(second, first).tolist() == [0, sign * -1000, sign * -0.5]
-    apart = differences([1.0025, 2000.0, 3.5], theirs).tolist()
+        apart = pytest.approx([0, sign * 1000, sign * 0.0015], abs=1e-12)
+        assert differences(first, second).tolist() == apart
+        assert (-differences(second, first)).tolist() == apart
+    apart = differences([2000.0, 2000.0, 3.5], [1999.9975, 1000.0, 3.0]).tolist()
     assert apart == pytest.approx([0.0025, 1000, 0.5])
     small = differences([1e-9, 3e-9], [2e-9, 5e-9]).tolist()
     assert small == pytest.approx([-1e-9, -2e-9]), "small values have small units"
@@ -119,6 +121,38 @@ def test_a_p_value_of_the_level_itself_is_not_significant() -> None:
     (test,) = comparison.tests
     assert [replace(test, p_holm=p).significant for p in (0.0499, 0.05)] == [True, False]
     assert [Better("a", "b", p).significant for p in (0.0499, 0.05)] == [True, False]
+
+
+@pytest.mark.parametrize(("seeds", "apart"), [(7, 0.7), (10, 0.3), (10, 1 / 3)])
+def test_differences_that_are_the_same_have_no_spread_to_plan_by(seeds: int, apart: float) -> None:
+    """In floating point their deviation is 1e-16, which told of a difference of 1e-16 to find."""
+    first = {seed: 0.5 + 0.017 * seed for seed in range(seeds)}
+    comparison = compared({"a": first, "b": {seed: x + apart for seed, x in first.items()}})
+    assert math.isnan(smallest_difference(comparison, LOSS, "a", "b"))
+    assert not any("a true difference" in line for line in sentences(comparison))
+
+
+def test_pairs_are_ranked_by_the_precision_of_the_values() -> None:
+    """Of 1, 2, -2 and 2 rows of 200: the last three are level as they are, not as rounded.
+
+    The sizes rank 1 and, three times, 3. The negative one has 3 of 10: so little have 5 of the 16
+    choices of signs, and as many the positive ones. The sum is 3, as far from 0 as in 10 of them.
+    """
+    rows = {"a": [191, 182, 150, 154], "b": [190, 180, 152, 152]}
+    accuracies = {
+        gate: {seed: float(np.float32(n) / np.float32(200)) for seed, n in enumerate(found)}
+        for gate, found in rows.items()
+    }
+    (pair,) = pairwise(compared(accuracies, "test/mean/r2"), "test/mean/r2")
+    assert pair.p_wilcoxon == pair.p_permutation == 10 / 16
+
+
+def test_no_gate_is_better_by_rounding() -> None:
+    comparison = compared({"a": {0: 0.1, 1: 0.2, 2: 0.3}, "b": {0: 0.3, 1: 0.2, 2: 0.1}})
+    first, second = comparison.scores
+    assert first.mean != second.mean, "in floating point one is"
+    (pair,) = pairwise(comparison, LOSS)
+    assert (pair.better, math.isnan(pair.p_welch)) == ("", True)
 
 
 def test_the_better_gate_is_so_over_all_its_seeds() -> None:

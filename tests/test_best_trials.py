@@ -63,6 +63,15 @@ def test_the_share_is_of_all_trials_and_at_least_one() -> None:
     assert "A single trial has no standard error, and no test." in trial_sentences(single)
 
 
+def test_trials_that_are_level_have_no_error_and_no_test() -> None:
+    """In floating point the deviation of three times 0.1 is 2e-17, and p was 1e-46."""
+    found = best_trials([sweep({"a": [0.1] * 3, "b": [0.2] * 3})], share=1.0)
+    assert [summary.error for summary in found.summaries] == [0, 0]
+    (test,) = found.tests
+    assert math.isnan(test.p) and not test.significant
+    assert not any("significant" in line for line in trial_sentences(found))
+
+
 def test_another_metric_of_the_same_trials() -> None:
     found = best_trials([sweep(LOSSES)], metric="val/f1")
     assert found.best()[0].gate == "a"

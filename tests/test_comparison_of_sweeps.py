@@ -10,6 +10,7 @@ import pytest
 from gatelab.results.comparison import compare_runs
 from gatelab.results.comparison.caveats import differing, notes, origins, partial_line
 from gatelab.results.comparison.merging import by_task
+from gatelab.results.report.conditions_grid import conditions_grid
 from gatelab.tracking.runs import SweepRecord
 from tests.recorded_losses import COUNTED, LOSSES, evaluated, merged, record, run, said
 
@@ -114,6 +115,40 @@ def test_a_running_sweep_is_partial_until_every_gate_has_ended() -> None:
     )
     whole = compare_runs(SweepRecord("s", (*runs, run("gate", "b"))))
     assert not whole.running, "all is there, though the sweep's run has not been ended yet"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        (("1", 0, 1, 0), "0 of 1 trial has ended, 0 of 1 gate is evaluated."),
+        (("1", 1, 1, 1), "1 of 1 trial has ended, 1 of 1 gate is evaluated."),
+        (("2", 3, 2, 1), "3 of 4 trials have ended, 1 of 2 gates is evaluated."),
+        (("2", 4, 2, 2), "4 of 4 trials have ended, 2 of 2 gates are evaluated."),
+        (("", 0, 1, 1), "0 trials have ended, 1 of 1 gate is evaluated."),
+        (("", 1, 3, 2), "1 trial has ended, 2 of 3 gates are evaluated."),
+    ],
+)
+def test_a_partial_sweep_is_told_in_words_of_one_and_of_many(
+    numbers: tuple[str, int, int, int], words: str
+) -> None:
+    planned, trials, gates, evaluated = numbers
+    under = compare_runs(record(LOSSES)).conditions[0]
+    under = replace(
+        under,
+        settings={"search.trials": planned},
+        gates={f"g{i}": "top_k" for i in range(gates)},
+        searched=gates,
+        trials=trials,
+        evaluated=evaluated,
+    )
+    assert partial_line(under).endswith(f" or was stopped: {words}")
+
+
+@pytest.mark.parametrize(("ignored", "words"), [(1, "1 run of"), (2, "2 runs of")])
+def test_the_conditions_tell_how_many_runs_were_left_out(ignored: int, words: str) -> None:
+    found = replace(record(LOSSES), ignored=ignored)
+    rows = {str(row[0]): row[1] for row in conditions_grid(found, compare_runs(found)).rows}
+    assert rows["left out"] == f"{words} other programs in its experiment"
 
 
 def test_ignored_runs_are_counted() -> None:

@@ -9,6 +9,7 @@ import pytest
 from compared import HIGH, LOSS, LOW, MIDDLE, ROUGH, compared
 
 from gatelab.results.comparison import Comparison, inference
+from gatelab.results.comparison.answer import everyone
 from gatelab.results.comparison.equivalence import equivalences
 from gatelab.results.comparison.inference import pairwise
 from gatelab.results.comparison.score_grids import pair_grid
@@ -66,7 +67,23 @@ def test_the_tables_say_for_how_many_pairs(comparison: Comparison) -> None:
     rows = {row[0]: row for row in pair_grids(comparison)[0].rows}
     assert rows["single - random_k"][2:5] == ["-", "-", "-"]
     alone = compared({"a": LOW, "b": MIDDLE, "c": HIGH})
-    assert "Holm's correction for 3 pairs" in pair_grids(alone)[0].caption
+    assert "Holm's correction for 3 pairs;" in pair_grids(alone)[0].caption
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [
+        ({"a": LOW, "b": MIDDLE}, "1 pair"),
+        ({"a": LOW, "b": MIDDLE, "oracle": FAR}, "the 1 pair that is tested"),
+        ({"a": LOW, "oracle": FAR}, "no pair, since none can be tested"),
+        ({"a": LOW[:1], "b": MIDDLE[:1]}, "no pair, since none can be tested"),
+        ({"a": LOW, "b": MIDDLE, "c": HIGH[:1]}, "the 1 pair that is tested"),
+    ],
+)
+def test_one_pair_and_none_are_said_as_such(losses: dict[str, list[float]], words: str) -> None:
+    found = compared(losses)
+    caption = pair_grid(found, LOSS, pairwise(found, LOSS)).caption
+    assert f"Holm's correction for {words}; of Welch's test" in caption
 
 
 def test_a_baseline_that_is_best_is_measured_by_the_gates(comparison: Comparison) -> None:
@@ -101,7 +118,18 @@ def test_where_nobody_is_a_gate_baselines_are_compared() -> None:
 
 def test_of_many_gates_only_those_of_the_family_are_told() -> None:
     many = {f"g{i}": [x + i for x in HIGH] for i in range(4)}
-    said = sentences(compared({**many, "single": LOW, "random_k": MIDDLE, "constant": FAR}))
-    assert (
-        said[-1] == "After Holm's correction its difference from every other gate is significant."
-    )
+    baselines = {"single": LOW, "random_k": MIDDLE, "constant": FAR}
+    said = sentences(compared({**many, **baselines}))
+    assert said[-1] == "After Holm's correction its difference from every gate is significant."
+    lead = {"best": [x / 2 for x in LOW]}
+    every = {
+        "every other gate and baseline": lead | many | baselines,
+        "every other gate": lead | many | {"x": FAR, "y": [x + 9 for x in FAR]},
+        "every baseline": lead | dict.fromkeys(("mine", "single", "random_k", "constant"), FAR),
+    }
+    for words, losses in every.items():
+        assert everyone(compared(losses), "best", [*losses][1:]) == words
+        assert sentences(compared(losses))[0].endswith(f" lower than that of {words}.")
+    told = sentences(compared(every["every other gate and baseline"]))[-1]
+    assert told.endswith(" its difference from every other gate and baseline is significant.")
+    assert everyone(compared(baselines), "single", ["random_k"]) == "every other baseline"

@@ -40,6 +40,20 @@ def test_ranks_by_hand() -> None:
     assert ranking.gates == ("a", "b", "c")
 
 
+@pytest.mark.parametrize("direction", [-1, 1])
+def test_gates_that_single_precision_cannot_tell_apart_are_level(direction: int) -> None:
+    """As in a comparison, where c is level with the best, and d with c but not with the best."""
+    first, last = sum([0.1, 0.2, 0.3]) / 3, sum([0.3, 0.2, 0.1]) / 3
+    assert first != last
+    c, d = (0.2 * (1 - direction * share) for share in (7e-7, 1.4e-6))
+    means = {"a": first, "b": last, "c": c, "d": d, "e": 0.2 - 0.1 * direction}
+    ranking = rank_gates({f"t{i}": means for i in range(3)}, "test/mean/r2", direction)
+    assert ranking.mean_ranks == {"a": 2, "b": 2, "c": 2, "d": 4, "e": 5}
+    best = [row[0] for row in rank_grid(ranking).rows if "**" in row[1]]
+    assert best == ["a", "b", "c"]
+    assert rank_sentences(ranking)[0].startswith("a, b and c have the best mean rank")
+
+
 def test_more_can_be_better() -> None:
     assert rank_gates(BY_TASK, "test/mean/f1", 1).gates[0] == "c"
 
@@ -102,6 +116,11 @@ def test_a_task_without_scores_waits() -> None:
     assert said[0] == "a has the best mean rank by test loss, 1.17 over 3 tasks."
     assert said[1] == "t4 has no test loss yet, so the ranks are without it."
     assert not rank_gates({"t1": {}, "t2": {}}, "test/loss", -1).gates
+
+
+def test_one_task_is_said_as_one() -> None:
+    said = rank_sentences(rank_gates({"t1": BY_TASK["t1"], "t2": {}}, "test/loss", -1))
+    assert said[0] == "a has the best mean rank by test loss, 1 over 1 task."
 
 
 def test_what_two_tasks_cannot_show_is_said() -> None:

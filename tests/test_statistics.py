@@ -12,6 +12,7 @@ from statsmodels.stats.power import TTestPower
 
 from gatelab.results.comparison.statistics import (
     bca_interval,
+    deviation,
     differences,
     holm,
     mean_interval,
@@ -61,7 +62,7 @@ def test_what_is_not_finite_is_not_tested(bad: float) -> None:
     assert math.isnan(paired_t([1.0, bad, 2.0], [1.0, 2.0, 4.0]).p)
     assert math.isnan(paired_t([bad, bad], [bad, bad]).p)
     for test in (wilcoxon, sign_flips):
-        assert math.isnan(test([1.0, bad, 2.0]))
+        assert math.isnan(test([1.0, bad, 2.0], [0.0] * 3))
     assert math.isnan(bca_interval([1.0, bad]).low)
     assert math.isnan(welch([1.0, bad], [1.0, 2.0]))
 
@@ -71,7 +72,7 @@ def test_differences_without_spread() -> None:
     same = [(0.2, 0.1), (0.3, 0.2), (0.4, 0.3), (0.5, 0.4), (0.6, 0.5)]
     first, second = zip(*same, strict=True)
     assert np.ptp(np.subtract(first, second)) > 0, "in floating point they are not the same"
-    assert paired_t(first, second).p == 2 / 2**5 == sign_flips(differences(first, second))
+    assert paired_t(first, second).p == 2 / 2**5 == sign_flips(first, second)
 
 
 def test_single_precision_is_no_difference() -> None:
@@ -111,33 +112,86 @@ def test_bca_without_spread_or_values() -> None:
 def test_sign_flips_count_every_choice(n: int) -> None:
     values = np.random.default_rng(n).normal(0.3, 1, size=n)
     sums = [abs(np.dot(signs, values)) for signs in product([-1, 1], repeat=n)]
-    assert sign_flips(values) == np.mean(np.array(sums) >= abs(values.sum()) - 1e-12)
+    assert sign_flips(values, 0 * values) == np.mean(np.array(sums) >= abs(values.sum()) - 1e-12)
 
 
 @pytest.mark.parametrize("n", [5, 9])
 def test_sign_flips_are_scipys(n: int) -> None:
     values = np.random.default_rng(n).normal(0.4, 1, size=n).round(1)  # with ties
     theirs = stats.permutation_test((values,), np.mean, permutation_type="samples")
-    assert sign_flips(values) == pytest.approx(theirs.pvalue)
+    assert sign_flips(values, 0 * values) == pytest.approx(theirs.pvalue)
 
 
 def test_many_sign_flips_are_drawn() -> None:
     values = np.random.default_rng(0).normal(0.4, 1, size=30)
-    assert sign_flips(values) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, abs=0.01)
-    assert 0 < sign_flips(np.ones(40)) < 1e-4, "never 0"
+    assert sign_flips(values, 0 * values) == pytest.approx(
+        stats.ttest_1samp(values, 0).pvalue, abs=0.01
+    )
+    assert 0 < sign_flips(np.ones(40), np.zeros(40)) < 1e-4, "never 0"
 
 
 def test_smallest_p_is_reached() -> None:
     for n in (2, 5, 7):
         values = np.arange(1.0, n + 1)
-        assert sign_flips(values) == wilcoxon(values) == smallest_p(n) == 2 / 2**n
+        none = np.zeros(n)
+        assert sign_flips(values, none) == wilcoxon(values, none) == smallest_p(n) == 2 / 2**n
     assert smallest_p(0) == 1
 
 
 def test_wilcoxon_is_exact_with_ties_and_zeros() -> None:
-    assert wilcoxon([0.0, 0.0, 0.0]) == 1.0
+    assert wilcoxon([0.0, 0.0, 0.0], [0.0, 0.0, 0.0]) == 1.0
     # Ranks of the tied four are 2.5 each: every sign equal is 2 of 16.
-    assert wilcoxon([1.0, 1.0, 1.0, 1.0, 0.0]) == pytest.approx(2 / 16)
+    assert wilcoxon([1.0, 1.0, 1.0, 1.0, 0.0], [0.0] * 5) == pytest.approx(2 / 16)
+    assert math.isnan(wilcoxon([], []))
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("rows", [199, 200, 353])
+def test_ranks_and_flips_of_accuracies_are_those_of_counts(kind: type, rows: int) -> None:
+    """Differences of 2 rows are level, though as accuracies they are so but for rounding.
+
+    Of 0, 2, -4, -4, -2, -2, -4, -2, 1, 0 the sizes rank 1 (one), 3.5 (four) and 7 (three). The
+    positive ones have 3.5 + 1 = 4.5 of 36. No more have 10 of the 256 choices of signs: none, the
+    one, and each of the four with it or without; as many have 31.5 and more.
+    """
+    counts = np.array([194, 189, 190, 186, 190, 190, 187, 191, 192, 192])
+    others = np.array([194, 187, 194, 190, 192, 192, 191, 193, 191, 192])
+    first, second = ((c.astype(kind) / kind(rows)).astype(float) for c in (counts, others))
+    assert len(set(abs(first - second)[counts != others])) > 3, "in floating point they differ"
+    by_counts = stats.wilcoxon(counts - others).pvalue
+    assert wilcoxon(first, second) == by_counts == 20 / 256
+    flips = stats.permutation_test(
+        ((counts - others).astype(float),), np.mean, permutation_type="samples"
+    )
+    assert sign_flips(first, second) == pytest.approx(flips.pvalue)
+
+
+def test_one_large_value_hides_no_other_difference() -> None:
+    """One seed diverged, at 100,000: the others' differences are of 0.1 and stay what they are."""
+    first = [0.1 + 0.001 * i for i in range(9)] + [1e5]
+    second = [x + 0.05 + 0.001 * i for i, x in enumerate(first[:9])] + [0.168]
+    apart = [-0.05 - 0.001 * i for i in range(9)] + [1e5 - 0.168]
+    assert differences(first, second).tolist() == pytest.approx(apart)
+    assert wilcoxon(first, second) == stats.wilcoxon(apart).pvalue == pytest.approx(0.083984375)
+    both = [*first[:9], 1e5 + 0.03]
+    assert differences(first, [*second[:9], both[9]]).tolist() == pytest.approx([*apart[:9], 0])
+    # The flip of the large one's sign is all that the others' could be as far with: 2 of 2^9.
+    assert sign_flips([*second[:9], 1e5], both) == pytest.approx(2 / 2**9)
+
+
+def test_what_a_large_value_cannot_contradict_is_the_same() -> None:
+    """Within a thousandth of 1,000 a difference of 0.0004 may lie, as all the others are."""
+    first, second = [1e-3, 2e-3, 3e-3, 1e3], [1.4e-3, 2.4e-3, 3.4e-3, 1e3]
+    assert differences(first, second).tolist() == pytest.approx([-4e-4] * 4, abs=1e-9)
+    assert paired_t(first, second).p == 2 / 2**4
+
+
+def test_deviation_of_what_is_level_is_none() -> None:
+    assert np.std([0.1] * 3, ddof=1) > 0, "in floating point there is some"
+    assert deviation([0.1] * 3) == 0 == deviation([0.1, 0.1 * (1 + 9e-7)])
+    assert deviation([0.1, 0.1 * (1 + 2e-6)]) == pytest.approx(2e-7 / 2**0.5, rel=1e-4)
+    assert deviation([1, 2, 3]) == 1
+    assert all(math.isnan(deviation(few)) for few in ([], [1.0], [1.0, math.inf]))
 
 
 def test_welch_is_scipys() -> None:
@@ -146,7 +200,8 @@ def test_welch_is_scipys() -> None:
     assert welch(first, second) == pytest.approx(theirs.pvalue, rel=1e-9)
     assert welch(first, second) + welch(second, first) == pytest.approx(1)
     assert welch([1.0, 1.0], [2.0, 3.0]) < 0.5
-    assert math.isnan(welch([1.0, 1.0], [2.0, 2.0]))
+    for same in (1.0, 0.1):  # of three times 0.1 the deviation is 2e-17 in floating point
+        assert math.isnan(welch([same] * 3, [2 * same] * 3))
     assert math.isnan(welch([1.0], [2.0, 2.5]))
 
 

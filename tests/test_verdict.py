@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -10,13 +11,15 @@ import pytest
 from compared import HIGH, LOSS, LOW, MIDDLE, ROUGH, compared
 from scipy import stats
 
-from gatelab.results.comparison import compare_runs
+from gatelab.results.comparison import compare_runs, inference
 from gatelab.results.comparison.equivalence import equivalences
 from gatelab.results.comparison.evidence import chance_better
-from gatelab.results.comparison.inference import pairwise
+from gatelab.results.comparison.inference import pairwise, smallest_difference
 from gatelab.results.comparison.score_grids import score_grid
 from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.runs import RunRecord, SweepRecord
+
+ALONE = "Undecided: top_k is the only gate with a test loss."
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,20 @@ from gatelab.tracking.runs import RunRecord, SweepRecord
             LOSS,
             "No gate wins: the baseline random_k has a significantly lower test loss.",
         ),
-        ({"top_k": LOW}, LOSS, "Undecided: top_k is the only gate with a test loss."),
+        ({"top_k": LOW}, LOSS, ALONE),
+        (
+            {"top_k": LOW, "softmax": MIDDLE, "single": []},
+            LOSS,
+            "top_k wins: its test loss is significantly lower than that of every other gate.",
+        ),
+        ({"top_k": LOW, "oracle": HIGH}, LOSS, ALONE),
+        ({"top_k": HIGH, "oracle": LOW}, LOSS, ALONE),
+        ({"top_k": LOW, "softmax": [], "oracle": HIGH}, LOSS, ALONE),
+        (
+            {"top_k": LOW, "softmax": [math.nan] * 4, "d": [math.inf] * 4, "single": ROUGH},
+            LOSS,
+            "Undecided: top_k's test loss is not significantly lower than that of softmax and d.",
+        ),
         (
             {"single": LOW, "random_k": ROUGH},
             LOSS,
@@ -81,6 +97,51 @@ def test_the_first_line_is_the_answer(
 ) -> None:
     comparison = compared(losses, metric=metric)
     assert sentences(comparison, metric)[0] == line
+
+
+@pytest.mark.parametrize("margin", [None, 0.5])
+@pytest.mark.parametrize("other", ["higher", "lower"])
+def test_a_ceiling_makes_nobody_one_of_two(other: str, margin: float | None) -> None:
+    """A gate or a baseline beside it alone is the only one, wherever such are counted."""
+    for gate, role in (("top_k", "gate"), ("single", "baseline")):
+        mine, best = (MIDDLE, HIGH if other == "higher" else LOW)
+        said = sentences(compared({gate: mine, "oracle": best}), margin=margin)
+        assert said[-2].startswith(f"{gate} is the only {role} with a test loss: 0.2167 (95%")
+        assert said[-1].startswith(f"oracle's is {other} by ")
+        lowest = sentences(compared({gate: mine, "mine": HIGH, "oracle": best}), margin=margin)
+        assert any(line.startswith(f"{gate} has the lowest test loss, 0.2167") for line in lowest)
+
+
+def test_within_a_margin_baselines_are_compared_where_nobody_is_a_gate() -> None:
+    losses = {"single": LOW, "random_k": [x + d for x, d in zip(LOW, [1, 2, 1, 3], strict=True)]}
+    near = {"single": LOW, "random_k": [x + 0.001 * i for i, x in enumerate(LOW)], "oracle": HIGH}
+    said = sentences(compared(near), margin=0.5)
+    (test,) = equivalences(compared(near), LOSS, 0.5)
+    assert test.p_holm < 0.05 and said[0].startswith("random_k is as good as single within 50%: ")
+    said = sentences(compared(losses), margin=0.5)
+    assert said[:2] == [
+        "No gate wins: the baseline single has a significantly lower test loss.",
+        "No baseline is shown to be as good as another within 50%.",
+    ]
+    for gate in ([], [math.nan] * 4):  # who is no answer, as only gates are then asked about
+        said = sentences(compared({"top_k": gate, **near}), margin=0.5)
+        assert said[1] == "No gate is shown to be as good as another within 50%."
+
+
+def test_what_is_not_finite_is_not_counted_as_tested() -> None:
+    """Holm's correction is of one pair, a and b; those of c, and of d with one seed, are none."""
+    losses = {"a": ROUGH, "b": LOW, "c": [0.3, math.nan, 0.3, 0.2], "d": [0.3]}
+    comparison = compared(losses)
+    assert inference.testable(comparison, LOSS) == 1
+    assert comparison.tests[0].p_holm == comparison.tests[0].p
+    least = smallest_difference(comparison, LOSS, "a", "b")
+    assert least == smallest_difference(compared({"a": ROUGH, "b": LOW}), LOSS, "a", "b")
+    limits = [line for line in sentences(comparison) if line.startswith("With ")]
+    assert limits[1].endswith("(their smallest p is 0.125).")
+    few = compared({"a": LOW, "b": [*ROUGH[:3]], "c": [math.nan] * 4})
+    assert all(line.startswith("With 3 seeds ") for line in sentences(few) if "With " in line)
+    none = sentences(compared({"a": LOW, "c": [math.nan] * 4}))
+    assert not any(line.startswith("With ") for line in none)
 
 
 def test_a_gate_that_is_no_better_than_a_baseline_is_not_praised() -> None:
@@ -188,12 +249,17 @@ def test_it_says_on_what_it_rests() -> None:
 @pytest.mark.parametrize(
     ("ends", "line"),
     [
-        ([(2, 8), (2, 8)], "2 of 8 trials of each gate"),
-        ([(2, 8), (4, 16), (2, 8)], "Of the trials, 2 of 8 (g0, g2) and 4 of 16 (g1)"),
-        ([(2, 8), (5, 8), (3, 8), (4, 8)], "2 to 5 of 8 trials a gate"),
+        ([(2, 8), (2, 8)], "2 of 8 trials of each gate were"),
+        ([(0, 8), (0, 8)], "0 of 8 trials of each gate were"),
+        ([(1, 8), (1, 8)], "1 of 8 trials of each gate was"),
+        ([(1, 1), (1, 1)], "1 of 1 trial of each gate was"),
+        ([(0, 1), (0, 1)], "0 of 1 trial of each gate was"),
+        ([(2, 8)], "2 of 8 trials of g0 were"),
+        ([(2, 8), (4, 16), (2, 8)], "Of the trials, 2 of 8 (g0, g2) and 4 of 16 (g1) were"),
+        ([(2, 8), (5, 8), (3, 8), (4, 8)], "2 to 5 of 8 trials a gate were"),
         (
             [(2, 8), (4, 16), (16, 16), (3, 3), (2, 8)],
-            "3 of 3, 2 of 8 and 4 to 16 of 16 trials a gate",
+            "3 of 3, 2 of 8 and 4 to 16 of 16 trials a gate were",
         ),
     ],
 )
@@ -207,7 +273,7 @@ def test_trials_are_told_of_as_many_as_the_gates_had(
         for budget, (done, of) in zip(comparison.budgets, ends, strict=True)
     ]
     said = sentences(replace(comparison, budgets=tuple(budgets)))
-    assert f"{line} were trained to the end." in said
+    assert f"{line} trained to the end." in said
 
 
 def test_over_splits_it_speaks_of_splits() -> None:

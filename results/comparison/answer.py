@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.equivalence import Equivalence, equivalences
+from gatelab.results.comparison.subjects import ROLES, Role
 from gatelab.results.comparison.tables import listed, metric_title, p_words
 from gatelab.tracking.schema import Metrics
 
@@ -31,7 +32,8 @@ def answer(comparison: Comparison, metric: str, margin: float | None = None) -> 
     first = _winner(comparison, metric) or (alike[0] if alike else _undecided(comparison, metric))
     others = [line for line in alike if line != first]
     if margin is not None and not alike:
-        others = [f"No gate is shown to be as good as another within {_percent(margin)}."]
+        what = _compared(comparison)
+        others = [f"No {what} is shown to be as good as another within {_percent(margin)}."]
     return [*dense(comparison), first, *others, *_not_above(comparison, metric, first)]
 
 
@@ -51,26 +53,31 @@ def dense(comparison: Comparison) -> list[str]:
     return said
 
 
-def better(comparison: Comparison, metric: str) -> list[str]:
-    """Return the gates that select, and have a score, from the best to the worst."""
+def better(comparison: Comparison, metric: str, role: Role = "gate") -> list[str]:
+    """Return the gates of a role that have a score, from the best to the worst."""
     means = {s.gate: s.mean for s in comparison.scores if s.metric == metric}
-    found = [g for g in comparison.of_role("gate") if not math.isnan(means.get(g, math.nan))]
+    found = [g for g in comparison.of_role(role) if not math.isnan(means.get(g, math.nan))]
     return sorted(found, key=lambda gate: -comparison.directions.of(metric) * means[gate])
+
+
+def everyone(comparison: Comparison, gate: str, others: Collection[str]) -> str:
+    """Return in words that all others are meant that a gate is tested against, by their roles."""
+    own, roles = comparison.subject(gate).role, {comparison.subject(g).role for g in others}
+    kinds = [f"other {role}" if role == own else role for role in ROLES if role in roles]
+    return f"every {' and '.join(kinds)}"
 
 
 def _winner(comparison: Comparison, metric: str) -> str:
     """Return that a gate wins, or that a baseline is better than all; empty if neither."""
     title, lower = metric_title(metric), _lower(comparison, metric)
-    baselines = comparison.of_role("baseline")
     winners = [gate for gate in comparison.gates if comparison.beats_all(metric, gate)]
     if not winners:
         return ""
     gate = next((lead for lead in comparison.leaders(metric) if lead in winners), winners[0])
-    if gate in baselines:
+    if gate in comparison.of_role("baseline"):
         return f"No gate wins: the baseline {gate} has a significantly {lower} {title}."
-    others = "every other gate and baseline" if baselines else "every other gate"
-    if len(better(comparison, metric)) == 1:
-        others = "every baseline"
+    rivals = [test.other(gate) for test in comparison.rivals(metric, gate)]
+    others = everyone(comparison, gate, rivals)
     return f"{gate} wins: its {title} is significantly {lower} than that of {others}."
 
 
@@ -82,10 +89,10 @@ def _undecided(comparison: Comparison, metric: str) -> str:
         return f"No gate wins: the baseline {lead} has the {_extreme(lower)} {title}."
     if not gates:
         return f"Undecided: no gate that selects has a {title}."
-    if len(comparison.values(metric)) == 1:
-        return f"Undecided: {gates[0]} is the only gate with a {title}."
     rivals = level(comparison, metric, gates[0])
-    whom = [rival for rival in rivals if rival in gates] or rivals
+    if not rivals:  # whom it has it would have beaten
+        return f"Undecided: {gates[0]} is the only gate with a {title}."
+    whom = [rival for rival in rivals if rival in comparison.of_role("gate")] or rivals
     who = listed(whom) if len(whom) <= MOST_RIVALS else f"{len(whom)} others"
     return f"Undecided: {gates[0]}'s {title} is not significantly {lower} than that of {who}."
 
@@ -110,10 +117,15 @@ def _not_above(comparison: Comparison, metric: str, first: str) -> list[str]:
 
 def _alike(comparison: Comparison, metric: str, margin: float) -> list[str]:
     """Return which gates are as good as the best one within the margin, in a line or none."""
-    gates = better(comparison, metric)
+    gates = better(comparison, metric, _compared(comparison))
     tests = equivalences(comparison, metric, margin)
     found = [e for e in tests if e.equivalent and e.reference == gates[0] and e.gate in gates]
     return [_as_good(found, margin)] if found else []
+
+
+def _compared(comparison: Comparison) -> Role:
+    """Return what is compared: baselines where nobody is a gate."""
+    return "gate" if comparison.of_role("gate") else "baseline"
 
 
 def _as_good(found: Sequence[Equivalence], margin: float) -> str:

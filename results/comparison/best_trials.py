@@ -14,7 +14,7 @@ from gatelab.registry import near_misses
 from gatelab.results.comparison.budgets import budget
 from gatelab.results.comparison.merging import directions_of, side_by_side
 from gatelab.results.comparison.pooling import pooled
-from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, welch
+from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, deviation, welch
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Metrics
 
@@ -167,7 +167,7 @@ def _summary(record: SweepRecord, gate: str, title: str, share: float, metric: s
     values = values[np.isfinite(values)]
     n = len(values)
     mean = float(values.mean()) if n else math.nan
-    error = float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    error = deviation(values) / math.sqrt(n) if n > 1 else math.nan
     return Summary(title, trials, n, mean, error, tuple(values.tolist()))
 
 

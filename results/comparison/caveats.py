@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gatelab.results.comparison.conditions import Conditions
+from gatelab.results.comparison.evidence import agreeing, counts
 from gatelab.results.comparison.pooling import alike, sweep_titles
 from gatelab.results.comparison.tables import listed
 from gatelab.tracking.runs import SweepRecord
@@ -34,12 +35,15 @@ def partial_line(sweep: Conditions) -> str:
     """Return how far a sweep has come that is still running."""
     planned = sweep.settings.get("search.trials", "")
     repeats = sweep.settings.get("search.repeats", "1")
-    total = ""
+    ended = total = sweep.trials
+    so_far = ""
     if planned.isdecimal() and repeats.isdecimal():
-        total = f" of {int(planned) * int(repeats) * sweep.searched}"
+        so_far, total = f"{ended} of ", int(planned) * int(repeats) * sweep.searched
+    gates, done = len(sweep.gates), sweep.evaluated
     return (
-        f"PARTIAL: {sweep.sweep} is still running, or was stopped: {sweep.trials}{total} trials "
-        f"have ended, {sweep.evaluated} of {len(sweep.gates)} gates are evaluated."
+        f"PARTIAL: {sweep.sweep} is still running, or was stopped: "
+        f"{so_far}{counts('trial', [total])} {agreeing('has', 'have', ended, total)} ended, "
+        f"{done} of {counts('gate', [gates])} {agreeing('is', 'are', done, gates)} evaluated."
     )
 
 

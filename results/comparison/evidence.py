@@ -74,6 +74,11 @@ def counts(unit: str, numbers: Iterable[int]) -> str:
     return f"{found} {unit if found == '1' else plural(unit)}"
 
 
+def agreeing(one: str, many: str, done: int, of: int) -> str:
+    """Return the form of a verb for so many of so many: one of three, or none of one, *was*."""
+    return one if 1 in (done, of) else many
+
+
 def plural(unit: str) -> str:
     """Return the plural of a unit's name."""
     return "sets of splits" if unit == "set of splits" else f"{unit}s"
@@ -110,8 +115,10 @@ def _trained(comparison: Comparison) -> list[str]:
     if not by_number:
         return []
     if len(by_number) == 1:
-        ((finished, trials),) = by_number
-        return [f"{finished} of {trials} trials of each gate were trained to the end."]
+        (((finished, trials), gates),) = by_number.items()
+        whose = "each gate" if len(gates) > 1 else gates[0]
+        words = f"{finished} of {counts('trial', [trials])} of {whose}"
+        return [f"{words} {agreeing('was', 'were', finished, trials)} trained to the end."]
     if len(by_number) > MOST_CHANCES:
         totals = sorted({trials for _, trials in by_number})
         some = [f"{range_of(d for d, n in by_number if n == of)} of {of}" for of in totals]

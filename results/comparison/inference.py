@@ -12,8 +12,10 @@ from gatelab.results.comparison.cells import UnitValues, common
 from gatelab.results.comparison.comparison import Comparison
 from gatelab.results.comparison.scores import Test, paired_tests
 from gatelab.results.comparison.statistics import (
+    RESOLUTION,
     Array,
     bca_interval,
+    deviation,
     differences,
     holm,
     mean_interval,
@@ -74,10 +76,11 @@ def check_metric(comparison: Comparison, metric: str) -> None:
 
 
 def testable(comparison: Comparison, metric: str) -> int:
-    """Return how many pairs of the family have two units or more in common."""
+    """Return how many pairs of the family have two units or more in common, and all finite."""
     values, family = comparison.values(metric), comparison.family
     pairs = [pair for pair in combinations(values, 2) if frozenset(pair) in family]
-    return sum(len(_apart(values[first], values[second])) > 1 for first, second in pairs)
+    spreads = [deviation(_apart(values[first], values[second])) for first, second in pairs]
+    return sum(not math.isnan(spread) for spread in spreads)
 
 
 def smallest_difference(comparison: Comparison, metric: str, first: str, second: str) -> float:
@@ -93,7 +96,8 @@ def _pair(
     test: Test, values: Mapping[str, UnitValues], direction: int, tests: int, share: float
 ) -> Pair:
     first, second = values[test.first], values[test.second]
-    apart = _apart(first, second)
+    ours, theirs = common(first, second)
+    apart = differences(ours, theirs)
     better, p_welch = _welch(direction, (test.first, first), (test.second, second))
     interval = bca_interval(apart)
     return Pair(
@@ -103,8 +107,8 @@ def _pair(
         smallest=_smallest(apart, tests, share),
         better=better,
         p_welch=p_welch,
-        p_wilcoxon=wilcoxon(apart),
-        p_permutation=sign_flips(apart),
+        p_wilcoxon=wilcoxon(ours, theirs),
+        p_permutation=sign_flips(ours, theirs),
     )
 
 
@@ -125,7 +129,7 @@ def _apart(first: UnitValues, second: UnitValues) -> Array:
 
 
 def _smallest(apart: Array, tests: int, share: float) -> float:
-    if len(apart) < 2 or not (spread := float(apart.std(ddof=1))) > 0:
+    if not (spread := deviation(apart)) > 0:
         return math.nan
     return spread * smallest_effect(len(apart), max(1, tests), test_to_train=share)
 
@@ -137,6 +141,7 @@ def _welch(
     samples = {gate: list(values.values()) for gate, values in (first, second)}
     means = {gate: mean_interval(values).mean for gate, values in samples.items()}
     low, high = sorted(means, key=means.__getitem__)
-    if not direction or not means[low] < means[high]:  # level, or not a number
+    level = math.isclose(means[low], means[high], rel_tol=RESOLUTION)
+    if not direction or level or not means[low] < means[high]:  # the last: not a number
         return "", math.nan
     return low if direction < 0 else high, welch(samples[low], samples[high])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from gatelab.results.comparison.evidence import counts
 from gatelab.results.comparison.ranking import LEAST_GATES, LEAST_TASKS, Apart, Ranking
 from gatelab.results.comparison.statistics import ALPHA
 from gatelab.results.comparison.tables import Grid, listed, metric_title, p_words
@@ -59,7 +60,7 @@ def _best(ranking: Ranking) -> str:
     have = "has" if len(best) == 1 else "have"
     return (
         f"{listed(best)} {have} the best mean rank by {metric_title(ranking.metric)}, "
-        f"{rank:.3g} over {len(ranking.ranks)} tasks."
+        f"{rank:.3g} over {counts('task', [len(ranking.ranks)])}."
     )
 
 

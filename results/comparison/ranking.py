@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gatelab.results.comparison.statistics import ALPHA, Array
+from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, Array, levelled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,9 +135,11 @@ def critical_difference(gates: int, tasks: int, alpha: float = ALPHA) -> float:
 
 
 def _ranks(means: Mapping[str, float], direction: int) -> dict[str, float]:
+    """Return ranks, in which gates are level that would lead a comparison together."""
     from scipy import stats  # here: it takes half a second to import
 
-    ranks = stats.rankdata([-direction * mean for mean in means.values()])
+    worse: Array = -direction * np.array([*means.values()], dtype=np.float64)
+    ranks = stats.rankdata(levelled(worse, RESOLUTION * np.abs(worse)))
     return dict(zip(means, map(float, ranks), strict=True))
 
 

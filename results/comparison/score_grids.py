@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.budgets import Budget
-from gatelab.results.comparison.evidence import plural
+from gatelab.results.comparison.evidence import counts, plural
 from gatelab.results.comparison.inference import Pair
 from gatelab.results.comparison.statistics import ALPHA
 from gatelab.results.comparison.subjects import ROLES
@@ -118,7 +118,11 @@ def pair_grid(comparison: Comparison, metric: str, pairs: Sequence[Pair]) -> Gri
 def corrected_for(pairs: Sequence[Pair]) -> str:
     """Return for how many tests p-values are corrected: not for pairs outside of the family."""
     count = sum(not math.isnan(pair.p_holm) for pair in pairs)
-    return f"{count} pairs" if count == len(pairs) else f"the {count} pairs that are tested"
+    if not count:
+        return "no pair, since none can be tested"
+    tested = f"that {'is' if count == 1 else 'are'} tested"
+    words = counts("pair", [count])
+    return words if count == len(pairs) else f"the {words} {tested}"
 
 
 def _pair_row(pair: Pair) -> list[str]:

@@ -79,23 +79,62 @@ def mean_interval(
     return Interval(mean, mean - half, mean + half)
 
 
-def differences(first: Sequence[float], second: Sequence[float]) -> Array:
+def deviation(values: Sequence[float] | Array) -> float:
+    """Return the standard deviation; 0 of what single precision cannot tell apart.
+
+    NaN of fewer than 2 values, and of what is not finite.
+    """
+    array = np.asarray(values, dtype=float)
+    if len(array) < 2 or not np.isfinite(array).all():
+        return math.nan
+    spread = np.ptp(array) > RESOLUTION * abs(array).max()
+    return float(array.std(ddof=1)) if spread else 0.0
+
+
+def resolution(first: Sequence[float] | Array, second: Sequence[float] | Array) -> Array:
+    """Return of each pair the least difference that single precision can tell from none."""
+    found: Array = RESOLUTION * np.maximum(np.abs(first), np.abs(second), dtype=np.float64)
+    return found
+
+
+def differences(first: Sequence[float] | Array, second: Sequence[float] | Array) -> Array:
     """Return ``first - second``; what single precision cannot tell apart is made equal.
+
+    A difference is 0 by its own pair's resolution, so that one large value hides no other; all are
+    the same where one number lies within half a resolution of each.
 
     Raises:
         ValueError: If the values are not paired.
     """
     if len(first) != len(second):
         raise ValueError(f"Values must be paired, but got {len(first)} and {len(second)}.")
-    ours, theirs = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        found: Array = ours - theirs
+        found: Array = np.subtract(first, second, dtype=np.float64)
     if len(found) == 0 or not np.isfinite(found).all():
         return found
-    unit = RESOLUTION * max(abs(ours).max(), abs(theirs).max())
-    if np.ptp(found) <= unit:
-        found = np.full_like(found, found.mean())
-    found[abs(found) <= unit] = 0.0
+    units = resolution(first, second)
+    low, high = (found - units / 2).max(), (found + units / 2).min()
+    if low <= high:
+        same = np.clip(found.mean(), low, high)
+        return np.full_like(found, same if abs(same) > units.min() else 0.0)
+    found[abs(found) <= units] = 0.0
+    return found
+
+
+def levelled(values: Sequence[float] | Array, units: Array) -> Array:
+    """Return values in which one is made equal to the least that it is level with.
+
+    Args:
+        values: What to rank.
+        units: Of each, within how much of another it is level with it: the larger one's counts.
+    """
+    found = np.array(values, dtype=np.float64)
+    order = np.argsort(found, kind="stable")
+    least = order[0] if len(order) else 0
+    for place in order:
+        if found[place] - found[least] > max(units[place], units[least]):
+            least = place
+        found[place] = found[least]
     return found
 
 
@@ -149,33 +188,45 @@ def bca_interval(values: Sequence[float] | Array, level: float = 0.95, seed: int
     return Interval(mean, float(low), float(high))
 
 
-def wilcoxon(values: Sequence[float] | Array) -> float:
-    """Return the two-sided p of the signed-rank test, exact for few values; 1 if all are 0.
+def wilcoxon(first: Sequence[float] | Array, second: Sequence[float] | Array) -> float:
+    """Return the two-sided p of the signed-rank test, exact for few pairs; 1 without a difference.
+
+    Differences whose sizes single precision cannot tell apart share the mean of their ranks.
+
+    Raises:
+        ValueError: If the values are not paired.
 
     Source: Wilcoxon, Individual Comparisons by Ranking Methods, 1945; SciPy's.
     """
-    array = np.asarray(values, dtype=float)
-    if len(array) == 0 or not np.isfinite(array).all():
+    found, units = differences(first, second), resolution(first, second)
+    if len(found) == 0 or not np.isfinite(found).all():
         return math.nan
     from scipy import stats  # here: it takes half a second to import
 
-    return float(stats.wilcoxon(array).pvalue) if array.any() else 1.0
+    apart, units = found[found != 0], units[found != 0]
+    ranked = np.sign(apart) * levelled(abs(apart), units)
+    return float(stats.wilcoxon(ranked).pvalue) if len(ranked) else 1.0
 
 
-def sign_flips(values: Sequence[float] | Array) -> float:
-    """Return the two-sided p of the paired permutation test on the mean.
+def sign_flips(first: Sequence[float] | Array, second: Sequence[float] | Array) -> float:
+    """Return the two-sided p of the paired permutation test on the mean difference.
 
-    It is the share of all 2^n choices of signs whose mean is at least as far from 0. SciPy's gives
-    the same at a hundred times the cost.
+    It is the share of all 2^n choices of signs whose mean is at least as far from 0, or nearer by
+    no more than single precision cannot tell in what they flip. SciPy's gives the same of exact
+    values at a hundred times the cost.
+
+    Raises:
+        ValueError: If the values are not paired.
 
     Source: Fisher, The Design of Experiments, 1935.
     """
-    array = np.asarray(values, dtype=float)
-    if len(array) == 0 or not np.isfinite(array).all():
+    found, units = differences(first, second), resolution(first, second)
+    if len(found) == 0 or not np.isfinite(found).all():
         return math.nan
-    least = abs(array.sum()) - 1e-9 * abs(array).sum()  # sums in another order differ in rounding
-    as_far = abs(_signs(len(array)) @ array) >= least
-    if len(array) <= MOST_EXACT:
+    ahead = found * np.sign(found.sum()) - np.where(found == 0, 0.0, units)
+    least = ahead.sum() - 1e-9 * abs(found).sum()  # sums in another order differ in rounding
+    as_far = abs(_signs(len(found)) @ ahead) >= least
+    if len(found) <= MOST_EXACT:
         return float(as_far.mean())
     return float((as_far.sum() + 1) / (len(as_far) + 1))
 
@@ -203,7 +254,7 @@ def welch(lower: Sequence[float] | Array, higher: Sequence[float] | Array) -> fl
     samples = [np.asarray(values, dtype=float) for values in (lower, higher)]
     if min(map(len, samples)) < 2 or not all(np.isfinite(s).all() for s in samples):
         return math.nan
-    (m1, s1, n1), (m2, s2, n2) = ((s.mean(), s.std(ddof=1), len(s)) for s in samples)
+    (m1, s1, n1), (m2, s2, n2) = ((s.mean(), deviation(s), len(s)) for s in samples)
     if s1 == s2 == 0:
         return math.nan
     from scipy import stats  # here: it takes half a second to import

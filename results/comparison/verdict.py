@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from gatelab.results.comparison import Comparison, Score, Test
-from gatelab.results.comparison.answer import answer, dense
+from gatelab.results.comparison.answer import answer, dense, everyone
 from gatelab.results.comparison.budgets import WAITING, Budget
 from gatelab.results.comparison.cells import UnitValues, over_all
 from gatelab.results.comparison.equivalence import check_margin
@@ -68,7 +68,7 @@ def _differences(comparison: Comparison, metric: str, leaders: Sequence[str]) ->
     tests = [t for t in comparison.against(metric, best) if t.other(best) not in leaders]
     if len(tests) > MOST_SENTENCES:
         rivals = comparison.rivals(metric, best)
-        return said + _verdict_of_many([t for t in tests if t in rivals], best)
+        return said + _verdict_of_many(comparison, [t for t in tests if t in rivals], best)
     return said + [_verdict(comparison, test, best) for test in tests]
 
 
@@ -107,8 +107,9 @@ def _best(comparison: Comparison, metric: str, leaders: Sequence[str]) -> str:
     score = comparison.score(leaders[0], metric)
     assert score is not None
     value = f"{_with_interval(score)}, over {count(comparison, score.n)}"
-    if len(comparison.values(metric)) == 1:
-        return f"{score.gate} is the only gate with a {title}: {value}."
+    if len(comparison.values(metric).keys() & {*comparison.able}) == 1:
+        role = comparison.subject(score.gate).role
+        return f"{score.gate} is the only {role} with a {title}: {value}."
     if len(leaders) > 1:
         return f"{listed(leaders)} are level with the {extreme} {title}, {score.mean:.4g}."
     return f"{score.gate} has the {extreme} {title}, {value}."
@@ -164,7 +165,7 @@ def _values(comparison: Comparison, test: Test) -> tuple[UnitValues, UnitValues]
     return values[test.first], values[test.second]
 
 
-def _verdict_of_many(tests: Sequence[Test], best: str) -> list[str]:
+def _verdict_of_many(comparison: Comparison, tests: Sequence[Test], best: str) -> list[str]:
     """Return which differences from the best gate are significant, in two sentences or three."""
     kinds: dict[str, Callable[[Test], bool]] = {
         "is significant": lambda test: test.significant,
@@ -175,14 +176,15 @@ def _verdict_of_many(tests: Sequence[Test], best: str) -> list[str]:
     for words, holds in kinds.items():
         names = [test.other(best) for test in tests if holds(test)]
         if names:
-            whom = "every other gate" if len(names) == len(tests) else listed(names)
+            every = len(names) == len(tests)
+            whom = everyone(comparison, best, names) if every else listed(names)
             said.append(f"After Holm's correction its difference from {whom} {words}.")
     return said
 
 
 def _limits(comparison: Comparison, metric: str, best: str) -> list[str]:
     """Return what so few seeds cannot show."""
-    tests = [test for test in comparison.rivals(metric, best) if test.n > 1]
+    tests = [test for test in comparison.rivals(metric, best) if not math.isnan(test.p)]
     if not tests:
         return []
     most, pairs = max(test.n for test in tests), testable(comparison, metric)

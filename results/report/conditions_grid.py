@@ -9,6 +9,7 @@ from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from gatelab.results.comparison import Comparison
+from gatelab.results.comparison.evidence import counts
 from gatelab.results.comparison.tables import Grid
 from gatelab.results.costs import trained_seconds
 from gatelab.results.report.search_grids import settings_text
@@ -106,7 +107,8 @@ def conditions_grid(record: SweepRecord, comparison: Comparison) -> Grid:
     if under.before:
         rows.insert(2, ("goes on from", ", ".join(under.before)))
     if comparison.ignored:
-        rows.append(("left out", f"{comparison.ignored} runs of other programs in its experiment"))
+        runs = counts("run", [comparison.ignored])
+        rows.append(("left out", f"{runs} of other programs in its experiment"))
     said = [[key, value if value not in ("", "-") else "not recorded"] for key, value in rows]
     return Grid("Conditions", ("what", "value"), said)
 
