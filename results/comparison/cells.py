@@ -12,15 +12,19 @@ class UnitValues(Mapping[str, float]):
     """A metric of one gate by unit (seed, split or repeat): the mean over the unit's cells."""
 
     def __init__(
-        self, cells: Mapping[str, Mapping[Cell, float]], seeds: Collection[str] = ()
+        self,
+        cells: Mapping[str, Mapping[Cell, float]],
+        seeds: Collection[str] = (),
+        single: Sequence[float] = (),
     ) -> None:
         """Take the values of the cells of every unit, each of which has one at least.
 
         Args:
             cells: Their values by unit.
             seeds: Of the training of all that the values are means of.
+            single: What each evaluation gave, of which they are means.
         """
-        self.cells, self.seeds = cells, frozenset(seeds)
+        self.cells, self.seeds, self.single = cells, frozenset(seeds), tuple(single)
 
     def __getitem__(self, unit: str) -> float:
         """Return the value of a unit."""
