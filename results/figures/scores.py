@@ -116,7 +116,8 @@ def cost_panels(comparison: Comparison) -> Figure | None:
     gates = [gate for gate in comparison.tested if gate in known]
     if not gates:
         return None
-    figure = _panels(values, COSTS, _labels(comparison, gates), looks_of(comparison))
+    share = comparison.test_to_train
+    figure = _panels(values, COSTS, _labels(comparison, gates), looks_of(comparison), share)
     _set_apart(figure.axes, comparison, gates)
     for axes, metric in zip(figure.axes, values, strict=True):
         if axes.get_xscale() == "linear":
@@ -143,7 +144,7 @@ def _panels(
     titles: Mapping[str, str],
     gates: Mapping[str, str],
     look: Mapping[str, Look],
-    test_to_train: float = 0.0,
+    test_to_train: float,
     width: float = WIDTH,
 ) -> Figure:
     """Draw a panel a metric, a row a gate, which has a label."""
