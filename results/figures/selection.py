@@ -99,7 +99,7 @@ def weights_heatmap(table: pd.DataFrame, gate: str, tallest: float = TALLEST) ->
         order = matched(found.fullest, found.weights[seed])
         own = found.weights[seed][:, order]
         heat(axes, own, most or 1.0, numbers)
-        _name_experts(axes, order, np.isfinite(own).any(0))
+        _name_experts(axes, order, np.isfinite(own[0]))
         borders(axes, found.groups)
         axes.set_title(f"seed {seed}", loc="left")
     for axes in panels[::columns]:
