@@ -11,7 +11,7 @@ from gatelab.rules import check_name, shown
 
 MEANINGS = {
     "experts_per_example": "experts that an example weighs above 1e-5",
-    "experts_per_row": "experts that run for a row: those that any target weighs above 1e-5",
+    "experts_per_row": "experts that any target of a row weighs above 1e-5: those that have to run",
     "at_most_k": "share of examples that use at most k experts",
     "exactly_k": "share of examples that use exactly k experts",
     "settled_epoch": "epoch from which on every example used at most k experts",

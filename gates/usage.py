@@ -20,19 +20,27 @@ class Usage(NamedTuple):
     """The mean weight of every expert, ``(..., targets, num_experts)`` float64."""
     load: Tensor
     """The share of examples that use every expert, of the same shape."""
-    experts_per_row: Tensor
-    """How many experts run for a row, for any target: its mean, ``(...)``."""
+    runs: Tensor
+    """For how many rows every expert runs, for any target, ``(..., num_experts)`` float64; where
+    targets have experts of their own, that of each."""
+    rows: Tensor
+    """How many rows count for any target, ``()``."""
     counts: Tensor
     """How many rows count for each target, ``(targets,)``."""
+
+    @property
+    def experts_per_row(self) -> Tensor:
+        """How many experts run for a row, for any target: its mean, ``(...)``."""
+        return self.runs.sum(-1) / self.rows
 
     def members(self) -> list[Usage]:
         """Return each member's, on the CPU, of what has one leading dimension for members."""
         by_target = {name: values.cpu() for name, values in self.by_target.items()}
-        importance, load, union, counts = (each.cpu() for each in self[1:])
+        importance, load, runs, rows, counts = (each.cpu() for each in self[1:])
         return [
             Usage(
                 {name: values[member] for name, values in by_target.items()},
-                *(importance[member], load[member], union[member], counts),
+                *(importance[member], load[member], runs[member], rows, counts),
             )
             for member in range(len(importance))
         ]
@@ -61,13 +69,13 @@ def usage_of(
         rows |= {"at_most_k": number <= k, "exactly_k": number == k}
     each = known if known is None else known[..., None]
     counted = used if each is None else used & each
-    union = counted.sum((-3, -1)) if apart else counted.any(-3).sum(-1)
-    anywhere = None if known is None else known.any(0)
+    running = counted if apart else counted.any(-3, keepdim=True)
     return Usage(
         {name: _over_rows(values, known) for name, values in rows.items()},
         _over_rows(weights.mT, None if known is None else known[:, None]),
         _over_rows(used.mT, None if known is None else known[:, None]),
-        _over_rows(union, anywhere),
+        running.sum((-3, -2), dtype=torch.float64),
+        _counts(None if known is None else known.any(0, keepdim=True), weights)[0],
         _counts(known, weights),
     )
 

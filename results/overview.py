@@ -196,10 +196,10 @@ def _means(comparisons: Mapping[str, Comparison], metrics: Sequence[str]) -> Mea
 def _trial_means(
     tasks: Mapping[str, Sequence[SweepRecord]], metrics: Sequence[str], share: float
 ) -> Means:
-    """Return the means over the best trials."""
+    """Return the means over the best trials of gates and baselines."""
     return {
         metric: {
-            task: {s.gate: s.mean for s in best_trials(records, share, metric).summaries}
+            task: {s.gate: s.mean for s in best_trials(records, share, metric).able}
             for task, records in tasks.items()
         }
         for metric in metrics

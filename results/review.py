@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -50,7 +50,11 @@ class Review:
     importance: pd.DataFrame
     """Search: ``gate, hyperparameter, importance``, which add up to 1 in a gate."""
     targets: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=TARGET_COLUMNS))
-    """Evaluation: ``gate, seed, target, metric, value`` on the test split, losses among them."""
+    """Evaluation: ``gate, seed, target, metric, value`` on the test split, losses among them.
+
+    ``seed`` is what the comparison counts, which may be a split or a repeat, and ``value`` what it
+    has of it: the mean over its cells.
+    """
 
 
 def read_review(uri: str, sweep: str) -> Review:
@@ -128,13 +132,27 @@ def target_table(record: SweepRecord, uri: str = "") -> pd.DataFrame:
         uri: MLflow's tracking URI, for files; empty: there are none to be read.
     """
     units = units_of([record])
+    runs = [_of_targets(uri, run) for run in record.of("evaluate") if run.end == "finished"]
     rows = [
-        (run.gate, units.of(run), *found)
-        for run in record.of("evaluate")
-        if run.end == "finished"
-        for found in _by_target(uri, run)
+        (gate, unit, *metric.rsplit("/", 1), value)
+        for gate in dict.fromkeys(run.gate for run in runs)
+        for metric, values in units.values([run for run in runs if run.gate == gate]).items()
+        for unit, value in values.items()
     ]
-    return pd.DataFrame(rows, columns=TARGET_COLUMNS)
+    return _defined(pd.DataFrame(rows, columns=TARGET_COLUMNS))
+
+
+def _defined(table: pd.DataFrame) -> pd.DataFrame:
+    """Return scores by target without the metrics that a target has not, or no seed defines."""
+    count = table.groupby(["target", "metric"])["value"].transform("count")
+    return table[count > 0].reset_index(drop=True)
+
+
+def _of_targets(uri: str, run: RunRecord) -> RunRecord:
+    """Return an evaluation's run with no metrics but those of its targets, by ``target/metric``."""
+    return replace(
+        run, metrics={f"{t}/{metric}": value for t, metric, value in _by_target(uri, run)}
+    )
 
 
 def _by_target(uri: str, run: RunRecord) -> Iterator[tuple[str, str, float]]:
@@ -148,7 +166,7 @@ def _by_target(uri: str, run: RunRecord) -> Iterator[tuple[str, str, float]]:
         table = pd.read_csv(io.BytesIO(content), dtype={"target": str})
         for row in table.to_dict("records"):
             target = str(row.pop("target"))
-            yield from ((target, str(m), float(v)) for m, v in row.items() if not pd.isna(v))
+            yield from ((target, str(metric), float(value)) for metric, value in row.items())
 
 
 def _importance(record: SweepRecord) -> pd.DataFrame:

@@ -14,11 +14,13 @@ from gatelab.results.comparison import Comparison, compare_runs, inference
 from gatelab.results.comparison.best_trials import Better, best_trials
 from gatelab.results.comparison.inference import pairwise, smallest_difference
 from gatelab.results.comparison.ranking import rank_gates
+from gatelab.results.comparison.score_grids import score_grid
 from gatelab.results.comparison.statistics import differences, smallest_effect
 from gatelab.results.comparison.tables import brief, number
 from gatelab.results.comparison.verdict import sentences
 from gatelab.results.costs import costs, trained_seconds
 from gatelab.results.figures import courses, selection
+from gatelab.results.figures.scores import cost_panels
 from gatelab.results.report.page_grids import cost_grids
 from gatelab.results.review import read_review
 from gatelab.sweeps.driver.record import directions
@@ -306,6 +308,24 @@ def test_a_cost_whose_mean_is_whole_has_its_interval() -> None:
     record = SweepRecord("s", tuple(runs))
     (grid,) = cost_grids(compare_runs(record), record)
     assert grid.rows[0][-1] == "6,044 ± 1,777"
+
+
+def test_costs_over_splits_of_the_same_rows_have_the_corrected_interval() -> None:
+    """Of 10 to 14 seconds: 12 ± 2.776 x 1.581 x sqrt(1/5 + 1/4) = 2.945; 1.96 if independent."""
+    own = "time/train_seconds"
+    runs = [
+        run("evaluate", "a", {own: 10.0 + i}, seed="0", split_seed=str(i), test_to_train="0.25")
+        for i in range(5)
+    ]
+    record = SweepRecord("s", tuple(runs))
+    comparison = compare_runs(record)
+    (grid,) = cost_grids(comparison, record)
+    assert grid.rows[0][-1] == "12.0 ± 2.9" == score_grid(comparison, [own]).rows[0][1]
+    drawn = cost_panels(comparison)
+    assert drawn is not None
+    lines = [np.asarray(line.get_xdata()) for line in drawn.axes[0].lines]
+    (ends,) = (places for places in lines if len(places) == 2)
+    np.testing.assert_allclose(ends, [12 - 2.945, 12 + 2.945], atol=0.001)
 
 
 def test_training_in_all_is_of_every_member_also_of_trials_that_were_pruned() -> None:

@@ -24,7 +24,8 @@ from gatelab.tracking.schema import Directions
 from tests.drawn import figure, plates
 
 
-def images(drawn: Figure) -> list[np.ndarray]:
+def images(drawn: Figure | None) -> list[np.ndarray]:
+    assert drawn is not None
     found = [image for axes in drawn.axes for image in axes.images]
     assert all(isinstance(image, AxesImage) for image in found)
     return [np.asarray(image.get_array()) for image in found]
@@ -152,3 +153,54 @@ def test_load_is_from_the_most_to_the_least_used() -> None:
     for line in drawn.axes[0].lines:
         shares = np.asarray(line.get_ydata(), dtype=float)
         assert (np.diff(shares) <= 0).all() and 0 <= shares[-1] < shares[0] <= 1
+
+
+def _of_two_searches(turned: bool = False) -> pd.DataFrame:
+    """Weights and loads of one gate, after a search that selects two experts and one, four."""
+    two = [[1.0, 0.0], [0.0, 1.0]], [0.9, 0.3]
+    four = [[0.0, 0.0, 1.0, 0.0], [0.4, 0.6, 0.0, 0.0]], [0.5, 0.2, 1.0, 0.0]
+    seeds = enumerate([four, two] if turned else [two, four])
+    rows = [
+        ("a", str(seed), f"t{target}", np.nan, expert, weight, loads[expert])
+        for seed, (weights, loads) in seeds
+        for target, own in enumerate(weights)
+        for expert, weight in enumerate(own)
+    ]
+    return pd.DataFrame(rows, columns=WEIGHT_COLUMNS)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_searches_may_select_different_numbers_of_experts(turned: bool) -> None:
+    """Two experts match the third and second of four: (1 + 1) / 2, (1 + 0.6) / 2, and 0.4 / 2.
+
+    Loads from the most used: (0.9 + 1) / 2 and (0.3 + 0.5) / 2; 0.2 and 0 of the seed of four.
+    """
+    table = _of_two_searches(turned)
+    (means,) = images(weights_panels(table, ["a"]))
+    np.testing.assert_allclose(means, [[1, 0, 0, 0], [0, 0.2, 0.8, 0]])
+    loads = selection.load_curves(table, ["a"])
+    assert loads is not None
+    (line,) = loads.axes[0].lines
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), [0.95, 0.4, 0.2, 0])
+    (shared,) = images(selection.overlap(table, ["a"]))
+    np.testing.assert_array_equal(shared, np.eye(2))
+
+
+def test_a_seed_with_fewer_experts_has_empty_columns_without_a_number() -> None:
+    drawn = selection.weights_heatmap(_of_two_searches(), "a")
+    assert drawn is not None
+    few, many = images(drawn)[:2]
+    np.testing.assert_array_equal(few[:, 1:3], [[0, 1], [1, 0]])
+    assert np.isnan(few[:, [0, 3]]).all() and np.isfinite(many).all()
+    labels = [[label.get_text() for label in a.get_xticklabels()] for a in drawn.axes[:2]]
+    assert labels == [["1", "0"], ["0", "1", "2", "3"]]
+
+
+def test_a_panel_is_as_wide_as_the_gate_with_the_most_experts_needs() -> None:
+    table = _of_two_searches()
+    few = table[table["seed"] == "0"].assign(gate="b")
+    drawn = weights_panels(pd.concat([few, table]), ["b", "a"])
+    assert [panel.shape for panel in images(drawn)] == [(2, 2), (2, 4)]
+    turned = weights_panels(pd.concat([few, table]), ["a", "b"])
+    assert drawn is not None and turned is not None
+    assert drawn.get_figwidth() == turned.get_figwidth()

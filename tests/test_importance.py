@@ -56,6 +56,31 @@ def test_failed_trials_and_equal_losses() -> None:
     assert importance(same) == {}
 
 
+@pytest.mark.parametrize("step", [0.0, 1e-12])
+def test_hyperparameters_that_do_not_vary_say_nothing(step: float) -> None:
+    """Or by less than float32 tells, in which trees compare; of some trials alone one does."""
+    found = []
+    for number in range(12):
+        params = {"gate.gamma": 0.5 + step * number}
+        if number % 2:
+            params["optimizer.learning_rate"] = number / 12
+        space = {name: SPACE[name] for name in params}
+        found.append(create_trial(params=params, distributions=space, value=float(number)))
+    assert importance(found) == {}
+
+
+def test_one_that_does_not_vary_beside_one_that_does_has_none() -> None:
+    found = [
+        create_trial(
+            params={"gate.gamma": 0.5, "optimizer.learning_rate": number / 12},
+            distributions=SPACE,
+            value=float(number),
+        )
+        for number in range(12)
+    ]
+    assert importance(found) == {"optimizer.learning_rate": 1, "gate.gamma": 0}
+
+
 def test_trials_of_several_searches_have_the_same_numbers() -> None:
     """Their losses are their own: that of the second search's trial 3 is none of the first's."""
     first, second = trials(80)[:40], trials(80)[40:]

@@ -6,8 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from gatelab.gates.stack import Stack
+from gatelab.gates.stacks import Stacks
 from gatelab.gates.usage import Usage
 from gatelab.tasks.task import Split, SplitName, Task
 from gatelab.training.evaluation import Evaluation
@@ -62,8 +65,10 @@ class Scoring:
             "model/parameters": float(_count(model) + (copies - 1) * count_shared(model)),
             "model/gate_parameters": float(_count(model.mixture.gates)),
         }
-        self.expert_parameters = _count(model.mixture.experts) / model.mixture.experts.size
-        self.num_experts = copies * model.mixture.experts.size
+        self.copies = copies
+        self.saved = _parameters_of_each(model.mixture.experts) * (not model.gate_reads_experts)
+        """What a row does without where it does not use an expert, ``(num_experts,)``: nothing
+        where gates read all of them."""
         self.before: dict[int, Tensor] = {}
         """The weights of an epoch ago, of those that trained in it: views of all members' at once,
         which would stay as long as one of them."""
@@ -153,14 +158,17 @@ class Scoring:
             "time/train_seconds": seconds,
             **self.sizes,
         }
-        idle = self.num_experts - ending.metrics["gate/experts_per_row"]
-        active = self.sizes["model/parameters"] - idle * self.expert_parameters
-        ending.metrics["model/active_parameters"] = active
+        ending.metrics["model/active_parameters"] = self._active_parameters(usage)
         if (settled := self.settled[member]) is not None:
             ending.metrics["gate/settled_epoch"] = settled
         if split == "test":
             self._tell_test(ending, by_target, usage)
         return ending
+
+    def _active_parameters(self, usage: Usage) -> float:
+        """Return how many parameters run for a row, the mean over rows."""
+        idle = self.copies * usage.rows - usage.runs
+        return self.sizes["model/parameters"] - float(idle @ self.saved / usage.rows)
 
     def _tell_test(
         self, ending: Ending, by_target: dict[str, dict[str, float]], usage: Usage
@@ -200,3 +208,11 @@ class Scoring:
 def _count(module: nn.Module) -> int:
     """Return how many numbers a module learns."""
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _parameters_of_each(experts: Stack | Stacks) -> Tensor:
+    """Return how many numbers every expert learns, ``(num_experts,)`` float64."""
+    kinds = experts.stacks if isinstance(experts, Stacks) else [experts]
+    sizes = [(kind.size, _count(kind)) for kind in kinds if isinstance(kind, Stack)]
+    alike = [torch.full((n,), numbers / n, dtype=torch.float64) for n, numbers in sizes]
+    return torch.cat(alike)

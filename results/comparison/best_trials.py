@@ -15,6 +15,7 @@ from gatelab.results.comparison.budgets import budget
 from gatelab.results.comparison.merging import directions_of, side_by_side
 from gatelab.results.comparison.pooling import pooled
 from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, deviation, welch
+from gatelab.results.comparison.subjects import Family, Role, Subject, family, subject
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Metrics
 
@@ -39,6 +40,9 @@ class Summary:
     error: float
     """The mean's standard error; NaN for one trial."""
     values: tuple[float, ...]
+    role: Role
+    label: str
+    """The gate's title, with its role where it is no gate that selects."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,14 @@ class BestTrials:
     objectives: tuple[str, ...]
     """The keys of the metrics by which the trials were chosen, one unless sweeps differ."""
 
+    @property
+    def able(self) -> list[Summary]:
+        """Those of gates and baselines: a ceiling, which is told the truth, is never the best."""
+        return [summary for summary in self.summaries if summary.role != "ceiling"]
+
     def best(self) -> list[Summary]:
-        """Return the summaries with a mean, the best first."""
-        found = [summary for summary in self.summaries if not math.isnan(summary.mean)]
+        """Return those of gates and baselines that have a mean, the best first."""
+        found = [summary for summary in self.able if not math.isnan(summary.mean)]
         return sorted(found, key=lambda summary: -self.direction * summary.mean)
 
     def to_frame(self) -> pd.DataFrame:
@@ -107,9 +116,10 @@ def best_trials(
     gates = searched(records)
     _check_objective(records)
     _check_metric(records, metric)
-    summaries = [_summary(*gates[title], title, share, metric) for title in gates]
+    subjects = {title: subject(*of, title) for title, of in gates.items()}
+    summaries = [_summary(*gates[t], one, share, metric) for t, one in subjects.items()]
     direction = directions_of(records).of(metric)
-    tests = _tests(summaries, direction) if direction else []
+    tests = _tests(summaries, direction, family(subjects.values())) if direction else []
     objectives = tuple(dict.fromkeys(record.objective for record in records))
     return BestTrials(metric, direction, share, tuple(summaries), tuple(tests), objectives)
 
@@ -160,21 +170,24 @@ def _check_metric(records: Sequence[SweepRecord], metric: str) -> None:
         raise LookupError(f"no metric {metric!r} of finished trials; {near_misses(metric, known)}")
 
 
-def _summary(record: SweepRecord, gate: str, title: str, share: float, metric: str) -> Summary:
-    trials = budget(record, gate, title).trials
+def _summary(record: SweepRecord, gate: str, of: Subject, share: float, metric: str) -> Summary:
+    trials = budget(record, gate, of.gate).trials
     chosen = finished(record, record.of("search", gate))[: max(1, round(share * trials))]
     values = np.array([_value(record, run, metric) for run in chosen])
     values = values[np.isfinite(values)]
     n = len(values)
     mean = float(values.mean()) if n else math.nan
     error = deviation(values) / math.sqrt(n) if n > 1 else math.nan
-    return Summary(title, trials, n, mean, error, tuple(values.tolist()))
+    return Summary(of.gate, trials, n, mean, error, tuple(values.tolist()), of.role, of.label)
 
 
-def _tests(summaries: Sequence[Summary], direction: int) -> list[Better]:
+def _tests(summaries: Sequence[Summary], direction: int, asked: Family) -> list[Better]:
+    """Return the tests of the pairs that are asked for."""
     found = []
     for pair in combinations((s for s in summaries if s.n), 2):
         low, high = sorted(pair, key=lambda summary: summary.mean)
+        if {low.gate, high.gate} not in asked:
+            continue
         if math.isclose(low.mean, high.mean, rel_tol=RESOLUTION):
             continue
         first, second = (low, high) if direction < 0 else (high, low)

@@ -12,15 +12,19 @@ class UnitValues(Mapping[str, float]):
     """A metric of one gate by unit (seed, split or repeat): the mean over the unit's cells."""
 
     def __init__(
-        self, cells: Mapping[str, Mapping[Cell, float]], seeds: Collection[str] = ()
+        self,
+        cells: Mapping[str, Mapping[Cell, float]],
+        seeds: Collection[str] = (),
+        single: Sequence[float] = (),
     ) -> None:
         """Take the values of the cells of every unit, each of which has one at least.
 
         Args:
             cells: Their values by unit.
             seeds: Of the training of all that the values are means of.
+            single: What each evaluation gave, of which they are means.
         """
-        self.cells, self.seeds = cells, frozenset(seeds)
+        self.cells, self.seeds, self.single = cells, frozenset(seeds), tuple(single)
 
     def __getitem__(self, unit: str) -> float:
         """Return the value of a unit."""
@@ -49,14 +53,19 @@ class UnitValues(Mapping[str, float]):
         return {split for _, split in self.cells[unit]}
 
 
-def common(first: UnitValues, second: UnitValues) -> tuple[list[float], list[float]]:
-    """Return the values of two gates, unit by unit, over the cells that both have.
+def paired(first: UnitValues, second: UnitValues) -> dict[str, tuple[float, float]]:
+    """Return the values of two gates by unit, over the cells that both have.
 
     A mean over other splits is of other rows, and would make a difference where there is none.
     """
     ours, theirs = _shared(first, second), _shared(second, first)
-    units = [unit for unit in ours if unit in theirs]
-    return [ours[unit] for unit in units], [theirs[unit] for unit in units]
+    return {unit: (ours[unit], theirs[unit]) for unit in ours if unit in theirs}
+
+
+def common(first: UnitValues, second: UnitValues) -> tuple[list[float], list[float]]:
+    """Return the values of two gates, unit by unit, over the cells that both have."""
+    pairs = paired(first, second).values()
+    return [ours for ours, _ in pairs], [theirs for _, theirs in pairs]
 
 
 def over_all(first: UnitValues, second: UnitValues) -> bool:

@@ -42,25 +42,30 @@ def evidence(comparison: Comparison, metric: str) -> list[str]:
 
 
 def settled_early(comparison: Comparison) -> list[str]:
-    """Return which gates that are to become sparse had chosen before they could know."""
+    """Return which gates that are to become sparse had chosen before they could know.
+
+    Single evaluations are counted: in a mean over them one that settled late hides the others.
+    """
     said = []
     for gate in comparison.of_role("gate"):
         score = comparison.score(gate, Metrics.SETTLED_EPOCH)
         if score is None or not comparison.subject(gate).hardens:
             continue
-        early = sum(value < 2 for value in score.values.values())
+        early = sum(epoch < 2 for epoch in score.values.single)
         if early:
-            seeds = count(comparison, max(early, _evaluated(comparison, gate)))
+            what = "seed" if comparison.unit == "seed" else "evaluation"
+            every = counts(what, [_evaluated(comparison, gate)])
             said.append(
-                f"Warning: {gate} settled before epoch 2 on {early} of {seeds}: it chose its "
+                f"Warning: {gate} settled before epoch 2 on {early} of {every}: it chose its "
                 "experts before they had learnt anything to be chosen by."
             )
     return said
 
 
 def _evaluated(comparison: Comparison, gate: str) -> int:
-    """Return on how many units a gate has any score."""
-    return max((s.n for s in comparison.scores if s.gate == gate), default=0)
+    """Return how many of a gate's evaluations have any score."""
+    found = (len(s.values.single) for s in comparison.scores if s.gate == gate)
+    return max(found, default=0)
 
 
 def count(comparison: Comparison, n: int) -> str:

@@ -76,17 +76,25 @@ def said_of_weights(shown: Collection[str]) -> str:
 
 
 def defined_on(comparison: Comparison, metric: str) -> str:
-    """Return of how many targets a mean over targets is, where that is not all that have it."""
+    """Return of how many targets a mean over targets is, where that is not all that have it.
+
+    From how many to how many in single evaluations: one that says no number has all.
+    """
     key = metric.replace("/mean/", "/", 1)
-    parts = [f"{start}{key}" for start in (Metrics.DEFINED, Metrics.TARGETS)]
-    if "/mean/" not in metric:
+    defined, targets, means = (
+        _single(comparison, name)
+        for name in (f"{Metrics.DEFINED}{key}", f"{Metrics.TARGETS}{key}", metric)
+    )
+    if "/mean/" not in metric or not targets:
         return ""
-    numbers = [[s.mean for s in comparison.scores if s.metric == part] for part in parts]
-    if not all(numbers):
-        return ""
-    defined, targets = numbers
-    few = f"{min(defined):g}" + (f" to {max(defined):g}" if min(defined) < max(defined) else "")
+    most = max(targets) if len(means) > len(defined) else max(defined)
+    few = f"{min(defined):g}" + (f" to {most:g}" if min(defined) < most else "")
     return f" ({few} of {max(targets):g} targets)"
+
+
+def _single(comparison: Comparison, metric: str) -> list[float]:
+    """Return what all evaluations of all gates gave."""
+    return [v for s in comparison.scores if s.metric == metric for v in s.values.single]
 
 
 def shown_metrics(comparison: Comparison) -> list[str]:

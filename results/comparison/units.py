@@ -50,9 +50,11 @@ class Units:
         """
         found: dict[str, dict[str, dict[Cell, list[float]]]] = {}
         seeds: dict[str, set[str]] = {}
+        single: dict[str, list[float]] = {}
         for run in _once(runs):
             for metric, value in run.metrics.items():
                 seeds.setdefault(metric, set()).add(run.seed)
+                single.setdefault(metric, []).append(value)
                 cells = found.setdefault(metric, {}).setdefault(self.of(run), {})
                 cells.setdefault(self._cell(run), []).append(value)
         return {
@@ -62,6 +64,7 @@ class Units:
                     for unit in sorted(units, key=_as_numbers)
                 },
                 seeds[metric],
+                single[metric],
             )
             for metric, units in found.items()
         }

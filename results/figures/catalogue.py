@@ -145,7 +145,7 @@ def _selection(review: Review) -> Iterator[Plate]:
         _absent(review),
         "Cell: the mean weight over the test split and the seeds that a target (row) gives an "
         "expert (column). Each panel has its own scale, which its title says. Experts have no "
-        "order of their own: those of later seeds are matched to the first seed's, and all stand "
+        "order of their own: seeds are matched to the first that has most of them, and all stand "
         "in the order of the targets that rely on them. Lines part planted groups of targets.",
     )
     drawn = _best(review) if len(gates) > MOST_TOGETHER else gates

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure as Figure
 from matplotlib.ticker import EngFormatter
 
 from gatelab.results.comparison import Comparison
+from gatelab.results.comparison.cells import UnitValues, common, paired
 from gatelab.results.comparison.headline import main_metric
 from gatelab.results.comparison.score_grids import by_mean
-from gatelab.results.comparison.statistics import mean_interval
+from gatelab.results.comparison.statistics import differences, mean_interval
 from gatelab.results.costs import COSTS, GateValues, costs
 from gatelab.results.figures.labels import LINE, lines, wrapped
 from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid
@@ -69,12 +70,15 @@ def panels_by_gate(
 
 
 def difference_panels(comparison: Comparison) -> Figure | None:
-    """Draw how much higher every gate's test loss is than the best gate's, unit by unit."""
+    """Draw how much higher every gate's test loss is than the best gate's, unit by unit.
+
+    As the tests have it: over the searches and splits that both have.
+    """
     best, values = comparison.leader(Metrics.TEST_LOSS), comparison.values(Metrics.TEST_LOSS)
     gates = [g for g in by_mean(comparison, Metrics.TEST_LOSS) if g in values and g != best]
     if best is None or not gates:
         return None
-    apart = {gate: _minus(values[gate], values[best]) for gate in gates}
+    apart = {gate: _apart(values[gate], values[best]) for gate in gates}
     title = f"test loss, minus that of {best} with the same {comparison.unit}"
     figure = _panels(
         {Metrics.TEST_LOSS: apart},
@@ -112,7 +116,8 @@ def cost_panels(comparison: Comparison) -> Figure | None:
     gates = [gate for gate in comparison.tested if gate in known]
     if not gates:
         return None
-    figure = _panels(values, COSTS, _labels(comparison, gates), looks_of(comparison))
+    share = comparison.test_to_train
+    figure = _panels(values, COSTS, _labels(comparison, gates), looks_of(comparison), share)
     _set_apart(figure.axes, comparison, gates)
     for axes, metric in zip(figure.axes, values, strict=True):
         if axes.get_xscale() == "linear":
@@ -128,8 +133,10 @@ def _values(comparison: Comparison, metric: str) -> GateValues:
     return {s.gate: s.values for s in comparison.scores if s.metric == metric}
 
 
-def _minus(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
-    return {seed: first[seed] - second[seed] for seed in first if seed in second}
+def _apart(first: UnitValues, second: UnitValues) -> dict[str, float]:
+    """Return the differences of two gates by unit."""
+    units = paired(first, second)
+    return dict(zip(units, differences(*common(first, second)).tolist(), strict=True))
 
 
 def _panels(
@@ -137,7 +144,7 @@ def _panels(
     titles: Mapping[str, str],
     gates: Mapping[str, str],
     look: Mapping[str, Look],
-    test_to_train: float = 0.0,
+    test_to_train: float,
     width: float = WIDTH,
 ) -> Figure:
     """Draw a panel a metric, a row a gate, which has a label."""

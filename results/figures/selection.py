@@ -39,8 +39,14 @@ class GateWeights:
     groups: list[object]
     """Planted, by which the targets are sorted; empty where there are none."""
     weights: dict[str, Array]
-    """By seed ``(targets, num_experts)``."""
+    """By seed ``(targets, num_experts)``; NaN of experts that another seed has and it has not."""
     load: dict[str, Array]
+    """Likewise."""
+
+    @property
+    def fullest(self) -> Array:
+        """The weights of the first seed of those with the most experts, which others match."""
+        return max(self.weights.values(), key=lambda own: int(np.isfinite(own).any(0).sum()))
 
 
 def selections(table: pd.DataFrame, gates: Sequence[str]) -> dict[str, GateWeights]:
@@ -52,10 +58,11 @@ def _selection(rows: pd.DataFrame) -> GateWeights:
     planted = rows.drop_duplicates("target").set_index("target")["group"]
     known = bool(planted.notna().all())
     targets = list((planted.sort_values(kind="stable") if known else planted).index)
+    experts = sorted(rows["expert"].unique())  # of all seeds: searches may select other numbers
     values = {
         column: {
             str(seed): part.pivot(index="target", columns="expert", values=column)
-            .loc[targets]
+            .reindex(index=targets, columns=experts)
             .to_numpy(dtype=float)
             for seed, part in rows.groupby("seed", sort=False)
         }
@@ -73,9 +80,9 @@ def _plain(group: object) -> object:
 def weights_heatmap(table: pd.DataFrame, gate: str, tallest: float = TALLEST) -> Figure | None:
     """Draw the mean weight that every target of a gate gives every expert, a panel a seed.
 
-    The scale ends at the gate's largest weight. The experts of later seeds are moved to match the
-    first seed's, and keep their numbers. A row of panels is drawn in any case, more as so many
-    inches have room.
+    The scale ends at the gate's largest weight. The experts of a seed are moved to match those of
+    the first seed that has most of them, and keep their numbers. A row of panels is drawn in any
+    case, more as so many inches have room.
     """
     found = selections(table, [gate]).get(gate)
     if found is None:
@@ -87,11 +94,12 @@ def weights_heatmap(table: pd.DataFrame, gate: str, tallest: float = TALLEST) ->
     columns = min(len(found.weights), max(1, int(WIDTH / width)))
     shown = list(found.weights)[: columns * max(1, int(tallest / height))]
     figure, panels = grid(len(shown), columns, WIDTH / columns, height, sharey=True)
-    first, most = found.weights[shown[0]], max(float(w.max()) for w in found.weights.values())
+    most = max(float(np.nanmax(weights)) for weights in found.weights.values())
     for axes, seed in zip(panels, shown, strict=True):
-        order = matched(first, found.weights[seed])
-        heat(axes, found.weights[seed][:, order], most or 1.0, numbers)
-        _name_experts(axes, order)
+        order = matched(found.fullest, found.weights[seed])
+        own = found.weights[seed][:, order]
+        heat(axes, own, most or 1.0, numbers)
+        _name_experts(axes, order, np.isfinite(own[0]))
         borders(axes, found.groups)
         axes.set_title(f"seed {seed}", loc="left")
     for axes in panels[::columns]:
@@ -109,16 +117,19 @@ def named_length(names: Sequence[str]) -> float:
 def matched(first: Array, other: Array) -> npt.NDArray[np.intp]:
     """Return the order of a seed's experts in which it is most like another's.
 
-    By the Hungarian method, on the weight that two experts have in common over the targets.
+    By the Hungarian method, on the weight that two experts have in common over the targets: with
+    one that a seed has not it is none.
     """
-    common = np.minimum(first[:, :, None], other[:, None, :]).sum(0)
+    common = np.nansum(np.minimum(first[:, :, None], other[:, None, :]), axis=0)
     order: npt.NDArray[np.intp] = linear_sum_assignment(-common)[1]
     return order
 
 
-def _name_experts(axes: Axes, order: npt.NDArray[np.intp]) -> None:
+def _name_experts(axes: Axes, order: npt.NDArray[np.intp], has: npt.NDArray[np.bool_]) -> None:
+    """Number the experts of a seed, those that it has."""
     step = math.ceil(len(order) / 16)
-    axes.set_xticks(range(0, len(order), step), [str(i) for i in order[::step]], fontsize=7)
+    places = [place for place in range(0, len(order), step) if has[place]]
+    axes.set_xticks(places, [str(order[place]) for place in places], fontsize=7)
 
 
 def overlap(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
@@ -150,7 +161,7 @@ def _jaccard(selection: GateWeights) -> Array:
     """Return the mean over seeds of the Jaccard index of the supports, ``(targets, targets)``."""
     found = []
     for weights in selection.weights.values():
-        used = regular_supports(weights).astype(float)
+        used = regular_supports(np.nan_to_num(weights)).astype(float)
         shared = used @ used.T
         union = used.sum(1)[:, None] + used.sum(1) - shared
         found.append(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
@@ -168,7 +179,7 @@ def load_curves(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
         list(found),
         look,
         lambda axes, gate: _shares(axes, found[gate], look[gate], gate),
-        lambda axes, gate: axes.plot(_places(found[gate]), found[gate].mean(0), **BEHIND),
+        lambda axes, gate: axes.plot(_places(found[gate]), np.nanmean(found[gate], 0), **BEHIND),
         "expert, from the most to the least used",
         "share of examples",
     )
@@ -179,8 +190,11 @@ def load_curves(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
 
 
 def _ranked(selection: GateWeights) -> Array:
-    """Return by seed the load of the experts, means over targets, the highest first."""
-    return np.array([np.sort(load.mean(0))[::-1] for load in selection.load.values()])
+    """Return by seed the load of the experts, means over targets, the highest first.
+
+    NaN of those that a seed has not, after the others: they are not dead, they are not there.
+    """
+    return np.array([-np.sort(-load.mean(0)) for load in selection.load.values()])
 
 
 def _places(shares: Array) -> range:
@@ -189,6 +203,7 @@ def _places(shares: Array) -> range:
 
 def _shares(axes: Axes, shares: Array, look: Look, gate: str) -> None:
     places, color = _places(shares), look.color
-    axes.fill_between(places, shares.min(0), shares.max(0), color=color, alpha=0.18, linewidth=0)
+    low, high = np.nanmin(shares, 0), np.nanmax(shares, 0)
+    axes.fill_between(places, low, high, color=color, alpha=0.18, linewidth=0)
     marker = look.marker if len(places) <= 32 else ""
-    axes.plot(places, shares.mean(0), marker=marker, color=color, markersize=4, label=gate)
+    axes.plot(places, np.nanmean(shares, 0), marker=marker, color=color, markersize=4, label=gate)

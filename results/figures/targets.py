@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,6 +15,7 @@ from matplotlib.figure import Figure
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.headline import preferred
 from gatelab.results.comparison.score_grids import by_mean
+from gatelab.results.comparison.statistics import RESOLUTION
 from gatelab.results.comparison.tables import brief
 from gatelab.results.figures.heat import WHITE_ABOVE, Array, heat, name_rows, scale
 from gatelab.results.figures.labels import LABEL_LETTER, LINE, letters, lines, wrapped
@@ -20,6 +23,8 @@ from gatelab.results.figures.scores import panels_by_gate
 from gatelab.results.figures.selection import named_length
 from gatelab.results.figures.style import INK, WIDTH, grid
 from gatelab.tracking.schema import Metrics
+
+Mask = npt.NDArray[np.bool_]
 
 MOST_PANELS = 3
 """More targets than this are rows of a heatmap."""
@@ -42,14 +47,17 @@ class TargetScores:
     means: Array
     """By gate; NaN where there is none."""
     behind: Array
-    """How far each is behind the best, in standard deviations over the seeds."""
+    """How far each is behind the best, in standard deviations over the seeds; 0 of a ceiling, or a
+    row, that is before it."""
+    best: Mask
+    """Which are the best, or level with it: ceilings and rows never, as in tables."""
 
 
 def target_means(
     table: pd.DataFrame, comparison: Comparison, objective: str, gates: Sequence[str]
 ) -> list[TargetScores]:
     """Return every target's scores by gate, each in the metric that says most of it."""
-    found = []
+    found, able = [], np.isin(gates, comparison.able)
     metrics = {
         t: _metric(part, comparison, objective) for t, part in table.groupby("target", sort=False)
     }
@@ -58,31 +66,50 @@ def target_means(
         metric = metrics[target]
         if metric is None:
             continue
-        values = part[part["metric"] == metric].groupby("gate")["value"]
+        rows = part[part["metric"] == metric]
         name = f"{target} ({metric})" if several else str(target)
-        means = values.mean().reindex(pd.Index(gates)).to_numpy(dtype=float)
         direction = comparison.directions.of(f"test/{metric}") or -1
-        found.append(TargetScores(name, means, _behind(direction * means, values.std(ddof=1))))
+        found.append(_scores(name, rows, direction, gates, able))
     return found
+
+
+def _scores(
+    name: str, rows: pd.DataFrame, direction: int, gates: Sequence[str], able: Mask
+) -> TargetScores:
+    """Return the scores of gates on one target; those that are able can be the best."""
+    values = rows.groupby("gate")["value"]
+    means = values.agg(_mean).reindex(pd.Index(gates)).to_numpy(dtype=float)
+    signed = direction * means
+    most = _highest(signed[able])
+    best = able & np.isclose(signed, most, rtol=RESOLUTION, atol=0)
+    return TargetScores(name, means, _behind(signed, most, values.std(ddof=1)), best)
+
+
+def _mean(values: pd.Series) -> float:
+    """Return a mean as tables have it: NaN where any value is."""
+    return float(np.mean(values.to_numpy()))
+
+
+def _highest(signed: Array) -> float:
+    """Return the highest of what is a number; NaN without any."""
+    return float(np.nanmax(signed)) if np.isfinite(signed).any() else math.nan
 
 
 def _metric(part: pd.DataFrame, comparison: Comparison, objective: str) -> str | None:
     return preferred(part["metric"].unique(), comparison.directions, objective)
 
 
-def _behind(means: Array, deviations: pd.Series) -> Array:
-    """Return the distance from the highest mean in deviations; without any, in shares of it all."""
-    if not np.isfinite(means).any():
-        return means
-    gaps: Array = np.nanmax(means) - means
+def _behind(signed: Array, best: float, deviations: pd.Series) -> Array:
+    """Return the distance from the best mean in deviations; without any, in shares of it all."""
+    gaps: Array = np.maximum(best - signed, 0)
     usual = float(np.sqrt((deviations.dropna() ** 2).mean())) if deviations.notna().any() else 0.0
-    return gaps / (usual or np.nanmax(gaps) or 1.0)
+    return gaps / (usual or _highest(gaps) or 1.0)
 
 
 def targets_figure(
     table: pd.DataFrame, comparison: Comparison, objective: str = Metrics.VAL_LOSS
 ) -> Figure | None:
-    """Draw gates by targets: of few targets every seed, of many a heatmap."""
+    """Draw gates by targets: of few targets every unit, of many a heatmap."""
     gates = [g for g in by_mean(comparison, Metrics.TEST_LOSS) if (table["gate"] == g).any()]
     found = target_means(table, comparison, objective, gates)
     if len(found) < 2 or not gates:
@@ -101,19 +128,14 @@ def _values(
         metric = _metric(part, comparison, objective)
         rows = part[part["metric"] == metric]
         found[f"{target} {metric}"] = {
-            str(gate): _by_unit(mine) for gate, mine in rows.groupby("gate")
+            str(gate): dict(zip(mine["seed"].astype(str), mine["value"], strict=True))
+            for gate, mine in rows.groupby("gate")
         }
     return found
 
 
-def _by_unit(rows: pd.DataFrame) -> dict[str, float]:
-    means = rows.groupby("seed", sort=False)["value"].mean()
-    return {str(unit): float(mean) for unit, mean in means.items()}
-
-
 def _heatmap(found: Sequence[TargetScores], comparison: Comparison, gates: Sequence[str]) -> Figure:
     behind = np.array([one.behind for one in found])
-    means = np.array([one.means for one in found])
     names = named_length([one.name for one in found])
     few = behind.size <= MOST_SAID and len(found) <= MOST_SAID_ROWS
     numbers = few and NUMBER_WIDTH * len(gates) < WIDTH - names - 0.8
@@ -125,7 +147,7 @@ def _heatmap(found: Sequence[TargetScores], comparison: Comparison, gates: Seque
     most = max(LEAST_SCALE, float(np.nanquantile(behind, 0.9)))
     heat(axes, np.minimum(behind, most), most, numbers=False)
     if numbers:
-        _say(axes, means, behind, most)
+        _say(axes, found, most)
         labels = [label.replace(" (", "\n(") for label in labels]
     _name_columns(axes, labels, column)
     name_rows(axes, [one.name for one in found], [], rows + 0.1)
@@ -155,12 +177,12 @@ def _row_height(count: int, numbers: bool) -> float:
     return 0.145 if numbers else max(0.05, 6.0 / count)
 
 
-def _say(axes: Axes, means: Array, behind: Array, most: float) -> None:
+def _say(axes: Axes, found: Sequence[TargetScores], most: float) -> None:
     """Write every mean into its cell, the best of a row in bold."""
-    for (row, column), mean in np.ndenumerate(means):
+    for (row, column), mean in np.ndenumerate([one.means for one in found]):
         if np.isnan(mean):
             continue
-        dark = behind[row, column] > WHITE_ABOVE * most
+        dark = found[row].behind[column] > WHITE_ABOVE * most
         axes.text(
             column,
             row,
@@ -169,5 +191,5 @@ def _say(axes: Axes, means: Array, behind: Array, most: float) -> None:
             va="center",
             color="white" if dark else INK,
             fontsize=7,
-            fontweight="bold" if behind[row, column] == 0 else "normal",
+            fontweight="bold" if found[row].best[column] else "normal",
         )

@@ -36,7 +36,7 @@ def weights_panels(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
     if not found:
         return None
     means = {gate: mean_weights(selection) for gate, selection in found.items()}
-    rows, experts = next(iter(means.values())).shape
+    rows, experts = len(next(iter(means.values()))), max(m.shape[1] for m in means.values())
     names = named_length(next(iter(found.values())).targets)
     columns = max(1, min(len(found), int((WIDTH - names) / _width(experts, len(found)))))
     height = 0.55 + rows * (0.22 if rows <= 16 else max(0.05, 3.2 / rows))
@@ -48,7 +48,7 @@ def weights_panels(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
         most = float(weights.max()) or 1.0
         heat(axes, weights, most, _is_numbered(weights, columns))
         borders(axes, found[gate].groups)
-        _name_experts(axes, experts)
+        _name_experts(axes, weights.shape[1])
         axes.set_title(f"{gate}\n0 to {most:.2g}", loc="left", fontsize=8)
     for axes in panels[::columns]:
         any_gate = next(iter(found.values()))
@@ -60,11 +60,12 @@ def weights_panels(table: pd.DataFrame, gates: Sequence[str]) -> Figure | None:
 def mean_weights(selection: GateWeights) -> Array:
     """Return ``(targets, experts)``: the mean over seeds of a gate's weights.
 
-    Experts have no order of their own: those of later seeds are matched to the first seed's, and
-    all stand in the order of the target that relies on them most, those hardly used last.
+    Experts have no order of their own: those of a seed are matched to the first seed's that has
+    most of them, and all stand in the order of the target that relies on them most, those hardly
+    used last. An expert that a seed has not has no weight in it.
     """
-    first, *others = selection.weights.values()
-    mean = np.mean([first, *(other[:, matched(first, other)] for other in others)], axis=0)
+    most, seeds = selection.fullest, selection.weights.values()
+    mean = np.mean([np.nan_to_num(own[:, matched(most, own)]) for own in seeds], axis=0)
     first_user = np.where(mean.max(0) > USED * mean.max(), mean.argmax(0), len(mean))
     ordered: Array = mean[:, np.argsort(first_user, kind="stable")]
     return ordered

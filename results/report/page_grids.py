@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gatelab.gates.meanings import MEANINGS
-from gatelab.results.comparison import Comparison
+from gatelab.results.comparison import Comparison, Score
 from gatelab.results.comparison.evidence import plural
 from gatelab.results.comparison.inference import pairwise
 from gatelab.results.comparison.score_grids import (
@@ -17,7 +17,6 @@ from gatelab.results.comparison.score_grids import (
     pair_grid,
     score_grid,
 )
-from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.comparison.tables import Grid, number
 from gatelab.results.costs import COSTS, costs, trained_seconds
 from gatelab.results.report.conditions_grid import duration
@@ -169,7 +168,7 @@ def cost_grids(comparison: Comparison, record: SweepRecord) -> list[Grid]:
         [
             comparison.subject(gate).label,
             _compute(record, gate),
-            *(_mean(values.get(gate, {})) for values in found.values()),
+            *(_mean(comparison.score(gate, metric)) for metric in found),
         ]
         for gate in comparison.gates
         if any(gate in values for values in found.values())
@@ -191,9 +190,9 @@ def _compute(record: SweepRecord, gate: str) -> str:
     return "-" if seconds is None else duration(seconds)
 
 
-def _mean(values: Mapping[str, float]) -> str:
-    mean, _, high = mean_interval(list(values.values()))
-    if math.isnan(mean):
+def _mean(score: Score | None) -> str:
+    if score is None or math.isnan(score.mean):
         return "-"
-    alike = math.isnan(high) or high == mean
-    return f"{mean:,.0f}" if alike and mean.is_integer() else number(mean, high - mean)
+    mean, half = score.mean, score.high - score.mean
+    alike = math.isnan(half) or half == 0
+    return f"{mean:,.0f}" if alike and mean.is_integer() else number(mean, half)

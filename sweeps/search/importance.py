@@ -27,10 +27,11 @@ def importance(trials: Sequence[FrozenTrial]) -> dict[str, float]:
         trials: Of one gate, of one search or several.
 
     Returns:
-        Nothing where fewer than ``FEWEST`` trials compare, or no hyperparameter varies.
+        Nothing where fewer than ``FEWEST`` trials compare, no hyperparameter that all of them have
+        varies, or by so little that trees cannot divide them.
     """
     compared = _thinned(_compared(trials))
-    if len(compared) < FEWEST or len({loss for _, loss in compared}) == 1:
+    if len(compared) < FEWEST or len({loss for _, loss in compared}) == 1 or not _vary(compared):
         return {}
     # Here: scikit-learn takes half a second to import, and a small search needs none.
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
@@ -40,8 +41,18 @@ def importance(trials: Sequence[FrozenTrial]) -> dict[str, float]:
         create_trial(params=trial.params, distributions=trial.distributions, value=loss)
         for trial, loss in compared
     )
-    found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    try:
+        found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    except RuntimeError:  # no tree has found a split: values differ by less than float32 tells
+        return {}
     return {name: float(value) for name, value in found.items()}
+
+
+def _vary(compared: Sequence[Compared]) -> bool:
+    """Return whether any hyperparameter that all trials have takes several values."""
+    first, *others = (trial.params for trial, _ in compared)
+    common = [name for name in first if all(name in params for params in others)]
+    return any(params[name] != first[name] for name in common for params in others)
 
 
 def _compared(trials: Sequence[FrozenTrial]) -> list[Compared]:
