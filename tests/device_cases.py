@@ -5,6 +5,7 @@ Nothing here needs more than torch, so that a machine with a GPU and torch alone
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -188,8 +189,8 @@ class Case(NamedTuple):
             for kind, member in zip(kinds, self.members(), strict=True)
         ]
         found: dict[str, float] = {}
-        steps = Work(self.task, jobs, self.recipe(), device=device).step()
-        for number, step in enumerate(steps):
+        work = Work(self.task, jobs, self.recipe(), device=device, step_seconds=math.inf)
+        for number, step in enumerate(work.step()):
             for _, epoch, metrics in step.epochs:
                 found |= {f"{number}/{epoch}/{name}": value for name, value in metrics.items()}
             (ending,) = step.endings
