@@ -9,7 +9,7 @@ from torch import Tensor
 from gatelab.conformance import fail
 from gatelab.tasks.check.subject import Subject
 from gatelab.tasks.task import SplitName
-from gatelab.tasks.tensors import as_tensor
+from gatelab.tasks.tensors import dense_tensor
 
 MOST_LOST = 1e-3
 """Of a column's deviation, what rounding may change of its values without a word."""
@@ -22,7 +22,7 @@ def told_rounding(name: SplitName, inputs: object) -> str | None:
         name: Of the split.
         inputs: As the task made them, in whatever type.
     """
-    given = as_tensor(f"{name} inputs", inputs)
+    given = dense_tensor(f"{name} inputs", inputs)
     if given.dtype != torch.float64 or given.dim() < 2:
         return None
     rows = given.flatten(1)
