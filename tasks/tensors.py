@@ -34,14 +34,14 @@ def as_tensors(
     if not (isinstance(made, tuple) and len(made) in (2, 3, 4)):
         raise NoTensors(f"{name} must be a Split, but is a {type(made).__name__}.")
     mask, weights = (*made[2:], None, None)[:2]
-    inputs = _tensor(f"{name} inputs", made[0])
+    inputs = dense_tensor(f"{name} inputs", made[0])
     if inputs.is_floating_point():
         inputs = inputs.to(torch.get_default_dtype())
-    targets = _tensor(f"{name} targets", made[1])
+    targets = dense_tensor(f"{name} targets", made[1])
     mask = None if mask is None else _mask(name, mask)
     if weights is None:
         return inputs, targets, mask, None
-    weights = _tensor(f"{name} weights", weights).to(torch.get_default_dtype())
+    weights = dense_tensor(f"{name} weights", weights).to(torch.get_default_dtype())
     return inputs, targets, _with_weight(mask, weights, (*inputs.shape[:1], num_targets)), weights
 
 
@@ -54,7 +54,7 @@ def _with_weight(mask: Tensor | None, weights: Tensor, shape: tuple[int, ...]) -
 
 
 def _mask(name: str, value: object) -> Tensor:
-    mask = _tensor(f"{name} mask", value)
+    mask = dense_tensor(f"{name} mask", value)
     other = mask[(mask != 0) & (mask != 1)]
     if len(other):
         raise NoTensors(
@@ -63,7 +63,12 @@ def _mask(name: str, value: object) -> Tensor:
     return mask == 1
 
 
-def _tensor(what: str, value: object) -> Tensor:
+def dense_tensor(what: str, value: object) -> Tensor:
+    """Return an array or tensor of numbers as a dense tensor on the CPU.
+
+    Raises:
+        NoTensors: If it is none; ``what`` it is for is said.
+    """
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         value = torch.from_numpy(_native(value))
     if isinstance(value, Tensor) and not _layout(value) and not value.is_complex():

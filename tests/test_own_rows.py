@@ -93,10 +93,19 @@ class Weighed(Rows):
         return Split(inputs, targets, None, weights)
 
 
+class Stamped(Rows):
+    """Has seconds since 1970 in one column, in float64."""
+
+    def changed(self, name: SplitName, inputs: Tensor, targets: Tensor) -> Split:
+        stamps = 1.7e9 + torch.arange(len(inputs)).double()
+        return Split(torch.cat([inputs[:, :1].double(), stamps[:, None]], 1), targets)
+
+
 @pytest.mark.parametrize(
     ("cls", "fragments"),
     [
         (Rows, []),
+        (Stamped, ["column 1 of test inputs has 200 values, of which float32 tells 3 apart: subt"]),
         (Answered, []),
         (Unlike, ["column 1 of the inputs spans"]),
         (Shared, ["0 of 200 rows of val and 10 of 200 rows of test stand in train too"]),

@@ -16,6 +16,7 @@ from gatelab.gates import Gate, Routing, SoftmaxGate, TopKGate, gates
 from gatelab.sweeps.export.export import save_tried
 from gatelab.sweeps.export.predictor import Predictor, columns
 from gatelab.sweeps.export.selected import Selected
+from gatelab.sweeps.export.units import InUnits
 from gatelab.tasks import DigitsPairs, SyntheticGroups
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Network, Split, SplitName, Task
@@ -127,6 +128,50 @@ def test_columns_stand_in_the_targets_order(tmp_path: Path) -> None:
     signature = mlflow.models.get_model_info(str(tmp_path / "model")).signature
     (spec,) = signature.inputs.inputs
     assert (spec.type, spec.shape) == (np.dtype("int64"), (-1, 2))
+
+
+class Measured(Mixed):
+    """Targets of other units than their splits', beside one without any."""
+
+    targets = (
+        Target("price", "regression", scale=5e5, offset=2e9),
+        Target("sold", "binary", classes=("no", "yes")),
+        Target("place", "regression", width=2, columns=("x", "y"), scale=(0.5, 7), offset=(0, -3)),
+        Target("weight", "regression"),
+    )
+
+
+@pytest.mark.slow
+def test_values_are_in_the_targets_units(tmp_path: Path) -> None:
+    """A price beside 2e9 is told to the last digit that the model has of it."""
+    task = Measured()
+    model, inputs = made(task, TopKGate), task.split("val").inputs
+    save_tried(Selected("top_k", "run", task, [model], 1, 1.0), False, tmp_path / "m", {})
+    outputs, loaded = expected(model, inputs).double(), load_model(tmp_path / "m")(inputs)
+    scale = torch.tensor([5e5, 1, 0.5, 7, 1], dtype=torch.float64)
+    offset = torch.tensor([2e9, 0, 0, -3, 0], dtype=torch.float64)
+    close(loaded, outputs * scale + offset)
+    close((loaded - offset) / scale, outputs)
+    told = mlflow.models.get_model_info(str(tmp_path / "m")).metadata["targets"]
+    assert told == columns(task.targets)
+    assert [it.get("classes") for it in told] == [None, ["no", "yes"], None, None]
+    assert [it.get("names") for it in told] == [None, None, ["x", "y"], None]
+
+
+def off(self: InUnits, inputs: Tensor) -> Tensor:
+    values: Tensor = self.predictor(inputs).double() * self.scale + self.offset * 1.001
+    return values
+
+
+@pytest.mark.slow
+def test_an_error_in_units_is_found_as_one_of_deviations(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A thousandth of 2e9 is much in deviations of 5e5, and hardly anything in prices."""
+    monkeypatch.setattr(InUnits, "forward", off)
+    selected = Selected("top_k", "run", task := Measured(), [made(task, TopKGate)], 1, 1.0)
+    with pytest.raises(ValueError, match="gives other outputs through torch.export"):
+        save_tried(selected, False, tmp_path / "m", {})
 
 
 class Positive(Gate):

@@ -19,6 +19,7 @@ from torch import nn
 from gatelab.conformance import name_of
 from gatelab.tasks import tasks
 from gatelab.tasks.check import CHECKS, run_checks
+from gatelab.tasks.check.rounding import told_rounding
 
 ROOT = Path(__file__).parent.parent
 SMALL = {"train_rows": 60, "val_rows": 30, "test_rows": 30}
@@ -71,6 +72,7 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.Halves, "classes_are_in_range", set()),
     (broken.Upended, "every_target_is_known_somewhere", set()),
     (broken.Sorted, "every_target_is_known_somewhere", set()),
+    (broken.Stamped, "inputs_are_told_apart", {"gradient_reaches_experts_and_towers"}),
     (broken.Leaky, "splits_differ", set()),
     (
         broken.Clocked,
@@ -205,6 +207,18 @@ def test_what_a_task_raises_is_the_finding() -> None:
 
     found = failures(Lost)["splits_have_shapes"]
     assert re.fullmatch(rf"raised OSError: no such file \({__file__}, line \d+\)", found)
+
+
+def test_rounding_is_told_of_columns_that_it_changes() -> None:
+    """Not of one whose values differ by errors of float64's own too."""
+    inputs = broken.Stamped().split("train").inputs
+    line = told_rounding("train", inputs)
+    assert line is not None and line.startswith("column 1 of train inputs has 24 values, of which")
+    assert line.endswith("float32 tells 1 apart (2 columns are so)")
+    assert told_rounding("train", inputs[:, [0, 2, 3]]) is None
+    assert told_rounding("train", inputs.float()) is None
+    images = told_rounding("train", inputs.numpy().reshape(24, 1, 5, 1))
+    assert images is not None and images.startswith("column (0, 1, 0) of train inputs")
 
 
 def test_a_last_layer_that_starts_at_zero_is_no_dead_end() -> None:

@@ -24,6 +24,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
 CellValues = npt.NDArray[np.float64]
+_TRUTHS = {"false": False, "0": False, "true": True, "1": True}
 
 
 class CellReader:
@@ -57,18 +58,37 @@ class CellReader:
     def ids(self, name: str, values: pa.Array) -> CellValues:
         """Return the ids of a category's cells, from 1; 0 where train has none for it."""
         known = pa.array(self.categories[name], pa.large_string())
-        found = pc.index_in(self.texts(name, values), value_set=known)
+        texts = self._as_truths(self.texts(name, values), known.drop_null().to_pylist())
+        found = pc.index_in(texts, value_set=known)
         return np.asarray(pc.fill_null(found, -1), np.float64) + 1
 
     def texts(self, name: str, values: pa.Array) -> pa.Array:
         """Return cells in one spelling a value; null where a cell is missing."""
-        texts = pc.utf8_trim_whitespace(_as_text(name, values))
-        for pattern, spelling in self.rules["spellings"]:
-            texts = pc.replace_substring_regex(texts, pattern, spelling)
+        texts = self._spelled(pc.utf8_trim_whitespace(_as_text(name, values)))
         named = pa.array(self.columns[name]["missing"], pa.large_string())
         none = pc.or_(pc.equal(texts, ""), pc.is_in(texts, value_set=named))
         stand_for_none = self._as_none(name, self._parsed(texts))
         return pc.if_else(pc.or_(none, pa.array(stand_for_none)), None, texts)
+
+    def _spelled(self, texts: pa.Array) -> pa.Array:
+        """Return texts as ``canonical`` of gatelab's tables does."""
+        spelling = self.rules["spelling"]
+        floats = pc.fill_null(pc.match_substring_regex(texts, spelling["floats"]), False)
+        numbers = np.asarray(texts.filter(floats).cast(pa.float64()))
+        texts = pc.replace_with_mask(texts, floats, pa.array(numbers.astype(str), texts.type))
+        for pattern, written in spelling["rewritten"]:
+            texts = pc.replace_substring_regex(texts, pattern, written)
+        return texts
+
+    def _as_truths(self, texts: pa.Array, words: list[str]) -> pa.Array:
+        """Return true and false as a category has them whose words are these, or 1 and 0."""
+        truths = [_TRUTHS.get(word.lower()) for word in words]
+        if None in truths or len({*truths}) < len(words):
+            return texts
+        for word, truth in zip(words, truths, strict=True):
+            alike = pa.array([it for it in _TRUTHS if _TRUTHS[it] is truth], texts.type)
+            texts = pc.if_else(pc.is_in(pc.utf8_lower(texts), value_set=alike), word, texts)
+        return texts
 
     def numbers(self, name: str, values: pa.Array) -> CellValues:
         """Return cells of a number, of two values or of levels; NaN where one is missing."""

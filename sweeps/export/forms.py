@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gatelab.sweeps.export.predictor import Predictor, columns
 from gatelab.sweeps.export.raw_graph import RawGraph, standardised_values, value_names, values_of
+from gatelab.sweeps.export.units import InUnits
 from gatelab.tasks.tables.table import Table
 from gatelab.tasks.task import Task
 from gatelab.tracking import mlflow_model, mlflow_rows
@@ -26,13 +27,16 @@ Tried = list[tuple[Tensor, Tensor]]
 def save_of_tensors(
     task: Task, predictor: Predictor, folder: Path, metadata: Mapping[str, Any]
 ) -> Tried:
-    """Save a model that takes what the task's splits hold, and try it."""
+    """Save a model that takes what the task's splits hold and gives targets' units, and try it."""
     rows = task.data("val").inputs[:CHECKED_ROWS]
     described = {**metadata, "targets": columns(predictor.targets)}
-    mlflow_model.save_model(predictor, rows[:EXAMPLE_ROWS], folder, described)
+    has_units = any((it.scale, it.offset) != (1, 0) for it in predictor.targets)
+    graph = InUnits(predictor)
+    saved = graph if has_units else predictor
+    mlflow_model.save_model(saved, rows[:EXAMPLE_ROWS], folder, described)
     exported = mlflow_model.load_model(folder)
-    expected = predictor.as_trained(rows)
-    return [(exported(some), expected[: len(some)]) for some in (rows, rows[:1])]
+    expected = predictor.as_trained(rows).double()
+    return [(graph.standardised(exported(it)), expected[: len(it)]) for it in (rows, rows[:1])]
 
 
 def save_of_rows(

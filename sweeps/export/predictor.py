@@ -138,13 +138,16 @@ class ModelPart(nn.Module):
 def columns(targets: Sequence[Target]) -> list[dict[str, Any]]:
     """Return what the columns of a :class:`Predictor` are, target by target, as plain values.
 
-    ``columns`` are the first one and the one after the last.
+    ``columns`` are the first one and the one after the last; ``names`` those of a target of
+    several, and ``classes`` those of 0, 1, ..., where the task names them.
     """
     found: list[dict[str, Any]] = []
     first = 0
     for target in targets:
         end = first + target.out_features
         what = {"kind": target.kind, "activation": ACTIVATIONS[target.kind]}
-        found.append({"target": target.name, "columns": [first, end], **what})
+        named = {"names": [*target.columns], "classes": [*target.classes]}
+        named = {key: names for key, names in named.items() if names}
+        found.append({"target": target.name, "columns": [first, end], **what, **named})
         first = end
     return found

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gatelab.sweeps.export.predictor import Predictor
+from gatelab.sweeps.export.units import units_of
 from gatelab.tasks.tables.fitted import Fitted
 from gatelab.tasks.target import Target
 
@@ -82,15 +83,6 @@ def _names(target: Target) -> list[str]:
 
 def standardised_values(targets: Sequence[Target], values: Tensor) -> Tensor:
     """Return values ``(batch, values)`` in the units of training, in which errors compare."""
-    units = [unit for target in targets for unit in _units(target)]
+    units = [unit for target in targets for unit in units_of(target, len(_names(target)))]
     scale, offset = torch.tensor(units, dtype=torch.float64).unbind(1)
     return (values - offset) / scale
-
-
-def _units(target: Target) -> list[tuple[float, float]]:
-    """Return scale and offset of each value that a target gives."""
-    count = len(_names(target))
-    scales, offsets = (
-        it if isinstance(it, tuple) else (it,) * count for it in (target.scale, target.offset)
-    )
-    return list(zip(scales, offsets, strict=True))

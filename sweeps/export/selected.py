@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -17,10 +18,9 @@ from gatelab.gates.gate import gates
 from gatelab.gates.randomness import drawing_from
 from gatelab.registry import near_misses
 from gatelab.results.comparison import compare_runs
-from gatelab.sweeps.cluster.provenance import fingerprint
+from gatelab.sweeps.export.unchanged import check_same_loss, with_same_data
 from gatelab.sweeps.spec.places import found_in
 from gatelab.sweeps.spec.spec import TaskSpec
-from gatelab.tasks.tables.table import Table
 from gatelab.tasks.task import Task, tasks
 from gatelab.tracking.mlflow_read import read_artifact
 from gatelab.tracking.runs import RunRecord, SweepRecord
@@ -84,10 +84,12 @@ def read_selected(record: SweepRecord, gate: str, folder: str | Path) -> Selecte
             f"Name another one by `--gate`: {others or 'there is none'}."
         )
     saved = _read_saved(record, run.run_id, gate)
-    test_loss = score_of(record, gate, saved["seed"])
+    scored = _run_of(record, gate, saved["seed"])
     task = _task(record, Path(folder))
-    models = _restored(_where(record, gate), task, saved)
-    return Selected(gate, run.run_id, task, models, saved["seed"], test_loss)
+    models = _restored(_where(record, gate), task, saved, scored.metrics.get(Metrics.VAL_LOSS))
+    return Selected(
+        gate, run.run_id, task, models, saved["seed"], scored.metrics[Metrics.TEST_LOSS]
+    )
 
 
 def _check_evaluated(record: SweepRecord, gate: str) -> None:
@@ -110,6 +112,11 @@ def score_of(record: SweepRecord, gate: str, seed: int) -> float:
     Raises:
         ValueError: If there is none.
     """
+    return _run_of(record, gate, seed).metrics[Metrics.TEST_LOSS]
+
+
+def _run_of(record: SweepRecord, gate: str, seed: int) -> RunRecord:
+    """Return the run of the seed whose model was kept."""
     runs = _evaluated(record, gate)
     found = runs.get(str(seed))
     if found is None and set(runs) == {str(number) for number in range(len(runs))}:
@@ -117,7 +124,7 @@ def score_of(record: SweepRecord, gate: str, seed: int) -> float:
         found = min(runs.values(), key=lambda run: run.metrics[Metrics.VAL_LOSS])
     if found is None:
         raise ValueError(f"{_where(record, gate)}: no score of seed {seed}, its model's, is there.")
-    return found.metrics[Metrics.TEST_LOSS]
+    return found
 
 
 def _read_saved(record: SweepRecord, run_id: str, gate: str) -> dict[str, Any]:
@@ -139,36 +146,28 @@ def _read_saved(record: SweepRecord, run_id: str, gate: str) -> dict[str, Any]:
 def _task(record: SweepRecord, folder: Path) -> Task:
     """Return the sweep's task, by the spec that its run carries."""
     content = read_artifact(record.uri, record.run.run_id, Artifacts.SPEC) if record.run else None
-    if content is None:
+    if record.run is None or content is None:
         raise ValueError(f"sweep {record.sweep!r}: its run carries no spec.yaml (any more).")
     spec = TaskSpec.model_validate(yaml.safe_load(content)["task"])
+    recorded = record.run.tags.get(Tags.DATA, "")
     try:
-        task: Task = tasks.get(spec.name)(**found_in(spec.options, folder))
+        options = found_in(spec.options, folder)
+        return with_same_data(partial(tasks.get(spec.name), **options), recorded)
     except (ValueError, TypeError) as error:
         raise ValueError(f"sweep {record.sweep!r}: {error}") from error
-    if isinstance(task, Table):
-        _check_same_data(record, task)
-    return task
 
 
-def _check_same_data(record: SweepRecord, task: Task) -> None:
-    """Check that a table's file still fits what the model was trained to: its numbers are of it."""
-    recorded = record.run.tags.get(Tags.DATA, "") if record.run else ""
-    found = fingerprint(task)
-    if recorded and found != recorded:
-        raise ValueError(
-            f"sweep {record.sweep!r}: the table is another than the one it was trained on: its "
-            f"train and val rows have the hash {found}, but {recorded} is recorded."
-        )
-
-
-def _restored(where: str, task: Task, saved: Mapping[str, Any]) -> list[Model]:
+def _restored(
+    where: str, task: Task, saved: Mapping[str, Any], val_loss: float | None
+) -> list[Model]:
     """Make each copy of a model as its configuration says, and fill in its tensors."""
     chosen = Configuration(saved["configuration"])
     try:
         learner = learners.get(chosen.learner or DEFAULT)
         states = Copies(learner.copies(len(task.targets))).apart(saved["state"])
-        return [_made(task, saved, chosen, state) for state in states]
+        models = [_made(task, saved, chosen, state) for state in states]
+        check_same_loss(task, models, val_loss)
+        return models
     except (ValueError, TypeError) as error:
         raise ValueError(f"{where} cannot be made here: {error}") from error
 

@@ -13,6 +13,7 @@ from gatelab.tasks.check import (
     declared,
     network,
     passes,
+    rounding,
     sameness,
     stacked,
     weights,
@@ -23,6 +24,7 @@ from gatelab.tasks.task import Task, tasks
 CHECKS = (
     *declared.CHECKS,
     *data.CHECKS,
+    *rounding.CHECKS,
     *weights.CHECKS,
     *sameness.CHECKS,
     *network.CHECKS,

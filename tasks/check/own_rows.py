@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatelab.tasks.check.rounding import told_rounding
 from gatelab.tasks.check.subject import as_bytes, known
 from gatelab.tasks.tables.copies import Words
 from gatelab.tasks.tables.lines import gathered
@@ -25,14 +26,18 @@ BYTES_AT_ONCE = 2**24
 def told_rows(task: Task) -> tuple[str, ...]:
     """Return a line for each reason to doubt scores on a task's rows.
 
-    These are inputs of very different scale, rows of val or test that stand in train too, a class
-    that one of these lacks, and targets or classes of few rows. The test split is not kept.
+    These are inputs that float32 hardly tells apart, those of very different scale, rows of val or
+    test that stand in train too, a class that one of these lacks, and targets or classes of few
+    rows. The test split is not kept.
     """
     train = task.data("train")
-    test = Split(*as_tensors("test", task.split("test"), len(task.targets)))
+    made = task.split("test")
+    test = Split(*as_tensors("test", made, len(task.targets)))
+    rounding = told_rounding("test", made[0])
     scored: dict[SplitName, Split] = {"val": task.data("val"), "test": test}
     shared = _shared(task.targets, train, scored)
-    return (*_unlike(train.inputs), *shared, *gathered(_scarce(task, scored)))
+    rounded = [f"{rounding}: subtract what they share."] if rounding else []
+    return (*rounded, *_unlike(train.inputs), *shared, *gathered(_scarce(task, scored)))
 
 
 def _unlike(inputs: Tensor) -> Iterator[str]:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gatelab.tasks.tables.coded import Coded, as_numbers, canonical, code_texts
+from gatelab.tasks.tables.coded import Coded, as_numbers, code_texts
 from gatelab.tasks.tables.identity import EXACT, beyond_exact
 from gatelab.tasks.tables.questions import infinite_number, past_exact
+from gatelab.tasks.tables.spelling import canonical
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gatelab.tasks.tables.spelling import canonical
+
 NUMERAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 INFINITE = r"(?i)^[+-]?inf(inity)?$"
-SPELLINGS = (
-    (r"^-(0(?:\.0*)?)$", r"\1"),
-    (r"^([+-]?(?:0|[1-9]\d*))\.0*$", r"\1"),
-    (r"^([+-]?(?:0|[1-9]\d*)\.\d*[1-9])0+$", r"\1"),
-)
-"""What writes 0 without a sign, and a number without zeros at its end, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -105,13 +101,6 @@ def _coded(
     merged = values.dictionary_encode()
     places = np.asarray(merged.indices.fill_null(-1), dtype=np.int64)
     return Coded(name, merged.dictionary, np.append(places, -1)[codes], first_row, spaced)
-
-
-def canonical(values: pa.Array) -> pa.Array:
-    """Return texts in one spelling a number, so that 1, 1.0 and "1" are the same category."""
-    for pattern, spelling in SPELLINGS:
-        values = pc.replace_substring_regex(values, pattern, spelling)
-    return values
 
 
 def as_numbers(values: pa.Array) -> npt.NDArray[np.float64]:

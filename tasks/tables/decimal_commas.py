@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gatelab.tasks.tables.coded import NUMERAL, Coded, among, canonical, code_texts, matches
+from gatelab.tasks.tables.coded import NUMERAL, Coded, among, code_texts, matches
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.doubts import DOUBTFUL_SIGNS, MISSING_WORDS
 from gatelab.tasks.tables.lines import drop_key, kind_key
+from gatelab.tasks.tables.spelling import canonical
 from gatelab.tasks.tables.wanted import Wanted
 
 _COMMA = r"^[+-]?(\d*|[1-9]\d{0,2}(\.\d{3})+),\d+([eE][+-]?\d+)?$"

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from gatelab.tasks.tables.coded import INFINITE, NUMERAL, SPELLINGS
+from gatelab.tasks.tables.coded import INFINITE, NUMERAL
 from gatelab.tasks.tables.division import SPLIT_NUMBERS
 from gatelab.tasks.tables.doubts import MISSING_WORDS
 from gatelab.tasks.tables.kinds import WORD_PAIRS
 from gatelab.tasks.tables.prepared import Prepared
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.sources import read_source
+from gatelab.tasks.tables.spelling import Spelling, chosen_spelling
 from gatelab.tasks.tables.wanted import Wanted
 from gatelab.tasks.task import SplitName
 
 RULES: Mapping[str, Any] = {
     "numeral": NUMERAL,
     "infinite": INFINITE,
-    "spellings": SPELLINGS,
     "missing_words": MISSING_WORDS,
     "word_pairs": WORD_PAIRS,
 }
@@ -37,6 +37,7 @@ class Origin:
     """A file's path, or a frame."""
     reading: Mapping[str, Any]
     wanted: Wanted
+    spelling: Spelling = field(default_factory=chosen_spelling)
 
     def read(self, other: object = None, reading: Mapping[str, Any] = {}) -> Sheet:
         """Return the source as it is, or another one that is read by the same keys.
@@ -83,4 +84,5 @@ def recipe_of(prepared: Prepared, origin: Origin) -> dict[str, Any]:
         | ({"columns": it.columns} if it.columns else {})
         for it in prepared.targets()
     ]
-    return {"columns": columns, "fitted": asdict(fitted), "targets": targets, "rules": RULES}
+    rules = {**RULES, "spelling": asdict(origin.spelling)}
+    return {"columns": columns, "fitted": asdict(fitted), "targets": targets, "rules": rules}
