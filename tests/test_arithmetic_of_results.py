@@ -20,7 +20,7 @@ from gatelab.results.costs import costs, trained_seconds
 from gatelab.results.figures import courses, selection
 from gatelab.results.report.page_grids import cost_grids
 from gatelab.results.review import read_review
-from gatelab.sweeps.driver.record import directions
+from gatelab.sweeps.driver.run_words import directions
 from gatelab.tasks import DigitsPairs, SyntheticGroups
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Directions
