@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from gatelab.tracking.sqlite import default_uri
 from tests import in_process
 from tests.launched import read
 
+TAGS = {"sweep": "s", "stage": "evaluate"}
 LOSSES = {"failed": [9.0, 8.0, 7.0], "again": [3.0, 2.0]}
 
 
@@ -33,8 +33,7 @@ def recorder(folder: Path, uri: str, *, redeliver: bool = False) -> Recorder:
 
 def attempt(taken: Recorder, end: str, *, anew: bool = True) -> None:
     """Record a training from its beginning."""
-    tags = {"sweep": "s", "stage": "evaluate"}
-    taken.start_run("s/a", parent="s", name="a", tags=tags, params={}, anew=anew)
+    taken.start_run("s/a", parent="s", name="a", tags=TAGS, params={}, anew=anew)
     for epoch, loss in enumerate(LOSSES[end], 1):
         taken.log_metrics("s/a", epoch, {"loss": loss})
     taken.log_last("s/a", len(LOSSES[end]) + 1, {"loss": LOSSES[end][-1]})
@@ -97,8 +96,8 @@ def deleted(uri: str) -> list[str]:
 def test_the_last_row_is_never_left_out(uri: str, tmp_path: Path) -> None:
     """Of what goes on from a state, and ends sooner than it had gone; nor is it there twice."""
     taken = recorder(tmp_path, uri)
-    attempt(taken, "failed", anew=False)
-    taken.start_run("s/b", parent=None, name="b", tags={"sweep": "s"}, params={})
+    begin(taken)
+    taken.start_run("s/b", parent=None, name="b", tags=TAGS, params={})
     for epoch in (1, 2, 3, 4):
         taken.log_metrics("s/b", epoch, {"loss": 1 / epoch})
     assert taken.close()
@@ -140,9 +139,9 @@ def test_a_state_that_is_lost(place: Path) -> None:
     """A trial that waits at a rung is trained from its beginning, and its run holds that alone."""
     (place / "c.yaml").write_text(SPEC)
     in_process.gatelab(place, "launch", "c.yaml", code=130, most=2)
-    home, uri = place / "gatelab_runs/sweeps/c", default_uri(place / "gatelab_runs")
+    uri = default_uri(place / "gatelab_runs")
     before = {run.name: run.run_id for run in read(place, "c").of("search")}
-    for state in (home / "rungs").rglob("*"):
+    for state in (place / "gatelab_runs/sweeps/c/waiting").rglob("*"):
         if state.is_file():
             state.write_bytes(b"")
     output = in_process.gatelab(place, "resume", "c")
@@ -153,7 +152,3 @@ def test_a_state_that_is_lost(place: Path) -> None:
     for run in again:
         steps = [step for step, _ in history(uri, run.run_id, "train/loss")]
         assert steps == list(range(1, len(steps) + 1)) and len(steps) > 1
-    spool = [json.loads(line) for line in (home / "spool.jsonl").read_text().splitlines()]
-    assert {record["identity"] for record in spool if record.get("attempt")} == {
-        f"c/softmax/search/{run.name.rpartition('-')[2].lstrip('0') or 0}" for run in again
-    }
