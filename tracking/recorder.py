@@ -117,7 +117,8 @@ class Recorder:
         """Record values at a step; one that the run, or this series of it, has is left as it is."""
         if self._known.has(identity, LAST) or step <= self._known.last(identity, series):
             return
-        self._take("metrics", identity, step=step, values=dict(values), series=series)
+        of = {"series": series} if series else {}
+        self._take("metrics", identity, step=step, values=dict(values), **of)
 
     def log_series(self, identity: str, series: str, values: Mapping[str, float]) -> None:
         """Record values at the next step of a series of a run's, which counts steps of its own.
