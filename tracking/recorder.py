@@ -15,6 +15,7 @@ from gatelab.tracking.collecting import what_is_there_left_alone
 from gatelab.tracking.journal import Journal
 from gatelab.tracking.known import LAST, Known
 from gatelab.tracking.lines import Entry
+from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_delivered import check_all_there
 from gatelab.tracking.mlflow_store import Rejected, Store, UnknownRun, rejected
 from gatelab.tracking.records import coalesce, valid_records, write_record
@@ -248,7 +249,7 @@ class Recorder:
 
     def _note_problem(self, error: Exception) -> None:
         refused = isinstance(error, StoreRefuses)
-        text = " ".join(_NOISE.sub("", str(error)).split())
+        text = masked(" ".join(_NOISE.sub("", str(error)).split()), self._where[0])
         text = text if refused else text[:200]
         if not self.problem or (refused and not self.refused):
             LOG.warning("What is recorded waits, since %s", text)
@@ -291,4 +292,5 @@ class Recorder:
             store.check(self._sweep, None if kind == "start" else identity)
         if kind == "start":
             self._known.started.discard(identity)
-        LOG.warning("MLflow refused %s of %s: %s", kind, identity, error)
+        told = masked(str(error), self._where[0])
+        LOG.warning("MLflow refused %s of %s: %s", kind, identity, told)
