@@ -16,7 +16,7 @@ def attempt_of(record: Entry) -> int:
     return int(record.get("attempt", 0))
 
 
-def newest(records: Iterable[Entry]) -> dict[str, int]:
+def last_attempts(records: Iterable[Entry]) -> dict[str, int]:
     """Return the last attempt of every run that began anew."""
     found: dict[str, int] = {}
     for record in records:

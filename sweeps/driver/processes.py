@@ -20,7 +20,7 @@ from gatelab.sweeps.spec.searches import Search
 from gatelab.tracking.schema import Artifacts
 
 POLL_SECONDS = 0.2
-OUTPUTS = (1, 2)
+SAID_THROUGH = (1, 2)
 """The descriptors of what a process says."""
 UNREADABLE = (OSError, ValueError, TypeError, LookupError, RecursionError)
 """What a file raises that is no spec."""
@@ -57,7 +57,9 @@ def interrupt_on_term() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, partial(_hang_up, [it for it in OUTPUTS if os.isatty(it)]))
+        signal.signal(
+            signal.SIGHUP, partial(_hang_up, [it for it in SAID_THROUGH if os.isatty(it)])
+        )
 
 
 def _hang_up(terminals: Sequence[int], number: int, frame: FrameType | None) -> None:

@@ -50,7 +50,7 @@ from gatelab.training.steps import Ending, Step
 from gatelab.training.weighting import MEANING, told_weighting
 
 LOG = logging.getLogger(__name__)
-FIRST = 1
+FIRST_EPOCH = 1
 """The first epoch."""
 MOST_REASONS = 10
 """So many different ones are told with a gate; a tag does not hold them all."""
@@ -205,7 +205,8 @@ class Record:
     def progressed(self, job: Job, step: Step) -> None:
         """Record every epoch's metrics; of what is trained again from its beginning these alone."""
         if any(
-            epoch == FIRST and self.recorder.has_step(self._identity(job, member), FIRST)
+            epoch == FIRST_EPOCH
+            and self.recorder.has_step(self._identity(job, member), FIRST_EPOCH)
             for member, epoch, _ in step.epochs
         ):
             self._start_members(job, anew=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gatelab.sweeps.driver.run_words import run_title
 from gatelab.sweeps.driver.taken_evaluations import Taken
-from gatelab.tracking.known import attempt_of, newest
+from gatelab.tracking.known import attempt_of, last_attempts
 from gatelab.tracking.lines import Entry, parsed
 from gatelab.tracking.records import is_record
 from gatelab.tracking.schema import COUNTS, Metrics, Params, Tags
@@ -23,7 +23,7 @@ def records_of(spool: Path) -> Iterator[Entry]:
     Empty where it is missing.
     """
     if spool.exists():
-        last = newest(_all_of(spool))
+        last = last_attempts(_all_of(spool))
         for record in _all_of(spool):
             if attempt_of(record) == last.get(record["identity"], 0):
                 yield record
