@@ -9,10 +9,11 @@ from gatelab.results.comparison.gone_on import check_apart
 from gatelab.results.comparison.merging import by_task
 from gatelab.results.shown import ShownComparison
 from gatelab.tracking.kept_reads import sweep_record
+from gatelab.tracking.masking import masked
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.sqlite import default_uri
-from gatelab.tracking.store_errors import check_there, masked
+from gatelab.tracking.store_errors import check_there
 
 
 def compare(*sweeps: str, folder: str | Path = FOLDER, uri: str | None = None) -> ShownComparison:

@@ -37,6 +37,7 @@ from gatelab.training.jobs import Setting
 from gatelab.training.learners import learners
 from gatelab.training.work import STEP_SECONDS
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HERE = Node(id="0", name="127.0.0.1", cpus=1, gpus=0, head=True)
 
 
@@ -76,7 +77,7 @@ def in_this_process(most: int | None = None, *, figures: bool = False) -> Iterat
 
     Signals do afterwards what they did before.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in STOPPING}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray_jobs, "run_jobs", partial(run_jobs, most=most))
         patch.setattr(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,9 @@ import pytest
 
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.processes import status
+from gatelab.tracking.mlflow_read import history
+from gatelab.tracking.runs import SweepRecord
+from gatelab.tracking.sqlite import default_uri
 from tests import in_process
 from tests.launched import read
 
@@ -56,6 +60,15 @@ class Late(SoftmaxGate):
             raise RuntimeError("too late")
         return super().forward(x)
 '''
+
+WORSENS = "CALLS.append(x); return weighed(super().forward(x)); RuntimeError"
+"""Instead of an error: the val loss rises with every epoch, and patience ends the training."""
+WEIGHED = """
+CALLS = []
+
+def weighed(routing):
+    return routing._replace(weights=routing.weights * len(CALLS) ** 2)
+"""
 
 
 @pytest.fixture
@@ -119,10 +132,34 @@ def test_one_gate_without_a_score_and_its_traceback(folder: Path) -> None:
     assert "Tracebacks" not in output and not traces.exists(), "of what has a score there is none"
 
 
-def test_a_split_without_a_score_is_repeated(folder: Path) -> None:
+def test_a_repeated_evaluation_is_recorded_without_what_failed(folder: Path) -> None:
+    """Also where it ends sooner: its epochs alone stand in the record, and its scores."""
+    (folder / "mine.py").write_text(MODULE.replace("raise RuntimeError", WORSENS) + WEIGHED)
+    (folder / "c.yaml").write_text(SPEC.replace("max_epochs: 2", "max_epochs: 6, patience: 2"))
+    in_process.gatelab(folder, "launch", "c.yaml", code=130, most=5)  # softmax has its score
+    (folder / "spoilt").write_text("nan")
+    in_process.gatelab(folder, "resume", "c", code=4)
+    (folder / "spoilt").unlink()
+    (folder / "fails").touch()
+    uri = default_uri(folder / "gatelab_runs")
+    failed = [run for run in read(folder, "c").of("evaluate") if run.gate == "late"]
+    assert {len(history(uri, run.run_id, "val/loss")) for run in failed} == {6}
+    in_process.gatelab(folder, "resume", "c")
+    again = [run for run in read(folder, "c").of("evaluate") if run.gate == "late"]
+    kept = json.loads((folder / "gatelab_runs/sweeps/c/files/late/evaluation-0.json").read_text())
+    for run, (_, metrics, *_) in zip(again, kept, strict=True):
+        assert {key: run.metrics[key] for key in metrics} == pytest.approx(metrics)
+        steps, losses = zip(*history(uri, run.run_id, "val/loss"), strict=True)
+        assert steps == tuple(range(1, len(steps) + 1)) and len(steps) < 6
+        assert losses[-1] == run.metrics["val/loss"] and losses[0] < losses[-2]
+    assert not {run.run_id for run in failed} & {run.run_id for run in again}
+
+
+@pytest.mark.parametrize("split", [0, 1])
+def test_a_split_without_a_score_is_repeated(folder: Path, split: int) -> None:
     """One of two is spoilt after the launch; a resume repeats that one alone."""
     (folder / "mine.py").write_text(
-        MODULE.replace("how.exists():", "how.exists() and self.split_seed == 1:")
+        MODULE.replace("how.exists():", f"how.exists() and self.split_seed == {split}:")
     )
     (folder / "c.yaml").write_text(SPEC.replace("seeds: 2}", "seeds: 2, splits: 2}"))
     in_process.gatelab(folder, "launch", "c.yaml", code=130, most=3)
@@ -137,10 +174,23 @@ def test_a_split_without_a_score_is_repeated(folder: Path) -> None:
     assert sweep.tags["end.reason"] == "a score in part: softmax, late"
     (folder / "spoilt").unlink()
     output = in_process.gatelab(folder, "resume", "c")
-    assert output.count("evaluating 2 seeds on split 1") == 2 and "on split 0" not in output
+    assert output.count(f"evaluating 2 seeds on split {split}") == 2
+    assert f"on split {1 - split}" not in output
     record = read(folder, "c")
     assert {run.status for run in record.runs} == {"FINISHED"}
     assert len(record.of("evaluate")) == 2 * 2 * 2
+    _check_points(folder, record)
+
+
+def _check_points(folder: Path, record: SweepRecord) -> None:
+    """Each seed has a point of its own with its gate's run; the means follow, the last of all."""
+    uri, key = default_uri(folder / "gatelab_runs"), "test/loss"
+    for gate in record.of("gate"):
+        seeds = [run.metrics[key] for run in record.of("evaluate") if run.gate == gate.gate]
+        steps, values = zip(*history(uri, gate.run_id, key), strict=True)
+        assert sorted(values[:4]) == pytest.approx(sorted(seeds)) and len({*steps}) == len(steps)
+        assert values[-1] == gate.metrics[key] == pytest.approx(sum(seeds) / 4)
+        assert len(values) == 4 + 2, "and the mean of before the resume"
 
 
 def test_a_search_of_which_no_trial_finishes(folder: Path) -> None:

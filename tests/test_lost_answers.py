@@ -17,7 +17,7 @@ from gatelab.tracking.mlflow_read import history, read_sweep
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.sqlite import default_uri
 
-CHANGES = ("/runs/create", "/runs/log-batch", "/runs/update")
+CHANGES = ("/runs/create", "/runs/log-batch", "/runs/update", "/runs/delete")
 
 
 @contextmanager
@@ -60,8 +60,10 @@ def test_nothing_is_there_twice(tmp_path: Path) -> None:
         taken = Recorder(tmp_path / "spool.jsonl", uri=way, experiment="e", sweep="s")
         for name in ("s/a", "s/b", "s/c"):
             tags = {"sweep": "s", "stage": "evaluate"}
-            taken.start_run(name, parent=None, name=name, tags=tags, params={"k": 2})
-            taken.log_metrics(name, 1, {"loss": 1.0})
+            for value in (0.0, 1.0):  # it begins anew
+                taken.start_run(name, parent=None, name=name, tags=tags, params={"k": 2}, anew=True)
+                taken.log_metrics(name, 1, {"loss": value})
+                assert taken.flush()
             taken.end_run(name, "FINISHED", {"end": "finished"})
         assert taken.close()
     assert {*lost} == {*CHANGES}

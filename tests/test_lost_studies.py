@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gatelab.tracking.mlflow_read import history
+from gatelab.tracking.sqlite import default_uri
 from tests.in_process import gatelab
 from tests.launched import read
 
@@ -28,10 +30,18 @@ def test_all_trials_are_trained_again(place: Path) -> None:
     assert "warning" not in output
     journal = place / "gatelab_runs/sweeps/c/studies.journal"
     journal.write_bytes(b"")
+    uri = default_uri(place / "gatelab_runs")
+    before = {run.run_id for run in read(place, "c").of("search")}
     output = gatelab(place, "resume", "c")
     said = f"{journal.relative_to(place)} is gone or empty, though trials were recorded: all are"
     assert f"warning: {said}" in output
-    assert [run.status for run in read(place, "c").of("search")] == ["FINISHED"] * 2
+    record = read(place, "c")
+    assert [run.status for run in record.of("search")] == ["FINISHED"] * 2
+    assert {run.run_id for run in record.of("search")}.isdisjoint(before)
+    (gate,) = record.of("gate")
+    assert gate.metrics["search/epochs"] == sum(
+        len(history(uri, run.run_id, "train/loss")) for run in record.of("search")
+    )
 
 
 def test_a_spec_that_is_gone(place: Path) -> None:

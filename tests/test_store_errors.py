@@ -25,11 +25,12 @@ from mlflow.store.tracking.dbmodels.initial_models import Base
 
 from gatelab.sweeps.cli import main
 from gatelab.tracking import mlflow_check
+from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_check import MIGRATIONS
 from gatelab.tracking.mlflow_client import open_client
 from gatelab.tracking.mlflow_store import Store
 from gatelab.tracking.sqlite import default_uri
-from gatelab.tracking.store_errors import StoreUnavailable, masked, without_login, writing
+from gatelab.tracking.store_errors import StoreUnavailable, without_login, writing
 
 SECRET = "open-sesame"
 
@@ -203,7 +204,31 @@ def test_what_is_masked() -> None:
         "x?user=u&password=***&sslmode=on token='t'"
     )
     assert masked("sqlite:////a@b/c.db, http://h:5000/a") == "sqlite:////a@b/c.db, http://h:5000/a"
+    assert masked("of token='geheim'", "http://geheim@h") == "of token='***'"
+    assert masked("no user 'ge heim'", "pg://u:ge%20heim@h/db") == "no user '***'"
+    assert masked("a b c", "pg://u:a@h") == "a b c", "no word is a password"
     assert without_login("https://u:p@h:5000/mlflow/") == "https://h:5000/mlflow"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("http://dapi12345@host/x", "http://***@host/x"),
+        ("postgresql://u@host/x", "postgresql://u@host/x"),
+        ("postgresql://h/db?sslpassword=geheim", "postgresql://h/db?sslpassword=***"),
+        ("http://h/?api_key=geheim&a=b", "http://h/?api_key=***&a=b"),
+        ("s3://b?access_key=AK&secret_key=SK", "s3://b?access_key=***&secret_key=***"),
+        ("postgresql+psycopg2://u:p w@h/db is", "postgresql+psycopg2://u:***@h/db is"),
+        ("pg://h/db?user=u&password=x y", "pg://h/db?user=u&password=***"),
+        ("https://user:pass@host/path?x=a@b", "https://user:***@host/path?x=a@b"),
+        ("http://h:5000/a@b and u@c", "http://h:5000/a@b and u@c"),
+        ("http://h:5000: refused, ask a@b", "http://h:5000: refused, ask a@b"),
+        ("http://h and pg://u:p@h", "http://h and pg://u:***@h"),
+    ],
+)
+def test_secrets_of_every_kind_are_masked_and_nothing_else(text: str, told: str) -> None:
+    assert masked(text) == told
+    assert masked(told) == told, "what is masked stays"
 
 
 SPEC = """

@@ -109,6 +109,7 @@ def test_a_sweep_says_that_its_time_was_over(place: Path) -> None:
     assert len(record.of("search", "softmax")) == 2
     budgets = compare("known", folder=place / "gatelab_runs").budgets
     assert [budget.trials for budget in budgets if budget.gate == "softmax"] == [2]
+    assert "softmax 2/2, evaluated" in gatelab(place, "status")
 
 
 @pytest.mark.parametrize("hours", [0, -1, True, "2"])

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gatelab.tracking.masking import masked
 from gatelab.tracking.ports import check_port, is_free
-from gatelab.tracking.store_errors import masked
 
 LOOPBACK = "127.0.0.1"
 LOCAL = {"0.0.0.0": LOOPBACK, "::": "::1"}

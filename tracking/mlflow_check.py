@@ -18,9 +18,10 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
+from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_errors import DATABASES, reason, store_errors, why_no_login
 from gatelab.tracking.mlflow_tables import EVERY_TABLE, MIGRATIONS, changed_since, half_made
-from gatelab.tracking.store_errors import StoreUnavailable, is_server, is_there, masked
+from gatelab.tracking.store_errors import StoreUnavailable, is_server, is_there
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.05, 10
 """How long the first request waits for a connection, and for its answer."""

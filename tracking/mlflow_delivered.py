@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_client import open_client, search
 from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_presence import active_experiment, check_recorded, lost_run
 from gatelab.tracking.mlflow_tags import IDENTITY, restored
-from gatelab.tracking.store_errors import StoreRefuses, is_there, masked
+from gatelab.tracking.store_errors import StoreRefuses, is_there
 
 
 def check_experiment(uri: str, experiment: str) -> None:

@@ -14,7 +14,8 @@ from mlflow.utils.credentials import read_mlflow_creds
 from sqlalchemy.exc import SQLAlchemyError
 
 from gatelab.registry import near_misses
-from gatelab.tracking.store_errors import StoreUnavailable, is_server, masked
+from gatelab.tracking.masking import masked
+from gatelab.tracking.store_errors import StoreUnavailable, is_server
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,7 +35,7 @@ def store_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise StoreUnavailable(masked(_message(uri, error))) from error
+        raise StoreUnavailable(masked(_message(uri, error), uri)) from error
 
 
 def reading(function: Callable[Concatenate[str, P], R]) -> Callable[Concatenate[str, P], R]:
@@ -52,13 +53,13 @@ def _message(uri: str, error: Exception) -> str:
     """Return one line for an error of MLflow or its database."""
     if isinstance(error, UnsupportedModelRegistryStoreURIException):
         scheme = uri.partition(":")[0]
-        return f"the tracking URI {uri} is of no known kind; {near_misses(scheme, SCHEMES)}"
+        return f"the tracking URI {masked(uri)} is of no known kind; {near_misses(scheme, SCHEMES)}"
     if not is_server(uri):
-        return f"the store {uri} cannot be used: {reason(error)}."
+        return f"the store {masked(uri)} cannot be used: {reason(error)}."
     if getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
-        return f"the MLflow server {uri} {why_no_login(uri, reason(error))}"
+        return f"the MLflow server {masked(uri)} {why_no_login(uri, reason(error))}"
     what = "answers" if isinstance(error, RestException) else "cannot be reached"
-    return f"the MLflow server {uri} {what}: {reason(error)}."
+    return f"the MLflow server {masked(uri)} {what}: {reason(error)}."
 
 
 def reason(error: BaseException) -> str:

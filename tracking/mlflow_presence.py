@@ -5,9 +5,10 @@ from __future__ import annotations
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
 
+from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_tags import IDENTITY, hidden
-from gatelab.tracking.store_errors import StoreRefuses, masked
+from gatelab.tracking.store_errors import StoreRefuses
 
 ACTIVE = ViewType.ACTIVE_ONLY
 

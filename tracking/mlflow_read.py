@@ -15,12 +15,12 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from gatelab.registry import near_misses
+from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_client import PAGE, metric_key, open_client, search
 from gatelab.tracking.mlflow_errors import reading
 from gatelab.tracking.mlflow_tags import restored
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import COUNTS, STAGES, Artifacts
-from gatelab.tracking.store_errors import masked
 from gatelab.tracking.views import SweepLinks
 
 

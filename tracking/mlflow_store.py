@@ -20,7 +20,7 @@ from mlflow.protos.databricks_pb2 import (
 from gatelab.tracking.lines import FULL
 from gatelab.tracking.mlflow_client import metric_key, open_client, search
 from gatelab.tracking.mlflow_presence import active_experiment, check_recorded, lost_run
-from gatelab.tracking.mlflow_tags import IDENTITY, restored, stored
+from gatelab.tracking.mlflow_tags import ATTEMPT, IDENTITY, restored, stored
 from gatelab.tracking.store_errors import StoreRefuses
 
 PARENT = "mlflow.parentRunId"
@@ -67,6 +67,7 @@ class Store:
             check_recorded(self.client, uri, experiment, sweep)
         self.experiment_id = self._experiment(experiment, artifacts)
         self._run_ids: dict[str, str] = {}
+        self._attempts: dict[str, int] = {}
 
     def _experiment(self, name: str, artifacts: str | Path | None) -> str:
         found = active_experiment(self.client, self.uri, name)
@@ -84,9 +85,10 @@ class Store:
         """Find the runs that a sweep has already, so that a resume writes on in them."""
         query = f"tags.sweep = '{sweep}'"
         for run in search(self.client, [self.experiment_id], query):
-            identity = restored(run.data.tags).get(IDENTITY)
-            if identity is not None:
-                self._run_ids[identity] = run.info.run_id
+            tags = restored(run.data.tags)
+            identity, attempt = tags.get(IDENTITY), int(tags.get(ATTEMPT, 0))
+            if identity is not None and attempt >= self._attempts.get(identity, 0):
+                self._run_ids[identity], self._attempts[identity] = run.info.run_id, attempt
 
     def start_run(
         self,
@@ -96,11 +98,17 @@ class Store:
         tags: Mapping[str, str],
         params: Mapping[str, str],
         start_ms: int,
+        attempt: int = 0,
     ) -> None:
-        """Make a run, or set the one of this identity running again."""
-        tags = {**tags, IDENTITY: identity}
+        """Make a run, or set the one of this identity running again.
+
+        That of an earlier attempt is deleted, and another made.
+        """
+        tags = {**tags, IDENTITY: identity, **({ATTEMPT: str(attempt)} if attempt else {})}
         if parent is not None:
             tags[PARENT] = self._run_id(parent)
+        if attempt > self._attempts.get(identity, 0):
+            self._delete(identity)  # a second time too, where an answer is lost
         if identity in self._run_ids:
             self.client.update_run(self._run_ids[identity], status="RUNNING")
             self.log(identity, tags=tags)
@@ -109,8 +117,13 @@ class Store:
                 run = self.client.create_run(
                     self.experiment_id, start_time=start_ms, tags=stored(tags), run_name=name
                 )
-            self._run_ids[identity] = run.info.run_id
+            self._run_ids[identity], self._attempts[identity] = run.info.run_id, attempt
         self.log(identity, params=params)
+
+    def _delete(self, identity: str) -> None:
+        run_id = self._run_ids.pop(identity, None)
+        if run_id is not None:
+            self.client.delete_run(run_id)
 
     def log(
         self,

@@ -10,6 +10,8 @@ HIDDEN = "mlflow.gatelab."
 """How the names begin of tags that are for programs: MLflow's pages show none of ``mlflow.``."""
 IDENTITY = "gatelab.identity"
 """The tag by which a run of ours is found again."""
+ATTEMPT = "gatelab.attempt"
+"""The tag that says how often a run of an identity has begun anew, if it has."""
 STARTS = (Tags.VERSION, Tags.MACHINE, Tags.CODE, "metrics.")
 NAMES = (
     *(Tags.DATA, Tags.GATES, Tags.HARDENS, Tags.TEST_TO_TRAIN, Tags.FAILURES, Tags.COMMIT),
@@ -24,12 +26,12 @@ def stored(tags: Mapping[str, str]) -> dict[str, str]:
 
 def hidden(name: str) -> str:
     """Return the name by which MLflow keeps a tag."""
-    if name == IDENTITY:
-        return f"mlflow.{IDENTITY}"
+    if name in (IDENTITY, ATTEMPT):
+        return f"mlflow.{name}"
     return f"{HIDDEN}{name}" if name.startswith(STARTS) or name in NAMES else name
 
 
 def restored(tags: Mapping[str, str]) -> dict[str, str]:
     """Return tags of a run under our names; older stores have nothing hidden."""
-    own = {hidden(IDENTITY): IDENTITY}
+    own = {hidden(name): name for name in (IDENTITY, ATTEMPT)}
     return {own.get(name, name.removeprefix(HIDDEN)): value for name, value in tags.items()}

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gatelab.tracking.collecting import what_is_there_left_alone
 from gatelab.tracking.journal import Journal
+from gatelab.tracking.known import LAST, Known
 from gatelab.tracking.lines import Entry
+from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_delivered import check_all_there
 from gatelab.tracking.mlflow_store import Rejected, Store, UnknownRun, rejected
-from gatelab.tracking.records import coalesce, is_record, valid_records, write_record
+from gatelab.tracking.records import coalesce, valid_records, write_record
 from gatelab.tracking.store_errors import StoreRefuses
 
 LOG = logging.getLogger(__name__)
@@ -65,10 +66,9 @@ class Recorder:
             self.journal.commit(0)
         self._where = (uri, experiment, artifacts)
         self._sweep, self._home = sweep, Path(home)
-        self._steps: dict[tuple[str, str], int] = {}  # the last, by run and series
-        self._started: set[str] = set()
+        self._known = Known()
         for record, _ in self.journal.records():
-            self._note(record)
+            self._known.note(record)
         self._store: Store | None = None
         self._closing = threading.Event()
         self._hurry = threading.Event()
@@ -89,15 +89,37 @@ class Recorder:
         name: str,
         tags: Mapping[str, str],
         params: Mapping[str, object],
+        anew: bool = False,
     ) -> None:
-        """Start a run, or go on with the one of this identity."""
-        settings = {key: str(value) for key, value in params.items()}
-        self._take("start", identity, parent=parent, name=name, tags=dict(tags), params=settings)
+        """Start a run, or go on with the one of this identity.
 
-    def log_metrics(self, identity: str, step: int, values: Mapping[str, float]) -> None:
-        """Record values at a step; a step that the run has already is left as it is."""
-        if step > self._steps.get((identity, ""), -1):
-            self._take("metrics", identity, step=step, values=dict(values))
+        Args:
+            identity: The run's.
+            parent: The identity of the run that it belongs to.
+            name: What MLflow calls it.
+            tags: Of it.
+            params: Of it.
+            anew: Whether what it has of an attempt before is to be gone, if it has anything.
+        """
+        settings = {key: str(value) for key, value in params.items()}
+        again = {}
+        if anew and self._known.has_any(identity):
+            again["attempt"] = self._known.attempt(identity) + 1
+        what = {"parent": parent, "name": name, "tags": dict(tags), "params": settings}
+        self._take("start", identity, **what, **again)
+
+    def has_step(self, identity: str, step: int) -> bool:
+        """Return whether a run has a step of its training."""
+        return step <= self._known.last(identity)
+
+    def log_metrics(
+        self, identity: str, step: int, values: Mapping[str, float], series: str = ""
+    ) -> None:
+        """Record values at a step; one that the run, or this series of it, has is left as it is."""
+        if self._known.has(identity, LAST) or step <= self._known.last(identity, series):
+            return
+        of = {"series": series} if series else {}
+        self._take("metrics", identity, step=step, values=dict(values), **of)
 
     def log_series(self, identity: str, series: str, values: Mapping[str, float]) -> None:
         """Record values at the next step of a series of a run's, which counts steps of its own.
@@ -107,8 +129,19 @@ class Recorder:
             series: Its name.
             values: By keys that only this series has.
         """
-        step = self._steps.get((identity, series), -1) + 1
+        step = self._known.last(identity, series) + 1
         self._take("metrics", identity, step=step, values=dict(values), series=series)
+
+    def log_once(self, identity: str, series: str, step: int, values: Mapping[str, float]) -> None:
+        """Record a series of one row, at a step or after all that the run has, unless it has it."""
+        if self._known.has(identity, series):
+            return
+        step = max(step, self._known.last_of_all(identity) + 1)
+        self._take("metrics", identity, step=step, values=dict(values), series=series)
+
+    def log_last(self, identity: str, step: int, values: Mapping[str, float]) -> None:
+        """Record a run's last row, which none of its training follows."""
+        self.log_once(identity, LAST, step, values)
 
     def log_params(self, identity: str, params: Mapping[str, object]) -> None:
         """Record params that were not known at the start."""
@@ -163,7 +196,7 @@ class Recorder:
     @property
     def has_metrics(self) -> bool:
         """Whether metrics of any run's training were taken, before this process too."""
-        return any(not series for _, series in self._steps)
+        return self._known.trained
 
     def check_all_there(self) -> None:
         """Refuse a store that has lost runs since they were delivered.
@@ -173,7 +206,7 @@ class Recorder:
             StoreUnavailable: If it cannot be used.
         """
         uri, experiment, _ = self._where
-        check_all_there(uri, experiment, self._sweep, self._started)
+        check_all_there(uri, experiment, self._sweep, self._known.started)
 
     def close(self, timeout: float = 60.0) -> bool:
         """Deliver what can be, and stop; return whether everything arrived."""
@@ -190,18 +223,12 @@ class Recorder:
         return arrived
 
     def _take(self, kind: str, identity: str, **what: Any) -> None:
-        record = {"kind": kind, "identity": identity, "time": time.time_ns() // 1_000_000, **what}
-        self._note(record)
+        record = {"kind": kind, "identity": identity, "time": time.time_ns() // 1_000_000}
+        attempt = self._known.attempt(identity)
+        record |= ({"attempt": attempt} if attempt else {}) | what
+        self._known.note(record)
         self.journal.append(record)
         self._news.set()
-
-    def _note(self, record: Entry) -> None:
-        kind = record["kind"] if is_record(record) else ""
-        if kind == "metrics":
-            key, step = (record["identity"], str(record.get("series", ""))), record["step"]
-            self._steps[key] = max(step, self._steps.get(key, -1))
-        elif kind == "start":
-            self._started.add(record["identity"])
 
     def _deliver_all(self) -> None:
         wait = FIRST_WAIT
@@ -222,7 +249,7 @@ class Recorder:
 
     def _note_problem(self, error: Exception) -> None:
         refused = isinstance(error, StoreRefuses)
-        text = " ".join(_NOISE.sub("", str(error)).split())
+        text = masked(" ".join(_NOISE.sub("", str(error)).split()), self._where[0])
         text = text if refused else text[:200]
         if not self.problem or (refused and not self.refused):
             LOG.warning("What is recorded waits, since %s", text)
@@ -231,19 +258,20 @@ class Recorder:
     def _deliver(self) -> None:
         self.journal.retry()
         if self._store is None:
-            begun = self.journal.position and self._sweep in self._started
+            begun = self.journal.position and self._sweep in self._known.started
             store = Store(*self._where, self._sweep if begun else None)
             store.know_runs(self._sweep)
             self._store = store
         more = True
         while more and not self._closing.is_set():
-            with _what_is_there_left_alone():
+            with what_is_there_left_alone():
                 more = self._deliver_some(self._store)
 
     def _deliver_some(self, store: Store) -> bool:
         """Deliver the journal's next records; return whether there may be more."""
         found = self.journal.read(RECORDS_AT_ONCE)
-        for record in coalesce(valid_records(record for record, _ in found)):
+        valid = valid_records(record for record, _ in found)
+        for record in coalesce(self._known.of_last_attempts(valid)):
             try:
                 write_record(store, record, self._home)
             except Exception as error:
@@ -258,24 +286,11 @@ class Recorder:
         """Leave out a record that the store will never take, unless it would take no other."""
         kind, identity = record["kind"], record["identity"]
         if isinstance(error, UnknownRun):
-            if str(error) in self._started:
+            if str(error) in self._known.started:
                 store.check(self._sweep, str(error))
         elif not isinstance(error, Rejected):
             store.check(self._sweep, None if kind == "start" else identity)
         if kind == "start":
-            self._started.discard(identity)
-        LOG.warning("MLflow refused %s of %s: %s", kind, identity, error)
-
-
-@contextmanager
-def _what_is_there_left_alone() -> Iterator[None]:
-    """Keep the garbage collector from looking at objects that are older than this block.
-
-    MLflow makes so many objects for each row that it would look through all of Ray's, torch's and
-    MLflow's every few trials: a quarter of the delivery's time, in which no thread runs.
-    """
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
+            self._known.started.discard(identity)
+        told = masked(str(error), self._where[0])
+        LOG.warning("MLflow refused %s of %s: %s", kind, identity, told)

@@ -35,8 +35,13 @@ def valid_records(found: Iterable[Entry]) -> Iterator[Entry]:
 def is_record(record: Entry) -> bool:
     """Return whether an object of the journal has what is delivered of its kind."""
     fields = _FIELDS.get(str(record.get("kind")))
-    return fields is not None and all(
-        isinstance(record.get(name), kind) for name, kind in (("identity", str), *fields.items())
+    return (
+        fields is not None
+        and isinstance(record.get("attempt", 0), int)
+        and all(
+            isinstance(record.get(name), kind)
+            for name, kind in (("identity", str), *fields.items())
+        )
     )
 
 
@@ -75,6 +80,7 @@ def write_record(store: Store, record: Entry, home: Path) -> None:
             record["tags"],
             record["params"],
             record["time"],
+            record.get("attempt", 0),
         )
     elif kind == "values":
         store.log(identity, metrics=record["rows"], tags=record["tags"])

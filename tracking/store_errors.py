@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,12 +85,6 @@ def check_writable(folder: Path) -> None:
         raise StoreUnavailable(f"the folder {folder} cannot be made: {place} is no folder.")
     if not os.access(place, os.W_OK | os.X_OK):  # of root too, where the disk is read-only
         raise StoreUnavailable(f"the folder {folder} cannot be written: {place} is read-only.")
-
-
-def masked(text: str) -> str:
-    """Return a text with asterisks for the passwords of all URIs in it."""
-    text = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
-    return re.sub(r"(?i)\b(password|passwd|pwd|token|secret)=[^&\s'\"]+", r"\1=***", text)
 
 
 def without_login(address: str) -> str:

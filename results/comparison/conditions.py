@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gatelab.results.comparison.budgets import budget
+from gatelab.tracking.masking import masked
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Tags
-from gatelab.tracking.store_errors import masked
 
 SPLIT_OPTION = "split_seed"
 """Of a task: by which its rows are moved between splits."""

@@ -13,7 +13,8 @@ from rich.console import Console
 from gatelab.sweeps.cli.completing import sweeps_here
 from gatelab.sweeps.cli.terminal import FAILED, end, folder_option, refuse, uri_option
 from gatelab.tracking.dashboard import LOOPBACK, NotServing, serve
-from gatelab.tracking.store_errors import check_there, is_server, masked, without_login, writing
+from gatelab.tracking.masking import masked
+from gatelab.tracking.store_errors import check_there, is_server, without_login, writing
 from gatelab.tracking.views import SweepLinks
 
 

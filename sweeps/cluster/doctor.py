@@ -24,8 +24,9 @@ from gatelab.sweeps.cluster.sizing import Needs, needs
 from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.task import Task
+from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_check import check_store
-from gatelab.tracking.store_errors import StoreUnavailable, masked
+from gatelab.tracking.store_errors import StoreUnavailable
 
 
 def check_cluster(spec: Spec, task: Task, storage: str, code: Path | None = None) -> Needs:

@@ -10,7 +10,7 @@ from gatelab.sweeps.cluster import probes
 from gatelab.sweeps.cluster.nodes import Node, ask, ask_each
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.spec.spec import Spec
-from gatelab.tracking.store_errors import masked
+from gatelab.tracking.masking import masked
 
 SECONDS = 120
 """For the answer to most questions; a node's first one starts a process there."""

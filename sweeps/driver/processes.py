@@ -6,8 +6,10 @@ import fcntl
 import os
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from types import FrameType
 
 import yaml
@@ -18,6 +20,8 @@ from gatelab.sweeps.spec.searches import Search
 from gatelab.tracking.schema import Artifacts
 
 POLL_SECONDS = 0.2
+SAID_THROUGH = (1, 2)
+"""The descriptors of what a process says."""
 UNREADABLE = (OSError, ValueError, TypeError, LookupError, RecursionError)
 """What a file raises that is no spec."""
 UNDER_WAY = "under way"
@@ -46,11 +50,24 @@ class GateProgress:
 def interrupt_on_term() -> None:
     """Let SIGTERM do what Ctrl-C does, and Ctrl-C also where it was ignored at the start.
 
-    A shell that starts a command in the background ignores Ctrl-C for it, and all that it starts.
+    So does SIGHUP, of a terminal that closes, unless it is ignored, as by nohup. A shell that
+    starts a command in the background ignores Ctrl-C for it, and all that it starts.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(
+            signal.SIGHUP, partial(_hang_up, [it for it in SAID_THROUGH if os.isatty(it)])
+        )
+
+
+def _hang_up(terminals: Sequence[int], number: int, frame: FrameType | None) -> None:
+    """Interrupt; what is said goes nowhere where the terminal is gone, or each line would raise."""
+    for output in terminals:
+        if not os.isatty(output):  # any more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    _interrupt(number, frame)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -97,18 +114,20 @@ def gates_progress(home: Home) -> list[GateProgress]:
     Raises:
         DamagedHome: If a file cannot be read that says so.
     """
+    from gatelab.sweeps.driver.time_limit import TRIALS_IN_TIME  # here: as above
     from gatelab.sweeps.search.study_file import (
         DamagedFile,  # here: Optuna takes a second to import
         read_studies,
     )
 
-    trials = _trials(home)
+    planned = _trials(home)
     found: dict[str, GateProgress] = {}
     try:
         for name, study in read_studies(home.path / STUDIES).items():
             label = Search.of(name).label
             before = found.get(label, GateProgress(label, 0, 0, True))
             ended = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+            trials = min(planned, study.user_attrs.get(TRIALS_IN_TIME, planned))
             done = before.done and "done" in study.user_attrs
             sums = before.ended + ended, before.trials + trials
             found[label] = GateProgress(label, *sums, done)
@@ -118,7 +137,7 @@ def gates_progress(home: Home) -> list[GateProgress]:
 
 
 def _trials(home: Home) -> int:
-    """Return how many trials a gate gets, from the spec alone: a gate may be gone since."""
+    """Return how many trials a search gets by the spec, read alone: a gate may be gone since."""
     path = home.path / Artifacts.SPEC
     try:
         return int(yaml.safe_load(path.read_bytes())["search"]["trials"])

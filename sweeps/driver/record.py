@@ -10,19 +10,28 @@ from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 
-from gatelab.gates.gate import Gate, gates
+from gatelab.gates.gate import gates
 from gatelab.sweeps.driver.data import dataset_of
 from gatelab.sweeps.driver.evaluations import TOGETHER
+from gatelab.sweeps.driver.follow_up import EVALUATED
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.parts import runs_by
-from gatelab.sweeps.driver.summaries import write_table
+from gatelab.sweeps.driver.run_words import (
+    directions,
+    end_tags,
+    kind_tags,
+    meanings_tag,
+    scored_metrics,
+    title,
+)
+from gatelab.sweeps.driver.saved_states import saved_state
 from gatelab.sweeps.driver.sweep_params import sweep_params
+from gatelab.sweeps.driver.written_table import write_table
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.conditional import active
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.sweeps.spec.steps import told_target_weights
-from gatelab.tasks.metric import Metric, metrics_of
 from gatelab.tasks.task import Task, split_seeds
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import (
@@ -30,18 +39,19 @@ from gatelab.tracking.schema import (
     ENDS,
     UNWEIGHTED_LOSS,
     Artifacts,
-    Directions,
     Metrics,
     Params,
     Tags,
 )
 from gatelab.training.configuration import LEARNER
-from gatelab.training.jobs import Job, Stage
+from gatelab.training.jobs import Job
 from gatelab.training.scores import MANY_TARGETS
 from gatelab.training.steps import Ending, Step
 from gatelab.training.weighting import MEANING, told_weighting
 
 LOG = logging.getLogger(__name__)
+FIRST_EPOCH = 1
+"""The first epoch."""
 MOST_REASONS = 10
 """So many different ones are told with a gate; a tag does not hold them all."""
 
@@ -94,10 +104,10 @@ class Record:
         weighted = told_weighting(self.task)
         self.warnings += [*warnings, *weighted, *told_target_weights(self.spec)]
         tags |= self._warned()
-        scored = _metrics(self.task, self.spec.metrics)
+        scored = scored_metrics(self.task, self.spec.metrics)
         tags |= directions(self.task, self.spec.metrics).to_tags()
         meanings = {name: metric.meaning() for name, metric in scored.items()}
-        tags |= _meanings(meanings | ({UNWEIGHTED_LOSS: MEANING} if weighted else {}))
+        tags |= meanings_tag(meanings | ({UNWEIGHTED_LOSS: MEANING} if weighted else {}))
         tags[Tags.DESCRIPTION] = (
             f"`{name}` is under way: `gatelab compare {name}` shows what there is so far."
         )
@@ -112,15 +122,19 @@ class Record:
             if all("done" in study.attributes for study in searches):
                 continue  # its run has ended, and would never end again
             cls, learner = gates.get(gate.gate), gate.learner
-            tags = {**self._tags("gate", label), **provenance, **_kind(cls)}
-            tags |= _meanings({**cls.diagnostics, **learner.cls.diagnostics})
+            tags = {**self._tags("gate", label), **provenance, **kind_tags(cls)}
+            tags |= meanings_tag({**cls.diagnostics, **learner.cls.diagnostics})
             tags |= {Tags.GIVEN: learner.cls.given} if cls.trained else {}
             widths = {it.attributes[TOGETHER] for it in searches if TOGETHER in it.attributes}
             tags |= {Tags.MEMBERS: str(max(widths))} if widths else {}
             named = {} if learner.is_default else {LEARNER: learner.name}
-            params = {"gate": gate.gate, **named}
             self.recorder.start_run(
-                f"{name}/{label}", parent=name, name=label, tags=tags, params=params
+                f"{name}/{label}",
+                parent=name,
+                name=label,
+                tags=tags,
+                params={"gate": gate.gate, **named},
+                anew=_nothing_known(searches),
             )
 
     def warn(self, line: str) -> None:
@@ -146,23 +160,33 @@ class Record:
         self.started_here.add(self._identity(job, 0))
         if job.stage == "evaluate" and job.label not in self.spec.gates:
             self._start_row(job)
+        self._start_members(job, anew=saved_state(self.studies, job) is None)
+
+    def _start_members(self, job: Job, *, anew: bool) -> None:
         parents = self.studies[job.of_search].space.parents
         for index, member in enumerate(job.members[: job.told]):
             self.recorder.start_run(
                 self._identity(job, index),
                 parent=f"{self.spec.name}/{job.label}",
-                name=_title(job, index),
+                name=title(job, index),
                 tags=self._member_tags(job, index),
                 params={"gate": job.gate, **active(member.configuration.values, parents)},
+                anew=anew,
             )
 
     def _start_row(self, job: Job) -> None:
         """Start the run of a gate's best at one k, if it is not there yet."""
         of, name = Search.of(job.of_search), self.spec.name
+        searches = [s for n, s in self.studies.items() if Search.of(n).label == of.label]
         tags = {**self._tags("gate", job.label), **self.by, Tags.ROW_OF: of.label}
-        tags |= _kind(gates.get(job.gate))
+        tags |= kind_tags(gates.get(job.gate))
         self.recorder.start_run(
-            f"{name}/{job.label}", parent=name, name=job.label, tags=tags, params={"gate": job.gate}
+            f"{name}/{job.label}",
+            parent=name,
+            name=job.label,
+            tags=tags,
+            params={"gate": job.gate},
+            anew=not any(_is_scored(study) for study in searches),
         )
 
     def _member_tags(self, job: Job, index: int) -> dict[str, str]:
@@ -179,7 +203,13 @@ class Record:
         return tags
 
     def progressed(self, job: Job, step: Step) -> None:
-        """Record every epoch's metrics."""
+        """Record every epoch's metrics; of what is trained again from its beginning these alone."""
+        if any(
+            epoch == FIRST_EPOCH
+            and self.recorder.has_step(self._identity(job, member), FIRST_EPOCH)
+            for member, epoch, _ in step.epochs
+        ):
+            self._start_members(job, anew=True)
         for member, epoch, metrics in step.epochs:
             self.recorder.log_metrics(self._identity(job, member), epoch, metrics)
 
@@ -188,7 +218,7 @@ class Record:
         for member, ending in enumerate(endings):
             identity = self._identity(job, member)
             if ending.metrics:
-                self.recorder.log_metrics(identity, ending.epoch + 1, ending.metrics)
+                self.recorder.log_last(identity, ending.epoch + 1, ending.metrics)
             if len(ending.by_target) > MANY_TARGETS:
                 name = f"{job.run}/{job.number + member}/{Artifacts.TARGETS}"
                 self.recorder.log_artifact(identity, self._table(name, ending.by_target))
@@ -256,42 +286,10 @@ class Record:
         self.recorder.end_run(f"{self.spec.name}/{label}", ENDS[end], tags)
 
 
-def _title(job: Job, index: int) -> str:
-    """Return what MLflow calls the run of a trial, or of one of an evaluation's seeds."""
-    repeat = Search.of(job.of_search).repeat if job.stage == "search" else 0
-    return run_title(job.label, job.stage, job.number + index, repeat)
+def _nothing_known(searches: Sequence[Study]) -> bool:
+    """Return whether a gate's searches are new; where it is recorded they were lost."""
+    return not any(study.trials or study.ended or _is_scored(study) for study in searches)
 
 
-def run_title(label: str, stage: Stage, number: int, repeat: int = 0) -> str:
-    """Return what MLflow calls a run of a label; an evaluation's number tells its repeat."""
-    what = {"search": "trial", "evaluate": "seed"}[stage]
-    part = f"{repeat}-" if repeat else ""
-    return f"{label}-{what}-{part}{number:03}"
-
-
-def _kind(gate: type[Gate]) -> dict[str, str]:
-    """Return the tags that say as what a gate is compared."""
-    return {Tags.ROLE: gate.role, **({Tags.HARDENS: "yes"} if gate.hardens else {})}
-
-
-def directions(task: Task, chosen: Sequence[str] | None) -> Directions:
-    """Return of which of a task's metrics more is better, and of which less."""
-    found = _metrics(task, chosen)
-    higher = {name for name, metric in found.items() if metric.higher_is_better}
-    return Directions(tuple(sorted(higher)), tuple(sorted(found.keys() - higher)))
-
-
-def _metrics(task: Task, chosen: Sequence[str] | None) -> dict[str, Metric]:
-    return {n: m for target in task.targets for n, m in metrics_of(target, chosen).items()}
-
-
-def _meanings(found: Mapping[str, str]) -> dict[str, str]:
-    """Return meanings as a tag; none where there is none."""
-    return {Tags.MEANINGS: json.dumps({n: m[:200] for n, m in found.items()})} if found else {}
-
-
-def end_tags(ending: Ending) -> dict[str, str]:
-    """Return how, why and when a run ended."""
-    reason, epoch = ending.reason, str(ending.epoch)
-    tags = {Tags.END: ending.end, Tags.END_REASON: reason, Tags.END_EPOCH: epoch}
-    return tags | ({Tags.BROKEN: "yes"} if ending.broken and ending.end != "failed" else {})
+def _is_scored(study: Study) -> bool:
+    return bool(study.attributes.get(EVALUATED)) or "done" in study.attributes

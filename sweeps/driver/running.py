@@ -39,11 +39,12 @@ from gatelab.tasks.check.warned import warnings_of
 from gatelab.tasks.task import Task
 from gatelab.tracking.kept_reads import keep_read
 from gatelab.tracking.lines import FULL
+from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_system import SystemMetrics
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import ENDS, Tags
 from gatelab.tracking.sqlite import sqlite_path
-from gatelab.tracking.store_errors import StoreUnavailable, masked
+from gatelab.tracking.store_errors import StoreUnavailable
 from gatelab.training.jobs import Setting
 
 DELIVERY_SECONDS = 300.0

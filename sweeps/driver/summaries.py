@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from gatelab.gates.metrics import seed_agreement
 from gatelab.sweeps.driver.evaluations import selected_rows
 from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.driver.written_table import write_table
 from gatelab.sweeps.search.importance import importance
 from gatelab.sweeps.search.outcomes import OPTUNA_STATES
 from gatelab.sweeps.search.study import Study
@@ -102,7 +102,7 @@ class Summaries:
         metrics = over_seeds([member.metrics for member in members])
         first = [one for number in self._first_split(by_job) for one in by_job[number]]
         metrics |= self._agreement(first) | self._searched(label, search.label)
-        self._over_seeds(identity, search, members, metrics)
+        self._over_seeds(identity, search, by_job, metrics)
         if any(one.weights for one in first):
             self.recorder.log_artifact(identity, self._weights(label, first))
         self._model(label, search, by_job)
@@ -111,18 +111,22 @@ class Summaries:
         self,
         identity: str,
         search: Search,
-        members: Sequence[Evaluated],
+        by_job: Mapping[int, Sequence[Evaluated]],
         means: Mapping[str, float],
     ) -> None:
         """Record every seed's metrics, a step each, and then the means, which MLflow shows.
 
-        So its charts have a line for each metric, of which a mean alone would be a dot.
+        So its charts have a line for each metric, of which a mean alone would be a dot. Means over
+        more seeds, after a resume, follow those before.
         """
-        step = 1 + sum(study.ended for study in self._of(search))
-        for number, member in enumerate(members):
-            own = {key: value for key, value in member.metrics.items() if key in means}
-            self.recorder.log_metrics(identity, step + number, own)
-        self.recorder.log_metrics(identity, step + len(members), means)
+        step, evaluation = 1 + sum(study.ended for study in self._of(search)), self.spec.evaluation
+        every = evaluation.seeds * evaluation.splits * self.spec.search.repeats
+        for first, members in by_job.items():
+            for number, member in enumerate(members, first):
+                own = {key: value for key, value in member.metrics.items() if key in means}
+                self.recorder.log_metrics(identity, step + number, own, f"seed {number}")
+        scored = sum(map(len, by_job.values()))
+        self.recorder.log_once(identity, f"mean of {scored}", step + every, means)
 
     def _selected(self, label: str) -> tuple[Search, dict[str, Any]] | None:
         """Return the best search that has the row of a label, and what is evaluated of it."""
@@ -239,14 +243,3 @@ def over_seeds(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
         tests = (key for key in keys if key.startswith("test/"))
         found |= {f"{Metrics.DEVIATION}{key}": float(values[key].std(ddof=1)) for key in tests}
     return found
-
-
-def write_table(home: Home, name: str, header: Sequence[str], table: Iterable[Any]) -> Path:
-    """Write a table into the files of a home; return where it is."""
-    path = home.path / "files" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(table)
-    return path

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from gatelab.sweeps.driver.evaluations import TOGETHER, Plan
 from gatelab.sweeps.driver.follow_up import FollowUp
 from gatelab.sweeps.driver.listener import Listener
+from gatelab.sweeps.driver.saved_states import saved_state, state_attribute
 from gatelab.sweeps.driver.spent import with_seconds
 from gatelab.sweeps.driver.time_limit import TimeLimit
-from gatelab.sweeps.search.study import STATE_ATTRIBUTE, Ask, Study
+from gatelab.sweeps.search.study import Ask, Study
 from gatelab.sweeps.spec.searches import Search, mixed, seed_of
 from gatelab.training.jobs import Job
 from gatelab.training.member import Member
@@ -110,11 +111,7 @@ class Sweep:
 
     def saved_state(self, job: Job) -> str | None:
         """Return where the state of a job lies that a stop cut short."""
-        study = self.studies[job.of_search]
-        if job.stage == "search":
-            return study.trial_states.get(job.number)
-        state: str | None = study.attributes.get(_state(job))
-        return state
+        return saved_state(self.studies, job)
 
     def keep_state(self, job: Job, folder: str) -> None:
         """Take in where the newest saved state of a job lies."""
@@ -122,7 +119,7 @@ class Sweep:
         if job.stage == "search":
             study.keep_state(job.number, folder)
         else:
-            study.mark(**{_state(job): folder})
+            study.mark(**{state_attribute(job): folder})
 
     def needs(self, folder: str) -> bool:
         """Return whether a job that has not ended notes its newest state there."""
@@ -198,9 +195,7 @@ class Sweep:
             self._end_trial(job, *with_seconds(endings, max(seconds, before)))
             self._prune(job.of_search)
         else:
-            # A resume repeats what has no score, and the record keeps what it has at a step.
-            scored = any(ending.end == "finished" for ending in endings)
-            self._end_evaluation(job, with_seconds(endings, seconds if scored else 0.0))
+            self._end_evaluation(job, with_seconds(endings, seconds))
 
     def _end_trial(self, job: Job, ending: Ending) -> None:
         self._tell_all("ended", job, [ending])
@@ -215,7 +210,7 @@ class Sweep:
         self._tell_all("ended", job, endings)
         study = self.studies[job.of_search]
         self.follow_up.end(job, endings)
-        study.mark(**{_state(job): None})
+        study.mark(**{state_attribute(job): None})
         if not self.follow_up.left(job.of_search):
             self._close(job.of_search)
 
@@ -228,8 +223,3 @@ class Sweep:
     def _tell_all(self, event: str, *what: object) -> None:
         for listener in self.listeners:
             getattr(listener, event)(*what)
-
-
-def _state(job: Job) -> str:
-    """Return the attribute of a study that says where an evaluation's newest state lies."""
-    return f"{STATE_ATTRIBUTE} {job.name}"

@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gatelab.sweeps.driver.record import run_title
+from gatelab.sweeps.driver.run_words import run_title
 from gatelab.sweeps.driver.taken_evaluations import Taken
+from gatelab.tracking.known import attempt_of, last_attempts
 from gatelab.tracking.lines import Entry, parsed
 from gatelab.tracking.records import is_record
 from gatelab.tracking.schema import COUNTS, Metrics, Params, Tags
@@ -17,11 +18,21 @@ COUNTED = {*COUNTS.values(), Metrics.SEARCH_EPOCHS}
 
 
 def records_of(spool: Path) -> Iterator[Entry]:
-    """Yield the records of a spool, which is only read; empty where it is missing."""
+    """Yield the records of a spool, which is only read, of runs that began anew those since then.
+
+    Empty where it is missing.
+    """
     if spool.exists():
-        with spool.open("rb") as lines:
-            found = (parsed(line) for line in lines)
-            yield from (record for record in found if record and is_record(record))
+        last = last_attempts(_all_of(spool))
+        for record in _all_of(spool):
+            if attempt_of(record) == last.get(record["identity"], 0):
+                yield record
+
+
+def _all_of(spool: Path) -> Iterator[Entry]:
+    with spool.open("rb") as lines:
+        found = (parsed(line) for line in lines)
+        yield from (record for record in found if record and is_record(record))
 
 
 def taken_records(
