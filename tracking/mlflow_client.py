@@ -68,6 +68,17 @@ def search(client: MlflowClient, experiments: Sequence[str], query: str) -> Iter
             return
 
 
+def active_experiments(client: MlflowClient) -> Sequence[str]:
+    """Return the ids of all experiments that were not deleted."""
+    found, token = [], None
+    while True:
+        page = client.search_experiments(page_token=token)
+        found += [experiment.experiment_id for experiment in page]
+        token = page.token
+        if not token:
+            return found
+
+
 def metric_key(name: str) -> str:
     """Return a key of the characters that MLflow allows."""
     return re.sub(r"[^\w\-. :/]", "_", name)

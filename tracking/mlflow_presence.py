@@ -71,6 +71,18 @@ def lost_run(
     )
 
 
+def another_home(uri: str, sweep: str) -> StoreRefuses:
+    """Return that a store has a sweep of a name, and not the one that is recorded, and what to do.
+
+    A launch looks for that before it starts; two that start at once may find nothing.
+    """
+    return StoreRefuses(
+        f"{masked(uri)} has a sweep {sweep!r} of another folder, launched at the same time, and "
+        f"takes nothing beside it: `gatelab resume {sweep} --tracking-uri` records this one in "
+        "another store; or delete the other's runs."
+    )
+
+
 def _elsewhere(client: MlflowClient, experiment: str, sweep: str) -> Experiment | None:
     """Return the experiment of another name that has the run of a sweep."""
     others = {it.experiment_id: it for it in client.search_experiments() if it.name != experiment}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,7 +15,13 @@ from mlflow.exceptions import MlflowException
 
 from gatelab.registry import near_misses
 from gatelab.tracking.masking import masked
-from gatelab.tracking.mlflow_client import PAGE, metric_key, open_client, search
+from gatelab.tracking.mlflow_client import (
+    PAGE,
+    active_experiments,
+    metric_key,
+    open_client,
+    search,
+)
 from gatelab.tracking.mlflow_errors import reading
 from gatelab.tracking.mlflow_tags import restored
 from gatelab.tracking.runs import RunRecord, SweepRecord
@@ -56,7 +61,7 @@ def read_sweep(uri: str, sweep: str, *, trials: bool = False) -> SweepRecord:
 def sweep_names(uri: str) -> list[str]:
     """Return the sweeps that a store knows, the newest first."""
     client = open_client(uri)
-    runs = search(client, _experiments(client), "tags.stage = 'sweep'")
+    runs = search(client, active_experiments(client), "tags.stage = 'sweep'")
     named = [run for run in runs if "sweep" in run.data.tags]
     named.sort(key=lambda run: run.info.start_time, reverse=True)
     return list(dict.fromkeys(run.data.tags["sweep"] for run in named))
@@ -102,7 +107,8 @@ def sweep_links(uri: str, sweep: str) -> SweepLinks:
 def _find(client: MlflowClient, sweep: str, query: str) -> list[Run]:
     if "'" in sweep:  # no sweep's name has one, and MLflow's queries cannot quote it
         return []
-    return list(search(client, _experiments(client), f"tags.sweep = '{sweep}' and {query}"))
+    whose = f"tags.sweep = '{sweep}' and {query}"
+    return list(search(client, active_experiments(client), whose))
 
 
 def _unknown(uri: str, sweep: str) -> str:
@@ -129,13 +135,3 @@ def _record(run: Run) -> RunRecord:
 def _finite(value: float) -> float:
     """Return infinity where MLflow's databases hold the largest number in its place."""
     return math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value
-
-
-def _experiments(client: MlflowClient) -> Sequence[str]:
-    found, token = [], None
-    while True:
-        page = client.search_experiments(page_token=token)
-        found += [experiment.experiment_id for experiment in page]
-        token = page.token
-        if not token:
-            return found

@@ -18,9 +18,20 @@ from mlflow.protos.databricks_pb2 import (
 )
 
 from gatelab.tracking.lines import FULL
-from gatelab.tracking.mlflow_client import metric_key, open_client, search
-from gatelab.tracking.mlflow_presence import active_experiment, check_recorded, lost_run
+from gatelab.tracking.mlflow_client import (
+    active_experiments,
+    metric_key,
+    open_client,
+    search,
+)
+from gatelab.tracking.mlflow_presence import (
+    active_experiment,
+    another_home,
+    check_recorded,
+    lost_run,
+)
 from gatelab.tracking.mlflow_tags import ATTEMPT, IDENTITY, restored, stored
+from gatelab.tracking.schema import Tags
 from gatelab.tracking.store_errors import StoreRefuses
 
 PARENT = "mlflow.parentRunId"
@@ -107,6 +118,7 @@ class Store:
         tags = {**tags, IDENTITY: identity, **({ATTEMPT: str(attempt)} if attempt else {})}
         if parent is not None:
             tags[PARENT] = self._run_id(parent)
+        self._check_own(identity, tags)
         if attempt > self._attempts.get(identity, 0):
             self._delete(identity)  # a second time too, where an answer is lost
         if identity in self._run_ids:
@@ -118,7 +130,26 @@ class Store:
                     self.experiment_id, start_time=start_ms, tags=stored(tags), run_name=name
                 )
             self._run_ids[identity], self._attempts[identity] = run.info.run_id, attempt
+            self._check_own(identity, tags, made=True)
         self.log(identity, params=params)
+
+    def _check_own(self, identity: str, tags: Mapping[str, str], *, made: bool = False) -> None:
+        """Refuse a sweep's run where another home has made one of its name.
+
+        Asked before one is made, and after: of two that make one at once, the later sees both. It
+        takes its own back; both do if neither was done before the other looked.
+        """
+        home = tags.get(Tags.HOME)
+        if home is None:
+            return
+        query = f"tags.sweep = '{identity}' and tags.stage = 'sweep'"
+        found = search(self.client, active_experiments(self.client), query)
+        if all(restored(run.data.tags).get(Tags.HOME, home) == home for run in found):
+            return
+        if made:
+            self._delete(identity)
+        self._run_ids.pop(identity, None)
+        raise another_home(self.uri, identity)
 
     def _delete(self, identity: str) -> None:
         run_id = self._run_ids.pop(identity, None)

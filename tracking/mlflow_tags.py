@@ -14,7 +14,15 @@ ATTEMPT = "gatelab.attempt"
 """The tag that says how often a run of an identity has begun anew, if it has."""
 STARTS = (Tags.VERSION, Tags.MACHINE, Tags.CODE, "metrics.")
 NAMES = (
-    *(Tags.DATA, Tags.GATES, Tags.HARDENS, Tags.TEST_TO_TRAIN, Tags.FAILURES, Tags.COMMIT),
+    *(
+        Tags.DATA,
+        Tags.HOME,
+        Tags.GATES,
+        Tags.HARDENS,
+        Tags.TEST_TO_TRAIN,
+        Tags.FAILURES,
+        Tags.COMMIT,
+    ),
     Tags.GIVEN,
 )
 

@@ -20,6 +20,8 @@ class Tags:
     """What says of a run what it is."""
 
     SWEEP, STAGE, TASK, GATE = "sweep", "stage", "task", "gate"
+    HOME = "home"
+    """Of the sweep's run: the id of the folder that it is recorded from."""
     GATES = "gates"
     """Of the sweep's run: its gates in the spec's order, with commas."""
     SEED, TRIAL = "seed", "trial"

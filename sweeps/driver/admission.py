@@ -10,6 +10,7 @@ from gatelab.sweeps.driver.home import DamagedHome, Home, is_half_made, taken
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.task import Task
 from gatelab.tracking.journal import delivered
+from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_delivered import check_delivered, check_experiment
 from gatelab.tracking.mlflow_read import sweep_names
 from gatelab.tracking.mlflow_system import NEEDED, can_monitor
@@ -35,7 +36,9 @@ def check_free(name: str, folder: Path, uri: str) -> None:
             raise SpecError("spec", "name", f"{error} {instead}") from error
         raise taken(name)
     if is_there(uri) and name in sweep_names(uri):
-        raise taken(name)
+        where = f"is recorded in {masked(uri)} already, and has no folder in {folder}"
+        instead = "`--name` launches under another name."
+        raise SpecError("spec", "name", f"sweep {name!r} {where}: {instead}")
 
 
 def check_place(experiment: str, uri: str) -> None:

@@ -63,6 +63,8 @@ class Home:
         places = self._places()
         self.uri: str = places["uri"] or default_uri(folder)
         """MLflow's tracking URI."""
+        self.id: str = places["id"] or ""
+        """Tells it from a home of the same name elsewhere; empty where it is older than that."""
         try:
             self.storage = Storage(places["storage"] or self.path.resolve())
         except (ValueError, OSError) as error:
@@ -72,7 +74,7 @@ class Home:
         path = self.path / PLACES
         try:
             found = json.loads(path.read_bytes())
-            places = {key: found[key] for key in ("uri", "storage")}
+            places = {"id": found.get("id"), **{key: found[key] for key in ("uri", "storage")}}
         except FileNotFoundError as error:
             instead = "; a launch under its name takes its place" if is_half_made(self.path) else ""
             raise DamagedHome(self.name, f"{path} is missing{instead}.") from error
@@ -121,7 +123,8 @@ class Home:
                 (draft / name).write_text(spec.to_yaml(), encoding="utf-8")
             fill(draft)
             (draft / PLACES).touch(0o600)  # MLflow's address may have a password in it
-            known = {"uri": None if uri is None else absolute(uri), "storage": place}
+            uri = None if uri is None else absolute(uri)
+            known = {"uri": uri, "storage": place, "id": uuid4().hex}
             (draft / PLACES).write_text(json.dumps(known) + "\n", encoding="utf-8")
             _put(draft, sweeps / spec.name, spool)
         except BaseException:

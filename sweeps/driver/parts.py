@@ -30,16 +30,16 @@ def begin_part(home: Home, provenance: Mapping[str, str]) -> list[str]:
 
 
 def runs_by(provenance: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags that tell a run which code ran it."""
+    """Return the tags that tell a run which code ran it, and on which data."""
     ours = f"{Tags.VERSION}gatelab"
-    named = (ours, Tags.USER, Tags.SOURCE, Tags.SOURCE_TYPE)
+    named = (ours, Tags.DATA, Tags.USER, Tags.SOURCE, Tags.SOURCE_TYPE)
     return {k: v for k, v in provenance.items() if k in named or k.startswith(Tags.CODE)}
 
 
 def _changes(parts: Sequence[Mapping[str, str]]) -> list[str]:
     return [
         f"resumed with other code or data: {'; '.join(_change(before, after))}. Each run's tags "
-        "say which code ran it."
+        "say which code ran it, and on which data."
         for before, after in zip(parts, parts[1:], strict=False)
     ]
 

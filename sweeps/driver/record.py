@@ -99,6 +99,7 @@ class Record:
         """Start the runs of the sweep, and of its gates that are not done with."""
         name, self.by = self.spec.name, runs_by(provenance)
         tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
+        tags |= {Tags.HOME: self.home.id} if self.home.id else {}
         if self.home.before:
             tags[Tags.GOES_ON_FROM] = ",".join(self.home.before)
         weighted = told_weighting(self.task)
