@@ -74,7 +74,7 @@ class Home:
         path = self.path / PLACES
         try:
             found = json.loads(path.read_bytes())
-            places = {"id": found.get("id"), **{key: found[key] for key in ("uri", "storage")}}
+            places = {**{key: found[key] for key in ("uri", "storage")}, "id": found.get("id")}
         except FileNotFoundError as error:
             instead = "; a launch under its name takes its place" if is_half_made(self.path) else ""
             raise DamagedHome(self.name, f"{path} is missing{instead}.") from error
