@@ -88,7 +88,8 @@ def _trials(record: SweepRecord) -> pd.DataFrame:
         }
         for run in record.of("search")
     ]
-    frame = pd.DataFrame(rows, columns=None if rows else TRIAL_COLUMNS)
+    searched = {name for row in rows for name in row} - {*TRIAL_COLUMNS}
+    frame = pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *sorted(searched)])
     return frame.sort_values(["gate", "repeat", "number"], ignore_index=True)
 
 

@@ -152,3 +152,21 @@ def test_a_state_that_is_lost(place: Path) -> None:
     for run in again:
         steps = [step for step, _ in history(uri, run.run_id, "train/loss")]
         assert steps == list(range(1, len(steps) + 1)) and len(steps) > 1
+
+
+def test_runs_are_read_in_the_specs_order_whoever_was_first(uri: str, tmp_path: Path) -> None:
+    taken = recorder(tmp_path, uri)
+    tags = {"sweep": "s", "stage": "sweep", "gates": "b,a"}
+    taken.start_run("s", parent=None, name="s", tags=tags, params={})
+    for name in ("a", "c", "b"):  # c is a row beside a gate
+        of = {"sweep": "s", "stage": "gate", "gate": name}
+        taken.start_run(f"s/{name}", parent="s", name=name, tags=of, params={})
+        for number in (1, 0):
+            title = f"{name}-trial-{number:03}"
+            of = {**of, "stage": "search"}
+            taken.start_run(f"s/{title}", parent="s", name=title, tags=of, params={})
+    assert taken.close()
+    record = read_sweep(uri, "s", trials=True)
+    assert [run.name for run in record.of("gate")] == ["b", "a", "c"]
+    trials = [f"{name}-trial-{number:03}" for name in "bac" for number in range(2)]
+    assert [run.name for run in record.of("search")] == trials

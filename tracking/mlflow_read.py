@@ -54,7 +54,7 @@ def read_sweep(uri: str, sweep: str, *, trials: bool = False) -> SweepRecord:
     runs = [_record(run) for run in found]
     ours = tuple(run for run in runs if run.stage in STAGES)
     foreign = sum(1 for _ in islice(search(client, experiments, "tags.sweep IS NULL"), PAGE))
-    return SweepRecord(sweep, ours, len(runs) - len(ours) + foreign, uri)
+    return _in_order(SweepRecord(sweep, ours, len(runs) - len(ours) + foreign, uri))
 
 
 @reading
@@ -109,6 +109,13 @@ def _find(client: MlflowClient, sweep: str, query: str) -> list[Run]:
         return []
     whose = f"tags.sweep = '{sweep}' and {query}"
     return list(search(client, active_experiments(client), whose))
+
+
+def _in_order(record: SweepRecord) -> SweepRecord:
+    """Return a record in the spec's order of gates, and by name: a store's is of who was first."""
+    places = {gate: place for place, gate in enumerate(record.planned)}
+    order = sorted(record.runs, key=lambda run: (places.get(run.gate, len(places)), run.name))
+    return replace(record, runs=tuple(order))
 
 
 def _unknown(uri: str, sweep: str) -> str:
