@@ -70,8 +70,8 @@ HANGING = """
 import signal, time
 from gatelab.sweeps.driver.processes import interrupt_on_term
 interrupt_on_term()
-print("begun", flush=True)
 try:
+    print("begun", flush=True)
     time.sleep({seconds})
 except KeyboardInterrupt:
     print("stopped", flush=True)
