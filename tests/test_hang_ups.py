@@ -36,7 +36,7 @@ def test_a_terminal_that_closes(place: Path) -> None:
     """Nobody reads the lines any more: the driver ends well all the same, and all is saved."""
     (place / "c.yaml").write_text(SPEC)
     process, terminal = in_terminal(place, "launch", "c.yaml")
-    read_until(terminal, " 1/60")
+    read_until(terminal, "/60")
     os.close(terminal)
     assert process.wait(120) == 130
     assert status(Home(place / "gatelab_runs", "c")) == "stopped"

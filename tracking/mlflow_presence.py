@@ -78,7 +78,7 @@ def another_home(uri: str, sweep: str) -> StoreRefuses:
     """
     return StoreRefuses(
         f"{masked(uri)} has a sweep {sweep!r} of another folder, launched at the same time, and "
-        f"takes nothing beside it: `gatelab resume {sweep} --tracking-uri` records this one in "
+        f"takes nothing beside it: `gatelab resume {sweep} --tracking-uri URI` records this one in "
         "another store; or delete the other's runs."
     )
 
