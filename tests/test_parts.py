@@ -32,7 +32,7 @@ def test_every_change_since_the_launch_is_told(tmp_path: Path) -> None:
     assert begin_part(home, old) == []
     assert begin_part(home, {**old, "machine.cpus": "64", "git.commit": "z"}) == []
     changed = ["resumed with other code or data: version.torch was 1, is 2. Each run's tags say "
-               "which code ran it."]  # fmt: skip
+               "which code ran it, and on which data."]  # fmt: skip
     assert begin_part(home, {**old, "version.torch": "2"}) == changed
     with (home.path / "parts.jsonl").open("a") as file:
         file.write('{"torn')
