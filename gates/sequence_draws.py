@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from gatelab.gates.draws import KeyedNumbers
+from gatelab.gates.draws import KeyedNumbers, check_rule
 from gatelab.gates.layer_draws import dropout
 
 State = Tensor | tuple[Tensor, ...]
@@ -41,6 +41,8 @@ def attention(
         return F.scaled_dot_product_attention(
             query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
         )
+    both = is_causal and attn_mask is not None
+    check_rule("not (is_causal and attn_mask)", not both, is_causal=True, attn_mask="a tensor")
     if enable_gqa:
         key, value = (
             it.repeat_interleave(query.size(-3) // it.size(-3), -3) for it in (key, value)

@@ -173,6 +173,10 @@ def test_choices_have_the_shares_that_were_asked_for() -> None:
     [
         (lambda: torch.multinomial(X[0, 0].abs(), 9), "`num_samples <= places` must hold"),
         (lambda: torch.multinomial(X[0, 0].abs(), 0, True), "`num_samples >= 1` must hold"),
+        (
+            lambda: F.scaled_dot_product_attention(X, X, X, CAUSAL, 0.1, is_causal=True),
+            r"`not \(is_causal and attn_mask\)` must hold",
+        ),
         (lambda: X.clone().geometric_(1.5), "`0 < p < 1` must hold"),
         (lambda: X.clone().cauchy_(0, -1), "`sigma > 0` must hold"),
     ],
