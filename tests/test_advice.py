@@ -14,12 +14,12 @@ from gatelab.sweeps.cli.task_options import task_options
 from tests import in_process
 
 MODULE = '''
-import broken_tasks
+import broken_networks
 from gatelab.tasks import register_task
 
 
 @register_task("centring")
-class Centring(broken_tasks.Gregarious):
+class Centring(broken_networks.Gregarious):
     """Centres features by the batch's mean."""
 
     def __init__(self, *, rows: int = 24, seed: int = 0, words: object = ()) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import broken_networks as networks
+import broken_splits as splits
 import broken_tasks as broken
 import pytest
 import torch
@@ -54,28 +56,28 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.Mixed, "truth_fits", set()),
     (broken.Undirected, "truth_fits", set()),
     (broken.Onesided, "truth_fits", set()),
-    (broken.ColumnShort, "splits_have_shapes", set()),
-    (broken.RowShort, "splits_have_shapes", set()),
-    (broken.Flat, "splits_have_shapes", set()),
-    (broken.RowMask, "splits_have_shapes", set()),
-    (broken.Whole, "splits_have_shapes", {"every_row_passes"}),
-    (broken.Owing, "weights_can_be_used", set()),
-    (broken.Weightless, "weights_can_be_used", set()),
-    (broken.Endless, "weights_can_be_used", set()),
-    (broken.WeightShort, "weights_can_be_used", set()),
-    (broken.WeighsTargets, "weights_can_be_used", set()),
-    (broken.WeighsNothing, "weights_can_be_used", {"every_target_is_known_somewhere"}),
-    (broken.WeighsTrain, "weights_can_be_used", set()),
-    (broken.Gaps, "values_are_finite", set()),
-    (broken.Unmarked, "values_are_finite", set()),
-    (broken.FromOne, "classes_are_in_range", set()),
-    (broken.Halves, "classes_are_in_range", set()),
-    (broken.Upended, "every_target_is_known_somewhere", set()),
-    (broken.Sorted, "every_target_is_known_somewhere", set()),
-    (broken.Stamped, "inputs_are_told_apart", {"gradient_reaches_experts_and_towers"}),
-    (broken.Leaky, "splits_differ", set()),
+    (splits.ColumnShort, "splits_have_shapes", set()),
+    (splits.RowShort, "splits_have_shapes", set()),
+    (splits.Flat, "splits_have_shapes", set()),
+    (splits.RowMask, "splits_have_shapes", set()),
+    (splits.Whole, "splits_have_shapes", {"every_row_passes"}),
+    (splits.Owing, "weights_can_be_used", set()),
+    (splits.Weightless, "weights_can_be_used", set()),
+    (splits.Endless, "weights_can_be_used", set()),
+    (splits.WeightShort, "weights_can_be_used", set()),
+    (splits.WeighsTargets, "weights_can_be_used", set()),
+    (splits.WeighsNothing, "weights_can_be_used", {"every_target_is_known_somewhere"}),
+    (splits.WeighsTrain, "weights_can_be_used", set()),
+    (splits.Gaps, "values_are_finite", set()),
+    (splits.Unmarked, "values_are_finite", set()),
+    (splits.FromOne, "classes_are_in_range", set()),
+    (splits.Halves, "classes_are_in_range", set()),
+    (splits.Upended, "every_target_is_known_somewhere", set()),
+    (splits.Sorted, "every_target_is_known_somewhere", set()),
+    (splits.Stamped, "inputs_are_told_apart", {"gradient_reaches_experts_and_towers"}),
+    (splits.Leaky, "splits_differ", set()),
     (
-        broken.Clocked,
+        splits.Clocked,
         "same_options_give_the_same_data",
         {
             "splits_do_not_depend_on_their_order",
@@ -83,29 +85,29 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
             "pickles",
         },
     ),
-    (broken.OneStream, "splits_do_not_depend_on_their_order", {"pickles"}),
-    (broken.Global, "data_do_not_depend_on_global_seeds", {"random_states_are_left_alone"}),
-    (broken.Seeder, "random_states_are_left_alone", set()),
-    (broken.Deaf, "the_seed_matters", set()),
-    (broken.Undivided, "split_seeds_give_other_rows", set()),
-    (broken.Adrift, "split_seeds_give_other_rows", set()),
-    (broken.Elsewhere, "split_seeds_keep_the_task", set()),
-    (broken.Replanted, "split_seeds_keep_the_task", set()),
-    (broken.Renamed, "split_seeds_keep_the_task", set()),
-    (broken.Encoded, "split_seeds_keep_the_task", set()),
-    (broken.Taker, "options_are_not_changed", set()),
-    (broken.Unpicklable, "pickles", set()),
-    (broken.Forgetful, "pickles", set()),
-    (broken.NarrowGates, "network_fits", set()),
-    (broken.WideTowers, "network_fits", PASSES),
-    (broken.TwoOutputs, "network_fits", set()),
-    (broken.Overflowing, "network_fits", set()),
-    (broken.Rooted, "losses_give_numbers", set()),
-    (broken.Detached, "gradient_reaches_experts_and_towers", set()),
-    (broken.Shared, "factories_make_fresh_modules", {"random_states_are_left_alone"}),
-    (broken.Constant, "factories_make_fresh_modules", set()),
+    (splits.OneStream, "splits_do_not_depend_on_their_order", {"pickles"}),
+    (splits.Global, "data_do_not_depend_on_global_seeds", {"random_states_are_left_alone"}),
+    (splits.Seeder, "random_states_are_left_alone", set()),
+    (splits.Deaf, "the_seed_matters", set()),
+    (splits.Undivided, "split_seeds_give_other_rows", set()),
+    (splits.Adrift, "split_seeds_give_other_rows", set()),
+    (splits.Elsewhere, "split_seeds_keep_the_task", set()),
+    (splits.Replanted, "split_seeds_keep_the_task", set()),
+    (splits.Renamed, "split_seeds_keep_the_task", set()),
+    (splits.Encoded, "split_seeds_keep_the_task", set()),
+    (splits.Taker, "options_are_not_changed", set()),
+    (splits.Unpicklable, "pickles", set()),
+    (splits.Forgetful, "pickles", set()),
+    (networks.NarrowGates, "network_fits", set()),
+    (networks.WideTowers, "network_fits", PASSES),
+    (networks.TwoOutputs, "network_fits", set()),
+    (networks.Overflowing, "network_fits", set()),
+    (networks.Rooted, "losses_give_numbers", set()),
+    (networks.Detached, "gradient_reaches_experts_and_towers", set()),
+    (networks.Shared, "factories_make_fresh_modules", {"random_states_are_left_alone"}),
+    (networks.Constant, "factories_make_fresh_modules", set()),
     (
-        broken.Growing,
+        networks.Growing,
         "factories_make_fresh_modules",
         {
             "the_start_follows_torchs_seed",
@@ -113,32 +115,32 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
             "networks_can_be_stacked",
         },
     ),
-    (broken.NumpyStart, "the_start_follows_torchs_seed", set()),
-    (broken.Running, "network_keeps_no_running_statistics", {"network_fits"}),
-    (broken.Evaluated, "network_keeps_no_running_statistics", {"network_fits"}),
-    (broken.Counting, "network_keeps_no_running_statistics", set()),
-    (broken.Greedy, "the_split_is_not_changed_by_a_pass", set()),
-    (broken.Rectified, "features_are_not_changed_by_a_pass", set()),
+    (networks.NumpyStart, "the_start_follows_torchs_seed", set()),
+    (networks.Running, "network_keeps_no_running_statistics", {"network_fits"}),
+    (networks.Evaluated, "network_keeps_no_running_statistics", {"network_fits"}),
+    (networks.Counting, "network_keeps_no_running_statistics", set()),
+    (networks.Greedy, "the_split_is_not_changed_by_a_pass", set()),
+    (networks.Rectified, "features_are_not_changed_by_a_pass", set()),
     (
-        broken.Restless,
+        networks.Restless,
         "evaluation_is_deterministic",
         {"rows_are_independent", "networks_can_be_stacked"},
     ),
-    (broken.Gregarious, "rows_are_independent", set()),
-    (broken.Particular, "networks_can_be_stacked", {"networks_learn_when_stacked"}),
-    (broken.Rounded, "networks_can_be_stacked", set()),
-    (broken.Recomputed, "networks_learn_when_stacked", set()),
-    (broken.Unlisted, "every_row_passes", set()),
+    (networks.Gregarious, "rows_are_independent", set()),
+    (networks.Particular, "networks_can_be_stacked", {"networks_learn_when_stacked"}),
+    (networks.Rounded, "networks_can_be_stacked", set()),
+    (networks.Recomputed, "networks_learn_when_stacked", set()),
+    (networks.Unlisted, "every_row_passes", set()),
     (
-        broken.Attribute,
+        networks.Attribute,
         "modules_differ_in_tensors_alone",
         {"networks_can_be_stacked", "networks_learn_when_stacked"},
     ),
-    (broken.Homebody, "network_follows_device", set()),
+    (networks.Homebody, "network_follows_device", set()),
 ]
 OPTIONS: dict[type[broken.Sound], dict[str, Any]] = {
     broken.Demanding: {"rows": 24},
-    broken.Taker: {"sizes": [1]},
+    splits.Taker: {"sizes": [1]},
 }
 
 
@@ -176,9 +178,9 @@ def test_registered_tasks(name: str) -> None:
 @pytest.mark.parametrize(
     "cls",
     [
-        *(broken.Sound, broken.Single, broken.Coarse, broken.Divided, broken.Weighted),
-        broken.Pretrained,
-        broken.Branching,
+        *(broken.Sound, broken.Single, broken.Coarse, splits.Divided, splits.Weighted),
+        networks.Pretrained,
+        networks.Branching,
     ],
 )
 def test_nothing_is_found_wrong_with_a_sound_task(cls: type[broken.Sound]) -> None:
@@ -211,7 +213,7 @@ def test_what_a_task_raises_is_the_finding() -> None:
 
 def test_rounding_is_told_of_columns_that_it_changes() -> None:
     """Not of one whose values differ by errors of float64's own too."""
-    inputs = broken.Stamped().split("train").inputs
+    inputs = splits.Stamped().split("train").inputs
     line = told_rounding("train", inputs)
     assert line is not None and line.startswith("column 1 of train inputs has 24 values, of which")
     assert line.endswith("float32 tells 1 apart (2 columns are so)")
@@ -240,7 +242,7 @@ def expecting(cls: type[broken.Sound], **expected: str) -> Any:
 
 
 def test_an_expected_failure_is_ok_with_its_reason() -> None:
-    cls = expecting(broken.Leaky, splits_differ="as published", pickles="a local class")
+    cls = expecting(splits.Leaky, splits_differ="as published", pickles="a local class")
     outcomes = {outcome.check: outcome for outcome in run_checks(cls)}
     assert all(outcome.ok for outcome in outcomes.values())
     assert outcomes["splits_differ"].reason == "fails as expected: as published"
@@ -259,6 +261,7 @@ def test_an_expected_failure_of_no_check_is_a_failure() -> None:
 
 PACKAGE = '''
 import broken_tasks
+import broken_splits
 from gatelab.tasks import register_task
 
 
@@ -268,7 +271,7 @@ class Mine(broken_tasks.Sound):
 
 
 @register_task("leaky")
-class Theirs(broken_tasks.Leaky):
+class Theirs(broken_splits.Leaky):
     """Tests on what it has learnt."""
 '''
 
