@@ -21,7 +21,7 @@ from benchmarks.gpu_models import Films, Pictures
 from benchmarks.stepping import stepper
 from gatelab import launch
 from gatelab.gates.gate import gates
-from gatelab.sweeps.cluster.nodes import join
+from gatelab.sweeps.cluster.joining import join
 from gatelab.sweeps.cluster.sizing import ON_CPU
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.tasks import DigitsPairs, SyntheticGroups, Table, Task

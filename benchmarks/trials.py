@@ -20,7 +20,7 @@ from ray.tune.search.optuna import OptunaSearch
 from benchmarks.clock import report
 from gatelab import launch
 from gatelab.gates.gate import gates
-from gatelab.sweeps.cluster.nodes import join
+from gatelab.sweeps.cluster.joining import join
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.tasks import SyntheticGroups
 from gatelab.tracking.mlflow_read import read_sweep

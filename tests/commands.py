@@ -45,7 +45,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 def _begun(folder: Path, *arguments: str, **more: Any) -> tuple[subprocess.Popen[str], str]:
     """Return a process and its first line; it is started anew where Ray was not up in time."""
-    from gatelab.sweeps.cluster.nodes import TIMED_OUT  # here: Ray takes a second to import
+    from gatelab.sweeps.cluster.joining import TIMED_OUT  # here: Ray takes a second to import
 
     for _ in range(3):
         process = gatelab(folder, *arguments, **more)

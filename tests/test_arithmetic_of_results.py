@@ -12,10 +12,11 @@ import pytest
 
 from gatelab.results.comparison import Comparison, compare_runs, inference
 from gatelab.results.comparison.best_trials import Better, best_trials
+from gatelab.results.comparison.differences import differences
 from gatelab.results.comparison.inference import pairwise, smallest_difference
 from gatelab.results.comparison.ranking import rank_gates
 from gatelab.results.comparison.score_grids import score_grid
-from gatelab.results.comparison.statistics import differences, smallest_effect
+from gatelab.results.comparison.statistics import smallest_effect
 from gatelab.results.comparison.tables import brief, number
 from gatelab.results.comparison.verdict import sentences
 from gatelab.results.costs import costs, trained_seconds

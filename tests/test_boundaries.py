@@ -77,6 +77,7 @@ HOMES = {
         "sweeps/driver/lost_workers.py",
         "sweeps/driver/worker.py",
         "sweeps/cluster/client.py",
+        "sweeps/cluster/joining.py",
         "sweeps/cluster/nodes.py",
         "sweeps/cluster/slots.py",
     ),

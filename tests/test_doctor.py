@@ -86,7 +86,7 @@ class Two:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     """Run the nodes, and join them from this process."""
-    from gatelab.sweeps.cluster import nodes
+    from gatelab.sweeps.cluster import joining, nodes
 
     folder = tmp_path_factory.mktemp("doctor")
     even, odd = folder / "even", folder / "odd"
@@ -107,12 +107,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
             patch.setenv("RAY_AUTH_TOKEN_PATH", str(started.token_path))
             patch.syspath_prepend(folder)
             forget_token()
-            nodes.join()
+            joining.join()
             deadline = time.monotonic() + 60
             while len(known := nodes.nodes()) < 2 and time.monotonic() < deadline:
                 time.sleep(0.2)
             yield Two(odd, known[1].name, raylet)
-            nodes.ray.shutdown()
+            joining.ray.shutdown()
 
 
 @pytest.fixture(autouse=True)
@@ -217,11 +217,11 @@ def test_a_gate_that_a_node_cannot_import(cluster: Two) -> None:
 
 
 def test_a_plug_in_that_a_node_cannot_load(cluster: Two) -> None:
-    from gatelab.sweeps.cluster import nodes
+    from gatelab.sweeps.cluster import joining
 
     cluster.fake("sick", "1.0", "[gatelab.gates]\nsick = no_such_module\n")
-    nodes.ray.shutdown()  # workers that have looked do not look again; the next driver has new ones
-    nodes.join()
+    joining.ray.shutdown()  # workers that have looked look no more; the next driver has new ones
+    joining.join()
     line = refusal(check_plug_ins(found()))
     assert line.startswith(f"node {cluster.odd_name}: gate 'sick' of package 'sick' cannot be")
 
@@ -286,12 +286,12 @@ def test_mlflow_that_cannot_be_reached() -> None:
 def test_a_cluster_that_cannot_be_joined(
     address: str, fragment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gatelab.sweeps.cluster import nodes
+    from gatelab.sweeps.cluster import joining
 
     monkeypatch.setenv("RAY_ADDRESS", address)
-    monkeypatch.setattr(nodes.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(joining.ray, "is_initialized", lambda: False)
     with pytest.raises(ClusterError, match=fragment):
-        nodes.join()
+        joining.join()
 
 
 def test_a_jobs_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from gatelab.sweeps.cluster import nodes
+from gatelab.sweeps.cluster import joining
 from gatelab.sweeps.cluster.access import ClusterError
 
 
@@ -27,10 +27,10 @@ def test_it_ends_in_one_line(error: Exception, told: str, monkeypatch: pytest.Mo
         raise error
 
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(nodes.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(nodes.ray, "init", init)
+    monkeypatch.setattr(joining.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(joining.ray, "init", init)
     with pytest.raises(ClusterError) as caught:
-        nodes.join()
+        joining.join()
     assert str(caught.value) == told
 
 
@@ -40,13 +40,13 @@ def test_a_ray_that_is_late_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) 
     def init(address: str, **_: object) -> None:
         tries.append(address)
         if len(tries) == 1:
-            raise Exception(f"The current node {nodes.TIMED_OUT}.")
+            raise Exception(f"The current node {joining.TIMED_OUT}.")
 
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(nodes.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(nodes.ray, "init", init)
-    monkeypatch.setattr(nodes, "keep_own_token", lambda: None)
-    nodes.join()
+    monkeypatch.setattr(joining.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(joining.ray, "init", init)
+    monkeypatch.setattr(joining, "keep_own_token", lambda: None)
+    joining.join()
     assert tries == ["local", "local"]
 
 
@@ -58,11 +58,11 @@ def test_a_term_while_ray_starts_is_a_ctrl_c(monkeypatch: pytest.MonkeyPatch) ->
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))  # as Ray does
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(nodes.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(nodes.ray, "init", init)
+    monkeypatch.setattr(joining.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(joining.ray, "init", init)
     try:
         with pytest.raises(KeyboardInterrupt):
-            nodes.join()
+            joining.join()
         assert signal.getsignal(signal.SIGTERM) is interrupt
     finally:
         signal.signal(signal.SIGTERM, found)

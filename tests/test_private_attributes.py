@@ -20,7 +20,7 @@ from tests.tune_controller import made_controller
 
 USED = {
     "ray": {
-        ("sweeps/cluster/nodes.py", "_client_job"),
+        ("sweeps/cluster/joining.py", "_client_job"),
         ("sweeps/driver/idle_workers.py", "_actor_cache"),
         ("sweeps/driver/ray_hooks.py", "_actor_manager"),
         ("sweeps/driver/ray_hooks.py", "_checkpoint_manager"),

@@ -10,10 +10,9 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
+from gatelab.results.comparison.differences import deviation, differences
 from gatelab.results.comparison.statistics import (
     bca_interval,
-    deviation,
-    differences,
     holm,
     mean_interval,
     paired_t,

@@ -182,7 +182,8 @@ def test_each_gate_is_tried_where_it_is_asked() -> None:
 
 RAY = """
 import gatelab.sweeps.driver.ray_jobs
-from gatelab.sweeps.cluster.nodes import ask_where, join
+from gatelab.sweeps.cluster.joining import join
+from gatelab.sweeps.cluster.nodes import ask_where
 from gatelab.sweeps.driver.tried_widths import tried_widths
 from gatelab.sweeps.driver.widths import _ask, _gpus
 from tests.test_widths import CONFIGURATION, SETTING, ToTry

@@ -12,9 +12,10 @@ import numpy as np
 
 from gatelab.registry import near_misses
 from gatelab.results.comparison.budgets import budget
+from gatelab.results.comparison.differences import RESOLUTION, deviation
 from gatelab.results.comparison.merging import directions_of, side_by_side
 from gatelab.results.comparison.pooling import pooled
-from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, deviation, welch
+from gatelab.results.comparison.statistics import ALPHA, welch
 from gatelab.results.comparison.subjects import Family, Role, Subject, family, subject
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Metrics

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from gatelab.results.comparison.budgets import Budget
 from gatelab.results.comparison.cells import UnitValues
 from gatelab.results.comparison.conditions import Conditions
+from gatelab.results.comparison.differences import RESOLUTION
 from gatelab.results.comparison.plain import plain, to_json
 from gatelab.results.comparison.scores import Score, Test
-from gatelab.results.comparison.statistics import RESOLUTION
 from gatelab.results.comparison.subjects import Family, Role, Subject, family
 from gatelab.tracking.schema import Directions, Metrics
 

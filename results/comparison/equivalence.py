@@ -12,13 +12,8 @@ from scipy import special
 
 from gatelab.results.comparison.cells import common
 from gatelab.results.comparison.comparison import Comparison
-from gatelab.results.comparison.statistics import (
-    ALPHA,
-    differences,
-    holm,
-    smallest_p,
-    standard_error,
-)
+from gatelab.results.comparison.differences import differences
+from gatelab.results.comparison.statistics import ALPHA, holm, smallest_p, standard_error
 
 
 @dataclass(frozen=True)

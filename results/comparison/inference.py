@@ -10,13 +10,10 @@ from itertools import combinations
 from gatelab.registry import near_misses
 from gatelab.results.comparison.cells import UnitValues, common
 from gatelab.results.comparison.comparison import Comparison
+from gatelab.results.comparison.differences import RESOLUTION, Array, deviation, differences
 from gatelab.results.comparison.scores import Test, paired_tests
 from gatelab.results.comparison.statistics import (
-    RESOLUTION,
-    Array,
     bca_interval,
-    deviation,
-    differences,
     holm,
     mean_interval,
     sign_flips,

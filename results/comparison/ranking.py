@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gatelab.results.comparison.statistics import ALPHA, RESOLUTION, Array, levelled
+from gatelab.results.comparison.differences import RESOLUTION, Array, levelled
+from gatelab.results.comparison.statistics import ALPHA
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,8 @@ from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
 
-from gatelab.results.comparison.statistics import ALPHA, RESOLUTION
+from gatelab.results.comparison.differences import RESOLUTION
+from gatelab.results.comparison.statistics import ALPHA
 
 BORDER, PADDING = 1, 3
 """Characters beside a table's cells: before the first, and around each."""

@@ -12,9 +12,10 @@ from matplotlib.ticker import EngFormatter
 
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.cells import UnitValues, common, paired
+from gatelab.results.comparison.differences import differences
 from gatelab.results.comparison.headline import main_metric
 from gatelab.results.comparison.score_grids import by_mean
-from gatelab.results.comparison.statistics import differences, mean_interval
+from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.costs import COSTS, GateValues, costs
 from gatelab.results.figures.labels import LINE, lines, wrapped
 from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid

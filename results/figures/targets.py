@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gatelab.results.comparison import Comparison
+from gatelab.results.comparison.differences import RESOLUTION
 from gatelab.results.comparison.headline import preferred
 from gatelab.results.comparison.score_grids import by_mean
-from gatelab.results.comparison.statistics import RESOLUTION
 from gatelab.results.comparison.tables import brief
 from gatelab.results.figures.heat import WHITE_ABOVE, Array, heat, name_rows, scale
 from gatelab.results.figures.labels import LABEL_LETTER, LINE, letters, lines, wrapped

@@ -1,1 +1,7 @@
 """The cluster: reached from afar, looked at, and given what a sweep needs."""
+
+import os
+
+# Ray reads these when it is imported; without a token anyone on the machine may run code.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -11,10 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-# Ray reads these when it is imported.
-os.environ.setdefault("RAY_AUTH_MODE", "token")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 

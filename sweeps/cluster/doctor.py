@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gatelab.sweeps.cluster.access import ClusterError, check_token
 from gatelab.sweeps.cluster.autoscaling import may_come
+from gatelab.sweeps.cluster.joining import join
 from gatelab.sweeps.cluster.node_checks import (
     NodeCheck,
     check_gpus,
@@ -18,7 +19,7 @@ from gatelab.sweeps.cluster.node_checks import (
     check_storage,
     check_versions,
 )
-from gatelab.sweeps.cluster.nodes import Node, join, nodes, on_cluster
+from gatelab.sweeps.cluster.nodes import Node, nodes, on_cluster
 from gatelab.sweeps.cluster.shipping import launched_from
 from gatelab.sweeps.cluster.sizing import Needs, needs
 from gatelab.sweeps.spec.made_task import make_task

@@ -20,7 +20,7 @@ from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from ray.tune.execution import class_cache, tune_controller
 
-from gatelab.sweeps.cluster.nodes import join, users_folder
+from gatelab.sweeps.cluster.joining import join, users_folder
 from gatelab.sweeps.cluster.storage import STATES, Storage
 from gatelab.sweeps.driver.lost_workers import leave_out_dropped, say_in_one_line
 from gatelab.sweeps.driver.ray_hooks import JobSource, Results, SavedStates, WaitingStates

@@ -17,7 +17,7 @@ from typing import Any
 from ray import tune
 from ray.tune import Checkpoint
 
-from gatelab.sweeps.cluster.nodes import find_modules
+from gatelab.sweeps.cluster.joining import find_modules
 from gatelab.sweeps.cluster.storage import AT_RUNGS, Storage, when_there_is_room
 from gatelab.sweeps.driver.handed import unpack_classes
 from gatelab.sweeps.driver.kept_tasks import KeptTasks
