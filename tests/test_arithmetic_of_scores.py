@@ -13,6 +13,7 @@ from gatelab.gates import OneEachGate
 from gatelab.tasks import Network, Split, SplitName, Target, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.evaluation import Evaluation
+from gatelab.training.goal import BY_LOSS, Goal
 from gatelab.training.jobs import Job
 from gatelab.training.member import Member, Recipe
 from gatelab.training.scores import (
@@ -46,11 +47,11 @@ EPOCHS = ((ONE, ONE), (BOTH, ONE), (ONE, ONE), (ONE, BOTH))
 """What two members' gates choose in each epoch."""
 
 
-def work(until: int | None = None, seconds: float = 0.0) -> Work:
+def work(until: int | None = None, seconds: float = 0.0, goal: Goal = BY_LOSS) -> Work:
     """Return work on two members, whose gates are to choose one expert for all rows."""
     members = (member(k=1, static=True), member(k=1, static=True))
     job = Job("evaluate", "one", "dselect_k", members, until=until)
-    return Work(Scaled(), [job], Recipe(BATCH, len(EPOCHS)), step_seconds=seconds)
+    return Work(Scaled(), [job], Recipe(BATCH, len(EPOCHS)), step_seconds=seconds, goal=goal)
 
 
 def choose(begun: Work, logits: tuple[float, float]) -> None:
@@ -90,6 +91,38 @@ def test_flips_settled_epochs_and_seconds(
     first, second = (ending.metrics for ending in step.endings)
     assert (first["gate/settled_epoch"], second.get("gate/settled_epoch")) == (3, None)
     assert first["time/train_seconds"] == second["time/train_seconds"] == 4 / 2
+
+
+@pytest.mark.parametrize("stopped", [0, 1])
+def test_the_rise_of_the_loss_before_a_gate_is_sparse(stopped: int, tmp_path: Path) -> None:
+    """The first member uses both experts in two epochs, with weights of 3 and then of 4.
+
+    With 3, light errs by 2 and 5, heavy by 1, 1 and 4: 0.1 x 14.5 + 0.9 x 6 = 6.85, and with 4 it
+    is 21.5. The second one uses both in its last epoch alone, before which nothing can have risen.
+    """
+    begun = work(goal=Goal(at_most_k=1.0))
+    for epoch, logits in enumerate(((BOTH, ONE), (BOTH, ONE), (ONE, ONE), (ONE, BOTH))):
+        if epoch == stopped > 0:
+            begun.save(tmp_path)
+            begun = work(goal=Goal(at_most_k=1.0))
+            begun.restore(read_state(tmp_path))
+        choose(begun, logits)
+        state = begun.training.members.state(0)
+        state["mixture.experts.each.weight"].fill_(4.0 if epoch else 3.0)
+        begun.training.members.load(0, state)
+        (step,) = begun.step()
+    assert step.endings is not None
+    first, second = (ending.metrics["gate/rise_while_dense"] for ending in step.endings)
+    assert first == pytest.approx(21.5 / 6.85 - 1) and second == 0
+
+
+def test_no_rise_is_told_where_every_epoch_can_be_kept() -> None:
+    begun = work()
+    for _ in EPOCHS:
+        choose(begun, (BOTH, ONE))
+        (step,) = begun.step()
+    assert step.endings is not None
+    assert not any("gate/rise_while_dense" in ending.metrics for ending in step.endings)
 
 
 def test_endings_are_of_the_best_weights_on_the_test_split() -> None:

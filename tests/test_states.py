@@ -141,6 +141,7 @@ COURSE = (*MEMBER, "training", "course")
         (*MEMBER, "scoring"),
         (*MEMBER, "seconds"),
         (*MEMBER, "scoring", "settled"),
+        (*MEMBER, "scoring", "dense"),
         (*COURSE, "best_cost"),
         (*COURSE, "best_unweighted"),
         (*MEMBER, "training", "optimizer"),

@@ -220,6 +220,20 @@ def test_a_gate_that_settled_before_epoch_2_is_warned_of() -> None:
         assert not any("settled" in line for line in said), "top_k is sparse from the start"
 
 
+def test_a_gate_that_became_sparse_when_it_had_overfitted_is_warned_of() -> None:
+    rise = {"gate/rise_while_dense": [0.1, 0.39, 0.3, 0.0]}
+    losses = {"dselect_k": LOW, "top_k": MIDDLE}
+    warning = (
+        "Warning: dselect_k became sparse after it had begun to overfit on 2 of 4 seeds: before "
+        "that its val loss rose by up to 39% from its lowest. A lower `training.max_epochs` makes "
+        "it sparse sooner."
+    )
+    assert warning in sentences(compared(losses, extra=rise, hardens=["dselect_k"]))
+    little = {"gate/rise_while_dense": [0.1, 0.2, 0.1, 0.0]}
+    said = sentences(compared(losses, extra=little, hardens=["dselect_k"]))
+    assert not any("overfit" in line for line in said)
+
+
 def test_chances_are_of_students_posterior() -> None:
     """The mean's posterior is t around the one seen, in standard errors."""
     comparison = compared({"a": ROUGH, "b": LOW, "oracle": HIGH})

@@ -91,6 +91,7 @@ class Metrics:
     """What the search minimises: the lowest validation loss."""
     EXPERTS_PER_EXAMPLE, EXPERTS_PER_ROW = "gate/experts_per_example", "gate/experts_per_row"
     AT_MOST_K, SETTLED_EPOCH = "gate/at_most_k", "gate/settled_epoch"
+    RISE_WHILE_DENSE = "gate/rise_while_dense"
     SEARCH_EPOCHS = "search/epochs"
     """Of a gate's run: the epochs that all its trials trained."""
     TRAIN_SECONDS = "time/train_seconds"

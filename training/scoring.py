@@ -73,6 +73,9 @@ class Scoring:
         """The weights of an epoch ago, of those that trained in it: views of all members' at once,
         which would stay as long as one of them."""
         self.settled: list[int | None] = [None] * members
+        self.dense = [[math.inf, math.inf]] * members
+        """Of the epochs that cannot be kept, since a gate uses more than k experts, the lowest val
+        loss and the last one."""
         self.raised: dict[int, Exception] = {}
         """What the scores of the last epoch have raised, of members of whom alone they do so."""
 
@@ -106,6 +109,8 @@ class Scoring:
             own |= learner_scores(found)
             scores[member] = own
             self._settle(member, epoch, own.get("gate/at_most_k"))
+            if self.goal.rank(own).broken:
+                self.dense[member] = [min(self.dense[member][0], found.loss), found.loss]
         return scores
 
     def _stability(
@@ -161,6 +166,9 @@ class Scoring:
         ending.metrics["model/active_parameters"] = self._active_parameters(usage)
         if (settled := self.settled[member]) is not None:
             ending.metrics["gate/settled_epoch"] = settled
+        lowest, last = self.dense[member]
+        if 0 < lowest < math.inf:
+            ending.metrics["gate/rise_while_dense"] = last / lowest - 1
         if split == "test":
             self._tell_test(ending, by_target, usage)
         return ending
@@ -183,7 +191,7 @@ class Scoring:
         """Return what a member's next epochs are scored against."""
         before = self.before.get(member)  # a view, of which all would be saved
         own = None if before is None else before.clone()
-        return {"before": own, "settled": self.settled[member]}
+        return {"before": own, "settled": self.settled[member], "dense": self.dense[member]}
 
     def check(self, state: dict[str, Any]) -> None:
         """Check that epochs can be scored against a state: that it is of this val split.
@@ -200,7 +208,7 @@ class Scoring:
 
     def load(self, member: int, state: dict[str, Any]) -> None:
         """Put what :meth:`state` returned into a member."""
-        self.settled[member] = state["settled"]
+        self.settled[member], self.dense[member] = state["settled"], state["dense"]
         if state["before"] is not None:
             self.before[member] = state["before"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 
 from gatelab.results.comparison import Comparison, Test
@@ -12,6 +12,8 @@ from gatelab.results.comparison.cells import over_all
 from gatelab.results.comparison.tables import listed
 from gatelab.tracking.schema import Metrics
 
+OVERFITTING = 0.2
+"""Such a share of the val loss rises by more than the noise of epochs where a network overfits."""
 MOST_CHANCES = 3
 """So many gates' chances are told, of those next to the best one."""
 
@@ -42,24 +44,41 @@ def evidence(comparison: Comparison, metric: str) -> list[str]:
 
 
 def settled_early(comparison: Comparison) -> list[str]:
-    """Return which gates that are to become sparse had chosen before they could know.
+    """Return which gates that are to become sparse had chosen before they could know."""
+    return [
+        f"Warning: {gate} settled before epoch 2 on {where}: it chose its experts before they had "
+        "learnt anything to be chosen by."
+        for gate, where, _ in _hardening(comparison, Metrics.SETTLED_EPOCH, lambda at: at < 2)
+    ]
 
-    Single evaluations are counted: in a mean over them one that settled late hides the others.
+
+def sparse_late(comparison: Comparison) -> list[str]:
+    """Return which gates became sparse only after their network had begun to overfit."""
+    return [
+        f"Warning: {gate} became sparse after it had begun to overfit on {where}: before that its "
+        f"val loss rose by up to {most:.0%} from its lowest. A lower `training.max_epochs` makes "
+        "it sparse sooner."
+        for gate, where, most in _hardening(
+            comparison, Metrics.RISE_WHILE_DENSE, lambda rise: rise > OVERFITTING
+        )
+    ]
+
+
+def _hardening(
+    comparison: Comparison, metric: str, odd: Callable[[float], bool]
+) -> Iterator[tuple[str, str, float]]:
+    """Yield each gate that is to become sparse and has odd values, of how many, and the highest.
+
+    Single evaluations are counted: in a mean over them one that is sound hides the others.
     """
-    said = []
+    what = "seed" if comparison.unit == "seed" else "evaluation"
     for gate in comparison.of_role("gate"):
-        score = comparison.score(gate, Metrics.SETTLED_EPOCH)
+        score = comparison.score(gate, metric)
         if score is None or not comparison.subject(gate).hardens:
             continue
-        early = sum(epoch < 2 for epoch in score.values.single)
-        if early:
-            what = "seed" if comparison.unit == "seed" else "evaluation"
+        if found := [value for value in score.values.single if odd(value)]:
             every = counts(what, [_evaluated(comparison, gate)])
-            said.append(
-                f"Warning: {gate} settled before epoch 2 on {early} of {every}: it chose its "
-                "experts before they had learnt anything to be chosen by."
-            )
-    return said
+            yield gate, f"{len(found)} of {every}", max(found)
 
 
 def _evaluated(comparison: Comparison, gate: str) -> int:

@@ -10,7 +10,7 @@ from gatelab.results.comparison.answer import answer, dense, everyone
 from gatelab.results.comparison.budgets import WAITING, Budget
 from gatelab.results.comparison.cells import UnitValues, over_all
 from gatelab.results.comparison.equivalence import check_margin
-from gatelab.results.comparison.evidence import count, counts, evidence, settled_early
+from gatelab.results.comparison.evidence import count, counts, evidence, settled_early, sparse_late
 from gatelab.results.comparison.given import given_otherwise
 from gatelab.results.comparison.gone_on import gone_on
 from gatelab.results.comparison.inference import smallest_difference, testable
@@ -48,6 +48,7 @@ def sentences(
         *gone_on(comparison),
         *given_otherwise(comparison),
         *settled_early(comparison),
+        *sparse_late(comparison),
         *missing,
         *evidence(comparison, metric),
         *_limits(comparison, metric, leaders[0]),
