@@ -142,7 +142,7 @@ COURSE = (*MEMBER, "training", "course")
         (*MEMBER, "seconds"),
         (*MEMBER, "scoring", "settled"),
         (*COURSE, "best_cost"),
-        (*COURSE, "best_unweighted"),
+        (*COURSE, "scores"),
         (*MEMBER, "training", "optimizer"),
         (*MEMBER, "training", "optimizer", "rule"),
         (*MEMBER, "training", "optimizer", "rule", "mean"),
