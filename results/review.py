@@ -23,6 +23,7 @@ WEIGHT_NAMES = {name: str for name in ("seed", "target", "split_seed", "repeat")
 """The columns of weights that are names, though they may look like numbers."""
 WEIGHT_COLUMNS = ["gate", "seed", "target", "group", "expert", "weight", "load"]
 TARGET_COLUMNS = ["gate", "seed", "target", "metric", "value"]
+KEEPS_K = "; of a gate that states k, weights that keep to it come first"
 IMPORTANCE_COLUMNS = ["gate", "hyperparameter", "importance"]
 
 
@@ -55,6 +56,24 @@ class Review:
     ``seed`` is what the comparison counts, which may be a split or a repeat, and ``value`` what it
     has of it: the mean over its cells.
     """
+
+    @property
+    def sought(self) -> str:
+        """Which epoch of a training is kept, and which trial of a search: that with what."""
+        key = self.record.objective
+        if key == Metrics.VAL_LOSS:
+            found = "the lowest validation loss of the task alone"
+        else:
+            extremes = {1: "highest", -1: "lowest"}
+            found = f"the {extremes.get(self.record.directions.of(key), 'best')} {key}"
+        return f"{found}{KEEPS_K}" if self._requires_k else found
+
+    @property
+    def _requires_k(self) -> bool:
+        """Whether any gate states how many experts an example may use, and has to keep to it."""
+        params = self.record.run.params if self.record.run else {}
+        required = params.get("search.require", "False") != "False"
+        return required and Metrics.AT_MOST_K in self.comparison.metrics()
 
 
 def read_review(uri: str, sweep: str) -> Review:

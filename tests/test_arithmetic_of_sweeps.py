@@ -12,13 +12,15 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from torch import Tensor
 
 from gatelab.gates import LapSumGate, SampledKGate, SingleGate, gates
-from gatelab.sweeps.driver.summaries import over_seeds
+from gatelab.results.comparison import compare_runs
+from gatelab.sweeps.driver.summaries import over_evaluations
 from gatelab.sweeps.export.export import save_tried
 from gatelab.sweeps.export.selected import Selected
 from gatelab.sweeps.search.importance import importance
 from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.training.model import Model
+from tests.recorded_scores import Score, recorded
 from tests.scaled import Scaled
 
 
@@ -78,14 +80,47 @@ def test_importance_is_of_the_first_rung_that_pruned() -> None:
     assert found == pytest.approx({"gate.gamma": 1, "optimizer.learning_rate": 0}, abs=1e-9)
 
 
+ONE_CELL = ("0", "0")
+
+
 def test_means_and_deviations_over_seeds() -> None:
     """Of 1, 2 and 6: mean 3, squares 4 + 1 + 9 over two degrees of freedom."""
     seeds = [{"test/loss": loss, "gate/entropy": loss / 2} for loss in (1.0, 2.0, 6.0)]
     seeds[0]["gate/settled_epoch"] = 5.0  # which the others have not reached
-    assert over_seeds(seeds) == pytest.approx(
+    assert over_evaluations({ONE_CELL: seeds}) == pytest.approx(
         {"test/loss": 3, "gate/entropy": 1.5, "std/test/loss": 7**0.5}
     )
-    assert over_seeds(seeds[:1]) == seeds[0], "one seed has no deviation"
+    assert over_evaluations({ONE_CELL: seeds[:1]}) == seeds[0], "one seed has no deviation"
+
+
+@pytest.mark.parametrize(
+    ("cells", "wanted"),
+    [
+        ({(0, 0): (1.0, 3.0), (0, 1): (8.0,)}, 5.0),  # 4 of all seeds alike
+        ({(0, 0): (1.0, 3.0), (1, 0): (8.0,)}, 5.0),
+        ({(0, 0): (1.0, 3.0), (0, 1): (4.0,), (1, 0): (9.0,)}, 6.0),  # 5 of all cells alike
+    ],
+)
+def test_a_seed_or_split_that_failed_makes_no_other_weigh_more(
+    cells: dict[tuple[int, int], tuple[float, ...]], wanted: float
+) -> None:
+    """A gate's run says of a search and its splits what the comparison says."""
+    by_cell = {(str(r), str(s)): [{"test/loss": x} for x in xs] for (r, s), xs in cells.items()}
+    assert over_evaluations(by_cell)["test/loss"] == pytest.approx(wanted)
+    scores: list[Score] = [
+        ("one", repeat, split, 10 * repeat + seed, {"test/loss": value})
+        for (repeat, split), values in cells.items()
+        for seed, value in enumerate(values)
+    ]
+    (score,) = compare_runs(recorded(scores)).scores
+    assert score.mean == pytest.approx(wanted)
+
+
+def test_of_how_many_targets_a_mean_is_where_one_evaluation_alone_says_it() -> None:
+    few = {"test/mean/auroc": 0.5, "defined/test/auroc": 1.0, "targets/test/auroc": 2.0}
+    found = over_evaluations({("0", "0"): [{"test/mean/auroc": 0.9}], ("0", "1"): [few]})
+    assert (found["defined/test/auroc"], found["targets/test/auroc"]) == (1.5, 2.0)
+    assert "defined/test/auroc" not in over_evaluations({ONE_CELL: [{"test/mean/auroc": 0.9}]})
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_a_repeated_evaluation_is_recorded_without_what_failed(folder: Path) -> 
     again = [run for run in read(folder, "c").of("evaluate") if run.gate == "late"]
     kept = json.loads((folder / "gatelab_runs/sweeps/c/files/late/evaluation-0.json").read_text())
     for run, (_, metrics, *_) in zip(again, kept, strict=True):
-        assert {key: run.metrics[key] for key in metrics} == pytest.approx(metrics)
+        assert {key: run.metrics[key] for key in metrics} == pytest.approx(metrics, nan_ok=True)
         steps, losses = zip(*history(uri, run.run_id, "val/loss"), strict=True)
         assert steps == tuple(range(1, len(steps) + 1)) and len(steps) < 6
         assert losses[-1] == run.metrics["val/loss"] and losses[0] < losses[-2]
@@ -191,6 +191,27 @@ def _check_points(folder: Path, record: SweepRecord) -> None:
         assert sorted(values[:4]) == pytest.approx(sorted(seeds)) and len({*steps}) == len(steps)
         assert values[-1] == gate.metrics[key] == pytest.approx(sum(seeds) / 4)
         assert len(values) == 4 + 2, "and the mean of before the resume"
+
+
+def test_a_seed_that_failed_makes_its_split_weigh_no_less(folder: Path) -> None:
+    """With the gate's run as in the comparison: the mean of the splits' means."""
+    (folder / "c.yaml").write_text(SPEC.replace("seeds: 2}", "seeds: 2, splits: 2}"))
+    in_process.gatelab(folder, "launch", "c.yaml", code=130, most=4)
+    first, second = (
+        folder / f"gatelab_runs/sweeps/c/files/softmax/evaluation-{number}.json"
+        for number in (0, 2)
+    )
+    assert first.exists() and not second.exists(), "softmax has its score on one split"
+    first.write_text(json.dumps(json.loads(first.read_text())[:1]))
+    in_process.gatelab(folder, "resume", "c")
+    losses = [
+        [metrics["test/loss"] for _, metrics, *_ in json.loads(path.read_text())]
+        for path in (first, second)
+    ]
+    assert [len(seeds) for seeds in losses] == [1, 2]
+    wanted = (losses[0][0] + sum(losses[1]) / 2) / 2
+    (gate,) = (run for run in read(folder, "c").of("gate") if run.gate == "softmax")
+    assert gate.metrics["test/loss"] == pytest.approx(wanted, abs=1e-12)
 
 
 def test_a_search_of_which_no_trial_finishes(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from dataclasses import replace
@@ -16,6 +17,7 @@ from playwright.sync_api import Browser, Page
 
 from gatelab.gates.meanings import MEANINGS
 from gatelab.gates.metrics import selection_metrics
+from gatelab.results.comparison import compare_runs
 from gatelab.results.comparison.verdict import sentences
 from gatelab.results.figures.catalogue import all_figures
 from gatelab.results.report.files import write_report
@@ -24,6 +26,7 @@ from gatelab.results.report.page_grids import pair_grids, predictive_grids, sele
 from gatelab.results.report.search_grids import budget_grid, selected_grids
 from gatelab.results.review import _seeds_named
 from tests.drawn import LARGE, check_figures, page
+from tests.recorded_scores import recorded
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 MOST_BYTES = 1_500_000
@@ -180,6 +183,47 @@ def test_a_constant_prediction_and_rows_have_their_place() -> None:
     (selected,) = selected_grids(review.comparison, review.record)
     assert [row[0] for row in selected.rows][:2] == ["dselect_k, repeat 0", "dselect_k, repeat 1"]
     assert "searched 3 times" in text and "Every selected configuration" in text
+
+
+@pytest.mark.parametrize(
+    ("objective", "require", "said"),
+    [
+        ("loss", "False", "the lowest validation loss of the task alone."),
+        ("val/mean/accuracy", "False", "the highest val/mean/accuracy."),
+        ("val/mean/own", "False", "the best val/mean/own."),
+        (
+            "loss",
+            "{'at_most_k': 0.99}",
+            "the lowest validation loss of the task alone; of a gate that states k, weights that "
+            "keep to it come first.",
+        ),
+    ],
+)
+def test_it_says_which_epoch_is_scored(objective: str, require: str, said: str) -> None:
+    """In the words in which it says what was searched for."""
+    review = small()
+    (sweep, *others) = review.record.runs
+    params = {**sweep.params, "search.objective": objective, "search.require": require}
+    keeping = [replace(r, metrics={**r.metrics, "gate/at_most_k": 1.0}) for r in others]
+    record = replace(review.record, runs=(replace(sweep, params=params), *keeping))
+    review = replace(review, record=record, comparison=compare_runs(record))
+    assert f"on the same data, for {said} " in render(review, [])
+    (plate,) = (plate for plate in all_figures(review) if plate.name == "curves")
+    assert f"The test score is that of the epoch with {said} " in plate.note
+
+
+def test_it_says_which_columns_of_expert_selection_are_not_of_the_test_split() -> None:
+    evaluations = [
+        ("one", 0, 0, seed, {"test/loss": 1.0, "gate/entropy": 0.5, "gate/weight_change": change})
+        for seed, change in enumerate((0.1, math.nan))
+    ]
+    record = recorded(evaluations)
+    (grid,) = selection_grids(compare_runs(record), record)
+    assert "on the test split, but of val in training: weight_change. No value" in grid.caption
+    assert list(map(list, grid.rows)) == [["entropy", "0.5"], ["weight_change", "nan"]]
+    plain = recorded([(*one[:4], {"test/loss": 1.0, "gate/entropy": 0.5}) for one in evaluations])
+    (grid,) = selection_grids(compare_runs(plain), plain)
+    assert "on the test split. No value" in grid.caption
 
 
 def test_it_says_how_often_gates_were_searched_also_where_nothing_was_evaluated_after_it() -> None:

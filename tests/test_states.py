@@ -143,7 +143,7 @@ COURSE = (*MEMBER, "training", "course")
         (*MEMBER, "scoring", "settled"),
         (*MEMBER, "scoring", "dense"),
         (*COURSE, "best_cost"),
-        (*COURSE, "best_unweighted"),
+        (*COURSE, "scores"),
         (*MEMBER, "training", "optimizer"),
         (*MEMBER, "training", "optimizer", "rule"),
         (*MEMBER, "training", "optimizer", "rule", "mean"),

@@ -88,7 +88,7 @@ class Metrics:
     TEST_UNWEIGHTED = "test/unweighted_loss"
     """Beside the loss, as in train and val, where rows or classes are weighted in it."""
     OBJECTIVE = "objective"
-    """What the search minimises: the lowest validation loss."""
+    """What the search looks for, of the weights that are kept."""
     EXPERTS_PER_EXAMPLE, EXPERTS_PER_ROW = "gate/experts_per_example", "gate/experts_per_row"
     AT_MOST_K, SETTLED_EPOCH = "gate/at_most_k", "gate/settled_epoch"
     RISE_WHILE_DENSE = "gate/rise_while_dense"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gatelab.gates.gate import Gate
@@ -55,8 +55,8 @@ class Course:
     reason: str = ""
     unweighted: float | None = None
     """The last epoch's mean training loss with all rows counting alike, where they do not."""
-    best_unweighted: float | None = None
-    """The same of the best loss."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """Of the epoch whose weights are kept, by their keys in the record."""
 
     def better(self, evaluation: Evaluation, rank: Rank) -> bool:
         """Take in an epoch's pass over val; return whether its weights are the best so far."""
@@ -65,8 +65,15 @@ class Course:
             return False
         self.broken, self.best_cost = rank
         self.best_loss, self.best_epoch = evaluation.loss, self.epochs
-        self.best_unweighted = evaluation.unweighted_loss
         return True
+
+    def take(self, scores: Mapping[str, float]) -> None:
+        """Keep the scores of an epoch that was taken in, where its weights are the best so far.
+
+        What only later epochs have, such as a change since the one before, is NaN of the best.
+        """
+        best = self.best_epoch == self.epochs
+        self.scores = dict(scores) if best else {**dict.fromkeys(scores, math.nan), **self.scores}
 
     def why_failed(self, train_loss: float, evaluation: Evaluation, rank: Rank) -> str:
         """Return which number of the epoch is not finite; empty if all are."""

@@ -153,7 +153,7 @@ def why_no_score(split: SplitName, evaluation: Evaluation) -> str:
     if not evaluation.weights.shape[1]:
         return f"the {split} split has no rows"
     if not math.isfinite(evaluation.loss):
-        return f"{split}/loss is {evaluation.loss} at the weights of lowest val/loss"
+        return f"{split}/loss is {evaluation.loss} at the weights that are kept"
     if not torch.isfinite(evaluation.weights).all():
         return f"the gates' weights are not finite on the {split} split"
     return ""

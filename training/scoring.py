@@ -26,7 +26,6 @@ from gatelab.training.scores import (
     predictive_scores,
     stability_scores,
     target_scores,
-    unweighted_scores,
     usages,
     why_no_score,
 )
@@ -149,15 +148,12 @@ class Scoring:
         if reason := why_no_score(split, evaluation):
             ending.end, ending.reason = "failed", reason
             return ending
-        (by_target,) = target_scores(self.task, self.metrics, [evaluation], self.task.data(split))
         (usage,) = usages(self.k, [evaluation], apart=self.apart)
         names = [target.name for target in self.task.targets]
         few = len(names) <= MANY_TARGETS
         ending.metrics = {
-            **predictive_scores(split, evaluation, by_target),
+            **course.scores,
             **gate_scores(self.task, usage, evaluation, names if few else None),
-            "val/loss": course.best_loss,
-            **unweighted_scores("val", course.best_unweighted),
             **learner_scores(evaluation),
             "objective": objective,
             "time/train_seconds": seconds,
@@ -170,7 +166,7 @@ class Scoring:
         if 0 < lowest < math.inf:
             ending.metrics["gate/rise_while_dense"] = last / lowest - 1
         if split == "test":
-            self._tell_test(ending, by_target, usage)
+            self._tell_test(ending, evaluation, usage)
         return ending
 
     def _active_parameters(self, usage: Usage) -> float:
@@ -178,13 +174,13 @@ class Scoring:
         idle = self.copies * usage.rows - usage.runs
         return self.sizes["model/parameters"] - float(idle @ self.saved / usage.rows)
 
-    def _tell_test(
-        self, ending: Ending, by_target: dict[str, dict[str, float]], usage: Usage
-    ) -> None:
+    def _tell_test(self, ending: Ending, evaluation: Evaluation, usage: Usage) -> None:
         """Add what only an evaluation tells: every target's scores, and which experts it uses."""
-        ending.by_target = by_target
+        test = self.task.data("test")
+        (ending.by_target,) = target_scores(self.task, self.metrics, [evaluation], test)
+        ending.metrics |= predictive_scores("test", evaluation, ending.by_target)
         ending.test_to_train = self.task.test_to_train()
-        ending.test_rows = len(self.task.data("test").inputs)
+        ending.test_rows = len(test.inputs)
         ending.weights, ending.load = usage.importance.tolist(), usage.load.tolist()
 
     def state(self, member: int) -> dict[str, Any]:

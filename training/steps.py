@@ -70,6 +70,8 @@ class Step:
     """Epochs that all members of the job have trained, added up."""
     seconds: float = 0.0
     """For which a member of it has trained, the mean over them."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """Of a trial those of the weights that its members keep so far, the means over them."""
 
 
 class Trial:

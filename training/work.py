@@ -23,7 +23,7 @@ from gatelab.training.raising import of_each
 from gatelab.training.scores import unweighted_scores
 from gatelab.training.scoring import Scoring
 from gatelab.training.states import STATE_FILE, StateError, States, check_form
-from gatelab.training.steps import Ending, Epochs, Step, ended_by
+from gatelab.training.steps import Ending, Epochs, Step, ended_by, means
 from gatelab.training.train import Training
 
 STEP_SECONDS = 5.0
@@ -95,7 +95,8 @@ class Work:
         trained = sum(course.epochs for course in courses)
         seconds = float(np.mean([self.seconds[member] for member in part.members]))
         ended = endings.get(part.job.key)
-        return Step(epoch, objective, broken, epochs, ended, notes, trained, seconds)
+        scores = means([course.scores for course in courses]) if part.trial else {}
+        return Step(epoch, objective, broken, epochs, ended, notes, trained, seconds, scores)
 
     def _arrived(self) -> bool:
         return self.training.epoch == self.until
@@ -133,6 +134,8 @@ class Work:
             n: {"train/loss": loss, **self._train_unweighted(n), **scores[n]}
             for n, (loss, _) in losses.items()
         }
+        for n, scored in found.items():
+            self.training.courses[n].take(scored)
         for part, epochs in zip(self.parts, epochs_of, strict=True):
             own = {place: found[n] for place, n in enumerate(part.members) if n in found}
             if own and part.trial is not None:

@@ -183,7 +183,7 @@ def _training(review: Review) -> Iterator[Plate]:
             courses.learning_curves,
             "A validation loss that rises while the training loss falls is overfitting.",
             "Losses of the task alone, without any gate's own. The test score is that of the epoch "
-            "with the lowest validation loss.",
+            f"with {review.sought}.",
         ),
         (
             "experts_per_example",

@@ -19,7 +19,6 @@ from gatelab.results.figures.inline import svg
 from gatelab.results.report import page_grids, search_grids
 from gatelab.results.report.conditions_grid import conditions_grid, facts_line, without_folders
 from gatelab.results.review import Review
-from gatelab.tracking.schema import Metrics
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def render(review: Review, plates: Sequence[Plate], drawings: Drawings | None = 
         drawings=draw(plates) if drawings is None else drawings,
         sections=_sections(review, plates),
         repeats=_searches(comparison),
-        objective=_objective(review),
+        objective=review.sought,
         how=conditions_grid(review.record, comparison),
         spec=without_folders(review.record.spec),
     )
@@ -87,15 +86,6 @@ def render(review: Review, plates: Sequence[Plate], drawings: Drawings | None = 
 def _searches(comparison: Comparison) -> int:
     """Return how often each gate was searched, also where a search led to no evaluation."""
     return max([comparison.repeats, *(budget.searches for budget in comparison.budgets)])
-
-
-def _objective(review: Review) -> str:
-    """Return what the search looked for."""
-    key = review.record.objective
-    if key == Metrics.VAL_LOSS:
-        return "the lowest validation loss of the task alone"
-    extreme = {1: "the highest ", -1: "the lowest "}
-    return f"{extreme.get(review.record.directions.of(key), '')}{key}"
 
 
 def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gatelab.gates.meanings import MEANINGS
@@ -28,6 +28,8 @@ PAIR_COLUMNS = (
     "smallest found",
 )
 """The columns of what is said of pairs."""
+IN_TRAINING = {"settled_epoch", "weight_change", "support_flips"}
+"""What tells of epochs, after each of which gates are seen on the val split alone."""
 A_BLOCK = 6
 """Of many gates' metrics, so many stand side by side."""
 
@@ -59,9 +61,15 @@ def selection_grids(comparison: Comparison, record: SweepRecord) -> list[Grid]:
         _gates(comparison),
         [*_scores(comparison, names), *_agreement(comparison, record)],
         f"Mean over the evaluation's {plural(comparison.unit)} ± half its 95% interval, on the "
-        "test split. No value is better as such, so none is bold.",
+        f"test split{_not_tested(names.values())}. No value is better as such, so none is bold.",
     )
     return _blocks(_filled(grid))
+
+
+def _not_tested(names: Iterable[str]) -> str:
+    """Return which of a table's columns are not of the test split, where it has any."""
+    found = [name for name in names if name in IN_TRAINING]
+    return f", but of val in training: {', '.join(found)}" if found else ""
 
 
 def learner_grids(comparison: Comparison) -> list[Grid]:

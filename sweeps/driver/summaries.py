@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatelab.gates.metrics import seed_agreement
+from gatelab.results.comparison.cells import Cell, UnitValues, mean
 from gatelab.sweeps.driver.evaluations import selected_rows
 from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.written_table import write_table
@@ -98,8 +99,7 @@ class Summaries:
         by_job = self._by_job(label)
         if not by_job:
             return
-        members = [member for members in by_job.values() for member in members]
-        metrics = over_seeds([member.metrics for member in members])
+        metrics = over_evaluations(self._by_cell(by_job))
         first = [one for number in self._first_split(by_job) for one in by_job[number]]
         metrics |= self._agreement(first) | self._searched(label, search.label)
         self._over_seeds(identity, search, by_job, metrics)
@@ -158,6 +158,18 @@ class Summaries:
             if number.isdecimal():  # else it is somebody's copy
                 found[int(number)] = _read(path)
         return dict(sorted(found.items()))
+
+    def _by_cell(
+        self, by_job: Mapping[int, Sequence[Evaluated]]
+    ) -> dict[Cell, list[Mapping[str, float]]]:
+        """Return the metrics of every seed, by search and split."""
+        seeds, splits = self.spec.evaluation.seeds, self.spec.evaluation.splits
+        found: dict[Cell, list[Mapping[str, float]]] = {}
+        for first, members in by_job.items():
+            repeat, split = divmod(first // seeds, splits)
+            cell = found.setdefault((str(repeat), str(split)), [])
+            cell += [member.metrics for member in members]
+        return found
 
     def _first_split(self, numbers: Iterable[int]) -> Iterator[int]:
         """Yield the numbers of evaluations on the first split, of each search."""
@@ -231,15 +243,41 @@ def _read(path: Path) -> list[Evaluated]:
         raise DamagedFile(f"{path} does not hold the scores of an evaluation.") from error
 
 
-def over_seeds(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return means over seeds under the metrics' own keys, so that gates line up in MLflow.
+def over_evaluations(by_cell: Mapping[Cell, Sequence[Mapping[str, float]]]) -> dict[str, float]:
+    """Return means under the metrics' own keys, so that gates line up in MLflow.
 
-    Beside them the standard deviation of the test metrics, which MLflow cannot compute.
+    They are a comparison's: over searches, of means over splits, of those over seeds. Beside them
+    the standard deviation over all evaluations of the test metrics, which MLflow cannot compute.
     """
-    keys = [key for key in metrics[0] if all(key in scores for scores in metrics)]
-    values = {key: np.array([scores[key] for scores in metrics]) for key in keys}
-    found = {key: float(array.mean()) for key, array in values.items()}
-    if len(metrics) > 1:
+    every = [scores for seeds in by_cell.values() for scores in seeds]
+    counts = _counts(every)
+    metrics = {cell: [{**counts, **scores} for scores in seeds] for cell, seeds in by_cell.items()}
+    keys = [key for key in {**counts, **every[0]} if all(key in {**counts, **one} for one in every)]
+    found = {key: _mean(key, metrics) for key in keys}
+    if len(every) > 1:
         tests = (key for key in keys if key.startswith("test/"))
-        found |= {f"{Metrics.DEVIATION}{key}": float(values[key].std(ddof=1)) for key in tests}
+        found |= {
+            f"{Metrics.DEVIATION}{key}": float(np.std([one[key] for one in every], ddof=1))
+            for key in tests
+        }
     return found
+
+
+def _counts(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return of how many targets means are in an evaluation that does not say it: of all."""
+    targets = {
+        key.removeprefix(Metrics.TARGETS): value
+        for scores in metrics
+        for key, value in scores.items()
+        if key.startswith(Metrics.TARGETS)
+    }
+    starts = (Metrics.DEFINED, Metrics.TARGETS)
+    return {f"{start}{name}": value for name, value in targets.items() for start in starts}
+
+
+def _mean(key: str, by_cell: Mapping[Cell, Sequence[Mapping[str, float]]]) -> float:
+    """Return the mean of a metric over searches, as a comparison's units give it."""
+    units: dict[str, dict[Cell, float]] = {}
+    for cell, seeds in by_cell.items():
+        units.setdefault(cell[0], {})[cell] = mean([scores[key] for scores in seeds])
+    return mean([*UnitValues(units).values()])

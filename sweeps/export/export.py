@@ -37,7 +37,8 @@ class Exported:
     gate: str
     """The gate's name in the spec."""
     seed: int
-    """Of the evaluation's seeds, the one with the lowest validation loss."""
+    """Of the evaluation's seeds on the first split, after the best search, the best by the
+    objective."""
     test_loss: float
     """What was recorded of that seed as ``test/loss``."""
     flavour: str

@@ -43,7 +43,8 @@ class Selected:
     models: list[Model]
     """The one that it is, or one for each target, where each learns in a copy of its own."""
     seed: int
-    """Of the evaluation's seeds, the one with the lowest validation loss."""
+    """Of the evaluation's seeds on the first split, after the best search, the best by the
+    objective."""
     test_loss: float
     """What was recorded of that seed as ``test/loss``."""
 

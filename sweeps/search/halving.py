@@ -23,6 +23,8 @@ class Standing:
     """Epochs that its members have trained by the last of these rungs, added up."""
     seconds: float = 0.0
     """For which a member has trained by then."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Of the weights that its members keep then."""
 
     def at(self, rung: int) -> Rank | None:
         """Return its rank at a rung, or at its end before that; ``None`` while it is under way."""

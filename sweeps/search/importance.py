@@ -1,4 +1,4 @@
-"""Importance: which hyperparameters a gate's validation loss depends on."""
+"""Importance: which hyperparameters the objective of a gate's trials depends on."""
 
 from __future__ import annotations
 

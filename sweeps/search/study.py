@@ -30,6 +30,8 @@ BROKEN_ATTRIBUTE = "broken_at"
 """That which says at which rungs it broke what is required."""
 SPENT_ATTRIBUTE = "spent"
 """That which says what was trained by its last rung: epochs of all members, seconds of one."""
+SCORES_ATTRIBUTE = "scores"
+"""That which says what the weights score that it keeps at its last rung."""
 NOTED = ("end", "reason", "epoch", "broken", "trained")
 """What a trial keeps of its ending, beside the objective."""
 
@@ -97,6 +99,7 @@ class Study:
             standing.ranks[epoch] = rank
         before = (max(standing.ranks, default=0), 0.0)  # as sweeps have it that did not tell it
         standing.trained, standing.seconds = attributes.get(SPENT_ATTRIBUTE, before)
+        standing.scores = attributes.get(SCORES_ATTRIBUTE, {})
         if frozen.state.is_finished():
             self.ended += 1
             self._settle(number, frozen.state, self.outcomes.rank(frozen))
@@ -188,9 +191,11 @@ class Study:
         self._decided = None
         standing.ranks[step.epoch] = Rank(step.broken, self.goal.cost(step.objective))
         standing.trained, standing.seconds = step.trained, step.seconds
+        standing.scores = step.scores
         noted = {str(epoch): rank.broken for epoch, rank in standing.ranks.items()}
         trial.set_user_attr(BROKEN_ATTRIBUTE, noted)
         trial.set_user_attr(SPENT_ATTRIBUTE, [step.trained, step.seconds])
+        trial.set_user_attr(SCORES_ATTRIBUTE, step.scores)
         trial.report(step.objective, step.epoch)
 
     def lost(self) -> list[tuple[Ask, Ending]]:
@@ -203,7 +208,8 @@ class Study:
         epoch, (broken, cost) = max(standing.ranks.items())
         asked = Ask(number, self.configurations[number], epoch)
         objective = self.goal.cost(cost)
-        metrics = {"objective": objective, "time/train_seconds": standing.seconds}
+        spent = {"objective": objective, "time/train_seconds": standing.seconds}
+        metrics = {**standing.scores, **spent}
         pruned = Ending("pruned", reason, epoch, objective, broken, metrics)
         return asked, replace(pruned, trained=standing.trained)
 

@@ -59,7 +59,7 @@ class TrainingSpec(SpecPart):
     batch_size: Count = 256
     max_epochs: Count = 20
     patience: Count | None = 5
-    """Epochs without a lower validation loss before training stops; null: never."""
+    """Epochs without a better objective before training stops; null: never."""
     schedule: Hyperparameter = "constant"
     """Of the learning rate."""
     warmup: Hyperparameter = 0.0

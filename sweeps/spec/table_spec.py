@@ -169,7 +169,7 @@ optimizer:
 training:
   batch_size: {batch} # of {rows:,} train rows: {steps} steps an epoch
   max_epochs: {epochs}
-  patience: {max(5, epochs // 5)} # epochs without a lower validation loss
+  patience: {max(5, epochs // 5)} # epochs without a better objective
 search:
   trials: 8 # of each gate; 20 and more for an answer to rely on
 evaluation:
