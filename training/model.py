@@ -90,7 +90,7 @@ class Model(nn.Module):
         mixed, routing = self.mixture(features, read, known)
         buffers = {}
         if progress is not None:
-            after = self.mixture.next_buffers(routing, progress)
+            after = self.mixture.next_buffers(routing, progress, known)
             buffers = {f"mixture.{name}": tensor for name, tensor in after.items()}
         return Output(self._towers(mixed), routing, buffers)
 
