@@ -8,7 +8,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils._pytree import tree_leaves
 
+from gatelab.gates.dependence import Dependence
 from gatelab.gates.gate import Gate, Routing, next_values
 from gatelab.gates.known_rows import stand_ins
 from gatelab.gates.stack import Stack
@@ -109,20 +111,25 @@ class Mixture(nn.Module):
         part = union_cost(routing.weights, known) / self.gates.size
         return routing._replace(aux_loss=routing.aux_loss + factors * part)
 
-    def next_buffers(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+    def next_buffers(
+        self, routing: Routing, progress: Tensor, known: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Return the gates' buffers after a step, by their name in this module.
 
         Args:
             routing: What :meth:`forward` returned.
             progress: The share of the training that is done, ``()``, in [0, 1].
+            known: As in :meth:`forward`. Without any known row a gate's buffers follow progress
+                alone: the others stay.
         """
         each = _Update(self.each)
 
-        def update(tensors: dict[str, Tensor], routing: Routing, progress: Tensor) -> Any:
-            return functional_call(each, tensors, (routing, progress))
+        def update(tensors: dict[str, Tensor], seen: tuple[Any, ...], progress: Tensor) -> Any:
+            return functional_call(each, tensors, (progress, *seen))
 
         tensors = {f"gate.{name}": tensor for name, tensor in self.gates.tensors().items()}
-        after = self.gates.call(update, (tensors, routing), (progress,))
+        seen = (routing,) if known is None else (routing, known.any(1))
+        after = self.gates.call(update, (tensors, seen), (progress,))
         return {f"gates.each.{name}": tensor for name, tensor in after.items()}
 
 
@@ -133,5 +140,15 @@ class _Update(nn.Module):
         super().__init__()
         self.gate = gate
 
-    def forward(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
-        return next_values(self.gate, routing, progress)
+    def forward(
+        self, progress: Tensor, routing: Routing, learns: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        if learns is None:
+            return next_values(self.gate, routing, progress)
+        with Dependence(tree_leaves(routing)) as of_routing:
+            after = next_values(self.gate, routing, progress)
+        before = dict(self.gate.named_buffers())
+        for name in after.keys() & before.keys():
+            if after[name] in of_routing:
+                after[name] = torch.where(learns, after[name], before[name])
+        return after

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from gatelab.gates.randomness import Randomness, current_randomness
 from gatelab.likeness import advice, difference
+from gatelab.ties import check_untied
 
 ONE_BY_ONE_FROM = 2**14
 """Numbers in a module from which a CPU runs modules one by one (docs/benchmarks.md)."""
@@ -30,13 +31,14 @@ class Stack(nn.Module):
         """Stack the modules' parameters and buffers along a new first dimension.
 
         Raises:
-            ValueError: If there is no module, they differ in more than their tensors, or a
-                gradient has a hook.
+            ValueError: If there is no module, they differ in more than their tensors or share
+                any that they learn, or a gradient has a hook.
         """
         super().__init__()
         if not modules:
             raise ValueError("`len(modules) >= 1` must hold, but got no module.")
         _check_alike(modules)
+        check_untied((f"{type(m).__name__} {place}", m) for place, m in enumerate(modules, 1))
         for module in modules:
             check_unhooked(module)
         self.size = len(modules)

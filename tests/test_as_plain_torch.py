@@ -142,12 +142,14 @@ class Plain(nn.Module):
         self.bottom = network.bottom()
         self.experts = nn.ModuleList(network.expert() for _ in range(EXPERTS))
         self.towers = nn.ModuleList(network.tower(target) for target in task.targets)
+        self.gate_input = network.gate_input()
         self.gates = nn.ModuleList(SoftmaxGate(WIDTH, EXPERTS) for _ in task.targets)
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.bottom(x)
+        read = self.gate_input(features)
         experts = torch.stack([expert(features) for expert in self.experts])
-        mixed = (torch.einsum("bn,nbd->bd", gate(features).weights, experts) for gate in self.gates)
+        mixed = (torch.einsum("bn,nbd->bd", gate(read).weights, experts) for gate in self.gates)
         return torch.cat([t(m) for t, m in zip(self.towers, mixed, strict=True)], 1)
 
 
@@ -197,6 +199,26 @@ def test_members_learn_what_plain_torch_learns(name: str, options: dict[str, Any
     ):
         for one, other in zip(found, expected, strict=False):
             assert one == pytest.approx(other, rel=1e-9)
+
+
+class Returning(Odd):
+    """Gates read what the bottom's own layer makes of its outputs."""
+
+    def network(self, **options: Any) -> Network:
+        layers: list[nn.Module] = []
+
+        def bottom() -> nn.Module:
+            layers.append(self.made(WIDTH, WIDTH))
+            return layers[-1]
+
+        return replace(super().network(**options), bottom=bottom, gate_input=lambda: layers[-1])
+
+
+def test_a_bottom_and_the_gates_input_may_share_what_they_learn() -> None:
+    task = Returning(nn.Linear)
+    for found in losses_of_members(task, [3, 4], SGD), losses_of_members(task, [3], SGD):
+        assert found[0] == pytest.approx(losses_of_plain_torch(task, 3, SGD), rel=1e-9)
+    assert found[0] != pytest.approx(losses_of_plain_torch(Odd(nn.Linear), 3, SGD), rel=1e-3)
 
 
 def masked(inputs: int, outputs: int) -> nn.Module:

@@ -23,6 +23,7 @@ ORDERS = {
     "training": (
         *(
             "memory",
+            "member_models",
             "configuration",
             "lookups",
             "fused_tables",

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gatelab.gates import Mixture, Routing, SoftmaxGate
+from gatelab.gates import BiasBalancedTopKGate, Mixture, ReLUGate, Routing, SoftmaxGate
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import Gate
 from gatelab.gates.known_rows import stand_ins
@@ -84,6 +84,87 @@ def test_a_masked_task_trains_its_gates_on_known_rows(monkeypatch: pytest.Monkey
     monkeypatch.setattr(Mixture, "forward", watched)
     Training(Scaled(), SoftmaxGate, [member(static=True)], Recipe(BATCH, 1)).run_epoch()
     assert seen and all(known.shape[0] == 2 for known in seen)
+
+
+class Counting(Gate):
+    """Counts rows by expert, cools down, and has a buffer that does both."""
+
+    load: Tensor
+    temperature: Tensor
+    both: Tensor
+
+    def __init__(self, in_features: int, num_experts: int) -> None:
+        super().__init__(in_features, num_experts)
+        self.register_buffer("load", torch.zeros(num_experts))
+        self.register_hyperparameters(temperature=1.0, both=1.0)
+
+    def forward(self, x: Tensor) -> Routing:
+        """Route ``(batch, in_features)``."""
+        return Routing(x.softmax(-1), x.new_zeros(()))
+
+    def update(self, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
+        """Return the next load, changed in place, and what follows progress."""
+        load = torch.zeros_like(routing.weights[0])
+        load += (routing.weights > 0.5).to(load.dtype).sum(0)
+        temperature = (1 - progress).to(routing.weights)
+        return {"load": load, "temperature": temperature, "both": load.max() * progress}
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_without_a_known_row_buffers_follow_progress_alone(fused: bool) -> None:
+    mixture = Mixture([make_gate(Counting, 2, 2) for _ in range(2)], [nn.Identity()] * 2)
+    mixture.gates.fused = fused
+    x = torch.tensor([[5.0, 0.0], [5.0, 0.0], [0.0, 5.0]])
+    known = torch.tensor([[YES, YES, NO], [NO, NO, NO]])
+    _, routing = mixture(x, x, known)
+    after = mixture.next_buffers(routing, torch.tensor(0.25), known)
+    assert {name.removeprefix("gates.each."): value.tolist() for name, value in after.items()} == {
+        "load": [[3.0, 0.0], [0.0, 0.0]],
+        "temperature": [0.75, 0.75],
+        "both": [0.75, 1.0],
+    }
+
+
+class Sparse(SyntheticGroups):
+    """The second target is known of three rows of train; the others are shifted."""
+
+    def __init__(self, shift: float) -> None:
+        super().__init__(num_targets=2, train_rows=96, val_rows=32, test_rows=16)
+        self.shift = shift
+
+    def split(self, name):  # type: ignore[no-untyped-def]
+        """Return a split."""
+        inputs, targets, *_ = super().split(name)
+        known = torch.arange(len(inputs)) < 3
+        mask = torch.stack([torch.ones_like(known), known], 1)
+        return torch.where(known[:, None], inputs, inputs + self.shift), targets, mask
+
+
+STILL = {"name": "adam", "learning_rate": 1e-30, "weight_decay": 0.0}
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+@pytest.mark.parametrize(
+    ("gate", "options", "buffer"),
+    [
+        (BiasBalancedTopKGate, {"k": 1, "update_rate": 0.1}, "bias"),
+        (ReLUGate, {"k": 1, "l1_weight": 0.01}, "l1_weight"),
+        (BiasBalancedTopKGate, {"k": 1, "update_rate": 0.1, "balance_weight": 0.1}, "gate.bias"),
+    ],
+)
+def test_rows_that_are_not_known_move_no_state_of_a_gate(
+    gate: type[Gate], options: dict[str, float], buffer: str, seeds: tuple[int, ...]
+) -> None:
+    """Nothing learns, so that inputs of unknown rows could reach the buffer in no other way."""
+    made = Configuration.of(options, {"num_experts": 3}, STILL)
+    found, name = [], f"mixture.gates.each.{buffer}"
+    for shift in (0.0, 3.0):
+        training = Training(Sparse(shift), gate, [Member(made, s) for s in seeds], Recipe(8, 2))
+        start = training.copies.state(training.members, 0)[name]
+        training.run_epoch()
+        found.append(training.copies.state(training.members, 0)[name])
+    assert not torch.equal(found[0], start), "known rows move it"
+    assert torch.equal(found[0][1], found[1][1])
 
 
 def test_fused_members_are_as_alone_where_rows_are_masked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -95,8 +96,8 @@ def test_gates_with_hyperparameters_of_their_own_are_stacked(
 @pytest.mark.parametrize("one_by_one", [False, True])
 def test_each_module_draws_numbers_of_its_own(random: nn.Module, one_by_one: bool) -> None:
     torch.manual_seed(0)
-    layer = nn.Linear(50, 50)
-    stack = Stack([nn.Sequential(layer, random)] * 2)  # equal but for what is drawn
+    module = nn.Sequential(nn.Linear(50, 50), random)
+    stack = Stack([module, copy.deepcopy(module)])  # equal but for what is drawn
     stack.large = one_by_one
     first, second = stack(torch.randn(20, 50))
     assert not torch.equal(first == 0, second == 0)

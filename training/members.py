@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gatelab.gates.stack import check_unhooked, convolves, has_ties, in_turn
-from gatelab.likeness import advice, difference
+from gatelab.gates.stack import convolves, has_ties, in_turn
 from gatelab.training.fused_tables import FusedTables, stacked
 from gatelab.training.lookups import PADS, lookups
+from gatelab.training.member_models import check_models
 
 Tensors = dict[str, Tensor]
 
@@ -33,9 +33,10 @@ class Members:
         """Stack the models.
 
         Raises:
-            ValueError: If there is none, they differ in structure, or one changes its own state.
+            ValueError: If there is none, they differ in structure, learn numbers of several types,
+                or one changes its own state.
         """
-        _check_alike(models)
+        check_models(models)
         self.device = torch.device(device)
         models = [model.to(self.device) for model in models]
         self.skeleton = models[0]
@@ -250,27 +251,3 @@ def _sparse_tables(model: nn.Module) -> list[str]:
         for name, module in model.named_modules()
         if isinstance(module, nn.Embedding) and module.sparse and module.weight.requires_grad
     ]
-
-
-def _check_alike(models: Sequence[nn.Module]) -> None:
-    if not models:
-        raise ValueError("`members >= 1` must hold, but got no member.")
-    for model in models[1:]:
-        if found := difference(models[0], model):
-            raise ValueError(
-                "Members must have one structure and differ in their tensors alone, but "
-                f"{found}; {advice(found)}."
-            )
-    check_unhooked(models[0])
-    for name, module in models[0].named_modules():
-        if module.training and getattr(module, "track_running_stats", False):
-            raise ValueError(
-                f"A network must not change its own state in a forward pass, but {name!r} "
-                f"({type(module).__name__}) keeps running statistics; use a LayerNorm, or keep it "
-                "in evaluation where `train` is called."
-            )
-        if getattr(module, "max_norm", None) is not None:
-            raise ValueError(
-                f"A network must not change its own state in a forward pass, but {name!r} "
-                f"({type(module).__name__}) has a `max_norm`; scale what is looked up instead."
-            )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from gatelab.tasks.columns import by_target
 from gatelab.tasks.loss import loss_of
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Task, Truth
+from gatelab.ties import check_untied
 
 
 class Output(NamedTuple):
@@ -51,7 +53,8 @@ class Model(nn.Module):
                 arguments of the task's ``network``.
 
         Raises:
-            ValueError: If an option is out of its range.
+            ValueError: If an option is out of its range, or parts share what they learn, other
+                than the bottom and the gate's input, which are no stacks of copies.
         """
         super().__init__()
         self._placed: dict[tuple[torch.device, torch.dtype], Tensor] = {}
@@ -68,6 +71,11 @@ class Model(nn.Module):
             target_gate(task, index, gate, sizes, gate_options)
             for index in range(len(task.targets))
         ]
+        parts: dict[str, Sequence[nn.Module]] = {
+            **{"bottom": [self.bottom], "gate_input": [self.gate_input]},
+            **{"expert": [*chain(*kinds)], "tower": towers, "gate": gates},
+        }
+        check_untied(_numbered(parts), may=("bottom", "gate_input"))
         self.mixture = Mixture(gates, *kinds)
         self.targets = task.targets
         self.groups = _like_targets(task.targets, towers)
@@ -90,7 +98,7 @@ class Model(nn.Module):
         mixed, routing = self.mixture(features, read, known)
         buffers = {}
         if progress is not None:
-            after = self.mixture.next_buffers(routing, progress)
+            after = self.mixture.next_buffers(routing, progress, known)
             buffers = {f"mixture.{name}": tensor for name, tensor in after.items()}
         return Output(self._towers(mixed), routing, buffers)
 
@@ -177,6 +185,13 @@ def target_gate(
     gate = make_gate(cls, *sizes, target=index, num_targets=len(task.targets), **options)
     gate.reveal(_planted(task.truth, index))
     return gate
+
+
+def _numbered(parts: Mapping[str, Sequence[nn.Module]]) -> Iterator[tuple[str, nn.Module]]:
+    """Yield every module with the name of its part, and its place where that has several."""
+    for name, modules in parts.items():
+        for place, module in enumerate(modules, 1):
+            yield name if len(modules) == 1 else f"{name} {place}", module
 
 
 def _planted(truth: Truth | None, index: int) -> Planted | None:

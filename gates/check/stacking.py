@@ -22,17 +22,23 @@ from gatelab.gates.gate import Gate, Routing
 from gatelab.gates.randomness import Randomness, drawing_from
 from gatelab.gates.stack import Stack
 from gatelab.likeness import advice, difference
+from gatelab.ties import tie
 
 TARGETS = 3
 
 
 def check_gates_differ_in_tensors_alone(subject: Subject) -> None:
-    """Gates of several targets, each placed and from its own seed, have equal attributes."""
+    """Gates of several targets, each placed and from its own seed, have equal attributes.
+
+    And no parameter in common.
+    """
     gates = [subject.make(seed=t, target=t, num_targets=TARGETS) for t in range(TARGETS)]
     for gate in gates[1:]:
         if found := difference(gates[0], gate):
             cause = f"what `place` or the start makes of it: {advice(found)}"
             fail(f"of gates that run as one {found}", cause)
+    if found := tie((f"gate {target}", gate) for target, gate in enumerate(gates, 1)):
+        fail(found, "a parameter made outside `__init__`")
 
 
 def check_stacking_equals_the_loop(subject: Subject) -> None:

@@ -17,6 +17,7 @@ from gatelab.gates.check.subject import (
     KEEPS,
     Subject,
     alike,
+    learnt_of,
     repeats,
     route,
     rows,
@@ -88,8 +89,16 @@ def check_update_is_pure(subject: Subject) -> None:
 
 
 def check_float64_and_float32_agree(subject: Subject) -> None:
-    """In double precision a gate gives double weights, the same within rounding."""
+    """In double precision a gate gives double weights, the same within rounding.
+
+    As it is made all that it learns is of torch's default type, as all of a model is.
+    """
     single, double = subject.make().eval(), subject.make().eval().double()
+    own = torch.get_default_dtype()
+    for name, parameter in learnt_of(single).items():
+        if parameter.dtype != own:
+            cause = "a `dtype`, `.double()` or `.half()`: cast what it is multiplied with instead"
+            fail(f"all that a model learns is {own}, but {name!r} is {parameter.dtype}", cause)
     routing = route(double, rows().double())
     if routing.weights.dtype != torch.float64 or routing.aux_loss.dtype != torch.float64:
         fail(

@@ -16,6 +16,8 @@ from gatelab.tasks.check.raised import cause_of
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.check.subject import (
     BATCH,
+    READS_EXPERT,
+    READS_FEATURES,
     Modules,
     Subject,
     gate_input_of,
@@ -28,6 +30,7 @@ from gatelab.tasks.check.subject import (
 from gatelab.tasks.loss import check_loss_values
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Network
+from gatelab.ties import MADE_OUTSIDE, tie
 
 STEPS, TRIES, ROWS, LEARNING_RATE = 3, 3, 64, 0.05
 
@@ -147,15 +150,17 @@ def _loss(found: Mapping[str, Tensor]) -> Tensor:
 
 
 def check_factories_make_fresh_modules(subject: Subject) -> None:
-    """Two calls of a factory share nothing; two experts differ in values alone."""
+    """Two calls of a factory share nothing, nor do two factories; experts differ in values."""
     network = subject.make().network()
     with seeded(0):
         for name, factory in _factories(network, subject):
             first, second = factory(), factory()  # both kept: a freed tensor's place is used again
             if _tensors(first) & _tensors(second):
-                fail(f"two calls of {name} share a tensor", "a module made outside the factory")
+                fail(f"two calls of {name} share a tensor", MADE_OUTSIDE)
         for make in network.kinds_of_experts:
             _check_two(*(dict(make().named_parameters()) for _ in range(2)))
+    if found := tie(subject.modules().items(), may=("bottom", READS_FEATURES, READS_EXPERT)):
+        fail(found, MADE_OUTSIDE)
 
 
 def _check_two(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:

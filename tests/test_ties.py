@@ -1,0 +1,158 @@
+"""What modules that train apart share is refused: each would train a copy of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from torch import nn
+
+from gatelab.gates import Mixture, SoftmaxGate, Stack
+from gatelab.gates.check import run_checks as check_gate
+from gatelab.tasks import Network
+from gatelab.tasks.check import run_checks as check_task
+from gatelab.tasks.target import Target
+from gatelab.ties import tie
+from gatelab.training.model import Model
+from tests import broken_gates, broken_tasks
+from tests.broken_tasks import FEATURES, REGRESSION
+
+
+class Reusing(broken_tasks.Sound):
+    """The bottom's layer comes again in the tower of one target."""
+
+    def network(self, *, width: int = 6) -> Network:
+        """Make the factories."""
+        made: list[nn.Module] = []
+
+        def bottom() -> nn.Module:
+            made.append(nn.Linear(FEATURES, FEATURES))
+            return made[-1]
+
+        def tower(target: Target) -> nn.Module:
+            if target is not REGRESSION:
+                return nn.Linear(width, target.out_features)
+            return nn.Sequential(nn.Linear(width, FEATURES), made[-1], nn.Linear(FEATURES, 1))
+
+        return replace(super().network(width=width), bottom=bottom, tower=tower)
+
+
+class Returning(broken_tasks.Sound):
+    """Gates read what the bottom's own layer makes of its outputs."""
+
+    def network(self, *, width: int = 6) -> Network:
+        """Make the factories."""
+        made: list[nn.Module] = []
+
+        def bottom() -> nn.Module:
+            made.append(nn.Linear(FEATURES, FEATURES))
+            return made[-1]
+
+        return replace(super().network(width=width), bottom=bottom, gate_input=lambda: made[-1])
+
+
+class Halved(broken_tasks.Sound):
+    """All experts begin with one layer."""
+
+    learnt = True
+
+    def network(self, *, width: int = 6) -> Network:
+        """Make the factories."""
+        first = nn.Linear(FEATURES, FEATURES).requires_grad_(self.learnt)
+
+        def expert() -> nn.Module:
+            return nn.Sequential(first, nn.Tanh(), nn.Linear(FEATURES, width))
+
+        return replace(super().network(width=width), expert=expert)
+
+
+class HalvedFrozen(Halved):
+    """All experts begin with one layer, which learns nothing."""
+
+    learnt = False
+
+
+class TwoKinds(Halved):
+    """Experts of two kinds begin with one layer."""
+
+    def network(self, *, width: int = 6) -> Network:
+        """Make the factories."""
+        network = super().network(width=width)
+        return replace(network, other_experts=(lambda: network.expert(),))
+
+
+def model_of(cls: type[broken_tasks.Sound], gate: type[Any] = SoftmaxGate, experts: int = 2) -> Any:
+    return Model(cls(), gate, {}, {"num_experts": experts})
+
+
+COMMON: list[nn.Parameter] = []
+
+
+class Common(broken_gates.Sound):
+    """Has one kernel in common with every gate of its size."""
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        super().__init__(in_features, num_experts, scale=scale)
+        if not COMMON or COMMON[0].shape != self.kernel.shape:
+            COMMON[:] = [self.kernel]
+        self.kernel = COMMON[0]
+
+
+@pytest.mark.parametrize(
+    ("cls", "gate", "said"),
+    [
+        (Halved, SoftmaxGate, "expert 1 and expert 2 share the parameter '0.weight', of which"),
+        (TwoKinds, SoftmaxGate, "expert 1 and expert 2 share the parameter '0.weight', of which"),
+        (Reusing, SoftmaxGate, "bottom and tower 3 share the parameter '1.weight', of which"),
+        (broken_tasks.Sound, Common, "gate 1 and gate 2 share the parameter 'kernel', of which"),
+    ],
+)
+def test_a_model_refuses_them_in_one_line(cls: Any, gate: type[Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        model_of(cls, gate)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("cls", [broken_tasks.Sound, HalvedFrozen, Returning])
+def test_what_stays_alike_may_be_shared(cls: type[broken_tasks.Sound]) -> None:
+    model_of(cls)
+
+
+def test_a_stack_refuses_them() -> None:
+    layer = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="but Sequential 1 and Sequential 3 share the parameter"):
+        Stack([nn.Sequential(it) for it in (layer, nn.Linear(2, 2), layer)])
+    tied = [nn.Sequential(it, it) for it in (layer, nn.Linear(2, 2))]
+    assert Stack(tied).size == 2, "within a module layers may be tied"
+
+
+def test_parts_by_name() -> None:
+    layer, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    parts = [("a", layer), ("b", other), ("c", nn.Sequential(other, layer))]
+    assert tie(parts) == "b and c share the parameter '0.weight'"
+    assert tie(parts, may=("b", "c")) == "a and c share the parameter '1.weight'"
+    assert tie(parts, may=("a", "b", "c")) == ""
+
+
+@pytest.mark.parametrize(
+    ("cls", "said"),
+    [
+        (Reusing, f"bottom and tower of {REGRESSION.name!r} share the parameter '1.weight'"),
+        (Halved, "two calls of expert share a tensor"),
+    ],
+)
+def test_the_check_of_a_task_finds_them(cls: type[broken_tasks.Sound], said: str) -> None:
+    found = {it.check: it.reason for it in check_task(cls)}["factories_make_fresh_modules"]
+    assert found.startswith(said)
+
+
+def test_the_check_of_a_gate_finds_them() -> None:
+    found = {it.check: it.reason for it in check_gate(Common)}["gates_differ_in_tensors_alone"]
+    assert found.startswith("gate 1 and gate 2 share the parameter 'kernel'")
+
+
+def test_gates_of_one_mixture_share_nothing() -> None:
+    gates = [Common(3, 2), Common(3, 2)]
+    with pytest.raises(ValueError, match="Common 1 and Common 2 share the parameter 'kernel'"):
+        Mixture(gates, [nn.Linear(3, 1), nn.Linear(3, 1)])
