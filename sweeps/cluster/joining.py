@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import ray
 from ray.exceptions import AuthenticationError
 from ray.job_config import JobConfig
 
+from gatelab.own_modules import find_in
 from gatelab.sweeps.cluster.access import CONNECT_SECONDS, ClusterError, keep_own_token, one_line
 
 TIMED_OUT = "timed out during startup"
@@ -110,9 +110,9 @@ def users_folder() -> str | None:
 
 
 def find_modules(folder: str | None) -> None:
-    """Let this process find the modules of the driver's :func:`users_folder`, before any other."""
-    if folder is not None and folder not in sys.path:
-        sys.path.insert(0, folder)
+    """Let this process find the modules of the driver's :func:`users_folder` as that does."""
+    if folder is not None:
+        find_in(folder)
 
 
 @contextmanager
