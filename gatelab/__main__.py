@@ -2,10 +2,12 @@
 
 import sys
 
-# A bare folder `gatelab` in the working directory, which `python -m` puts first, comes before an
-# editable install, whose modules are found nevertheless; only this package is not itself.
+if not sys.flags.safe_path:
+    del sys.path[0]  # the working directory, whose modules would hide those of all libraries
+# There a bare folder `gatelab` comes before an editable install, whose modules are found
+# nevertheless; only this package is not itself.
 if sys.modules["gatelab"].__file__ is None:
-    del sys.modules["gatelab"], sys.path[0]
+    del sys.modules["gatelab"]
 
 from gatelab.sweeps.cli import main
 

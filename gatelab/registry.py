@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 from gatelab.foreign import ForeignError, foreign, told
 from gatelab.modules import registers_nothing
+from gatelab.own_modules import hidden
 from gatelab.rules import shown
 
 T = TypeVar("T")
@@ -137,6 +138,8 @@ class Registry(Generic[T]):
             ValueError: If there is no such name, or its module cannot be imported.
         """
         module, _, name = key.rpartition(":")
+        if why := hidden(module.partition(".")[0]):
+            raise ValueError(f"{self.kind} {shown(key)}: {why}")
         known = self._classes.get(name)
         # A module whose import was broken off has registered, and is imported again.
         there = module in sys.modules or name in self.handed

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -86,6 +87,31 @@ def test_a_metric_adds_its_pairs(folder: Path) -> None:
     assert all(len(line) <= 100 for line in result.stdout.splitlines() if "│" in line)
 
 
+def test_a_metric_that_is_named_twice_is_one(folder: Path) -> None:
+    twice = run(folder, "one", "--metric", "test/mean/f1", "--metric", "test/mean/f1")
+    assert twice.stdout == run(folder, "one", "--metric", "test/mean/f1").stdout
+
+
+def test_a_width_is_a_whole_number_of_20_at_least(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown(columns: str, lines: str = "") -> str:
+        monkeypatch.setenv("COLUMNS", columns)
+        monkeypatch.setenv("LINES", lines)
+        result = CliRunner().invoke(main, ["compare", "one", "--folder", str(folder)])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    without = shown("")
+    assert "one: digits" in without
+    for nonsense in ("0", "-5", "\N{SUPERSCRIPT TWO}"):
+        assert shown(nonsense, nonsense) == without
+    narrow = shown("20")
+    assert {shown("1"), shown("12")} == {narrow} and narrow != without
+    digits = {word for word in re.findall(r"[0-9.]+", without) if len(word) > 3}
+    assert digits <= {*re.findall(r"[0-9.]+", narrow)}, "no number is cut"
+
+
 def test_formats(folder: Path) -> None:
     frame = pd.read_csv(io.StringIO(run(folder, "one", "--format", "csv").stdout))
     pd.testing.assert_frame_equal(frame, compare("one", folder=folder).to_frame())
@@ -140,6 +166,15 @@ def test_stores(folder: Path, elsewhere: Path) -> None:
         assert result.exit_code == 0, result.output
         assert f"one 2 is one in sqlite:///{elsewhere / 'mlflow.db'}." in result.stderr
         assert "comet" in result.stdout
+
+
+def test_a_report_of_another_store_is_called_as_its_sweep(
+    folder: Path, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["report", f"one@{elsewhere}", "--folder", str(folder)])
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["one-report"]
 
 
 def test_sweeps_on_several_tasks_are_ranked(folder: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Ray on this machine alone, where it does not start."""
+"""Ray where it does not start, on this machine alone, or cannot be joined."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import signal
 import sys
 
 import pytest
+from ray.exceptions import AuthenticationError
 
 from gatelab.sweeps.cluster import joining
 from gatelab.sweeps.cluster.access import ClusterError
@@ -32,6 +33,44 @@ def test_it_ends_in_one_line(error: Exception, told: str, monkeypatch: pytest.Mo
     with pytest.raises(ClusterError) as caught:
         joining.join()
     assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [  # the texts are Ray 2.60's
+        (
+            ConnectionError("Could not find any running Ray instance. Please specify the one to"),
+            "RAY_ADDRESS=auto, but no Ray runs on this machine: start one with `ray start --head`, "
+            "or unset RAY_ADDRESS.",
+        ),
+        (  # which it finds, and has another token
+            ConnectionError("Failed to connect to Ray cluster at 192.0.2.2:6379"),
+            "the cluster at RAY_ADDRESS=auto cannot be joined: the token must be the one that its "
+            "head was started with.",
+        ),
+        (
+            AuthenticationError("RAY_AUTH_TOKEN_PATH is set but file cannot be opened: /nowhere."),
+            "the cluster at RAY_ADDRESS=auto cannot be joined: RAY_AUTH_TOKEN_PATH is set but file "
+            "cannot be opened: /nowhere.",
+        ),
+        (
+            ConnectionResetError("Connection reset by peer"),
+            "the cluster at RAY_ADDRESS=auto cannot be joined: Connection reset by peer",
+        ),
+    ],
+)
+def test_why_a_cluster_cannot_be_joined(
+    error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    monkeypatch.setattr(joining.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(joining.ray, "init", init)
+    with pytest.raises(ClusterError) as caught:
+        joining.join()
+    assert str(caught.value).startswith(told)
 
 
 def test_a_ray_that_is_late_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) -> None:

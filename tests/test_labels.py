@@ -9,9 +9,11 @@ from made_reviews import made, small
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.textpath import TextPath
 
 from gatelab.results.figures.catalogue import all_figures
 from gatelab.results.figures.labels import ELLIPSIS, MOST_LETTERS, shortened, wrapped
+from gatelab.results.figures.scores import score_panels
 from gatelab.results.figures.style import HALF_WIDTH, grid, lay_out
 from gatelab.results.figures.weights import weights_panels
 
@@ -95,6 +97,17 @@ def test_long_labels_do_not_touch(plate: str) -> None:
     assert len(sides) == 5 and all(a[1] <= b[0] for a, b in pairwise(sides))
     said = {label.get_text().replace("\n", "").replace(" ", "") for label in labels}
     assert said == {LONG.format(i).replace(" ", "") for i in range(5)}, "nothing is left out"
+
+
+def test_a_label_has_room_for_its_letters_as_a_page_shows_them() -> None:
+    """A page takes their outlines' widths, and no screen's whole points."""
+    figure = score_panels(made(["g" * 70, "softmax"]).comparison)
+    assert figure is not None
+    lay_out(figure)
+    label = max(figure.axes[0].get_yticklabels(), key=lambda it: len(it.get_text()))
+    line = TextPath((0, 0), label.get_text().split("\n")[0], size=label.get_fontsize())
+    shown = line.get_extents().width * figure.dpi / 72
+    assert label.get_window_extent().x1 - shown >= 0
 
 
 def test_a_title_is_as_long_as_its_panel() -> None:

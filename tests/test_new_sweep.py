@@ -137,6 +137,14 @@ def test_any_name_reads_back_the_same() -> None:
     assert plain["task"]["kinds"] == written["kinds"]
 
 
+def test_a_name_that_begins_with_a_dash_is_no_option_of_what_comes_next() -> None:
+    people(100).to_csv("-t.csv", index=False)
+    said = new("--target", "income", "--", "-t.csv").stdout
+    command = next(line.split("#")[0] for line in said.splitlines() if "gatelab validate" in line)
+    done = CliRunner().invoke(main, command.split()[1:])
+    assert (command.split()[-1], done.exit_code) == ("./-t.yaml", 0), done.output
+
+
 def test_questions_of_a_form_are_names() -> None:
     """YAML takes no long key in a block as it is written by itself."""
     question = "How satisfied are you with what you were given to eat, all in all? " * 3

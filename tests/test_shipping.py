@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from gatelab import own_modules
 from gatelab.gates.gate import gates
+from gatelab.modules import locate
 from gatelab.sweeps.cluster.shipping import Shipped, keep_code, launched_from, pack, use_code
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
@@ -270,6 +272,7 @@ def test_a_sweep_keeps_its_code_only_where_a_job_launched_it(
     assert launched_from() == {"torch": "2.0"}
     keep_code(home)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(own_modules, "_FOLDERS", [])
     assert use_code(home) == home / "code"
-    assert sys.path[0] == str(home / "code")
+    assert locate("shipped_m") == [home / "code" / "shipped_m.py"], "before that of the folder"
     assert names(home) == {"code/shipped_m.py"}

@@ -23,8 +23,9 @@ OWN_NAMES = {LOOPBACK: LOOPBACK, "localhost": "localhost", "::1": "[[]::1]"}
 HealthCheck = Callable[[], None]
 START_SECONDS, STOP_SECONDS = 120.0, 5.0
 POLL_SECONDS = 0.1
-OPTIONS = "--log-level warning --timeout-graceful-shutdown 1"
-"""Of uvicorn, under MLflow: no line a request, and no long wait for an open page at the end."""
+OPTIONS = f"--log-level warning --timeout-graceful-shutdown 1 --app-dir {os.devnull}"
+"""Of uvicorn, under MLflow: no line a request, no long wait for an open page at the end, and no
+module of the working directory's in the place of a library's."""
 CHILD = """
 import ctypes, runpy, signal, sys
 PR_SET_PDEATHSIG = 1  # the signal to a process of Linux whose parent ends, even by kill -9
@@ -51,7 +52,7 @@ class Server:
             log: The file for all that it says.
         """
         self.host, self.port, self.log = LOCAL.get(host, host), port, log
-        command = [sys.executable, "-c", CHILD, "server", "--host", host, "--port", str(port)]
+        command = [sys.executable, "-P", "-c", CHILD, "server", "--host", host, "--port", str(port)]
         # One worker: several answer ten times slower, since their sockets wait for more to send.
         command += ["--workers", "1", "--uvicorn-opts", OPTIONS]
         with log.open("wb") as file:
@@ -73,6 +74,7 @@ class Server:
         ours = {
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes that have no work
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            "PYTHONSAFEPATH": "1",  # as -P does, for what it starts
         }
         if host in OWN_NAMES:
             # MLflow by itself lets in 10.* besides, also where that is a name: 10.evil.example.

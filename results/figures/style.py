@@ -44,6 +44,7 @@ mpl.rcParams.update(
         "font.size": 9,
         "font.sans-serif": ["DejaVu Sans"],
         "text.parse_math": False,  # a name with dollars is a name
+        "text.hinting": "none",  # or a layout takes letters to be narrower than a page shows them
         "axes.titlesize": 9,
         "axes.labelsize": 9,
         "axes.spines.top": False,

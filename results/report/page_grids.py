@@ -28,7 +28,7 @@ PAIR_COLUMNS = (
     "smallest found",
 )
 """The columns of what is said of pairs."""
-IN_TRAINING = {"settled_epoch", "weight_change", "support_flips"}
+IN_TRAINING = {"settled_epoch", "rise_while_dense", "weight_change", "support_flips"}
 """What tells of epochs, after each of which gates are seen on the val split alone."""
 A_BLOCK = 6
 """Of many gates' metrics, so many stand side by side."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import click
 
+from gatelab.own_modules import find_in
 from gatelab.sweeps.cli.terminal import Commands
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
@@ -68,4 +68,4 @@ HELP = {
 )
 def main(debug: bool) -> None:
     """Compare mixture-of-experts gates fairly: search, fresh seeds, significance."""
-    sys.path.insert(0, os.getcwd())  # where a user's own "module:name" gates and tasks lie
+    find_in(os.getcwd())  # a user's own "module:name" gates and tasks

@@ -105,7 +105,7 @@ def compare(
 
             answer = overview(
                 *sweeps,
-                metrics=metrics,
+                metrics=tuple(dict.fromkeys(metrics)),
                 stage=stage,
                 share=best,
                 margin=margin,

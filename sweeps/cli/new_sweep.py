@@ -125,7 +125,8 @@ def _show(proposed: ProposedTable, table: str) -> None:
 
 
 def _show_next(output: Path) -> None:
-    name = shlex.quote(str(output))
+    path = f"./{output}" if str(output).startswith("-") else str(output)  # which is no option
+    name = shlex.quote(path)
     click.echo(f"\n{output} is written. Next:\n")
     click.echo(f"  gatelab validate {name}  # what is looked at again, and the plan of the search")
     click.echo(f"  gatelab launch {name}")

@@ -22,7 +22,7 @@ from gatelab.sweeps.cli.terminal import busy, folder_option, refuse, uri_option
 @uri_option
 def report(sweep: str, to: Path | None, folder: Path, tracking_uri: str | None) -> None:
     """Write the report of SWEEP, finished or not, with all figures and tables."""
-    place = to or Path(f"{sweep}-report")
+    place = to or Path(f"{sweep.partition('@')[0]}-report")  # without its store, as NAME@STORE
     try:
         with busy("The report is drawn"):
             from gatelab.results.comparing import (

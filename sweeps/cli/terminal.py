@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 TRAILING = re.compile(r"[ ]+(?=(?:\x1b\[[0-9;]*m)*$)")
 """Blanks at a line's end, before codes of the terminal's."""
-LOG_WIDTH = 120
-"""Characters of a line in a file or a pipe."""
+LOG_WIDTH, LEAST_WIDTH = 120, 20
+"""Characters of a line in a file or a pipe, and the fewest in which no number is cut."""
 MADE = 20_000
 """Objects made between two looks for garbage: with Python's 700 they are a fifth of imports."""
 RAISING = ("strict", "surrogateescape")
@@ -156,6 +156,7 @@ class Commands(click.Group):
         **extra: Any,
     ) -> click.Context:
         """Read the words of a command; the help is written meanwhile."""
+        _settle_size()
         with _last_net(info_name or "gatelab", lambda: "--debug" in args):
             return super().make_context(info_name, args, parent, **extra)
 
@@ -230,7 +231,25 @@ def open_console() -> Console:
 
 def _is_limited() -> bool:
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    return terminal or os.environ.get("COLUMNS", "").isdigit()
+    return terminal or bool(_asked("COLUMNS"))
+
+
+def _settle_size() -> None:
+    """Let every console find a size in the environment that can be one, or none.
+
+    rich takes all that Unicode calls digits, and draws nothing in a width of 0.
+    """
+    for name, least in (("COLUMNS", LEAST_WIDTH), ("LINES", 1)):
+        if asked := _asked(name):
+            os.environ[name] = str(max(least, asked))
+        else:
+            os.environ.pop(name, None)
+
+
+def _asked(name: str) -> int:
+    """Return a size that the environment asks for; 0 where it asks for none."""
+    text = os.environ.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def busy(what: str) -> AbstractContextManager[object]:

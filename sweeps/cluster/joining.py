@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,9 +16,13 @@ import ray
 from ray.exceptions import AuthenticationError
 from ray.job_config import JobConfig
 
-from gatelab.sweeps.cluster.access import CONNECT_SECONDS, ClusterError, keep_own_token, one_line
+from gatelab.own_modules import find_in
+from gatelab.sweeps.cluster.access import ClusterError, keep_own_token, one_line
+from gatelab.sweeps.cluster.heads_port import check_head
 
 TIMED_OUT = "timed out during startup"
+NONE_HERE, REFUSED = "Could not find any running Ray instance", "Failed to connect to Ray cluster"
+"""What Ray says where `auto` finds none, and of any head that answers but does not let us in."""
 
 
 def join(code: Path | None = None) -> None:
@@ -36,7 +38,7 @@ def join(code: Path | None = None) -> None:
         return
     address = os.environ.get("RAY_ADDRESS")
     if address:
-        _check_port(address)
+        check_head(address)
     else:
         _check_files()
     try:
@@ -110,9 +112,9 @@ def users_folder() -> str | None:
 
 
 def find_modules(folder: str | None) -> None:
-    """Let this process find the modules of the driver's :func:`users_folder`, before any other."""
-    if folder is not None and folder not in sys.path:
-        sys.path.insert(0, folder)
+    """Let this process find the modules of the driver's :func:`users_folder` as that does."""
+    if folder is not None:
+        find_in(folder)
 
 
 @contextmanager
@@ -144,29 +146,15 @@ def _check_files() -> None:
         ) from error
 
 
-def _check_port(address: str) -> None:
-    """Find out in seconds that nobody listens; Ray tries for minutes."""
-    if "://" in address:
-        raise ClusterError(
-            f"RAY_ADDRESS must be HOST:PORT, of Ray itself, but got {address!r}: unset it, and "
-            "launch with --address from elsewhere."
-        )
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():  # "auto", "local", or what Ray refuses itself
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise ClusterError(
-            f"no cluster answers at RAY_ADDRESS={address}: {one_line(error)}; unset it to run on "
-            "this machine, or start Ray there."
-        ) from error
-
-
 def _why_not_joined(address: str | None, error: Exception) -> str:
     if address is None:
         return f"Ray cannot be started: {one_line(error)}."
-    if isinstance(error, ConnectionError):
+    if NONE_HERE in str(error):
+        return (
+            f"RAY_ADDRESS={address}, but no Ray runs on this machine: start one with `ray start "
+            "--head`, or unset RAY_ADDRESS."
+        )
+    if REFUSED in str(error):
         return (
             f"the cluster at RAY_ADDRESS={address} cannot be joined: the token must be the one "
             "that its head was started with."

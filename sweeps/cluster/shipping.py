@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions, version
@@ -14,6 +13,7 @@ from typing import Any
 
 from gatelab.gates.gate import gates
 from gatelab.modules import locate
+from gatelab.own_modules import find_in
 from gatelab.registry import Registry
 from gatelab.sweeps.cluster.sources import OURS, files_of, imported, is_secret, is_users
 from gatelab.sweeps.spec.spec import Spec, SpecError
@@ -189,5 +189,5 @@ def use_code(home: Path) -> Path | None:
     code = (home / CODE).resolve()
     if not code.is_dir():
         return None
-    sys.path.insert(0, str(code))
+    find_in(str(code))
     return code

@@ -48,7 +48,7 @@ def read_matlab(data_set: DataSet, name: str, variables: Sequence[str]) -> list[
 
 def _try_elsewhere(path: Path, content: bytes, variables: Sequence[str]) -> None:
     """Check in another process that a file can be read: a damaged one may end that of SciPy."""
-    words = [sys.executable, "-c", _READS, *variables]
+    words = [sys.executable, "-P", "-c", _READS, *variables]
     code = subprocess.run(words, input=content, capture_output=True, check=False).returncode
     if code < 0:  # what it raises instead, it raises here too
         name = signal.Signals(-code).name
