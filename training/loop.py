@@ -150,7 +150,7 @@ class Loop:
 
     def eager_step(self, rows: int) -> None:
         """Do on the device what :meth:`step` does there."""
-        losses, buffers = self._learn(self.passage.rows(rows))
+        losses, buffers = self._learn(self.passage.rows(rows), self.members)
         if self.learner.descends:
             self._call(self.learner.before_step)
             self.optimizer.step()
@@ -170,16 +170,22 @@ class Loop:
                 "place, as by `copy_` or `add_`, but puts another tensor there."
             )
 
-    def rehearse(self, count: int) -> list[Tensor]:
-        """Return losses, next buffers and gradients of a step on so many rows, not taken."""
+    def rehearse(self, count: int, members: Members | None = None) -> list[Tensor]:
+        """Return losses, next buffers and gradients of a step on so many rows, not taken.
+
+        Args:
+            count: Of the first rows.
+            members: That learn from what as many of the loop's do; by default these.
+        """
         self.model.train()
-        before = generator_state(self.device)
+        members = self.members if members is None else members
         rows = torch.arange(min(count, len(self.split.inputs)), device=self.device)
-        self.members.clear_gradients()
-        losses, buffers = self._learn(rows.expand(len(self.members), -1))
+        members.clear_gradients()
+        before = generator_state(self.device)
+        losses, buffers = self._learn(rows.expand(len(self.members), -1), members)
         if not torch.equal(generator_state(self.device), before):
             self._drawn.add("unkeyed")
-        return [losses, *buffers.values(), *self.members.gradients()]
+        return [losses, *buffers.values(), *members.gradients()]
 
     def unreached(self, count: int) -> set[str]:
         """Return the parameters that no loss of steps on so many rows depends on.
@@ -220,14 +226,15 @@ class Loop:
         self.draws = "keyed" in self._drawn
         return [UNKEYED] if "unkeyed" in self._drawn else []
 
-    def _learn(self, rows: Tensor) -> tuple[Tensor, Tensors]:
+    def _learn(self, rows: Tensor, members: Members) -> tuple[Tensor, Tensors]:
         """Leave the gradients of ``(members, batch)`` rows; return losses and next buffers."""
         losses: Tensor
         buffers: Tensors
         given, progress = self._given(rows)
+        mine = tuple(part if part is None else part[: len(members)] for part in given)
         with torch.set_grad_enabled(self.learner.descends):
             objectives, losses, buffers = self.train.call(
-                self.learner.objective, self.members, given, progress
+                self.learner.objective, members, mine, progress
             )
         if self.learner.descends:
             objectives.sum().backward()
