@@ -82,6 +82,15 @@ class Held(Linear):
         return y.relu()
 
 
+class Late(SoftmaxGate):
+    """Makes its parameter in its first forward."""
+
+    def forward(self, x: Tensor) -> Routing:
+        if not hasattr(self, "kernel"):
+            self.kernel = nn.Parameter(torch.zeros(x.shape[-1], self.num_experts))
+        return super().forward(x + 0 * self.kernel.sum())
+
+
 def shortened(y: Tensor) -> Tensor:
     return Shortened.apply(y)  # type: ignore[no-any-return, no-untyped-call]
 
@@ -132,3 +141,10 @@ def test_what_raises_on_the_way_back_is_called_one_by_one(part: str) -> None:
         name: name != part for name in ("gates", "experts")
     }
     assert any(it == note for it in same_as_alone(task, gate))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_a_forward_makes_is_refused(count: int) -> None:
+    """It was no member's, and learnt nothing without a word."""
+    with pytest.raises(ValueError, match=r"`__init__`.* 'mixture.gates.kernel' is made in a forw"):
+        Training(Odd(), Late, [member(seed) for seed in range(count)], RECIPE)

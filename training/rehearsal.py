@@ -46,10 +46,11 @@ def rehearse(
         A line for everything that is not fused: what, why, and what it costs.
 
     Raises:
+        ValueError: If a pass makes a parameter.
         Exception: Whatever a pass raises, with all called one by one; if the first did not, a note
             says which has.
     """
-    with _leaving_no_trace(members):
+    with _leaving_no_trace(members), _making_nothing(members):
         notes: list[str] = []
         for number, (batch, once) in enumerate(passes.items()):
             notes += _settle(members, once, f"in {batch}" if number else "")
@@ -138,6 +139,19 @@ def _selves(error: Exception) -> list[object]:
 
 def _reason(error: Exception) -> str:
     return as_line(text_of(error), REASON) or type(error).__name__
+
+
+@contextmanager
+def _making_nothing(members: Members) -> Iterator[None]:
+    """Check that passes make no parameter: it would be no member's, and not learn."""
+    before = {name for name, _ in members.skeleton.named_parameters()}
+    yield
+    for name, _ in members.skeleton.named_parameters():
+        if name not in before:
+            raise ValueError(
+                "Parameters must be made in `__init__`, or in a gate's `place`, but "
+                f"{name.replace('.each', '')!r} is made in a forward pass."
+            )
 
 
 @contextmanager
