@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 TREE = ("_parameters", "_buffers", "_modules")
 """The attributes of a module that hold what is registered with it."""
@@ -27,6 +28,7 @@ BY_VALUE = (bool, int, str, bytes, type(None))
 SHOWN = 40
 """Characters of a value in a message."""
 _COMPILED, _LAYERS, _WITH_GRADIENT = "is compiled", "layers in a", "with a gradient"
+_LAZY = "makes its parameters in its first forward"
 """What is said of values that a buffer would not mend."""
 
 
@@ -42,6 +44,8 @@ def difference(first: nn.Module, other: nn.Module) -> str:
 
 def advice(found: str) -> str:
     """Return what to do about a difference."""
+    if found.endswith(_LAZY) or ("learnt" in found and "None" in found):
+        return "make what is registered in `__init__`, or in a gate's `place`, and in all of them"
     if ", learnt" in found and ", not learnt" in found:
         return "freeze it in all of them, or in none"
     if found.endswith("learnt)"):
@@ -66,8 +70,9 @@ class _Comparison:
 
     def modules(self, one: nn.Module, two: nn.Module, path: str) -> str:
         """Return what differs, with the path of where; empty: nothing."""
-        if _is_compiled(one):
-            return f"{repr(path[:-1]) if path else 'the module'} {_COMPILED}"
+        for state, holds in ((_COMPILED, _is_compiled(one)), (_LAZY, _is_lazy(one, two))):
+            if holds:
+                return f"{repr(path[:-1]) if path else 'the module'} {state}"
         if not self.values(type(one), type(two)):
             return _words(path or "class", type(one).__name__, type(two).__name__)
         for name in sorted({*vars(one), *vars(two)} - {*TREE, *VIEWS, *_made_anew(one)}):
@@ -88,7 +93,7 @@ class _Comparison:
     def _submodules(self, one: nn.Module | None, two: nn.Module | None, path: str) -> str:
         if one is None or two is None:
             return "" if one is two else _words(path, one, two)
-        if type(one).__name__ != type(two).__name__:
+        if type(one).__name__ != type(two).__name__ and not _is_lazy(one, two):
             return _words(path, type(one).__name__, type(two).__name__)
         return self.modules(one, two, f"{path}.")
 
@@ -133,6 +138,11 @@ class _Comparison:
 def _is_compiled(module: nn.Module) -> bool:
     """Return whether a module is what ``torch.compile`` or ``torch.jit.script`` has made of one."""
     return hasattr(module, "_orig_mod") or isinstance(module, torch.jit.ScriptModule)
+
+
+def _is_lazy(*modules: nn.Module) -> bool:
+    """Return whether any of modules waits for an input to make its parameters."""
+    return any(isinstance(m, LazyModuleMixin) and m.has_uninitialized_params() for m in modules)
 
 
 def _made_anew(module: nn.Module) -> set[str]:

@@ -81,9 +81,7 @@ class ReLUGate(Gate):
         """Route ``(batch, in_features)``."""
         logits = self.logits(x)
         positive = logits.relu()
-        weights = with_fallback(positive, logits)
-        if self.normalise:
-            weights = weights / weights.sum(-1, keepdim=True)
+        weights = (normalised if self.normalise else with_fallback)(positive, logits)
         diagnostics = {} if self.training else self._diagnose(logits)
         return Routing(weights, self.l1_weight * self._l1(positive), diagnostics, (logits,))
 
@@ -121,6 +119,21 @@ def with_fallback(positive: Tensor, logits: Tensor) -> Tensor:
     weight = FALLBACK * largest.clamp(max=0.0).exp()
     filled = torch.zeros_like(positive).scatter(-1, expert, weight)
     return torch.where(largest > 0, positive, filled)
+
+
+def normalised(positive: Tensor, logits: Tensor) -> Tensor:
+    """Make rows sum to one; those without a positive logit have their largest one's expert alone.
+
+    What :func:`with_fallback` gives these would come to the same, but vanishes in float32.
+
+    Args:
+        positive: The positive part of the logits, ``(batch, num_experts)``.
+        logits: The same shape.
+    """
+    largest, expert = logits.max(-1, keepdim=True)
+    alone = torch.zeros_like(positive).scatter(-1, expert, 1.0)
+    filled = torch.where(largest > 0, positive, alone)
+    return filled / filled.sum(-1, keepdim=True)
 
 
 def _check(l1_weight: float, l1_multiplier: float) -> None:

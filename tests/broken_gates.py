@@ -379,6 +379,16 @@ class Placed(Sound):
         return super().logits(x) + 5.0 * preferred
 
 
+class Hooked(Sound):
+    """Halves the gradient of its logits by a hook, where they say that they have one."""
+
+    def logits(self, x: Tensor) -> Tensor:
+        logits = super().logits(x)
+        if logits.requires_grad:
+            logits.register_hook(lambda gradient: gradient / 2)
+        return logits
+
+
 class PythonNumber(Sound):
     """Keeps a real number that differs between gates as a Python number."""
 

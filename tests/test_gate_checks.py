@@ -107,6 +107,7 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.Unregistered, "real_hyperparameters_are_registered", set()),
     (broken.Placed, "gates_differ_in_tensors_alone", set()),
     (broken.PythonNumber, "stacking_equals_the_loop", set()),
+    (broken.Hooked, "stacking_equals_the_loop", set()),
     (broken.Shortcut, "stacking_equals_the_loop", set()),
     (
         broken.Foreign,
@@ -179,6 +180,11 @@ def test_an_if_on_a_tensor_is_named_with_its_line() -> None:
     reasons = [outcome.reason for outcome in run_checks(broken.Branching) if not outcome.ok]
     assert all("an `if` on a tensor" in reason for reason in reasons)
     assert sum("broken_gates.py, line " in reason for reason in reasons) == 3
+
+
+def test_a_hook_on_a_tensor_is_named() -> None:
+    (reason,) = (outcome.reason for outcome in run_checks(broken.Hooked) if not outcome.ok)
+    assert "likely cause: a hook on the gradient of a tensor" in reason
 
 
 class Tallying(broken.Sound):

@@ -277,11 +277,32 @@ TOLD: list[tuple[Callable[[], nn.Module], str, str]] = [
     (lambda: Holder(torch.randn(2)), "'value' differs (tensor(", "(`register_buffer`)"),
     (lambda: torch.compile(nn.Linear(2, 2), backend="eager"), "the module is compiled", COMPILED),
     (
+        lambda: nn.Sequential(nn.LazyLinear(2)),
+        "'0' makes its parameters in its first",
+        "`__init__`",
+    ),
+    (
         lambda: nn.Sequential(torch.jit.script(nn.Linear(2, 2))),
         "'0' is compiled",
         COMPILED,
     ),
 ]
+
+
+class Late(nn.Module):
+    """Makes its parameter in its first forward."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not hasattr(self, "kernel"):
+            self.kernel = nn.Parameter(torch.zeros(x.shape[-1], 2))
+        return x @ self.kernel
+
+
+def test_what_a_forward_makes_is_told_by_its_place() -> None:
+    for modules in ([Late(), Late()], [nn.LazyLinear(2), nn.LazyLinear(2)]):
+        modules[0](torch.zeros(1, 3))
+        for pair in (modules, modules[::-1]):
+            assert "make what is registered in `__init__`" in advice(difference(*pair))
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script")

@@ -103,7 +103,9 @@ class Group:
             passes["the train rows from which what is scored learns"] = lambda: [
                 self.evaluator.scored(self.members, every).flat
             ]
-        notes = rehearse(self.members, passes, small_passes(self.loop))
+        one = self.members if len(self.members) == 1 else self.members.of_one(0)
+        small = (small_passes(self.loop, members) for members in (one, self.members))
+        notes = rehearse(self.members, passes, *small)
         notes += self.loop.end_rehearsal()
         if self.learner.second_order:
             notes += second_order_notes(self.loop, ROWS)

@@ -65,7 +65,7 @@ class Loop:
         self.split, self.factors = train.split, train.factors
         self.learner, self.updates = learner, updates
         self.draws = True
-        """Whether a pass draws at random; a rehearsal finds out."""
+        """Whether steps draw at random; a rehearsal finds out, or the step that does first."""
         self.records = self.device.type == "cuda" and not members.has_sparse_gradients
         """Whether steps are recorded as a CUDA graph; to be unset where they cannot be."""
         self.notes: list[str] = []
@@ -150,7 +150,7 @@ class Loop:
 
     def eager_step(self, rows: int) -> None:
         """Do on the device what :meth:`step` does there."""
-        losses, buffers = self._learn(self.passage.rows(rows))
+        losses, buffers = self._learn_drawing(self.passage.rows(rows))
         if self.learner.descends:
             self._call(self.learner.before_step)
             self.optimizer.step()
@@ -170,16 +170,19 @@ class Loop:
                 "place, as by `copy_` or `add_`, but puts another tensor there."
             )
 
-    def rehearse(self, count: int) -> list[Tensor]:
-        """Return losses, next buffers and gradients of a step on so many rows, not taken."""
+    def rehearse(self, count: int, members: Members | None = None) -> list[Tensor]:
+        """Return losses, next buffers and gradients of a step on so many rows, not taken.
+
+        Args:
+            count: Of the first rows.
+            members: That learn from what as many of the loop's do; by default these.
+        """
         self.model.train()
-        before = generator_state(self.device)
+        members = self.members if members is None else members
         rows = torch.arange(min(count, len(self.split.inputs)), device=self.device)
-        self.members.clear_gradients()
-        losses, buffers = self._learn(rows.expand(len(self.members), -1))
-        if not torch.equal(generator_state(self.device), before):
-            self._drawn.add("unkeyed")
-        return [losses, *buffers.values(), *self.members.gradients()]
+        members.clear_gradients()
+        losses, buffers = self._learn(rows.expand(len(self.members), -1), members)
+        return [losses, *buffers.values(), *members.gradients()]
 
     def unreached(self, count: int) -> set[str]:
         """Return the parameters that no loss of steps on so many rows depends on.
@@ -217,21 +220,51 @@ class Loop:
     def end_rehearsal(self) -> list[str]:
         """Keep to what was found of draws and lookups; return a line if not all have a key."""
         self.members.end_rehearsal()
-        self.draws = "keyed" in self._drawn
+        self.draws = bool(self._drawn)
         return [UNKEYED] if "unkeyed" in self._drawn else []
 
-    def _learn(self, rows: Tensor) -> tuple[Tensor, Tensors]:
+    def _learn_drawing(self, rows: Tensor) -> tuple[Tensor, Tensors]:
+        """Do what :meth:`_learn` does, from keys where a step begins to draw after the rehearsal.
+
+        As with noise that a schedule turns on, or in a layer for rows that have no value.
+        """
+        known = set(self._drawn)
+        found = self._learn(rows, self.members)
+        if self._drawn <= known:
+            return found
+        if not self.draws:
+            self.draws = True
+            self.replays.clear()  # which have no keys
+            self.members.clear_gradients()
+            self._drawn.discard("unkeyed")
+            found = self._learn(rows, self.members)
+        if "unkeyed" in self._drawn - known:
+            self.notes.append(UNKEYED)
+        return found
+
+    def _learn(self, rows: Tensor, members: Members) -> tuple[Tensor, Tensors]:
         """Leave the gradients of ``(members, batch)`` rows; return losses and next buffers."""
+        before = self._random_state()
         losses: Tensor
         buffers: Tensors
         given, progress = self._given(rows)
+        mine = tuple(part if part is None else part[: len(members)] for part in given)
         with torch.set_grad_enabled(self.learner.descends):
             objectives, losses, buffers = self.train.call(
-                self.learner.objective, self.members, given, progress
+                self.learner.objective, members, mine, progress
             )
         if self.learner.descends:
             objectives.sum().backward()
+        if before is not None and not torch.equal(generator_state(self.device), before):
+            self._drawn.add("unkeyed")
         return losses, buffers
+
+    def _random_state(self) -> Tensor | None:
+        """Return that of torch's generator, where it tells anything new."""
+        if "unkeyed" in self._drawn:
+            return None
+        recorded = self.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+        return None if recorded else generator_state(self.device)
 
     def _given(self, rows: Tensor) -> tuple[Given, Tensor | None]:
         """Return what each member learns from of its ``(members, batch)`` rows, and progress."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-
-import torch
-from torch import Tensor
 
 from gatelab.foreign import text_of
 from gatelab.gates.randomness import drawing_from
 from gatelab.gates.stack import Stack
 from gatelab.rules import as_line
+from gatelab.training.fusing import Once, fused_stacks, parts_that_differ, parts_that_fail
 from gatelab.training.members import Members
-from gatelab.training.precision import tensor_cores
 
 ROWS = 16
 """In which fused members are compared with each alone."""
@@ -23,35 +19,43 @@ REASON = 150
 """Characters of a library's message that a note quotes."""
 COST = "members are called one by one, so that an evaluation takes as long as its seeds in turn"
 """What it costs not to fuse members."""
-Once = Callable[[], list[Tensor]]
+OTHERWISE = (
+    "gives other numbers fused than alone, as with torch.autocast in a forward or a hook on the "
+    "gradient of a tensor"
+)
 
 
-def rehearse(members: Members, passes: Mapping[str, Once], small: Sequence[Once]) -> list[str]:
+def rehearse(
+    members: Members, passes: Mapping[str, Once], one: Sequence[Once], small: Sequence[Once]
+) -> list[str]:
     """Find out what cannot be fused, and let it be called one by one from then on.
 
     A pass that raises while members are fused is made again member by member, then with the stack
-    of gates, experts or towers one by one in which it raised. Where fused members give other
-    numbers than each alone they are not fused either.
+    of gates, experts or towers one by one in which it raised. Where fused modules or members give
+    other numbers than each alone they are not fused either.
 
     Args:
         members: What is to be trained; none is changed.
         passes: Each makes a pass over all members, and returns what came of it: one of every size
             of a batch that there will be, by what such a batch is called.
-        small: Others over a few rows, in which members are compared with each alone. Of a network
-            that cannot do with so few nothing is compared.
+        one: Others of one member over a few rows, in which fused gates, experts and towers are
+            compared with each alone. Of a network that cannot do with so few nothing is compared.
+        small: Others over a few rows, in which members are compared with each alone.
 
     Returns:
         A line for everything that is not fused: what, why, and what it costs.
 
     Raises:
+        ValueError: If a pass makes a parameter.
         Exception: Whatever a pass raises, with all called one by one; if the first did not, a note
             says which has.
     """
-    with _leaving_no_trace(members):
+    with _leaving_no_trace(members), _making_nothing(members):
         notes: list[str] = []
         for number, (batch, once) in enumerate(passes.items()):
             notes += _settle(members, once, f"in {batch}" if number else "")
-        return notes + [note for once in small for note in _compare(members, once)]
+        notes += [note for once in one for note in _compare_stacks(members, once)]
+        return notes + [note for once in small for note in _compare_members(members, once)]
 
 
 def _settle(members: Members, once: Once, where: str) -> Iterator[str]:
@@ -61,10 +65,15 @@ def _settle(members: Members, once: Once, where: str) -> Iterator[str]:
             return
         except Exception as error:  # whatever a stranger's module raises
             note = _give_way(members, error)
-            if note is None:
-                if where:
-                    error.add_note(where)
-                raise
+            if note is None:  # as of what raises on the way back, where no stack is under way
+                apart = parts_that_fail(fused_stacks(members), once)
+                if apart is None:
+                    if where:
+                        error.add_note(where)
+                    raise
+                for stack in apart:
+                    yield _of_stack(_name(members, stack), _reason(error), stack)
+                return
         yield note
 
 
@@ -78,6 +87,11 @@ def _give_way(members: Members, error: Exception) -> str | None:
     if stack is None:
         return None
     stack.fused = False
+    return _of_stack(where, reason, stack)
+
+
+def _of_stack(where: str, reason: str, stack: Stack) -> str:
+    """Return the note of a stack that is not fused."""
     what = f"{where} cannot be fused ({reason})"
     if stack.size == 1:
         return f"{what}: it is called by itself, which takes no longer"
@@ -87,35 +101,30 @@ def _give_way(members: Members, error: Exception) -> str | None:
     )
 
 
-def _compare(members: Members, once: Once) -> Iterator[str]:
-    """Compare fused members with each alone, where nothing is random."""
-    if members.one_by_one:
-        return
-    try:
-        with tensor_cores(False):  # what they leave of float32 differs more than two ways may
-            fused = once()
-            members.fused = False
-            alone = once()
-            differ = not _near(fused, alone) and _near(alone, once())
-    except Exception:  # it takes no batch of this size, which is none that there will be
-        differ = False
-    members.fused = not differ
-    if not differ:
-        return
-    yield (
-        "the model gives other numbers fused than alone, as with torch.autocast in a forward: "
-        f"{COST}"
-    )
+def _compare_members(members: Members, once: Once) -> Iterator[str]:
+    if not members.one_by_one and parts_that_differ([members], once):
+        yield f"the model {OTHERWISE}: {COST}"
+
+
+def _compare_stacks(members: Members, once: Once) -> Iterator[str]:
+    for stack in parts_that_differ(fused_stacks(members), once):
+        yield _of_stack(_name(members, stack), f"it {OTHERWISE}", stack)
 
 
 def _layer(members: Members, error: Exception) -> str:
     """Return the innermost module of the model in which an error was raised."""
-    names = {id(module): name for name, module in members.skeleton.named_modules()}
-    found = [m for m in _selves(error) if names.get(id(m)) and not isinstance(m, Stack)]
+    parts = {id(module) for name, module in members.skeleton.named_modules() if name}
+    found = [m for m in _selves(error) if id(m) in parts and not isinstance(m, Stack)]
     if not found:
         return "the model"
-    name = names[id(found[-1])].replace(".each", "").removeprefix("mixture.")
-    return f"{name} ({type(found[-1]).__name__})"
+    return _name(members, found[-1])
+
+
+def _name(members: Members, found: object) -> str:
+    """Return how a note calls a module of the model."""
+    path = next(name for name, module in members.skeleton.named_modules() if module is found)
+    kind = type(found.each if isinstance(found, Stack) else found).__name__
+    return f"{path.replace('.each', '').removeprefix('mixture.')} ({kind})"
 
 
 def _stacks(error: Exception) -> list[Stack]:
@@ -132,19 +141,17 @@ def _reason(error: Exception) -> str:
     return as_line(text_of(error), REASON) or type(error).__name__
 
 
-def _near(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
-    """Return whether results are equal within what the order of additions changes."""
-    return all(
-        torch.allclose(a.double(), b.double(), rtol=0, atol=_tolerance(b), equal_nan=True)
-        for a, b in zip(some, others, strict=True)
-    )
-
-
-def _tolerance(values: Tensor) -> float:
-    if not values.is_floating_point() or not values.numel():
-        return 0.0
-    largest = float(values.nan_to_num(0.0, 0.0, 0.0).abs().max())
-    return math.sqrt(torch.finfo(values.dtype).eps) / 4 * max(largest, 1e-3)
+@contextmanager
+def _making_nothing(members: Members) -> Iterator[None]:
+    """Check that passes make no parameter: it would be no member's, and not learn."""
+    before = {name for name, _ in members.skeleton.named_parameters()}
+    yield
+    for name, _ in members.skeleton.named_parameters():
+        if name not in before:
+            raise ValueError(
+                "Parameters must be made in `__init__`, or in a gate's `place`, but "
+                f"{name.replace('.each', '')!r} is made in a forward pass."
+            )
 
 
 @contextmanager

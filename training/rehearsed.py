@@ -9,9 +9,11 @@ from torch import Tensor
 
 from gatelab.tasks.task import SplitName
 from gatelab.training.evaluation import parts_of, pass_over
+from gatelab.training.fusing import Once
 from gatelab.training.loop import Loop
+from gatelab.training.members import Members
 from gatelab.training.placed_splits import PlacedSplits
-from gatelab.training.rehearsal import ROWS, Once
+from gatelab.training.rehearsal import ROWS
 
 
 def passes_of(loop: Loop, splits: PlacedSplits, scored: Sequence[SplitName]) -> dict[str, Once]:
@@ -30,16 +32,17 @@ def passes_of(loop: Loop, splits: PlacedSplits, scored: Sequence[SplitName]) -> 
         passes[where] = partial(loop.rehearse, last)
     for name in scored:
         part = parts_of(splits.get(name).inputs, len(loop.members))[-1]
-        passes[f"a batch of {len(part)} {name} rows"] = partial(_score, loop, part)
+        passes[f"a batch of {len(part)} {name} rows"] = partial(_score, loop, loop.members, part)
     return passes
 
 
-def small_passes(loop: Loop) -> list[Once]:
-    """Return passes over a few train rows: a step's, and one for scores."""
-    return [partial(loop.rehearse, ROWS), partial(_score, loop, loop.split.inputs[:ROWS])]
+def small_passes(loop: Loop, members: Members) -> list[Once]:
+    """Return passes of members over a few train rows: a step's, and one for scores."""
+    inputs = loop.split.inputs[:ROWS]
+    return [partial(loop.rehearse, ROWS, members), partial(_score, loop, members, inputs)]
 
 
-def _score(loop: Loop, inputs: Tensor) -> list[Tensor]:
+def _score(loop: Loop, members: Members, inputs: Tensor) -> list[Tensor]:
     """Return outputs, weights and diagnostics of rows."""
-    groups, weights, diagnostics = pass_over(loop.members, loop.model, inputs)
+    groups, weights, diagnostics = pass_over(members, loop.model, inputs)
     return [*groups, weights, *diagnostics.values()]

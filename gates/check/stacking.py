@@ -21,10 +21,16 @@ from gatelab.gates.check.subject import (
 from gatelab.gates.gate import Gate, Routing
 from gatelab.gates.randomness import Randomness, drawing_from
 from gatelab.gates.stack import Stack
+from gatelab.gates.tensor_hooks import TensorHooks
 from gatelab.likeness import advice, difference
 from gatelab.ties import tie
 
 TARGETS = 3
+HOOKED = (
+    "a hook on the gradient of a tensor (`register_hook`), which is called where gates run one by "
+    "one alone: `s * x + ((1 - s) * x).detach()` scales the gradient of x by s anywhere"
+)
+UNSTACKED = "a real hyperparameter as a Python number, not a buffer, or a fixed dimension"
 
 
 def check_gates_differ_in_tensors_alone(subject: Subject) -> None:
@@ -49,10 +55,12 @@ def check_stacking_equals_the_loop(subject: Subject) -> None:
         if training and random_in_training(members[0][0]):
             continue
         together = _stacked(members, x, training)
-        alone = [[_one(gate.train(training), x) for gate in gates] for gates in members]
+        with TensorHooks() as hooks:
+            alone = [[_one(gate.train(training), x) for gate in gates] for gates in members]
         for m, gates in enumerate(alone):
             for t, results in enumerate(gates):
-                _compare(results, [result[m][t] for result in together])
+                cause = HOOKED if hooks.count else UNSTACKED
+                _compare(results, [result[m][t] for result in together], cause)
 
 
 def check_stacked_gates_train(subject: Subject) -> None:
@@ -105,11 +113,10 @@ def _one(gate: Gate, x: Tensor) -> list[Tensor]:
     return [routing.weights, routing.aux_loss, *(g for g in gradients if g is not None)]
 
 
-def _compare(alone: list[Tensor], together: list[Tensor]) -> None:
+def _compare(alone: list[Tensor], together: list[Tensor], cause: str) -> None:
     for index, (one, other) in enumerate(zip(alone, together, strict=True)):
         if not alike(one, other, 1e-4):
             what = ("weights", "aux_loss")[index] if index < 2 else "gradients"
-            cause = "a real hyperparameter as a Python number, not a buffer, or a fixed dimension"
             fail(f"stacked gates give other {what} than each alone", cause)
 
 
