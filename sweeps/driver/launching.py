@@ -85,6 +85,7 @@ def launch(
         ValueError: If the folder, or the storage, is no path or an empty one.
         StoreUnavailable: If MLflow or the folder cannot take the sweep; nothing is written then.
         Interrupted: If it was stopped; :func:`resume` goes on.
+        Halted: If the task's data have changed meanwhile; :func:`resume` goes on.
         Undelivered: If MLflow could not be reached; :func:`resume` delivers.
         NoRoom: If a disk was full; :func:`resume` goes on.
     """
@@ -165,6 +166,7 @@ def resume(
         ValueError: If the folder is no path or an empty one.
         StoreUnavailable: If the store does not have what was delivered, or cannot be used.
         Interrupted: If it was stopped again.
+        Halted: If the task's data have changed meanwhile.
         Undelivered: If MLflow could not be reached.
         NoRoom: If a disk was full.
     """

@@ -48,6 +48,8 @@ class Sweep:
         self.running: dict[str, Jobs] = {}
         """The jobs that were handed out together, by the names of those that are under way."""
         self.returned: list[Jobs] = []
+        self.stopped = ""
+        """What has changed, so that nothing more is handed out; empty: nothing."""
         self.time = TimeLimit(plan.hours, studies, clock)
         self.follow_up = FollowUp(plan, gates, studies)
 
@@ -68,6 +70,8 @@ class Sweep:
 
     def next_jobs(self) -> Jobs:
         """Return the next jobs, to be done together; none while all that is left waits."""
+        if self.stopped:
+            return ()
         for name in self.studies:
             self._prune(name)  # what a stop has left undone
         self.time.look(self.trials)
