@@ -27,6 +27,7 @@ from gatelab.sweeps.driver.home_files import (
 from gatelab.sweeps.driver.local import DRAFT, local_sweeps
 from gatelab.sweeps.driver.locks import alone_in, lock_file
 from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tracking.durable import settle, settle_all, write_settled
 from gatelab.tracking.journal import position_file
 from gatelab.tracking.schema import Artifacts
 from gatelab.tracking.sqlite import absolute, default_uri
@@ -160,10 +161,8 @@ class Home:
     def move_record(self, uri: str) -> None:
         """Keep the record in another store from now on."""
         self.uri = absolute(uri)
-        draft = self.path / f"{PLACES}.draft"
-        draft.touch(0o600)
-        draft.write_text(json.dumps({**self._places(), "uri": self.uri}) + "\n", encoding="utf-8")
-        draft.replace(self.path / PLACES)
+        text = json.dumps({**self._places(), "uri": self.uri}) + "\n"
+        write_settled(self.path / PLACES, text, 0o600)
 
     @property
     def spec(self) -> Spec:
@@ -273,7 +272,11 @@ def _put(draft: Path, path: Path, spool: Path) -> None:
         if (draft / RECORDS).exists():  # whole before the home is there, and maybe on another disk
             spool.parent.mkdir(exist_ok=True)
             shutil.move(draft / RECORDS, spool)
+            settle(spool)
+            settle(spool.parent)
+        settle_all(draft)
         draft.rename(path)
+        settle(path.parent)
 
 
 def taken(name: str) -> SpecError:
