@@ -94,7 +94,7 @@ class Home:
         spec: Spec,
         uri: str | None,
         storage: str | None,
-        fill: Callable[[Path], object] = lambda home: None,
+        fill: Callable[[Path, str], object] = lambda home, id: None,
     ) -> Home:
         """Make the home of a new sweep, whole or not at all.
 
@@ -104,7 +104,8 @@ class Home:
             uri: MLflow's tracking URI; by default of the store in the folder, wherever that is
                 moved.
             storage: The place of :class:`Storage` for all sweeps; by default the home itself.
-            fill: Puts there what else a home has from the beginning, its spool's records too.
+            fill: Puts there, with the id that the home will have, what else a home has from the
+                beginning, its spool's records too.
 
         Raises:
             SpecError: If the name is taken.
@@ -119,13 +120,14 @@ class Home:
         sweeps.mkdir(parents=True, exist_ok=True)
         draft = sweeps / f"{DRAFT}{uuid4().hex[:8]}"
         draft.mkdir()
+        own_id = uuid4().hex
         try:
             for name in (Artifacts.SPEC, LAUNCHED):
                 (draft / name).write_text(spec.to_yaml(), encoding="utf-8")
-            fill(draft)
+            fill(draft, own_id)
             (draft / PLACES).touch(0o600)  # MLflow's address may have a password in it
             uri = None if uri is None else absolute(uri)
-            known = {"uri": uri, "storage": place, "id": uuid4().hex}
+            known = {"uri": uri, "storage": place, "id": own_id}
             (draft / PLACES).write_text(json.dumps(known) + "\n", encoding="utf-8")
             _put(draft, sweeps / spec.name, spool)
         except BaseException:

@@ -92,7 +92,9 @@ def launch(
     check_paths(folder=folder, **({} if storage is None else {"storage": storage}))
     folder, console = Path(folder), console or Console(quiet=not progress)
     with with_tables_kept(spec, folder) as given:
-        return _begin(spec_of(given), folder, uri, storage, console, keep_code)
+        return _begin(
+            spec_of(given), folder, uri, storage, console, lambda draft, _: keep_code(draft)
+        )
 
 
 def _begin(
@@ -101,7 +103,7 @@ def _begin(
     uri: str | None,
     storage: str | None,
     console: Console,
-    fill: Callable[[Path], None],
+    fill: Callable[[Path, str], object],
     *,
     code: Path | None = None,
     after: str = "",
@@ -211,9 +213,9 @@ def _succeed(
     check_record(before, before.spec, uri or before.uri, redeliver=False)
     named, storage = before.named_places
 
-    def fill(draft: Path) -> None:
+    def fill(draft: Path, own_id: str) -> None:
         with telling(console, f"What {before.name} has trained is taken over"):
-            take_over(before, spec, draft)
+            take_over(before, spec, draft, own_id)
 
     places = (before.folder, uri or named, storage)
     return _begin(spec, *places, console, fill, code=code, after=goes_on(before, spec))
