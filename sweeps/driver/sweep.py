@@ -210,11 +210,14 @@ class Sweep:
             self._close(job.of_search)
 
     def _end_evaluation(self, job: Job, endings: Sequence[Ending]) -> None:
-        """Take in what came of an evaluation; without any score it starts anew in a resume."""
+        """Take in what came of an evaluation; without any score it starts anew in a resume.
+
+        Its state goes first: after a kill in between it begins anew, as a run that has its last row
+        takes no other.
+        """
+        self.studies[job.of_search].mark(**{state_attribute(job): None})
         self._tell_all("ended", job, endings)
-        study = self.studies[job.of_search]
         self.follow_up.end(job, endings)
-        study.mark(**{state_attribute(job): None})
         if not self.follow_up.left(job.of_search):
             self._close(job.of_search)
 
