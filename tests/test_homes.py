@@ -43,7 +43,7 @@ def command(folder: Path, *arguments: str) -> tuple[int, str]:
 
 
 def test_a_home_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
-    def interrupt(_: Path) -> None:
+    def interrupt(_: Path, __: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 
 from gatelab.sweeps.driver.home import Home
+from gatelab.tracking.lines import parsed
 from gatelab.tracking.mlflow_client import active_experiments, search
 from gatelab.tracking.mlflow_store import Store
 from gatelab.tracking.recorder import Recorder
-from gatelab.tracking.schema import Tags
+from gatelab.tracking.records import coalesce, write_record
+from gatelab.tracking.schema import FOLDER, Tags
 from gatelab.tracking.sqlite import default_uri
 from gatelab.tracking.store_errors import StoreRefuses
+from tests.gone_on import write_few
+from tests.in_process import gatelab
 from tests.test_edited_specs import SPEC
 
 
@@ -103,3 +107,33 @@ def test_a_home_keeps_its_id_where_it_is_moved(tmp_path: Path) -> None:
     one.move_record("sqlite:///elsewhere.db")
     shutil.move(tmp_path / "a", tmp_path / "c")
     assert Home(tmp_path / "c", one.name).id == one.id
+
+
+@pytest.mark.slow
+def test_of_two_that_go_on_under_one_name_one_is_taken(
+    place: Path, uri: str, tmp_path: Path
+) -> None:
+    """Each begins with what it has taken over; here both have looked before either writes."""
+    write_few(place, "c", 2, 1, 2)
+    gatelab(place, "launch", "c.yaml")
+    homes = []
+    for where in (place, shutil.copytree(place, tmp_path / "other")):
+        gatelab(where, "resume", "c", "evaluation.seeds=3", code=130, most=0)
+        homes.append(Home(where / FOLDER, "c-2"))
+    stores = [Store(uri, "e", tmp_path / name) for name in "ab"]
+    for store in stores:
+        store.know_runs("c-2")
+    deliver(homes[0], stores[0])
+    with pytest.raises(StoreRefuses, match="has a sweep 'c-2' of another folder"):
+        deliver(homes[1], stores[1])
+    found = [*search(stores[0].client, [stores[0].experiment_id], "tags.sweep = 'c-2'")]
+    names = [run.info.run_name for run in found]
+    assert len(names) == len({*names}) > 1
+    assert names.count("c-2") == 1
+
+
+def deliver(home: Home, store: Store) -> None:
+    """Write into a store what waits in a home's spool."""
+    records = (parsed(line) for line in home.spool.read_bytes().splitlines())
+    for record in coalesce(record for record in records if record):
+        write_record(store, record, home.path)

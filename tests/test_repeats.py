@@ -194,6 +194,25 @@ def test_a_split_that_fails_is_repeated_by_a_resume_and_the_others_are_not(tmp_p
     assert again.finished and not again.follow_up.failed and next_job(again) is None
 
 
+def test_an_evaluation_whose_end_is_told_begins_anew_after_a_kill(tmp_path: Path) -> None:
+    """Its runs have their last row, after which they would take no score of what goes on."""
+
+    class Killed(Heard):
+        def ended(self, job: Job, endings: Sequence[Ending]) -> None:
+            if job.stage == "evaluate":
+                raise KeyboardInterrupt
+
+    plan = Plan(8, 1, 2, 7)
+    sweep = opened(tmp_path, ["fixed"], plan, Killed())
+    job = next_job(sweep)
+    assert job is not None and job.stage == "evaluate"
+    sweep.keep_state(job, "a state")
+    with pytest.raises(KeyboardInterrupt):
+        sweep.progress(job, Step(0, 0, True, [], [Ending("failed", "no", 0, 0)] * 2))
+    again = opened(tmp_path, ["fixed"], plan, Heard())
+    assert next_job(again) == job and again.saved_state(job) is None
+
+
 def test_a_search_of_which_no_trial_finishes_leaves_a_gate_in_part(tmp_path: Path) -> None:
     sweep = opened(tmp_path, ["plain", "listed"], Plan(8, 1, 2, 7, repeats=2), heard := Heard())
     while (job := next_job(sweep)) is not None:

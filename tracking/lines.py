@@ -14,6 +14,8 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
+from gatelab.tracking.durable import settle
+
 Entry = dict[str, Any]
 
 LOG = logging.getLogger(__name__)
@@ -44,8 +46,11 @@ class Lines:
         self._close = weakref.finalize(self, os.close, self._file)
         self._cut_torn_line()
         self._size = os.fstat(self._file).st_size
+        if not self._size:
+            settle(self.path.parent)  # its name, where it is new
         self._waiting: deque[bytes] = deque()
-        self._lock = threading.Lock()
+        self._lock, self._settling = threading.Lock(), threading.Lock()
+        self._settled = True
         self.end = self._size
         """Bytes of all lines, of those that wait too."""
 
@@ -74,6 +79,17 @@ class Lines:
         with self._lock:
             self._write_waiting()
 
+    def settle(self) -> None:
+        """Have all that was written on the disk; not what waits in memory."""
+        with self._settling:  # who comes second waits until it is there
+            if not self._settled:
+                self._settled = True  # before: what is written meanwhile is for the next time
+                try:
+                    os.fsync(self._file)
+                except OSError:
+                    self._settled = False
+                    raise
+
     @property
     def waits(self) -> bool:
         """Whether anything waits in memory."""
@@ -90,9 +106,12 @@ class Lines:
         if self.behind is not None and self.behind.waits:
             return False
         try:
+            if self.behind is not None:
+                self.behind.settle()
             whole = os.write(self._file, line) == len(line)
+            self._settled = False
             if whole and self.sync:
-                os.fsync(self._file)
+                self.settle()
         except OSError as error:
             if error.errno not in FULL:
                 raise

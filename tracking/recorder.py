@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gatelab.tracking.collecting import what_is_there_left_alone
+from gatelab.tracking.durable import settle
 from gatelab.tracking.journal import Journal
 from gatelab.tracking.known import LAST, Known
 from gatelab.tracking.lines import Entry
@@ -154,6 +155,8 @@ class Recorder:
     def log_artifact(self, identity: str, path: str | Path, folder: str = "") -> None:
         """Record a file, which must stay where it is until it is delivered."""
         place = Path(path)
+        if place.exists():
+            settle(place)  # it is there when its record is
         if place.is_relative_to(self._home):
             place = place.relative_to(self._home)
         self._take("artifact", identity, path=str(place), folder=folder)
@@ -270,6 +273,7 @@ class Recorder:
     def _deliver_some(self, store: Store) -> bool:
         """Deliver the journal's next records; return whether there may be more."""
         found = self.journal.read(RECORDS_AT_ONCE)
+        self.journal.settle()  # what the store has is not lost here, or a resume would add it again
         valid = valid_records(record for record, _ in found)
         for record in coalesce(self._known.of_last_attempts(valid)):
             try:

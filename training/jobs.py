@@ -92,3 +92,5 @@ class Setting:
     """The place of :class:`gatelab.sweeps.cluster.storage.Storage` for states and models."""
     classes: bytes = b""
     """Those that a worker cannot import, as :mod:`gatelab.sweeps.driver.carried` packs them."""
+    data: str = ""
+    """What tells the task's data from others, as :mod:`gatelab.sweeps.driver.same_data` has it."""

@@ -214,7 +214,7 @@ def _load(
 def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     """Run a sweep, and turn what stops it into one line and an exit code."""
     from gatelab.sweeps.driver.launching import NoRoom
-    from gatelab.sweeps.driver.running import Interrupted, Undelivered
+    from gatelab.sweeps.driver.running import Halted, Interrupted, Undelivered
 
     console, here = open_console(), partial(in_folder, folder=folder)
     try:
@@ -227,7 +227,7 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
         end(here(str(error)), INTERRUPTED)
     except Undelivered as error:
         end(here(str(error)), UNDELIVERED)
-    except NoRoom as error:
+    except (Halted, NoRoom) as error:
         end(here(str(error)), FAILED)
     _show(console, comparison)
     _say_where_traces_are(console, comparison, folder)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pyarrow import fs
 
+from gatelab.tracking.durable import settled_as
 from gatelab.tracking.lines import FULL
 
 T = TypeVar("T")
@@ -51,14 +52,17 @@ class Storage:
             self.files, self.root = fs.LocalFileSystem(), str(Path(place).resolve())
 
     def put(self, path: Path, name: str) -> None:
-        """Copy a file here, whole or not at all, over one of the same name."""
+        """Copy a file here, whole or not at all, over one of the same name.
+
+        On a disk it is there when the machine ends, as what is noted of it is.
+        """
         target = f"{self.root}/{name}"
         self.files.create_dir(target.rpartition("/")[0], recursive=True)
         draft = target if self._atomic else f"{target}.draft"
         with path.open("rb") as source, self.files.open_output_stream(draft) as stream:
             shutil.copyfileobj(source, stream)
         if draft != target:
-            self.files.move(draft, target)
+            settled_as(Path(draft), Path(target))
 
     @property
     def _atomic(self) -> bool:

@@ -27,6 +27,7 @@ from gatelab.sweeps.driver.home_files import (
 from gatelab.sweeps.driver.local import DRAFT, local_sweeps
 from gatelab.sweeps.driver.locks import alone_in, lock_file
 from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tracking.durable import settle, settle_all, write_settled
 from gatelab.tracking.journal import position_file
 from gatelab.tracking.schema import Artifacts
 from gatelab.tracking.sqlite import absolute, default_uri
@@ -93,7 +94,7 @@ class Home:
         spec: Spec,
         uri: str | None,
         storage: str | None,
-        fill: Callable[[Path], object] = lambda home: None,
+        fill: Callable[[Path, str], object] = lambda home, id: None,
     ) -> Home:
         """Make the home of a new sweep, whole or not at all.
 
@@ -103,7 +104,8 @@ class Home:
             uri: MLflow's tracking URI; by default of the store in the folder, wherever that is
                 moved.
             storage: The place of :class:`Storage` for all sweeps; by default the home itself.
-            fill: Puts there what else a home has from the beginning, its spool's records too.
+            fill: Puts there, with the id that the home will have, what else a home has from the
+                beginning, its spool's records too.
 
         Raises:
             SpecError: If the name is taken.
@@ -118,13 +120,14 @@ class Home:
         sweeps.mkdir(parents=True, exist_ok=True)
         draft = sweeps / f"{DRAFT}{uuid4().hex[:8]}"
         draft.mkdir()
+        own_id = uuid4().hex
         try:
             for name in (Artifacts.SPEC, LAUNCHED):
                 (draft / name).write_text(spec.to_yaml(), encoding="utf-8")
-            fill(draft)
+            fill(draft, own_id)
             (draft / PLACES).touch(0o600)  # MLflow's address may have a password in it
             uri = None if uri is None else absolute(uri)
-            known = {"uri": uri, "storage": place, "id": uuid4().hex}
+            known = {"uri": uri, "storage": place, "id": own_id}
             (draft / PLACES).write_text(json.dumps(known) + "\n", encoding="utf-8")
             _put(draft, sweeps / spec.name, spool)
         except BaseException:
@@ -160,10 +163,8 @@ class Home:
     def move_record(self, uri: str) -> None:
         """Keep the record in another store from now on."""
         self.uri = absolute(uri)
-        draft = self.path / f"{PLACES}.draft"
-        draft.touch(0o600)
-        draft.write_text(json.dumps({**self._places(), "uri": self.uri}) + "\n", encoding="utf-8")
-        draft.replace(self.path / PLACES)
+        text = json.dumps({**self._places(), "uri": self.uri}) + "\n"
+        write_settled(self.path / PLACES, text, 0o600)
 
     @property
     def spec(self) -> Spec:
@@ -273,7 +274,11 @@ def _put(draft: Path, path: Path, spool: Path) -> None:
         if (draft / RECORDS).exists():  # whole before the home is there, and maybe on another disk
             spool.parent.mkdir(exist_ok=True)
             shutil.move(draft / RECORDS, spool)
+            settle(spool)
+            settle(spool.parent)
+        settle_all(draft)
         draft.rename(path)
+        settle(path.parent)
 
 
 def taken(name: str) -> SpecError:

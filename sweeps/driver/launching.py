@@ -85,13 +85,16 @@ def launch(
         ValueError: If the folder, or the storage, is no path or an empty one.
         StoreUnavailable: If MLflow or the folder cannot take the sweep; nothing is written then.
         Interrupted: If it was stopped; :func:`resume` goes on.
+        Halted: If the task's data have changed meanwhile; :func:`resume` goes on.
         Undelivered: If MLflow could not be reached; :func:`resume` delivers.
         NoRoom: If a disk was full; :func:`resume` goes on.
     """
     check_paths(folder=folder, **({} if storage is None else {"storage": storage}))
     folder, console = Path(folder), console or Console(quiet=not progress)
     with with_tables_kept(spec, folder) as given:
-        return _begin(spec_of(given), folder, uri, storage, console, keep_code)
+        return _begin(
+            spec_of(given), folder, uri, storage, console, lambda draft, _: keep_code(draft)
+        )
 
 
 def _begin(
@@ -100,7 +103,7 @@ def _begin(
     uri: str | None,
     storage: str | None,
     console: Console,
-    fill: Callable[[Path], None],
+    fill: Callable[[Path, str], object],
     *,
     code: Path | None = None,
     after: str = "",
@@ -165,6 +168,7 @@ def resume(
         ValueError: If the folder is no path or an empty one.
         StoreUnavailable: If the store does not have what was delivered, or cannot be used.
         Interrupted: If it was stopped again.
+        Halted: If the task's data have changed meanwhile.
         Undelivered: If MLflow could not be reached.
         NoRoom: If a disk was full.
     """
@@ -209,9 +213,9 @@ def _succeed(
     check_record(before, before.spec, uri or before.uri, redeliver=False)
     named, storage = before.named_places
 
-    def fill(draft: Path) -> None:
+    def fill(draft: Path, own_id: str) -> None:
         with telling(console, f"What {before.name} has trained is taken over"):
-            take_over(before, spec, draft)
+            take_over(before, spec, draft, own_id)
 
     places = (before.folder, uri or named, storage)
     return _begin(spec, *places, console, fill, code=code, after=goes_on(before, spec))

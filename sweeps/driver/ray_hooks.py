@@ -57,7 +57,7 @@ class JobSource(Searcher):
         jobs = () if full else self.sweep.next_jobs()
         if not jobs:
             end: Any = Searcher.FINISHED  # a text, whatever the signature says
-            return end if self.sweep.finished else None
+            return end if self.sweep.finished or self.sweep.stopped else None
         return {
             "jobs": [job.to_plain() for job in jobs],
             "states": [self.sweep.saved_state(job) for job in jobs],
@@ -229,7 +229,13 @@ class WaitingStates:
 
 
 def take(sweep: Sweep, jobs: Jobs, result: Mapping[str, Any]) -> bool:
-    """Take a worker's result to the sweep; return whether its jobs are over."""
+    """Take a worker's result to the sweep; return whether its jobs are over.
+
+    In a sweep that stops they are, whatever they have come to; a resume goes on with them.
+    """
+    sweep.stopped = sweep.stopped or result.get("stop", "")
+    if sweep.stopped:
+        return True
     if result["steps"] is None:
         sweep.part(jobs)
         return True

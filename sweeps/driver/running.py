@@ -22,6 +22,7 @@ from gatelab.sweeps.driver.parts import begin_part
 from gatelab.sweeps.driver.processes import UNDER_WAY
 from gatelab.sweeps.driver.record import Record
 from gatelab.sweeps.driver.reporting import record_report
+from gatelab.sweeps.driver.same_data import data_id
 from gatelab.sweeps.driver.summaries import Summaries
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.driver.telling import telling
@@ -59,6 +60,17 @@ class Interrupted(Exception):
     def __init__(self, name: str) -> None:
         """Say how the sweep of this name goes on."""
         super().__init__(f"Stopped. `gatelab resume {name}` goes on where it was.")
+
+
+class Halted(Exception):
+    """A sweep was stopped, since its task's data have changed; it can be resumed."""
+
+    def __init__(self, name: str, what: str) -> None:
+        """Say what has changed, and how the sweep of this name goes on."""
+        super().__init__(
+            f"{what} has changed since the sweep began, and nothing more is trained on it: put it "
+            f"back as it was, then `gatelab resume {name}` goes on."
+        )
 
 
 class Undelivered(Exception):
@@ -145,7 +157,7 @@ def _work(
         warnings = [*warnings_of(task), *begin_part(home, found), *told_remarks(spec, task)]
         for warning in warnings:
             display.note(f"warning: {warning}")
-        setting = _setting(spec, task, home, job)
+        setting = _setting(spec, task, home, job, data_id(task, found[Tags.DATA]))
         if job.gpus and spec.resources.members is None:
             with telling(console, "How many models are worth training together is tried"):
                 find_widths(spec, task, setting, studies, display.note)
@@ -153,6 +165,8 @@ def _work(
         watched = spec.tracking.system_metrics
         with display, SystemMetrics(recorder, spec.name) if watched else nullcontext():
             run_jobs(sweep, setting)
+        if sweep.stopped:
+            raise Halted(spec.name, sweep.stopped)
         if sweep.trials < plan.trials:
             line = TIME_OVER.format(spec.search.hours, sweep.trials, plan.trials)
             display.note(f"warning: {line}")
@@ -209,7 +223,7 @@ def _is_of(home: Home, file: object) -> bool:
     return any(Path(file).resolve().is_relative_to(place) for place in places)
 
 
-def _setting(spec: Spec, task: Task, home: Home, job: Needs) -> Setting:
+def _setting(spec: Spec, task: Task, home: Home, job: Needs, data: str) -> Setting:
     return Setting(
         task=spec.task.name,
         task_options=spec.task.options,
@@ -220,6 +234,7 @@ def _setting(spec: Spec, task: Task, home: Home, job: Needs) -> Setting:
         gpus=job.gpus,
         storage=home.storage.place,
         classes=pack_classes(spec),
+        data=data,
     )
 
 

@@ -89,7 +89,7 @@ def _ended(before: Home) -> dict[str, int]:
     return {name: len(of) for name, of in trials.items()}
 
 
-def take_over(before: Home, spec: Spec, draft: Path) -> None:
+def take_over(before: Home, spec: Spec, draft: Path, own_id: str) -> None:
     """Fill the home of a sweep that is being made with all that another has searched.
 
     What that one has evaluated is taken over too, if no more is searched, so that what is selected
@@ -99,6 +99,7 @@ def take_over(before: Home, spec: Spec, draft: Path) -> None:
         before: The home of the other, which must not run meanwhile, and is only read.
         spec: The sweep's.
         draft: Its home.
+        own_id: That home's, which its run is recorded with from the beginning.
 
     Raises:
         DamagedHome: If the record of a run is missing there.
@@ -113,7 +114,8 @@ def take_over(before: Home, spec: Spec, draft: Path) -> None:
         named = before.named_places[1]
         into = Storage(draft if named is None else inside(named, spec.name))
         evaluations.copy(before.path, draft, before.storage, into)
-        records = taken_records(records_of(before.spool), before.name, spec.name, evaluations)
+        found, names = records_of(before.spool), (before.name, spec.name)
+        records = taken_records(found, *names, evaluations, own_id)
         lost = sum(_ended(before).values()) + evaluations.runs - _write(records, before.path, draft)
         if lost:
             why = f"{before.spool} lacks the records of {lost} runs, without which none goes on."

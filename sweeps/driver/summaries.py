@@ -22,6 +22,7 @@ from gatelab.sweeps.spec.conditional import active
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
+from gatelab.tracking.durable import write_settled
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import COUNTS, Artifacts, Metrics, Tags
 from gatelab.training.jobs import Job
@@ -78,9 +79,7 @@ class Summaries:
             return
         path = self._folder(job.label) / f"evaluation-{job.number}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".draft-{path.name}")
-        draft.write_text(json.dumps(found))
-        draft.replace(path)
+        write_settled(path, json.dumps(found))
 
     def gate_ended(self, label: str, reason: str) -> None:
         """Record with a gate, or a row of it, its hyperparameters, scores, weights and model.

@@ -48,6 +48,8 @@ class Sweep:
         self.running: dict[str, Jobs] = {}
         """The jobs that were handed out together, by the names of those that are under way."""
         self.returned: list[Jobs] = []
+        self.stopped = ""
+        """What has changed, so that nothing more is handed out; empty: nothing."""
         self.time = TimeLimit(plan.hours, studies, clock)
         self.follow_up = FollowUp(plan, gates, studies)
 
@@ -68,6 +70,8 @@ class Sweep:
 
     def next_jobs(self) -> Jobs:
         """Return the next jobs, to be done together; none while all that is left waits."""
+        if self.stopped:
+            return ()
         for name in self.studies:
             self._prune(name)  # what a stop has left undone
         self.time.look(self.trials)
@@ -206,11 +210,14 @@ class Sweep:
             self._close(job.of_search)
 
     def _end_evaluation(self, job: Job, endings: Sequence[Ending]) -> None:
-        """Take in what came of an evaluation; without any score it starts anew in a resume."""
+        """Take in what came of an evaluation; without any score it starts anew in a resume.
+
+        Its state goes first: after a kill in between it begins anew, as a run that has its last row
+        takes no other.
+        """
+        self.studies[job.of_search].mark(**{state_attribute(job): None})
         self._tell_all("ended", job, endings)
-        study = self.studies[job.of_search]
         self.follow_up.end(job, endings)
-        study.mark(**{state_attribute(job): None})
         if not self.follow_up.left(job.of_search):
             self._close(job.of_search)
 

@@ -36,7 +36,7 @@ def _all_of(spool: Path) -> Iterator[Entry]:
 
 
 def taken_records(
-    found: Iterable[Entry], before: str, name: str, evaluations: Taken
+    found: Iterable[Entry], before: str, name: str, evaluations: Taken, home: str
 ) -> Iterator[Entry]:
     """Yield the records of a sweep's search as those of another's, whose run they begin with.
 
@@ -49,6 +49,7 @@ def taken_records(
         before: Its name.
         name: The other's.
         evaluations: What is taken over beside the search.
+        home: The id of the other's home, by which its run is told from one of that name elsewhere.
     """
     begun: set[str] = set()
     for record in found:
@@ -56,7 +57,8 @@ def taken_records(
         if record["kind"] == "start" and "/" not in run:
             if run not in begun and (evaluations.runs or Tags.ROW_OF not in record["tags"]):
                 begun.add(run)
-                yield _begun(record, name) if not run else _of(name, {**record, "time": _now()})
+                now = {**record, "time": _now()}
+                yield _of(name, now) if run else _begun(now, name, home)
         elif is_trial(run):
             yield _of(name, _marked(record, before))
         elif is_evaluation(run) and evaluations.holds(run):
@@ -84,11 +86,11 @@ def _renumbered(record: Entry, run: str) -> Entry:
     return found
 
 
-def _begun(record: Entry, name: str) -> Entry:
+def _begun(record: Entry, name: str, home: str) -> Entry:
     """Return the start of a sweep's run, without the params, which the sweep itself will have."""
     kept = {key: record["tags"][key] for key in (Tags.STAGE, Tags.TASK) if key in record["tags"]}
-    tags = {**kept, Tags.SWEEP: name}
-    return {**record, "identity": name, "name": name, "tags": tags, "params": {}, "time": _now()}
+    tags = {**kept, Tags.SWEEP: name, Tags.HOME: home}
+    return {**record, "identity": name, "name": name, "tags": tags, "params": {}}
 
 
 def _marked(record: Entry, before: str) -> Entry:

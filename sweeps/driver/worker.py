@@ -21,6 +21,7 @@ from gatelab.sweeps.cluster.joining import find_modules
 from gatelab.sweeps.cluster.storage import AT_RUNGS, Storage, when_there_is_room
 from gatelab.sweeps.driver.handed import unpack_classes
 from gatelab.sweeps.driver.kept_tasks import KeptTasks
+from gatelab.sweeps.driver.same_data import ChangedData
 from gatelab.training.beginning import begin_work
 from gatelab.training.constant import ConstantWork
 from gatelab.training.jobs import Job, Setting
@@ -40,7 +41,7 @@ class Worker(tune.Trainable):
         find_modules(folder)
         unpack_classes(setting.classes)
         self.setting = setting
-        self.tasks = KeptTasks()
+        self.tasks = KeptTasks(data=setting.data)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -57,7 +58,8 @@ class Worker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Work for a while, and report it as one JSON text, which Tune leaves as it is.
 
-        Without a text: jobs of which one raised are to be tried apart.
+        Without a text: jobs of which one raised are to be tried apart, or the sweep is to stop
+        for a reason that is none of theirs.
         """
         try:
             self.work = self.work or self._begin()
@@ -67,6 +69,8 @@ class Worker(tune.Trainable):
             states = self._leave_states(self.work, steps)
         except KeyboardInterrupt:
             raise
+        except ChangedData as error:
+            return {"steps": None, "states": [], "should_checkpoint": False, "stop": str(error)}
         except BaseException as error:  # a gate's or a task's: it ends this job alone
             if len(self.jobs) > 1:
                 self.work = None  # or its memory would be lacking where they are tried apart
@@ -94,12 +98,9 @@ class Worker(tune.Trainable):
         return work
 
     def _new_work(self) -> Work | ConstantWork:
-        setting, split_seed = self.setting, self.jobs[0].split_seed
-        options = dict(setting.task_options)
-        if split_seed is not None:
-            options["split_seed"] = split_seed
+        setting = self.setting
         return begin_work(
-            self.tasks.get(setting.task, options),
+            self.tasks.get(setting.task, setting.task_options, self.jobs[0].split_seed),
             self.jobs,
             setting.recipe,
             setting.metrics,

@@ -66,5 +66,5 @@ def check_same_loss(task: Task, models: Sequence[Model], recorded: float | None)
     if not math.isclose(found.loss, recorded, rel_tol=RELATIVE, abs_tol=ABSOLUTE):
         raise ValueError(
             f"its val/loss is {found.loss:.4g} here, but {recorded:.4g} is recorded: the code of "
-            "its gate or task has changed."
+            "its gate or task has changed, or its data had changed while its sweep ran."
         )

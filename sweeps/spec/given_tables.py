@@ -15,6 +15,7 @@ from gatelab.sweeps.spec.given import GivenSpec
 from gatelab.sweeps.spec.places import FRAMES, PATH
 from gatelab.sweeps.spec.spec import SpecError
 from gatelab.tasks.tables.table import Table
+from gatelab.tracking.durable import settled_as
 from gatelab.tracking.store_errors import StoreUnavailable, check_writable, writing
 
 
@@ -54,7 +55,7 @@ def _keep(task: Table, file: Path, folder: Path) -> Mapping[str, pa.Array]:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             parquet.write_table(pa.table(dict(columns)), str(draft))
-            draft.rename(file)
+            settled_as(draft, file)
         finally:
             draft.unlink(missing_ok=True)
     return columns
