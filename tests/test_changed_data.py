@@ -84,7 +84,7 @@ def test_another_tasks_data_are_known_on_its_own_split(monkeypatch: pytest.Monke
     KeptTasks(data=data).get("read", {})
     offset = 1.0
     for split_seed in (None, 0):
-        with pytest.raises(ChangedData, match="^what task 'read' reads on "):
+        with pytest.raises(ChangedData, match="^what task 'read' reads or draws "):
             KeptTasks(data=data).get("read", {}, split_seed)
     KeptTasks(data=data).get("read", {}, 1)
 

@@ -58,9 +58,15 @@ def make_unchanged(name: str, options: Mapping[str, Any], data: str, *, own_spli
         raise
     known = own_split or isinstance(task, Table)
     if data and known and data_id(task) != data:
-        file = options.get("path") if isinstance(task, Table) else None
-        raise ChangedData(str(file or f"what task {name!r} reads"))
+        raise ChangedData(_what(task, name, options))
     return task
+
+
+def _what(task: Task, name: str, options: Mapping[str, Any]) -> str:
+    """Return what has changed: a table's file, or whatever another task makes its data of."""
+    if isinstance(task, Table) and "path" in options:
+        return str(options["path"])
+    return f"what task {name!r} reads or draws (see `gatelab check task {name}`)"
 
 
 def _file_id(options: Mapping[str, Any]) -> str:
