@@ -41,17 +41,22 @@ class _OwnFirst:
         """Return the module; ``None`` leaves the search to the next finder."""
         if path is not None or name in sys.stdlib_module_names:
             return None
-        found = PathFinder.find_spec(name, _FOLDERS)
+        found = PathFinder.find_spec(name, _searched())
         return None if found is None or found.loader is None or owner(name) else found
 
 
-def hidden(name: str) -> str:
+def _searched() -> list[str]:
+    """Return the folders that are on the path still; who has taken one off wants none of it."""
+    return [folder for folder in _FOLDERS if folder in sys.path]
+
+
+def why_hidden(name: str) -> str:
     """Return why a user's module is not found, where there is one of this name; else nothing.
 
     Args:
         name: Of a top-level module.
     """
-    found = PathFinder.find_spec(name, _FOLDERS or [os.getcwd()])
+    found = PathFinder.find_spec(name, _searched() or [os.getcwd()])
     ours = name in ("", "gatelab")  # whose keys are good ones
     if ours or found is None or found.loader is None or not (whose := owner(name)):
         return ""

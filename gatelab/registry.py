@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from gatelab.foreign import ForeignError, foreign, told
 from gatelab.modules import registers_nothing
-from gatelab.own_modules import hidden
+from gatelab.own_modules import why_hidden
 from gatelab.rules import shown
 
 T = TypeVar("T")
@@ -138,7 +138,7 @@ class Registry(Generic[T]):
             ValueError: If there is no such name, or its module cannot be imported.
         """
         module, _, name = key.rpartition(":")
-        if why := hidden(module.partition(".")[0]):
+        if why := why_hidden(module.partition(".")[0]):
             raise ValueError(f"{self.kind} {shown(key)}: {why}")
         known = self._classes.get(name)
         # A module whose import was broken off has registered, and is imported again.

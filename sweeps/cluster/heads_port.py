@@ -7,9 +7,9 @@ import socket
 
 from gatelab.sweeps.cluster.access import ANSWER_SECONDS, CONNECT_SECONDS, ClusterError, one_line
 
-FRAME_HEAD, SETTINGS = 9, 4
+FRAME_HEAD, SETTINGS_FRAME = 9, 4
 """Bytes of the head of an HTTP/2 frame, and the kind with which both sides begin."""
-GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0])
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, SETTINGS_FRAME, 0, 0, 0, 0, 0])
 """With which a client begins HTTP/2 (RFC 9113, 3.4), which Ray's gRPC speaks."""
 
 
@@ -58,4 +58,4 @@ def _speaks_http2(connection: socket.socket) -> bool:
         frame = connection.makefile("rb").read(FRAME_HEAD)
     except OSError:
         return False
-    return len(frame) == FRAME_HEAD and frame[3] == SETTINGS
+    return len(frame) == FRAME_HEAD and frame[3] == SETTINGS_FRAME
