@@ -24,8 +24,7 @@ def find_in(folder: str) -> None:
     then be taken for the one that torch, Ray or MLflow imports. At the path's end are what the
     finder leaves out, as folders without an ``__init__.py``.
     """
-    if folder not in _FOLDERS:
-        _FOLDERS.insert(0, folder)
+    _FOLDERS[:] = [folder, *(place for place in _searched() if place != folder)]
     sys.path[:] = [*(place for place in sys.path if place not in _FOLDERS), *_FOLDERS]
     if _OwnFirst not in sys.meta_path:
         sys.meta_path.insert(0, _OwnFirst)

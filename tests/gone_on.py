@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,11 @@ def told(record: SweepRecord) -> dict[tuple[str, ...], Any]:
     for run in record.runs:
         named = ("trial", "seed", "repeat", "split_seed", "end", "end.epoch", "search.reasons")
         tags = {name: run.tags[name] for name in named if name in run.tags}
-        metrics = {key: value for key, value in run.metrics.items() if "time/" not in key}
+        metrics = {
+            key: None if math.isnan(value) else value  # which is equal to itself
+            for key, value in run.metrics.items()
+            if "time/" not in key
+        }
         params = run.params if run.stage != "sweep" else {}
         key = (run.stage, run.gate, run.name if run.stage != "sweep" else "")
         found[key] = (run.status, run.end_reason, tags, params, metrics)

@@ -67,7 +67,7 @@ WEIGHED = """
 CALLS = []
 
 def weighed(routing):
-    return routing._replace(weights=routing.weights * len(CALLS) ** 2)
+    return routing._replace(weights=routing.weights * 1.5 ** len(CALLS))
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from itertools import permutations
 from typing import Any
 
@@ -233,7 +234,7 @@ def test_targets_and_members_at_once_equal_the_loop(make: Callable[[], Gate]) ->
 def test_stacked_samplers_draw_their_own_numbers() -> None:
     torch.manual_seed(0)
     gate = SampledKGate(6, 8, k=2)
-    weights = Stack([gate, gate])(X).weights
+    weights = Stack([gate, deepcopy(gate)])(X).weights
     assert ((weights > 0).sum(-1) == 2).all()
     assert not torch.equal(weights[0], weights[1])
 

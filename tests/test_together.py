@@ -310,6 +310,7 @@ def test_one_that_raises_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyP
         def __init__(self) -> None:
             self.waiting: list[Jobs] = [tuple(jobs)]
             self.handed: list[Jobs] = []
+            self.stopped = ""
 
         def part(self, parted: Jobs) -> None:
             half = (len(parted) + 1) // 2
