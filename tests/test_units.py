@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from gatelab.results.comparison.inference import pairwise
 from gatelab.results.comparison.statistics import mean_interval, paired_t
 from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.runs import RunRecord, SweepRecord
+from tests.recorded_scores import recorded
 
 LOSS = "test/loss"
 Place = tuple[int, int, int]
@@ -255,3 +257,15 @@ def test_the_variance_is_of_the_splits_that_a_pair_shares() -> None:
     said = sentences(compare_runs(evaluated({"a": a, "b": b, "c": c})))
     (line,) = (line for line in said if "corrected resampled" in line)
     assert line.endswith("(variance x (1/n + 0.25), of the n splits that a pair shares).")
+
+
+def test_a_change_since_the_epoch_before_is_of_the_seeds_that_have_one() -> None:
+    """A seed that kept its first epoch has none, NaN in the record; a score that is NaN stays."""
+    seeds = [(1.0, math.nan, math.nan), (3.0, 2.0, 1.0), (5.0, 4.0, math.nan)]
+    keys = ("test/loss", "gate/weight_change", "test/auroc")
+    found = compare_runs(
+        recorded(("a", 0, 0, n, dict(zip(keys, row, strict=True))) for n, row in enumerate(seeds))
+    )
+    means = [found.score("a", key) for key in keys]
+    assert [score and score.mean for score in means[:2]] == [3, 3]
+    assert means[2] is not None and math.isnan(means[2].mean)

@@ -92,6 +92,8 @@ class Metrics:
     EXPERTS_PER_EXAMPLE, EXPERTS_PER_ROW = "gate/experts_per_example", "gate/experts_per_row"
     AT_MOST_K, SETTLED_EPOCH = "gate/at_most_k", "gate/settled_epoch"
     RISE_WHILE_DENSE = "gate/rise_while_dense"
+    CHANGES = ("gate/weight_change", "gate/support_flips")
+    """Since the epoch before: NaN of weights that were kept after the first."""
     SEARCH_EPOCHS = "search/epochs"
     """Of a gate's run: the epochs that all its trials trained."""
     TRAIN_SECONDS = "time/train_seconds"

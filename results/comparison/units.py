@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gatelab.results.comparison.cells import Cell, UnitValues, mean
 from gatelab.tracking.runs import RunRecord, SweepRecord
-from gatelab.tracking.schema import Tags
+from gatelab.tracking.schema import Metrics, Tags
 
 ByUnit = dict[str, UnitValues]
 """By metric."""
@@ -53,6 +54,8 @@ class Units:
         single: dict[str, list[float]] = {}
         for run in _once(runs):
             for metric, value in run.metrics.items():
+                if metric in Metrics.CHANGES and math.isnan(value):
+                    continue
                 seeds.setdefault(metric, set()).add(run.seed)
                 single.setdefault(metric, []).append(value)
                 cells = found.setdefault(metric, {}).setdefault(self.of(run), {})
