@@ -15,7 +15,7 @@ MEANINGS = {
     "at_most_k": "share of examples that use at most k experts",
     "exactly_k": "share of examples that use exactly k experts",
     "settled_epoch": "epoch from which on every example used at most k experts",
-    "rise_while_dense": "share by which val/loss had risen at the last epoch with more experts",
+    "rise_while_dense": "share by which val/loss had risen in the last epochs with more experts",
     "entropy": "of an example's weights, in nats",
     "weight_sum": "sum of an example's weights",
     "weight_sum_below_one": "share of examples whose weights add up to less than 1",

@@ -23,6 +23,7 @@ from gatelab.training.scores import (
     target_scores,
     usages,
 )
+from gatelab.training.scoring import _rise
 from gatelab.training.states import read_state
 from gatelab.training.train import Training
 from gatelab.training.work import Work
@@ -114,6 +115,12 @@ def test_the_rise_of_the_loss_before_a_gate_is_sparse(stopped: int, tmp_path: Pa
     assert step.endings is not None
     first, second = (ending.metrics["gate/rise_while_dense"] for ending in step.endings)
     assert first == pytest.approx(21.5 / 6.85 - 1) and second == 0
+
+
+def test_a_rise_is_of_the_last_quarter_of_epochs_not_of_the_last_one() -> None:
+    """Of eight the last two count: 4 and 3 over a lowest of 2, not the last alone."""
+    assert _rise(torch.tensor([5.0, 2.0, 9.0, 9.0, 9.0, 9.0, 3.0, 4.0])) == pytest.approx(0.5)
+    assert _rise(torch.tensor([5.0, 4.0, 3.0, 4.0, 2.0, 3.0, 2.0, 9.0])) == 0, "noise"
 
 
 def test_no_rise_is_told_where_every_epoch_can_be_kept() -> None:

@@ -229,7 +229,7 @@ def test_a_gate_that_became_sparse_when_it_had_overfitted_is_warned_of() -> None
         "it sparse sooner."
     )
     assert warning in sentences(compared(losses, extra=rise, hardens=["dselect_k"]))
-    little = {"gate/rise_while_dense": [0.1, 0.2, 0.1, 0.0]}
+    little = {"gate/rise_while_dense": [0.1, 0.07, 0.1, 0.0]}
     said = sentences(compared(losses, extra=little, hardens=["dselect_k"]))
     assert not any("overfit" in line for line in said)
 

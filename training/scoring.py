@@ -72,9 +72,9 @@ class Scoring:
         """The weights of an epoch ago, of those that trained in it: views of all members' at once,
         which would stay as long as one of them."""
         self.settled: list[int | None] = [None] * members
-        self.dense = [[math.inf, math.inf]] * members
-        """Of the epochs that cannot be kept, since a gate uses more than k experts, the lowest val
-        loss and the last one."""
+        self.dense: list[Tensor | None] = [None] * members
+        """The val losses of the epochs that cannot be kept, since a gate uses more than k experts,
+        ``(epochs,)`` float64."""
         self.raised: dict[int, Exception] = {}
         """What the scores of the last epoch have raised, of members of whom alone they do so."""
 
@@ -109,7 +109,8 @@ class Scoring:
             scores[member] = own
             self._settle(member, epoch, own.get("gate/at_most_k"))
             if self.goal.rank(own).broken:
-                self.dense[member] = [min(self.dense[member][0], found.loss), found.loss]
+                before, loss = self.dense[member], torch.tensor([found.loss], dtype=torch.float64)
+                self.dense[member] = loss if before is None else torch.cat([before, loss])
         return scores
 
     def _stability(
@@ -162,9 +163,8 @@ class Scoring:
         ending.metrics["model/active_parameters"] = self._active_parameters(usage)
         if (settled := self.settled[member]) is not None:
             ending.metrics["gate/settled_epoch"] = settled
-        lowest, last = self.dense[member]
-        if 0 < lowest < math.inf:
-            ending.metrics["gate/rise_while_dense"] = last / lowest - 1
+        if (dense := self.dense[member]) is not None and dense.min() > 0:
+            ending.metrics["gate/rise_while_dense"] = _rise(dense)
         if split == "test":
             self._tell_test(ending, evaluation, usage)
         return ending
@@ -207,6 +207,15 @@ class Scoring:
         self.settled[member], self.dense[member] = state["settled"], state["dense"]
         if state["before"] is not None:
             self.before[member] = state["before"]
+
+
+def _rise(losses: Tensor) -> float:
+    """Return by what share the lowest of the last quarter of losses lies above the lowest of all.
+
+    Of a quarter: a single epoch's loss is often a fifth above the one before it, by chance.
+    """
+    late = losses[-math.ceil(len(losses) / 4) :]
+    return float(late.min() / losses.min() - 1)
 
 
 def _count(module: nn.Module) -> int:

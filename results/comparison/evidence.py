@@ -12,8 +12,8 @@ from gatelab.results.comparison.cells import over_all
 from gatelab.results.comparison.tables import listed
 from gatelab.tracking.schema import Metrics
 
-OVERFITTING = 0.2
-"""Such a share of the val loss rises by more than the noise of epochs where a network overfits."""
+OVERFITTING = 0.1
+"""By a larger share of the val loss than the noise of epochs it rises where a network overfits."""
 MOST_CHANCES = 3
 """So many gates' chances are told, of those next to the best one."""
 
