@@ -25,6 +25,7 @@ from pathlib import Path
 from benchmarks.clock import report
 from benchmarks.store import GATES, SWEEP, run_steps
 from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.driver.new_home import make_home
 from gatelab.tracking.dashboard import serve
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import Artifacts
@@ -276,7 +277,7 @@ def _large(folder: Path, trials: int, *, again: bool) -> None:
     with in_this_process():
         ray_jobs.run_jobs = run_jobs
         if not again:
-            Home.make(folder, parse_spec({**LARGE, "search": search}), NOBODY, None)
+            make_home(folder, parse_spec({**LARGE, "search": search}), NOBODY, None)
         with suppress(Interrupted):
             resume("large", folder=folder)
 

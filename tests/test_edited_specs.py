@@ -8,6 +8,7 @@ import pytest
 
 from gatelab.sweeps.driver.edits import check_unedited
 from gatelab.sweeps.driver.home import DamagedHome, Home
+from gatelab.sweeps.driver.new_home import make_home
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import SpecError
 from gatelab.tracking.schema import FOLDER
@@ -27,7 +28,7 @@ INSTEAD = "Put it back, or launch that file under another name (`--name`)."
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    return Home.make(tmp_path, SPEC, None, None)
+    return make_home(tmp_path, SPEC, None, None)
 
 
 def edit(home: Path, old: str, new: str) -> None:

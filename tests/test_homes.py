@@ -17,9 +17,11 @@ from click.testing import CliRunner
 import gatelab
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.driver import home_files, launching, summaries
-from gatelab.sweeps.driver.home import Home, is_half_made
+from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.driver.home_files import is_half_made
 from gatelab.sweeps.driver.launching import launch
 from gatelab.sweeps.driver.local import local_sweeps
+from gatelab.sweeps.driver.new_home import make_home
 from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
@@ -47,9 +49,9 @@ def test_a_home_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Home.make(tmp_path, spec("a"), None, None, fill=interrupt)
+        make_home(tmp_path, spec("a"), None, None, fill=interrupt)
     assert list((tmp_path / "sweeps").iterdir()) == []
-    Home.make(tmp_path, spec("a"), None, None)
+    make_home(tmp_path, spec("a"), None, None)
     (tmp_path / "sweeps" / ".draft-0").mkdir()  # of a launch that was killed
     assert local_sweeps(tmp_path) == ["a"]
 
@@ -63,10 +65,10 @@ def test_a_half_made_home_does_not_take_the_name(files: tuple[str, ...], tmp_pat
     for name in files:
         (half / name).touch()
     assert is_half_made(half)
-    assert Home.make(tmp_path, spec("a"), None, None).spec.name == "a"
+    assert make_home(tmp_path, spec("a"), None, None).spec.name == "a"
     assert not is_half_made(half)
     with pytest.raises(SpecError, match="is there already"):
-        Home.make(tmp_path, spec("a"), None, None)
+        make_home(tmp_path, spec("a"), None, None)
 
 
 @pytest.mark.parametrize("given", ["", None, 3, b"a"])
@@ -105,7 +107,7 @@ def test_of_launches_of_one_name_one_wins(tmp_path: Path) -> None:
     def make(_: int) -> bool:
         start.wait()
         try:
-            home = Home.make(tmp_path, spec("a"), None, None)
+            home = make_home(tmp_path, spec("a"), None, None)
         except SpecError:
             return False
         journal = Journal(home.spool)
@@ -123,7 +125,7 @@ def test_a_look_at_the_lock_keeps_no_driver_out(tmp_path: Path) -> None:
     import fcntl
     import threading
 
-    home = Home.make(tmp_path, spec("a"), None, None)
+    home = make_home(tmp_path, spec("a"), None, None)
     with (home.path / "lock").open("a") as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
         threading.Timer(0.2, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
@@ -134,7 +136,7 @@ def test_a_look_at_the_lock_keeps_no_driver_out(tmp_path: Path) -> None:
 
 def test_of_resumes_of_one_sweep_one_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other is refused in one line before it reads data or starts Ray."""
-    home = Home.make(tmp_path, spec("a"), None, None)
+    home = make_home(tmp_path, spec("a"), None, None)
     monkeypatch.setattr(launching, "status", lambda _: "stopped")  # as both found it
     monkeypatch.setattr(launching, "make_task", lambda _: pytest.fail("it went on"))
     with home.locked():
@@ -199,7 +201,7 @@ def loop(path: Path) -> None:
 
 def test_a_damaged_home_is_one_line_and_hides_no_other(tmp_path: Path) -> None:
     for name in ("first", "second"):
-        Home.make(tmp_path, spec(name), None, None)
+        make_home(tmp_path, spec(name), None, None)
     damaged = damage(tmp_path / "sweeps")
     code, said = command(tmp_path, "status")
     rows = [re.split(r"\s{2,}", line) for line in said.splitlines()[1:]]
@@ -222,7 +224,7 @@ def test_a_damaged_home_is_one_line_and_hides_no_other(tmp_path: Path) -> None:
 def test_what_a_run_would_meet_later_is_found_before_it(
     make: Callable[[Path], None], tmp_path: Path
 ) -> None:
-    home = Home.make(tmp_path, spec("a"), None, None)
+    home = make_home(tmp_path, spec("a"), None, None)
     (home.path / "files" / "softmax").mkdir(parents=True)
     make(home.path / "files" / "softmax" / "weights.csv")
     assert command(tmp_path, "status")[1].splitlines()[1].startswith("a      stopped")
@@ -234,7 +236,7 @@ def test_what_a_run_would_meet_later_is_found_before_it(
 def test_a_folder_in_place_of_a_new_spool(tmp_path: Path) -> None:
     (tmp_path / "spool" / "a.position").mkdir(parents=True)
     with pytest.raises(SpecError, match=r"a\.position is a folder, where records of sweep 'a'"):
-        Home.make(tmp_path, spec("a"), None, None)
+        make_home(tmp_path, spec("a"), None, None)
     assert not (tmp_path / "sweeps").exists()
 
 
@@ -247,7 +249,7 @@ def test_scores_that_are_damaged_are_named(tmp_path: Path) -> None:
 
 
 def test_a_torn_line_of_studies_is_no_damage(tmp_path: Path) -> None:
-    home = Home.make(tmp_path, spec("a"), None, None)
+    home = make_home(tmp_path, spec("a"), None, None)
     (home.path / "studies.journal").write_bytes(b'{"op_code":0,"wor')
     assert command(tmp_path, "status")[1].splitlines()[1].startswith("a      stopped")
 
@@ -270,7 +272,7 @@ def test_a_full_disk_leaves_no_home(tmp_path: Path) -> None:
         for number in range(9):  # also when its files and not its folders are what finds no room
             with pytest.raises(OSError, match="No space left"):
                 for part in range(9):
-                    Home.make(disk, spec(f"a{number}{part}"), None, None)
+                    make_home(disk, spec(f"a{number}{part}"), None, None)
         for name in local_sweeps(disk):
             assert Home(disk, name).spec.name == name
 
@@ -288,8 +290,8 @@ def test_an_experiment_that_mlflow_cannot_store_is_refused_at_once(tmp_path: Pat
 
 
 def test_what_a_home_knows_moves_with_it(tmp_path: Path) -> None:
-    Home.make(tmp_path / "old", spec("a"), None, None)
-    Home.make(tmp_path / "old", spec("b"), "sqlite:///b.db", "states")
+    make_home(tmp_path / "old", spec("a"), None, None)
+    make_home(tmp_path / "old", spec("b"), "sqlite:///b.db", "states")
     (tmp_path / "old").rename(tmp_path / "new")
     moved = Home(tmp_path / "new", "a")
     assert moved.uri == default_uri(tmp_path / "new")

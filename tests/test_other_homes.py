@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.driver.new_home import make_home
 from gatelab.tracking.lines import parsed
 from gatelab.tracking.mlflow_client import active_experiments, search
 from gatelab.tracking.mlflow_store import Store
@@ -102,7 +103,7 @@ def test_what_is_recorded_waits_where_another_has_the_name(uri: str, tmp_path: P
 
 
 def test_a_home_keeps_its_id_where_it_is_moved(tmp_path: Path) -> None:
-    one, other = (Home.make(tmp_path / place, SPEC, None, None) for place in "ab")
+    one, other = (make_home(tmp_path / place, SPEC, None, None) for place in "ab")
     assert one.id and one.id != other.id
     one.move_record("sqlite:///elsewhere.db")
     shutil.move(tmp_path / "a", tmp_path / "c")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gatelab.sweeps.cluster import provenance
-from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.driver.new_home import make_home
 from gatelab.sweeps.driver.parts import begin_part
 from gatelab.sweeps.spec.reading import parse_spec
 from tests.in_process import gatelab
@@ -27,7 +27,7 @@ class Own(SoftmaxGate):
 
 def test_every_change_since_the_launch_is_told(tmp_path: Path) -> None:
     spec = parse_spec({"name": "a", "task": "digits_pairs", "gates": ["softmax"]})
-    home = Home.make(tmp_path, spec, None, None)
+    home = make_home(tmp_path, spec, None, None)
     old = {"version.torch": "1", "data": "x", "machine.cpus": "2", "git.commit": "y"}
     assert begin_part(home, old) == []
     assert begin_part(home, {**old, "machine.cpus": "64", "git.commit": "z"}) == []

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.driver.new_home import make_home
 from gatelab.sweeps.spec.given import spec_of
 from gatelab.sweeps.spec.given_tables import with_tables_kept
 from gatelab.sweeps.spec.made_task import make_task
@@ -66,7 +67,7 @@ def test_other_options_are_what_they_were() -> None:
 
 def test_a_frame_is_found_in_a_folder_that_was_moved(tmp_path: Path) -> None:
     begun = kept_in(tmp_path / "A")
-    home = Home.make(tmp_path / "A", begun, "sqlite:///none.db", None)
+    home = make_home(tmp_path / "A", begun, "sqlite:///none.db", None)
     assert home.spec.task == begun.task
     (tmp_path / "A").rename(tmp_path / "B")
     moved = Home(tmp_path / "B", "mine").spec

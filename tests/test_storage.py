@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cluster.storage import Storage, inside
-from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.driver.new_home import make_home
 from gatelab.sweeps.spec.reading import load_spec
 from tests.launched import SPEC
 
@@ -101,14 +101,14 @@ def test_a_key_in_the_address_is_refused_before_anything_is_written(
         assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
         assert "must have no key in it" in result.output and SECRET not in result.output
     with pytest.raises(ValueError, match="must have no key"):
-        Home.make(tmp_path / "gatelab", load_spec(tmp_path / "small.yaml"), "sqlite://", PLACE)
+        make_home(tmp_path / "gatelab", load_spec(tmp_path / "small.yaml"), "sqlite://", PLACE)
     assert not (tmp_path / "gatelab").exists()
 
 
 def test_the_file_with_mlflows_address_is_its_users_alone(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SPEC)
     spec = load_spec(tmp_path / "small.yaml")
-    home = Home.make(tmp_path, spec, "http://me:hunter2@localhost:5000", None)
+    home = make_home(tmp_path, spec, "http://me:hunter2@localhost:5000", None)
     holders = [path for path in tmp_path.rglob("*") if path.is_file() and _holds(path)]
     assert holders == [home.path / "places.json"]
     assert holders[0].stat().st_mode & 0o777 == 0o600

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 from gatelab.sweeps.cluster.sizing import Needs
-from gatelab.sweeps.driver.home import DamagedHome, Home, is_half_made, taken
+from gatelab.sweeps.driver.home import DamagedHome, Home
+from gatelab.sweeps.driver.home_files import is_half_made
+from gatelab.sweeps.driver.new_home import taken
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.task import Task
 from gatelab.tracking.journal import delivered

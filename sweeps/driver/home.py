@@ -5,30 +5,26 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from uuid import uuid4
 
 from gatelab.registry import near_misses
-from gatelab.sweeps.cluster.storage import Storage, check_no_key, inside, outside
+from gatelab.sweeps.cluster.storage import Storage, outside
 from gatelab.sweeps.driver.home_files import (
     BEFORE,
     FINISHED,
     INCOMPLETE,
-    LAUNCHED,
     LOCK,
     PLACES,
-    RECORDS,
     fault_of_home,
     fault_within,
+    is_half_made,
 )
-from gatelab.sweeps.driver.local import DRAFT, local_sweeps
-from gatelab.sweeps.driver.locks import alone_in, lock_file
+from gatelab.sweeps.driver.local import local_sweeps
+from gatelab.sweeps.driver.locks import lock_file
 from gatelab.sweeps.spec.spec import Spec, SpecError
-from gatelab.tracking.durable import settle, settle_all, write_settled
-from gatelab.tracking.journal import position_file
+from gatelab.tracking.durable import write_settled
 from gatelab.tracking.schema import Artifacts
 from gatelab.tracking.sqlite import absolute, default_uri
 
@@ -86,54 +82,6 @@ class Home:
         if not all(place is None or isinstance(place, str) for place in places.values()):
             raise DamagedHome(self.name, f"{path} does not name two places.")
         return places
-
-    @classmethod
-    def make(
-        cls,
-        folder: Path,
-        spec: Spec,
-        uri: str | None,
-        storage: str | None,
-        fill: Callable[[Path, str], object] = lambda home, id: None,
-    ) -> Home:
-        """Make the home of a new sweep, whole or not at all.
-
-        Args:
-            folder: As above.
-            spec: The sweep's.
-            uri: MLflow's tracking URI; by default of the store in the folder, wherever that is
-                moved.
-            storage: The place of :class:`Storage` for all sweeps; by default the home itself.
-            fill: Puts there, with the id that the home will have, what else a home has from the
-                beginning, its spool's records too.
-
-        Raises:
-            SpecError: If the name is taken.
-        """
-        if storage is not None and "://" not in storage:
-            storage = str(Path(storage).resolve())  # a resume may be elsewhere
-        place = None if storage is None else inside(storage, spec.name)
-        check_no_key(place or "")
-        spool = folder / "spool" / f"{spec.name}.jsonl"
-        _check_spool(spool, spec.name)
-        sweeps = folder / "sweeps"
-        sweeps.mkdir(parents=True, exist_ok=True)
-        draft = sweeps / f"{DRAFT}{uuid4().hex[:8]}"
-        draft.mkdir()
-        own_id = uuid4().hex
-        try:
-            for name in (Artifacts.SPEC, LAUNCHED):
-                (draft / name).write_text(spec.to_yaml(), encoding="utf-8")
-            fill(draft, own_id)
-            (draft / PLACES).touch(0o600)  # MLflow's address may have a password in it
-            uri = None if uri is None else absolute(uri)
-            known = {"uri": uri, "storage": place, "id": own_id}
-            (draft / PLACES).write_text(json.dumps(known) + "\n", encoding="utf-8")
-            _put(draft, sweeps / spec.name, spool)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
-        return cls(folder, spec.name)
 
     @property
     def named_places(self) -> tuple[str | None, str | None]:
@@ -249,55 +197,3 @@ def _running(name: str) -> SpecError:
         "is."
     )
     return SpecError("", "", message)
-
-
-def _check_spool(spool: Path, name: str) -> None:
-    """Refuse a name whose spool would be a folder that somebody has put there."""
-    for file in (spool, position_file(spool)):
-        if file.is_dir():
-            message = (
-                f"{file} is a folder, where records of sweep {name!r} would wait: move it away, or "
-                "`--name` launches under another name."
-            )
-            raise SpecError("spec", "name", message)
-
-
-def _put(draft: Path, path: Path, spool: Path) -> None:
-    """Give a draft its name, one launch at a time, and drop the spool of a sweep that is gone."""
-    with alone_in(path.parent):
-        if is_half_made(path):
-            shutil.rmtree(path)
-        elif os.path.lexists(path):
-            raise taken(path.name)
-        for file in (spool, position_file(spool)):
-            file.unlink(missing_ok=True)
-        if (draft / RECORDS).exists():  # whole before the home is there, and maybe on another disk
-            spool.parent.mkdir(exist_ok=True)
-            shutil.move(draft / RECORDS, spool)
-            settle(spool)
-            settle(spool.parent)
-        settle_all(draft)
-        draft.rename(path)
-        settle(path.parent)
-
-
-def taken(name: str) -> SpecError:
-    """Return what a launch under the name of another sweep is told."""
-    message = (
-        f"sweep {name!r} is there already: `gatelab resume {name}` goes on with it, "
-        f"`gatelab compare {name}` shows it, `--name` launches under another name."
-    )
-    return SpecError("spec", "name", message)
-
-
-def is_half_made(path: Path) -> bool:
-    """Return whether a folder is what a launch left that ended before its sweep had a home."""
-    with suppress(OSError):
-        names = {file.name for file in path.iterdir()}
-        unwritten = PLACES not in names or not (path / PLACES).stat().st_size
-        return (
-            unwritten
-            and names <= {Artifacts.SPEC, LAUNCHED, PLACES, "code"}
-            and not path.is_symlink()
-        )
-    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from gatelab.sweeps.cluster.shipping import CODE
@@ -51,6 +52,19 @@ def fault_of_home(home: Path, spool: Path) -> str:
 def fault_within(home: Path) -> str:
     """Return what anywhere in a home is neither file nor folder, or cannot be written."""
     return next(filter(None, map(_unusable, _everything(home))), "")
+
+
+def is_half_made(path: Path) -> bool:
+    """Return whether a folder is what a launch left that ended before its sweep had a home."""
+    with suppress(OSError):
+        names = {file.name for file in path.iterdir()}
+        unwritten = PLACES not in names or not (path / PLACES).stat().st_size
+        return (
+            unwritten
+            and names <= {Artifacts.SPEC, LAUNCHED, PLACES, "code"}
+            and not path.is_symlink()
+        )
+    return False
 
 
 def _everything(home: Path) -> Iterator[Path]:

@@ -21,6 +21,7 @@ from gatelab.sweeps.driver.admission import (
 from gatelab.sweeps.driver.carried import pack_classes
 from gatelab.sweeps.driver.edits import check_unedited
 from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.driver.new_home import make_home
 from gatelab.sweeps.driver.processes import status
 from gatelab.sweeps.driver.running import Interrupted, run_sweep
 from gatelab.sweeps.driver.succession import goes_on, spec_after, take_over
@@ -128,7 +129,7 @@ def _begin(
     for line in (*filter(None, [after]), *task.said, *notes, *advised(spec.task)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     with writing(folder):
-        home = Home.make(folder, spec, uri, storage, fill=fill)
+        home = make_home(folder, spec, uri, storage, fill=fill)
     with _resumable(home), home.locked():
         return ShownComparison.of(run_sweep(spec, task, home, job, console, said=notes))
 
