@@ -10,7 +10,7 @@ from rich.console import Console
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.tables import Grid
 from gatelab.results.comparison.verdict import sentences
-from gatelab.sweeps.cli.terminal import show_grid
+from gatelab.sweeps.cli.console import show_grid
 from gatelab.tracking.runs import RunRecord, SweepRecord
 
 LOSSES = {

@@ -18,7 +18,7 @@ import torch
 from click.testing import CliRunner
 from mlflow.entities.model_registry import ModelVersion
 
-from gatelab.sweeps.cli.terminal import Commands
+from gatelab.sweeps.cli.commands import Commands
 from gatelab.sweeps.export.export import Exported, export
 from gatelab.sweeps.export.predictor import columns
 from gatelab.sweeps.export.selected import score_of

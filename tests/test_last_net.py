@@ -20,7 +20,8 @@ from click.testing import CliRunner
 from pydantic import BaseModel
 
 from gatelab.sweeps.cli import MODULES, main
-from gatelab.sweeps.cli.terminal import Commands, refuse
+from gatelab.sweeps.cli.commands import Commands
+from gatelab.sweeps.cli.ending import refuse
 
 
 class Odd(BaseException):

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from pyarrow import parquet
 
-from gatelab.sweeps.cli.terminal import Commands
+from gatelab.sweeps.cli.commands import Commands
 from gatelab.sweeps.export import forms
 from gatelab.sweeps.export.export import export
 from gatelab.sweeps.export.predict import predict

@@ -20,8 +20,8 @@ from gatelab.results.comparison.score_grids import score_grid
 from gatelab.results.comparison.tables import Grid, fitted
 from gatelab.sweeps.cli import MODULES, main
 from gatelab.sweeps.cli.completing import metric_keys
+from gatelab.sweeps.cli.console import show_sentences, show_trimmed
 from gatelab.sweeps.cli.show import _hyperparameters
-from gatelab.sweeps.cli.terminal import show_sentences, show_trimmed
 from tests.compared import HIGH, LOW, MIDDLE, compared
 from tests.recorded_losses import many, render
 from tests.test_listing import HEAVY

@@ -7,7 +7,7 @@ import os
 import click
 
 from gatelab.own_modules import find_in
-from gatelab.sweeps.cli.terminal import Commands
+from gatelab.sweeps.cli.commands import Commands
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin": {

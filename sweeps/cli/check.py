@@ -11,9 +11,11 @@ import click
 from gatelab.conformance import Outcome
 from gatelab.gates.gate import gates
 from gatelab.sweeps.cli.completing import registered
+from gatelab.sweeps.cli.console import print_json
+from gatelab.sweeps.cli.ending import FAILED, refuse
 from gatelab.sweeps.cli.named import registered_class
+from gatelab.sweeps.cli.options import json_option
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
-from gatelab.sweeps.cli.terminal import FAILED, json_option, print_json, refuse
 from gatelab.tasks.task import tasks
 from gatelab.training.learners import learners
 

@@ -9,22 +9,12 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from gatelab.sweeps.cli.completing import sweeps_here
+from gatelab.sweeps.cli.console import open_console, print_json, show_sentences
+from gatelab.sweeps.cli.ending import FAILED, INTERRUPTED, end, refuse
 from gatelab.sweeps.cli.hints import folder_words, in_folder
 from gatelab.sweeps.cli.local_path import LocalPath
+from gatelab.sweeps.cli.options import folder_option, json_option, storage_option, uri_option
 from gatelab.sweeps.cli.remote import address_option, follow_option, option, reached, refusals, tell
-from gatelab.sweeps.cli.terminal import (
-    FAILED,
-    INTERRUPTED,
-    end,
-    folder_option,
-    json_option,
-    open_console,
-    print_json,
-    refuse,
-    show_sentences,
-    storage_option,
-    uri_option,
-)
 from gatelab.sweeps.cluster.access import ClusterError
 
 if TYPE_CHECKING:

@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from gatelab.sweeps.cli.completing import metric_keys, sweeps_here
+from gatelab.sweeps.cli.console import busy, open_console, show_grid, show_sentences
+from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.local_path import LocalPath
-from gatelab.sweeps.cli.terminal import (
-    busy,
-    folder_option,
-    json_option,
-    open_console,
-    refuse,
-    show_grid,
-    show_sentences,
-    uri_option,
-)
+from gatelab.sweeps.cli.options import folder_option, json_option, uri_option
 
 if TYPE_CHECKING:
     from gatelab.results.overview import Overview

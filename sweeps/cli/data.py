@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gatelab.sweeps.cli.console import print_json
+from gatelab.sweeps.cli.ending import FAILED, refuse
 from gatelab.sweeps.cli.interrupts import stopped_by
-from gatelab.sweeps.cli.terminal import FAILED, json_option, print_json, refuse
+from gatelab.sweeps.cli.options import json_option
 
 if TYPE_CHECKING:
     from gatelab.tasks.data_sets.data_set import DataSet

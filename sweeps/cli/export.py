@@ -8,14 +8,9 @@ from pathlib import Path
 import click
 
 from gatelab.sweeps.cli.completing import sweeps_here
-from gatelab.sweeps.cli.terminal import (
-    busy,
-    folder_option,
-    json_option,
-    print_json,
-    refuse,
-    uri_option,
-)
+from gatelab.sweeps.cli.console import busy, print_json
+from gatelab.sweeps.cli.ending import refuse
+from gatelab.sweeps.cli.options import folder_option, json_option, uri_option
 
 
 @click.command()

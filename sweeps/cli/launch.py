@@ -12,26 +12,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from gatelab.sweeps.cli.completing import sweeps_here
+from gatelab.sweeps.cli.console import busy, open_console, print_json, show_grid, show_sentences
+from gatelab.sweeps.cli.ending import FAILED, INTERRUPTED, NO_SCORE, UNDELIVERED, end, refuse
 from gatelab.sweeps.cli.hints import folder_words, in_folder
 from gatelab.sweeps.cli.local_path import LocalPath
+from gatelab.sweeps.cli.options import folder_option, json_option, storage_option, uri_option
 from gatelab.sweeps.cli.remote import address_option, follow_option, launch_remote, resume_remote
-from gatelab.sweeps.cli.terminal import (
-    FAILED,
-    INTERRUPTED,
-    NO_SCORE,
-    UNDELIVERED,
-    busy,
-    end,
-    folder_option,
-    json_option,
-    open_console,
-    print_json,
-    refuse,
-    show_grid,
-    show_sentences,
-    storage_option,
-    uri_option,
-)
 from gatelab.sweeps.cluster.access import ClusterError
 from gatelab.sweeps.driver.processes import interrupt_on_term
 from gatelab.sweeps.spec.advice import advised, check_of

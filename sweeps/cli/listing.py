@@ -14,7 +14,9 @@ from rich.table import Table
 from gatelab.data_folder import data_folder
 from gatelab.listing import RegisteredClass, read_registered
 from gatelab.registry import Registry, near_misses
-from gatelab.sweeps.cli.terminal import json_option, open_console, print_json, refuse, show_trimmed
+from gatelab.sweeps.cli.console import open_console, print_json, show_trimmed
+from gatelab.sweeps.cli.ending import refuse
+from gatelab.sweeps.cli.options import json_option
 
 LISTS = {"gates": "gate", "tasks": "task", "metrics": "metric", "learners": "learner"}
 

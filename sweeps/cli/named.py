@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gatelab.registry import Registry
-from gatelab.sweeps.cli.terminal import refuse
+from gatelab.sweeps.cli.ending import refuse
 
 
 def registered_class(registry: Registry[Any], key: str) -> Any:

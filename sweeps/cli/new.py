@@ -7,13 +7,11 @@ from pathlib import Path
 
 import click
 
+from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.new_gate import write_gate
 from gatelab.sweeps.cli.new_learner import write_learner
 from gatelab.sweeps.cli.new_sweep import new_sweep
 from gatelab.sweeps.cli.new_task import write_task
-from gatelab.sweeps.cli.terminal import (
-    refuse,
-)
 
 
 @click.group()

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
+from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
-from gatelab.sweeps.cli.terminal import refuse
 from gatelab.sweeps.spec.space import keyword_defaults
 from gatelab.sweeps.spec.spec import SpecError
 from gatelab.tasks.tables.contents import TableError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from gatelab.sweeps.cli.terminal import FAILED, INTERRUPTED, end, refuse
+from gatelab.sweeps.cli.ending import FAILED, INTERRUPTED, end, refuse
 from gatelab.sweeps.cluster.access import ClusterError
 
 if TYPE_CHECKING:

@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from gatelab.sweeps.cli.completing import sweeps_here
+from gatelab.sweeps.cli.console import busy
+from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.local_path import LocalPath
-from gatelab.sweeps.cli.terminal import busy, folder_option, refuse, uri_option
+from gatelab.sweeps.cli.options import folder_option, uri_option
 
 
 @click.command()

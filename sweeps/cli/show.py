@@ -18,15 +18,10 @@ from rich.table import Table
 from gatelab.gates.auxiliary import AuxiliaryLosses, make_gate
 from gatelab.gates.gate import Gate, gates
 from gatelab.sweeps.cli.completing import registered
+from gatelab.sweeps.cli.console import open_console, print_json, show_sentences, show_trimmed
 from gatelab.sweeps.cli.named import registered_class
+from gatelab.sweeps.cli.options import json_option
 from gatelab.sweeps.cli.show_task import show_task, told_arguments
-from gatelab.sweeps.cli.terminal import (
-    json_option,
-    open_console,
-    print_json,
-    show_sentences,
-    show_trimmed,
-)
 from gatelab.sweeps.spec.space import gate_defaults, keyword_defaults
 from gatelab.tasks.metric import Metric, metrics
 from gatelab.training.learners import Learner, learners

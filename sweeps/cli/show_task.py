@@ -14,15 +14,10 @@ from rich.table import Table
 from gatelab.conformance import CheckFailed
 from gatelab.foreign import foreign
 from gatelab.sweeps.cli.completing import registered
+from gatelab.sweeps.cli.console import open_console, print_json, show_sentences, show_trimmed
+from gatelab.sweeps.cli.ending import refuse
+from gatelab.sweeps.cli.options import json_option
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
-from gatelab.sweeps.cli.terminal import (
-    json_option,
-    open_console,
-    print_json,
-    refuse,
-    show_sentences,
-    show_trimmed,
-)
 from gatelab.sweeps.spec.space import keyword_defaults
 from gatelab.tasks.data_sets.data_set import DataSet
 from gatelab.tasks.target import Target

@@ -11,7 +11,8 @@ import click
 from rich.console import Console
 
 from gatelab.sweeps.cli.completing import sweeps_here
-from gatelab.sweeps.cli.terminal import FAILED, end, folder_option, refuse, uri_option
+from gatelab.sweeps.cli.ending import FAILED, end, refuse
+from gatelab.sweeps.cli.options import folder_option, uri_option
 from gatelab.tracking.dashboard import LOOPBACK, NotServing, serve
 from gatelab.tracking.masking import masked
 from gatelab.tracking.store_errors import check_there, is_server, without_login, writing

@@ -1,0 +1,104 @@
+"""What commands print on: a console of this size, and what it shows on it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from gatelab.sweeps.cli.ending import forget_output
+
+if TYPE_CHECKING:
+    from gatelab.results.comparison.tables import Grid
+
+TRAILING = re.compile(r"[ ]+(?=(?:\x1b\[[0-9;]*m)*$)")
+"""Blanks at a line's end, before codes of the terminal's."""
+LOG_WIDTH, LEAST_WIDTH = 120, 20
+"""Characters of a line in a file or a pipe, and the fewest in which no number is cut."""
+
+
+class _Console(Console):
+    """Rich's, which ends the process without a word when nobody reads its lines any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the command say what that means."""
+        self.quiet = True
+        forget_output()
+        raise BrokenPipeError(errno.EPIPE, "nobody reads the lines")
+
+
+def open_console() -> Console:
+    """Return a console that leaves a table its width where neither a terminal nor COLUMNS does."""
+    return _Console() if _is_limited() else _Console(width=LOG_WIDTH)
+
+
+def _is_limited() -> bool:
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    return terminal or bool(_asked("COLUMNS"))
+
+
+def settle_size() -> None:
+    """Let every console find a size in the environment that can be one, or none.
+
+    rich takes all that Unicode calls digits, and draws nothing in a width of 0.
+    """
+    for name, least in (("COLUMNS", LEAST_WIDTH), ("LINES", 1)):
+        if asked := _asked(name):
+            os.environ[name] = str(max(least, asked))
+        else:
+            os.environ.pop(name, None)
+
+
+def _asked(name: str) -> int:
+    """Return a size that the environment asks for; 0 where it asks for none."""
+    text = os.environ.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def busy(what: str) -> AbstractContextManager[object]:
+    """Say in a terminal what is being waited for, as long as it lasts; nothing in a log."""
+    console = Console(stderr=True)
+    return console.status(what) if console.is_terminal else nullcontext()
+
+
+def show_trimmed(console: Console, what: RenderableType) -> None:
+    """Print a table or a text without the blanks at the ends of its lines."""
+    with console.capture() as captured:
+        console.print(what)
+    for line in captured.get().splitlines():
+        console.out(TRAILING.sub("", line), highlight=False)
+
+
+def show_grid(console: Console, grid: Grid) -> None:
+    """Print a grid, in parts where the console is too narrow for all of it."""
+    from gatelab.results.comparison.tables import fitted, rich_table
+
+    console.print()
+    show_trimmed(console, Text(grid.title, "italic"))
+    for part in fitted(grid, console.width):
+        show_trimmed(console, rich_table(part, console.width))
+    if grid.caption:
+        show_trimmed(console, Text(grid.caption, "dim italic"))
+
+
+def show_sentences(console: Console, lines: Iterable[str]) -> None:
+    """Print sentences, between whose words a narrow console breaks; a log has each in one line."""
+    for line in lines:
+        if _is_limited():
+            show_trimmed(console, Text(line))
+        else:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_json(content: object) -> None:
+    """Print what a program reads."""
+    click.echo(json.dumps(content, indent=2, default=str))
