@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets Ray's environment, so before ray
+import gatelab.sweeps.driver.tune.ray_jobs  # noqa: F401 - sets Ray's environment, so before ray
 
 # isort: split
 import numpy as np

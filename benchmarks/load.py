@@ -24,8 +24,8 @@ from pathlib import Path
 
 from benchmarks.clock import report
 from benchmarks.store import GATES, SWEEP, run_steps
-from gatelab.sweeps.driver.home import Home
-from gatelab.sweeps.driver.new_home import make_home
+from gatelab.sweeps.home.home import Home
+from gatelab.sweeps.home.making import make_home
 from gatelab.tracking.dashboard import serve
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import Artifacts
@@ -255,9 +255,9 @@ def _large(folder: Path, trials: int, *, again: bool) -> None:
     """Run all trials but as many as there are gates, or resume until there is a job."""
     from benchmarks.scale import Reports
     from gatelab import resume
-    from gatelab.sweeps.driver import ray_jobs
     from gatelab.sweeps.driver.running import Interrupted
     from gatelab.sweeps.driver.sweep import Sweep
+    from gatelab.sweeps.driver.tune import ray_jobs
     from gatelab.sweeps.spec.reading import parse_spec
     from gatelab.training.jobs import Setting
     from tests.in_process import in_this_process

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import gatelab.sweeps.driver.ray_jobs  # sets Ray's environment, so before ray
+import gatelab.sweeps.driver.tune.ray_jobs  # sets Ray's environment, so before ray
 
 # isort: split
 import ray
@@ -29,12 +29,12 @@ import torch
 from benchmarks.store import KEYS
 from gatelab import launch
 from gatelab.sweeps.driver.display import Display
-from gatelab.sweeps.driver.record import Record
+from gatelab.sweeps.driver.record.record import Record
 from gatelab.sweeps.driver.sweep import Sweep
-from gatelab.sweeps.driver.worker import Worker
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec
+from gatelab.sweeps.worker.worker import Worker
 from gatelab.training.jobs import Job
 from gatelab.training.states import STATE_FILE
 from gatelab.training.steps import Ending, Step
@@ -61,7 +61,7 @@ def main(
     """Print what a result and a trial cost, after more and more trials."""
     meter = Meter()
     meter.watch()
-    gatelab.sweeps.driver.ray_jobs.Worker = Reporter  # type: ignore[misc]
+    gatelab.sweeps.driver.tune.ray_jobs.Worker = Reporter  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         ray.init(
             num_cpus=CORES,

@@ -68,7 +68,7 @@ def make_store(folder: Path, trials: int = TRIALS) -> None:
 
 
 def _record(recorder: Recorder, trials: int) -> None:
-    """Record what a sweep records, under the tags and keys of ``sweeps/driver/record.py``."""
+    """Record what a sweep records, under the tags and keys of ``driver/record/record.py``."""
     tags = {"sweep": SWEEP, "task": "census", "stage": "sweep", "gates": ",".join(GATES)}
     recorder.start_run(SWEEP, parent=None, name=SWEEP, tags=tags, params={"task": "census"})
     for index, gate in enumerate(GATES):

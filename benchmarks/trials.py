@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets Ray's environment, so before ray
+import gatelab.sweeps.driver.tune.ray_jobs  # noqa: F401 - sets Ray's environment, so before ray
 
 # isort: split
 import ray

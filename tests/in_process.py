@@ -27,9 +27,9 @@ from gatelab.sweeps.cli import main
 from gatelab.sweeps.cluster import doctor
 from gatelab.sweeps.cluster.nodes import Node
 from gatelab.sweeps.cluster.sizing import needs
-from gatelab.sweeps.driver import ray_hooks, ray_jobs
 from gatelab.sweeps.driver.sweep import Jobs, Sweep
-from gatelab.sweeps.driver.worker import Worker as RaysWorker
+from gatelab.sweeps.driver.tune import ray_hooks, ray_jobs
+from gatelab.sweeps.worker.worker import Worker as RaysWorker
 from gatelab.tasks.loss import losses
 from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import tasks

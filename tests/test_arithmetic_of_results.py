@@ -24,7 +24,7 @@ from gatelab.results.figures import courses, selection
 from gatelab.results.figures.scores import cost_panels
 from gatelab.results.report.page_grids import cost_grids
 from gatelab.results.review import read_review
-from gatelab.sweeps.driver.run_words import directions
+from gatelab.sweeps.driver.record.run_words import directions
 from gatelab.tasks import DigitsPairs, SyntheticGroups
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Directions

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gatelab.gates import LapSumGate, SampledKGate, SingleGate, gates
 from gatelab.results.comparison import compare_runs
-from gatelab.sweeps.driver.summaries import over_evaluations
+from gatelab.sweeps.driver.record.summaries import over_evaluations
 from gatelab.sweeps.export.export import save_tried
 from gatelab.sweeps.export.selected import Selected
 from gatelab.sweeps.search.importance import importance

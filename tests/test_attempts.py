@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
-from gatelab.sweeps.driver.taken_records import records_of
+from gatelab.sweeps.driver.succession.taken_records import records_of
 from gatelab.tracking.mlflow_read import history, read_sweep
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.sqlite import default_uri

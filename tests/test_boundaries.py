@@ -62,7 +62,7 @@ ORDERS = {
         "comparing",
         "overview",
     ),
-    "sweeps": ("spec", "search", "cluster", "export", "driver", "cli"),
+    "sweeps": ("spec", "search", "cluster", "export", "home", "worker", "driver", "cli"),
 }
 """What lies in these packages, in the order in which data flows."""
 HOMES = {
@@ -72,11 +72,11 @@ HOMES = {
     # a learner that adds noise is asked for it, and imported then.
     "dp_accounting": ("training/learners/accounting.py",),
     "ray": (
-        "sweeps/driver/ray_jobs.py",
-        "sweeps/driver/ray_hooks.py",
-        "sweeps/driver/idle_workers.py",
-        "sweeps/driver/lost_workers.py",
-        "sweeps/driver/worker.py",
+        "sweeps/driver/tune/ray_jobs.py",
+        "sweeps/driver/tune/ray_hooks.py",
+        "sweeps/driver/tune/idle_workers.py",
+        "sweeps/driver/tune/lost_workers.py",
+        "sweeps/worker/worker.py",
         "sweeps/cluster/client.py",
         "sweeps/cluster/joining.py",
         "sweeps/cluster/nodes.py",
@@ -130,7 +130,7 @@ def test_data_flows_one_way(package: str, stage: str) -> None:
     stages = ORDERS[package]
     later = {f"gatelab.{package}.{it}" for it in stages[stages.index(stage) + 1 :]}
     folder = ROOT / package / stage
-    found = sorted(folder.glob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+    found = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
     for path in found:
         assert not {".".join(it.split(".")[:3]) for it in modules(path)} & later, path
 
@@ -219,7 +219,7 @@ def test_training_runs_without_ray_and_mlflow(module: str) -> None:
 def test_a_worker_imports_nothing_of_the_search() -> None:
     """Every process of a sweep that trains waits for what it imports."""
     others = {"scipy", "mlflow", "gatelab.sweeps.search", "gatelab.sweeps.spec"}
-    assert imported_by("gatelab.sweeps.driver.worker", others) == "[]"
+    assert imported_by("gatelab.sweeps.worker.worker", others) == "[]"
 
 
 def test_who_asks_a_cluster_waits_for_ray_alone() -> None:

@@ -12,17 +12,17 @@ import pytest
 
 from gatelab.gates.gate import gates
 from gatelab.gates.softmax import SoftmaxGate
-from gatelab.sweeps.driver.carried import pack_classes
-from gatelab.sweeps.driver.handed import unpack_classes
+from gatelab.sweeps.driver.packed_classes import pack_classes
 from gatelab.sweeps.spec.given import spec_of
 from gatelab.sweeps.spec.spec import SpecError
+from gatelab.sweeps.worker.unpacked_classes import unpack_classes
 from tests.test_given import CONTENT, Mine, nothing_stays_registered
 
 __all__ = ["nothing_stays_registered"]
 READ = """
 import sys
 from gatelab.gates.gate import gates
-from gatelab.sweeps.driver.handed import unpack_classes
+from gatelab.sweeps.worker.unpacked_classes import unpack_classes
 unpack_classes(open(sys.argv[1], "rb").read())
 cls = gates.get(sys.argv[2])
 print(cls.__name__, cls(4, 3).num_experts, sys.argv[2].partition(":")[0] in sys.modules)

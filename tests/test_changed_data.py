@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
-from gatelab.sweeps.driver.kept_tasks import KeptTasks
-from gatelab.sweeps.driver.same_data import ChangedData, data_id
+import gatelab.sweeps.driver.tune.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
+from gatelab.sweeps.worker.kept_tasks import KeptTasks
+from gatelab.sweeps.worker.same_data import ChangedData, data_id
 from gatelab.tasks import SyntheticGroups, Table
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.task import Split, SplitName, tasks

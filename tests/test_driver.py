@@ -13,12 +13,12 @@ import pytest
 from optuna.distributions import FloatDistribution
 from torch import Tensor
 
-import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
+import gatelab.sweeps.driver.tune.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
 from gatelab.gates import Routing, SoftmaxGate, gates
 from gatelab.sweeps.cluster.storage import Storage
-from gatelab.sweeps.driver import ray_hooks
 from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.sweep import Sweep
+from gatelab.sweeps.driver.tune import ray_hooks
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gatelab.sweeps.driver.edits import check_unedited
-from gatelab.sweeps.driver.home import DamagedHome, Home
-from gatelab.sweeps.driver.new_home import make_home
+from gatelab.sweeps.home.edits import check_unedited
+from gatelab.sweeps.home.home import DamagedHome, Home
+from gatelab.sweeps.home.making import make_home
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import SpecError
 from gatelab.tracking.schema import FOLDER

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.processes import status
+from gatelab.sweeps.home.home import Home
 from gatelab.tracking.mlflow_read import history
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.sqlite import default_uri

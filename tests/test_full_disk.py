@@ -14,7 +14,7 @@ from optuna.distributions import FloatDistribution
 
 from gatelab.sweeps.cluster import storage
 from gatelab.sweeps.cluster.storage import Storage, when_there_is_room
-from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.home.home import Home
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.search.study_file import read_studies

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gatelab.results.comparing import compare
-from gatelab.sweeps.driver import home, succession
+from gatelab.sweeps.driver.succession import succession
+from gatelab.sweeps.home import home
 from gatelab.tracking.mlflow_client import open_client
 from gatelab.tracking.schema import FOLDER, Tags
 from gatelab.tracking.sqlite import default_uri
@@ -151,7 +152,7 @@ def test_a_kill_while_it_takes_over_leaves_a_draft_that_nobody_sees(both: Path) 
 
 KILLING = """
 import os, signal
-from gatelab.sweeps.driver import succession
+from gatelab.sweeps.driver.succession import succession
 from tests.in_process import in_this_process
 from gatelab import resume
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.home.home import Home
 from gatelab.tracking.schema import FOLDER, Tags
 from tests.gone_on import SPEC, told, write_few
 from tests.in_process import gatelab

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.launching import resume
+from gatelab.sweeps.home.home import Home
 from gatelab.sweeps.spec.spec import SpecError
 from gatelab.tracking.schema import FOLDER
 from tests.gone_on import files, names

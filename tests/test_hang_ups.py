@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from gatelab.sweeps.driver.home import Home
 from gatelab.sweeps.driver.processes import status
+from gatelab.sweeps.home.home import Home
 from tests.commands import PROCESSES
 
 SPEC = """

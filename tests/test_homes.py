@@ -16,12 +16,13 @@ from click.testing import CliRunner
 
 import gatelab
 from gatelab.sweeps.cli import main
-from gatelab.sweeps.driver import home_files, launching, summaries
-from gatelab.sweeps.driver.home import Home
-from gatelab.sweeps.driver.home_files import is_half_made
+from gatelab.sweeps.driver import launching
 from gatelab.sweeps.driver.launching import launch
-from gatelab.sweeps.driver.local import local_sweeps
-from gatelab.sweeps.driver.new_home import make_home
+from gatelab.sweeps.driver.record import summaries
+from gatelab.sweeps.home.files import FILES, FOLDERS, is_half_made
+from gatelab.sweeps.home.home import Home
+from gatelab.sweeps.home.local import local_sweeps
+from gatelab.sweeps.home.making import make_home
 from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
@@ -181,9 +182,9 @@ def damage(sweeps: Path) -> list[str]:
     (sweeps / "folder" / "places.json").mkdir()
     in_the_way = {
         f"{kind} for {path.name}": (path, make)
-        for path in (*map(Path, home_files.FILES), Path("../../spool/NAME.jsonl"))
+        for path in (*map(Path, FILES), Path("../../spool/NAME.jsonl"))
         for kind, make in (("folder", Path.mkdir), ("pipe", os.mkfifo), ("loop", loop))
-    } | {f"file for {name}": (Path(name), Path.touch) for name in home_files.FOLDERS}
+    } | {f"file for {name}": (Path(name), Path.touch) for name in FOLDERS}
     for name, (path, make) in in_the_way.items():
         (sweeps / name).mkdir()
         (sweeps / name / "places.json").write_text(PLACES)

@@ -13,7 +13,7 @@ import pytest
 from ray import tune
 from ray.tune.execution.tune_controller import TuneController
 
-from gatelab.sweeps.driver.idle_workers import KEPT_SECONDS, IdleWorkers
+from gatelab.sweeps.driver.tune.idle_workers import KEPT_SECONDS, IdleWorkers
 from tests.commands import launched
 from tests.launched import MODULE, SPEC, read
 from tests.tune_controller import made_controller

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gatelab.sweeps.driver import ray_hooks, ray_jobs
+from gatelab.sweeps.driver.tune import ray_hooks, ray_jobs
 from tests.in_process import gatelab, modules_of
 from tests.launched import MODULE, SPEC, read
 
@@ -61,7 +61,7 @@ def test_a_stop_says_how_to_go_on_as_soon_as_the_sweep_has_a_home(place: Path) -
 def test_what_a_users_module_sets_of_the_drivers_is_undone(tmp_path: Path) -> None:
     """Workers of tests run many modules, of which one may shorten a step for its own sweep."""
     (tmp_path / "hasty_gates.py").write_text(
-        "from gatelab.sweeps.driver import ray_hooks, ray_jobs\n"
+        "from gatelab.sweeps.driver.tune import ray_hooks, ray_jobs\n"
         "ray_hooks.STEP_SECONDS, ray_jobs.LOST_WORKERS = 0.125, 99\n"
     )
     before = ray_hooks.STEP_SECONDS, ray_jobs.LOST_WORKERS

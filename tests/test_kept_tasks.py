@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from gatelab.sweeps.driver.kept_tasks import KeptTasks
+from gatelab.sweeps.worker.kept_tasks import KeptTasks
 from gatelab.tasks import Split, SplitName, Target, Task
 from gatelab.tasks.task import tasks
 

@@ -37,8 +37,8 @@ EXCEPTIONS = {
     ("tasks/check/sameness.py", "pickle"): OWN_COPY,
     ("gatelab/likeness.py", "pickle"): "pickles only, to compare",
     ("tasks/check/random_states.py", "pickle"): "pickles only, to compare",
-    ("sweeps/driver/handed.py", "pickle"): BY_VALUE,
-    ("sweeps/driver/carried.py", "cloudpickle"): BY_VALUE,
+    ("sweeps/worker/unpacked_classes.py", "pickle"): BY_VALUE,
+    ("sweeps/driver/packed_classes.py", "cloudpickle"): BY_VALUE,
     (
         "gatelab/registry.py",
         "importlib.import_module",

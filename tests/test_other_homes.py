@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gatelab.sweeps.driver.home import Home
-from gatelab.sweeps.driver.new_home import make_home
+from gatelab.sweeps.home.home import Home
+from gatelab.sweeps.home.making import make_home
 from gatelab.tracking.lines import parsed
 from gatelab.tracking.mlflow_client import active_experiments, search
 from gatelab.tracking.mlflow_store import Store

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gatelab.sweeps.cluster import provenance
-from gatelab.sweeps.driver.new_home import make_home
-from gatelab.sweeps.driver.parts import begin_part
+from gatelab.sweeps.home.making import make_home
+from gatelab.sweeps.home.parts import begin_part
 from gatelab.sweeps.spec.reading import parse_spec
 from tests.in_process import gatelab
 from tests.launched import read

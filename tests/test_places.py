@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gatelab.sweeps.driver.home import Home
-from gatelab.sweeps.driver.new_home import make_home
+from gatelab.sweeps.home.home import Home
+from gatelab.sweeps.home.making import make_home
 from gatelab.sweeps.spec.given import spec_of
 from gatelab.sweeps.spec.given_tables import with_tables_kept
 from gatelab.sweeps.spec.made_task import make_task

@@ -14,17 +14,17 @@ import pytest
 from ray.job_config import JobConfig
 from ray.tune.execution.tune_controller import TuneController
 
-from gatelab.sweeps.driver import ray_jobs
+from gatelab.sweeps.driver.tune import ray_jobs
 from tests.commands import ROOT
 from tests.tune_controller import made_controller
 
 USED = {
     "ray": {
         ("sweeps/cluster/joining.py", "_client_job"),
-        ("sweeps/driver/idle_workers.py", "_actor_cache"),
-        ("sweeps/driver/ray_hooks.py", "_actor_manager"),
-        ("sweeps/driver/ray_hooks.py", "_checkpoint_manager"),
-        ("sweeps/driver/ray_hooks.py", "_trial_to_actor"),
+        ("sweeps/driver/tune/idle_workers.py", "_actor_cache"),
+        ("sweeps/driver/tune/ray_hooks.py", "_actor_manager"),
+        ("sweeps/driver/tune/ray_hooks.py", "_checkpoint_manager"),
+        ("sweeps/driver/tune/ray_hooks.py", "_trial_to_actor"),
     },
     "optuna": {
         ("sweeps/search/study.py", "_trial_id"),

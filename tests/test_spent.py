@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gatelab.gates import Routing, SoftmaxGate, gates
 from gatelab.results.costs import trained_seconds
-from gatelab.sweeps.driver import ray_hooks
-from gatelab.sweeps.driver.spent import with_seconds
+from gatelab.sweeps.driver.seconds_spent import with_seconds
+from gatelab.sweeps.driver.tune import ray_hooks
 from gatelab.tracking.schema import Metrics
 from gatelab.training.configuration import Configuration
 from gatelab.training.goal import BY_LOSS

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
+import gatelab.sweeps.driver.tune.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
 from gatelab.tasks import SyntheticGroups
 from gatelab.training.goal import BY_LOSS
 from gatelab.training.jobs import Job, Setting

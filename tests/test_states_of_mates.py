@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
+import gatelab.sweeps.driver.tune.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
 from gatelab.gates import Routing, TopKGate, gates
 from gatelab.sweeps.cluster.storage import Storage
-from gatelab.sweeps.driver.ray_hooks import Checkpoint, SavedStates, take
 from gatelab.sweeps.driver.sweep import Jobs
+from gatelab.sweeps.driver.tune.ray_hooks import Checkpoint, SavedStates, take
 from gatelab.training.goal import BY_LOSS
 from gatelab.training.jobs import Job, Setting
 from gatelab.training.members import Members

@@ -34,7 +34,7 @@ STEADY = (
     + '''
 import time
 from gatelab.gates import SoftmaxGate
-from gatelab.sweeps.driver import ray_jobs, ray_hooks
+from gatelab.sweeps.driver.tune import ray_jobs, ray_hooks
 
 ray_hooks.STEP_SECONDS = 0.5  # of the driver, which tells its workers
 
@@ -250,7 +250,7 @@ SLOW = '''
 import os, time
 from pathlib import Path
 from gatelab.gates import SoftmaxGate, register_gate
-from gatelab.sweeps.driver import ray_jobs, ray_hooks
+from gatelab.sweeps.driver.tune import ray_jobs, ray_hooks
 
 ray_hooks.STEP_SECONDS = 0.3  # of the driver, which tells its workers
 ray_jobs.LOST_WORKERS = {lost_workers}

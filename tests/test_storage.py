@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cluster.storage import Storage, inside
-from gatelab.sweeps.driver.new_home import make_home
+from gatelab.sweeps.home.making import make_home
 from gatelab.sweeps.spec.reading import load_spec
 from tests.launched import SPEC
 

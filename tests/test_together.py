@@ -13,11 +13,11 @@ import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor
 
-import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
+import gatelab.sweeps.driver.tune.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
 from gatelab.gates import Routing, SoftmaxGate, gates
 from gatelab.sweeps.driver.evaluations import Plan
-from gatelab.sweeps.driver.ray_hooks import take
 from gatelab.sweeps.driver.sweep import Jobs, Sweep
+from gatelab.sweeps.driver.tune.ray_hooks import take
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace

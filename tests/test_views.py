@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from gatelab.results.report.description import description
 from gatelab.sweeps.cluster.provenance import source
-from gatelab.sweeps.driver.reporting import headline
+from gatelab.sweeps.driver.record.reporting import headline
 from gatelab.tracking.mlflow_read import history, read_sweep, sweep_links
 from gatelab.tracking.mlflow_tags import HIDDEN, hidden, restored, stored
 from gatelab.tracking.recorder import Recorder

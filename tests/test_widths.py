@@ -17,7 +17,7 @@ from gatelab.sweeps.cluster import doctor
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.driver import running, widths
 from gatelab.sweeps.driver.evaluations import TOGETHER
-from gatelab.sweeps.driver.tried_widths import ToTry, tried_widths
+from gatelab.sweeps.worker.tried_widths import ToTry, tried_widths
 from gatelab.tracking.schema import Tags
 from gatelab.training.configuration import Configuration
 from gatelab.training.goal import BY_LOSS
@@ -181,10 +181,10 @@ def test_each_gate_is_tried_where_it_is_asked() -> None:
 
 
 RAY = """
-import gatelab.sweeps.driver.ray_jobs
+import gatelab.sweeps.driver.tune.ray_jobs
 from gatelab.sweeps.cluster.joining import join
 from gatelab.sweeps.cluster.nodes import ask_where
-from gatelab.sweeps.driver.tried_widths import tried_widths
+from gatelab.sweeps.worker.tried_widths import tried_widths
 from gatelab.sweeps.driver.widths import _ask, _gpus
 from tests.test_widths import CONFIGURATION, SETTING, ToTry
 
@@ -198,7 +198,7 @@ print(ask_where((999, 0), tried_widths, SETTING, {}, seconds=2))
 
 
 CLUSTER = """
-import gatelab.sweeps.driver.ray_jobs
+import gatelab.sweeps.driver.tune.ray_jobs
 import ray
 from dataclasses import replace
 from gatelab.sweeps.cluster.slots import slots

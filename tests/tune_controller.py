@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gatelab.sweeps.driver.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
+import gatelab.sweeps.driver.tune.ray_jobs  # noqa: F401 - sets what Ray reads, before Ray is imported
 
 # isort: split
 from ray.train._internal.storage import StorageContext

@@ -91,6 +91,6 @@ class Setting:
     storage: str
     """The place of :class:`gatelab.sweeps.cluster.storage.Storage` for states and models."""
     classes: bytes = b""
-    """Those that a worker cannot import, as :mod:`gatelab.sweeps.driver.carried` packs them."""
+    """Those that a worker cannot import, as :func:`.packed_classes.pack_classes` packs them."""
     data: str = ""
-    """What tells the task's data from others, as :mod:`gatelab.sweeps.driver.same_data` has it."""
+    """What tells the task's data from others, as :mod:`gatelab.sweeps.worker.same_data` has it."""

@@ -95,8 +95,8 @@ def _last_line(text: str) -> str:
 
 def _homes(folder: Path, sweep: str | None) -> list[Row]:
     """Return the same of this machine's sweeps; a damaged home is a row that says so."""
-    from gatelab.sweeps.driver.home import DamagedHome
-    from gatelab.sweeps.driver.local import local_sweeps
+    from gatelab.sweeps.home.home import DamagedHome
+    from gatelab.sweeps.home.local import local_sweeps
 
     if sweep:
         return [_home(folder, sweep)]
@@ -112,8 +112,8 @@ def _homes(folder: Path, sweep: str | None) -> list[Row]:
 
 
 def _home(folder: Path, name: str) -> Row:
-    from gatelab.sweeps.driver.home import Home
     from gatelab.sweeps.driver.processes import gates_progress, started, status
+    from gatelab.sweeps.home.home import Home
 
     home = Home(folder, name)
     how = status(home)
@@ -138,7 +138,7 @@ def logs(sweep: str, follow: bool, address: str | None, folder: Path) -> None:
     """Show what the driver of SWEEP has said, on a cluster."""
     with refusals():
         if not address:
-            from gatelab.sweeps.driver.home import Home
+            from gatelab.sweeps.home.home import Home
 
             Home(folder, sweep)
             refuse(
@@ -192,8 +192,8 @@ def _stop_job(address: str, sweep: str) -> tuple[str, str]:
 
 
 def _stop_driver(folder: Path, sweep: str) -> tuple[str, str]:
-    from gatelab.sweeps.driver.home import Home
     from gatelab.sweeps.driver.processes import status, stop_driver
+    from gatelab.sweeps.home.home import Home
 
     home = Home(folder, sweep)
     if not stop_driver(home):

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from gatelab.listing import read_registered
-from gatelab.sweeps.driver.local import local_sweeps
+from gatelab.sweeps.home.local import local_sweeps
 from gatelab.tracking.schema import FOLDER
 
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]

@@ -227,7 +227,7 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
 
 def _end(comparison: Comparison, folder: Path, option: str) -> None:
     """End with the code that says of a sweep whether every gate has its scores."""
-    from gatelab.sweeps.driver.home import Home
+    from gatelab.sweeps.home.home import Home
 
     name = comparison.sweep
     lacking = {
@@ -244,7 +244,7 @@ def _end(comparison: Comparison, folder: Path, option: str) -> None:
 
 
 def _say_where_traces_are(console: Console, comparison: Comparison, folder: Path) -> None:
-    from gatelab.sweeps.driver.home import Home
+    from gatelab.sweeps.home.home import Home
 
     traces = Home(folder, comparison.sweep).path / Artifacts.TRACES
     if traces.is_dir():

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from gatelab.sweeps.cluster.sizing import Needs
-from gatelab.sweeps.driver.home import DamagedHome, Home
-from gatelab.sweeps.driver.home_files import is_half_made
-from gatelab.sweeps.driver.new_home import taken
+from gatelab.sweeps.home.files import is_half_made
+from gatelab.sweeps.home.home import DamagedHome, Home
+from gatelab.sweeps.home.making import taken
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.task import Task
 from gatelab.tracking.journal import delivered

@@ -18,14 +18,14 @@ from gatelab.sweeps.driver.admission import (
     check_place,
     check_record,
 )
-from gatelab.sweeps.driver.carried import pack_classes
-from gatelab.sweeps.driver.edits import check_unedited
-from gatelab.sweeps.driver.home import Home
-from gatelab.sweeps.driver.new_home import make_home
+from gatelab.sweeps.driver.packed_classes import pack_classes
 from gatelab.sweeps.driver.processes import status
 from gatelab.sweeps.driver.running import Interrupted, run_sweep
-from gatelab.sweeps.driver.succession import goes_on, spec_after, take_over
+from gatelab.sweeps.driver.succession.succession import goes_on, spec_after, take_over
 from gatelab.sweeps.driver.telling import telling
+from gatelab.sweeps.home.edits import check_unedited
+from gatelab.sweeps.home.home import Home
+from gatelab.sweeps.home.making import make_home
 from gatelab.sweeps.spec.advice import advised
 from gatelab.sweeps.spec.baselines import with_baselines
 from gatelab.sweeps.spec.first_pass import check_sweep

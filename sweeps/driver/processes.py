@@ -14,8 +14,8 @@ from types import FrameType
 
 import yaml
 
-from gatelab.sweeps.driver.home import DamagedHome, Home
-from gatelab.sweeps.driver.home_files import LOCK, PLACES, STUDIES
+from gatelab.sweeps.home.files import LOCK, PLACES, STUDIES
+from gatelab.sweeps.home.home import DamagedHome, Home
 from gatelab.sweeps.spec.searches import Search
 from gatelab.tracking.schema import Artifacts
 

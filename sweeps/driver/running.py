@@ -13,20 +13,19 @@ from gatelab.results.comparison import Comparison
 from gatelab.sweeps.cluster.provenance import provenance
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.cluster.storage import AT_RUNGS, STATES
-from gatelab.sweeps.driver.carried import pack_classes
 from gatelab.sweeps.driver.display import Display
 from gatelab.sweeps.driver.evaluations import Plan
-from gatelab.sweeps.driver.home import DamagedHome, Home
-from gatelab.sweeps.driver.home_files import STUDIES
-from gatelab.sweeps.driver.parts import begin_part
+from gatelab.sweeps.driver.packed_classes import pack_classes
 from gatelab.sweeps.driver.processes import UNDER_WAY
-from gatelab.sweeps.driver.record import Record
-from gatelab.sweeps.driver.reporting import record_report
-from gatelab.sweeps.driver.same_data import data_id
-from gatelab.sweeps.driver.summaries import Summaries
+from gatelab.sweeps.driver.record.record import Record
+from gatelab.sweeps.driver.record.reporting import record_report
+from gatelab.sweeps.driver.record.summaries import Summaries
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.driver.telling import telling
 from gatelab.sweeps.driver.widths import find_widths
+from gatelab.sweeps.home.files import STUDIES
+from gatelab.sweeps.home.home import DamagedHome, Home
+from gatelab.sweeps.home.parts import begin_part
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.search.study_file import DamagedFile
@@ -36,6 +35,7 @@ from gatelab.sweeps.spec.rounds import rounds_of
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.space import draws_seed, space
 from gatelab.sweeps.spec.spec import Spec
+from gatelab.sweeps.worker.same_data import data_id
 from gatelab.tasks.check.warned import warnings_of
 from gatelab.tasks.task import Task
 from gatelab.tracking.kept_reads import keep_read
@@ -142,7 +142,7 @@ def _work(
     said: Sequence[str],
 ) -> Sweep:
     """Search and evaluate."""
-    from gatelab.sweeps.driver.ray_jobs import run_jobs  # here: Ray takes a second to import
+    from gatelab.sweeps.driver.tune.ray_jobs import run_jobs  # here: Ray takes a second to import
 
     record = Record(recorder, spec, task, studies, home)
     plan = _plan(spec, job.members)

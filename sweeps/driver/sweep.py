@@ -9,7 +9,7 @@ from gatelab.sweeps.driver.evaluations import TOGETHER, Plan
 from gatelab.sweeps.driver.follow_up import FollowUp
 from gatelab.sweeps.driver.listener import Listener
 from gatelab.sweeps.driver.saved_states import saved_state, state_attribute
-from gatelab.sweeps.driver.spent import with_seconds
+from gatelab.sweeps.driver.seconds_spent import with_seconds
 from gatelab.sweeps.driver.time_limit import TimeLimit
 from gatelab.sweeps.search.study import Ask, Study
 from gatelab.sweeps.spec.searches import Search, mixed, seed_of

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 
 from gatelab.sweeps.cluster.sizing import largest
 from gatelab.sweeps.driver.evaluations import TOGETHER
-from gatelab.sweeps.driver.tried_widths import ToTry, tried_widths
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
+from gatelab.sweeps.worker.tried_widths import ToTry, tried_widths
 from gatelab.tasks.task import Task
 from gatelab.training.jobs import Setting
 from gatelab.training.width import MOST_MEMBERS, Pace, width_of

@@ -19,9 +19,9 @@ from ray.tune import Checkpoint
 
 from gatelab.sweeps.cluster.joining import find_modules
 from gatelab.sweeps.cluster.storage import AT_RUNGS, Storage, when_there_is_room
-from gatelab.sweeps.driver.handed import unpack_classes
-from gatelab.sweeps.driver.kept_tasks import KeptTasks
-from gatelab.sweeps.driver.same_data import ChangedData
+from gatelab.sweeps.worker.kept_tasks import KeptTasks
+from gatelab.sweeps.worker.same_data import ChangedData
+from gatelab.sweeps.worker.unpacked_classes import unpack_classes
 from gatelab.training.beginning import begin_work
 from gatelab.training.constant import ConstantWork
 from gatelab.training.jobs import Job, Setting

@@ -23,7 +23,7 @@ KINDS: dict[str, tuple[Registry[Any], type]] = {
 
 
 def unpack_classes(packed: bytes) -> None:
-    """Enter the classes of :func:`.carried.pack_classes` into this process's registries."""
+    """Enter the classes of :func:`.packed_classes.pack_classes` into this process's registries."""
     for kind, name, cls in pickle.loads(packed) if packed else ():
         registry, base = KINDS[kind]
         registry.register(name, base)(cls)

@@ -15,8 +15,8 @@ import cloudpickle
 
 from gatelab.foreign import told
 from gatelab.registry import INTERACTIVE
-from gatelab.sweeps.driver.handed import KINDS
 from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.sweeps.worker.unpacked_classes import KINDS
 
 _Entry = tuple[str, str, type]  # kind, name and class
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gatelab.sweeps.driver.same_data import make_unchanged
+from gatelab.sweeps.worker.same_data import make_unchanged
 from gatelab.tasks.task import Task
 
 KEPT_BYTES = 2**28

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gatelab.registry import near_misses
 from gatelab.sweeps.cluster.storage import Storage, outside
-from gatelab.sweeps.driver.home_files import (
+from gatelab.sweeps.home.files import (
     BEFORE,
     FINISHED,
     INCOMPLETE,
@@ -21,8 +21,8 @@ from gatelab.sweeps.driver.home_files import (
     fault_within,
     is_half_made,
 )
-from gatelab.sweeps.driver.local import local_sweeps
-from gatelab.sweeps.driver.locks import lock_file
+from gatelab.sweeps.home.local import local_sweeps
+from gatelab.sweeps.home.locks import lock_file
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.durable import write_settled
 from gatelab.tracking.schema import Artifacts

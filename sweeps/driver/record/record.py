@@ -11,12 +11,10 @@ from pathlib import Path
 from shutil import rmtree
 
 from gatelab.gates.gate import gates
-from gatelab.sweeps.driver.data import dataset_of
 from gatelab.sweeps.driver.evaluations import TOGETHER
 from gatelab.sweeps.driver.follow_up import EVALUATED
-from gatelab.sweeps.driver.home import Home
-from gatelab.sweeps.driver.parts import runs_by
-from gatelab.sweeps.driver.run_words import (
+from gatelab.sweeps.driver.record.data import dataset_of
+from gatelab.sweeps.driver.record.run_words import (
     directions,
     end_tags,
     kind_tags,
@@ -24,9 +22,11 @@ from gatelab.sweeps.driver.run_words import (
     scored_metrics,
     title,
 )
+from gatelab.sweeps.driver.record.sweep_params import sweep_params
 from gatelab.sweeps.driver.saved_states import saved_state
-from gatelab.sweeps.driver.sweep_params import sweep_params
-from gatelab.sweeps.driver.written_table import write_table
+from gatelab.sweeps.home.home import Home
+from gatelab.sweeps.home.parts import runs_by
+from gatelab.sweeps.home.written_table import write_table
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.conditional import active
 from gatelab.sweeps.spec.searches import Search

@@ -10,7 +10,7 @@ from gatelab.results.comparison.verdict import leading
 from gatelab.results.report.conditions_grid import without_folders
 from gatelab.results.report.description import description
 from gatelab.results.review import Review, read_review
-from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.home.home import Home
 from gatelab.tracking.mlflow_read import sweep_links
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import Artifacts, Metrics, Tags

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatelab.sweeps.driver.data import kinds, searched_rows
+from gatelab.sweeps.driver.record.data import kinds, searched_rows
 from gatelab.sweeps.spec.places import as_recorded
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from gatelab.rules import written
-from gatelab.sweeps.driver.home import DamagedHome, Home
-from gatelab.sweeps.driver.home_files import LAUNCHED
+from gatelab.sweeps.home.files import LAUNCHED
+from gatelab.sweeps.home.home import DamagedHome, Home
 from gatelab.sweeps.spec.faults import raise_faults
 from gatelab.sweeps.spec.notation import read_notation
 from gatelab.tracking.schema import Artifacts

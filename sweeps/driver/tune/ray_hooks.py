@@ -23,9 +23,9 @@ from ray.tune.search import Searcher
 
 from gatelab.sweeps.cluster.slots import slots
 from gatelab.sweeps.cluster.storage import Storage
-from gatelab.sweeps.driver.idle_workers import IdleWorkers
 from gatelab.sweeps.driver.sweep import Jobs, Sweep
-from gatelab.sweeps.driver.worker import waiting
+from gatelab.sweeps.driver.tune.idle_workers import IdleWorkers
+from gatelab.sweeps.worker.worker import waiting
 from gatelab.training.jobs import Job, Setting
 from gatelab.training.steps import Ending, Step
 from gatelab.training.work import STEP_SECONDS

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatelab.sweeps.driver.home import Home
+from gatelab.sweeps.home.home import Home
 
 
 def write_table(home: Home, name: str, header: Sequence[str], table: Iterable[Any]) -> Path:

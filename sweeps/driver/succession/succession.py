@@ -11,12 +11,17 @@ from pathlib import Path
 from gatelab.sweeps.cluster.shipping import CODE
 from gatelab.sweeps.cluster.storage import Storage, inside
 from gatelab.sweeps.driver.evaluations import TOGETHER
-from gatelab.sweeps.driver.home import DamagedHome, Home
-from gatelab.sweeps.driver.home_files import BEFORE, RECORDS, RUN_PARTS, STUDIES
 from gatelab.sweeps.driver.processes import status
-from gatelab.sweeps.driver.taken_evaluations import Taken
-from gatelab.sweeps.driver.taken_records import is_evaluation, is_trial, records_of, taken_records
+from gatelab.sweeps.driver.succession.taken_evaluations import Taken
+from gatelab.sweeps.driver.succession.taken_records import (
+    is_evaluation,
+    is_trial,
+    records_of,
+    taken_records,
+)
 from gatelab.sweeps.driver.time_limit import TAKEN_TRIALS
+from gatelab.sweeps.home.files import BEFORE, RECORDS, RUN_PARTS, STUDIES
+from gatelab.sweeps.home.home import DamagedHome, Home
 from gatelab.sweeps.search.studies import copy_trials
 from gatelab.sweeps.search.study_file import DamagedFile, read_studies
 from gatelab.sweeps.spec.more import more_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gatelab.sweeps.driver.home import Home
-from gatelab.sweeps.driver.home_files import RUN_PARTS
+from gatelab.sweeps.home.files import RUN_PARTS
+from gatelab.sweeps.home.home import Home
 from gatelab.tracking.lines import Lines, parsed
 from gatelab.tracking.schema import Tags
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from gatelab.sweeps.cluster.storage import check_no_key, inside
-from gatelab.sweeps.driver.home import Home
-from gatelab.sweeps.driver.home_files import LAUNCHED, PLACES, RECORDS, is_half_made
-from gatelab.sweeps.driver.local import DRAFT
-from gatelab.sweeps.driver.locks import alone_in
+from gatelab.sweeps.home.files import LAUNCHED, PLACES, RECORDS, is_half_made
+from gatelab.sweeps.home.home import Home
+from gatelab.sweeps.home.local import DRAFT
+from gatelab.sweeps.home.locks import alone_in
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.durable import settle, settle_all
 from gatelab.tracking.journal import position_file

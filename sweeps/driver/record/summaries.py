@@ -12,8 +12,8 @@ import numpy as np
 from gatelab.gates.metrics import seed_agreement
 from gatelab.results.comparison.cells import Cell, UnitValues, mean
 from gatelab.sweeps.driver.evaluations import selected_rows
-from gatelab.sweeps.driver.home import Home
-from gatelab.sweeps.driver.written_table import write_table
+from gatelab.sweeps.home.home import Home
+from gatelab.sweeps.home.written_table import write_table
 from gatelab.sweeps.search.importance import importance
 from gatelab.sweeps.search.outcomes import OPTUNA_STATES
 from gatelab.sweeps.search.study import Study

@@ -14,7 +14,7 @@ import torch
 
 from gatelab.foreign import ForeignError, foreign
 from gatelab.gates.gate import gates
-from gatelab.sweeps.driver.handed import unpack_classes
+from gatelab.sweeps.worker.unpacked_classes import unpack_classes
 from gatelab.tasks.task import Task, tasks
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Setting

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gatelab.sweeps.driver.run_words import run_title
-from gatelab.sweeps.driver.taken_evaluations import Taken
+from gatelab.sweeps.driver.record.run_words import run_title
+from gatelab.sweeps.driver.succession.taken_evaluations import Taken
 from gatelab.tracking.known import attempt_of, last_attempts
 from gatelab.tracking.lines import Entry, parsed
 from gatelab.tracking.records import is_record

@@ -22,10 +22,10 @@ from ray.tune.execution import class_cache, tune_controller
 
 from gatelab.sweeps.cluster.joining import join, users_folder
 from gatelab.sweeps.cluster.storage import STATES, Storage
-from gatelab.sweeps.driver.lost_workers import leave_out_dropped, say_in_one_line
-from gatelab.sweeps.driver.ray_hooks import JobSource, Results, SavedStates, WaitingStates
 from gatelab.sweeps.driver.sweep import Sweep
-from gatelab.sweeps.driver.worker import Worker
+from gatelab.sweeps.driver.tune.lost_workers import leave_out_dropped, say_in_one_line
+from gatelab.sweeps.driver.tune.ray_hooks import JobSource, Results, SavedStates, WaitingStates
+from gatelab.sweeps.worker.worker import Worker
 from gatelab.training.jobs import Setting
 
 # Tune would give its workers the driver's keys by a description of their environment, which Ray

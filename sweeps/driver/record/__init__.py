@@ -1,0 +1,1 @@
+"""The record: what a sweep's events, its data and its end are in MLflow."""

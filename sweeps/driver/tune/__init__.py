@@ -1,0 +1,1 @@
+"""Ray Tune's loop: a sweep's jobs are its trials."""
