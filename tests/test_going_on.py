@@ -12,7 +12,7 @@ import pytest
 
 from gatelab.results.comparing import compare
 from gatelab.sweeps.driver.succession import succession
-from gatelab.sweeps.home import home
+from gatelab.sweeps.home import home, making
 from gatelab.tracking.mlflow_client import open_client
 from gatelab.tracking.schema import FOLDER, Tags
 from gatelab.tracking.sqlite import default_uri
@@ -115,7 +115,7 @@ def test_stopped_anywhere_it_is_not_there_or_goes_on_to_the_same_end(both: Path)
         (succession, "copy_trials"),
         (succession, "taken_records"),
         (succession.Taken, "mark"),
-        (home.shutil, "move"),
+        (making.shutil, "move"),
         (home.Path, "rename"),
     ]
     for where, what in moments:

@@ -16,7 +16,7 @@ from gatelab.sweeps.cli import main
 from gatelab.sweeps.cluster import doctor
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.driver import running, widths
-from gatelab.sweeps.driver.evaluations import TOGETHER
+from gatelab.sweeps.search.attributes import TOGETHER
 from gatelab.sweeps.worker.tried_widths import ToTry, tried_widths
 from gatelab.tracking.schema import Tags
 from gatelab.training.configuration import Configuration

@@ -26,6 +26,11 @@ AT_RUNGS = "waiting"
 """Another, for the states of trials that wait at a rung; Tune writes in the first."""
 
 
+def model_name(label: str, number: int) -> str:
+    """Return the name in a storage of the model that an evaluation leaves, by its number."""
+    return f"models/{label}-{number}.pt"
+
+
 class Storage:
     """Where workers leave saved states and models.
 

@@ -19,7 +19,9 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from gatelab.sweeps.driver.listener import Listener
 from gatelab.sweeps.driver.notebook import NotebookView
+from gatelab.sweeps.driver.telling import say
 from gatelab.sweeps.search.outcomes import WORST
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.searches import Search
@@ -28,7 +30,7 @@ from gatelab.training.jobs import Job
 from gatelab.training.steps import Ending, Step
 
 
-class Display:
+class Display(Listener):
     """Shows each gate's search and evaluation: bars in a terminal, else a line for each end."""
 
     def __init__(
@@ -176,7 +178,7 @@ class Display:
     def _print(self, text: str) -> None:
         """Print a line; it must not raise where Ray's loop would end for it and save nothing."""
         try:
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            say(self.console, text)
         except OSError as error:  # of others, as of a log whose disk is full, the record knows all
             if error.errno == errno.EPIPE:  # nobody reads on: that is a Ctrl-C
                 signal.raise_signal(signal.SIGINT)

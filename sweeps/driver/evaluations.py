@@ -8,18 +8,13 @@ from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 
+from gatelab.sweeps.search.attributes import TAKEN_OVER
 from gatelab.sweeps.search.study import Study
+from gatelab.sweeps.spec.numbering import Numbering
 from gatelab.sweeps.spec.searches import Search, mixed, row_label, seed_of
 from gatelab.training.configuration import Configuration
 from gatelab.training.jobs import Job
 from gatelab.training.member import Member
-
-TAKEN_OVER = "taken over"
-"""The attribute of a study that says how many seeds a sweep has of the one that it goes on from:
-by label and place of the split, as ``top_k/0``."""
-
-TOGETHER = "width"
-"""The attribute of a study that says how many members of its trials train together at most."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +53,7 @@ def evaluations(plan: Plan, search: Search, gate: str, study: Study) -> list[Job
         study: How the search went.
     """
     rows = selected_rows(search.label, study, every=plan.repeats > 1)
+    numbering = Numbering(plan.seeds, len(plan.splits))
     taken: Mapping[str, int] = study.attributes.get(TAKEN_OVER, {})
     return [
         Job(
@@ -65,7 +61,7 @@ def evaluations(plan: Plan, search: Search, gate: str, study: Study) -> list[Job
             label,
             gate,
             tuple(Member(configuration, seed) for seed in seeds),
-            (search.repeat * len(plan.splits) + place) * plan.seeds + first,
+            numbering.number(search.repeat, place, first),
             split_seed=split,
             search=search.name,
         )

@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from gatelab.sweeps.driver.evaluations import Plan, evaluations
+from gatelab.sweeps.search.attributes import DONE, EVALUATED
 from gatelab.sweeps.search.study import Study
-from gatelab.sweeps.spec.searches import Search
+from gatelab.sweeps.spec.searches import Search, of_gate
 from gatelab.training.jobs import Job
 from gatelab.training.steps import Ending
 
-EVALUATED = "evaluated"
-"""The attribute of a study that names the evaluations which have finished."""
 FEW_REASONS = 5
 """So many are told where no trial of a gate has finished."""
 
@@ -40,7 +39,7 @@ class FollowUp:
 
     def over(self, name: str) -> bool:
         """Return whether a search is done with: evaluated or given up, or failed for now."""
-        return name in self.closed or "done" in self.studies[name].attributes
+        return name in self.closed or DONE in self.studies[name].attributes
 
     def left(self, name: str) -> list[Job]:
         """Return the evaluations that follow from a search and have not ended."""
@@ -77,32 +76,28 @@ class FollowUp:
         """
         self.closed.add(name)
         label = Search.of(name).label
-        ends = all(self.over(other) for other in self._searches(label))
+        ends = all(self.over(other) for other in of_gate(label, self.studies))
         return self._reasons(label) if ends else {}
 
     def mark_done(self, name: str) -> None:
         """Note that a search is done with, unless an evaluation after it has failed."""
         if not any(job.name in self.failed for job in self._follow(name)):
-            self.studies[name].mark(done=True)
+            self.studies[name].mark(**{DONE: True})
 
     def _fruitless(self) -> list[str]:
         """Return the gates with a search that is over, and of which no trial has finished."""
         over = [name for name in self.studies if self.over(name)]
         return [Search.of(name).label for name in over if not self._follow(name)]
 
-    def _searches(self, label: str) -> dict[str, Study]:
-        """Return all searches of a gate."""
-        return {n: study for n, study in self.studies.items() if Search.of(n).label == label}
-
     def _scored(self, label: str) -> Counter[str]:
         """Return how many evaluations of a gate, and of each of its rows, have finished."""
-        names = (job for search in self._searches(label) for job in self._finished(search))
+        names = (job for search in of_gate(label, self.studies) for job in self._finished(search))
         return Counter(name.partition("/")[0] for name in names)
 
     def _finished(self, name: str) -> list[str]:
         """Return the evaluations after a search that have finished: all, if it is done with."""
         attributes = self.studies[name].attributes
-        if "done" in attributes:
+        if DONE in attributes:
             return [job.name for job in self._follow(name)]
         finished: list[str] = attributes.get(EVALUATED, [])
         return finished
@@ -117,7 +112,7 @@ class FollowUp:
 
     def _reasons(self, label: str) -> dict[str, str]:
         """Return a gate and its rows, and why each has no score; empty where it has one."""
-        searches = self._searches(label)
+        searches = of_gate(label, self.studies)
         jobs = [job for name in searches for job in self._follow(name)]
         scored = self._scored(label)
         reasons = _some(why for study in searches.values() for why in study.outcomes.reasons())

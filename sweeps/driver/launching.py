@@ -22,7 +22,7 @@ from gatelab.sweeps.driver.packed_classes import pack_classes
 from gatelab.sweeps.driver.processes import status
 from gatelab.sweeps.driver.running import Interrupted, run_sweep
 from gatelab.sweeps.driver.succession.succession import goes_on, spec_after, take_over
-from gatelab.sweeps.driver.telling import telling
+from gatelab.sweeps.driver.telling import say, telling
 from gatelab.sweeps.home.edits import check_unedited
 from gatelab.sweeps.home.home import Home
 from gatelab.sweeps.home.making import make_home
@@ -127,7 +127,7 @@ def _begin(
     with telling(console, "Two models of every gate make a step"):
         notes = rehearse_gates(spec, task, here=not job.gpus)
     for line in (*filter(None, [after]), *task.said, *notes, *advised(spec.task)):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, line)
     with writing(folder):
         home = make_home(folder, spec, uri, storage, fill=fill)
     with _resumable(home), home.locked():

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from gatelab.training.jobs import Job
 from gatelab.training.steps import Ending, Step
 
 
-class Listener(Protocol):
-    """Hears of everything that happens, in order: the record and the display do."""
+class Listener:
+    """Hears of everything that happens, in order, and lets pass what it has no method for."""
 
     def started(self, job: Job) -> None:
         """Hear that a job was handed out."""

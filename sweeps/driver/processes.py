@@ -16,6 +16,7 @@ import yaml
 
 from gatelab.sweeps.home.files import LOCK, PLACES, STUDIES
 from gatelab.sweeps.home.home import DamagedHome, Home
+from gatelab.sweeps.search.attributes import DONE, TRIALS_IN_TIME
 from gatelab.sweeps.spec.searches import Search
 from gatelab.tracking.schema import Artifacts
 
@@ -114,7 +115,6 @@ def gates_progress(home: Home) -> list[GateProgress]:
     Raises:
         DamagedHome: If a file cannot be read that says so.
     """
-    from gatelab.sweeps.driver.time_limit import TRIALS_IN_TIME  # here: as above
     from gatelab.sweeps.search.study_file import (
         DamagedFile,  # here: Optuna takes a second to import
         read_studies,
@@ -128,7 +128,7 @@ def gates_progress(home: Home) -> list[GateProgress]:
             before = found.get(label, GateProgress(label, 0, 0, True))
             ended = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
             trials = min(planned, study.user_attrs.get(TRIALS_IN_TIME, planned))
-            done = before.done and "done" in study.user_attrs
+            done = before.done and DONE in study.user_attrs
             sums = before.ended + ended, before.trials + trials
             found[label] = GateProgress(label, *sums, done)
     except (DamagedFile, OSError) as error:

@@ -21,7 +21,7 @@ from gatelab.sweeps.driver.record.record import Record
 from gatelab.sweeps.driver.record.reporting import record_report
 from gatelab.sweeps.driver.record.summaries import Summaries
 from gatelab.sweeps.driver.sweep import Sweep
-from gatelab.sweeps.driver.telling import telling
+from gatelab.sweeps.driver.telling import say, telling
 from gatelab.sweeps.driver.widths import find_widths
 from gatelab.sweeps.home.files import STUDIES
 from gatelab.sweeps.home.home import DamagedHome, Home
@@ -93,8 +93,7 @@ def run_sweep(
         home.move_record(uri)
     if redeliver:
         home.reopen()
-    where = f"{spec.name}: {UNDER_WAY}, in {home.path}"
-    console.print(where, highlight=False, markup=False, soft_wrap=True)
+    say(console, f"{spec.name}: {UNDER_WAY}, in {home.path}")
     with _damages(home):
         return _run_recorded(spec, task, home, job, console, redeliver, said)
 
@@ -119,7 +118,7 @@ def _run_recorded(
     )
     try:
         if recorder.has_metrics and _is_empty(home.path / STUDIES):
-            console.print(LOST.format(home.path / STUDIES), highlight=False, soft_wrap=True)
+            say(console, LOST.format(home.path / STUDIES))
         studies = _studies(spec, task, home, recorder)
         sweep = _work(spec, task, home, job, studies, recorder, console, said)
         return _compare(spec, home, recorder, sweep, console)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from gatelab.sweeps.driver.evaluations import TOGETHER, Plan
+from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.follow_up import FollowUp
 from gatelab.sweeps.driver.listener import Listener
 from gatelab.sweeps.driver.saved_states import saved_state, state_attribute
 from gatelab.sweeps.driver.seconds_spent import with_seconds
 from gatelab.sweeps.driver.time_limit import TimeLimit
+from gatelab.sweeps.search.attributes import TOGETHER
 from gatelab.sweeps.search.study import Ask, Study
 from gatelab.sweeps.spec.searches import Search, mixed, seed_of
 from gatelab.training.jobs import Job
@@ -79,7 +80,8 @@ class Sweep:
         jobs = returned or self._next_evaluation() or self._next_trials()
         for job in jobs:
             self.running[job.name] = jobs
-            self._tell_all("started", job)
+            for listener in self.listeners:
+                listener.started(job)
         return jobs
 
     def _next_evaluation(self) -> Jobs:
@@ -143,7 +145,8 @@ class Sweep:
         """
         if job.name not in self.running:
             return True  # a worker that is lost after its last step makes Tune do the job again
-        self._tell_all("progressed", job, step)
+        for listener in self.listeners:
+            listener.progressed(job, step)
         if state is not None:
             self.keep_state(job, state)
         study = self.studies[job.of_search]
@@ -202,7 +205,8 @@ class Sweep:
             self._end_evaluation(job, with_seconds(endings, seconds))
 
     def _end_trial(self, job: Job, ending: Ending) -> None:
-        self._tell_all("ended", job, [ending])
+        for listener in self.listeners:
+            listener.ended(job, [ending])
         study = self.studies[job.of_search]
         study.tell(job.number, ending)
         self.time.note(study)
@@ -216,7 +220,8 @@ class Sweep:
         takes no other.
         """
         self.studies[job.of_search].mark(**{state_attribute(job): None})
-        self._tell_all("ended", job, endings)
+        for listener in self.listeners:
+            listener.ended(job, endings)
         self.follow_up.end(job, endings)
         if not self.follow_up.left(job.of_search):
             self._close(job.of_search)
@@ -224,9 +229,6 @@ class Sweep:
     def _close(self, name: str) -> None:
         """Take in that nothing is left to do after a search; with a gate's last one it ends."""
         for label, reason in self.follow_up.close(name).items():
-            self._tell_all("gate_ended", label, reason)
+            for listener in self.listeners:
+                listener.gate_ended(label, reason)
         self.follow_up.mark_done(name)
-
-    def _tell_all(self, event: str, *what: object) -> None:
-        for listener in self.listeners:
-            getattr(listener, event)(*what)

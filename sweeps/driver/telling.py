@@ -24,15 +24,20 @@ def telling(console: Console, what: str) -> Iterator[None]:
         with console.status(what):
             yield
         return
-    say = Timer(SILENT_SECONDS, _say, (console, what))
-    say.daemon = True
-    say.start()
+    timer = Timer(SILENT_SECONDS, _say, (console, what))
+    timer.daemon = True
+    timer.start()
     try:
         yield
     finally:
-        say.cancel()
+        timer.cancel()
 
 
 def _say(console: Console, what: str) -> None:
     with suppress(OSError):  # a full disk: what is being waited for says so itself
-        console.print(f"{what} ...", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"{what} ...")
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line as it is: in one piece, and no part of it is taken for a colour or a style."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from gatelab.sweeps.search.attributes import SPENT, TAKEN_TRIALS, TRIALS_IN_TIME
 from gatelab.sweeps.search.study import Study
 
 SECONDS_AN_HOUR = 3600.0
-TRIALS_IN_TIME, SPENT, TAKEN_TRIALS = "trials", "seconds", "taken_trials"
-"""The attributes of studies that say how many trials there are, where the time was over before the
-spec's, how long a sweep with a limit of time has run, and how many trials it took over."""
 
 
 class TimeLimit:

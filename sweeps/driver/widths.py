@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from gatelab.sweeps.cluster.sizing import largest
-from gatelab.sweeps.driver.evaluations import TOGETHER
+from gatelab.sweeps.search.attributes import TOGETHER
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec

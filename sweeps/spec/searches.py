@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 class Search(NamedTuple):
@@ -25,6 +28,11 @@ class Search(NamedTuple):
         """Return the search of a name."""
         label, _, repeat = name.partition("/")
         return cls(label, int(repeat or 0))
+
+
+def of_gate(label: str, by_search: Mapping[str, T]) -> dict[str, T]:
+    """Return what belongs to the searches of one gate, of what is there by the search's name."""
+    return {name: it for name, it in by_search.items() if Search.of(name).label == label}
 
 
 def mixed(*numbers: int) -> int:

@@ -17,6 +17,7 @@ from pydantic import (
 
 from gatelab.rules import written
 from gatelab.sweeps.spec.hyperparameters import Hyperparameter, Scalar
+from gatelab.sweeps.spec.numbering import Numbering
 from gatelab.training.member import Recipe
 from gatelab.training.precision import Precision
 
@@ -162,6 +163,11 @@ class EvaluationSpec(SpecPart):
         if isinstance(data, dict) and data.get("select") == "best":
             return {key: value for key, value in data.items() if key != "select"}
         return data
+
+    @property
+    def numbering(self) -> Numbering:
+        """How the runs of a gate's evaluations are numbered."""
+        return Numbering(self.seeds, self.splits)
 
 
 class ResourcesSpec(SpecPart):

@@ -18,7 +18,7 @@ from ray import tune
 from ray.tune import Checkpoint
 
 from gatelab.sweeps.cluster.joining import find_modules
-from gatelab.sweeps.cluster.storage import AT_RUNGS, Storage, when_there_is_room
+from gatelab.sweeps.cluster.storage import AT_RUNGS, Storage, model_name, when_there_is_room
 from gatelab.sweeps.worker.kept_tasks import KeptTasks
 from gatelab.sweeps.worker.same_data import ChangedData
 from gatelab.sweeps.worker.unpacked_classes import unpack_classes
@@ -143,7 +143,7 @@ class Worker(tune.Trainable):
             path = Path(folder) / "model.pt"
             work.save_model(path)
             storage = Storage(self.setting.storage)
-            name = f"models/{self.jobs[0].label}-{self.jobs[0].number}.pt"
+            name = model_name(self.jobs[0].label, self.jobs[0].number)
             when_there_is_room(lambda: storage.put(path, name))
 
     def _leave_states(self, work: Work | ConstantWork, steps: Sequence[Step]) -> list[str | None]:

@@ -11,8 +11,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from gatelab.gates.gate import gates
-from gatelab.sweeps.driver.evaluations import TOGETHER
-from gatelab.sweeps.driver.follow_up import EVALUATED
+from gatelab.sweeps.driver.listener import Listener
 from gatelab.sweeps.driver.record.data import dataset_of
 from gatelab.sweeps.driver.record.run_words import (
     directions,
@@ -27,9 +26,10 @@ from gatelab.sweeps.driver.saved_states import saved_state
 from gatelab.sweeps.home.home import Home
 from gatelab.sweeps.home.parts import runs_by
 from gatelab.sweeps.home.written_table import write_table
+from gatelab.sweeps.search.attributes import DONE, EVALUATED, TOGETHER
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.conditional import active
-from gatelab.sweeps.spec.searches import Search
+from gatelab.sweeps.spec.searches import Search, of_gate
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.sweeps.spec.steps import told_target_weights
 from gatelab.tasks.task import Task, split_seeds
@@ -56,7 +56,7 @@ MOST_REASONS = 10
 """So many different ones are told with a gate; a tag does not hold them all."""
 
 
-class Record:
+class Record(Listener):
     """Writes runs nested as sweep > gate > trials and evaluation seeds.
 
     The values of the weights that a member keeps stand one step after its last epoch, where
@@ -119,8 +119,8 @@ class Record:
         digest = provenance.get(Tags.DATA, "")
         self.recorder.log_data(name, dataset_of(self.task, self.spec, digest))
         for label, gate in self.spec.gates.items():
-            searches = [s for name, s in self.studies.items() if Search.of(name).label == label]
-            if all("done" in study.attributes for study in searches):
+            searches = [*of_gate(label, self.studies).values()]
+            if all(DONE in study.attributes for study in searches):
                 continue  # its run has ended, and would never end again
             cls, learner = gates.get(gate.gate), gate.learner
             tags = {**self._tags("gate", label), **provenance, **kind_tags(cls)}
@@ -178,7 +178,7 @@ class Record:
     def _start_row(self, job: Job) -> None:
         """Start the run of a gate's best at one k, if it is not there yet."""
         of, name = Search.of(job.of_search), self.spec.name
-        searches = [s for n, s in self.studies.items() if Search.of(n).label == of.label]
+        searches = [*of_gate(of.label, self.studies).values()]
         tags = {**self._tags("gate", job.label), **self.by, Tags.ROW_OF: of.label}
         tags |= kind_tags(gates.get(job.gate))
         self.recorder.start_run(
@@ -293,4 +293,4 @@ def _nothing_known(searches: Sequence[Study]) -> bool:
 
 
 def _is_scored(study: Study) -> bool:
-    return bool(study.attributes.get(EVALUATED)) or "done" in study.attributes
+    return bool(study.attributes.get(EVALUATED)) or DONE in study.attributes

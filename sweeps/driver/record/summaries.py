@@ -11,7 +11,10 @@ import numpy as np
 
 from gatelab.gates.metrics import seed_agreement
 from gatelab.results.comparison.cells import Cell, UnitValues, mean
+from gatelab.sweeps.cluster.storage import model_name
 from gatelab.sweeps.driver.evaluations import selected_rows
+from gatelab.sweeps.driver.listener import Listener
+from gatelab.sweeps.home.files import files_of, scores_file, scores_files
 from gatelab.sweeps.home.home import Home
 from gatelab.sweeps.home.written_table import write_table
 from gatelab.sweeps.search.importance import importance
@@ -19,14 +22,14 @@ from gatelab.sweeps.search.outcomes import OPTUNA_STATES
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.conditional import active
-from gatelab.sweeps.spec.searches import Search
+from gatelab.sweeps.spec.searches import Search, of_gate
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
 from gatelab.tracking.durable import write_settled
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import COUNTS, Artifacts, Metrics, Tags
 from gatelab.training.jobs import Job
-from gatelab.training.steps import Ending, Step
+from gatelab.training.steps import Ending
 
 
 class Evaluated(NamedTuple):
@@ -39,7 +42,7 @@ class Evaluated(NamedTuple):
     broken: bool = False
 
 
-class Summaries:
+class Summaries(Listener):
     """Keeps how evaluations ended in the sweep's home, and sums them up when a gate ends.
 
     A stop may come between two evaluations of one gate, on two splits or after two searches.
@@ -59,12 +62,7 @@ class Summaries:
         """
         self.recorder, self.spec, self.task = recorder, spec, task
         self.studies, self.home = studies, home
-
-    def started(self, job: Job) -> None:
-        """Nothing."""
-
-    def progressed(self, job: Job, step: Step) -> None:
-        """Nothing."""
+        self.numbering = spec.evaluation.numbering
 
     def ended(self, job: Job, endings: Sequence[Ending]) -> None:
         """Keep how the members of an evaluation ended that have a score."""
@@ -77,7 +75,7 @@ class Summaries:
         ]
         if not found:
             return
-        path = self._folder(job.label) / f"evaluation-{job.number}.json"
+        path = scores_file(self.home.path, job.label, job.number)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_settled(path, json.dumps(found))
 
@@ -118,8 +116,8 @@ class Summaries:
         So its charts have a line for each metric, of which a mean alone would be a dot. Means over
         more seeds, after a resume, follow those before.
         """
-        step, evaluation = 1 + sum(study.ended for study in self._of(search)), self.spec.evaluation
-        every = evaluation.seeds * evaluation.splits * self.spec.search.repeats
+        step = 1 + sum(study.ended for study in self._of(search.label))
+        every = self.numbering.number(self.spec.search.repeats, 0, 0)
         for first, members in by_job.items():
             for number, member in enumerate(members, first):
                 own = {key: value for key, value in member.metrics.items() if key in means}
@@ -145,35 +143,28 @@ class Summaries:
         searched = label == search.label and outcomes.selected() is not None
         return searched and outcomes.best().broken
 
-    def _of(self, search: Search) -> list[Study]:
-        """Return all searches of the gate of one."""
-        return [s for name, s in self.studies.items() if Search.of(name).label == search.label]
+    def _of(self, label: str) -> list[Study]:
+        """Return all searches of a gate."""
+        return [*of_gate(label, self.studies).values()]
 
     def _by_job(self, label: str) -> dict[int, list[Evaluated]]:
         """Return what has a score, by the number of the evaluation's first run."""
-        found = {}
-        for path in self._folder(label).glob("evaluation-*.json"):
-            number = path.stem.partition("-")[2]
-            if number.isdecimal():  # else it is somebody's copy
-                found[int(number)] = _read(path)
-        return dict(sorted(found.items()))
+        return {number: _read(path) for number, path in scores_files(self.home.path, label)}
 
     def _by_cell(
         self, by_job: Mapping[int, Sequence[Evaluated]]
     ) -> dict[Cell, list[Mapping[str, float]]]:
         """Return the metrics of every seed, by search and split."""
-        seeds, splits = self.spec.evaluation.seeds, self.spec.evaluation.splits
         found: dict[Cell, list[Mapping[str, float]]] = {}
         for first, members in by_job.items():
-            repeat, split = divmod(first // seeds, splits)
-            cell = found.setdefault((str(repeat), str(split)), [])
+            repeat, place, _ = self.numbering.of(first)
+            cell = found.setdefault((str(repeat), str(place)), [])
             cell += [member.metrics for member in members]
         return found
 
     def _first_split(self, numbers: Iterable[int]) -> Iterator[int]:
         """Yield the numbers of evaluations on the first split, of each search."""
-        every = self.spec.evaluation.seeds * self.spec.evaluation.splits
-        return (number for number in numbers if number % every < self.spec.evaluation.seeds)
+        return (number for number in numbers if not self.numbering.of(number).place)
 
     def _agreement(self, members: Sequence[Evaluated]) -> dict[str, float]:
         weights = [np.array(one.weights) for one in members if one.weights]
@@ -181,7 +172,7 @@ class Summaries:
 
     def _searched(self, label: str, gate: str) -> dict[str, float]:
         """Return the importance of what was searched; of a row, how its trials ended."""
-        trials = [t for s in self._of(Search(gate)) for t in s.study.get_trials(deepcopy=False)]
+        trials = [t for s in self._of(gate) for t in s.study.get_trials(deepcopy=False)]
         if label == gate:
             found = importance(trials)
             return {f"{Metrics.IMPORTANCE}{name}": value for name, value in found.items()}
@@ -214,20 +205,16 @@ class Summaries:
 
         Where some of its seeds were taken over it is that of the best of all.
         """
-        every = self.spec.evaluation.seeds * self.spec.evaluation.splits
         cost = self.studies[search.name].goal.cost
 
         def best(number: int) -> tuple[bool, float]:
             return min((one.broken, cost(one.metrics[Metrics.OBJECTIVE])) for one in by_job[number])
 
-        own = [n for n in self._first_split(by_job) if n // every == search.repeat]
-        number = min(own, key=best) if len(own) > 1 else search.repeat * every
-        model = self._folder(label) / f"{label}.pt"
-        if self.home.storage.get(f"models/{label}-{number}.pt", model):
+        own = [n for n in self._first_split(by_job) if self.numbering.of(n).repeat == search.repeat]
+        number = min(own, key=best) if len(own) > 1 else self.numbering.number(search.repeat, 0, 0)
+        model = files_of(self.home.path, label) / f"{label}.pt"
+        if self.home.storage.get(model_name(label, number), model):
             self.recorder.log_artifact(f"{self.spec.name}/{label}", model)
-
-    def _folder(self, label: str) -> Path:
-        return self.home.path / "files" / label
 
 
 def _read(path: Path) -> list[Evaluated]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from gatelab.sweeps.cluster.shipping import CODE
 from gatelab.sweeps.cluster.storage import Storage, inside
-from gatelab.sweeps.driver.evaluations import TOGETHER
 from gatelab.sweeps.driver.processes import status
 from gatelab.sweeps.driver.succession.taken_evaluations import Taken
 from gatelab.sweeps.driver.succession.taken_records import (
@@ -19,9 +18,9 @@ from gatelab.sweeps.driver.succession.taken_records import (
     records_of,
     taken_records,
 )
-from gatelab.sweeps.driver.time_limit import TAKEN_TRIALS
 from gatelab.sweeps.home.files import BEFORE, RECORDS, RUN_PARTS, STUDIES
 from gatelab.sweeps.home.home import DamagedHome, Home
+from gatelab.sweeps.search.attributes import TAKEN_TRIALS, TOGETHER
 from gatelab.sweeps.search.studies import copy_trials
 from gatelab.sweeps.search.study_file import DamagedFile, read_studies
 from gatelab.sweeps.spec.more import more_of
@@ -135,10 +134,10 @@ def take_over(before: Home, spec: Spec, draft: Path, own_id: str) -> None:
 def _evaluations(before: Home, spec: Spec) -> Taken:
     """Return what is taken over of a sweep's evaluations: nothing if more is searched."""
     studies = read_studies(before.path / STUDIES)
-    had = before.spec.evaluation
+    had, has = before.spec.evaluation.numbering, spec.evaluation.numbering
     if spec.search.trials > max(_ended(before).values()):
-        return Taken(had, spec.evaluation, {})
-    return Taken.of(studies, before.path, had, spec.evaluation)
+        return Taken(had, has, {})
+    return Taken.of(studies, before.path, had, has)
 
 
 def _write(records: Iterable[Entry], before: Path, draft: Path) -> int:

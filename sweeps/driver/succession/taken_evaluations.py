@@ -11,10 +11,10 @@ from typing import Any
 
 import optuna
 
-from gatelab.sweeps.cluster.storage import Storage
-from gatelab.sweeps.driver.evaluations import TAKEN_OVER
-from gatelab.sweeps.driver.follow_up import EVALUATED
-from gatelab.sweeps.spec.sections import EvaluationSpec
+from gatelab.sweeps.cluster.storage import Storage, model_name
+from gatelab.sweeps.home.files import scores_file
+from gatelab.sweeps.search.attributes import EVALUATED, TAKEN_OVER
+from gatelab.sweeps.spec.numbering import Numbering
 
 Parts = tuple[str, ...]
 """The names of jobs: one, or two where the first of them was itself taken over."""
@@ -27,8 +27,8 @@ class Taken:
     They are numbered by repeat, split and seed, so that each has another number there.
     """
 
-    had: EvaluationSpec
-    has: EvaluationSpec
+    had: Numbering
+    has: Numbering
     jobs: Mapping[str, Mapping[str, Parts]]
     """By the search that they follow from, all on one split by the name of the first of them."""
 
@@ -37,8 +37,8 @@ class Taken:
         cls,
         studies: Mapping[str, optuna.Study],
         home: Path,
-        had: EvaluationSpec,
-        has: EvaluationSpec,
+        had: Numbering,
+        has: Numbering,
     ) -> Taken:
         """Return those of a sweep that have finished, and of which its home has the scores."""
         found = {name: _whole(study.user_attrs, had) for name, study in studies.items()}
@@ -55,16 +55,13 @@ class Taken:
 
     def holds(self, run: str) -> bool:
         """Return whether a run, by its name as that of a job, is one of them."""
-        stem, number = _parted(run)
-        first = f"{stem}/{number // self.had.seeds * self.had.seeds}"
+        where = self.had.of(_parted(run)[1])
+        first = f"{_stem(run)}/{self.had.number(where.repeat, where.place, 0)}"
         return any(first in jobs for jobs in self.jobs.values())
 
     def renamed(self, run: str) -> str:
         """Return what a run, or a job, is named in the sweep that takes it over."""
-        stem, number = _parted(run)
-        of_split, seed = divmod(number, self.had.seeds)
-        repeat, place = divmod(of_split, self.had.splits)
-        return f"{stem}/{(repeat * self.has.splits + place) * self.has.seeds + seed}"
+        return f"{_stem(run)}/{self.has.number(*self.had.of(_parted(run)[1]))}"
 
     def mark(self, studies: Mapping[str, optuna.Study]) -> None:
         """Note with the studies of the other sweep what it has of them."""
@@ -77,49 +74,44 @@ class Taken:
         """Copy scores from one home to another, and models from one storage to another."""
         with TemporaryDirectory() as folder:
             for job in (job for of in self.jobs.values() for jobs in of.values() for job in jobs):
-                target = _scores(draft, self.renamed(job))
+                old, new = _parted(job), _parted(self.renamed(job))
+                target = scores_file(draft, *new)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(_scores(home, job), target)
+                shutil.copy(scores_file(home, *old), target)
                 model = Path(folder) / "model.pt"
-                if storage.get(_model(job), model):  # of a constant there is none
-                    into.put(model, _model(self.renamed(job)))
+                if storage.get(model_name(*old), model):  # of a constant there is none
+                    into.put(model, model_name(*new))
 
 
-def _whole(attributes: Mapping[str, Any], had: EvaluationSpec) -> dict[str, Parts]:
+def _whole(attributes: Mapping[str, Any], had: Numbering) -> dict[str, Parts]:
     """Return by the first of them the jobs on each split, where all that there are have ended."""
     finished = attributes.get(EVALUATED, [])
     before: Mapping[str, int] = attributes.get(TAKEN_OVER, {})
     found: dict[str, Parts] = {}
     for job in finished:
-        stem, number = _parted(job)
+        number = _parted(job)[1]
         taken = before.get(_where(job, had), 0)
-        parts = (job, f"{stem}/{number + taken}") if 0 < taken < had.seeds else (job,)
-        if number % had.seeds == 0 and {*parts} <= {*finished}:
+        parts = (job, f"{_stem(job)}/{number + taken}") if 0 < taken < had.seeds else (job,)
+        if had.of(number).seed == 0 and {*parts} <= {*finished}:
             found[job] = parts
     return found
 
 
-def _where(job: str, had: EvaluationSpec) -> str:
+def _where(job: str, had: Numbering) -> str:
     """Return of which label and on which of the splits a job is, as studies note it."""
-    return f"{_label(job)}/{_parted(job)[1] // had.seeds % had.splits}"
+    label, number = _parted(job)
+    return f"{label}/{had.of(number).place}"
 
 
 def _kept_in(home: Path) -> Callable[[str], bool]:
-    return lambda job: _scores(home, job).is_file()
+    return lambda job: scores_file(home, *_parted(job)).is_file()
+
+
+def _stem(run: str) -> str:
+    """Return of the name of a run, or of a job, what stands before its number."""
+    return run.rpartition("/")[0]
 
 
 def _parted(run: str) -> tuple[str, int]:
-    stem, _, number = run.rpartition("/")
-    return stem, int(number)
-
-
-def _label(job: str) -> str:
-    return job.partition("/")[0]
-
-
-def _scores(home: Path, job: str) -> Path:
-    return home / "files" / _label(job) / f"evaluation-{_parted(job)[1]}.json"
-
-
-def _model(job: str) -> str:
-    return f"models/{_label(job)}-{_parted(job)[1]}.pt"
+    """Return of which label a run is, and its number."""
+    return run.partition("/")[0], int(run.rpartition("/")[2])

@@ -23,6 +23,7 @@ from ray.tune.search import Searcher
 
 from gatelab.sweeps.cluster.slots import slots
 from gatelab.sweeps.cluster.storage import Storage
+from gatelab.sweeps.driver.listener import Listener
 from gatelab.sweeps.driver.sweep import Jobs, Sweep
 from gatelab.sweeps.driver.tune.idle_workers import IdleWorkers
 from gatelab.sweeps.worker.worker import waiting
@@ -206,26 +207,17 @@ class SavedStates(Callback):
         return {}
 
 
-class WaitingStates:
+class WaitingStates(Listener):
     """Deletes what trials have left at their rungs, once they have ended."""
 
     def __init__(self, storage: Storage, deleting: Executor) -> None:
         """Delete from a storage, by an executor of its own."""
         self.storage, self.deleting = storage, deleting
 
-    def started(self, job: Job) -> None:
-        """Nothing."""
-
-    def progressed(self, job: Job, step: Step) -> None:
-        """Nothing."""
-
     def ended(self, job: Job, endings: Sequence[Ending]) -> None:
         """Delete the states of a trial."""
         if job.stage == "search":
             self.deleting.submit(self.storage.remove, waiting(job))
-
-    def gate_ended(self, label: str, reason: str) -> None:
-        """Nothing."""
 
 
 def take(sweep: Sweep, jobs: Jobs, result: Mapping[str, Any]) -> bool:

@@ -1,0 +1,17 @@
+"""What is noted with the study of a search, so that a resume knows it."""
+
+DONE = "done"
+"""Nothing more is to follow from the search."""
+EVALUATED = "evaluated"
+"""The names of the evaluations that have finished."""
+TAKEN_OVER = "taken over"
+"""How many seeds a sweep has of the one that it goes on from: by label and place of the split, as
+``top_k/0``."""
+TAKEN_TRIALS = "taken_trials"
+"""How many trials it has of that one."""
+TOGETHER = "width"
+"""How many members of its trials train together at most."""
+TRIALS_IN_TIME = "trials"
+"""How many trials there were time for, once that is over."""
+SPENT = "seconds"
+"""For how long has been searched, over all starts."""
