@@ -255,7 +255,7 @@ def _large(folder: Path, trials: int, *, again: bool) -> None:
     """Run all trials but as many as there are gates, or resume until there is a job."""
     from benchmarks.scale import Reports
     from gatelab import resume
-    from gatelab.sweeps.driver.running import Interrupted
+    from gatelab.sweeps.driver.stops import Interrupted
     from gatelab.sweeps.driver.sweep import Sweep
     from gatelab.sweeps.driver.tune import ray_jobs
     from gatelab.sweeps.spec.reading import parse_spec

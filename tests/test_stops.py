@@ -129,7 +129,7 @@ def test_robbed_stopped_and_resumed(place: Path) -> None:
     process = launched(place, "resume", "near")
     before = ends(place)
     wait(process, lambda: ends(place) > before and saved(place, of_ended=True) and saved(place))
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)  # as `timeout` and service managers send it: to all
     assert "Traceback" not in check_stopped(process)
     check_states(place / "gatelab_runs" / "sweeps" / "near" / STATES, studies(place, "near"))
     assert ends(place) < 3 * 4 + 9, "it was stopped in the middle"

@@ -199,8 +199,7 @@ def _load(
 
 def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     """Run a sweep, and turn what stops it into one line and an exit code."""
-    from gatelab.sweeps.driver.launching import NoRoom
-    from gatelab.sweeps.driver.running import Halted, Interrupted, Undelivered
+    from gatelab.sweeps.driver.stops import Halted, Interrupted, NoRoom, Undelivered
 
     console, here = open_console(), partial(in_folder, folder=folder)
     try:

@@ -8,7 +8,8 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -23,6 +24,9 @@ from gatelab.sweeps.cluster.heads_port import check_head
 TIMED_OUT = "timed out during startup"
 NONE_HERE, REFUSED = "Could not find any running Ray instance", "Failed to connect to Ray cluster"
 """What Ray says where `auto` finds none, and of any head that answers but does not let us in."""
+
+_APART = ContextVar("apart", default=False)
+"""Whether children that are started leave the group of this process."""
 
 
 def join(code: Path | None = None) -> None:
@@ -83,7 +87,7 @@ def _init_in_time(address: str | None, code: Path | None) -> None:
 
 
 def _init(address: str | None, code: Path | None) -> None:
-    with warnings.catch_warnings(), _silent() if address else nullcontext():
+    with warnings.catch_warnings(), _silent() if address else _children_apart():
         warnings.simplefilter("ignore", FutureWarning)  # Ray's, of its own changes to come
         ray.init(
             address or "local",  # else Ray waits for any that was once started here, and killed
@@ -93,6 +97,28 @@ def _init(address: str | None, code: Path | None) -> None:
             runtime_env={"working_dir": str(code)} if code else None,
             job_config=JobConfig() if code else _without_folder(),
         )
+
+
+@contextmanager
+def _children_apart() -> Iterator[None]:
+    """Let children be groups of their own: what a shell or `timeout` sends to this one ends none.
+
+    Without Ray's own processes a driver could stop nothing in order, and would wait a minute for
+    them. They end with it, whatever ends it.
+    """
+    token = _APART.set(True)
+    try:
+        yield
+    finally:
+        _APART.reset(token)
+
+
+def _leave_group() -> None:
+    if _APART.get():
+        os.setpgid(0, 0)
+
+
+os.register_at_fork(after_in_child=_leave_group)  # Ray's start has no option for it
 
 
 def _without_folder() -> JobConfig:

@@ -20,7 +20,8 @@ from gatelab.sweeps.driver.admission import (
 )
 from gatelab.sweeps.driver.packed_classes import pack_classes
 from gatelab.sweeps.driver.processes import status
-from gatelab.sweeps.driver.running import Interrupted, run_sweep
+from gatelab.sweeps.driver.running import run_sweep
+from gatelab.sweeps.driver.stops import Interrupted, NoRoom
 from gatelab.sweeps.driver.succession.succession import goes_on, spec_after, take_over
 from gatelab.sweeps.driver.telling import say, telling
 from gatelab.sweeps.home.edits import check_unedited
@@ -45,18 +46,6 @@ NOTHING_TO_RESUME = {
     "`evaluation.seeds=N` goes on from it under another name",
 }
 """What to do instead, by a sweep's state."""
-
-
-class NoRoom(Exception):
-    """A disk is full; once there is room, the sweep can be resumed."""
-
-    def __init__(self, home: Home, file: str | None) -> None:
-        """Say which, and how the sweep goes on."""
-        where = file or home.path
-        super().__init__(
-            f"There is no room on the disk of {where}: make some, then `gatelab resume "
-            f"{home.name}` goes on."
-        )
 
 
 def launch(

@@ -13,13 +13,14 @@ from gatelab.results.comparison import Comparison
 from gatelab.sweeps.cluster.provenance import provenance
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.cluster.storage import AT_RUNGS, STATES
+from gatelab.sweeps.driver.delivery import compare_recorded
 from gatelab.sweeps.driver.display import Display
 from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.packed_classes import pack_classes
 from gatelab.sweeps.driver.processes import UNDER_WAY
 from gatelab.sweeps.driver.record.record import Record
-from gatelab.sweeps.driver.record.reporting import record_report
 from gatelab.sweeps.driver.record.summaries import Summaries
+from gatelab.sweeps.driver.stops import Halted, Interrupted
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.driver.telling import say, telling
 from gatelab.sweeps.driver.widths import find_widths
@@ -38,43 +39,15 @@ from gatelab.sweeps.spec.spec import Spec
 from gatelab.sweeps.worker.same_data import data_id
 from gatelab.tasks.check.warned import warnings_of
 from gatelab.tasks.task import Task
-from gatelab.tracking.kept_reads import keep_read
 from gatelab.tracking.lines import FULL
-from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_system import SystemMetrics
 from gatelab.tracking.recorder import Recorder
-from gatelab.tracking.schema import ENDS, Tags
+from gatelab.tracking.schema import Tags
 from gatelab.tracking.sqlite import sqlite_path
-from gatelab.tracking.store_errors import StoreUnavailable
 from gatelab.training.jobs import Setting
 
-DELIVERY_SECONDS = 300.0
-"""How long a sweep that is over waits for an MLflow that takes nothing; it may be restarting."""
 TIME_OVER = "after {:g} h (search.hours) the search ended, with {} of {} trials of every gate."
 LOST = "warning: {} is gone or empty, though trials were recorded: all are trained again."
-
-
-class Interrupted(Exception):
-    """A sweep was stopped before its end; it can be resumed."""
-
-    def __init__(self, name: str) -> None:
-        """Say how the sweep of this name goes on."""
-        super().__init__(f"Stopped. `gatelab resume {name}` goes on where it was.")
-
-
-class Halted(Exception):
-    """A sweep was stopped, since its task's data have changed; it can be resumed."""
-
-    def __init__(self, name: str, what: str) -> None:
-        """Say what has changed, and how the sweep of this name goes on."""
-        super().__init__(
-            f"{what} has changed since the sweep began, and nothing more is trained on it: put it "
-            f"back as it was, then `gatelab resume {name}` goes on."
-        )
-
-
-class Undelivered(Exception):
-    """The results are complete but spooled, because MLflow does not take them."""
 
 
 def run_sweep(
@@ -121,7 +94,7 @@ def _run_recorded(
             say(console, LOST.format(home.path / STUDIES))
         studies = _studies(spec, task, home, recorder)
         sweep = _work(spec, task, home, job, studies, recorder, console, said)
-        return _compare(spec, home, recorder, sweep, console)
+        return compare_recorded(spec, home, recorder, sweep, console)
     finally:
         recorder.close()
 
@@ -235,52 +208,3 @@ def _setting(spec: Spec, task: Task, home: Home, job: Needs, data: str) -> Setti
         classes=pack_classes(spec),
         data=data,
     )
-
-
-def _compare(
-    spec: Spec, home: Home, recorder: Recorder, sweep: Sweep, console: Console
-) -> Comparison:
-    """Compare from the record, and put the comparison there too."""
-    _deliver(spec, home, recorder)
-    lacking = {
-        "no score": sweep.follow_up.without_score(),
-        "a score in part": sweep.follow_up.in_part(),
-    }
-    reason = "; ".join(f"{what}: {', '.join(who)}" for what, who in lacking.items() if who)
-    end = "failed" if reason else "finished"
-    tags = {Tags.END: end, Tags.END_REASON: reason or "compared"}
-    recorder.end_run(spec.name, ENDS[end], tags)
-    _deliver(spec, home, recorder)
-    _check_all_there(spec, home, recorder)
-    with telling(console, "The report is drawn"):
-        comparison = record_report(home, recorder)
-    _deliver(spec, home, recorder)
-    keep_read(home.uri, home.name)
-    home.finish(complete=not sweep.follow_up.failed)
-    return comparison
-
-
-def _deliver(spec: Spec, home: Home, recorder: Recorder) -> None:
-    """Wait until the record has everything."""
-    if recorder.flush(DELIVERY_SECONDS):
-        return
-    what = f"All results of {spec.name!r} lie in {home.path}, but"
-    if recorder.refused:
-        raise Undelivered(f"{what} {recorder.problem} Then `gatelab resume {spec.name}` delivers.")
-    raise Undelivered(
-        f"{what} MLflow at {masked(home.uri)} takes none ({recorder.problem.rstrip('.')}); "
-        f"`gatelab resume {spec.name}` delivers them."
-    )
-
-
-def _check_all_there(spec: Spec, home: Home, recorder: Recorder) -> None:
-    """Compare nothing where runs are missing that were recorded: it would be of the others alone.
-
-    Raises:
-        Undelivered: If somebody has deleted one.
-    """
-    try:
-        recorder.check_all_there()
-    except StoreUnavailable as error:
-        what = f"All results of {spec.name!r} lie in {home.path}, but {error}"
-        raise Undelivered(f"{what} Then `gatelab resume {spec.name}` ends it.") from error
