@@ -36,19 +36,19 @@ _KINDS = (
 )
 
 
-def files_of(home: Path, label: str) -> Path:
-    """Return the folder of what a gate, or a row of it, leaves at its end."""
+def gates_files(home: Path, label: str) -> Path:
+    """Return the folder of what a gate, or a row of it, leaves."""
     return home / "files" / label
 
 
 def scores_file(home: Path, label: str, number: int) -> Path:
     """Return where it is kept how an evaluation ended, by its number."""
-    return files_of(home, label) / f"evaluation-{number}.json"
+    return gates_files(home, label) / f"evaluation-{number}.json"
 
 
 def scores_files(home: Path, label: str) -> list[tuple[int, Path]]:
     """Return the numbers of the evaluations of which that is kept, in order, each with the file."""
-    found = files_of(home, label).glob("evaluation-*.json")
+    found = gates_files(home, label).glob("evaluation-*.json")
     numbered = ((path.stem.partition("-")[2], path) for path in found)
     return sorted((int(number), path) for number, path in numbered if number.isdecimal())
 

@@ -14,7 +14,7 @@ from gatelab.results.comparison.cells import Cell, UnitValues, mean
 from gatelab.sweeps.cluster.storage import model_name
 from gatelab.sweeps.driver.evaluations import selected_rows
 from gatelab.sweeps.driver.listener import Listener
-from gatelab.sweeps.home.files import files_of, scores_file, scores_files
+from gatelab.sweeps.home.files import gates_files, scores_file, scores_files
 from gatelab.sweeps.home.home import Home
 from gatelab.sweeps.home.written_table import write_table
 from gatelab.sweeps.search.importance import importance
@@ -212,7 +212,7 @@ class Summaries(Listener):
 
         own = [n for n in self._first_split(by_job) if self.numbering.of(n).repeat == search.repeat]
         number = min(own, key=best) if len(own) > 1 else self.numbering.number(search.repeat, 0, 0)
-        model = files_of(self.home.path, label) / f"{label}.pt"
+        model = gates_files(self.home.path, label) / f"{label}.pt"
         if self.home.storage.get(model_name(label, number), model):
             self.recorder.log_artifact(f"{self.spec.name}/{label}", model)
 
