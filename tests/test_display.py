@@ -16,7 +16,7 @@ from rich.text import Text
 
 from gatelab.sweeps.driver.display import Display
 from gatelab.sweeps.driver.notebook import as_html
-from gatelab.sweeps.driver.telling import _say, telling
+from gatelab.sweeps.driver.telling import _say, say, telling
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
@@ -71,6 +71,13 @@ def test_what_is_waited_for_is_worth_no_traceback() -> None:
         _say(Console(file=full), "Ray starts")
         with suppress(OSError):
             full.close()
+
+
+def test_a_line_is_printed_as_it_is() -> None:
+    """A folder may be called as rich calls a style, or as the end of none that was begun."""
+    text, line = StringIO(), "warning: /data/[run-3]/[bold]/[/x] is gone " + "or empty " * 20
+    say(Console(file=text, width=40), line)
+    assert text.getvalue() == line + "\n"
 
 
 def test_a_log_is_told_what_takes_long_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
