@@ -175,7 +175,9 @@ class Store:
         values = [Metric(metric_key(key), value, time, step) for key, value, time, step in metrics]
         run_tags = [RunTag(key, value[:8000]) for key, value in stored(tags or {}).items()]
         settings = [Param(metric_key(key), value[:6000]) for key, value in (params or {}).items()]
-        self.client.log_batch(run_id, metrics=values, tags=run_tags, params=settings)
+        self.client.log_batch(
+            run_id, metrics=values, tags=run_tags, params=settings, synchronous=True
+        )  # said, or MLFLOW_ENABLE_ASYNC_LOGGING lets it return before anything is there
 
     def log_artifact(self, identity: str, path: str, folder: str) -> None:
         """Copy a file to a run's artifacts.
