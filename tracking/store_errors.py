@@ -10,8 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from gatelab.tracking.sqlite import sqlite_path
 
-LONGEST_EXPERIMENT = 500
-"""Characters of an experiment's name: MLflow takes no more."""
+LONGEST_EXPERIMENT = 256
+"""Characters of an experiment's name in MLflow's tables, though its own check says 500."""
 
 
 class StoreUnavailable(Exception):

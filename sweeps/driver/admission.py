@@ -19,9 +19,6 @@ from gatelab.tracking.mlflow_system import NEEDED, can_monitor
 from gatelab.tracking.sqlite import sqlite_path
 from gatelab.tracking.store_errors import StoreRefuses, StoreUnavailable, is_there
 
-LONGEST_IN_COLUMN = 256
-"""Characters of an experiment's name in MLflow's tables, which SQLite alone does not count."""
-
 
 def check_free(name: str, folder: Path, uri: str) -> None:
     """Check that no sweep has a name, in the folder or in the store.
@@ -47,11 +44,8 @@ def check_place(experiment: str, uri: str) -> None:
     """Check that a store takes runs of an experiment.
 
     Raises:
-        SpecError: If the experiment is deleted there, or its name too long for it.
+        SpecError: If the experiment is deleted there.
     """
-    if len(experiment) > LONGEST_IN_COLUMN and sqlite_path(uri) is None:
-        most = f"{LONGEST_IN_COLUMN} characters at most where the store is no SQLite file"
-        raise SpecError("spec", "experiment", f"must have {most}, but has {len(experiment)}.")
     try:
         if is_there(uri):
             check_experiment(uri, experiment)
