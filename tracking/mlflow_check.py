@@ -19,9 +19,9 @@ from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 from gatelab.tracking.masking import masked
-from gatelab.tracking.mlflow_errors import DATABASES, reason, store_errors, why_no_login
+from gatelab.tracking.mlflow_errors import reason, store_errors, why_no_login
 from gatelab.tracking.mlflow_tables import EVERY_TABLE, MIGRATIONS, changed_since, half_made
-from gatelab.tracking.store_errors import StoreUnavailable, is_server, is_there
+from gatelab.tracking.store_errors import StoreUnavailable, is_database, is_server, is_there
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.05, 10
 """How long the first request waits for a connection, and for its answer."""
@@ -50,7 +50,7 @@ def check_store(uri: str) -> bool:
     if is_server(uri):
         _check_server(uri)
         return False
-    if uri.partition(":")[0].partition("+")[0] not in DATABASES:
+    if not is_database(uri):
         return False
     return not is_there(uri) or _check_database(uri)
 
