@@ -1,7 +1,9 @@
-"""Stores in a PostgreSQL without a server before it: its columns, its artifacts."""
+"""Stores in a PostgreSQL without a server before it: its columns, its lock, its artifacts."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from itertools import count
@@ -14,6 +16,7 @@ from gatelab.tracking.mlflow_delivered import check_experiment
 from gatelab.tracking.mlflow_read import history, read_sweep
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.store_errors import StoreRefuses
+from tests.commands import ROOT
 from tests.in_process import gatelab
 from tests.test_store_losses import SPEC
 
@@ -59,6 +62,31 @@ def recorder(folder: Path, uri: str, experiment: str = "e") -> Recorder:
 def start(taken: Recorder, identity: str, parent: str | None, name: str) -> None:
     tags = {"sweep": "s", "stage": "evaluate"}
     taken.start_run(identity, parent=parent, name=name, tags=tags, params={"k": 2})
+
+
+OPEN = """
+import sys
+from gatelab.tracking.mlflow_client import open_client
+print(flush=True)
+sys.stdin.readline()
+open_client(sys.argv[1])
+"""
+
+
+def test_several_open_a_new_database_at_once(new_database: str) -> None:
+    command, pipe = [sys.executable, "-c", OPEN, new_database], subprocess.PIPE
+    opening = [
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=ROOT)
+        for _ in range(3)
+    ]
+    for process in opening:
+        assert process.stdout is not None and process.stdout.readline() == "\n"
+    for process in opening:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    ends = [(process.communicate(timeout=120)[1][-300:], process.returncode) for process in opening]
+    assert [code for _, code in ends] == [0, 0, 0], ends
 
 
 def test_a_name_too_long_for_a_column_is_refused(uri: str, tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ HEADS = SCRIPTS.get_heads()
 """The last migration of this MLflow."""
 MIGRATING = "_alembic_tmp_"
 """How tables begin in which a migration of SQLite puts rows for a moment."""
+OPENING = 0x6761_7465_6C61_6200
+"""PostgreSQL's number of the lock that whoever opens a store holds: "gatelab" in bytes."""
 REMEDY = (
     "Copy it, and take what you need from the copy; a new store is made where it is moved away, or "
     "in another --folder."
@@ -115,6 +117,27 @@ def _check_database(uri: str) -> bool:
             if found[0] not in HEADS:
                 _refuse_older(uri, connection, *found)
             return False
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def alone_in_postgresql(uri: str) -> Iterator[None]:
+    """Let one process at a time make the tables of a PostgreSQL: of two one would fail.
+
+    Raises:
+        StoreUnavailable: If it cannot be used.
+    """
+    if not uri.startswith("postgresql"):
+        yield
+        return
+    engine = _engine(uri)
+    try:
+        with store_errors(uri):
+            held = engine.connect()
+            held.execute(sqlalchemy.text(f"SELECT pg_advisory_xact_lock({OPENING})"))
+        with held:
+            yield
     finally:
         engine.dispose()
 
