@@ -18,7 +18,7 @@ def artifacts_folder(folder: str | Path, uri: str) -> Path | None:
     return Path(folder).resolve() / "artifacts" if is_database(uri) else None
 
 
-def check_address(uri: str, address: str) -> None:
+def check_location(uri: str, address: str) -> None:
     """Refuse an experiment whose runs a database cannot note.
 
     Args:

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
-from gatelab.tracking.artifact_places import check_address
+from gatelab.tracking.artifact_places import check_location
 from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_client import open_client, search
 from gatelab.tracking.mlflow_errors import store_errors
@@ -37,10 +37,10 @@ def check_experiment(uri: str, experiment: str, artifacts: Path | None) -> None:
     with store_errors(uri):
         found = active_experiment(client, uri, experiment)
         if found is not None:
-            check_address(uri, found.artifact_location or "")
+            check_location(uri, found.artifact_location or "")
             _check_may_write(client, uri, found)
         elif artifacts is not None:
-            check_address(uri, artifacts.as_uri())
+            check_location(uri, artifacts.as_uri())
 
 
 def _check_may_write(client: MlflowClient, uri: str, experiment: Experiment) -> None:

@@ -13,7 +13,7 @@ from mlflow.entities import LifecycleStage, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
-from gatelab.tracking.artifact_places import check_address
+from gatelab.tracking.artifact_places import check_location
 from gatelab.tracking.lines import FULL
 from gatelab.tracking.mlflow_client import (
     active_experiments,
@@ -75,10 +75,10 @@ class Store:
     def _experiment(self, name: str, artifacts: str | Path | None) -> str:
         found = active_experiment(self.client, self.uri, name)
         if found is not None:
-            check_address(self.uri, found.artifact_location or "")
+            check_location(self.uri, found.artifact_location or "")
             return str(found.experiment_id)
         place = None if artifacts is None else Path(artifacts).resolve().as_uri()
-        check_address(self.uri, place or "")
+        check_location(self.uri, place or "")
         try:
             with indispensable(self.uri, f"experiment {name[:100]!r}"):
                 return str(self.client.create_experiment(name, artifact_location=place))
