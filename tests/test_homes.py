@@ -280,14 +280,14 @@ def test_a_full_disk_leaves_no_home(tmp_path: Path) -> None:
 
 def test_an_experiment_that_mlflow_cannot_store_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(
-        f"name: a\ntask: digits_pairs\ngates: [softmax]\nexperiment: {600 * 'x'}\n"
+        f"name: a\ntask: digits_pairs\ngates: [softmax]\nexperiment: {257 * 'x'}\n"
     )
     for order in ("validate", "launch"):
         result = CliRunner().invoke(main, [order, str(tmp_path / "a.yaml")])
         assert result.exit_code == 2
-        assert "experiment: must have 1 to 500 characters, but got 600 (xxx" in result.output
+        assert "experiment: must have 1 to 256 characters, but got 257 (xxx" in result.output
         assert result.output.count("\n") == 1
-    spec("a", experiment=500 * "x")
+    spec("a", experiment=256 * "x")
 
 
 def test_what_a_home_knows_moves_with_it(tmp_path: Path) -> None:

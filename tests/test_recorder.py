@@ -6,12 +6,14 @@ import math
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import product
 from pathlib import Path
 
@@ -158,6 +160,22 @@ def test_a_refused_record_does_not_hold_up_the_others(
     assert taken.close()
     assert read_sweep(uri, "s", trials=True).runs[0].end == "finished"
     assert "gone.png" in caplog.text
+
+
+def test_what_a_locked_store_has_not_taken_is_not_delivered(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not where MLflow is told to write behind its callers' backs either."""
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")
+    taken = recorder(tmp_path, uri)
+    start(taken, "s/a")
+    assert taken.flush()
+    with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        taken.log_metrics("s/a", 1, {"loss": 1.0})
+        assert not taken.flush(1.0) and taken.pending
+    assert taken.close()
+    assert metric_rows(uri) == Counter([("s/a", "loss", 1)])
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import requests
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
@@ -28,9 +29,12 @@ from gatelab.tracking import mlflow_check
 from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_check import MIGRATIONS
 from gatelab.tracking.mlflow_client import open_client
+from gatelab.tracking.mlflow_delivered import check_experiment
+from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_store import Store
+from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.sqlite import default_uri
-from gatelab.tracking.store_errors import StoreUnavailable, without_login, writing
+from gatelab.tracking.store_errors import StoreRefuses, StoreUnavailable, without_login, writing
 
 SECRET = "open-sesame"
 
@@ -286,9 +290,35 @@ def test_a_real_server_with_passwords(tmp_path: Path, monkeypatch: pytest.Monkey
         assert "refuses the user 'chief' (401 Unauthorized)" in refusal(address)
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
         assert open_client(address).search_experiments()
+        experiment = open_client(address).create_experiment("chiefs")
+        check_experiment(address, "chiefs", None)
+        assert open_client(address).get_experiment(experiment).tags == {}  # it was only asked
+        make_user(address, ("chief", password), "guest", password)
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "guest")
+        check_guest(address, tmp_path)
     finally:
         process.terminate()
         process.wait(30)
+
+
+def make_user(address: str, chief: tuple[str, str], name: str, password: str) -> None:
+    place = f"{address}/api/2.0/mlflow/users/create"
+    user = {"username": name, "password": password}
+    requests.post(place, json=user, auth=chief, timeout=60).raise_for_status()
+
+
+def check_guest(address: str, folder: Path) -> None:
+    """Who may read an experiment and not write hears it before anything is trained, and after."""
+    why = f"the MLflow server {address} does not let the user 'guest' write into the experiment "
+    with pytest.raises(StoreRefuses, match=f"{why}'chiefs'"):
+        check_experiment(address, "chiefs", None)
+    taken = Recorder(folder / "s.jsonl", uri=address, experiment="chiefs", sweep="s")
+    taken.start_run("s", parent=None, name="s", tags={"sweep": "s", "stage": "sweep"}, params={})
+    assert not taken.flush(60.0) and taken.refused and why in taken.problem
+    taken.close(0.0)
+    with pytest.raises(StoreUnavailable, match="does not permit this to the user 'guest'"):
+        with store_errors(address):
+            open_client(address).set_experiment_tag("1", "a", "b")
 
 
 def wait_for(port: int, seconds: float = 120.0) -> None:

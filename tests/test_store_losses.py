@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import RestException
 from mlflow.tracking._tracking_service import utils
 
 from gatelab.tracking.mlflow_client import open_client
 from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep
+from gatelab.tracking.mlflow_rejected import rejected
 from gatelab.tracking.mlflow_store import Store
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import FOLDER
@@ -177,6 +179,33 @@ def test_a_bad_value_alone_is_dropped_and_named(
     assert taken.flush(30.0)
     assert "MLflow refused params of s/a" in caplog.text
     assert history(uri, ids(uri)["s/a"], "loss") == [(1, 1.0), (2, 2.0)]
+
+
+def test_halves_of_characters_and_nul_are_replaced(uri: str, taken: Recorder) -> None:
+    """As texts of a user's errors have: no database takes the one, PostgreSQL not the other."""
+    bad, kept = "a\udcffb\0c", "a?b?c"
+    tags = {"sweep": "s", "stage": "evaluate", "what": bad}
+    taken.start_run("s/b", parent="s", name="s/b", tags=tags, params={"own": bad})
+    taken.set_tags("s/a", {"end_reason": bad})
+    assert taken.flush(30.0)
+    found = {run.name: run for run in read_sweep(uri, "s", trials=True).runs}
+    assert found["s/b"].tags["what"] == found["s/b"].params["own"] == kept
+    assert found["s/a"].tags["end_reason"] == kept
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        ("BAD_REQUEST", "(psycopg.errors.StringDataRightTruncation) value too long", True),
+        ("BAD_REQUEST", "(pymysql.err.DataError) (1406, 'Data too long for column')", True),
+        ("BAD_REQUEST", "QueuePool limit of size 5 overflow 10 reached", False),
+        ("INVALID_PARAMETER_VALUE", "Changing param values is not allowed", True),
+        ("INTERNAL_ERROR", "(psycopg.errors.StringDataRightTruncation) value too long", False),
+        ("TEMPORARILY_UNAVAILABLE", "(sqlite3.OperationalError) database is locked", False),
+    ],
+)
+def test_what_a_server_will_never_take(code: str, text: str, expected: bool) -> None:
+    assert rejected(RestException({"error_code": code, "message": text})) is expected
 
 
 def test_a_store_that_is_another_one(

@@ -19,9 +19,9 @@ from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 from gatelab.tracking.masking import masked
-from gatelab.tracking.mlflow_errors import DATABASES, reason, store_errors, why_no_login
+from gatelab.tracking.mlflow_errors import reason, store_errors, why_no_login
 from gatelab.tracking.mlflow_tables import EVERY_TABLE, MIGRATIONS, changed_since, half_made
-from gatelab.tracking.store_errors import StoreUnavailable, is_server, is_there
+from gatelab.tracking.store_errors import StoreUnavailable, is_database, is_server, is_there
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.05, 10
 """How long the first request waits for a connection, and for its answer."""
@@ -30,6 +30,8 @@ HEADS = SCRIPTS.get_heads()
 """The last migration of this MLflow."""
 MIGRATING = "_alembic_tmp_"
 """How tables begin in which a migration of SQLite puts rows for a moment."""
+OPENING = 0x6761_7465_6C61_6200
+"""PostgreSQL's number of the lock that whoever opens a store holds: "gatelab" in bytes."""
 REMEDY = (
     "Copy it, and take what you need from the copy; a new store is made where it is moved away, or "
     "in another --folder."
@@ -50,7 +52,7 @@ def check_store(uri: str) -> bool:
     if is_server(uri):
         _check_server(uri)
         return False
-    if uri.partition(":")[0].partition("+")[0] not in DATABASES:
+    if not is_database(uri):
         return False
     return not is_there(uri) or _check_database(uri)
 
@@ -115,6 +117,27 @@ def _check_database(uri: str) -> bool:
             if found[0] not in HEADS:
                 _refuse_older(uri, connection, *found)
             return False
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def alone_in_postgresql(uri: str) -> Iterator[None]:
+    """Let one process at a time make the tables of a PostgreSQL: of two one would fail.
+
+    Raises:
+        StoreUnavailable: If it cannot be used.
+    """
+    if not uri.startswith("postgresql"):
+        yield
+        return
+    engine = _engine(uri)
+    try:
+        with store_errors(uri):
+            held = engine.connect()
+            held.execute(sqlalchemy.text(f"SELECT pg_advisory_xact_lock({OPENING})"))
+        with held:
+            yield
     finally:
         engine.dispose()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
-from gatelab.tracking.mlflow_check import check_store, completing
+from gatelab.tracking.mlflow_check import alone_in_postgresql, check_store, completing
 from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_moved import follow_artifacts
 from gatelab.tracking.mlflow_tables import make_tables
@@ -31,7 +31,7 @@ def open_client(uri: str) -> MlflowClient:
         StoreUnavailable: If the store cannot be used.
     """
     path = sqlite_path(uri)
-    with _alone(path):
+    with _alone(path), alone_in_postgresql(uri):
         wants_tables = check_store(uri)
         with store_errors(uri):
             if path is not None and wants_tables:

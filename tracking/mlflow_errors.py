@@ -15,12 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gatelab.registry import near_misses
 from gatelab.tracking.masking import masked
-from gatelab.tracking.store_errors import StoreUnavailable, is_server
+from gatelab.tracking.store_errors import DATABASES, StoreUnavailable, is_server
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SCHEMES = ("http", "https", *DATABASES)
 LOGIN = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
 
@@ -56,8 +55,10 @@ def _message(uri: str, error: Exception) -> str:
         return f"the tracking URI {masked(uri)} is of no known kind; {near_misses(scheme, SCHEMES)}"
     if not is_server(uri):
         return f"the store {masked(uri)} cannot be used: {reason(error)}."
-    if getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+    if getattr(error, "error_code", "") == "UNAUTHENTICATED":
         return f"the MLflow server {masked(uri)} {why_no_login(uri, reason(error))}"
+    if getattr(error, "error_code", "") == "PERMISSION_DENIED":
+        return f"the MLflow server {masked(uri)} does not permit this to {user_of(uri)}."
     what = "answers" if isinstance(error, RestException) else "cannot be reached"
     return f"the MLflow server {masked(uri)} {what}: {reason(error)}."
 
@@ -75,7 +76,17 @@ def reason(error: BaseException) -> str:
 
 def why_no_login(uri: str, status: str) -> str:
     """Return why a server lets nobody in, after the status that it answers with."""
-    user = read_mlflow_creds().username or urlsplit(uri).username
-    if user is None:
+    if _login(uri) is None:
         return f"wants a password ({status}): set {LOGIN}."
-    return f"refuses the user {user!r} ({status}): {LOGIN} must be those of a user that it knows."
+    return f"refuses {user_of(uri)} ({status}): {LOGIN} must be those of a user that it knows."
+
+
+def user_of(uri: str) -> str:
+    """Return as whom a server is asked, in words."""
+    name = _login(uri)
+    return "a user without a name" if name is None else f"the user {name!r}"
+
+
+def _login(uri: str) -> str | None:
+    name: str | None = read_mlflow_creds().username or urlsplit(uri).username
+    return name

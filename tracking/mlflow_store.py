@@ -5,18 +5,15 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from mlflow.entities import LifecycleStage, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import (
-    INVALID_PARAMETER_VALUE,
-    RESOURCE_ALREADY_EXISTS,
-    ErrorCode,
-)
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
+from gatelab.tracking.artifact_places import check_location
 from gatelab.tracking.lines import FULL
 from gatelab.tracking.mlflow_client import (
     active_experiments,
@@ -30,6 +27,7 @@ from gatelab.tracking.mlflow_presence import (
     check_recorded,
     lost_run,
 )
+from gatelab.tracking.mlflow_rejected import Rejected, UnknownRun, indispensable, storable
 from gatelab.tracking.mlflow_tags import ATTEMPT, IDENTITY, restored, stored
 from gatelab.tracking.schema import Tags
 from gatelab.tracking.store_errors import StoreRefuses
@@ -38,17 +36,11 @@ PARENT = "mlflow.parentRunId"
 IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, *IN_THE_WAY, *FULL)
 """Errors of a disk that takes no file until somebody sees to it."""
+LONGEST_PARAM = 6000
+"""Characters of a param's value that MLflow takes."""
 SHARED_VIEW = "mlflow.sharedViewState."
 """How the experiment's tags begin that MLflow's "Share" leaves."""
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-
-
-class Rejected(Exception):
-    """The store will never take this; to try again is useless."""
-
-
-class UnknownRun(Exception):
-    """The store has no run of an identity, which is the error's text."""
 
 
 class Store:
@@ -70,7 +62,7 @@ class Store:
             sweep: That has delivered to it: then the experiment is not made, but lost.
 
         Raises:
-            StoreRefuses: If it was deleted or lost.
+            StoreRefuses: If it was deleted or lost, or cannot be made.
         """
         self.uri, self.experiment = uri, experiment
         self.client = open_client(uri)
@@ -83,10 +75,13 @@ class Store:
     def _experiment(self, name: str, artifacts: str | Path | None) -> str:
         found = active_experiment(self.client, self.uri, name)
         if found is not None:
+            check_location(self.uri, found.artifact_location or "")
             return str(found.experiment_id)
         place = None if artifacts is None else Path(artifacts).resolve().as_uri()
+        check_location(self.uri, place or "")
         try:
-            return str(self.client.create_experiment(name, artifact_location=place))
+            with indispensable(self.uri, f"experiment {name[:100]!r}"):
+                return str(self.client.create_experiment(name, artifact_location=place))
         except MlflowException as error:
             if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
                 raise
@@ -125,7 +120,10 @@ class Store:
             self.client.update_run(self._run_ids[identity], status="RUNNING")
             self.log(identity, tags=tags)
         else:
-            with _asked_once():
+            needed = (
+                indispensable(self.uri, f"run {identity!r}") if parent is None else nullcontext()
+            )
+            with needed, _asked_once():
                 run = self.client.create_run(
                     self.experiment_id, start_time=start_ms, tags=stored(tags), run_name=name
                 )
@@ -173,9 +171,14 @@ class Store:
         """
         run_id = self._run_id(identity)
         values = [Metric(metric_key(key), value, time, step) for key, value, time, step in metrics]
-        run_tags = [RunTag(key, value[:8000]) for key, value in stored(tags or {}).items()]
-        settings = [Param(metric_key(key), value[:6000]) for key, value in (params or {}).items()]
-        self.client.log_batch(run_id, metrics=values, tags=run_tags, params=settings)
+        run_tags = [RunTag(key, value) for key, value in stored(tags or {}).items()]
+        settings = [
+            Param(metric_key(key), storable(value, LONGEST_PARAM))
+            for key, value in (params or {}).items()
+        ]
+        self.client.log_batch(
+            run_id, metrics=values, tags=run_tags, params=settings, synchronous=True
+        )  # said, or MLFLOW_ENABLE_ASYNC_LOGGING lets it return before anything is there
 
     def log_artifact(self, identity: str, path: str, folder: str) -> None:
         """Copy a file to a run's artifacts.
@@ -233,15 +236,6 @@ class Store:
         if identity not in self._run_ids:
             raise UnknownRun(identity)
         return self._run_ids[identity]
-
-
-def rejected(error: Exception) -> bool:
-    """Return whether an error says that the same request will never succeed."""
-    if isinstance(error, (Rejected, UnknownRun)):
-        return True
-    return isinstance(error, MlflowException) and error.error_code == ErrorCode.Name(
-        INVALID_PARAMETER_VALUE
-    )
 
 
 @contextmanager

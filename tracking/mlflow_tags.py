@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gatelab.tracking.mlflow_rejected import storable
 from gatelab.tracking.schema import Tags
 
 HIDDEN = "mlflow.gatelab."
@@ -12,6 +13,8 @@ IDENTITY = "gatelab.identity"
 """The tag by which a run of ours is found again."""
 ATTEMPT = "gatelab.attempt"
 """The tag that says how often a run of an identity has begun anew, if it has."""
+LONGEST_TAG = 8000
+"""Characters of a tag's value that MLflow takes."""
 STARTS = (Tags.VERSION, Tags.MACHINE, Tags.CODE, "metrics.")
 NAMES = (
     *(
@@ -28,8 +31,8 @@ NAMES = (
 
 
 def stored(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return tags under the names by which MLflow keeps them."""
-    return {hidden(name): value for name, value in tags.items()}
+    """Return tags under the names by which MLflow keeps them, of values that it takes."""
+    return {hidden(name): storable(value, LONGEST_TAG) for name, value in tags.items()}
 
 
 def hidden(name: str) -> str:

@@ -18,7 +18,8 @@ from gatelab.tracking.known import LAST, Known
 from gatelab.tracking.lines import Entry
 from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_delivered import check_all_there
-from gatelab.tracking.mlflow_store import Rejected, Store, UnknownRun, rejected
+from gatelab.tracking.mlflow_rejected import Rejected, UnknownRun, permitted, rejected
+from gatelab.tracking.mlflow_store import Store
 from gatelab.tracking.records import coalesce, valid_records, write_record
 from gatelab.tracking.store_errors import StoreRefuses
 
@@ -71,9 +72,7 @@ class Recorder:
         for record, _ in self.journal.records():
             self._known.note(record)
         self._store: Store | None = None
-        self._closing = threading.Event()
-        self._hurry = threading.Event()
-        self._news = threading.Event()
+        self._closing, self._hurry, self._news = (threading.Event() for _ in range(3))
         self._news.set()
         self.problem = ""
         """Why the store takes nothing, while it does not."""
@@ -241,7 +240,8 @@ class Recorder:
                 self._hurry.wait(BATCH_SECONDS)
             self._news.clear()
             try:
-                self._deliver()
+                with permitted(*self._where[:2]):
+                    self._deliver()
                 self.problem, self.refused, wait = "", False, FIRST_WAIT
             except Exception as error:  # the store is away: what is not delivered stays
                 self._note_problem(error)

@@ -10,8 +10,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 from gatelab.tracking.sqlite import sqlite_path
 
-LONGEST_EXPERIMENT = 500
-"""Characters of an experiment's name: MLflow takes no more."""
+LONGEST_EXPERIMENT = 256
+"""Characters of an experiment's name in MLflow's tables, though its own check says 500."""
+
+
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
 class StoreUnavailable(Exception):
@@ -40,6 +43,11 @@ def check_experiment_name(name: str) -> None:
 def is_server(uri: str) -> bool:
     """Return whether a tracking URI is the address of a server."""
     return urlsplit(uri).scheme in ("http", "https")
+
+
+def is_database(uri: str) -> bool:
+    """Return whether a tracking URI is the address of a database, which has no server before it."""
+    return uri.partition(":")[0].partition("+")[0] in DATABASES
 
 
 def is_there(uri: str) -> bool:

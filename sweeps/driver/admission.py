@@ -11,6 +11,7 @@ from gatelab.sweeps.home.home import DamagedHome, Home
 from gatelab.sweeps.home.making import taken
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.task import Task
+from gatelab.tracking.artifact_places import artifacts_folder
 from gatelab.tracking.journal import delivered
 from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_delivered import check_delivered, check_experiment
@@ -18,9 +19,6 @@ from gatelab.tracking.mlflow_read import sweep_names
 from gatelab.tracking.mlflow_system import NEEDED, can_monitor
 from gatelab.tracking.sqlite import sqlite_path
 from gatelab.tracking.store_errors import StoreRefuses, StoreUnavailable, is_there
-
-LONGEST_IN_COLUMN = 256
-"""Characters of an experiment's name in MLflow's tables, which SQLite alone does not count."""
 
 
 def check_free(name: str, folder: Path, uri: str) -> None:
@@ -43,18 +41,15 @@ def check_free(name: str, folder: Path, uri: str) -> None:
         raise SpecError("spec", "name", f"sweep {name!r} {where}: {instead}")
 
 
-def check_place(experiment: str, uri: str) -> None:
+def check_place(experiment: str, folder: Path, uri: str) -> None:
     """Check that a store takes runs of an experiment.
 
     Raises:
-        SpecError: If the experiment is deleted there, or its name too long for it.
+        SpecError: If the experiment takes none there.
     """
-    if len(experiment) > LONGEST_IN_COLUMN and sqlite_path(uri) is None:
-        most = f"{LONGEST_IN_COLUMN} characters at most where the store is no SQLite file"
-        raise SpecError("spec", "experiment", f"must have {most}, but has {len(experiment)}.")
     try:
         if is_there(uri):
-            check_experiment(uri, experiment)
+            check_experiment(uri, experiment, artifacts_folder(folder, uri))
     except StoreRefuses as error:
         raise SpecError("spec", "experiment", f"{error} Or name another.") from error
 
@@ -82,7 +77,7 @@ def check_record(home: Home, spec: Spec, uri: str, redeliver: bool) -> None:
         if delivered(home.spool) and not redeliver:
             check_delivered(uri, spec.experiment, home.name)
         elif is_there(uri):
-            check_experiment(uri, spec.experiment)
+            check_experiment(uri, spec.experiment, artifacts_folder(home.folder, uri))
     except StoreRefuses:
         raise
     except StoreUnavailable:

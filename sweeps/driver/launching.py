@@ -104,7 +104,7 @@ def _begin(
     """
     check_writable(folder)
     check_free(spec.name, folder, uri or default_uri(folder))
-    check_place(spec.experiment, uri or default_uri(folder))
+    check_place(spec.experiment, folder, uri or default_uri(folder))
     check_monitors(spec)
     task = make_task(spec)
     spec = spec if after else with_baselines(spec, task)

@@ -39,11 +39,11 @@ from gatelab.sweeps.spec.spec import Spec
 from gatelab.sweeps.worker.same_data import data_id
 from gatelab.tasks.check.warned import warnings_of
 from gatelab.tasks.task import Task
+from gatelab.tracking.artifact_places import artifacts_folder
 from gatelab.tracking.lines import FULL
 from gatelab.tracking.mlflow_system import SystemMetrics
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import Tags
-from gatelab.tracking.sqlite import sqlite_path
 from gatelab.training.jobs import Setting
 
 TIME_OVER = "after {:g} h (search.hours) the search ended, with {} of {} trials of every gate."
@@ -85,7 +85,7 @@ def _run_recorded(
         uri=home.uri,
         experiment=spec.experiment,
         sweep=spec.name,
-        artifacts=home.folder / "artifacts" if sqlite_path(home.uri) else None,
+        artifacts=artifacts_folder(home.folder, home.uri),
         home=home.path,
         redeliver=redeliver,
     )
