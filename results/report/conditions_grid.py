@@ -46,7 +46,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.2g} s"
 
 
-def facts_line(record: SweepRecord, comparison: Comparison) -> list[str]:
+def facts_line(record: SweepRecord) -> list[str]:
     """Return what a reader asks first: when, how long, on which data, on which machine."""
     run = record.run
     params, tags = (run.params, run.tags) if run else ({}, {})
