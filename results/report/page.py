@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
@@ -67,7 +67,7 @@ def render(review: Review, plates: Sequence[Plate], drawings: Drawings | None = 
     first = len(leading(comparison))
     return _template().render(
         sweep=comparison.sweep,
-        task=comparison.task,
+        data=_data(comparison),
         running=comparison.running,
         facts=facts_line(review.record),
         answer=said[first - 1],
@@ -81,6 +81,13 @@ def render(review: Review, plates: Sequence[Plate], drawings: Drawings | None = 
         how=conditions_grid(review.record, comparison),
         spec=without_folders(review.record.spec),
     )
+
+
+def _data(comparison: Comparison) -> str:
+    """Return what a reader knows the data by: the task, or the file of a table."""
+    (under,) = comparison.conditions
+    path = under.options.get("path", "") if under.task == "table" else ""
+    return PurePath(path).name or comparison.task
 
 
 def _searches(comparison: Comparison) -> int:
