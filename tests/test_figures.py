@@ -17,9 +17,10 @@ from matplotlib.lines import Line2D
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.costs import COSTS
 from gatelab.results.figures import courses, scores, selection
-from gatelab.results.figures.catalogue import NO_WEIGHTS, NOT_EVALUATED, all_figures, file_name
+from gatelab.results.figures.catalogue import NO_WEIGHTS, all_figures
 from gatelab.results.figures.inline import svg
 from gatelab.results.figures.panels import MOST_TOGETHER, together
+from gatelab.results.figures.plate import NOT_EVALUATED, file_name
 from gatelab.results.figures.style import DECADES, fit, grid, looks, save_figure, whole
 from gatelab.results.figures.tradeoff import pareto_front, tradeoff
 from gatelab.tracking.runs import RunRecord, SweepRecord

@@ -14,8 +14,8 @@ from gatelab.gates.meanings import MEANINGS
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.tables import BOLD, Grid
 from gatelab.results.comparison.verdict import leading, sentences
-from gatelab.results.figures.catalogue import Plate
 from gatelab.results.figures.inline import svg
+from gatelab.results.figures.plate import Plate
 from gatelab.results.report import page_grids, search_grids
 from gatelab.results.report.conditions_grid import conditions_grid, facts_line, without_folders
 from gatelab.results.review import Review
