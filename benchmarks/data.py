@@ -17,7 +17,6 @@ from gatelab.tasks.data_sets.data_set import DataError
 
 ROWS, NUMBERS, WORDS = 1_000_000, 30, 20
 USERS, FILMS, RATINGS = 6040, 3706, 1_000_209
-MIB = 2**20
 
 
 def main() -> None:

@@ -174,7 +174,7 @@ def by_starts(
     return fit
 
 
-def from_clusters(task: BrainEncoding, words: Tensor) -> Iterator[Tensor]:
+def from_clusters(words: Tensor) -> Iterator[Tensor]:
     """Yield k-means of the words, from several starts of its own."""
     for seed in range(STARTS):
         labels = KMeans(EXPERTS, n_init=1, random_state=seed).fit_predict(words.numpy())
@@ -201,7 +201,7 @@ FITS: dict[str, Callable[[BrainEncoding], Fit]] = {
     "ridge": by_ridge,
     "EM, random starts": by_starts(lambda task, words: random_starts(len(words))),
     "EM, cooled": by_starts(lambda task, words: random_starts(len(words)), cooled=True),
-    "EM, k-means of words": by_starts(from_clusters),
+    "EM, k-means of words": by_starts(lambda task, words: from_clusters(words)),
     "EM, planted categories": by_starts(from_categories),
     "gradients, softmax gate": by_gradients,
 }

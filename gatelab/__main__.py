@@ -9,6 +9,6 @@ if not sys.flags.safe_path:
 if sys.modules["gatelab"].__file__ is None:
     del sys.modules["gatelab"]
 
-from gatelab.sweeps.cli import main
+from gatelab.command import run_command
 
-main()
+run_command()

@@ -29,7 +29,7 @@ def compare(*sweeps: str, folder: str | Path = FOLDER, uri: str | None = None) -
         LookupError: If the store knows no such sweep.
         StoreUnavailable: If a store cannot be used.
         ValueError: If a sweep is named twice, or goes on from another of them, or if they are on
-            several tasks, which :func:`gatelab.results.overview.ask` takes.
+            several tasks, which :func:`gatelab.results.overview.overview` takes.
     """
     records = read_sweeps(*sweeps, folder=folder, uri=uri)
     tasks = by_task(records)

@@ -10,8 +10,9 @@ import pandas as pd
 from made_reviews import SHAPES
 from matplotlib.figure import Figure
 
-from gatelab.results.figures.catalogue import Plate, all_figures
+from gatelab.results.figures.catalogue import all_figures
 from gatelab.results.figures.inline import svg
+from gatelab.results.figures.plate import Plate
 from gatelab.results.figures.style import save_figure
 from gatelab.results.report.page import render
 

@@ -18,6 +18,8 @@ from gatelab.sweeps.cli import main
         ("status a b", "got unexpected extra argument (b); `gatelab status --help` says what"),
         ("new sweep", "missing argument 'TABLE'; `gatelab new sweep --help` says what it takes."),
         ("compare x --margin 0", "--margin must be above 0, but got 0."),
+        ("show gates softmax", "no such command 'gates'; did you mean 'gate'?\n"),
+        ("list --jsn", "no such option '--jsn'; did you mean '--json'?\n"),
         ("--nope", "no such option '--nope'; `gatelab --help` says what it takes."),
         ("status --folder file", "invalid value for '--folder': Directory 'file' is a file;"),
         ("status --folder loop", "invalid value for '--folder': loop: its links lead in a circle;"),

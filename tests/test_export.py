@@ -21,7 +21,7 @@ from mlflow.entities.model_registry import ModelVersion
 from gatelab.sweeps.cli.commands import Commands
 from gatelab.sweeps.export.export import Exported, export
 from gatelab.sweeps.export.predictor import columns
-from gatelab.sweeps.export.selected import score_of
+from gatelab.sweeps.export.selected import run_of
 from gatelab.tasks import DigitsPairs
 from gatelab.tracking.mlflow_client import open_client
 from gatelab.tracking.mlflow_read import read_sweep
@@ -50,11 +50,12 @@ def evaluated(*runs: tuple[str, float, float]) -> SweepRecord:
 
 def test_the_score_is_of_the_seed_whose_model_was_kept() -> None:
     record = evaluated(("11", 0.5, 0.7), ("22", 0.4, 0.9), ("33", 0.6, 0.8))
-    assert [score_of(record, "top_k", seed) for seed in (11, 22, 33)] == [0.7, 0.9, 0.8]
+    found = [run_of(record, "top_k", seed).metrics["test/loss"] for seed in (11, 22, 33)]
+    assert found == [0.7, 0.9, 0.8]
     with pytest.raises(ValueError, match="no score of seed 44"):
-        score_of(record, "top_k", 44)
+        run_of(record, "top_k", 44)
     old = evaluated(("0", 0.5, 0.7), ("1", 0.4, 0.9), ("2", 0.6, 0.8))
-    assert score_of(old, "top_k", 44) == 0.9
+    assert run_of(old, "top_k", 44).metrics["test/loss"] == 0.9
 
 
 MODULE = '''
@@ -335,6 +336,7 @@ def test_a_sweep_that_is_not_evaluated_yet(tmp_path: Path) -> None:
     store.start_run("bare", None, "bare", {**tags, "stage": "sweep", "gates": "top_k"}, {}, 0)
     gate = {**tags, "stage": "gate", "gate": "top_k"}
     store.start_run("bare/top_k", "bare", "top_k", gate, {}, 0)
-    check_refused(tmp_path, "bare", told="no gate of sweep 'bare' has been evaluated")
-    told = "gate 'top_k' of sweep 'bare' has no model: not evaluated yet"
+    wait = f"; wait, or `gatelab resume bare --folder {tmp_path}` goes on where it was stopped."
+    check_refused(tmp_path, "bare", told=f"no gate of sweep 'bare' has been evaluated{wait}")
+    told = f"gate 'top_k' of sweep 'bare' has no model: not evaluated yet{wait}"
     check_refused(tmp_path, "bare", "--gate", "top_k", told=told)

@@ -17,14 +17,16 @@ from matplotlib.lines import Line2D
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.costs import COSTS
 from gatelab.results.figures import courses, scores, selection
-from gatelab.results.figures.catalogue import NO_WEIGHTS, NOT_EVALUATED, all_figures, file_name
+from gatelab.results.figures.catalogue import NO_WEIGHTS, all_figures
 from gatelab.results.figures.inline import svg
 from gatelab.results.figures.panels import MOST_TOGETHER, together
-from gatelab.results.figures.style import DECADES, fit, grid, looks, save_figure
+from gatelab.results.figures.plate import NOT_EVALUATED, file_name
+from gatelab.results.figures.style import DECADES, fit, grid, looks, save_figure, whole
 from gatelab.results.figures.tradeoff import pareto_front, tradeoff
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Metrics
 from tests.drawn import LARGE, check_figures, curve, figure, plates
+from tests.recorded_scores import recorded
 
 SEARCHED = {"search", "slices"}
 QUICK = ("small", "running", "empty")
@@ -86,6 +88,21 @@ def test_loss_stands_against_experts_a_row_with_both_intervals() -> None:
     assert oracle is not None and x.mean in front and oracle.mean not in front
     before = compare_runs(SweepRecord("s", tuple(_without(review.record.runs))))
     assert tradeoff(before) is None, "a sweep that was recorded before"
+
+
+def test_a_gate_that_another_hides_says_which() -> None:
+    """Of three at one place the first is seen."""
+    found = {"test/loss": 0.5, Metrics.EXPERTS_PER_ROW: 4.0}
+    worse = found | {"test/loss": 0.6}
+    gates = {"a": found, "b": found, "c": worse, "d": found}
+    evaluations = [(g, 0, 0, seed, it) for g, it in gates.items() for seed in range(2)]
+    drawn = tradeoff(compare_runs(recorded(evaluations)))
+    assert drawn is not None
+    (axes,) = drawn.axes
+    handles, names = axes.get_legend_handles_labels()
+    assert names == ["a", "b, under a", "c", "d, under a"]
+    orders = [handle.get_zorder() for handle in handles]
+    assert orders == sorted(orders, reverse=True)
 
 
 def test_no_axis_has_fewer_experts_than_none() -> None:
@@ -285,3 +302,11 @@ def test_gates_of_few_parameters_or_none_have_an_axis_of_whole_numbers_from_0(
     low, high = axes.get_xlim()
     inside = [low <= place <= high for place in axes.get_xticks()]
     assert [text for text, seen in zip(shown, inside, strict=True) if seen] == ticks
+
+
+def test_an_axis_of_whole_numbers_has_one_at_a_single_point() -> None:
+    axes = Figure().add_subplot()
+    axes.plot([1], [0.5], "o")
+    whole(axes.xaxis)
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]

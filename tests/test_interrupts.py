@@ -1,12 +1,15 @@
-"""Ctrl-C that Python loses in a callback of its garbage collector."""
+"""Ctrl-C while libraries are imported: at once, and where Python loses it in a callback."""
 
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import time
+import tomllib
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +52,28 @@ def test_other_errors_go_where_they_went(monkeypatch: pytest.MonkeyPatch) -> Non
     with interrupts_come_again():
         lose(ValueError)
     assert seen == [ValueError] and sys.unraisablehook is mine
+
+
+INTERRUPTED = """
+import os, runpy, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module("gatelab", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("library", ["gatelab.sweeps.cli", "click", "rich.console"])
+def test_an_interrupt_while_a_command_imports_is_one_line(library: str) -> None:
+    words = [sys.executable, "-c", INTERRUPTED, library]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")
+
+
+def test_the_installed_command_begins_there_too() -> None:
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    assert project["project"]["scripts"] == {"gatelab": "gatelab.command:run_command"}

@@ -15,6 +15,7 @@ from gatelab.results.figures.catalogue import all_figures
 from gatelab.results.figures.labels import ELLIPSIS, MOST_LETTERS, shortened, wrapped
 from gatelab.results.figures.scores import score_panels
 from gatelab.results.figures.style import HALF_WIDTH, grid, lay_out
+from gatelab.results.figures.targets import targets_figure
 from gatelab.results.figures.weights import weights_panels
 
 LONG = "dselect_k_variant_{} (a_sweep_of_many_digits_with_a_very_long_name)"
@@ -97,6 +98,23 @@ def test_long_labels_do_not_touch(plate: str) -> None:
     assert len(sides) == 5 and all(a[1] <= b[0] for a, b in pairwise(sides))
     said = {label.get_text().replace("\n", "").replace(" ", "") for label in labels}
     assert said == {LONG.format(i).replace(" ", "") for i in range(5)}, "nothing is left out"
+
+
+@pytest.mark.parametrize(
+    ("gates", "label"),
+    [(24, "{0}_of_the_gates_of_a_user_with_long_names_{0}"), (18, LONG), (60, "the_{}th_gate")],
+)
+def test_labels_of_many_gates_do_not_touch_above_a_heatmap(gates: int, label: str) -> None:
+    """In several lines they lay over each other; in one, none may be taken for another."""
+    review = made([label.format(i) for i in range(gates)], targets=4, seeds=2, trials=2)
+    drawn = targets_figure(review.targets, review.comparison)
+    assert drawn is not None
+    lay_out(drawn)
+    labels = drawn.axes[0].get_xticklabels()
+    sides = sorted((box.x0, box.x1) for box in (it.get_window_extent() for it in labels))
+    assert len(sides) == gates and all(a[1] <= b[0] for a, b in pairwise(sides))
+    assert len({it.get_text() for it in labels}) == gates
+    assert min(it.get_window_extent().y0 for it in labels) > drawn.axes[0].get_window_extent().y1
 
 
 def test_a_label_has_room_for_its_letters_as_a_page_shows_them() -> None:

@@ -30,6 +30,8 @@ from tests.recorded_scores import recorded
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 MOST_BYTES = 1_500_000
+A4 = 680
+"""Pixels of the lines of a printed page: 210 mm but for its margins of 15."""
 
 
 class Reader(HTMLParser):
@@ -385,4 +387,28 @@ def test_in_print_the_page_is_light_and_the_spec_open(browser: Browser, tmp_path
     body = "getComputedStyle(document.body).backgroundColor"
     assert opened.evaluate(body) == "rgb(255, 255, 255)"
     assert opened.pdf(format="A4").startswith(b"%PDF")
+    opened.close()
+
+
+LONG_NAME = "income_of_the_whole_household_in_thousands_of_euro_{}"
+BEYOND = """[...document.querySelectorAll("th, td")].filter(cell => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return range.getBoundingClientRect().right > innerWidth;
+}).map(cell => cell.textContent)"""
+"""The cells of which a part lies right of the page."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gates", [5, 12])
+def test_in_print_no_table_is_cut_whatever_the_names(browser: Browser, gates: int) -> None:
+    review = made([f"dselect_k_of_a_rather_long_name_{i}" for i in range(gates)], targets=4)
+    text = render(review, [])
+    for target in range(4):
+        text = text.replace(f"target_{target}", LONG_NAME.format(target))
+    opened = browser.new_page(viewport={"width": A4, "height": 900})
+    opened.emulate_media(media="print")
+    opened.set_content(text)
+    assert opened.locator("td").count() > 100
+    assert opened.evaluate(BEYOND) == []
     opened.close()

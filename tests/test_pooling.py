@@ -10,7 +10,7 @@ from gatelab.results.comparison import compare_runs
 from gatelab.results.comparison.best_trials import best_trials
 from gatelab.results.comparison.caveats import differing
 from gatelab.results.comparison.merging import by_task
-from gatelab.results.comparison.pooling import alike
+from gatelab.results.comparison.pooling import repeats_of_one
 from gatelab.results.comparison.statistics import paired_t
 from gatelab.tracking.runs import RunRecord, SweepRecord
 
@@ -49,7 +49,7 @@ def sweep(
 
 
 def groups(*records: SweepRecord) -> list[list[str]]:
-    return [list(group) for group in alike({record.sweep: record for record in records})]
+    return [list(group) for group in repeats_of_one({record.sweep: record for record in records})]
 
 
 THREE = [sweep(f"s{i}", (float((1, 2, 6)[i]), 0.0), seed=str(i)) for i in range(3)]

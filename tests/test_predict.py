@@ -139,6 +139,23 @@ def test_a_file_may_be_written_in_another_way_than_the_table(finished: Path, her
     pd.testing.assert_frame_equal(made, pd.read_parquet(here / "same.parquet"), rtol=1e-6)
 
 
+@pytest.mark.parametrize(("sign", "key"), [(",", ","), ("\t", "\\t"), ("|", "|")])
+def test_a_file_of_another_delimiter_is_told_its_key(
+    finished: Path, here: Path, sign: str, key: str
+) -> None:
+    text = "job;height;age\ncook;170.5;30\nnurse;180;40\n"
+    (here / "new.csv").write_text(text.replace(";", sign))
+    result = run(finished, "people", "new.csv")
+    override = f'reading.delimiter="{key}"'
+    assert (result.exit_code, result.output) == (
+        2,
+        "gatelab: the file has none of the columns `age`, `height`, `job`, which the model reads; "
+        f"it is one column by the table's delimiter: say its own, `'{override}'`.\n",
+    )
+    result = run(finished, "people", "new.csv", override, "reading.decimal=.")
+    assert (result.exit_code, len(pd.read_csv("predictions.csv"))) == (0, 2), result.output
+
+
 @pytest.mark.parametrize(
     ("key", "said"),
     [

@@ -55,6 +55,13 @@ def test_durations_have_a_unit() -> None:
     [
         ("traceback in /home/me/runs/x/traceback.txt", "traceback in traceback.txt"),
         ("traceback in runs/x-000/traceback.txt.", "traceback in traceback.txt."),
+        *(
+            (
+                f"1 × x; traceback in {folder}sweeps/a/tracebacks/b-trial-000/traceback.txt; y",
+                "1 × x; traceback in sweeps/a/tracebacks/b-trial-000/traceback.txt; y",
+            )
+            for folder in ("/home/me/runs/", "gatelab_runs/", "")
+        ),
         ("path: /data/my-tables/a.csv\nk: 2", "path: a.csv\nk: 2"),
         ("(~/code/mine.py:12)", "(mine.py:12)"),
         (r"C:\Users\me\a.csv", "a.csv"),
@@ -182,3 +189,21 @@ def test_on_a_phone_long_names_are_broken(browser: Browser, tmp_path: Path) -> N
     cut = "[...document.querySelectorAll('p, li')].filter(it => it.scrollWidth > it.clientWidth)"
     assert seen.evaluate(f"{cut}.length") == 0
     seen.close()
+
+
+def test_a_report_of_a_table_asks_for_its_file() -> None:
+    review = small()
+    asked = "Which gate serves synthetic_groups best?"
+    assert asked in render(review, [])
+    runs = tuple(
+        replace(
+            run,
+            tags={**run.tags, "task": "table"},
+            params={**run.params, "task.path": "data/people.csv"},
+        )
+        for run in review.record.runs
+    )
+    record = replace(review.record, runs=runs)
+    text = render(replace(review, record=record, comparison=compare_runs(record)), [])
+    assert "Which gate serves people.csv best?" in text
+    assert "<title>made: gates on people.csv</title>" in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 
-from gatelab.sweeps.export.selected import score_of
+from gatelab.sweeps.export.selected import run_of
 from gatelab.tracking.runs import RunRecord, SweepRecord
 
 
@@ -19,4 +19,5 @@ def test_it_is_of_the_first_split_in_whatever_order_runs_are_read() -> None:
     other = run(0, "6", "40", 0.3)
     for runs in permutations((first, second, other)):
         record = SweepRecord("s", runs)
-        assert (score_of(record, "a", 7), score_of(record, "a", 6)) == (0.5, 0.3)
+        losses = [run_of(record, "a", seed).metrics["test/loss"] for seed in (7, 6)]
+        assert losses == [0.5, 0.3]

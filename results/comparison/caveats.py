@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gatelab.results.comparison.conditions import Conditions
 from gatelab.results.comparison.evidence import agreeing, counts
-from gatelab.results.comparison.pooling import alike, sweep_titles
+from gatelab.results.comparison.pooling import repeats_of_one, sweep_titles
 from gatelab.results.comparison.tables import listed
 from gatelab.tracking.runs import SweepRecord
 
@@ -19,7 +19,7 @@ def warnings(records: Sequence[SweepRecord], under: Sequence[Conditions]) -> tup
         under: The conditions of each.
     """
     titles = sweep_titles(records)
-    groups = [list(group) for group in alike(dict(zip(titles, records, strict=True)))]
+    groups = [list(group) for group in repeats_of_one(dict(zip(titles, records, strict=True)))]
     by_title = dict(zip(titles, under, strict=True))
     said = [line for record in records for line in record.warnings]
     return (

@@ -36,10 +36,10 @@ def pooled(records: Sequence[SweepRecord]) -> dict[str, SweepRecord]:
     Every repeat is told from the others' by its search seed and split seed.
     """
     titled = dict(zip(sweep_titles(records), records, strict=True))
-    return {", ".join(group): _as_one(list(group.values())) for group in alike(titled)}
+    return {", ".join(group): _as_one(list(group.values())) for group in repeats_of_one(titled)}
 
 
-def alike(records: Mapping[str, SweepRecord]) -> list[dict[str, SweepRecord]]:
+def repeats_of_one(records: Mapping[str, SweepRecord]) -> list[dict[str, SweepRecord]]:
     """Return sweeps by title, together those that are repeats of one.
 
     They are where everything that is recorded of the specs is the same (gates, search spaces,

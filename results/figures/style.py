@@ -136,7 +136,7 @@ def is_wide(values: npt.NDArray[np.floating]) -> bool:
 
 def whole(axis: Axis) -> None:
     """Let an axis say whole numbers only."""
-    axis.set_major_locator(MaxNLocator(5, integer=True))
+    axis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))  # one point has one number
 
 
 def lay_out(figure: Figure) -> None:

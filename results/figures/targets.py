@@ -18,7 +18,7 @@ from gatelab.results.comparison.headline import preferred
 from gatelab.results.comparison.score_grids import by_mean
 from gatelab.results.comparison.tables import brief
 from gatelab.results.figures.heat import WHITE_ABOVE, Array, heat, name_rows, scale
-from gatelab.results.figures.labels import LABEL_LETTER, LINE, letters, lines, wrapped
+from gatelab.results.figures.labels import LABEL_LETTER, LINE, letters, lines, shortened, wrapped
 from gatelab.results.figures.scores import panels_by_gate
 from gatelab.results.figures.selection import named_length
 from gatelab.results.figures.style import INK, WIDTH, grid
@@ -141,15 +141,19 @@ def _heatmap(found: Sequence[TargetScores], comparison: Comparison, gates: Seque
     numbers = few and NUMBER_WIDTH * len(gates) < WIDTH - names - 0.8
     rows = len(found) * _row_height(len(found), numbers)
     labels = [comparison.subject(gate).label for gate in gates]
-    column = min(0.62 if numbers else 0.4, (WIDTH - names - 1.2) / len(gates))
+    if numbers:
+        labels = [label.replace(" (", "\n(") for label in labels]
+    column = max(LINE, min(0.62 if numbers else 0.4, (WIDTH - names - 1.2) / len(gates)))
     width = names + 1.2 + len(gates) * column
+    turned, labels = _turned(labels, column)
     figure, (axes,) = grid(1, 1, width, 0.35 + _labels_height(labels) + rows)
     most = max(LEAST_SCALE, float(np.nanquantile(behind, 0.9)))
     heat(axes, np.minimum(behind, most), most, numbers=False)
     if numbers:
         _say(axes, found, most)
-        labels = [label.replace(" (", "\n(") for label in labels]
-    _name_columns(axes, labels, column)
+    axes.xaxis.tick_top()
+    place = "left" if turned == 40 else "center"
+    axes.set_xticks(range(len(labels)), labels, fontsize=8, rotation=turned, ha=place)
     name_rows(axes, [one.name for one in found], [], rows + 0.1)
     scale(figure, [axes], "deviations behind")
     return figure
@@ -157,17 +161,28 @@ def _heatmap(found: Sequence[TargetScores], comparison: Comparison, gates: Seque
 
 def _labels_height(labels: Sequence[str]) -> float:
     """Return inches above a heatmap for its columns' labels, however they are turned."""
-    return max(0.65, 0.15 + LABEL_LETTER * letters(labels))
+    longest = max(len(line) for label in labels for line in label.split("\n"))
+    return max(0.65, 0.15 + LABEL_LETTER * longest)
 
 
-def _name_columns(axes: Axes, labels: Sequence[str], column: float) -> None:
-    """Name a heatmap's columns, upright where labels aslant would touch in so many inches."""
-    short = len(labels) <= 5 and letters(labels) <= 10
-    turned = 0 if short else 40 if LINE * lines(labels) <= ASLANT * column else 90
-    place = "left" if turned == 40 else "center"
-    axes.xaxis.tick_top()
-    names = [wrapped(label) for label in labels]
-    axes.set_xticks(range(len(labels)), names, fontsize=8, rotation=turned, ha=place)
+def _turned(labels: Sequence[str], column: float) -> tuple[int, list[str]]:
+    """Return how labels stand above columns of so many inches, and in which lines.
+
+    In degrees: upright where they would touch aslant, and then in one line where several would.
+    """
+    names, thick = [wrapped(label) for label in labels], LINE * lines(labels)
+    if len(labels) <= 5 and letters(labels) <= 10:
+        return 0, names
+    if thick <= ASLANT * column:
+        return 40, names
+    return 90, names if thick <= column else _in_a_line(labels)
+
+
+def _in_a_line(labels: Sequence[str]) -> list[str]:
+    """Return labels without their middle, or whole where they differ in it alone."""
+    whole = [label.replace("\n", " ") for label in labels]
+    short = [shortened(label) for label in whole]
+    return short if len({*short}) == len({*whole}) else whole
 
 
 def _row_height(count: int, numbers: bool) -> float:

@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gatelab.results.comparison import Comparison, Score
+from gatelab.results.comparison.differences import RESOLUTION
 from gatelab.results.comparison.subjects import Subject
+from gatelab.results.figures.labels import shortened
 from gatelab.results.figures.panels import legend, legend_columns, legend_height
 from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid, looks
 from gatelab.tracking.schema import Metrics
@@ -28,13 +30,13 @@ def tradeoff(comparison: Comparison, width: float = WIDTH) -> Figure | None:
     drawn = _scored(comparison)
     if not drawn:
         return None
-    names = [comparison.subject(gate).label for gate in drawn]
-    columns = legend_columns(names, width)
-    figure, (axes,) = grid(1, 1, width, 3.0 + legend_height(names, columns))
+    places = {gate: (x.mean, y.mean) for gate, (x, y) in drawn.items()}
+    names = _named(comparison, {g: at for g, at in places.items() if g in comparison.tested})
+    columns = legend_columns([*names.values()], width)
+    figure, (axes,) = grid(1, 1, width, 3.0 + legend_height([*names.values()], columns))
     look = looks_of(comparison)
     for gate, scores in drawn.items():
-        _cross(axes, scores, look[gate], comparison.subject(gate))
-    places = {gate: (x.mean, y.mean) for gate, (x, y) in drawn.items()}
+        _cross(axes, scores, look[gate], comparison.subject(gate), names.get(gate, ""))
     for gate in comparison.of_role("gate"):
         _join(axes, comparison, gate, places, look[gate])
     ceilings = comparison.of_role("ceiling")
@@ -80,8 +82,24 @@ def looks_of(comparison: Comparison) -> dict[str, Look]:
     return found
 
 
-def _cross(axes: Axes, scores: tuple[Score, Score], look: Look, subject: Subject) -> None:
-    """Draw a gate's means, and the intervals of both."""
+def _named(comparison: Comparison, places: Mapping[str, Place]) -> dict[str, str]:
+    """Return what a legend calls gates: one that is hidden by another says by which."""
+    found: dict[str, str] = {}
+    for gate, place in places.items():
+        above = next((it for it in found if _level(place, places[it])), None)
+        under = "" if above is None else f", under {shortened(comparison.subject(above).label)}"
+        found[gate] = f"{comparison.subject(gate).label}{under}"
+    return found
+
+
+def _level(one: Place, other: Place) -> bool:
+    return all(math.isclose(*ends, rel_tol=RESOLUTION) for ends in zip(one, other, strict=True))
+
+
+def _cross(
+    axes: Axes, scores: tuple[Score, Score], look: Look, subject: Subject, name: str
+) -> None:
+    """Draw a gate's means, under those that were drawn before, and the intervals of both."""
     (x, y), hollow = scores, subject.role in ("baseline", "ceiling")
     width = 0.6 if subject.role == "row" else 1
     axes.plot([x.low, x.high], [y.mean, y.mean], color=look.color, linewidth=width)
@@ -95,7 +113,8 @@ def _cross(axes: Axes, scores: tuple[Score, Score], look: Look, subject: Subject
         markersize=4 if subject.role == "row" else 6,
         mec=look.color if hollow else INK,
         mew=1.2 if hollow else 0.6,
-        label="" if subject.role == "row" else subject.label,
+        label=name,
+        zorder=2 + 1 / (1 + len(axes.lines)),
     )
 
 

@@ -19,8 +19,9 @@ from gatelab.tracking.sqlite import sqlite_path
 
 _PATHS = re.compile(r"(?<![\w/.:~-])(?:/|~/|[A-Za-z]:\\)(?:[^\s/\\'\"`,;:()]+[/\\])+(?=[^\s/\\])")
 """The folders of an absolute path, up to the name of its file."""
-TRACES = re.compile(r"(?<=traceback in )\S*[/\\](?=\S)")
-"""The folders of a failed gate's traceback, which may be relative."""
+_HOME = r"sweeps[/\\][^\s/\\]+[/\\]tracebacks[/\\]"
+TRACES = re.compile(rf"(?<=traceback in )(?!{_HOME})(?:\S*[/\\](?={_HOME})|\S*[/\\](?=\S))")
+"""The folders of a failed gate's traceback, which may be relative, up to those of its sweep."""
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 """Seconds of the units in which durations are said, beside the second."""
 
@@ -46,7 +47,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.2g} s"
 
 
-def facts_line(record: SweepRecord, comparison: Comparison) -> list[str]:
+def facts_line(record: SweepRecord) -> list[str]:
     """Return what a reader asks first: when, how long, on which data, on which machine."""
     run = record.run
     params, tags = (run.params, run.tags) if run else ({}, {})

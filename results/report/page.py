@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
@@ -14,8 +14,8 @@ from gatelab.gates.meanings import MEANINGS
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.tables import BOLD, Grid
 from gatelab.results.comparison.verdict import leading, sentences
-from gatelab.results.figures.catalogue import Plate
 from gatelab.results.figures.inline import svg
+from gatelab.results.figures.plate import Plate
 from gatelab.results.report import page_grids, search_grids
 from gatelab.results.report.conditions_grid import conditions_grid, facts_line, without_folders
 from gatelab.results.review import Review
@@ -67,9 +67,9 @@ def render(review: Review, plates: Sequence[Plate], drawings: Drawings | None = 
     first = len(leading(comparison))
     return _template().render(
         sweep=comparison.sweep,
-        task=comparison.task,
+        data=_data(comparison),
         running=comparison.running,
-        facts=facts_line(review.record, comparison),
+        facts=facts_line(review.record),
         answer=said[first - 1],
         verdict=[*said[: first - 1], *review.record.warnings, *said[first : first + UNFOLDED]],
         grounds=said[first + UNFOLDED :],
@@ -81,6 +81,13 @@ def render(review: Review, plates: Sequence[Plate], drawings: Drawings | None = 
         how=conditions_grid(review.record, comparison),
         spec=without_folders(review.record.spec),
     )
+
+
+def _data(comparison: Comparison) -> str:
+    """Return what a reader knows the data by: the task, or the file of a table."""
+    (under,) = comparison.conditions
+    path = under.options.get("path", "") if under.task == "table" else ""
+    return PurePath(path).name or comparison.task
 
 
 def _searches(comparison: Comparison) -> int:

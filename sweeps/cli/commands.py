@@ -141,6 +141,9 @@ def _last_net(command: str | Callable[[], str], debug: Callable[[], bool]) -> It
 
 def _in_one_line(error: click.UsageError) -> str:
     """Return what is wrong with the words of a command, which click says in four lines."""
-    message = error.format_message().removesuffix(".")
+    near = getattr(error, "possibilities", None)  # of an option or a command that is none
+    message = (error.message if near else error.format_message()).removesuffix(".")
     command = error.ctx.command_path if error.ctx else "gatelab"
-    return f"{message[:1].lower()}{message[1:]}; `{command} --help` says what it takes."
+    told = f"did you mean {' or '.join(map(repr, near))}?" if near else ""
+    told = told or f"`{command} --help` says what it takes."
+    return f"{message[:1].lower()}{message[1:]}; {told}"

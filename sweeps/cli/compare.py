@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gatelab.sweeps.cli.answering import answering
 from gatelab.sweeps.cli.completing import metric_keys, sweeps_here
-from gatelab.sweeps.cli.console import busy, open_console, show_grid, show_sentences
+from gatelab.sweeps.cli.console import open_console, show_grid, show_sentences
 from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.options import folder_option, json_option, uri_option
@@ -92,23 +93,20 @@ def compare(
     """
     if math.isnan(best):
         refuse("--best must be a share of the trials, but got nan.")
-    try:
-        with busy("The record is read"):
-            from gatelab.results.overview import overview  # here: MLflow takes seconds to import
+    with answering("The record is read"):
+        from gatelab.results.overview import overview  # here: MLflow takes seconds to import
 
-            answer = overview(
-                *sweeps,
-                metrics=tuple(dict.fromkeys(metrics)),
-                stage=stage,
-                share=best,
-                margin=margin,
-                folder=folder,
-                uri=tracking_uri,
-            )
+        answer = overview(
+            *sweeps,
+            metrics=tuple(dict.fromkeys(metrics)),
+            stage=stage,
+            share=best,
+            margin=margin,
+            folder=folder,
+            uri=tracking_uri,
+        )
         if figure:
             _draw(answer, figure)
-    except (LookupError, ValueError) as error:
-        refuse(error)
     _print(answer, "json" if as_json else form)
 
 

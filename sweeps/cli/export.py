@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import click
 
+from gatelab.sweeps.cli.answering import answering, tell_partial
 from gatelab.sweeps.cli.completing import sweeps_here
-from gatelab.sweeps.cli.console import busy, print_json
-from gatelab.sweeps.cli.ending import refuse
+from gatelab.sweeps.cli.console import print_json
+from gatelab.sweeps.cli.hints import in_folder
 from gatelab.sweeps.cli.options import folder_option, json_option, uri_option
 
 
@@ -31,15 +33,13 @@ def export(
     as_json: bool,
 ) -> None:
     """Put the selected model of a gate of SWEEP in MLflow's registry."""
-    try:
-        with busy("The model is made"):
-            from gatelab.sweeps.export.export import (
-                export as run,  # here: torch and MLflow take seconds to import
-            )
+    with answering("The model is made", partial(in_folder, folder=folder)):
+        from gatelab.sweeps.export.export import (
+            export as run,  # here: torch and MLflow take seconds to import
+        )
 
-            made = run(sweep, gate=gate, name=name, dense=dense, folder=folder, uri=tracking_uri)
-    except (LookupError, ValueError) as error:
-        refuse(error)
+        made = run(sweep, gate=gate, name=name, dense=dense, folder=folder, uri=tracking_uri)
+    tell_partial(made.partial)
     if as_json:
         print_json(asdict(made))
         return

@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from gatelab.rules import written
+from gatelab.sweeps.cli.answering import answering, tell_partial
 from gatelab.sweeps.cli.completing import sweeps_here
-from gatelab.sweeps.cli.console import busy, print_json
-from gatelab.sweeps.cli.ending import refuse
+from gatelab.sweeps.cli.console import print_json
+from gatelab.sweeps.cli.hints import in_folder
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.options import folder_option, json_option, uri_option
 
@@ -47,23 +48,21 @@ def predict(
 
     reading.KEY=VALUE says how FILE is written, where not as the table is: reading.encoding=cp1252.
     """
-    try:
-        with busy("The rows are predicted"):
-            from gatelab.sweeps.export.predict import (
-                predict as run,  # here: torch and MLflow take seconds to import
-            )
+    with answering("The rows are predicted", lambda it: in_folder(_on_a_command_line(it), folder)):
+        from gatelab.sweeps.export.predict import (
+            predict as run,  # here: torch and MLflow take seconds to import
+        )
 
-            made = run(
-                sweep,
-                file,
-                gate=gate,
-                output=output,
-                reading=_reading(reading),
-                folder=folder,
-                uri=tracking_uri,
-            )
-    except (LookupError, ValueError) as error:
-        refuse(error, _on_a_command_line)
+        made = run(
+            sweep,
+            file,
+            gate=gate,
+            output=output,
+            reading=_reading(reading),
+            folder=folder,
+            uri=tracking_uri,
+        )
+    tell_partial(made.partial)
     if as_json:
         print_json(asdict(made))
         return

@@ -103,16 +103,16 @@ def _watch(cluster: Cluster, job: DriverJob, follow: bool) -> NoReturn:
         click.echo(f"\n{job.sweep} goes on without this command.", err=True)
         _tell_how(cluster, job.sweep)
         sys.exit(INTERRUPTED)
-    _end_as(cluster, cluster.now(job), last, shown=follow)
+    end_as(cluster.now(job), last, shown=follow)
 
 
-def _end_as(cluster: Cluster, job: DriverJob, last: str, shown: bool) -> NoReturn:
+def end_as(job: DriverJob, last: str, shown: bool) -> NoReturn:
     """End with a driver's exit code; say why it ended, unless its lines were shown."""
     if job.exit_code == 0:
         if not shown:
             click.echo(f"{job.sweep}: finished; `gatelab compare {job.sweep}` shows it.")
         sys.exit(0)
-    if job.exit_code in (126, 127) or "No module named sweeps" in last:
+    if job.exit_code in (126, 127) or "No module named gatelab" in last:
         end(f"gatelab: {last}; {NO_PYTHON}.", FAILED)
     if not last:  # it never began
         why = job.message.strip().splitlines() or [f"job {job.id} has {job.status}"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from gatelab.sweeps.cli.answering import answering
 from gatelab.sweeps.cli.completing import sweeps_here
-from gatelab.sweeps.cli.console import busy
 from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.options import folder_option, uri_option
@@ -25,19 +25,17 @@ from gatelab.sweeps.cli.options import folder_option, uri_option
 def report(sweep: str, to: Path | None, folder: Path, tracking_uri: str | None) -> None:
     """Write the report of SWEEP, finished or not, with all figures and tables."""
     place = to or Path(f"{sweep.partition('@')[0]}-report")  # without its store, as NAME@STORE
-    try:
-        with busy("The report is drawn"):
-            from gatelab.results.comparing import (
-                report as write,  # here: MLflow and matplotlib take seconds
-            )
+    with answering("The report is drawn"):
+        from gatelab.results.comparing import (
+            report as write,  # here: MLflow and matplotlib take seconds
+        )
 
+        try:
             page = write(sweep, place, folder=folder, uri=tracking_uri)
-    except LookupError as error:
-        refuse(error)
-    except OSError as error:
-        if error.filename is None or not Path(error.filename).is_relative_to(place):
-            raise
-        refuse(f"{place} cannot be written: {error.strerror}.")
+        except OSError as error:
+            if error.filename is None or not Path(error.filename).is_relative_to(place):
+                raise
+            refuse(f"{place} cannot be written: {error.strerror}.")
     click.echo(f"{page}, with figures and tables beside it.")
 
 

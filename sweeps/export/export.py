@@ -16,7 +16,7 @@ from torch import Tensor
 from gatelab.results.comparing import read_sweeps
 from gatelab.sweeps.export.forms import save_of_rows, save_of_tensors
 from gatelab.sweeps.export.predictor import Predictor
-from gatelab.sweeps.export.selected import Selected, best_gate, read_selected
+from gatelab.sweeps.export.selected import Selected, chosen_gate, read_selected
 from gatelab.sweeps.spec.spec import NAME_PATTERN
 from gatelab.tasks.tables.table import Table
 from gatelab.tracking import mlflow_model
@@ -43,6 +43,8 @@ class Exported:
     """What was recorded of that seed as ``test/loss``."""
     flavour: str
     """MLflow's module that loads it: ``pyfunc`` takes the rows of a table, ``pytorch`` tensors."""
+    partial: str = ""
+    """How far the sweep is, where no gate was asked for and another may still be better."""
 
 
 def export(
@@ -70,7 +72,7 @@ def export(
         StoreUnavailable: If the store cannot be used.
     """
     (record,) = read_sweeps(sweep, folder=folder, uri=uri)
-    label = best_gate(record) if gate is None else gate
+    label, partial = chosen_gate(record, gate)
     name = f"{record.sweep}-{label}" if name is None else name
     if not re.fullmatch(NAME_PATTERN, name):
         raise ValueError(
@@ -91,6 +93,7 @@ def export(
         selected.seed,
         selected.test_loss,
         "pyfunc" if isinstance(selected.task, Table) else "pytorch",
+        partial,
     )
 
 

@@ -20,7 +20,7 @@ from gatelab.registry import near_misses
 from gatelab.results.comparing import read_sweeps
 from gatelab.sweeps.export.predictor import Predictor
 from gatelab.sweeps.export.raw_graph import RawGraph, value_names
-from gatelab.sweeps.export.selected import Selected, best_gate, read_selected
+from gatelab.sweeps.export.selected import Selected, chosen_gate, read_selected
 from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.table import Table
@@ -46,6 +46,8 @@ class Predictions:
     """What was recorded of that seed as ``test/loss``."""
     said: tuple[str, ...]
     """What was found in the new file, and how many of its cells were missing or unknown."""
+    partial: str = ""
+    """How far the sweep is, where no gate was asked for and another may still be better."""
 
 
 def predict(
@@ -83,7 +85,8 @@ def predict(
     _check_output(output)
     _check_writable(output)
     (record,) = read_sweeps(sweep, folder=folder, uri=uri)
-    selected = read_selected(record, best_gate(record) if gate is None else gate, folder)
+    label, partial = chosen_gate(record, gate)
+    selected = read_selected(record, label, folder)
     if not isinstance(table := selected.task, Table):
         name = record.run.tags.get(Tags.TASK, "another") if record.run else "another"
         raise ValueError(
@@ -95,7 +98,7 @@ def predict(
     values = _values(selected, table, torch.from_numpy(cells))
     _write(pa.table(dict(zip(value_names(table.targets), values.T.numpy(), strict=True))), output)
     about = (selected.gate, selected.seed, selected.test_loss)
-    return Predictions(output, sheet.rows, *about, (*sheet.said, *gathered(counted)))
+    return Predictions(output, sheet.rows, *about, (*sheet.said, *gathered(counted)), partial)
 
 
 def _check_output(output: Path) -> None:
@@ -152,10 +155,20 @@ def _check_columns(needed: Mapping[str, Any], sheet: Sheet) -> None:
         near = near_misses(lacking[0], sheet.columns)
         raise ValueError(f"the file has no column `{lacking[0]}`, which the model reads; {near}")
     names = ", ".join(f"`{name}`" for name in lacking)
-    raise ValueError(
-        f"the file has none of the columns {names}, which the model reads; "
-        f"it has {', '.join(sorted(sheet.columns))}."
-    )
+    found = _parted_otherwise(needed, sheet) or f"it has {', '.join(sorted(sheet.columns))}"
+    raise ValueError(f"the file has none of the columns {names}, which the model reads; {found}.")
+
+
+def _parted_otherwise(needed: Mapping[str, Any], sheet: Sheet) -> str:
+    """Return what to say of a file that is one column by the table's delimiter, but not by its."""
+    (header, *others), signs = sheet.columns, (",", ";", "\t", "|")
+    parts = {sign: {part.strip(' "') for part in header.split(sign)} for sign in signs}
+    sign = next((it for it in signs if not others and parts[it] & {*needed}), None)
+    if sign is None:
+        return ""
+    key = sign.replace("\t", "\\t")
+    remedy = f'`reading: {{delimiter: "{key}"}}`'
+    return f"it is one column by the table's delimiter: say its own, {remedy}"
 
 
 def _told(name: str, missing: int, unknown: int) -> list[str]:

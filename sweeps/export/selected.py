@@ -18,6 +18,8 @@ from gatelab.gates.gate import gates
 from gatelab.gates.randomness import drawing_from
 from gatelab.registry import near_misses
 from gatelab.results.comparison import compare_runs
+from gatelab.results.comparison.budgets import WAITING
+from gatelab.results.comparison.caveats import partial_line
 from gatelab.sweeps.export.unchanged import check_same_loss, with_same_data
 from gatelab.sweeps.spec.places import found_in
 from gatelab.sweeps.spec.spec import TaskSpec
@@ -49,16 +51,21 @@ class Selected:
     """What was recorded of that seed as ``test/loss``."""
 
 
-def best_gate(record: SweepRecord) -> str:
-    """Return the gate with the lowest ``test/loss``.
+def chosen_gate(record: SweepRecord, asked: str | None) -> tuple[str, str]:
+    """Return the gate that is asked for, or that with the lowest ``test/loss``, and a line.
+
+    The line says how far the sweep is where another gate may still be better; else it is empty.
 
     Raises:
-        ValueError: If no gate has been evaluated.
+        ValueError: If no gate is asked for, and none has been evaluated.
     """
-    best = compare_runs(record).leader(Metrics.TEST_LOSS)
+    if asked is not None:
+        return asked, ""
+    comparison = compare_runs(record)
+    best = comparison.leader(Metrics.TEST_LOSS)
     if best is None:
-        raise ValueError(f"no gate of sweep {record.sweep!r} has been evaluated.")
-    return best
+        raise ValueError(f"no gate of sweep {record.sweep!r} has been evaluated{_to_come(record)}.")
+    return best, partial_line(comparison.conditions[0]) if comparison.running else ""
 
 
 def read_selected(record: SweepRecord, gate: str, folder: str | Path) -> Selected:
@@ -79,13 +86,10 @@ def read_selected(record: SweepRecord, gate: str, folder: str | Path) -> Selecte
     _check_evaluated(record, gate)
     run = record.of("gate", gate)[0]
     if not gates.get(run.params["gate"]).trained:
-        others = ", ".join(it for it in record.gates if it != gate)
-        raise ValueError(
-            f"{_where(record, gate)} has no model: it is not trained. "
-            f"Name another one by `--gate`: {others or 'there is none'}."
-        )
+        why = f"it is not trained. {_others(record, run.params['gate'])}"
+        raise ValueError(f"{_where(record, gate)} has no model: {why}.")
     saved = _read_saved(record, run.run_id, gate)
-    scored = _run_of(record, gate, saved["seed"])
+    scored = run_of(record, gate, saved["seed"])
     task = _task(record, Path(folder))
     models = _restored(_where(record, gate), task, saved, scored.metrics.get(Metrics.VAL_LOSS))
     return Selected(
@@ -96,7 +100,24 @@ def read_selected(record: SweepRecord, gate: str, folder: str | Path) -> Selecte
 def _check_evaluated(record: SweepRecord, gate: str) -> None:
     if not _evaluated(record, gate):
         note = next(b.note for b in compare_runs(record).budgets if b.gate == gate)
-        raise ValueError(f"{_where(record, gate)} has no model: {note}")
+        more = _to_come(record) if note == WAITING else ""
+        raise ValueError(f"{_where(record, gate)} has no model: {note}{more}.")
+
+
+def _others(record: SweepRecord, key: str) -> str:
+    """Return which gates have a model, where one does not by its key."""
+    runs = [run for run in record.of("gate") if run.params.get("gate") != key and not run.row_of]
+    found = [run.gate for run in runs if _evaluated(record, run.gate)]
+    if found:
+        return f"Name another one by `--gate`: {', '.join(found)}"
+    return f"No other gate has one{_to_come(record)}"
+
+
+def _to_come(record: SweepRecord) -> str:
+    """Return what to do until a sweep has come to its end; nothing of one that has."""
+    if not compare_runs(record).running:
+        return ""
+    return f"; wait, or `gatelab resume {record.sweep}` goes on where it was stopped"
 
 
 def _evaluated(record: SweepRecord, gate: str) -> dict[str, RunRecord]:
@@ -107,17 +128,12 @@ def _evaluated(record: SweepRecord, gate: str) -> dict[str, RunRecord]:
     return {run.seed: run for run in runs}
 
 
-def score_of(record: SweepRecord, gate: str, seed: int) -> float:
-    """Return the recorded ``test/loss`` of the seed whose model was kept.
+def run_of(record: SweepRecord, gate: str, seed: int) -> RunRecord:
+    """Return the run of the seed whose model was kept.
 
     Raises:
         ValueError: If there is none.
     """
-    return _run_of(record, gate, seed).metrics[Metrics.TEST_LOSS]
-
-
-def _run_of(record: SweepRecord, gate: str, seed: int) -> RunRecord:
-    """Return the run of the seed whose model was kept."""
     runs = _evaluated(record, gate)
     found = runs.get(str(seed))
     if found is None and set(runs) == {str(number) for number in range(len(runs))}:

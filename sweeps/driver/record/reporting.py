@@ -23,7 +23,7 @@ PICTURE = "figures/scores.svg"
 def record_report(home: Home, recorder: Recorder) -> Comparison:
     """Compare from the record, and add the report with all its files to it."""
     # Here: matplotlib takes a second to import.
-    from gatelab.results.figures.catalogue import file_name
+    from gatelab.results.figures.plate import file_name
     from gatelab.results.figures.selection import weights_heatmap
     from gatelab.results.figures.style import save_figure
 
