@@ -126,7 +126,7 @@ def _begin(
         job = check_nodes(spec, task, storage or str(folder.resolve()), code)
     with telling(console, "Two models of every gate make a step"):
         notes = rehearse_gates(spec, task, here=not job.gpus)
-    for line in (*filter(None, [after]), *task.said, *notes, *advised(spec.task)):
+    for line in (*filter(None, [after]), *task.said, *notes, *advised(spec)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     with writing(folder):
         home = make_home(folder, spec, uri, storage, fill=fill)
