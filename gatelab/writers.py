@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-IN_PLACE = "an operation in place, such as `x -= x.mean()`, or `inplace=True` in a first layer"
+WRITES = "an operation in place, such as `x -= x.mean()`, or `inplace=True` in a first layer"
 """What most likely writes into an input."""
 
 

@@ -21,7 +21,7 @@ from gatelab.tasks.check.subject import (
     splits_of,
     walk,
 )
-from gatelab.writers import IN_PLACE, writers
+from gatelab.writers import WRITES, writers
 
 
 def check_the_split_is_not_changed_by_a_pass(subject: Subject) -> None:
@@ -32,7 +32,7 @@ def check_the_split_is_not_changed_by_a_pass(subject: Subject) -> None:
         for _ in walk(modules, split.inputs[:BATCH], copies=False):
             pass
     if not identical(split, before):
-        fail("a pass changes the split", IN_PLACE)
+        fail("a pass changes the split", WRITES)
 
 
 def check_features_are_not_changed_by_a_pass(subject: Subject) -> None:
@@ -54,7 +54,7 @@ def check_inputs_stay(modules: Modules, inputs: Tensor, but: str = "") -> None:
     for module in modules.values():
         module.train()
     for module in (*trained, *evaluated):
-        fail(f"the {names[module]} changes its input", IN_PLACE)
+        fail(f"the {names[module]} changes its input", WRITES)
 
 
 def check_evaluation_is_deterministic(subject: Subject) -> None:
