@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatelab.gates.gate import Gate, Planted, Routing, next_values
+from gatelab.gates.gate import Gate, Planted, Routing
+from gatelab.gates.returned import checked, next_values
 from gatelab.rules import check_not_negative
 
 AUXILIARY_WEIGHTS: Mapping[str, float] = {
@@ -103,12 +104,12 @@ class AuxiliaryLosses(Gate):
 
     def _has_logits(self) -> bool:
         with torch.no_grad(), torch.random.fork_rng([]):
-            routing: Routing = self.gate(torch.zeros(2, self.in_features))
+            routing = checked(self.gate, self.gate(torch.zeros(2, self.in_features)))
         return bool(routing.logits)
 
     def forward(self, x: Tensor) -> Routing:
         """Route ``(batch, in_features)``."""
-        routing: Routing = self.gate(x)
+        routing = checked(self.gate, self.gate(x))
         loss = routing.aux_loss + self.balance_weight * balance_loss(routing.weights)
         for logits in routing.logits:
             loss = loss + self.z_weight * z_loss(logits)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from gatelab.gates.scalars import register_scalars
 from gatelab.registry import Registry
-from gatelab.rules import shown
 
 G = TypeVar("G", bound="type[Gate]")
 Role = Literal["gate", "baseline", "ceiling"]
@@ -157,26 +156,6 @@ class Gate(nn.Module):
             progress: The share of the training that is done, ``()``, in [0, 1].
         """
         return {}
-
-
-def next_values(gate: Gate, routing: Routing, progress: Tensor) -> dict[str, Tensor]:
-    """Return what a gate's ``update`` gives, without gradients: no step learns by the one before.
-
-    Args:
-        gate: Whose buffers they are.
-        routing: As there.
-        progress: As there.
-
-    Raises:
-        ValueError: If it gives anything else than tensors by name.
-    """
-    after: object = gate.update(routing, progress)
-    if not isinstance(after, Mapping) or not all(isinstance(v, Tensor) for v in after.values()):
-        raise ValueError(
-            f"{type(gate).__name__}.update must return the next values of buffers, tensors by "
-            f"name, but returns {shown(after)}."
-        )
-    return {name: value.detach() for name, value in after.items()}
 
 
 gates: Registry[Gate] = Registry("gate")

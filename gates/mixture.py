@@ -11,8 +11,9 @@ from torch.func import functional_call
 from torch.utils._pytree import tree_leaves
 
 from gatelab.gates.dependence import Dependence
-from gatelab.gates.gate import Gate, Routing, next_values
+from gatelab.gates.gate import Gate, Routing
 from gatelab.gates.known_rows import stand_ins
+from gatelab.gates.returned import checked, next_values
 from gatelab.gates.stack import Stack
 from gatelab.gates.stacks import Stacks
 from gatelab.gates.union import union_cost
@@ -32,7 +33,7 @@ class Mixture(nn.Module):
             others: Experts of other kinds, each of one structure; gates count them after these.
         """
         super().__init__()
-        self.gates = Stack(gates)
+        self.gates = _Gates(gates)
         kinds = [Stack(kind) for kind in (experts, *others)]
         self.experts: Stack | Stacks = kinds[0] if len(kinds) == 1 else Stacks(kinds)
         self.counts_union = True
@@ -131,6 +132,13 @@ class Mixture(nn.Module):
         seen = (routing,) if known is None else (routing, known.any(1))
         after = self.gates.call(update, (tensors, seen), (progress,))
         return {f"gates.each.{name}": tensor for name, tensor in after.items()}
+
+
+class _Gates(Stack):
+    """Gates, which return routings."""
+
+    def _call(self, tensors: dict[str, Tensor], x: Tensor) -> Routing:
+        return checked(self.each, super()._call(tensors, x))
 
 
 class _Update(nn.Module):

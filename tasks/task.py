@@ -172,7 +172,7 @@ class Task:
         """
         made: dict[SplitName, Split] = self.__dict__.setdefault("_made", {})
         if name not in made:
-            made[name] = Split(*as_tensors(name, self.split(name), len(self.targets)))
+            made[name] = Split(*as_tensors(name, self.split(name), self.targets))
         return made[name]
 
     def made_bytes(self) -> int:

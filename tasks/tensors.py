@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from gatelab.tasks.columns import by_target, num_columns
+from gatelab.tasks.target import Target
 
 
 class NoTensors(ValueError):
@@ -15,18 +19,18 @@ class NoTensors(ValueError):
 
 
 def as_tensors(
-    name: str, made: object, num_targets: int
+    name: str, made: object, targets: Sequence[Target]
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Return the inputs, targets, mask and weights that a task made as training reads them.
 
     Arrays become tensors, inputs of any floating type torch's default one (float32), which the
     networks have too, as weights of any type do, and a mask of 0 and 1 one of false and true. What
-    has no weight is not known.
+    has no weight is not known, nor what a masked array of targets masks.
 
     Args:
         name: Of the split.
         made: What the task made.
-        num_targets: How many a mask is of.
+        targets: The task's, which a mask is of.
 
     Raises:
         NoTensors: If these are not all, or one of them is neither tensor nor array.
@@ -37,12 +41,37 @@ def as_tensors(
     inputs = dense_tensor(f"{name} inputs", made[0])
     if inputs.is_floating_point():
         inputs = inputs.to(torch.get_default_dtype())
-    targets = dense_tensor(f"{name} targets", made[1])
+    given, unmasked = unmask(targets, made[1])
+    values = dense_tensor(f"{name} targets", given)
     mask = None if mask is None else _mask(name, mask)
+    if unmasked is not None:
+        mask = unmasked if mask is None else mask & unmasked
     if weights is None:
-        return inputs, targets, mask, None
+        return inputs, values, mask, None
     weights = dense_tensor(f"{name} weights", weights).to(torch.get_default_dtype())
-    return inputs, targets, _with_weight(mask, weights, (*inputs.shape[:1], num_targets)), weights
+    return inputs, values, _with_weight(mask, weights, (*inputs.shape[:1], len(targets))), weights
+
+
+def unmask(targets: Sequence[Target], values: object) -> tuple[object, Tensor | None]:
+    """Return values of targets without NumPy's mask, and which of them are known.
+
+    Args:
+        targets: A task's; one of several columns is known where all of these are.
+        values: ``(rows, columns)``.
+
+    Returns:
+        The values, 0 where they were masked, and a mask ``(rows, targets)``; ``None``: nothing was.
+    """
+    if not _is_masked(values):
+        return values, None
+    known = ~torch.from_numpy(np.ma.getmaskarray(values))
+    if known.shape[1:] == (num_columns(targets),):
+        known = torch.stack([it.reshape(len(it), -1).all(1) for it in by_target(targets, known)], 1)
+    return values.filled(0), known
+
+
+def _is_masked(value: object) -> TypeGuard[np.ma.MaskedArray[Any, Any]]:
+    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
 
 
 def _with_weight(mask: Tensor | None, weights: Tensor, shape: tuple[int, ...]) -> Tensor | None:
@@ -69,6 +98,12 @@ def dense_tensor(what: str, value: object) -> Tensor:
     Raises:
         NoTensors: If it is none; ``what`` it is for is said.
     """
+    if _is_masked(value):
+        count = int(np.ma.getmaskarray(value).sum())
+        raise NoTensors(
+            f"{what} must be numbers throughout, but {count:,} of {value.size:,} are masked; only "
+            "targets may be unknown: fill them, as by `filled(0)`."
+        )
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         value = torch.from_numpy(_native(value))
     if isinstance(value, Tensor) and not _layout(value) and not value.is_complex():

@@ -79,3 +79,32 @@ def test_nothing_is_advised_for_a_task_of_ours(place: Path) -> None:
     code, said = gatelab(place, "validate", "c.yaml")
     assert code == 0 and "check task" not in said
     assert json.loads(gatelab(place, "validate", "c.yaml", "--json")[1])["check"] == ""
+
+
+GATE = '''
+from gatelab import register_gate
+from gatelab.gates import Routing, SoftmaxGate
+
+
+@register_gate("over_rows")
+class OverRows(SoftmaxGate):
+    """Is a softmax over the rows."""
+
+    def forward(self, x):
+        routing = super().forward(x)
+        return routing._replace(weights=routing.weights / routing.weights.sum(0))
+'''
+
+
+def test_a_gate_of_ones_own_has_its_command_once(place: Path) -> None:
+    small = "{name: synthetic_groups, train_rows: 64, val_rows: 32, test_rows: 32}"
+    (place / "gate_of.py").write_text(GATE)
+    spec = SPEC.replace("TASK", small)
+    own = "{softmax: , one: {gate: 'gate_of:over_rows'}, two: {gate: 'gate_of:over_rows'}}"
+    (place / "c.yaml").write_text(spec.replace("[softmax]", own))
+    code, said = gatelab(place, "validate", "c.yaml")
+    command = "gatelab check gate gate_of:over_rows"
+    assert code == 0 and said.count("`gatelab check ") == said.count(f"`{command}` looks for") == 1
+    code, found = gatelab(place, *shlex.split(command)[1:])
+    assert code == 1 and "FAIL  rows_are_independent: row 0 has other weights alone" in found
+    assert in_process.gatelab(place, "launch", "c.yaml").count(f"`{command}` looks for") == 1

@@ -72,6 +72,15 @@ class Lacking(Rows):
         return Split(inputs, targets)
 
 
+class Unlearnt(Rows):
+    """Has a class in val and test that train lacks."""
+
+    def changed(self, name: SplitName, inputs: Tensor, targets: Tensor) -> Split:
+        if name == "train":
+            targets[:, 1] = 0
+        return Split(inputs, targets)
+
+
 class Scarce(Rows):
     """Knows 49 rows of a class in test, and a number in nine."""
 
@@ -110,6 +119,10 @@ class Stamped(Rows):
         (Unlike, ["column 1 of the inputs spans"]),
         (Shared, ["0 of 200 rows of val and 10 of 200 rows of test stand in train too"]),
         (Lacking, ["val has no row of class 'yes' of target `old`."]),
+        (
+            Unlearnt,
+            ["train has no row of class 'yes' of target `old`: no model can learn it."],
+        ),
         (
             Scarce,
             ["9 rows of test of target `size` are known", "'yes' of target `old` stands in 49"],

@@ -16,6 +16,7 @@ from gatelab.tasks.tensors import as_tensors
 
 INPUTS = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([[0.0], [1], [0], [1], [1], [0]])
+ONE = (Target("a", "binary"),)
 READ_ONLY = INPUTS.numpy().copy()
 READ_ONLY.flags.writeable = False
 
@@ -31,26 +32,60 @@ READ_ONLY.flags.writeable = False
 def test_real_inputs_become_float32(inputs: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found, _, mask, _ = as_tensors("train", Split(inputs, LABELS), 1)
+        found, _, mask, _ = as_tensors("train", Split(inputs, LABELS), ONE)
     assert (found.dtype, mask, found.requires_grad) == (torch.float32, None, False)
     torch.testing.assert_close(found, INPUTS)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.bool_])
 def test_bytes_and_indices_stay_what_they_are(dtype: Any) -> None:
-    found, *_ = as_tensors("train", (np.ones((6, 3), dtype), LABELS), 1)
+    found, *_ = as_tensors("train", (np.ones((6, 3), dtype), LABELS), ONE)
     assert found.numpy().dtype == dtype
 
 
 def test_wide_unsigned_numbers_become_int64() -> None:
-    found, *_ = as_tensors("train", (np.full((6, 3), 40000, np.uint16), LABELS), 1)
+    found, *_ = as_tensors("train", (np.full((6, 3), 40000, np.uint16), LABELS), ONE)
     assert found.dtype == torch.int64 and (found == 40000).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32, torch.bool])
 def test_a_mask_may_hold_0_and_1(dtype: torch.dtype) -> None:
-    _, _, mask, _ = as_tensors("val", (INPUTS, LABELS, LABELS.to(dtype)), 1)
+    _, _, mask, _ = as_tensors("val", (INPUTS, LABELS, LABELS.to(dtype)), ONE)
     assert mask is not None and torch.equal(mask, LABELS == 1)
+
+
+def masked(values: Any, *hidden: tuple[int, int]) -> Any:
+    made = np.ma.masked_array(np.asarray(values, np.float64), mask=False)
+    for place in hidden:
+        made[place] = np.ma.masked
+    return made
+
+
+def test_what_a_masked_array_of_targets_masks_is_not_known() -> None:
+    """A target of two columns is known where both are, and a mask beside it holds too."""
+    targets = (Target("a", "regression"), Target("v", "regression", width=2))
+    values = masked(np.full((6, 3), 7.0), (0, 0), (1, 2), (2, 1), (2, 2))
+    own = torch.ones(6, 2)
+    own[5, 1] = 0
+    _, found, mask, _ = as_tensors("train", (INPUTS, values, own), targets)
+    assert mask is not None and mask.int().tolist() == [
+        *([0, 1], [1, 0], [1, 0]),
+        *([1, 1], [1, 1], [1, 0]),
+    ]
+    assert found[0].tolist() == [0, 7, 7], "nothing is left of what was masked"
+    assert as_tensors("train", (INPUTS, masked(LABELS)), ONE)[2] is None
+
+
+@pytest.mark.parametrize(
+    ("what", "place"), [("inputs", 0), ("mask", 2), ("weights", 3)], ids=lambda it: str(it)
+)
+def test_nothing_else_may_be_masked(what: str, place: int) -> None:
+    made = [INPUTS, LABELS, torch.ones(6, 1), torch.ones(6)]
+    made[place] = masked(np.ones(made[place].shape))
+    as_tensors("val", tuple(made), ONE)
+    made[place][1] = np.ma.masked
+    with pytest.raises(ValueError, match=f"val {what} must be numbers throughout, but . of "):
+        as_tensors("val", tuple(made), ONE)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +106,7 @@ def test_a_mask_may_hold_0_and_1(dtype: torch.dtype) -> None:
 )
 def test_what_is_no_split(made: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        as_tensors("train", made, 1)
+        as_tensors("train", made, ONE)
 
 
 class Labelled(SyntheticGroups):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -13,6 +14,7 @@ from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from gatelab.tasks.tables import fitted
 from gatelab.tasks.tables.contents import Column, TableError
 from gatelab.tasks.tables.fitted import (
+    LEAST_SPREAD_OF_A_TARGET,
     Fitted,
     NumberFit,
     Numbers,
@@ -25,6 +27,7 @@ from gatelab.tasks.tables.fitted import (
     fit_scale,
     ids,
 )
+from gatelab.tasks.tables.table import Table
 from tests.made_tables import category, number
 
 GAP = math.nan
@@ -161,10 +164,28 @@ def test_numbers_that_are_too_large() -> None:
         fit_scale("x", np.array([1e300, -1e300]))
 
 
-def test_what_is_fitted_is_plain_json_and_exact() -> None:
-    fitted = Fitted(
-        {"age": NumberFit(1 / 3, Scale(0.1 + 0.2, 1e-17), True)},
-        {"zone": ("", "München", "None", None)},
-        {"weeks": Scale(-1 / 7, 2 / 3)},
-    )
-    assert Fitted.from_json(fitted.to_json()) == fitted
+@pytest.mark.parametrize("largest", [3e-310, 1e-40])
+def test_numbers_that_are_too_small(largest: float) -> None:
+    """In float32 they, and any score in their unit, are 0."""
+    with pytest.raises(
+        TableError, match="column 'x': numbers that differ by .* are too small to s"
+    ):
+        fit_scale("x", np.array([0.0, largest]))
+
+
+def test_a_target_of_large_numbers_that_differ_by_little_is_scaled() -> None:
+    """The deviation of 0 to 99 is the root of (100**2 - 1) / 12."""
+    frame = pd.DataFrame({"y": 1e15 + np.arange(100.0), "x": np.arange(100.0) % 7 + 0.5})
+    table = Table(frame, targets={"y": "regression"}, split_seed=1)
+    train = table.data("train").targets[:, 0]
+    assert train.std(correction=0).item() == pytest.approx(1, abs=1e-5)
+    numbers = 1e15 + np.arange(100.0)
+    scale = fit_scale("y", numbers, least=LEAST_SPREAD_OF_A_TARGET)
+    assert scale.deviation == pytest.approx(math.sqrt(9999 / 12), rel=1e-9)
+    assert fit_scale("x", numbers).deviation == 1
+
+
+def test_a_target_of_numbers_that_are_too_small_is_refused() -> None:
+    frame = pd.DataFrame({"y": 1e-310 * np.arange(1, 101.0), "x": np.arange(100.0) % 7 + 0.5})
+    with pytest.raises(TableError, match="column 'y': numbers that differ by 9.* too small"):
+        Table(frame, targets={"y": "regression"})

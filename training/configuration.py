@@ -42,6 +42,16 @@ class Configuration:
         return self._part("model.")
 
     @property
+    def num_experts(self) -> int:
+        """How many experts a model has, unless its gate brings a number of its own."""
+        return int(self.values["model.num_experts"])
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The network's own: the model's without ``num_experts``."""
+        return {name: value for name, value in self.model.items() if name != "num_experts"}
+
+    @property
     def optimizer(self) -> dict[str, Any]:
         """``name``, ``learning_rate``, ``weight_decay`` and the optimiser's own."""
         return self._part("optimizer.")

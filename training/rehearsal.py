@@ -12,6 +12,7 @@ from gatelab.gates.stack import Stack
 from gatelab.rules import as_line
 from gatelab.training.fusing import Once, fused_stacks, parts_that_differ, parts_that_fail
 from gatelab.training.members import Members
+from gatelab.writers import writers
 
 ROWS = 16
 """In which fused members are compared with each alone."""
@@ -46,11 +47,12 @@ def rehearse(
         A line for everything that is not fused: what, why, and what it costs.
 
     Raises:
-        ValueError: If a pass makes a parameter.
+        ValueError: If a pass makes a parameter, or a part of the model writes into its input.
         Exception: Whatever a pass raises, with all called one by one; if the first did not, a note
             says which has.
     """
     with _leaving_no_trace(members), _making_nothing(members):
+        _check_inputs_stay(members, one)
         notes: list[str] = []
         for number, (batch, once) in enumerate(passes.items()):
             notes += _settle(members, once, f"in {batch}" if number else "")
@@ -139,6 +141,19 @@ def _selves(error: Exception) -> list[object]:
 
 def _reason(error: Exception) -> str:
     return as_line(text_of(error), REASON) or type(error).__name__
+
+
+def _check_inputs_stay(members: Members, one: Sequence[Once]) -> None:
+    """Check that no part of the model changes its input, which others read, or the split itself."""
+    named = dict(members.skeleton.named_children())
+    parts = [it for name, it in named.items() if name in ("bottom", "gate_input")]
+    parts += [it for it in members.skeleton.modules() if isinstance(it, Stack)]
+    for part in writers(parts, one):
+        raise ValueError(
+            "What a network's part or a gate reads must stay as it is, but "
+            f"{_name(members, part)} writes into its input: take a copy (`x = x - 1`, not "
+            "`x -= 1`), or leave out `inplace=True`."
+        )
 
 
 @contextmanager

@@ -43,6 +43,6 @@ def small_passes(loop: Loop, members: Members) -> list[Once]:
 
 
 def _score(loop: Loop, members: Members, inputs: Tensor) -> list[Tensor]:
-    """Return outputs, weights and diagnostics of rows."""
-    groups, weights, diagnostics = pass_over(members, loop.model, inputs)
+    """Return outputs, weights and diagnostics of a copy of rows: whatever is in them stays."""
+    groups, weights, diagnostics = pass_over(members, loop.model, inputs.clone())
     return [*groups, weights, *diagnostics.values()]

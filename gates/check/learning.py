@@ -19,7 +19,8 @@ from gatelab.gates.check.subject import (
     route,
     rows,
 )
-from gatelab.gates.gate import Gate, Routing, next_values
+from gatelab.gates.gate import Gate, Routing
+from gatelab.gates.returned import next_values
 from gatelab.registry import near_misses
 
 OUTPUTS, ROWS = 4, 128

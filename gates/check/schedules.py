@@ -7,8 +7,9 @@ from torch import Tensor
 
 from gatelab.conformance import fail
 from gatelab.gates.check.subject import Subject, route, rows
-from gatelab.gates.gate import Gate, Routing, next_values
+from gatelab.gates.gate import Gate, Routing
 from gatelab.gates.randomness import drawing_from
+from gatelab.gates.returned import next_values
 
 LATER = (0.01, 0.5, 1.0)
 """Shares of what is left of a training after a schedule's end."""

@@ -22,8 +22,10 @@ from gatelab.gates.check.subject import (
     route,
     rows,
 )
-from gatelab.gates.gate import Gate, next_values
+from gatelab.gates.gate import Gate
 from gatelab.gates.randomness import drawing_from
+from gatelab.gates.returned import next_values
+from gatelab.writers import WRITES
 
 
 def check_forward_changes_nothing(subject: Subject) -> None:
@@ -32,7 +34,7 @@ def check_forward_changes_nothing(subject: Subject) -> None:
     before, state = x.clone(), _state(gate)
     route(gate, x)
     if not torch.equal(x, before):
-        fail("a pass changes its input", "an operation in place, such as `x -= x.mean()`")
+        fail("a pass changes its input", WRITES)
     changed = [name for name, tensor in _state(gate).items() if not alike(tensor, state[name], 0)]
     if changed:
         fail(f"a pass in training changes {changed[0]!r}", "state that belongs in `update`")

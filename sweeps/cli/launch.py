@@ -181,7 +181,7 @@ def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     click.echo(
         f"{spec}: valid. {', '.join(loaded.gates)} on {loaded.task.name}: {plan(loaded, rounds)}."
     )
-    for line in advised(loaded.task):
+    for line in advised(loaded):
         click.echo(line)
 
 

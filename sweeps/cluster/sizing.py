@@ -13,7 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from gatelab.gates.gate import gates
 from gatelab.sweeps.spec.first_pass import BYTES_PER_PARAMETER
-from gatelab.sweeps.spec.space import configuration, space
+from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
 from gatelab.training.configuration import Configuration
@@ -119,8 +119,7 @@ def _member_bytes(spec: Spec, label: str, task: Task) -> int:
 
 def largest(spec: Spec, label: str, task: Task) -> tuple[Configuration, Model]:
     """Return a configuration of a gate's search whose model has the most parameters, with it."""
-    found, gate = space(spec, label, task), gates.get(spec.gates[label].gate)
-    chosen = [configuration(found, sampled) for sampled in found.extremes()]
+    gate, chosen = gates.get(spec.gates[label].gate), space(spec, label, task).at_extremes()
     sizes = {str(c.model): c for c in chosen}  # the gate's own values hardly matter
     with torch.random.fork_rng([]):
         models = [(c, Model(task, gate, c.gate, c.model)) for c in sizes.values()]
@@ -128,8 +127,7 @@ def largest(spec: Spec, label: str, task: Task) -> tuple[Configuration, Model]:
 
 
 def _learner_options(spec: Spec, label: str, task: Task) -> list[dict[str, Any]]:
-    found, learner = space(spec, label, task), spec.gates[label].learner.cls
-    chosen = (configuration(found, sampled) for sampled in found.extremes())
+    learner, chosen = spec.gates[label].learner.cls, space(spec, label, task).at_extremes()
     return [learner.completed(each.learner_options) for each in chosen]
 
 

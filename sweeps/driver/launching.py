@@ -115,7 +115,7 @@ def _begin(
         job = check_nodes(spec, task, storage or str(folder.resolve()), code)
     with telling(console, "Two models of every gate make a step"):
         notes = rehearse_gates(spec, task, here=not job.gpus)
-    for line in (*filter(None, [after]), *task.said, *notes, *advised(spec.task)):
+    for line in (*filter(None, [after]), *task.said, *notes, *advised(spec)):
         say(console, line)
     with writing(folder):
         home = make_home(folder, spec, uri, storage, fill=fill)

@@ -59,8 +59,7 @@ def _check_learner(chosen: Configuration, task: Task, label: str, said: LearnerS
 def _check_made(
     chosen: Configuration, task: Task, label: str, gate: type[Gate], said: LearnerSpec
 ) -> None:
-    options = dict(chosen.model)
-    num_experts = options.pop("num_experts")
+    options, num_experts = chosen.network, chosen.num_experts
     if not 1 <= num_experts <= MOST_EXPERTS:
         raise SpecError(
             "",

@@ -19,22 +19,22 @@ from torch.nn.parameter import is_lazy
 
 from gatelab.conformance import CheckFailed, fail
 from gatelab.foreign import ForeignError, foreign, is_ours, told
-from gatelab.gates.auxiliary import make_gate
-from gatelab.gates.gate import gates
-from gatelab.gates.meanings import check_diagnostics, check_scalars
 from gatelab.kept import IN_PLACE, lost_by_a_pass
+from gatelab.sweeps.spec.gate_pass import pass_gate
 from gatelab.sweeps.spec.made_task import make_task
-from gatelab.sweeps.spec.space import configuration, space
+from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.check.all_rows import check_rows_pass
 from gatelab.tasks.check.data import check_data
 from gatelab.tasks.check.made import check_made
 from gatelab.tasks.check.network import outputs_that_fit
+from gatelab.tasks.check.passes import check_inputs_stay
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.check.stacked import AGAIN, learns_otherwise
 from gatelab.tasks.check.subject import (
     BATCH,
     SPLITS,
+    Modules,
     gate_input_of,
     is_expert,
     known,
@@ -43,6 +43,7 @@ from gatelab.tasks.check.subject import (
 )
 from gatelab.tasks.loss import check_loss_values
 from gatelab.tasks.metric import metrics_of
+from gatelab.tasks.target import Target
 from gatelab.tasks.task import Network, Task
 from gatelab.training.configuration import Configuration
 
@@ -71,14 +72,13 @@ def check_sweep(spec: Spec, task: Task) -> None:
     passed: dict[str, Tensor] = {}
     unread = _unread(spec, task)
     for label, chosen in _configurations(spec, task):
-        options = {n: v for n, v in chosen.model.items() if n != "num_experts"}
-        network = unread.network(**options)
-        if repr(options) not in passed:
-            _check_memory(spec, network, task, chosen.model)
-            passed[repr(options)] = _pass_network(spec, task, network)
+        network, options = unread.network(**chosen.network), repr(chosen.network)
+        if options not in passed:
+            _check_memory(spec, network, task, chosen)
+            passed[options] = _pass_network(spec, task, network)
             if len(passed) == 1:
                 _pass_splits(spec, task, network)
-        _pass_gate(spec, label, chosen, network, passed[repr(options)], len(task.targets))
+        pass_gate(spec, label, chosen, network, passed[options], len(task.targets))
 
 
 def _unread(spec: Spec, task: Task) -> Task:
@@ -92,22 +92,21 @@ def _unread(spec: Spec, task: Task) -> Task:
 def _configurations(spec: Spec, task: Task) -> Iterator[tuple[str, Configuration]]:
     """Yield what each gate's search may come to, once for every structure."""
     for label in spec.gates:
-        found = space(spec, label, task)
-        chosen = [configuration(found, sampled) for sampled in found.extremes()]
+        chosen = space(spec, label, task).at_extremes()
         yield from ((label, one) for one in {c.structure(): c for c in chosen}.values())
 
 
-def _check_memory(spec: Spec, network: Network, task: Task, model: Mapping[str, Any]) -> None:
+def _check_memory(spec: Spec, network: Network, task: Task, chosen: Configuration) -> None:
     """Check that the models of an evaluation can be held, by counting without making."""
     try:
         with torch.device("meta"), torch.random.fork_rng([]), foreign(), _bounded():
             modules = made_of(network, task.targets)
     except ForeignError as error:
         if isinstance(error.__cause__, _TooManyLayers):
-            raise SpecError("spec", "model", _too_many(model)) from error
+            raise SpecError("spec", "model", _too_many(chosen.model)) from error
         return  # numbers that are computed with when a module is made
     sizes = {name: _size(module) for name, module in modules.items()}
-    seeds, num_experts = spec.evaluation.seeds, model["num_experts"]
+    seeds, num_experts = spec.evaluation.seeds, chosen.num_experts
     numbers = numbers_of_model(network, sizes, num_experts)
     here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for path, count, memory in (
@@ -183,15 +182,7 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
     """Pass a few rows through a network and the metrics; return what its gates read."""
     split = task.data("train").part(slice(BATCH))
     try:
-        with seeded(0), foreign():
-            modules = made_of(network, task.targets)
-        check_made(modules)
-        found = outputs_that_fit(modules, task.targets, network.gate_features, split.inputs)
-        with foreign():
-            lost = lost_by_a_pass(modules, lambda: outputs(modules, split.inputs))
-        if lost:
-            fail(lost, IN_PLACE)
-        _check_learns(modules, network, task, split.inputs)
+        modules, found = _outputs(task, network, split.inputs)
     except CheckFailed as error:
         raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
     except ForeignError as error:
@@ -203,21 +194,42 @@ def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:
             check_loss_values(target, output, values)
         except ValueError as error:
             raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
-        weights = None if split.weights is None else split.weights[rows]
-        for name, metric in metrics_of(target, spec.metrics).items():
-            if weights is not None and not metric.takes_weights():
-                why = (
-                    f"{name!r} is of rows that count alike, but those of {spec.task.name!r} are "
-                    "weighted: give its `compute` an argument `weights`, or leave it out."
-                )
-                raise SpecError("spec", "metrics", why)
-            try:
-                with foreign():
-                    metric.score(output, values, weights)
-            except ForeignError as error:
-                why = f"{name!r} raises {told(error.__cause__ or error)}, of {target.name!r}."
-                raise SpecError("spec", "metrics", why) from error
+        _score(spec, target, output, values, None if split.weights is None else split.weights[rows])
     return found[gate_input_of(modules)].detach()
+
+
+def _outputs(task: Task, network: Network, inputs: Tensor) -> tuple[Modules, dict[str, Tensor]]:
+    """Return a network's modules, and what each gives for rows; they are fit to be trained."""
+    with seeded(0), foreign():
+        modules = made_of(network, task.targets)
+    check_made(modules)
+    found = outputs_that_fit(modules, task.targets, network.gate_features, inputs)
+    check_inputs_stay(modules, inputs)
+    with foreign():
+        lost = lost_by_a_pass(modules, lambda: outputs(modules, inputs))
+    if lost:
+        fail(lost, IN_PLACE)
+    _check_learns(modules, network, task, inputs)
+    return modules, found
+
+
+def _score(
+    spec: Spec, target: Target, output: Tensor, values: Tensor, weights: Tensor | None
+) -> None:
+    """Score a target's output by each of its metrics."""
+    for name, metric in metrics_of(target, spec.metrics).items():
+        if weights is not None and not metric.takes_weights():
+            why = (
+                f"{name!r} is of rows that count alike, but those of {spec.task.name!r} are "
+                "weighted: give its `compute` an argument `weights`, or leave it out."
+            )
+            raise SpecError("spec", "metrics", why)
+        try:
+            with foreign():
+                metric.score(output, values, weights)
+        except ForeignError as error:
+            why = f"{name!r} raises {told(error.__cause__ or error)}, of {target.name!r}."
+            raise SpecError("spec", "metrics", why) from error
 
 
 def _check_learns(
@@ -244,30 +256,3 @@ def _pass_splits(spec: Spec, task: Task, network: Network) -> None:
             check_rows_pass(modules, name, inputs)
         except CheckFailed as error:
             raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
-
-
-def _pass_gate(
-    spec: Spec, label: str, chosen: Configuration, network: Network, x: Tensor, num_targets: int
-) -> None:
-    """Pass a few rows through a gate that does not raise; :mod:`.rehearsals` names those."""
-    cls = gates.get(spec.gates[label].gate)
-    num_experts = cls.num_experts_for(chosen.model["num_experts"], num_targets)
-    if network.gate_reads_experts:
-        x = x.repeat(1, num_experts)
-    try:
-        with seeded(0), foreign():
-            gate = make_gate(
-                cls, x.shape[1], num_experts, target=0, num_targets=num_targets, **chosen.gate
-            )
-            lost = lost_by_a_pass({"gate": gate}, lambda: gate(x))
-            found = gate.eval()(x).diagnostics
-    except ForeignError:
-        return
-    if lost:
-        why = f"{lost}; what a gate keeps is a buffer that its `update` returns."
-        raise SpecError("spec", f"gates.{label}", why)
-    try:
-        check_scalars(found)
-        check_diagnostics(cls.diagnostics, found)
-    except ValueError as error:
-        raise SpecError("spec", f"gates.{label}", str(error)) from error

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gatelab.foreign import ForeignError, foreign
 from gatelab.gates.gate import gates
-from gatelab.sweeps.spec.space import configuration, space
+from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.task import Task
 from gatelab.training.member import Member
@@ -51,8 +51,7 @@ def rehearse_gates(spec: Spec, task: Task, *, here: bool = True) -> list[str]:
 
 
 def _try(spec: Spec, task: Task, label: str) -> list[str]:
-    found = space(spec, label, task)
-    chosen = configuration(found, found.extremes()[0])
+    chosen = space(spec, label, task).at_extremes()[0]
     recipe = replace(spec.training.recipe(), precision="float32")  # as a rehearsal compares
     gate = gates.get(spec.gates[label].gate)
     # All splits, of which an evaluation meets the last when the budget is spent.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gatelab.gates.gate import gates
 from gatelab.sweeps.spec.sections import SearchSpec
-from gatelab.sweeps.spec.space import SearchSpace, configuration
+from gatelab.sweeps.spec.space import SearchSpace
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.training.member import settled_epoch
 
@@ -96,8 +96,8 @@ def _searched(spec: Spec, rounds: Mapping[str, Rounds]) -> str:
 def _settled(spec: Spec, label: str, space: SearchSpace) -> int:
     """Return the latest epoch before which a gate may follow a schedule."""
     gate = gates.get(spec.gates[label].gate)
-    configurations = [configuration(space, sampled) for sampled in space.extremes()]
-    return max(settled_epoch(gate, c.gate, spec.training.max_epochs) for c in configurations)
+    max_epochs = spec.training.max_epochs
+    return max(settled_epoch(gate, c.gate, max_epochs) for c in space.at_extremes())
 
 
 def _rungs(first: int, factor: int, max_epochs: int) -> tuple[int, ...]:

@@ -65,6 +65,10 @@ class SearchSpace:
         found = [active(values, self.parents) for values in self._combined(ends)]
         return list({repr(values): values for values in found}.values())
 
+    def at_extremes(self) -> list[Configuration]:
+        """Return the configurations of :meth:`extremes`."""
+        return [configuration(self, sampled) for sampled in self.extremes()]
+
     def _combined(self, ends: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
         """Return every combination of ends, or of too many as few as meet each."""
         if math.prod(map(len, ends.values())) <= MOST_COMBINATIONS:

@@ -11,7 +11,7 @@ from gatelab.gates.gate import Gate, gates
 from gatelab.gates.randomness import drawing_from
 from gatelab.gates.softmax import SoftmaxGate
 from gatelab.gates.union import union_cost
-from gatelab.sweeps.spec.space import configuration, space
+from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
 from gatelab.training.configuration import Configuration
@@ -33,8 +33,7 @@ def told_unions(spec: Spec, task: Task) -> list[str]:
 
 def _remark(spec: Spec, task: Task, label: str) -> str:
     """Return what is first to say of a gate at the ends of its ranges; empty where nothing is."""
-    searched = space(spec, label, task)
-    chosen = (configuration(searched, sampled) for sampled in searched.extremes())
+    chosen = space(spec, label, task).at_extremes()
     paying = [one for one in chosen if one.gate.get("union_weight")]
     if paying and len(task.targets) == 1:
         return (
@@ -54,9 +53,9 @@ def _why_idle(spec: Spec, task: Task, label: str, chosen: Configuration) -> str:
 
 def _gates_of_two(spec: Spec, task: Task, label: str, chosen: Configuration) -> tuple[Gate, Gate]:
     """Return the gates of the first two targets."""
-    cls, options = gates.get(spec.gates[label].gate), dict(chosen.model)
-    experts = cls.num_experts_for(options.pop("num_experts"), len(task.targets))
-    sizes = (task.network(**options).gate_width(experts), experts)
+    cls = gates.get(spec.gates[label].gate)
+    experts = cls.num_experts_for(chosen.num_experts, len(task.targets))
+    sizes = (task.network(**chosen.network).gate_width(experts), experts)
     first, second = (target_gate(task, target, cls, sizes, chosen.gate) for target in (0, 1))
     return first, second
 

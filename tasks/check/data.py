@@ -65,7 +65,7 @@ def _made(task: Task, name: SplitName) -> Split:
         with foreign():
             if name in LEARNT:
                 return task.data(name)
-            return Split(*as_tensors(name, task.split(name), len(task.targets)))
+            return Split(*as_tensors(name, task.split(name), task.targets))
     except ForeignError as error:
         cause = error.__cause__
         if cause is None or isinstance(cause, (NoTensors, DataError)):

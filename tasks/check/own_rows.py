@@ -32,12 +32,17 @@ def told_rows(task: Task) -> tuple[str, ...]:
     """
     train = task.data("train")
     made = task.split("test")
-    test = Split(*as_tensors("test", made, len(task.targets)))
+    test = Split(*as_tensors("test", made, task.targets))
     rounding = told_rounding("test", made[0])
     scored: dict[SplitName, Split] = {"val": task.data("val"), "test": test}
     shared = _shared(task.targets, train, scored)
     rounded = [f"{rounding}: subtract what they share."] if rounding else []
-    return (*rounded, *_unlike(train.inputs), *shared, *gathered(_scarce(task, scored)))
+    return (
+        *rounded,
+        *_unlike(train.inputs),
+        *shared,
+        *gathered(_scarce(task, {"train": train, **scored})),
+    )
 
 
 def _unlike(inputs: Tensor) -> Iterator[str]:
@@ -110,7 +115,7 @@ def _scarce(task: Task, scored: dict[SplitName, Split]) -> Iterator[str]:
 def _of(target: Target, split: SplitName, values: Tensor) -> Iterator[str]:
     whose = f"of target `{target.name}`"
     if target.kind == "regression":
-        yield from told_numbers(whose, split, len(values))
+        yield from told_numbers(whose, split, len(values)) if split != "train" else ()
         return
     classes = target.num_classes or 2
     names = target.classes or tuple(map(str, range(classes)))

@@ -5,22 +5,23 @@ from __future__ import annotations
 import copy
 
 import torch
+from torch import Tensor
 
 from gatelab.conformance import fail
+from gatelab.foreign import foreign
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.check.subject import (
     BATCH,
-    READS_FEATURES,
     Modules,
     Subject,
     alike,
     equal,
     identical,
-    is_expert,
     outputs,
     splits_of,
     walk,
 )
+from gatelab.writers import WRITES, writers
 
 
 def check_the_split_is_not_changed_by_a_pass(subject: Subject) -> None:
@@ -31,19 +32,29 @@ def check_the_split_is_not_changed_by_a_pass(subject: Subject) -> None:
         for _ in walk(modules, split.inputs[:BATCH], copies=False):
             pass
     if not identical(split, before):
-        fail("a pass changes the split", "an operation in place, such as `x -= x.mean()`")
+        fail("a pass changes the split", WRITES)
 
 
 def check_features_are_not_changed_by_a_pass(subject: Subject) -> None:
-    """Every expert, and what the gates read, finds the bottom's output as it was."""
+    """Every module finds what it reads as it was, and leaves it so: others read it too."""
     modules = subject.modules()
-    with seeded(0), torch.no_grad():
-        features = modules["bottom"](subject.inputs())
-        for name in filter(lambda it: it == READS_FEATURES or is_expert(it), modules):
-            x = features.clone()
-            modules[name](x)
-            if not equal(x, features):
-                fail(f"the {name} changes its input", "`inplace=True` in its first layer")
+    check_inputs_stay(modules, subject.inputs(), but="bottom")
+
+
+def check_inputs_stay(modules: Modules, inputs: Tensor, but: str = "") -> None:
+    """Check that modules write into nothing that they read, in training and in evaluation.
+
+    Raises:
+        CheckFailed: With the first that does, ``but`` one.
+    """
+    names = {module: name for name, module in modules.items() if name != but}
+    with torch.no_grad(), foreign():
+        trained = writers(names, [lambda: outputs(modules, inputs)])
+        evaluated = writers(names, [lambda: outputs(_evaluated(modules), inputs)])
+    for module in modules.values():
+        module.train()
+    for module in (*trained, *evaluated):
+        fail(f"the {names[module]} changes its input", WRITES)
 
 
 def check_evaluation_is_deterministic(subject: Subject) -> None:

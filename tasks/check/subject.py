@@ -143,7 +143,7 @@ def splits_of(task: Task, *, order: Sequence[SplitName] = SPLITS, world: int = 0
     data: Data = {}
     for name in order:
         with seeded(world):
-            data[name] = Split(*as_tensors(name, task.split(name), len(task.targets)))
+            data[name] = Split(*as_tensors(name, task.split(name), task.targets))
     return data
 
 

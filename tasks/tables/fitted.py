@@ -5,11 +5,9 @@ scikit-learn fits numbers; it is imported where it does, for that takes most of 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +21,10 @@ Numbers = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 LEAST_SPREAD = 1e-12
 """Of the mean's size: float64 has 16 digits, so that a smaller deviation is of rounding alone."""
+LEAST_SPREAD_OF_A_TARGET = 4 * float(np.finfo(np.float64).eps)
+"""The same of what is learnt, which is no sum of other columns: all that float64 tells apart."""
+SMALLEST_DEVIATION = float(np.finfo(np.float32).tiny)
+"""In which a score in the column's unit is still a number and no 0."""
 MOST_AT_ONCE = 2**20
 """Numbers that are fitted in one call, 8 MiB of them."""
 MOST_CATEGORIES = 2**24
@@ -68,23 +70,29 @@ def check_fits(name: str, scale: Scale, numbers: Numbers, first_row: int) -> Non
         )
 
 
-def fit_scale(name: str, numbers: Numbers, weights: Numbers | None = None) -> Scale:
+def fit_scale(
+    name: str, numbers: Numbers, weights: Numbers | None = None, least: float = LEAST_SPREAD
+) -> Scale:
     """Return the mean and deviation of known numbers ``(rows,)``; a constant's deviation is 1.
 
     Args:
         name: The column's.
         numbers: Its known ones.
         weights: What each weighs, ``(rows,)``; by default all the same.
+        least: Of the mean's size; a smaller deviation is of rounding alone.
 
     Raises:
-        TableError: If they are too large to be squared.
+        TableError: If they are too large to be squared, or too small for float32.
     """
-    [scale] = _fit_scales([name], numbers[:, None], weights)
+    [scale] = _fit_scales([name], numbers[:, None], weights, least)
     return scale
 
 
 def _fit_scales(
-    names: Sequence[str], numbers: Numbers, weights: Numbers | None = None
+    names: Sequence[str],
+    numbers: Numbers,
+    weights: Numbers | None = None,
+    least: float = LEAST_SPREAD,
 ) -> list[Scale]:
     """Return the scale of each column of known numbers ``(rows, columns)``."""
     from sklearn.preprocessing import StandardScaler
@@ -92,13 +100,19 @@ def _fit_scales(
     with np.errstate(over="ignore", invalid="ignore"):
         fitted = StandardScaler().fit(numbers, sample_weight=weights)
     deviations = np.sqrt(fitted.var_)
-    for name, deviation, column in zip(names, deviations, numbers.T, strict=True):
+    rounding = least * np.abs(fitted.mean_)
+    for name, deviation, column, small in zip(names, deviations, numbers.T, rounding, strict=True):
         if not np.isfinite(deviation):
             largest = np.abs(column).max()
             raise TableError(
                 f"column {name!r}: numbers to {largest:g} are too large to standardise."
             )
-    constant = deviations <= LEAST_SPREAD * np.abs(fitted.mean_)
+        if deviation < SMALLEST_DEVIATION and np.ptp(column) > small:
+            raise TableError(
+                f"column {name!r}: numbers that differ by {np.ptp(column):.3g} are too small to "
+                "standardise: give them in another unit."
+            )
+    constant = deviations <= rounding
     deviations[constant] = 1.0
     return list(map(Scale, fitted.mean_.tolist(), deviations.tolist()))
 
@@ -211,23 +225,6 @@ class Fitted:
         for name, values in self.categories.items():
             made[:, next(places)] = ids(values, category_texts(columns[name]).take(pa.array(rows)))
         return made
-
-    def to_json(self) -> str:
-        """Return all of it as JSON, whose numbers are exact."""
-        return json.dumps(asdict(self), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Fitted:
-        """Return what :meth:`to_json` wrote."""
-        plain: dict[str, Any] = json.loads(text)
-        return cls(
-            {
-                name: NumberFit(**{**fit, "scale": Scale(**fit["scale"])})
-                for name, fit in plain["numbers"].items()
-            },
-            {name: tuple(values) for name, values in plain["categories"].items()},
-            {name: Scale(**scale) for name, scale in plain["targets"].items()},
-        )
 
 
 def fit_features(

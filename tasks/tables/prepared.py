@@ -18,6 +18,7 @@ from gatelab.tasks.tables.division import (
     told_division,
 )
 from gatelab.tasks.tables.fitted import (
+    LEAST_SPREAD_OF_A_TARGET,
     Fitted,
     Numbers,
     Scale,
@@ -179,4 +180,5 @@ def _told_partly(target: TargetColumn) -> str:
 def _fit_target(
     target: TargetColumn, rows: npt.NDArray[np.bool_], weights: Numbers | None
 ) -> Scale:
-    return fit_scale(target.name, target.values[rows], None if weights is None else weights[rows])
+    weighing = None if weights is None else weights[rows]
+    return fit_scale(target.name, target.values[rows], weighing, LEAST_SPREAD_OF_A_TARGET)

@@ -49,7 +49,8 @@ def told_classes(whose: str, split: str, counts: Mapping[str, int]) -> Iterator[
     """
     if lacking := [name for name, count in counts.items() if not count]:
         more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
-        yield f"{split} has no row of class {shown_text(lacking[0])!r}{more} {whose}."
+        what = f"{split} has no row of class {shown_text(lacking[0])!r}{more} {whose}"
+        yield f"{what}: no model can learn it." if split == "train" else f"{what}."
     elif split == "test" and len(counts) == 2:
         rarer = min(counts, key=lambda name: counts[name])
         if counts[rarer] < FEWEST_ROWS_OF_A_CLASS:
