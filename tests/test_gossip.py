@@ -55,6 +55,7 @@ def member(
     """Return a member, whose options of the learner or the optimiser, ``rate``, are given."""
     rate, experts = options.pop("rate", 0.1), options.pop("experts", 1)
     optimizer = {**SGD, "name": options.pop("optimizer", "sgd"), "learning_rate": rate}
+    optimizer |= {n: options.pop(n) for n in ("momentum", "weight_decay") if n in options}
     values = Configuration.of({}, {"num_experts": experts}, optimizer).values
     own = {f"training.target_weights.t{n:03}": w for n, w in enumerate(weights)}
     said = {"learner": learner, **{f"learner.{n}": v for n, v in options.items()}}

@@ -61,7 +61,7 @@ class MemberOptimizer:
         self.tables = table_steps(members, self.kind, own)
 
     def spare(self, names: Collection[str]) -> None:
-        """Let parameters of these names not decay: torch steps none that no gradient reaches."""
+        """Let parameters of these names not decay: no step is to move them."""
         shapes = self.members.shapes.items()
         decays = [torch.full((shape.numel(),), float(n not in names)) for n, shape in shapes]
         self.weight_decays = self.weight_decays * torch.cat(decays).to(self.weight_decays)

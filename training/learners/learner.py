@@ -182,6 +182,15 @@ class Learner:
         """What :meth:`objective` takes of each row of members, ``(rows, ...)``; nothing."""
         return None
 
+    @property
+    def unmoved(self) -> Collection[str]:
+        """Names of parameters that no step is to move, so that they do not decay either: none.
+
+        Those that no loss depends on, which torch does not move, are found without a word; here are
+        those whose loss is left out of the objective by a factor of 0.
+        """
+        return ()
+
     def objective(self, loss: MemberLoss, tensors: Tensors, taught: Tensor | None) -> Minimised:
         """Return what a step of one row of members minimises: its loss on its rows, by default.
 
