@@ -207,6 +207,15 @@ class Learner:
     def before_step(self, members: Members) -> None:
         """Change members or their gradients ``members.flat.grad``, which the step then follows."""
 
+    @property
+    def resting(self) -> Tensor | None:
+        """Which rows of members take no step now, ``(rows,)`` bool, after :meth:`before_step`.
+
+        They stay as they are, and so does all that the optimiser remembers of them; by default none
+        does.
+        """
+        return None
+
     def after_step(self, members: Members) -> None:
         """Change members after a step of the optimiser."""
 

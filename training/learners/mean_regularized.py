@@ -149,6 +149,11 @@ class MeanRegularized(Learner):
         for part, center, gradient in zip(parts, centers, gradients, strict=True):
             gradient += self.pulls[:, None, None] * (part - center)
 
+    @property
+    def resting(self) -> Tensor | None:
+        """The copies of targets that are not sampled in this round."""
+        return None if self.published is None else self.published.resting
+
     @torch.no_grad()
     def after_step(self, members: Members) -> None:
         """Publish where a round ends, if anything is."""
