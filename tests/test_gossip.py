@@ -93,6 +93,17 @@ def test_two_steps_by_hand(float64: None, graph: str, experts: tuple[float, floa
     assert [float(o[0, 0]) for o in second.outputs] == pytest.approx([one + 0.32, other + 0.96])
 
 
+def test_weights_decay_where_the_step_begins(float64: None) -> None:
+    """Of the second step above experts begin at 0.4 both, of which 0.2 is added to -1.2 and -3.6.
+
+    To the towers' gradients 0.1 and 0.3 are, of where they are: 0.2 and 0.6.
+    """
+    training = Training(Sums(), SoftmaxGate, [member(weight_decay=0.5)], Recipe(4, 2))
+    while not training.done:
+        training.run_epoch()
+    assert numbers(training) == [pytest.approx([0.5, 0.74]), pytest.approx([0.31, 0.93])]
+
+
 def test_the_loss_of_the_mean_by_hand(float64: None) -> None:
     """The experts' mean is 0.64: outputs are 0.96 and 1.6, of 1 and 3."""
     training = Training(Sums(), SoftmaxGate, [member(graph="complete")], Recipe(4, 2))
