@@ -227,6 +227,18 @@ def test_what_is_spent_is_told_of_all_rounds() -> None:
     assert default.learner["delta"] == 1 / 3
 
 
+def test_before_a_round_has_ended_there_is_no_epsilon() -> None:
+    """An epsilon of 0 would be read as that of something published."""
+    training = begun([pulled(noise=2.0, clip=0.1, local_steps=4)], 0)  # steps; an epoch has three
+    first, second = (training.run_epoch()[0][1].learner for _ in range(2))
+    assert first["rounds"] == 0 and "epsilon_rdp" not in first
+    assert second["rounds"] == 1 and second["epsilon_rdp"] == rdp_epsilon(2.0, 1.0, 1, 1 / 3)
+    never = begun([pulled(noise=2.0, clip=0.1, local_steps=100)], 2)
+    (found,) = never.evaluate_best("val")
+    assert found.learner["rounds"] == 0
+    assert not {"epsilon_rdp", "epsilon_pld"} & found.learner.keys()
+
+
 def test_rounds_after_the_kept_weights_are_spent_too() -> None:
     """With much noise no later epoch is better than the first."""
     training = begun([pulled(noise=8.0, clip=1.0, pull=1.0, rate=0.05)], 4)

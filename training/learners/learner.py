@@ -128,8 +128,14 @@ class Learner:
         """
 
     @classmethod
-    def remarks(cls, options: Mapping[str, Any], num_targets: int) -> list[str]:
-        """Return lines on what is allowed, but may not be meant; none by default."""
+    def remarks(cls, options: Mapping[str, Any], num_targets: int, steps: int) -> list[str]:
+        """Return lines on what is allowed, but may not be meant; none by default.
+
+        Args:
+            options: Of a member, all of them.
+            num_targets: Of the task.
+            steps: That a training takes at most.
+        """
         return []
 
     @classmethod
