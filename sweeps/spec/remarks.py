@@ -10,6 +10,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from gatelab.sweeps.spec.learner_spec import LearnerSpec, learner_space
 from gatelab.sweeps.spec.spec import Spec
+from gatelab.sweeps.spec.table_remarks import told_tables
 from gatelab.sweeps.spec.union_remarks import told_unions
 from gatelab.tasks.task import Task
 from gatelab.training.configuration import LEARNER
@@ -20,7 +21,12 @@ FEWEST_STEPS = 20
 
 def told_remarks(spec: Spec, task: Task) -> list[str]:
     """Return a line for each thing that is remarked on a spec that has been checked."""
-    return [*_told_steps(spec, task), *told_learners(spec, task), *told_unions(spec, task)]
+    return [
+        *_told_steps(spec, task),
+        *told_learners(spec, task),
+        *told_unions(spec, task),
+        *told_tables(spec, task),
+    ]
 
 
 def _told_steps(spec: Spec, task: Task) -> Iterator[str]:
