@@ -1,4 +1,4 @@
-"""ANIL: a step by hand, what it equals, members as wholes, what is held out and scored."""
+"""ANIL: a step by hand, what it equals, members as wholes, and what is scored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from torch.func import functional_call
 from gatelab.gates import Routing, SoftmaxGate, gates
 from gatelab.tasks import Split, SyntheticGroups
 from gatelab.training.jobs import Job
-from gatelab.training.learners.adapting import Starts
 from gatelab.training.learners.anil import Anil
 from gatelab.training.member import Member, Recipe
 from gatelab.training.member_loss import MemberLoss
@@ -210,63 +209,6 @@ def test_shots_are_train_rows_of_the_members_seed() -> None:
     orders = [each._rows_of([0], 96)[0].tolist() for each in (few, again, other)]
     assert orders[0] == orders[1] != orders[2] and sorted(orders[0]) != orders[0]
     assert [len(set(order)) for order in orders] == [4, 4, 4]
-
-
-class Others(SyntheticGroups):
-    """The same, but for what the last target is in train and val."""
-
-    def split(self, name: Any) -> Split:
-        found = super().split(name)
-        values = found.targets.clone()
-        values[:, -1] = 5 - values[:, -1]
-        return found if name == "test" else found._replace(targets=values)
-
-
-@pytest.mark.parametrize("start", ["own", "common"])
-@pytest.mark.parametrize("inner_steps", [0, 2])
-def test_a_held_out_target_is_adapted_to_alone(start: str, inner_steps: int) -> None:
-    """Nothing that is trained depends on its values; it is scored from where the others are."""
-    options = {"held_out": 1, "start": start, "inner_steps": inner_steps, "experts": 4}
-    sizes = {"num_targets": 3, "train_rows": 96, "val_rows": 64, "test_rows": 64}
-    one, other = (
-        Training(task(**sizes), SoftmaxGate, [meta(4, rate=0.05, **options)], Recipe(32, 3))
-        for task in (SyntheticGroups, Others)
-    )
-    before = one.members.state(0)
-    for training in (one, other):
-        while not training.done:
-            training.run_epoch()
-    assert torch.equal(one.members.flat, other.members.flat)
-    after = one.members.state(0)
-    own = [name for name in one.members.shapes if not name.startswith(SHARED)]
-    first = 1 if start == "common" else 2
-    for name in own:
-        assert torch.equal(after[name][first:], before[name][first:]), "without a gradient it stays"
-        assert not torch.equal(after[name][0], before[name][0])
-    (found,) = one.evaluate_best("test")
-    assert found.learner["held_out_loss"] == float(found.losses[-1])
-    if inner_steps == 0:
-        served = one.served(0)
-        for name in own:
-            best = one.best[0][name]
-            begin = best[0] if start == "common" else best[:2].mean(0)
-            assert torch.equal(served[name][2], begin)
-
-
-def test_towers_of_another_form_start_from_their_own() -> None:
-    """Of the third kind none is trained: there is no mean, and its own start is left."""
-    names = (
-        "towers.0.each.weight",
-        "towers.1.each.weight",
-        "mixture.gates.each.kernel",
-        "bottom.x",
-    )
-    tensors = {n: torch.arange(3.0 if "gates" in n else 2.0) for n in names}
-    found = Starts([[0, 2], [1]], names, 2, common=False).of(tensors)
-    assert found["towers.0.each.weight"].tolist() == [0.0, 0.0]
-    assert found["towers.1.each.weight"].tolist() == [0.0, 1.0]
-    assert found["mixture.gates.each.kernel"].tolist() == [0.0, 0.0, 0.0]
-    assert found["bottom.x"] is tensors["bottom.x"]
 
 
 def test_the_saved_model_is_what_was_scored(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_two_members_of_which_one_leaves(name: str) -> None:
         val = [val_loss for _, val_loss in expected]
         best = val.index(min(val)) + 1
         assert (ended.best_epoch, ended.epochs) == (best, min(best + 2, 7))
-        assert ended.best_loss == pytest.approx(min(val), rel=1e-12)
+        assert ended.best_cost == pytest.approx(min(val), rel=1e-12)
 
 
 def test_a_level_loss_is_no_lower_one() -> None:
@@ -115,7 +115,7 @@ def test_a_level_loss_is_no_lower_one() -> None:
     while not training.done:
         training.run_epoch()
     (ended,) = training.courses
-    assert (ended.best_epoch, ended.epochs, ended.best_loss) == (1, 4, pytest.approx(21.5))
+    assert (ended.best_epoch, ended.epochs, ended.best_cost) == (1, 4, pytest.approx(21.5))
 
 
 class Diagnosed(SingleGate):

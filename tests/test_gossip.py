@@ -55,6 +55,7 @@ def member(
     """Return a member, whose options of the learner or the optimiser, ``rate``, are given."""
     rate, experts = options.pop("rate", 0.1), options.pop("experts", 1)
     optimizer = {**SGD, "name": options.pop("optimizer", "sgd"), "learning_rate": rate}
+    optimizer |= {n: options.pop(n) for n in ("momentum", "weight_decay") if n in options}
     values = Configuration.of({}, {"num_experts": experts}, optimizer).values
     own = {f"training.target_weights.t{n:03}": w for n, w in enumerate(weights)}
     said = {"learner": learner, **{f"learner.{n}": v for n, v in options.items()}}
@@ -90,6 +91,17 @@ def test_two_steps_by_hand(float64: None, graph: str, experts: tuple[float, floa
     one, other = experts
     assert second.learner == {"consensus_error": pytest.approx((one - other) ** 2 / 2)}
     assert [float(o[0, 0]) for o in second.outputs] == pytest.approx([one + 0.32, other + 0.96])
+
+
+def test_weights_decay_where_the_step_begins(float64: None) -> None:
+    """Of the second step above experts begin at 0.4 both, of which 0.2 is added to -1.2 and -3.6.
+
+    To the towers' gradients 0.1 and 0.3 are, of where they are: 0.2 and 0.6.
+    """
+    training = Training(Sums(), SoftmaxGate, [member(weight_decay=0.5)], Recipe(4, 2))
+    while not training.done:
+        training.run_epoch()
+    assert numbers(training) == [pytest.approx([0.5, 0.74]), pytest.approx([0.31, 0.93])]
 
 
 def test_the_loss_of_the_mean_by_hand(float64: None) -> None:

@@ -57,6 +57,18 @@ def test_a_given_one_is_taken_as_it_is() -> None:
     assert is_connected(way) and second_singular_value(way) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("third", ["0.333333", "0.333334"])
+def test_numbers_of_six_digits_are_meant_exactly(third: str) -> None:
+    """Rows that add up to 0.999999 would let weights shrink by as much in every step."""
+    found = mixing_matrix("; ".join([" ".join([third] * 3)] * 3), 3)
+    assert found.flatten().tolist() == pytest.approx([1 / 3] * 9, abs=1e-15)
+    uneven = mixing_matrix("0.666667 0.333333 0; 0 .666667 .333333; .333333 0 .666667", 3)
+    assert uneven.sum(0).tolist() == uneven.sum(1).tolist() == pytest.approx([1.0] * 3, abs=1e-15)
+    short = mixing_matrix("0.666666 0.333333 0; 0.333334 0.666665 0; 0 0 0.999999", 3)
+    assert short.sum(1).tolist() == pytest.approx([1.0] * 3, abs=1e-11)
+    assert short.sum(0).tolist() == pytest.approx([1.0] * 3, abs=1e-11)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -64,8 +76,12 @@ def test_a_given_one_is_taken_as_it_is() -> None:
         ("0.5 0.5", "a row and a column for each of 2 targets, but got 1 rows of 2."),
         ("1 0 0; 0 1 0; 0 0 1", "for each of 2 targets, but got 3 rows of 3."),
         ("1 0; 1", "for each of 2 targets, but got 2 rows of 1 or 2."),
-        ("0.5 0.5; 0.3 0.7", "must be doubly stochastic, but column 1 adds up to 0.8."),
-        ("0.5 0.3; 0.5 0.6", "must be doubly stochastic, but row 1 adds up to 0.8."),
+        ("0.5 0.5; 0.3 0.7", "but column 1 adds up to 0.8."),
+        (
+            "0.5 0.3; 0.5 0.6",
+            "must be doubly stochastic, with sums of 1 to within 2e-06, but row 1 adds up to 0.8.",
+        ),
+        ("0.5 0.499997; 0.499997 0.5", "but row 1 adds up to 0.999997."),
         ("1.5 -0.5; -0.5 1.5", "must be without negative numbers, but got '1.5 -0.5; -0.5 1.5'."),
         ("nan 1; 1 nan", "must be without negative numbers"),
     ],

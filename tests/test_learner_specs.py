@@ -153,6 +153,19 @@ def test_a_graph_that_is_not_connected_is_said() -> None:
     assert one_of_two == line
 
 
+@pytest.mark.parametrize(
+    "steps", ["5", "[1, 5]", "{low: 1, high: 5}"], ids=["fixed", "one of two", "a range"]
+)
+def test_a_round_that_no_training_ends_is_said(steps: str) -> None:
+    """Of 16 rows by 256 an epoch is one step, and there are four."""
+    (line,) = told_learners(read(f"{{name: mean_regularized, local_steps: {steps}}}"), TASK)
+    assert line == (
+        "gate 'one': `local_steps <= steps of a training` must hold for a round to end, but got "
+        "(local_steps=5, steps=4): nothing is published, and each target is pulled to its start."
+    )
+    assert told_learners(read("{name: mean_regularized, local_steps: 4}"), TASK) == []
+
+
 def test_an_option_is_overridden(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(of_learner("gossip"))

@@ -87,6 +87,39 @@ def test_who_is_not_sampled_stays_and_the_others_count_by_the_chance(float64: No
     assert len(seen) == 4  # one, the other, both, and none
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "places"),
+    [
+        ({"optimizer": "sgd", "momentum": 0.5}, (0.2, 0.42)),
+        ({"optimizer": "adam"}, (0.1, 0.1988125)),
+        ({"optimizer": "adamw", "weight_decay": 0.5}, (0.1, 0.1938125)),
+    ],
+    ids=["momentum", "adam", "adamw"],
+)
+def test_the_optimiser_of_who_is_not_sampled_rests_too(
+    float64: None, optimizer: dict[str, Any], places: tuple[float, float]
+) -> None:
+    """So a target's first two steps are the same, however many rounds were without it.
+
+    Gradients are -2, and after that -1.2 with a velocity of -2.2, or with Adam -1.6, whose moments
+    are -0.34 / 0.19 and 0.006556 / 0.001999: a step of 0.0988125. Decay takes a twentieth of 0.1.
+    """
+    members = [pulled(seed, pull=0.0, sampled=0.3, **optimizer) for seed in range(6)]
+    training = Training(Sums(), SoftmaxGate, members, Recipe(4, 40))
+    course, waited = [[0.0] for _ in members], [0, 0]
+    for _ in range(20):
+        training.run_epoch()
+        for place, seen in enumerate(course):
+            took_part = bool(published(training)._tensors["sampled"][place, 0])
+            now = training.copies.state(training.members, place)["mixture.experts.each.value"]
+            if len(seen) < 3 and took_part:
+                seen.append(float(now[0]))
+            elif len(seen) < 3:
+                waited[len(seen) > 1] += 1
+    assert all(waited), "some waited before the first, some before the second"
+    assert [seen[1:] for seen in course] == [pytest.approx(places, rel=1e-6)] * len(members)
+
+
 def test_targets_are_sampled_by_their_chance() -> None:
     """Each by its own: of 3 targets of 40 members in 60 rounds, within four standard errors."""
     chances = (0.2, 0.7)
@@ -192,6 +225,18 @@ def test_what_is_spent_is_told_of_all_rounds() -> None:
     assert found.learner["epsilon_pld"] == pld_epsilon(2.0, 0.5, 4, 0.01)
     assert found.learner.keys() == MeanRegularized.diagnostics.keys()
     assert default.learner["delta"] == 1 / 3
+
+
+def test_before_a_round_has_ended_there_is_no_epsilon() -> None:
+    """An epsilon of 0 would be read as that of something published."""
+    training = begun([pulled(noise=2.0, clip=0.1, local_steps=4)], 0)  # steps; an epoch has three
+    first, second = (training.run_epoch()[0][1].learner for _ in range(2))
+    assert first["rounds"] == 0 and "epsilon_rdp" not in first
+    assert second["rounds"] == 1 and second["epsilon_rdp"] == rdp_epsilon(2.0, 1.0, 1, 1 / 3)
+    never = begun([pulled(noise=2.0, clip=0.1, local_steps=100)], 2)
+    (found,) = never.evaluate_best("val")
+    assert found.learner["rounds"] == 0
+    assert not {"epsilon_rdp", "epsilon_pld"} & found.learner.keys()
 
 
 def test_rounds_after_the_kept_weights_are_spent_too() -> None:

@@ -59,7 +59,7 @@ def same_as_alone(task: Odd, gate: type[Gate] = SoftmaxGate) -> list[str]:
         alone = trained(task, [seed], gate)
         for name, tensor in alone.best[0].items():
             torch.testing.assert_close(together.best[seed][name], tensor, rtol=1e-9, atol=1e-12)
-        losses = [t.courses[s].best_loss for t, s in ((together, seed), (alone, 0))]
+        losses = [t.courses[s].best_cost for t, s in ((together, seed), (alone, 0))]
         assert losses[0] == pytest.approx(losses[1], rel=1e-10)
     return together.notes
 
@@ -135,7 +135,7 @@ def test_other_numbers_under_vmap_are_noticed() -> None:
     alone = trained(Odd(bottom=Cast), [2])
     (note,) = together.notes
     assert "other numbers fused than alone" in note
-    assert together.courses[2].best_loss == pytest.approx(alone.courses[0].best_loss, rel=1e-6)
+    assert together.courses[2].best_cost == pytest.approx(alone.courses[0].best_cost, rel=1e-6)
 
 
 class Passed(Linear):
@@ -154,7 +154,7 @@ def test_draws_of_members_are_independent(layer: type[nn.Module], dropout: type[
     training, again = (trained(Odd(bottom=bottom), [5, 5, 6]) for _ in range(2))
     assert len(training.notes) == (layer is Item) and training.loop.draws
     first, second, third = training.courses
-    assert first.best_loss == second.best_loss != third.best_loss
+    assert first.best_cost == second.best_cost != third.best_cost
     assert again.courses == [first, second, third]
 
 

@@ -171,7 +171,7 @@ def test_early_stopping_keeps_the_best_weights() -> None:
     assert len({len(history) for history in losses}) > 1
     for history, state, evaluation in zip(losses, training.courses, evaluations, strict=True):
         assert state.end == "finished"
-        assert state.best_loss == min(history)
+        assert state.best_cost == min(history)
         assert state.best_epoch == history.index(min(history)) + 1
         assert evaluation.loss == pytest.approx(min(history), rel=1e-5)
         if len(history) < 30:

@@ -110,7 +110,7 @@ class Group:
         if self.learner.second_order:
             notes += second_order_notes(self.loop, ROWS)
         if self.optimizer.decays:
-            self.optimizer.spare(self.loop.unreached(ROWS))
+            self.optimizer.spare(self.loop.unreached(ROWS).union(self.learner.unmoved))
         if self._recipe.precision == "tf32" and self._splits.device.type != "cuda":
             notes.append(NO_TF32)
         return notes

@@ -153,7 +153,7 @@ class Loop:
         losses, buffers = self._learn_drawing(self.passage.rows(rows))
         if self.learner.descends:
             self._call(self.learner.before_step)
-            self.optimizer.step()
+            self.optimizer.step(self.learner.resting)
             self._call(self.learner.after_step)
         for name, buffer in buffers.items():
             self.members.buffers[name].copy_(buffer)

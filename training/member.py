@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from gatelab.gates.gate import Gate
@@ -43,10 +43,8 @@ class Course:
     """What has become of a member so far."""
 
     epochs: int = 0
-    best_loss: float = math.inf
-    """The validation loss of the weights that are kept."""
     best_epoch: int = 0
-    """Counted from 1; 0 before any epoch."""
+    """Of the weights that are kept, counted from 1; 0 before any epoch."""
     best_cost: float = math.inf
     """Their rank's, like the next."""
     broken: bool = True
@@ -58,13 +56,18 @@ class Course:
     scores: dict[str, float] = field(default_factory=dict)
     """Of the epoch whose weights are kept, by their keys in the record."""
 
-    def better(self, evaluation: Evaluation, rank: Rank) -> bool:
-        """Take in an epoch's pass over val; return whether its weights are the best so far."""
+    @classmethod
+    def of(cls, saved: Mapping[str, Any]) -> Course:
+        """Return that of a state, of which an earlier version may have saved more."""
+        return cls(**{each.name: saved[each.name] for each in fields(cls) if each.name in saved})
+
+    def better(self, rank: Rank) -> bool:
+        """Take in the rank of an epoch's weights; return whether they are the best so far."""
         self.epochs += 1
         if not (math.isfinite(rank.cost) and rank < (self.broken, self.best_cost)):
             return False
         self.broken, self.best_cost = rank
-        self.best_loss, self.best_epoch = evaluation.loss, self.epochs
+        self.best_epoch = self.epochs
         return True
 
     def take(self, scores: Mapping[str, float]) -> None:

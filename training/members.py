@@ -42,7 +42,7 @@ class Members:
         self.skeleton = models[0]
         self.tied = has_ties(models[0])
         """Whether layers share a tensor, in whose every place a call must put it."""
-        tables = set(_sparse_tables(models[0]))
+        tables = set(sparse_tables(models[0]))
         parameters = dict(models[0].named_parameters())
         frozen = {n for n, p in parameters.items() if not p.requires_grad}
         self.shapes = {n: p.shape for n, p in parameters.items() if n not in tables | frozen}
@@ -245,7 +245,8 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     return chain(model.named_parameters(), model.named_buffers())
 
 
-def _sparse_tables(model: nn.Module) -> list[str]:
+def sparse_tables(model: nn.Module) -> list[str]:
+    """Return the names of the tables whose gradients are sparse."""
     return [
         f"{name}.weight"
         for name, module in model.named_modules()

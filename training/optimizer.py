@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import inf
 from typing import Any
 
@@ -52,7 +53,9 @@ class MemberOptimizer:
         self.limits = _limits(clips or [], members.flat)
         self._at = torch.zeros(1, dtype=torch.int64, device=members.flat.device)
         # Which of the steps that were made ready is the next; the first of them is:
-        self._first = 0
+        self._first = torch.zeros_like(self._at)
+        # In how many steps a row has rested:
+        self._rested = self._at.new_zeros(len(members))
         own = {
             name: _column([option.get(name, default) for option in options], members.flat)
             for name, default in self.kind.hyperparameters.items()
@@ -61,7 +64,7 @@ class MemberOptimizer:
         self.tables = table_steps(members, self.kind, own)
 
     def spare(self, names: Collection[str]) -> None:
-        """Let parameters of these names not decay: torch steps none that no gradient reaches."""
+        """Let parameters of these names not decay: no step is to move them."""
         shapes = self.members.shapes.items()
         decays = [torch.full((shape.numel(),), float(n not in names)) for n, shape in shapes]
         self.weight_decays = self.weight_decays * torch.cat(decays).to(self.weight_decays)
@@ -73,29 +76,27 @@ class MemberOptimizer:
             first: The next step, counted from 0.
             steps: For how many this holds.
         """
-        self._first, coming = first, range(first, first + steps)
-        self._numbers = self._placed(
-            self._numbers, [self.kind.numbers(step + 1) for step in coming]
-        )
+        coming = range(first, first + steps)
+        counts = torch.arange(1, steps + 1, dtype=torch.float64, device=self._at.device) + first
+        self._numbers = _placed(self._numbers, self.kind.numbers(counts))
         if self._factors is not None:
-            self._factors = self._placed(
-                self._factors,
-                [[schedule.factor(step) for schedule in self.schedules] for step in coming],
-            )
+            factors = [[schedule.factor(step) for schedule in self.schedules] for step in coming]
+            self._factors = _placed(self._factors, torch.tensor(factors, dtype=torch.float64))
+        self._first.fill_(first)
         self._at.zero_()
 
     def skip(self, steps: int) -> None:
         """Leave out so many of the steps that are ready, which were taken before."""
         self._at += steps
 
-    def _placed(self, before: Tensor, rows: Sequence[Sequence[float]]) -> Tensor:
-        """Return rows of numbers on the device, in the place of those before if they fit there."""
-        after = torch.tensor(rows, dtype=before.dtype)
-        return before.copy_(after) if before.shape == after.shape else after.to(before.device)
-
     @torch.no_grad()
-    def step(self) -> None:
-        """Move every member along its gradients, and clear them; the step must be ready.
+    def step(self, resting: Tensor | None = None) -> None:
+        """Move members along their gradients, and clear them; the step must be ready.
+
+        Args:
+            resting: Whose rows take no step, ``(members,)`` bool: they stay, with all that is
+                remembered of them. ``None``: nobody's. Embedding tables with sparse gradients do
+                not rest.
 
         Raises:
             ValueError: If there is no gradient of what is not in sparse tables.
@@ -109,14 +110,33 @@ class MemberOptimizer:
                 "`members.flat.grad` must be there at a step, but is None: the learner's "
                 "`before_step` took it away, or what it minimises depends on no dense parameter."
             )
-        if self.decays:
-            self._decay(flat, gradient, rates)
         numbers = self._numbers.index_select(0, self._at).unbind(1)
-        self.rule.move(flat, gradient, rates, numbers)
+        with self._leaving(resting):
+            if self.decays:
+                self._decay(flat, gradient, rates)
+            own = numbers if resting is None else self._numbers_by_row()
+            self.rule.move(flat, gradient, rates, own)
         self._at += 1
         flat.grad = None
         if self.tables is not None:
             self.tables.step(rates, numbers)
+
+    @contextmanager
+    def _leaving(self, resting: Tensor | None) -> Iterator[None]:
+        """Put back, after what is done meanwhile, the rows that rest and what is known of them."""
+        tensors = [] if resting is None else [self.members.flat, *self.rule.tensors()]
+        before = [tensor.clone() for tensor in tensors]
+        yield
+        if resting is not None:
+            for tensor, past in zip(tensors, before, strict=True):
+                tensor.copy_(torch.where(resting[:, None], past, tensor))
+            self._rested += resting
+
+    def _numbers_by_row(self) -> list[Tensor]:
+        """Return the rule's numbers, ``(members, 1)`` each, by the steps that each row took."""
+        counts = (self._first + self._at + 1 - self._rested).double()
+        numbers = self.kind.numbers(counts).to(self._numbers)
+        return [number[:, None] for number in numbers.unbind(1)]
 
     def _rates(self) -> Tensor:
         """Return the learning rates of the next step, ``(members, 1)``."""
@@ -138,6 +158,7 @@ class MemberOptimizer:
         self.limits = None if self.limits is None else self.limits[index]
         self.schedules = [self.schedules[member] for member in members if self.schedules]
         self._factors = None if self._factors is None else self._factors[:, index]
+        self._rested = self._rested[index]
         self.rule.keep(index)
         if self.tables is not None:
             self.tables.keep(members)
@@ -145,17 +166,25 @@ class MemberOptimizer:
     def state(self, member: int) -> dict[str, Any]:
         """Return a copy of all that is known of one member: tensors and numbers only."""
         tables = {} if self.tables is None else self.tables.state(member, self._taken())
-        return {"rule": self.rule.state(member), "tables": tables}
+        rested = self._rested[member].clone()
+        return {"rule": self.rule.state(member), "tables": tables, "rested": rested}
 
     def _taken(self) -> int:
         """Return how many steps there have been."""
-        return self._first + int(self._at)
+        return int(self._first + self._at)
 
     def load(self, member: int, state: Mapping[str, Any]) -> None:
         """Put what :meth:`state` returned into a member."""
         self.rule.load(member, state["rule"])
+        self._rested[member] = state.get("rested", 0)  # states of before had none
         if self.tables is not None:
             self.tables.load(member, state["tables"])
+
+
+def _placed(before: Tensor, rows: Tensor) -> Tensor:
+    """Return rows of numbers as those before, and in their place if they fit there."""
+    after = rows.to(before)
+    return before.copy_(after) if before.shape == after.shape else after
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:

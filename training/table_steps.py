@@ -26,7 +26,7 @@ class TableSteps(ABC):
 
         Args:
             rates: The learning rates of this step, ``(members, 1)``.
-            numbers: Of the rule, as its ``move`` takes them.
+            numbers: Of the rule, as its ``move_rows`` takes them.
         """
 
     @abstractmethod

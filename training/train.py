@@ -173,7 +173,7 @@ class Training:
     def _follow(self, position: int, train_loss: float, evaluation: Evaluation, rank: Rank) -> None:
         """Note a member's epoch, and keep its weights where they are its best."""
         member = self.active[position]
-        if self.courses[member].better(evaluation, rank):
+        if self.courses[member].better(rank):
             self.best[member] = self.copies.state(self.members, position)
         reason = self.courses[member].why_failed(train_loss, evaluation, rank)
         if reason and not torch.isfinite(evaluation.weights).all():
@@ -232,7 +232,7 @@ class Training:
             ValueError: If this training has begun or has another number of members, or those that
                 still train have not trained for equally long.
         """
-        courses = [Course(**state["course"]) for state in states]
+        courses = [Course.of(state["course"]) for state in states]
         active = [member for member, state in enumerate(states) if "tensors" in state]
         epochs = {courses[member].epochs for member in active}
         if self.epoch or len(states) != len(self.courses) or len(epochs) > 1:

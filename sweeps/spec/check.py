@@ -25,11 +25,11 @@ from gatelab.sweeps.spec.space import (
     keyword_defaults,
 )
 from gatelab.sweeps.spec.spec import Fault, Spec, SpecError
-from gatelab.sweeps.spec.steps import optimizer_keys
 from gatelab.tasks.metric import metrics
 from gatelab.tasks.task import Task
 from gatelab.tracking.store_errors import check_experiment_name
 from gatelab.training.learners import Learner, learners
+from gatelab.training.optimizers.catalogue import optimizer_defaults
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ def faults_of(spec: Spec, wrong: Collection[str] = ()) -> list[Fault]:
     if task is not None:
         check("model", _check_model, spec, task)
         check("training", _check_target_weights, spec, task)
-    check("optimizer", lambda: raise_faults(optimizer_keys(spec)))
+    check("optimizer", _check_optimizer, spec)
     sound = task if not faults else None
     if task is not None:
         known = len(faults)
@@ -86,6 +86,11 @@ def _check_experiment(spec: Spec) -> None:
 
 def _check_model(spec: Spec, task: Task) -> None:
     check_known("model", spec.model, {"num_experts", *keyword_defaults(type(task).network)})
+
+
+def _check_optimizer(spec: Spec) -> None:
+    name, given = spec.optimizer.name, spec.optimizer.hyperparameters
+    check_known("optimizer", given, optimizer_defaults(name), of=name)
 
 
 def _check_target_weights(spec: Spec, task: Task) -> None:

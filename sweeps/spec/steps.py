@@ -32,16 +32,6 @@ def steps_of(spec: Spec) -> dict[str, dict[str, tuple[Any, Any]]]:
     }
 
 
-def optimizer_keys(spec: Spec) -> list[Fault]:
-    """Return the keys of a spec's optimiser that it does not take."""
-    name, valid = spec.optimizer.name, optimizer_defaults(spec.optimizer.name)
-    return [
-        ("optimizer", f"unknown key {written(key)} of {name}; {near_misses(str(key), valid)}")
-        for key in spec.optimizer.hyperparameters
-        if key not in valid
-    ]
-
-
 def step_faults(chosen: Configuration) -> list[Fault]:
     """Return every value of a configuration by which no step can be taken."""
     optimizer = check_optimizer(chosen.optimizer)

@@ -86,6 +86,11 @@ class Starts:
             if name.startswith(start)
         }
 
+    @property
+    def untrained(self) -> set[str]:
+        """The names of what no trained target has, as towers of a form that none of them has."""
+        return {name for name, count in self._trained.items() if not count}
+
     def of(self, tensors: Tensors) -> Tensors:
         """Return tensors with all targets where they begin.
 

@@ -147,6 +147,11 @@ class Anil(Learner):
         """The rates, ``(members,)``."""
         return self.rates
 
+    @property
+    def unmoved(self) -> Collection[str]:
+        """Of held-out targets what they begin from themselves."""
+        return self._starts.untrained
+
     def objective(self, loss: MemberLoss, tensors: Tensors, taught: Tensor | None) -> Minimised:
         """Return the loss of the second half of the rows, after inner steps on the first."""
         if self._trained is not None:

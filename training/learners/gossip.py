@@ -82,7 +82,7 @@ class Gossip(Learner):
         return faults
 
     @classmethod
-    def remarks(cls, options: Mapping[str, Any], num_targets: int) -> list[str]:
+    def remarks(cls, options: Mapping[str, Any], num_targets: int, steps: int) -> list[str]:
         """Return whether there are agents that never come together."""
         matrix = mixing_matrix(options["graph"], num_targets)
         named = f"`graph: {options['graph']}`"

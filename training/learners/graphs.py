@@ -12,8 +12,10 @@ from gatelab.registry import near_misses
 from gatelab.rules import shown
 
 Edges = Iterable[tuple[int, int]]
-SUM_TOLERANCE = 1e-6
-"""By so much may the sums of rows and columns differ from 1: numbers are written short."""
+SHORT = 1e-6
+"""By so much may each number of a given matrix be off: six digits are often all that is written."""
+SCALINGS = 20
+"""Of rows and columns in turn, after which sums that are so near to 1 are it."""
 
 
 def _complete(count: int) -> Edges:
@@ -85,11 +87,23 @@ def _given(text: str, count: int) -> Tensor:
         raise ValueError(f"a matrix must be without negative numbers, but got {shown(text)}.")
     for what, sums in (("row", matrix.sum(1)), ("column", matrix.sum(0))):
         worst = int((sums - 1).abs().argmax())
-        if not abs(float(sums[worst]) - 1) <= SUM_TOLERANCE:
+        if not abs(float(sums[worst]) - 1) <= count * SHORT:
             raise ValueError(
-                f"a matrix must be doubly stochastic, but {what} {worst + 1} adds up to "
-                f"{float(sums[worst]):g}."
+                f"a matrix must be doubly stochastic, with sums of 1 to within {count * SHORT:g}, "
+                f"but {what} {worst + 1} adds up to {float(sums[worst]):.8g}."
             )
+    return _balanced(matrix)
+
+
+def _balanced(matrix: Tensor) -> Tensor:
+    """Return a matrix scaled until rows and columns add up to 1, else weights shrink or grow.
+
+    Source: Sinkhorn and Knopp, Concerning nonnegative matrices and doubly stochastic matrices,
+    Pacific Journal of Mathematics 21, 1967.
+    """
+    for _ in range(SCALINGS):
+        matrix = matrix / matrix.sum(1, keepdim=True)
+        matrix = matrix / matrix.sum(0)
     return matrix
 
 

@@ -128,8 +128,14 @@ class Learner:
         """
 
     @classmethod
-    def remarks(cls, options: Mapping[str, Any], num_targets: int) -> list[str]:
-        """Return lines on what is allowed, but may not be meant; none by default."""
+    def remarks(cls, options: Mapping[str, Any], num_targets: int, steps: int) -> list[str]:
+        """Return lines on what is allowed, but may not be meant; none by default.
+
+        Args:
+            options: Of a member, all of them.
+            num_targets: Of the task.
+            steps: That a training takes at most.
+        """
         return []
 
     @classmethod
@@ -182,6 +188,15 @@ class Learner:
         """What :meth:`objective` takes of each row of members, ``(rows, ...)``; nothing."""
         return None
 
+    @property
+    def unmoved(self) -> Collection[str]:
+        """Names of parameters that no step is to move, so that they do not decay either: none.
+
+        Those that no loss depends on, which torch does not move, are found without a word; here are
+        those whose loss is left out of the objective by a factor of 0.
+        """
+        return ()
+
     def objective(self, loss: MemberLoss, tensors: Tensors, taught: Tensor | None) -> Minimised:
         """Return what a step of one row of members minimises: its loss on its rows, by default.
 
@@ -197,6 +212,15 @@ class Learner:
 
     def before_step(self, members: Members) -> None:
         """Change members or their gradients ``members.flat.grad``, which the step then follows."""
+
+    @property
+    def resting(self) -> Tensor | None:
+        """Which rows of members take no step now, ``(rows,)`` bool, after :meth:`before_step`.
+
+        They stay as they are, and so does all that the optimiser remembers of them; by default none
+        does.
+        """
+        return None
 
     def after_step(self, members: Members) -> None:
         """Change members after a step of the optimiser."""

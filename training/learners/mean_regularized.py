@@ -103,6 +103,18 @@ class MeanRegularized(Learner):
         }
 
     @classmethod
+    def remarks(cls, options: Mapping[str, Any], num_targets: int, steps: int) -> list[str]:
+        """Return whether no round ever ends."""
+        local_steps = options["local_steps"]
+        if local_steps <= steps:
+            return []
+        return [
+            "`local_steps <= steps of a training` must hold for a round to end, but got "
+            f"({local_steps=}, {steps=}): nothing is published, and each target is pulled to its "
+            "start"
+        ]
+
+    @classmethod
     def order(cls, options: Mapping[str, Any]) -> RowOrder:
         """Return whether copies have orders of their own."""
         return RowOrder(options["rows"] == "own")
@@ -118,6 +130,8 @@ class MeanRegularized(Learner):
     ) -> dict[str, float]:
         """Return epsilon of the rounds that so many steps are, with its delta; without noise none.
 
+        Before a round has ended there is no epsilon, which of nothing published would be 0.
+
         Raises:
             ImportError: If dp-accounting is not installed.
         """
@@ -126,9 +140,12 @@ class MeanRegularized(Learner):
         if not can_account():  # where a worker lacks what the driver has
             raise ImportError(MISSING)
         rounds, delta = steps // options["local_steps"], _delta(options, num_targets)
-        spent = (options["noise"], options["sampled"], rounds, delta)
-        found = {"epsilon_rdp": rdp_epsilon(*spent), "delta": delta, "rounds": float(rounds)}
-        return {**found, "epsilon_pld": pld_epsilon(*spent)} if ended else found
+        found = {"delta": delta, "rounds": float(rounds)}
+        if rounds:
+            spent = (options["noise"], options["sampled"], rounds, delta)
+            found["epsilon_rdp"] = rdp_epsilon(*spent)
+            found |= {"epsilon_pld": pld_epsilon(*spent)} if ended else {}
+        return found
 
     def begin(self, members: Members) -> None:
         """Publish what all copies begin with, where anything is published of any member."""
@@ -148,6 +165,11 @@ class MeanRegularized(Learner):
         gradients = self.shared.parts(members.flat.grad)
         for part, center, gradient in zip(parts, centers, gradients, strict=True):
             gradient += self.pulls[:, None, None] * (part - center)
+
+    @property
+    def resting(self) -> Tensor | None:
+        """The copies of targets that are not sampled in this round."""
+        return None if self.published is None else self.published.resting
 
     @torch.no_grad()
     def after_step(self, members: Members) -> None:

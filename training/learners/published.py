@@ -27,10 +27,11 @@ class Published:
     """Of each member what has been published, and what a round's update of it is made of.
 
     A round is so many steps. At its start targets are sampled, each with a chance of its own. Those
-    step; the others stay where they are, with bottom, experts, gate and tower. At its end the
-    change of each sampled target's bottom and experts is scaled down to a norm, and their sum with
-    Gaussian noise, over the number of targets that are sampled on average, is added to what is
-    published. Everything is a tensor with a row for each member, as steps are replayed on a GPU.
+    step; the others rest: bottom, experts, gate, tower, and what the optimiser remembers of them.
+    At its end the change of each sampled target's bottom and experts is scaled down to a norm, and
+    their sum with Gaussian noise, over the number of targets that are sampled on average, is added
+    to what is published. Everything is a tensor with a row for each member, as steps are replayed
+    on a GPU.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Published:
         self.shared = shared
         self.local_steps: int = options[0]["local_steps"]  # part of the structure
         clips, noises = ([own[name] for own in options] for name in ("clip", "noise"))
+        self._samples = any(own["sampled"] < 1 for own in options)
         self._tensors = {
             "clips": shared.of_members(clips),
             "deviations": shared.of_members(
@@ -76,6 +78,11 @@ class Published:
         flat = self._apart(members.flat)
         its["start"].copy_(torch.where(begins[:, None, None], flat, its["start"]))
 
+    @property
+    def resting(self) -> Tensor | None:
+        """Which copies are not sampled in the round that is under way; ``None``: all always are."""
+        return ~self._tensors["sampled"].flatten() if self._samples else None
+
     def centers(self, members: Members) -> list[Tensor]:
         """Return what copies are pulled to, by part, ``(members, 1, numbers)``.
 
@@ -91,9 +98,8 @@ class Published:
         ]
 
     def after_step(self, members: Members) -> None:
-        """Put those back that are not sampled and, where a round ends, publish."""
-        its, flat = self._tensors, self._apart(members.flat)
-        flat.copy_(torch.where(its["sampled"][:, :, None], flat, its["start"]))
+        """Publish where a round ends."""
+        its = self._tensors
         its["steps"] += 1
         ends = its["steps"] % self.local_steps == 0
         update = self._update(members)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,11 +30,11 @@ class Adam(Rule):
         self.mean, self.square = (torch.zeros_like(flat) for _ in BETAS)
 
     @classmethod
-    def numbers(cls, steps: int) -> tuple[float, ...]:
+    def numbers(cls, steps: Tensor) -> Tensor:
         """Return by what the rates are multiplied, and what is added to the root."""
         first, second = BETAS
-        correction = math.sqrt(1 - second**steps)
-        return correction / (1 - first**steps), EPSILON * correction
+        correction = (1 - second**steps).sqrt()
+        return torch.stack([correction / (1 - first**steps), EPSILON * correction], dim=1)
 
     def move(
         self, flat: Tensor, gradient: Tensor, rates: Tensor, numbers: Sequence[Tensor]

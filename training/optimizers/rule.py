@@ -46,7 +46,8 @@ class Rule(ABC):
             flat: ``(members, parameters)``
             gradient: Of the same shape; it may be written over.
             rates: The learning rates of this step, ``(members, 1)``.
-            numbers: Those of this step, as :meth:`numbers` returned them, ``(1,)`` each.
+            numbers: Those of this step, as :meth:`numbers` returned them, ``(1,)`` each, or
+                ``(members, 1)`` where members have taken different numbers of steps.
         """
 
     @abstractmethod
@@ -65,17 +66,20 @@ class Rule(ABC):
             gradient: Of the same shape; it may be written over.
             rows: 1 for those that were looked up, else 0: ``(members, rows, 1)``.
             rates: The learning rates of this step, ``(members, 1, 1)``.
-            numbers: As :meth:`move` takes them.
+            numbers: Those of this step, ``(1,)`` each.
         """
 
     @classmethod
-    def numbers(cls, steps: int) -> tuple[float, ...]:
-        """Return what changes from step to step, whoever the members are.
+    def numbers(cls, steps: Tensor) -> Tensor:
+        """Return what changes from step to step, whoever the members are: nothing by default.
 
         Args:
-            steps: How many there are with this one.
+            steps: Of each how many there are with it, ``(n,)`` float64.
+
+        Returns:
+            ``(n, numbers)``
         """
-        return ()
+        return steps.new_empty(len(steps), 0)
 
     @classmethod
     @abstractmethod
@@ -90,6 +94,10 @@ class Rule(ABC):
     def faults(cls, options: Mapping[str, Any]) -> dict[str, str]:
         """Return what is wrong with the values of its own hyperparameters, by their names."""
         return {}
+
+    def tensors(self) -> list[Tensor]:
+        """Return what is remembered, a row for each member."""
+        return [getattr(self, name) for name in self.remembered]
 
     def keep(self, index: Tensor) -> None:
         """Go on with some of the members only: the rows at an index ``(members,)``."""
