@@ -12,6 +12,7 @@ from torch import Tensor
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cli.new_task import write_task
 from gatelab.tasks import Split, Target
+from gatelab.tasks.check.given_away import line_scores
 from gatelab.tasks.check.own_rows import told_rows
 from gatelab.tasks.check.warned import warnings_of
 from gatelab.tasks.task import SplitName
@@ -110,10 +111,27 @@ class Stamped(Rows):
         return Split(torch.cat([inputs[:, :1].double(), stamps[:, None]], 1), targets)
 
 
+class Told(Rows):
+    """Has in one column the number in another unit, where it is known, and in one the answer."""
+
+    def changed(self, name: SplitName, inputs: Tensor, targets: Tensor) -> Split:
+        known = torch.ones(targets.shape)
+        known[:20, 0] = 0
+        inputs[20:, 1], inputs[:, 2] = 3 - targets[20:, 0] / 2, targets[:, 1]
+        return Split(inputs, targets, known)
+
+
 @pytest.mark.parametrize(
     ("cls", "fragments"),
     [
         (Rows, []),
+        (
+            Told,
+            [
+                "column 1 of the inputs gives target `size` away: a line through it has R2 1 in",
+                "column 2 of the inputs gives target `old` away",
+            ],
+        ),
         (Stamped, ["column 1 of test inputs has 200 values, of which float32 tells 3 apart: subt"]),
         (Answered, []),
         (Unlike, ["column 1 of the inputs spans"]),
@@ -135,6 +153,13 @@ def test_each_reason_to_doubt_has_its_line(cls: type[Rows], fragments: list[str]
     assert len(lines) == len(fragments), lines
     for line, fragment in zip(lines, fragments, strict=True):
         assert fragment in line
+
+
+def test_how_well_a_line_goes_through_a_column() -> None:
+    """Of (0, 0), (1, 1), (2, 0), (3, 1): cov 1, variances 5 and 1, so R2 = 1 / 5."""
+    inputs = torch.tensor([[0.0, 7.0, 5.0], [1.0, 7.0, 3.0], [2.0, 7.0, 5.0], [3.0, 7.0, 3.0]])
+    scores = line_scores(inputs, torch.tensor([0.0, 1.0, 0.0, 1.0]))
+    assert scores.tolist() == pytest.approx([0.2, 0.0, 1.0])
 
 
 def test_the_test_split_is_not_kept() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatelab.tasks.check.given_away import told_given_away
 from gatelab.tasks.check.rounding import told_rounding
 from gatelab.tasks.check.subject import as_bytes, known
 from gatelab.tasks.tables.copies import Words
@@ -26,9 +27,9 @@ BYTES_AT_ONCE = 2**24
 def told_rows(task: Task) -> tuple[str, ...]:
     """Return a line for each reason to doubt scores on a task's rows.
 
-    These are inputs that float32 hardly tells apart, those of very different scale, rows of val or
-    test that stand in train too, a class that one of these lacks, and targets or classes of few
-    rows. The test split is not kept.
+    These are inputs that float32 hardly tells apart, those of very different scale, those that are
+    a target, rows of val or test that stand in train too, a class that one of these lacks, and
+    targets or classes of few rows. The test split is not kept.
     """
     train = task.data("train")
     made = task.split("test")
@@ -40,6 +41,7 @@ def told_rows(task: Task) -> tuple[str, ...]:
     return (
         *rounded,
         *_unlike(train.inputs),
+        *gathered(told_given_away(task.targets, train)),
         *shared,
         *gathered(_scarce(task, {"train": train, **scored})),
     )
