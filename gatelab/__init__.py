@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gatelab.sweeps.export.export import export
     from gatelab.sweeps.export.predict import predict
     from gatelab.sweeps.spec.reading import load_spec
+    from gatelab.sweeps.spec.validating import validate
     from gatelab.tasks.loss import Loss, register_loss
     from gatelab.tasks.metric import Metric, register_metric
     from gatelab.tasks.target import Target
@@ -45,6 +46,7 @@ __all__ = [
     "register_task",
     "report",
     "resume",
+    "validate",
 ]
 
 _MODULES = {
@@ -55,6 +57,7 @@ _MODULES = {
     "gatelab.sweeps.export.export": ("export",),
     "gatelab.sweeps.export.predict": ("predict",),
     "gatelab.sweeps.spec.reading": ("load_spec",),
+    "gatelab.sweeps.spec.validating": ("validate",),
     "gatelab.tasks.loss": ("Loss", "register_loss"),
     "gatelab.tasks.metric": ("Metric", "register_metric"),
     "gatelab.tasks.target": ("Target",),

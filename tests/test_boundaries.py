@@ -157,6 +157,7 @@ FAMILIES = {
     *(
         "launch",
         "resume",
+        "validate",
         "status",
         "compare",
         "report",

@@ -20,13 +20,14 @@ from gatelab.sweeps.cli.options import folder_option, json_option, storage_optio
 from gatelab.sweeps.cli.remote import address_option, follow_option, launch_remote, resume_remote
 from gatelab.sweeps.cluster.access import ClusterError
 from gatelab.sweeps.driver.processes import interrupt_on_term
-from gatelab.sweeps.spec.advice import advised, check_of
+from gatelab.sweeps.spec.advice import advised, check_of, checks_of_gates
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.schema import Artifacts
 
 if TYPE_CHECKING:
     from gatelab.results.comparison import Comparison
+    from gatelab.sweeps.spec.validating import Validated
 
 
 def _shares(
@@ -147,42 +148,40 @@ def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 
     KEY=VALUE overrides a value of the spec, as search.trials=50.
     """
-    from gatelab.sweeps.spec.baselines import with_baselines
-    from gatelab.sweeps.spec.first_pass import check_sweep
-    from gatelab.sweeps.spec.made_task import make_task
-    from gatelab.sweeps.spec.rehearsals import rehearse_gates
-    from gatelab.sweeps.spec.remarks import told_remarks
-    from gatelab.sweeps.spec.rounds import plan, rounds_of
-    from gatelab.sweeps.spec.space import space
-    from gatelab.tasks.check.warned import warnings_of
+    from gatelab.sweeps.spec.validating import validate as validated  # here: it imports torch
 
     loaded = _load(spec, overrides)
     try:
         with busy("The data are read, and a few rows pass through all networks and gates"):
-            task = make_task(loaded)
-            loaded = with_baselines(loaded, task)
-            check_sweep(loaded, task)
-            notes = rehearse_gates(loaded, task, here=not loaded.resources.gpus)
+            found = validated(loaded)
     except SpecError as error:
         refuse(error.at(str(spec)))
-    rounds = rounds_of(loaded, {label: space(loaded, label, task) for label in loaded.gates})
     if as_json:
-        warned = (*warnings_of(task), *told_remarks(loaded, task))
-        told = {"said": [*task.said, *notes], "warnings": warned, "check": check_of(loaded.task)}
-        of = {"task": loaded.task.name, "gates": list(loaded.gates), "plan": plan(loaded, rounds)}
-        print_json({"spec": str(spec), **of, **told})
+        print_json(_as_json(spec, loaded, found))
         return
-    for warning in warnings_of(task):
-        click.echo(f"gatelab: warning: {spec}: task: {loaded.task.name!r}: {warning}", err=True)
-    for remark in told_remarks(loaded, task):
+    task = loaded.task.name
+    for doubt in found.doubts:
+        click.echo(f"gatelab: warning: {spec}: task: {task!r}: {doubt}", err=True)
+    for remark in found.remarks:
         click.echo(f"gatelab: warning: {spec}: {remark}", err=True)
-    for line in (*task.said, *notes):
+    for line in found.said:
         click.echo(line)
-    click.echo(
-        f"{spec}: valid. {', '.join(loaded.gates)} on {loaded.task.name}: {plan(loaded, rounds)}."
-    )
+    click.echo(f"{spec}: valid. {', '.join(found.gates)} on {task}: {found.plan}.")
     for line in advised(loaded):
         click.echo(line)
+
+
+def _as_json(path: Path, spec: Spec, found: Validated) -> dict[str, object]:
+    return {
+        "spec": str(path),
+        "task": spec.task.name,
+        "gates": found.gates,
+        "plan": found.plan,
+        "said": found.said,
+        "warnings": [*found.doubts, *found.remarks],
+        "check": check_of(spec.task),
+        "gate_checks": checks_of_gates(spec),
+    }
 
 
 def _load(

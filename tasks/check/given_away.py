@@ -11,11 +11,11 @@ from gatelab.tasks.check.subject import known
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Split
 
-LEAST_ROWS, MOST_ROWS = 10, 10_000
+FEWEST_KNOWN, MOST_KNOWN = 10, 10_000
 """Of fewer rows a line through a column is chance, and more need not be looked at."""
-NUMBERS_AT_ONCE = 2**22
+MOST_NUMBERS = 2**22
 """Of wide inputs fewer rows are looked at."""
-LINE = 0.9999
+SAME_LINE = 0.9999
 """The R2 from which on a line through a column is the target, written otherwise."""
 
 
@@ -27,15 +27,15 @@ def told_given_away(targets: Sequence[Target], train: Split) -> Iterator[str]:
     inputs = train.inputs
     if inputs.dim() != 2 or not inputs.shape[1]:
         return
-    most = min(MOST_ROWS, NUMBERS_AT_ONCE // inputs.shape[1])
+    most = min(MOST_KNOWN, MOST_NUMBERS // inputs.shape[1])
     for target, rows, values in known(train, targets):
         count = min(len(rows), most)
-        if count < LEAST_ROWS or values.dim() != 1:
+        if count < FEWEST_KNOWN or values.dim() != 1:
             continue
         spread = torch.linspace(0, len(rows) - 1, count).long()
         scores = line_scores(inputs[rows[spread]], values[spread])
         column = int(scores.argmax())
-        if scores[column] >= LINE:
+        if scores[column] >= SAME_LINE:
             yield (
                 f"column {column} of the inputs gives target `{target.name}` away: a line through "
                 f"it has R2 {float(scores[column]):.6g} in {count:,} rows of train; leave it out?"
