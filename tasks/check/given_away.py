@@ -13,7 +13,7 @@ from gatelab.tasks.task import Split
 
 FEWEST_KNOWN, MOST_KNOWN = 10, 10_000
 """Of fewer rows a line through a column is chance, and more need not be looked at."""
-MOST_NUMBERS = 2**22
+MOST_COMPARED = 2**22
 """Of wide inputs fewer rows are looked at."""
 SAME_LINE = 0.9999
 """The R2 from which on a line through a column is the target, written otherwise."""
@@ -27,7 +27,7 @@ def told_given_away(targets: Sequence[Target], train: Split) -> Iterator[str]:
     inputs = train.inputs
     if inputs.dim() != 2 or not inputs.shape[1]:
         return
-    most = min(MOST_KNOWN, MOST_NUMBERS // inputs.shape[1])
+    most = min(MOST_KNOWN, MOST_COMPARED // inputs.shape[1])
     for target, rows, values in known(train, targets):
         count = min(len(rows), most)
         if count < FEWEST_KNOWN or values.dim() != 1:
