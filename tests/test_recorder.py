@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy
@@ -23,6 +24,7 @@ import sqlalchemy
 from gatelab.tracking.journal import Journal
 from gatelab.tracking.mlflow_read import history, read_sweep, sweep_names
 from gatelab.tracking.recorder import Recorder
+from gatelab.tracking.records import write_record
 from gatelab.tracking.sqlite import default_uri
 from tests.small_disk import fill, small_disk
 
@@ -190,6 +192,46 @@ def test_flush_waits_as_long_as_something_arrives(
         start(taken, f"s/{number}", parent="s")
     assert taken.flush(2.0)  # all of them take longer
     taken.close()
+
+
+@pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record at a time takes 0.3 s to write."""
+
+    def write(*what: Any) -> None:
+        time.sleep(0.3)
+        write_record(*what)
+
+    monkeypatch.setattr("gatelab.tracking.recorder.write_record", write)
+
+
+@pytest.mark.usefixtures("slowly")
+def test_flush_waits_for_records_that_are_read_together(uri: str, tmp_path: Path) -> None:
+    """Of a slow server hundreds of them take minutes, and none is noted before all are there."""
+    taken = recorder(tmp_path, uri)
+    for number in range(8):
+        start(taken, f"s/{number}")
+    assert taken.flush(1.0)  # all take 2.4 s
+    taken.close()
+
+
+@pytest.mark.usefixtures("slowly")
+def test_flush_waits_for_no_record_that_is_written_again(uri: str, tmp_path: Path) -> None:
+    """Those before one that a store does not take arrive at each try: that is no progress."""
+    taken = recorder(tmp_path, uri)
+    start(taken, "s/a")
+    assert taken.flush()
+    with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as database:
+        database.execute(
+            "CREATE TRIGGER none BEFORE INSERT ON metrics BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+        taken.set_tags("s/a", {"here": "yes"})
+        taken.log_metrics("s/a", 1, {"loss": 1.0})
+        assert not taken.flush(3.0)
+        assert taken.problem.endswith("cannot be used: no.")
+        database.execute("DROP TRIGGER none")
+    assert taken.close()
+    assert metric_rows(uri) == Counter([("s/a", "loss", 1)])
 
 
 WRITER = """

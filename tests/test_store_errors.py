@@ -22,6 +22,8 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from click.testing import CliRunner
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.dbmodels.initial_models import Base
 
 from gatelab.sweeps.cli import main
@@ -51,12 +53,14 @@ def refusal(uri: str, seconds: float = 10.0) -> str:
 
 
 @contextmanager
-def answering(status: int, body: str) -> Iterator[str]:
-    """Answer every request alike; yield the address."""
+def answering(status: int, body: str, after: int | None = None) -> Iterator[str]:
+    """Answer every request alike, to ask again after so many seconds; yield the address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.send_response(status)
+            if after is not None:
+                self.send_header("Retry-After", str(after))
             self.end_headers()
             self.wfile.write(body.encode())
 
@@ -100,6 +104,8 @@ def test_an_address_that_leads_nowhere(uri: str, fragments: tuple[str, ...]) -> 
         (403, "Invalid Host header", "see its --allowed-hosts"),
         (500, '{"message": "broken"}', "fails: 500 Internal Server Error."),
         (503, "<html>later</html>", "fails: 503 Service Unavailable."),
+        (429, "<html>slowly</html>", "fails: 429 Too Many Requests."),
+        (408, "", "fails: 408 Request Timeout."),
         (404, "<html>nothing</html>", "not as MLflow does (404 Not Found)"),
         (200, "<html>please log in</html>", "not as MLflow does (200 OK)"),
     ],
@@ -109,6 +115,15 @@ def test_a_server_that_is_of_no_use(status: int, body: str, fragment: str) -> No
         message = refusal(address)
     assert message.startswith(f"the MLflow server {address} ")
     assert fragment in message
+
+
+def test_a_proxy_does_not_say_how_long_a_command_sleeps() -> None:
+    """A page of maintenance may ask for an hour."""
+    with answering(503, "", after=3600) as address:
+        begun = time.monotonic()
+        with pytest.raises(MlflowException, match="too many 503 error responses"):
+            MlflowClient(address).search_experiments()
+        assert time.monotonic() - begun < 60
 
 
 def test_a_user_that_a_server_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -293,6 +293,18 @@ def test_a_sweep_is_not_done_while_a_trials_run_is_deleted(stopped: Path, tmp_pa
     client.restore_run(trial)
     gatelab(place, "resume", "c")
     check_all_there(place)
+    assert "in the store" not in gatelab(place, "compare", "c")
+    seed, own = read(place, "c").of("evaluate")[0].run_id, read(place, "c").run
+    assert own is not None
+    client.delete_run(seed)
+    said = " ".join(gatelab(place, "compare", "c").split())
+    assert "1 of 2 evaluations of softmax in c is in the store: were others deleted there?" in said
+    client.delete_run(own.run_id)
+    said = " ".join(gatelab(place, "compare", "c").split())
+    assert "The run of c itself is not in the store: deleted there? `gatelab resume c --re" in said
+    gatelab(place, "resume", "c", "--redeliver")
+    check_all_there(place)
+    assert "in the store" not in gatelab(place, "compare", "c")
 
 
 @pytest.mark.slow

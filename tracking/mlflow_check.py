@@ -25,6 +25,8 @@ from gatelab.tracking.store_errors import StoreUnavailable, is_database, is_serv
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.05, 10
 """How long the first request waits for a connection, and for its answer."""
+FOR_NOW = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+"""What a server or a proxy before it answers that takes the same request later."""
 SCRIPTS = ScriptDirectory(str(MIGRATIONS))
 HEADS = SCRIPTS.get_heads()
 """The last migration of this MLflow."""
@@ -83,7 +85,7 @@ def _why_no_answer(uri: str, answer: requests.Response) -> str:
         return f"knows itself by another name ({status}: {text}); see its --allowed-hosts."
     if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return why_no_login(uri, status)
-    if code >= 500 and code != HTTPStatus.NOT_IMPLEMENTED:
+    if code in FOR_NOW or (code >= 500 and code != HTTPStatus.NOT_IMPLEMENTED):
         return f"fails: {status}."
     if not answer.ok or not _is_object(answer.text):
         return f"answers, but not as MLflow does ({status}): is this the address of its first page?"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import threading
 import time
 from collections.abc import Mapping
@@ -18,14 +17,13 @@ from gatelab.tracking.known import LAST, Known
 from gatelab.tracking.lines import Entry
 from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_delivered import check_all_there
+from gatelab.tracking.mlflow_errors import reason, store_errors
 from gatelab.tracking.mlflow_rejected import Rejected, UnknownRun, permitted, rejected
 from gatelab.tracking.mlflow_store import Store
 from gatelab.tracking.records import coalesce, valid_records, write_record
-from gatelab.tracking.store_errors import StoreRefuses
+from gatelab.tracking.store_errors import StoreRefuses, StoreUnavailable
 
 LOG = logging.getLogger(__name__)
-_NOISE = re.compile(r"\(raised as a result of .*?\)\s*(?=\()|\[SQL: .*", re.DOTALL)
-"""Of SQLAlchemy's messages: they hold the whole statement, with its values."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds before an unreachable store is tried again."""
 BATCH_SECONDS = 5.0
@@ -74,6 +72,8 @@ class Recorder:
         self._store: Store | None = None
         self._closing, self._hurry, self._news = (threading.Event() for _ in range(3))
         self._news.set()
+        self._furthest = (self.journal.position, 0)
+        """The position up to which all is delivered, and how many records after it were once."""
         self.problem = ""
         """Why the store takes nothing, while it does not."""
         self.refused = False
@@ -174,9 +174,9 @@ class Recorder:
 
     def flush(self, timeout: float = 60.0) -> bool:
         """Wait until everything is delivered, or nothing has been for so long; return whether."""
-        position = -1
-        while self.pending and not self.refused and self.journal.position > position:
-            position = self.journal.position
+        before = (-1, 0)
+        while self.pending and not self.refused and self._furthest > before:
+            before = self._furthest
             self._wait(timeout)
         return not self.pending
 
@@ -240,7 +240,7 @@ class Recorder:
                 self._hurry.wait(BATCH_SECONDS)
             self._news.clear()
             try:
-                with permitted(*self._where[:2]):
+                with store_errors(self._where[0]), permitted(*self._where[:2]):
                     self._deliver()
                 self.problem, self.refused, wait = "", False, FIRST_WAIT
             except Exception as error:  # the store is away: what is not delivered stays
@@ -252,8 +252,8 @@ class Recorder:
 
     def _note_problem(self, error: Exception) -> None:
         refused = isinstance(error, StoreRefuses)
-        text = masked(" ".join(_NOISE.sub("", str(error)).split()), self._where[0])
-        text = text if refused else text[:200]
+        text = str(error) if isinstance(error, StoreUnavailable) else reason(error)
+        text = " ".join(masked(text, self._where[0]).split())
         if not self.problem or (refused and not self.refused):
             LOG.warning("What is recorded waits, since %s", text)
         self.problem, self.refused = text, refused
@@ -275,13 +275,15 @@ class Recorder:
         found = self.journal.read(RECORDS_AT_ONCE)
         self.journal.settle()  # what the store has is not lost here, or a resume would add it again
         valid = valid_records(record for record, _ in found)
-        for record in coalesce(self._known.of_last_attempts(valid)):
+        begin = self.journal.position
+        for count, record in enumerate(coalesce(self._known.of_last_attempts(valid)), 1):
             try:
                 write_record(store, record, self._home)
             except Exception as error:
                 if not rejected(error):
                     raise
                 self._drop(store, record, error)
+            self._furthest = max(self._furthest, (begin, count))
         if found:
             self.journal.commit(found[-1][1])
         return len(found) == RECORDS_AT_ONCE

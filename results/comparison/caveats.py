@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 
 from gatelab.results.comparison.conditions import Conditions
 from gatelab.results.comparison.evidence import agreeing, counts
@@ -27,6 +28,7 @@ def warnings(records: Sequence[SweepRecord], under: Sequence[Conditions]) -> tup
         *(pooled_line(group) for group in groups if len(group) > 1),
         *differing({", ".join(group): by_title[group[0]] for group in groups}),
         *notes(under),
+        *(line for record in records for line in missing(record)),
         *dict.fromkeys(said),
     )
 
@@ -116,6 +118,29 @@ def _who(values: Mapping[str, str]) -> str:
     for title, value in values.items():
         by_value.setdefault(value, []).append(title)
     return ", ".join(f"{value} ({', '.join(who)})" for value, who in by_value.items())
+
+
+def missing(record: SweepRecord) -> Iterator[str]:
+    """Yield what the store has no longer of a sweep that has come to a whole end."""
+    again = f"`gatelab resume {record.sweep} --redeliver` writes all of it again"
+    if record.run is None:
+        yield f"The run of {record.sweep} itself is not in the store: deleted there? {again}."
+        return
+    params = record.run.params
+    sizes = [params.get(key, "") for key in ("evaluation.seeds", "evaluation.splits")]
+    sizes.append(params.get("search.repeats", "1"))
+    if record.run.end != "finished" or not all(map(str.isdecimal, sizes)):
+        return
+    planned = math.prod(map(int, sizes))
+    rows = {run.gate for run in record.of("gate") if run.row_of}
+    for gate in record.gates:
+        found = len(record.of("evaluate", gate))
+        if gate not in rows and found < planned:
+            yield (
+                f"{found} of {counts('evaluation', [planned])} of {gate} in {record.sweep} "
+                f"{agreeing('is', 'are', found, planned)} in the store: were others deleted there? "
+                f"{again}."
+            )
 
 
 def notes(sweeps: Sequence[Conditions]) -> list[str]:

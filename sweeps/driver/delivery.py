@@ -51,8 +51,9 @@ def _deliver(spec: Spec, home: Home, recorder: Recorder) -> None:
     what = f"All results of {spec.name!r} lie in {home.path}, but"
     if recorder.refused:
         raise Undelivered(f"{what} {recorder.problem} Then `gatelab resume {spec.name}` delivers.")
+    problem = recorder.problem.rstrip(".") or "it does not answer"
     raise Undelivered(
-        f"{what} MLflow at {masked(home.uri)} takes none ({recorder.problem.rstrip('.')}); "
+        f"{what} MLflow at {masked(home.uri)} takes none ({problem}); "
         f"`gatelab resume {spec.name}` delivers them."
     )
 
