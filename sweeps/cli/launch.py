@@ -19,6 +19,7 @@ from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.options import folder_option, json_option, storage_option, uri_option
 from gatelab.sweeps.cli.remote import address_option, follow_option, launch_remote, resume_remote
 from gatelab.sweeps.cluster.access import ClusterError
+from gatelab.sweeps.driver import launching
 from gatelab.sweeps.driver.processes import interrupt_on_term
 from gatelab.sweeps.spec.advice import advised, check_of, checks_of_gates
 from gatelab.sweeps.spec.reading import load_spec
@@ -85,12 +86,8 @@ def launch(
     loaded = _load(spec, overrides, name, resources)
     if address:
         launch_remote(loaded, spec, address, folder, follow)
-    with busy("The libraries are read"):
-        from gatelab.sweeps.driver.launching import (
-            launch as run,  # here: MLflow takes a second to import
-        )
-
-    _run(partial(run, loaded, folder=folder, uri=tracking_uri, storage=storage), spec, folder)
+    work = partial(launching.launch, loaded, folder=folder, uri=tracking_uri, storage=storage)
+    _run(work, spec, folder)
 
 
 @click.command()
@@ -132,10 +129,7 @@ def resume(
                 f"no --redeliver: `gatelab resume {sweep} search.trials=N --name NEW`."
             )
         resume_remote(sweep, address, follow, redeliver, overrides, name)
-    with busy("The libraries are read"):
-        from gatelab.sweeps.driver.launching import resume as run
-
-    work = partial(run, sweep, folder=folder, uri=tracking_uri, redeliver=redeliver)
+    work = partial(launching.resume, sweep, folder=folder, uri=tracking_uri, redeliver=redeliver)
     _run(partial(work, overrides=overrides, successor=name), sweep, folder)
 
 

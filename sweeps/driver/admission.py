@@ -1,4 +1,4 @@
-"""What must hold before a sweep begins or goes on: its name, its record, the nodes."""
+"""What must hold before a sweep begins or goes on: its name, and the nodes."""
 
 from __future__ import annotations
 
@@ -11,78 +11,24 @@ from gatelab.sweeps.home.home import DamagedHome, Home
 from gatelab.sweeps.home.making import taken
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.task import Task
-from gatelab.tracking.artifact_places import artifacts_folder
-from gatelab.tracking.journal import delivered
-from gatelab.tracking.masking import masked
-from gatelab.tracking.mlflow_delivered import check_delivered, check_experiment
-from gatelab.tracking.mlflow_read import sweep_names
-from gatelab.tracking.mlflow_system import NEEDED, can_monitor
-from gatelab.tracking.sqlite import sqlite_path
-from gatelab.tracking.store_errors import StoreRefuses, StoreUnavailable, is_there
+
+ANOTHER_NAME = "`--name` launches under another name."
 
 
-def check_free(name: str, folder: Path, uri: str) -> None:
-    """Check that no sweep has a name, in the folder or in the store.
+def check_free(name: str, folder: Path) -> None:
+    """Check that no sweep of a folder has a name.
 
     Raises:
         SpecError: If one has.
     """
     path = folder / "sweeps" / name
-    if os.path.lexists(path) and not is_half_made(path):
-        try:
-            Home(folder, name)
-        except DamagedHome as error:
-            instead = "`--name` launches under another name."
-            raise SpecError("spec", "name", f"{error} {instead}") from error
-        raise taken(name)
-    if is_there(uri) and name in sweep_names(uri):
-        where = f"is recorded in {masked(uri)} already, and has no folder in {folder}"
-        instead = "`--name` launches under another name."
-        raise SpecError("spec", "name", f"sweep {name!r} {where}: {instead}")
-
-
-def check_place(experiment: str, folder: Path, uri: str) -> None:
-    """Check that a store takes runs of an experiment.
-
-    Raises:
-        SpecError: If the experiment takes none there.
-    """
+    if not os.path.lexists(path) or is_half_made(path):
+        return
     try:
-        if is_there(uri):
-            check_experiment(uri, experiment, artifacts_folder(folder, uri))
-    except StoreRefuses as error:
-        raise SpecError("spec", "experiment", f"{error} Or name another.") from error
-
-
-def check_monitors(spec: Spec) -> None:
-    """Check that what looks at this machine is installed, where a spec asks for it.
-
-    Raises:
-        SpecError: If it is not.
-    """
-    if spec.tracking.system_metrics and not can_monitor():
-        why = f"needs {NEEDED}, which is not installed here: `pip install 'gatelab[system]'`."
-        raise SpecError("spec", "tracking.system_metrics", why)
-
-
-def check_record(home: Home, spec: Spec, uri: str, redeliver: bool) -> None:
-    """Refuse a store that takes nothing, or that has lost what it was given.
-
-    A server that is away is no reason: what is recorded waits for it.
-
-    Raises:
-        StoreUnavailable: Such a store, or a file that cannot be opened.
-    """
-    try:
-        if delivered(home.spool) and not redeliver:
-            check_delivered(uri, spec.experiment, home.name)
-        elif is_there(uri):
-            check_experiment(uri, spec.experiment, artifacts_folder(home.folder, uri))
-    except StoreRefuses:
-        raise
-    except StoreUnavailable:
-        if sqlite_path(uri) is not None:
-            raise
+        Home(folder, name)
+    except DamagedHome as error:
+        raise SpecError("spec", "name", f"{error} {ANOTHER_NAME}") from error
+    raise taken(name)
 
 
 def check_nodes(spec: Spec, task: Task, storage: str, code: Path | None = None) -> Needs:

@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from gatelab.results.shown import ShownComparison
 from gatelab.rules import check_paths
 from gatelab.sweeps.cluster.shipping import keep_code, use_code
-from gatelab.sweeps.driver.admission import (
-    check_free,
-    check_monitors,
-    check_nodes,
-    check_place,
-    check_record,
-)
+from gatelab.sweeps.driver.admission import check_free, check_nodes
 from gatelab.sweeps.driver.packed_classes import pack_classes
 from gatelab.sweeps.driver.processes import status
-from gatelab.sweeps.driver.running import run_sweep
 from gatelab.sweeps.driver.stops import Interrupted, NoRoom
-from gatelab.sweeps.driver.succession.succession import goes_on, spec_after, take_over
 from gatelab.sweeps.driver.telling import say, telling
 from gatelab.sweeps.home.edits import check_unedited
 from gatelab.sweeps.home.home import Home
@@ -39,6 +31,9 @@ from gatelab.tracking.lines import FULL
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.sqlite import default_uri
 from gatelab.tracking.store_errors import check_writable, writing
+
+if TYPE_CHECKING:
+    from gatelab.results.shown import ShownComparison
 
 NOTHING_TO_RESUME = {
     "running": "`gatelab status {0}` shows how far it is, `gatelab stop {0}` stops it",
@@ -103,15 +98,17 @@ def _begin(
     One that goes on after another says so; its spec has its baselines already.
     """
     check_writable(folder)
-    check_free(spec.name, folder, uri or default_uri(folder))
-    check_place(spec.experiment, folder, uri or default_uri(folder))
-    check_monitors(spec)
+    check_free(spec.name, folder)
     task = make_task(spec)
     spec = spec if after else with_baselines(spec, task)
     pack_classes(spec)
     with telling(console, "The data are read, and a few rows pass through all networks and gates"):
         check_sweep(spec, task)
     with telling(console, "Ray starts"):
+        run_sweep = _start_ray()
+        from gatelab.sweeps.driver.record_checks import check_new_record
+
+        check_new_record(spec, folder, uri or default_uri(folder))
         job = check_nodes(spec, task, storage or str(folder.resolve()), code)
     with telling(console, "Two models of every gate make a step"):
         notes = rehearse_gates(spec, task, here=not job.gpus)
@@ -120,7 +117,17 @@ def _begin(
     with writing(folder):
         home = make_home(folder, spec, uri, storage, fill=fill)
     with _resumable(home), home.locked():
-        return ShownComparison.of(run_sweep(spec, task, home, job, console, said=notes))
+        return run_sweep(spec, task, home, job, console, said=notes)
+
+
+def _start_ray() -> Callable[..., ShownComparison]:
+    """Start Ray, and import meanwhile what runs a sweep: MLflow, Optuna and SciPy."""
+    from gatelab.sweeps.driver.tune.ray_jobs import start_ray  # here: Tune is slow to import
+
+    start_ray(meanwhile="gatelab.sweeps.driver.running")
+    from gatelab.sweeps.driver.running import run_sweep
+
+    return run_sweep
 
 
 def resume(
@@ -183,20 +190,24 @@ def _resume(home: Home, uri: str | None, redeliver: bool, console: Console) -> S
         code = use_code(home.path)
         spec = home.spec
         check_unedited(home)
-        check_record(home, spec, uri or home.uri, redeliver)
-        check_monitors(spec)
         task = make_task(spec)
         with telling(console, "Ray starts"):
+            run_sweep = _start_ray()
+            from gatelab.sweeps.driver.record_checks import check_monitors, check_record
+
+            check_record(home, spec, uri or home.uri, redeliver)
+            check_monitors(spec)
             job = check_nodes(spec, task, home.storage.place, code)
-        return ShownComparison.of(
-            run_sweep(spec, task, home, job, console, uri=uri, redeliver=redeliver)
-        )
+        return run_sweep(spec, task, home, job, console, uri=uri, redeliver=redeliver)
 
 
 def _succeed(
     before: Home, overrides: Sequence[str], name: str | None, uri: str | None, console: Console
 ) -> ShownComparison:
     """Let another sweep go on from a finished one."""
+    from gatelab.sweeps.driver.record_checks import check_record  # here: MLflow is slow to import
+    from gatelab.sweeps.driver.succession.succession import goes_on, spec_after, take_over
+
     code = use_code(before.path)
     spec = spec_after(before, overrides, name)
     check_unedited(before)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from gatelab.gates.gate import gates
 from gatelab.results.comparison import Comparison
+from gatelab.results.shown import ShownComparison
 from gatelab.sweeps.cluster.provenance import provenance
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.cluster.storage import AT_RUNGS, STATES
@@ -23,6 +24,7 @@ from gatelab.sweeps.driver.record.summaries import Summaries
 from gatelab.sweeps.driver.stops import Halted, Interrupted
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.driver.telling import say, telling
+from gatelab.sweeps.driver.tune.ray_jobs import run_jobs
 from gatelab.sweeps.driver.widths import find_widths
 from gatelab.sweeps.home.files import STUDIES
 from gatelab.sweeps.home.home import DamagedHome, Home
@@ -60,7 +62,7 @@ def run_sweep(
     uri: str | None = None,
     redeliver: bool = False,
     said: Sequence[str] = (),
-) -> Comparison:
+) -> ShownComparison:
     """Run what is left of a sweep whose home is locked, of which some was said, then compare."""
     if uri is not None:
         home.move_record(uri)
@@ -68,7 +70,7 @@ def run_sweep(
         home.reopen()
     say(console, f"{spec.name}: {UNDER_WAY}, in {home.path}")
     with _damages(home):
-        return _run_recorded(spec, task, home, job, console, redeliver, said)
+        return ShownComparison.of(_run_recorded(spec, task, home, job, console, redeliver, said))
 
 
 def _run_recorded(
@@ -114,8 +116,6 @@ def _work(
     said: Sequence[str],
 ) -> Sweep:
     """Search and evaluate."""
-    from gatelab.sweeps.driver.tune.ray_jobs import run_jobs  # here: Ray takes a second to import
-
     record = Record(recorder, spec, task, studies, home)
     plan = _plan(spec, job.members)
     goal = goal_of(spec, task)

@@ -1,0 +1,66 @@
+"""What the record must allow before a sweep begins or goes on: MLflow's store, and its monitors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gatelab.sweeps.driver.admission import ANOTHER_NAME
+from gatelab.sweeps.home.home import Home
+from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tracking.artifact_places import artifacts_folder
+from gatelab.tracking.journal import delivered
+from gatelab.tracking.masking import masked
+from gatelab.tracking.mlflow_delivered import check_delivered, check_experiment
+from gatelab.tracking.mlflow_read import sweep_names
+from gatelab.tracking.mlflow_system import NEEDED, can_monitor
+from gatelab.tracking.sqlite import sqlite_path
+from gatelab.tracking.store_errors import StoreRefuses, StoreUnavailable, is_there
+
+
+def check_new_record(spec: Spec, folder: Path, uri: str) -> None:
+    """Check that a store has no sweep of a spec's name, and takes its runs.
+
+    Raises:
+        SpecError: If that cannot be.
+    """
+    check_monitors(spec)
+    if not is_there(uri):
+        return
+    if spec.name in sweep_names(uri):
+        where = f"is recorded in {masked(uri)} already, and has no folder in {folder}"
+        raise SpecError("spec", "name", f"sweep {spec.name!r} {where}: {ANOTHER_NAME}")
+    try:
+        check_experiment(uri, spec.experiment, artifacts_folder(folder, uri))
+    except StoreRefuses as error:
+        raise SpecError("spec", "experiment", f"{error} Or name another.") from error
+
+
+def check_monitors(spec: Spec) -> None:
+    """Check that what looks at this machine is installed, where a spec asks for it.
+
+    Raises:
+        SpecError: If it is not.
+    """
+    if spec.tracking.system_metrics and not can_monitor():
+        why = f"needs {NEEDED}, which is not installed here: `pip install 'gatelab[system]'`."
+        raise SpecError("spec", "tracking.system_metrics", why)
+
+
+def check_record(home: Home, spec: Spec, uri: str, redeliver: bool) -> None:
+    """Refuse a store that takes nothing, or that has lost what it was given.
+
+    A server that is away is no reason: what is recorded waits for it.
+
+    Raises:
+        StoreUnavailable: Such a store, or a file that cannot be opened.
+    """
+    try:
+        if delivered(home.spool) and not redeliver:
+            check_delivered(uri, spec.experiment, home.name)
+        elif is_there(uri):
+            check_experiment(uri, spec.experiment, artifacts_folder(home.folder, uri))
+    except StoreRefuses:
+        raise
+    except StoreUnavailable:
+        if sqlite_path(uri) is not None:
+            raise
