@@ -80,9 +80,11 @@ def test_tune_knows_each_trials_worker(controller: TuneController) -> None:
     assert callable(controller._actor_manager.is_actor_started)
 
 
-def test_tune_takes_no_keys_of_amazons_along() -> None:
-    names = ray_jobs.class_cache.ENV_VARS_TO_PROPAGATE
-    assert names and not [name for name in names if name.startswith("AWS_")]
+def test_tunes_workers_have_no_environment_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("RAY_CHDIR_TO_TRIAL_DIR", "0")
+    made = ray_jobs.class_cache._ActorClassCache().get(ray_jobs.Worker)
+    assert made._default_options["runtime_env"] == {}
 
 
 def test_ray_adds_no_folder_for_a_driver_that_is_elsewhere() -> None:

@@ -7,6 +7,7 @@ Ray reads is set, by :mod:`.ray_jobs`.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from gatelab.training.jobs import Job, Setting
 from gatelab.training.states import STATE_FILE, StateError, States, read_state
 from gatelab.training.steps import Step, failed
 from gatelab.training.work import Work
+
+os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # a task's relative paths are the user's
 
 
 class Worker(tune.Trainable):

@@ -14,7 +14,6 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a task's relative paths are the user's
 # Tune asks a searcher for one trial ahead; ours says itself how many there may be.
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "100000")
 
@@ -30,11 +29,10 @@ from gatelab.sweeps.driver.tune.ray_hooks import JobSource, Results, SavedStates
 from gatelab.sweeps.worker.worker import Worker
 from gatelab.training.jobs import Setting
 
-# Tune would give its workers the driver's keys by a description of their environment, which Ray
-# writes into its logs; every node has its own from where Ray was started.
-class_cache.ENV_VARS_TO_PROPAGATE -= {
-    name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")
-}
+# Tune would give its workers variables of the driver, keys among them, by a description that Ray
+# writes into its logs. Every node has its own from where Ray was started; and without any of their
+# own its workers are the processes that wait since Ray's start.
+class_cache.ENV_VARS_TO_PROPAGATE, class_cache.DEFAULT_ENV_VARS = set(), {}
 LOST_WORKERS = 3
 """How often a job is tried again elsewhere from the same state, after its worker was lost."""
 
