@@ -142,7 +142,7 @@ class Store:
             return
         query = of_sweep(identity, of_stage("sweep"))
         found = search(self.client, active_experiments(self.client), query)
-        if all(restored(run.data.tags).get(Tags.HOME, home) == home for run in found):
+        if all(restored(run.data.tags).get(Tags.HOME) == home for run in found):
             return
         if made:
             self._delete(identity)
