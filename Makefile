@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 # mypy looks for gatelab's packages inside the folder gatelab: one of links is made for it.
 define LINK_PACKAGES
 rm -rf build/links && mkdir -p build/links/gatelab
-ln -s $(CURDIR)/gatelab/* $(addprefix $(CURDIR)/,gates results sweeps tasks tracking training) \
+ln -s $(CURDIR)/gatelab/* $(addprefix $(CURDIR)/,gates nn results sweeps tasks tracking training) \
 	build/links/gatelab
 endef
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gatelab.gates.gate import Gate, Routing, register_gate
 from gatelab.gates.logits import Logits, for_each_row
-from gatelab.short_rows import softmax
+from gatelab.nn.short_rows import softmax
 
 
 @register_gate("cgc")

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gatelab.gates.gate import Gate, Routing, register_gate
 from gatelab.gates.logits import Logits, for_each_row
+from gatelab.nn.short_rows import softmax
 from gatelab.rules import check_positive
-from gatelab.short_rows import softmax
 
 
 @register_gate("gumbel_softmax")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatelab.gates.recovery import Array, group_agreement, recovery_metrics
-from gatelab.gates.usage import Usage, as_tensor, usage_of
+from gatelab.gates.usage import Usage
 
 REGULAR = 0.05
 """A target uses the experts that carry more than this share of its weight.
@@ -20,37 +19,13 @@ would use every expert for some example. What a target relies on is what carries
 """
 
 
-def selection_metrics(
-    weights: Any,
-    *,
-    k: int | None,
-    truth_groups: Sequence[int] | None = None,
-    truth_experts: Sequence[Collection[int]] | None = None,
-    targets: Sequence[str] | None = None,
-    known: Any = None,
-) -> dict[str, float]:
-    """Return the expert-selection metrics by name.
-
-    Args:
-        weights: ``(targets, rows, num_experts)``, non-negative.
-        k: How many experts an example is meant to use, if the gate says so.
-        truth_groups: The planted group of each target, if known.
-        truth_experts: The planted experts of each target, if known.
-        targets: Names, for ``<target>/<metric>`` beside the means over targets.
-        known: The rows that count for each target, ``(targets, rows)``; by default all.
-    """
-    counted = None if known is None else as_tensor(known)
-    usage = usage_of(as_tensor(weights), k, counted)
-    return usage_metrics(usage, truth_groups, truth_experts, targets)
-
-
 def usage_metrics(
     usage: Usage,
     truth_groups: Sequence[int] | None = None,
     truth_experts: Sequence[Collection[int]] | None = None,
     targets: Sequence[str] | None = None,
 ) -> dict[str, float]:
-    """Return the expert-selection metrics by name, as :func:`selection_metrics` does.
+    """Return the expert-selection metrics by name.
 
     Args:
         usage: Of one member.

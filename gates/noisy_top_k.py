@@ -9,8 +9,8 @@ from torch.nn.functional import softplus
 
 from gatelab.gates.gate import Gate, Routing, check_k, register_gate
 from gatelab.gates.logits import Logits
+from gatelab.nn.short_rows import softmax
 from gatelab.rules import check_not_negative
-from gatelab.short_rows import softmax
 
 LEAST_DEVIATION = 1e-2
 """Of the noise, as in the authors' code: below it the load is no longer smooth."""

@@ -9,8 +9,8 @@ from torch import Tensor
 from gatelab.gates.gate import Gate, Routing, check_k, register_gate
 from gatelab.gates.gumbel_softmax import gumbel_like
 from gatelab.gates.logits import Logits, for_each_row
+from gatelab.nn.short_rows import softmax
 from gatelab.rules import check_not_negative
-from gatelab.short_rows import softmax
 
 
 @register_gate("sampled_k")

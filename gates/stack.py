@@ -13,8 +13,8 @@ from torch.func import functional_call
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from gatelab.gates.randomness import Randomness, current_randomness
-from gatelab.likeness import advice, difference
-from gatelab.ties import check_untied
+from gatelab.nn.likeness import advice, difference
+from gatelab.nn.ties import check_untied
 
 ONE_BY_ONE_FROM = 2**14
 """Numbers in a module from which a CPU runs modules one by one (docs/benchmarks.md)."""

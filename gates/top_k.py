@@ -9,7 +9,7 @@ from torch.nn.functional import softplus
 
 from gatelab.gates.gate import Gate, Routing, check_k, register_gate
 from gatelab.gates.logits import Logits, for_each_row
-from gatelab.short_rows import softmax
+from gatelab.nn.short_rows import softmax
 
 
 @register_gate("top_k")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -80,7 +80,7 @@ def usage_of(
     )
 
 
-def weight_change(before: Any, after: Any, known: Any = None) -> Tensor:
+def weight_change(before: Tensor, after: Tensor, known: Tensor | None = None) -> Tensor:
     """Return the mean over targets and rows of the L1 change of the weights, ``(...)``.
 
     Args:
@@ -88,11 +88,10 @@ def weight_change(before: Any, after: Any, known: Any = None) -> Tensor:
         after: Of the same shape.
         known: The rows that count for each target, ``(targets, rows)``; by default all.
     """
-    before, after, known = _tensors(before, after, known)
     return _over_rows((after - before).abs().sum(-1), known).mean(-1)
 
 
-def support_flips(before: Any, after: Any, known: Any = None) -> Tensor:
+def support_flips(before: Tensor, after: Tensor, known: Tensor | None = None) -> Tensor:
     """Return how many experts an example takes up or drops on average, ``(...)``.
 
     Args:
@@ -100,17 +99,7 @@ def support_flips(before: Any, after: Any, known: Any = None) -> Tensor:
         after: Of the same shape.
         known: The rows that count for each target, ``(targets, rows)``; by default all.
     """
-    before, after, known = _tensors(before, after, known)
     return _over_rows(((before > SUPPORT) != (after > SUPPORT)).sum(-1), known).mean(-1)
-
-
-def _tensors(*arrays: Any) -> tuple[Any, ...]:
-    return tuple(a if a is None else as_tensor(a) for a in arrays)
-
-
-def as_tensor(array: Any) -> Tensor:
-    """Return a tensor as it is, and an array, which need not be writable, as a copy."""
-    return array if isinstance(array, Tensor) else torch.tensor(array)
 
 
 def _entropy(weights: Tensor) -> Tensor:

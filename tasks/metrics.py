@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gatelab.short_rows import log_softmax
+from gatelab.nn.short_rows import log_softmax
 from gatelab.tasks.metric import Metric, register_metric
 from gatelab.tasks.target import Kind
 

@@ -21,7 +21,7 @@ def stream(
         name: Of the split, or ``common``.
         seed: The task's, at least 0.
         split_seed: The task's, at least 0, where what is drawn is another for each; with 0 the
-            stream is the one of before there were any.
+            stream is that of the seed alone.
     """
     key = (split_seed,) if split_seed else ()
     return np.random.default_rng(np.random.SeedSequence([_STREAMS[name], seed], spawn_key=key))

@@ -71,7 +71,7 @@ def planted_groups(
     weights: list[Array] = []
     for size in sizes:
         weights.extend(mixings(common, (experts_per_group, outputs), size, correlation))
-    # Last, so that one regime has the data of before there were any.
+    # Last, so that how many regimes there are changes nothing of the teachers.
     drawn = common.standard_normal((in_features, regimes.bit_length() - 1))
     return PlantedGroups(teachers, weights, orthonormal(drawn).T)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gatelab.tracking.mlflow_client import open_client
+from gatelab.tracking.queries import of_sweep
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.sqlite import default_uri
@@ -66,7 +67,7 @@ def runs(place: Path, name: str) -> list[str]:
     """Return all that MLflow has of a sweep's runs."""
     client = open_client(default_uri(place / FOLDER))
     ids = [one.experiment_id for one in client.search_experiments()]
-    found = client.search_runs(ids, f"tags.sweep = '{name}'", max_results=1000)
+    found = client.search_runs(ids, of_sweep(name), max_results=1000)
     texts = []
     for run in found:
         histories = [

@@ -41,7 +41,6 @@ PARAMS = {
     "search.sampler": "tpe",
     "search.seed": "0",
     "evaluation.seeds": "5",
-    "evaluation.select": "best",
 }
 MADE = ("dselect_k", "top_k", "softmax")
 WHOLE = ("dselect_k", "top_k", "softmax", "top_k.k1", "top_k.k4", "single", "random_k", "constant")

@@ -11,12 +11,13 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BELOW = {
-    "gates": (),
-    "tasks": (),
+    "nn": (),
+    "gates": ("nn",),
+    "tasks": ("nn",),
     "tracking": (),
-    "training": ("gates", "tasks"),
+    "training": ("nn", "gates", "tasks"),
     "results": ("gates", "tracking"),
-    "sweeps": ("gates", "tasks", "tracking", "training", "results"),
+    "sweeps": ("nn", "gates", "tasks", "tracking", "training", "results"),
 }
 """The packages that each may import, beside gatelab's own modules (registry, conformance)."""
 ORDERS = {
@@ -93,13 +94,14 @@ def imports(path: Path) -> set[str]:
 
 def modules(path: Path) -> set[str]:
     """Return the modules that a file imports anywhere, or imports from."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-    return found
+    return {name for node in ast.walk(ast.parse(path.read_text())) for name in imported(node)}
+
+
+def imported(node: ast.AST) -> set[str]:
+    """Return the modules that a statement itself imports, or imports from."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    return {node.module} if isinstance(node, ast.ImportFrom) and node.module else set()
 
 
 def files() -> list[Path]:
@@ -202,11 +204,11 @@ def test_frameworks_stay_at_home(framework: str) -> None:
     assert [path for path in users if not any(map(path.match, HOMES[framework]))] == []
 
 
-def test_registry_and_conformance_need_the_standard_library_only() -> None:
-    own = {"gatelab", "pytest"}  # pytest where a test is made, and only there
-    for name in ("registry", "conformance"):
-        path = ROOT / "gatelab" / f"{name}.py"
-        assert imports(path) - own <= set(sys.stdlib_module_names)
+@pytest.mark.parametrize("path", sorted((ROOT / "gatelab").glob("*.py")), ids=lambda it: it.stem)
+def test_gatelab_itself_needs_the_standard_library_only(path: Path) -> None:
+    """And what it imports where it is used: pytest for a test, pooch for the cache's folder."""
+    named = {n.partition(".")[0] for it in ast.parse(path.read_text()).body for n in imported(it)}
+    assert named <= {"gatelab", *sys.stdlib_module_names}
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from gatelab.tracking.sqlite import default_uri
 from gatelab.tracking.store_errors import StoreUnavailable
 from tests.small_disk import small_disk
 
-PLACES = '{"uri": null, "storage": null}'
+PLACES = '{"uri": null, "storage": null, "id": "0"}'
 
 
 def spec(name: str, **more: object) -> Spec:
@@ -162,8 +162,9 @@ def damage(sweeps: Path) -> list[str]:
         "empty": {"places.json": b""},
         "binary": {"places.json": b"\xff\xfe\x00"},
         "list": {"places.json": b"[1]"},
-        "number": {"places.json": b'{"uri": 3, "storage": null}'},
-        "place": {"places.json": b'{"uri": null, "storage": "ftp://x/y"}'},
+        "number": {"places.json": b'{"uri": 3, "storage": null, "id": "0"}'},
+        "nameless": {"places.json": b'{"uri": null, "storage": null}'},
+        "place": {"places.json": b'{"uri": null, "storage": "ftp://x/y", "id": "0"}'},
         "deep": {"places.json": b"[" * 100_000},
         "spec": {"places.json": PLACES.encode(), "spec.yaml": b""},
         "nested": {"places.json": PLACES.encode(), "spec.yaml": b"a: " + b"[" * 3000},

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gatelab.gates import SoftmaxGate
 from gatelab.gates.stack import Stack
-from gatelab.kept import lost_by_a_pass
+from gatelab.nn.kept import lost_by_a_pass
 from gatelab.training.train import Training
 from tests.in_process import gatelab
 from tests.odd_layers import WIDTH, Linear

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrizations
 
 from gatelab.gates import SoftmaxGate, Stack, gates
 from gatelab.gates.check import run_checks
-from gatelab.likeness import advice, difference
+from gatelab.nn.likeness import advice, difference
 from gatelab.tasks import Network, SyntheticGroups
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe

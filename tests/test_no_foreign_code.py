@@ -14,7 +14,10 @@ from gatelab.sweeps.cli import main
 from gatelab.sweeps.spec.notation import _Loader
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("gatelab", "gates", "tasks", "training", "tracking", "results", "sweeps", "cluster")
+PACKAGES = (
+    *("gatelab", "nn", "gates", "tasks", "training"),
+    *("tracking", "results", "sweeps", "cluster"),
+)
 
 FORBIDDEN_IMPORTS = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "runpy"}
 FORBIDDEN_CALLS = {
@@ -35,7 +38,7 @@ BY_VALUE = "classes of a notebook's cell, from the driver to its own workers, in
 EXCEPTIONS = {
     ("gates/check/state.py", "pickle"): OWN_COPY,
     ("tasks/check/sameness.py", "pickle"): OWN_COPY,
-    ("gatelab/likeness.py", "pickle"): "pickles only, to compare",
+    ("nn/likeness.py", "pickle"): "pickles only, to compare",
     ("tasks/check/random_states.py", "pickle"): "pickles only, to compare",
     ("sweeps/worker/unpacked_classes.py", "pickle"): BY_VALUE,
     ("sweeps/driver/packed_classes.py", "cloudpickle"): BY_VALUE,

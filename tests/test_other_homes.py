@@ -13,6 +13,7 @@ from gatelab.sweeps.home.making import make_home
 from gatelab.tracking.lines import parsed
 from gatelab.tracking.mlflow_client import active_experiments, search
 from gatelab.tracking.mlflow_store import Store
+from gatelab.tracking.queries import of_sweep
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.records import coalesce, write_record
 from gatelab.tracking.schema import FOLDER, Tags
@@ -45,7 +46,7 @@ def opened(uri: str, experiment: str) -> Store:
 
 
 def homes(store: Store) -> list[str]:
-    found = search(store.client, active_experiments(store.client), "tags.sweep = 'p'")
+    found = search(store.client, active_experiments(store.client), of_sweep("p"))
     return [run.data.tags["mlflow.gatelab.home"] for run in found]
 
 
@@ -81,12 +82,11 @@ def test_of_two_that_find_nothing_the_later_takes_its_own_back(
     assert homes(first) == ["one"]
 
 
-def test_a_home_without_an_id_goes_on_as_before(uri: str) -> None:
-    first = opened(uri, "e")
-    start(first, "one")
-    older = {name: value for name, value in tags("").items() if name != Tags.HOME}
-    opened(uri, "e").start_run("p", None, "p", older, {}, 1)
-    assert homes(first) == ["one"]
+def test_a_sweep_of_no_home_is_another(uri: str) -> None:
+    unknown = {name: value for name, value in tags("").items() if name != Tags.HOME}
+    opened(uri, "e").start_run("p", None, "p", unknown, {}, 1)
+    with pytest.raises(StoreRefuses):
+        start(opened(uri, "e"), "one")
 
 
 def test_what_is_recorded_waits_where_another_has_the_name(uri: str, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_what_is_recorded_waits_where_another_has_the_name(uri: str, tmp_path: P
     assert not recorder.flush(30)
     assert recorder.refused and "of another folder" in recorder.problem
     recorder.close(0)
-    (run,) = search(first.client, active_experiments(first.client), "tags.sweep = 'p'")
+    (run,) = search(first.client, active_experiments(first.client), of_sweep("p"))
     assert run.data.metrics == {} and run.data.params == {}
 
 
@@ -127,7 +127,7 @@ def test_of_two_that_go_on_under_one_name_one_is_taken(
     deliver(homes[0], stores[0])
     with pytest.raises(StoreRefuses, match="has a sweep 'c-2' of another folder"):
         deliver(homes[1], stores[1])
-    found = [*search(stores[0].client, [stores[0].experiment_id], "tags.sweep = 'c-2'")]
+    found = [*search(stores[0].client, [stores[0].experiment_id], of_sweep("c-2"))]
     names = [run.info.run_name for run in found]
     assert len(names) == len({*names}) > 1
     assert names.count("c-2") == 1

@@ -12,11 +12,13 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+import torch
 from made_reviews import MADE, PROVENANCE, REASON, SHAPES, SPEC, made, many_gates, one_dead, small
 from playwright.sync_api import Browser, Page
 
 from gatelab.gates.meanings import MEANINGS
-from gatelab.gates.metrics import selection_metrics
+from gatelab.gates.metrics import usage_metrics
+from gatelab.gates.usage import usage_of
 from gatelab.results.comparison import compare_runs
 from gatelab.results.comparison.verdict import sentences
 from gatelab.results.figures.catalogue import all_figures
@@ -261,9 +263,8 @@ def test_without_a_record_of_it_the_page_says_so() -> None:
 
 
 def test_every_metric_of_selection_has_a_meaning() -> None:
-    weights = pd.DataFrame([[0.5, 0.5], [0.9, 0.1]]).to_numpy()[:, None, :]
-    truth = {"truth_groups": [0, 1], "truth_experts": [{0}, {1}]}
-    assert set(selection_metrics(weights, k=1, **truth)) <= set(MEANINGS)  # type: ignore[arg-type]
+    usage = usage_of(torch.tensor([[[0.5, 0.5]], [[0.9, 0.1]]]), 1)
+    assert set(usage_metrics(usage, [0, 1], [{0}, {1}])) <= set(MEANINGS)
     said = Reader(page("small")).said("dt")
     assert {"entropy", "jaccard_gap", "seed_agreement"} <= set(said)
     assert "at_most_k" not in said, "which this sweep does not have"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from gatelab.gates.metrics import (
     overlap_metrics,
     regular_supports,
     seed_agreement,
-    selection_metrics,
     usage_metrics,
 )
 from gatelab.gates.recovery import adjusted_rand, group_agreement, recovery_metrics
@@ -26,6 +26,14 @@ WEIGHTS = np.array(
         [[0, 0.25, 0.25, 0.5], [0, 0.2, 0.3, 0.4]],
     ]
 )
+
+
+def selection_metrics(
+    weights: Any, k: int | None, known: Any = None, **named: Any
+) -> dict[str, float]:
+    """Return the metrics of weights ``(targets, rows, num_experts)``."""
+    counted = None if known is None else torch.as_tensor(known)
+    return usage_metrics(usage_of(torch.as_tensor(weights), k, counted), **named)
 
 
 def test_by_hand() -> None:
@@ -126,10 +134,10 @@ def test_a_row_without_any_known_target_does_not_count() -> None:
 
 
 def test_changes_are_of_known_rows() -> None:
-    before, after = np.zeros((1, 2, 2)), np.zeros((1, 2, 2))
+    before, after = torch.zeros(1, 2, 2), torch.zeros(1, 2, 2)
     before[0, :, 0] = after[0, 0, 0] = after[0, 1, 1] = 1
     assert weight_change(before, after) == support_flips(before, after) == 1
-    first = np.array([[True, False]])
+    first = torch.tensor([[True, False]])
     assert weight_change(before, after, first) == support_flips(before, after, first) == 0
 
 
@@ -203,7 +211,8 @@ def test_groups_are_seen_where_every_target_uses_every_expert() -> None:
 
 
 def test_stability() -> None:
-    before, after = one_hot([[0], [1]], 3), one_hot([[0], [1, 2]], 3)
+    rows = [[0], [1]], [[0], [1, 2]]
+    before, after = (torch.from_numpy(one_hot(each, 3)) for each in rows)
     assert float(weight_change(before, after)) == pytest.approx(0.5)  # 0 and 1, averaged
     assert support_flips(before, after) == 0.5
     assert weight_change(before, before) == support_flips(before, before) == 0

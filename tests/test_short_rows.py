@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gatelab.gates import gates, make_gate
-from gatelab.short_rows import LONG, log_softmax, softmax
+from gatelab.nn.short_rows import LONG, log_softmax, softmax
 
 PAIRS = [(softmax, functional.softmax), (log_softmax, functional.log_softmax)]
 SIZES = [(5,), (1, 5), (7, 1), (7, 2), (7, LONG - 1), (7, LONG), (3, 7, 5), (0, 5)]

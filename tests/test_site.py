@@ -13,7 +13,7 @@ from tests import in_process
 from tests.commands import ROOT
 from tests.test_docs import blocks
 
-PACKAGES = ("gates", "results", "sweeps", "tasks", "tracking", "training")
+PACKAGES = ("gates", "nn", "results", "sweeps", "tasks", "tracking", "training")
 
 
 @pytest.mark.slow

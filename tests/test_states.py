@@ -72,19 +72,6 @@ def test_a_state_is_gone_on_from_without_a_word(tmp_path: Path) -> None:
     assert (work.training.epoch, work.training.notes) == (1, [])
 
 
-def test_what_a_state_had_before_and_has_not_had_yet_is_no_fault() -> None:
-    """As the loss of the kept weights, and in how many steps a row of the optimiser rested."""
-    one, other = (Work(TASK, JOBS, RECIPE, step_seconds=0) for _ in range(2))
-    one.step()
-    states = [one.training.state(member) for member in range(2)]
-    for state in states:
-        state["course"]["best_loss"] = 0.5
-        del state["optimizer"]["rested"]
-    other.training.load(states)
-    assert other.training.courses == one.training.courses
-    assert other.training.epoch == 1
-
-
 def _truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-700])
 

@@ -150,13 +150,13 @@ def test_a_stop_while_a_round_is_drawn_changes_nothing(tmp_path: Path) -> None:
     assert [asked(again).configuration for _ in range(6)] == drawn
 
 
-def test_a_search_that_was_begun_without_rounds_does_not_go_on(tmp_path: Path) -> None:
-    """As by a version before there were any: some of its trials would never be asked for."""
+def test_a_search_that_was_begun_in_other_rounds_does_not_go_on(tmp_path: Path) -> None:
+    """Some of its trials would never be asked for."""
     study = opened(tmp_path, Rounds(12))
     for _ in range(7):
         asked(study)
     study.tell(0, finished(0.5))
-    with pytest.raises(DamagedFile, match="'one' was begun without rounds"):
+    with pytest.raises(DamagedFile, match="'one' was begun in other rounds"):
         opened(tmp_path)
 
 
@@ -180,7 +180,7 @@ def test_what_runs_or_waits_is_not_asked_for(tmp_path: Path) -> None:
         assert outcome.metrics["time/train_seconds"] == 0.25
     for asked_for, outcome in study.lost():
         study.tell(asked_for.number, outcome)
-    assert study.outcomes.epochs(7) == 3 * 2 * 2
+    assert study.outcomes.epochs() == 3 * 2 * 2
     assert [asked(study)[::2] for _ in range(3)] == [(0, 4), (1, 4), (5, 4)]
 
 

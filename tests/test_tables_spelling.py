@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 
 from gatelab.tasks import Table
 from gatelab.tasks.tables.cells import texts_of
-from gatelab.tasks.tables.spelling import AS_BEFORE, canonical, spelled_by
+from gatelab.tasks.tables.spelling import canonical
 from tests.test_table_cells import check_same_inputs, reader_of
 
 # MLflow warns of its own type hints when its pyfunc is first imported.
@@ -141,24 +140,6 @@ def test_levels_and_parts_are_named_as_whole_numbers() -> None:
         frame, targets=targets, split={"column": "c", "val": months[1], "test": months[2]}
     )
     assert [len(parts.split(name).inputs) for name in ("train", "val", "test")] == [30, 30, 30]
-
-
-def test_a_file_is_read_as_it_was_spelled_before(tmp_path: Path) -> None:
-    """The same file is read in both ways, and each is served as it was read."""
-    framed(ACCOUNTS, "float64").to_parquet(tmp_path / "t.parquet")
-    keys: dict[str, Any] = {"targets": {"y": "regression"}, "kinds": {"c": "category"}}
-
-    def make() -> Table:
-        return Table(path=str(tmp_path / "t.parquet"), **keys)
-
-    now = make()
-    with spelled_by(AS_BEFORE):
-        before = make()
-    assert "12345678901" in now.fitted.categories["c"]
-    assert "1.2345678901e+10" in before.fitted.categories["c"]
-    for task in (now, before, make()):
-        check_same_inputs(task)
-    assert 0 not in ids(before, framed(ACCOUNTS, "float64"))[0]
 
 
 def test_the_rule_is_the_same_at_serving() -> None:

@@ -10,10 +10,10 @@ from torch import nn
 
 from gatelab.gates import Mixture, SoftmaxGate, Stack
 from gatelab.gates.check import run_checks as check_gate
+from gatelab.nn.ties import tie
 from gatelab.tasks import Network
 from gatelab.tasks.check import run_checks as check_task
 from gatelab.tasks.target import Target
-from gatelab.ties import tie
 from gatelab.training.model import Model
 from tests import broken_gates, broken_tasks
 from tests.broken_tasks import FEATURES, REGRESSION

@@ -105,7 +105,7 @@ def test_a_sweep_says_that_its_time_was_over(place: Path) -> None:
     record = read(place, "known")
     assert f"A{line}" in record.warnings
     assert record.run is not None and record.run.params["search.hours"] == "1e-06"
-    assert "search.first" not in record.run.params, "as of sweeps of before"
+    assert record.run.params["search.first"] == "{}"
     assert len(record.of("search", "softmax")) == 2
     budgets = compare("known", folder=place / "gatelab_runs").budgets
     assert [budget.trials for budget in budgets if budget.gate == "softmax"] == [2]

@@ -24,6 +24,7 @@ from gatelab.tracking.dashboard import serve
 from gatelab.tracking.mlflow_client import open_client
 from gatelab.tracking.mlflow_store import Store
 from gatelab.tracking.ports import check_port
+from gatelab.tracking.queries import of_sweep
 from gatelab.tracking.sqlite import default_uri
 
 REPORT = "<!doctype html><html><body>the answer</body></html>"
@@ -44,7 +45,7 @@ def folder(put_store: Callable[[Path], Path], tmp_path_factory: pytest.TempPathF
 
 def page(folder: Path, sweep: str) -> str:
     client = open_client(default_uri(folder))
-    (run,) = client.search_runs(["1"], f"tags.sweep = '{sweep}'")
+    (run,) = client.search_runs(["1"], of_sweep(sweep))
     return f"/#/experiments/1/runs/{run.info.run_id}?workflowType=machine_learning"
 
 

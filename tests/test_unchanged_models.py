@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from gatelab.sweeps.export.export import export
-from gatelab.sweeps.export.predict import predict
 from gatelab.sweeps.export.selected import read_selected
-from gatelab.tasks.tables.spelling import AS_BEFORE, spelled_by
 from gatelab.tracking.mlflow_read import read_sweep
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.sqlite import default_uri
@@ -135,23 +132,3 @@ def test_what_is_made_again_has_the_loss_of_every_learner(tmp_path: Path) -> Non
     record = read_sweep(default_uri(tmp_path / FOLDER), "many")
     for gate in ("joint", "agents", "pulled", "adapted", "noisy", "none"):
         assert read_selected(record, gate, tmp_path / FOLDER).models
-
-
-def test_a_table_that_was_spelled_otherwise_is_read_as_it_was(tmp_path: Path) -> None:
-    """Sweeps of before have floats and times in Arrow's spelling, by which ids are in order."""
-    numbers = [12345678901.0, 9.0, 2e10]
-    cells = {"c": [numbers[n % 3] for n in range(120)], "x": range(120)}
-    frame = pd.DataFrame({**cells, "y": [n % 3 * 1.0 + n % 2 for n in range(120)]})
-    frame.to_parquet(tmp_path / "t.parquet")
-    task = f"name: table, path: {tmp_path}/t.parquet, targets: {{y: regression}}"
-    with spelled_by(AS_BEFORE):
-        launch(tmp_path, "old", f"{task}, kinds: {{c: category}}")
-    launch(tmp_path, "new", f"{task}, kinds: {{c: category}}")
-    for name, second in (("old", "2e+10"), ("new", "20000000000")):
-        chosen = {"folder": tmp_path / FOLDER, "gate": "softmax"}
-        record = read_sweep(default_uri(tmp_path / FOLDER), name)
-        table = read_selected(record, "softmax", tmp_path / FOLDER).task
-        assert second in table.fitted.categories["c"]  # type: ignore[attr-defined]
-        made = predict(name, tmp_path / "t.parquet", output=tmp_path / f"{name}.csv", **chosen)
-        assert made.said == ()
-        assert export(name, **chosen).version == 1

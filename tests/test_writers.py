@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from gatelab.gates import SoftmaxGate
 from gatelab.gates.gate import Gate, Routing
+from gatelab.nn.writers import writers
 from gatelab.sweeps.cli import main
 from gatelab.tasks import SplitName
 from gatelab.training.train import Training
-from gatelab.writers import writers
 from tests.in_process import modules_of
 from tests.odd_layers import WIDTH
 from tests.test_rehearsal import RECIPE, Odd, member

@@ -17,6 +17,7 @@ from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_presence import active_experiment, check_recorded, lost_run
 from gatelab.tracking.mlflow_rejected import permitted
 from gatelab.tracking.mlflow_tags import IDENTITY, restored
+from gatelab.tracking.queries import of_sweep
 from gatelab.tracking.store_errors import StoreRefuses, is_server, is_there
 
 
@@ -80,7 +81,7 @@ def check_all_there(uri: str, experiment: str, sweep: str, started: Collection[s
     client = open_client(uri)
     with store_errors(uri):
         found = active_experiment(client, uri, experiment)
-        runs = search(client, [found.experiment_id], f"tags.sweep = '{sweep}'") if found else ()
+        runs = search(client, [found.experiment_id], of_sweep(sweep)) if found else ()
         lost = sorted({*started} - {restored(run.data.tags).get(IDENTITY) for run in runs})
         if lost:
             raise lost_run(client, uri, experiment, sweep, lost[0])

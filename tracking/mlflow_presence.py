@@ -92,9 +92,5 @@ def _elsewhere(client: MlflowClient, experiment: str, sweep: str) -> Experiment 
 
 def _runs(client: MlflowClient, experiments: list[str], identity: str, view: int) -> list[Run]:
     """Return a run of an identity in one of some experiments; none where there is none."""
-    for name in (hidden(IDENTITY), IDENTITY) if experiments else ():  # as older stores have it
-        query = f"tags.`{name}` = '{identity}'"
-        found = client.search_runs(experiments, query, view, 1)
-        if found:
-            return list(found)
-    return []
+    query = f"tags.`{hidden(IDENTITY)}` = '{identity}'"
+    return list(client.search_runs(experiments, query, view, 1)) if experiments else []

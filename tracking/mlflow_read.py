@@ -24,8 +24,9 @@ from gatelab.tracking.mlflow_client import (
 )
 from gatelab.tracking.mlflow_errors import reading
 from gatelab.tracking.mlflow_tags import restored
+from gatelab.tracking.queries import OF_NO_SWEEP, of_no_stage, of_stage, of_sweep
 from gatelab.tracking.runs import RunRecord, SweepRecord
-from gatelab.tracking.schema import COUNTS, STAGES, Artifacts
+from gatelab.tracking.schema import COUNTS, STAGES, Artifacts, Tags
 from gatelab.tracking.views import SweepLinks
 
 
@@ -43,17 +44,16 @@ def read_sweep(uri: str, sweep: str, *, trials: bool = False) -> SweepRecord:
         StoreUnavailable: If the store cannot be used.
     """
     client = open_client(uri)
-    query = f"tags.sweep = '{sweep}'"
-    found = _find(client, sweep, "tags.stage != 'search'")
+    found = _find(client, sweep, of_no_stage("search"))
     if not found:
         raise LookupError(_unknown(uri, sweep))
     experiments = sorted({run.info.experiment_id for run in found})
     counted = all(set(COUNTS.values()) & set(r.data.metrics) for r in found if _is_gate(r))
     if trials or not counted:
-        found += search(client, experiments, f"{query} and tags.stage = 'search'")
+        found += search(client, experiments, of_sweep(sweep, of_stage("search")))
     runs = [_record(run) for run in found]
     ours = tuple(run for run in runs if run.stage in STAGES)
-    foreign = sum(1 for _ in islice(search(client, experiments, "tags.sweep IS NULL"), PAGE))
+    foreign = sum(1 for _ in islice(search(client, experiments, OF_NO_SWEEP), PAGE))
     return _in_order(SweepRecord(sweep, ours, len(runs) - len(ours) + foreign, uri))
 
 
@@ -61,10 +61,10 @@ def read_sweep(uri: str, sweep: str, *, trials: bool = False) -> SweepRecord:
 def sweep_names(uri: str) -> list[str]:
     """Return the sweeps that a store knows, the newest first."""
     client = open_client(uri)
-    runs = search(client, active_experiments(client), "tags.stage = 'sweep'")
-    named = [run for run in runs if "sweep" in run.data.tags]
+    runs = search(client, active_experiments(client), of_stage("sweep"))
+    named = [run for run in runs if Tags.SWEEP in run.data.tags]
     named.sort(key=lambda run: run.info.start_time, reverse=True)
-    return list(dict.fromkeys(run.data.tags["sweep"] for run in named))
+    return list(dict.fromkeys(run.data.tags[Tags.SWEEP] for run in named))
 
 
 @reading
@@ -99,16 +99,15 @@ def sweep_links(uri: str, sweep: str) -> SweepLinks:
         LookupError: If the store knows no such sweep.
         StoreUnavailable: If the store cannot be used.
     """
-    for run in _find(open_client(uri), sweep, "tags.stage = 'sweep'"):
+    for run in _find(open_client(uri), sweep, of_stage("sweep")):
         return SweepLinks(run.info.experiment_id, run.info.run_id, sweep)
     raise LookupError(_unknown(uri, sweep))
 
 
-def _find(client: MlflowClient, sweep: str, query: str) -> list[Run]:
+def _find(client: MlflowClient, sweep: str, condition: str) -> list[Run]:
     if "'" in sweep:  # no sweep's name has one, and MLflow's queries cannot quote it
         return []
-    whose = f"tags.sweep = '{sweep}' and {query}"
-    return list(search(client, active_experiments(client), whose))
+    return list(search(client, active_experiments(client), of_sweep(sweep, condition)))
 
 
 def _in_order(record: SweepRecord) -> SweepRecord:
@@ -123,7 +122,7 @@ def _unknown(uri: str, sweep: str) -> str:
 
 
 def _is_gate(run: Run) -> bool:
-    return bool(run.data.tags.get("stage") == "gate")
+    return bool(run.data.tags.get(Tags.STAGE) == "gate")
 
 
 def _record(run: Run) -> RunRecord:

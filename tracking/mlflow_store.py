@@ -29,6 +29,7 @@ from gatelab.tracking.mlflow_presence import (
 )
 from gatelab.tracking.mlflow_rejected import Rejected, UnknownRun, indispensable, storable
 from gatelab.tracking.mlflow_tags import ATTEMPT, IDENTITY, restored, stored
+from gatelab.tracking.queries import of_stage, of_sweep
 from gatelab.tracking.schema import Tags
 from gatelab.tracking.store_errors import StoreRefuses
 
@@ -89,8 +90,7 @@ class Store:
 
     def know_runs(self, sweep: str) -> None:
         """Find the runs that a sweep has already, so that a resume writes on in them."""
-        query = f"tags.sweep = '{sweep}'"
-        for run in search(self.client, [self.experiment_id], query):
+        for run in search(self.client, [self.experiment_id], of_sweep(sweep)):
             tags = restored(run.data.tags)
             identity, attempt = tags.get(IDENTITY), int(tags.get(ATTEMPT, 0))
             if identity is not None and attempt >= self._attempts.get(identity, 0):
@@ -140,9 +140,9 @@ class Store:
         home = tags.get(Tags.HOME)
         if home is None:
             return
-        query = f"tags.sweep = '{identity}' and tags.stage = 'sweep'"
+        query = of_sweep(identity, of_stage("sweep"))
         found = search(self.client, active_experiments(self.client), query)
-        if all(restored(run.data.tags).get(Tags.HOME, home) == home for run in found):
+        if all(restored(run.data.tags).get(Tags.HOME) == home for run in found):
             return
         if made:
             self._delete(identity)

@@ -43,6 +43,6 @@ def hidden(name: str) -> str:
 
 
 def restored(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return tags of a run under our names; older stores have nothing hidden."""
+    """Return tags of a run under our names."""
     own = {hidden(name): name for name in (IDENTITY, ATTEMPT)}
     return {own.get(name, name.removeprefix(HIDDEN)): value for name, value in tags.items()}

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from gatelab.tracking.queries import of_no_stage, of_sweep
 from gatelab.tracking.schema import Artifacts, Metrics
 
 TRAINING = "workflowType=machine_learning"
 """In an address: MLflow's side bar has what training leaves, not what language models do."""
-
-OF_GATES = "tags.stage != 'search' and tags.stage != 'evaluate'"
-"""What finds the runs of a sweep and its gates: MLflow's queries know no other way to say or."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def gates_view(sweep: str, metrics: Sequence[str]) -> dict[str, object]:
     """
     shown = (*metrics, Metrics.EXPERTS_PER_ROW, Metrics.SEARCH_EPOCHS, Metrics.TRAIN_SECONDS)
     return {
-        "searchFilter": f"tags.sweep = '{sweep}' and {OF_GATES}",
+        "searchFilter": of_sweep(sweep, of_no_stage("search", "evaluate")),
         "orderByKey": f"metrics.`{Metrics.TEST_LOSS}`",
         "orderByAsc": True,
         "selectedColumns": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from gatelab.gates.gate import Gate
@@ -55,11 +55,6 @@ class Course:
     """The last epoch's mean training loss with all rows counting alike, where they do not."""
     scores: dict[str, float] = field(default_factory=dict)
     """Of the epoch whose weights are kept, by their keys in the record."""
-
-    @classmethod
-    def of(cls, saved: Mapping[str, Any]) -> Course:
-        """Return that of a state, of which an earlier version may have saved more."""
-        return cls(**{each.name: saved[each.name] for each in fields(cls) if each.name in saved})
 
     def better(self, rank: Rank) -> bool:
         """Take in the rank of an epoch's weights; return whether they are the best so far."""

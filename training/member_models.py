@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from gatelab.gates.stack import check_unhooked
-from gatelab.likeness import advice, difference
+from gatelab.nn.likeness import advice, difference
 
 
 def check_models(models: Sequence[nn.Module]) -> None:

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from gatelab.gates import Mixture, Planted, Routing, Stack, make_gate
 from gatelab.gates.gate import Gate
-from gatelab.likeness import difference
+from gatelab.nn.likeness import difference
+from gatelab.nn.ties import check_untied
 from gatelab.tasks.columns import by_target
 from gatelab.tasks.loss import loss_of
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Task, Truth
-from gatelab.ties import check_untied
 
 
 class Output(NamedTuple):

@@ -176,7 +176,7 @@ class MemberOptimizer:
     def load(self, member: int, state: Mapping[str, Any]) -> None:
         """Put what :meth:`state` returned into a member."""
         self.rule.load(member, state["rule"])
-        self._rested[member] = state.get("rested", 0)  # states of before had none
+        self._rested[member] = state["rested"]
         if self.tables is not None:
             self.tables.load(member, state["tables"])
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from gatelab.foreign import text_of
 from gatelab.gates.randomness import drawing_from
 from gatelab.gates.stack import Stack
+from gatelab.nn.writers import writers
 from gatelab.rules import as_line
 from gatelab.training.fusing import Once, fused_stacks, parts_that_differ, parts_that_fail
 from gatelab.training.members import Members
-from gatelab.writers import writers
 
 ROWS = 16
 """In which fused members are compared with each alone."""

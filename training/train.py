@@ -232,7 +232,7 @@ class Training:
             ValueError: If this training has begun or has another number of members, or those that
                 still train have not trained for equally long.
         """
-        courses = [Course.of(state["course"]) for state in states]
+        courses = [Course(**state["course"]) for state in states]
         active = [member for member, state in enumerate(states) if "tensors" in state]
         epochs = {courses[member].epochs for member in active}
         if self.epoch or len(states) != len(self.courses) or len(epochs) > 1:

@@ -14,7 +14,7 @@ from optuna.distributions import FloatDistribution
 from gatelab.conformance import fail
 from gatelab.gates.check.subject import Subject, route, rows
 from gatelab.gates.gate import Gate
-from gatelab.likeness import difference
+from gatelab.nn.likeness import difference
 
 TRIED = (0.25, 0.5, 0.75, 1.5, 3.0)
 """Values of a real hyperparameter that is not searched, of which two are to be taken."""

@@ -22,8 +22,8 @@ from gatelab.gates.gate import Gate, Routing
 from gatelab.gates.randomness import Randomness, drawing_from
 from gatelab.gates.stack import Stack
 from gatelab.gates.tensor_hooks import TensorHooks
-from gatelab.likeness import advice, difference
-from gatelab.ties import tie
+from gatelab.nn.likeness import advice, difference
+from gatelab.nn.ties import tie
 
 TARGETS = 3
 HOOKED = (

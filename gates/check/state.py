@@ -25,7 +25,7 @@ from gatelab.gates.check.subject import (
 from gatelab.gates.gate import Gate
 from gatelab.gates.randomness import drawing_from
 from gatelab.gates.returned import next_values
-from gatelab.writers import WRITES
+from gatelab.nn.writers import WRITES
 
 
 def check_forward_changes_nothing(subject: Subject) -> None:

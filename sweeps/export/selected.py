@@ -134,11 +134,7 @@ def run_of(record: SweepRecord, gate: str, seed: int) -> RunRecord:
     Raises:
         ValueError: If there is none.
     """
-    runs = _evaluated(record, gate)
-    found = runs.get(str(seed))
-    if found is None and set(runs) == {str(number) for number in range(len(runs))}:
-        # Old records number the seeds; the model that was kept has the lowest loss of them.
-        found = min(runs.values(), key=lambda run: run.metrics[Metrics.VAL_LOSS])
+    found = _evaluated(record, gate).get(str(seed))
     if found is None:
         raise ValueError(f"{_where(record, gate)}: no score of seed {seed}, its model's, is there.")
     return found

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 
 from gatelab.sweeps.cluster.provenance import fingerprint
-from gatelab.tasks.tables.spelling import AS_BEFORE, spelled_by
 from gatelab.tasks.tables.table import Table
 from gatelab.tasks.task import Task
 from gatelab.training.copies import Copies
@@ -22,8 +21,6 @@ RELATIVE, ABSOLUTE = 5e-3, 1e-3
 def with_same_data(make: Callable[[], Task], recorded: str) -> Task:
     """Make a task, and check that it has the rows that a model was trained on.
 
-    A table that is another as cells are spelled now is read as it was before.
-
     Args:
         make: Makes the task.
         recorded: The fingerprint of its data at that time; empty where there is none.
@@ -35,11 +32,6 @@ def with_same_data(make: Callable[[], Task], recorded: str) -> Task:
     found = fingerprint(task)
     if not recorded or found == recorded:
         return task
-    if isinstance(task, Table):
-        with spelled_by(AS_BEFORE):
-            before = make()
-        if fingerprint(before) == recorded:
-            return before
     what = "table" if isinstance(task, Table) else "task"
     raise ValueError(
         f"the {what} is another than the one it was trained on: its train and val rows have the "

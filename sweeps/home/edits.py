@@ -24,15 +24,11 @@ NOTHING = object()
 def check_unedited(home: Home) -> None:
     """Refuse a spec that was edited since its launch: what was trained would not be of it.
 
-    Nothing is known of it where a sweep was launched before its home kept what was launched.
-
     Raises:
         DamagedHome: If what the home keeps cannot be read.
         SpecError: With each key that has another value.
     """
     kept, spec = home.path / LAUNCHED, home.path / Artifacts.SPEC
-    if not kept.exists():
-        return
     instead = "Put it back, or launch that file under another name (`--name`)."
     raise_faults(
         (path, f"was {_told(was)} at the launch, but is {_told(now)} in {spec}. {instead}")

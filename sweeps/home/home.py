@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from gatelab.registry import near_misses
 from gatelab.sweeps.cluster.storage import Storage, outside
@@ -60,18 +61,18 @@ class Home:
         places = self._places()
         self.uri: str = places["uri"] or default_uri(folder)
         """MLflow's tracking URI."""
-        self.id: str = places["id"] or ""
-        """Tells it from a home of the same name elsewhere; empty where it is older than that."""
+        self.id: str = places["id"]
+        """Tells it from a home of the same name elsewhere."""
         try:
             self.storage = Storage(places["storage"] or self.path.resolve())
         except (ValueError, OSError) as error:
             raise DamagedHome(name, f"{self.path / PLACES}: {error}") from error
 
-    def _places(self) -> dict[str, str | None]:
+    def _places(self) -> dict[str, Any]:
         path = self.path / PLACES
         try:
             found = json.loads(path.read_bytes())
-            places = {**{key: found[key] for key in ("uri", "storage")}, "id": found.get("id")}
+            places = {key: found[key] for key in ("uri", "storage", "id")}
         except FileNotFoundError as error:
             instead = "; a launch under its name takes its place" if is_half_made(self.path) else ""
             raise DamagedHome(self.name, f"{path} is missing{instead}.") from error
@@ -79,7 +80,7 @@ class Home:
             raise DamagedHome(self.name, f"{path}: {error.strerror}.") from error
         except (ValueError, TypeError, LookupError, RecursionError) as error:
             raise DamagedHome(self.name, f"{path} does not name two places.") from error
-        if not all(place is None or isinstance(place, str) for place in places.values()):
+        if not all(isinstance(one, str | None) for one in places.values()) or not places["id"]:
             raise DamagedHome(self.name, f"{path} does not name two places.")
         return places
 

@@ -71,16 +71,10 @@ class Outcomes:
         failed = self.study.get_trials(deepcopy=False, states=[TrialState.FAIL])
         return Counter(str(trial.user_attrs.get("reason", "")) for trial in failed)
 
-    def epochs(self, seeds: int) -> int:
-        """Return how many epochs all members of the trials that have ended trained, added up.
-
-        Args:
-            seeds: The members of a trial, which say it of trials that were told before each told
-                its own.
-        """
+    def epochs(self) -> int:
+        """Return how many epochs all members of the trials that have ended trained, added up."""
         trials = self.study.get_trials(deepcopy=False)
-        ended = (trial.user_attrs for trial in trials if trial.state.is_finished())
-        return sum(told.get("trained", told["epoch"] * seeds) for told in ended)
+        return sum(trial.user_attrs["trained"] for trial in trials if trial.state.is_finished())
 
     def ends(self) -> Counter[str]:
         """Return how many trials ended each way."""

@@ -59,7 +59,7 @@ class Study:
         """Wrap an Optuna study, which may hold trials from before a stop.
 
         Raises:
-            DamagedFile: If a trial of an earlier round has not ended, as in no search in rounds.
+            DamagedFile: If a trial of an earlier round has not ended: the rounds were others.
         """
         self.study, self.space, self.draws = study, space, draws
         self.rounds, self.goal = rounds, goal
@@ -83,7 +83,7 @@ class Study:
             self._take_in(frozen)
         if self.trials.keys() - self.standings.keys():
             name = study.study_name
-            raise DamagedFile(f"the search of {name!r} was begun without rounds: it cannot go on.")
+            raise DamagedFile(f"the search of {name!r} was begun in other rounds: it cannot go on.")
 
     def _take_in(self, frozen: FrozenTrial) -> None:
         """Take in a trial, new or from before a stop."""
@@ -97,8 +97,7 @@ class Study:
         for epoch, value in frozen.intermediate_values.items():
             rank = Rank(broken.get(str(epoch), False), self.goal.cost(value))
             standing.ranks[epoch] = rank
-        before = (max(standing.ranks, default=0), 0.0)  # as sweeps have it that did not tell it
-        standing.trained, standing.seconds = attributes.get(SPENT_ATTRIBUTE, before)
+        standing.trained, standing.seconds = attributes.get(SPENT_ATTRIBUTE, (0, 0.0))
         standing.scores = attributes.get(SCORES_ATTRIBUTE, {})
         if frozen.state.is_finished():
             self.ended += 1

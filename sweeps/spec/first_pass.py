@@ -19,7 +19,7 @@ from torch.nn.parameter import is_lazy
 
 from gatelab.conformance import CheckFailed, fail
 from gatelab.foreign import ForeignError, foreign, is_ours, told
-from gatelab.kept import IN_PLACE, lost_by_a_pass
+from gatelab.nn.kept import IN_PLACE, lost_by_a_pass
 from gatelab.sweeps.spec.gate_pass import pass_gate
 from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.space import space

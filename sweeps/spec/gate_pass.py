@@ -10,12 +10,12 @@ from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import Gate, gates
 from gatelab.gates.meanings import check_diagnostics, check_scalars
 from gatelab.gates.randomness import drawing_from
-from gatelab.kept import lost_by_a_pass
+from gatelab.nn.kept import lost_by_a_pass
+from gatelab.nn.writers import writers
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.task import Network
 from gatelab.training.configuration import Configuration
-from gatelab.writers import writers
 
 
 def pass_gate(

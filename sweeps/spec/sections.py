@@ -156,14 +156,6 @@ class EvaluationSpec(SpecPart):
     splits: Listed = 1
     """More than the task's own: those of the split seeds that follow its own."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _without_select(cls, data: Any) -> Any:
-        """Leave out what specs of 2026 said of the selection, which had one value."""
-        if isinstance(data, dict) and data.get("select") == "best":
-            return {key: value for key, value in data.items() if key != "select"}
-        return data
-
     @property
     def numbering(self) -> Numbering:
         """How the runs of a gate's evaluations are numbered."""

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from gatelab.conformance import fail
 from gatelab.foreign import ForeignError, foreign, told
-from gatelab.kept import IN_PLACE, lost_by_a_pass
-from gatelab.likeness import advice, difference
+from gatelab.nn.kept import IN_PLACE, lost_by_a_pass
+from gatelab.nn.likeness import advice, difference
+from gatelab.nn.ties import MADE_OUTSIDE, tie
 from gatelab.tasks.check.raised import cause_of
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.check.subject import (
@@ -30,7 +31,6 @@ from gatelab.tasks.check.subject import (
 from gatelab.tasks.loss import check_loss_values
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Network
-from gatelab.ties import MADE_OUTSIDE, tie
 
 STEPS, TRIES, ROWS, LEARNING_RATE = 3, 3, 64, 0.05
 

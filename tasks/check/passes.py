@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gatelab.conformance import fail
 from gatelab.foreign import foreign
+from gatelab.nn.writers import WRITES, writers
 from gatelab.tasks.check.random_states import seeded
 from gatelab.tasks.check.subject import (
     BATCH,
@@ -21,7 +22,6 @@ from gatelab.tasks.check.subject import (
     splits_of,
     walk,
 )
-from gatelab.writers import WRITES, writers
 
 
 def check_the_split_is_not_changed_by_a_pass(subject: Subject) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from gatelab.tasks.tables.kinds import WORD_PAIRS
 from gatelab.tasks.tables.prepared import Prepared
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.sources import read_source
-from gatelab.tasks.tables.spelling import Spelling, chosen_spelling
+from gatelab.tasks.tables.spelling import FLOATS, REWRITTEN
 from gatelab.tasks.tables.wanted import Wanted
 from gatelab.tasks.task import SplitName
 
@@ -25,6 +25,7 @@ RULES: Mapping[str, Any] = {
     "infinite": INFINITE,
     "missing_words": MISSING_WORDS,
     "word_pairs": WORD_PAIRS,
+    "spelling": {"rewritten": REWRITTEN, "floats": FLOATS},
 }
 """What a text means, whatever column it stands in."""
 
@@ -37,7 +38,6 @@ class Origin:
     """A file's path, or a frame."""
     reading: Mapping[str, Any]
     wanted: Wanted
-    spelling: Spelling = field(default_factory=chosen_spelling)
 
     def read(self, other: object = None, reading: Mapping[str, Any] = {}) -> Sheet:
         """Return the source as it is, or another one that is read by the same keys.
@@ -84,5 +84,4 @@ def recipe_of(prepared: Prepared, origin: Origin) -> dict[str, Any]:
         | ({"columns": it.columns} if it.columns else {})
         for it in prepared.targets()
     ]
-    rules = {**RULES, "spelling": asdict(origin.spelling)}
-    return {"columns": columns, "fitted": asdict(fitted), "targets": targets, "rules": rules}
+    return {"columns": columns, "fitted": asdict(fitted), "targets": targets, "rules": RULES}

@@ -33,7 +33,6 @@ from gatelab.tasks.tables.redundancy import redundancy
 from gatelab.tasks.tables.scarcity import scarcity
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.sources import readable_again
-from gatelab.tasks.tables.spelling import Spelling, chosen_spelling, spelled_by
 from gatelab.tasks.tables.split_rule import SplitRule, split_rule
 from gatelab.tasks.tables.target_columns import Rare, TargetColumn, target_columns
 from gatelab.tasks.tables.target_options import asked_targets
@@ -285,11 +284,10 @@ def _contents(frame: object, path: str, **options: Any) -> Contents:
     state = file.stat()
     # What JSON has no form of, as NumPy's numbers among `missing`, is its text: so it is read.
     plain = json.dumps(options, default=str)
-    return _read_file(file, state.st_mtime_ns, state.st_size, plain, chosen_spelling())
+    return _read_file(file, state.st_mtime_ns, state.st_size, plain)
 
 
 @lru_cache(maxsize=1)
-def _read_file(file: Path, changed: int, size: int, options: str, spelling: Spelling) -> Contents:
+def _read_file(file: Path, changed: int, size: int, options: str) -> Contents:
     """Return what a file holds, read once while it is the same: tasks may differ in their split."""
-    with spelled_by(spelling):
-        return read_contents(file, **json.loads(options))
+    return read_contents(file, **json.loads(options))

@@ -89,7 +89,7 @@ class Record(Listener):
             label = Search.of(found).label
             self.ends[label] += study.outcomes.ends()
             self.reasons[label] += study.outcomes.reasons()
-            self.epochs[label] += study.outcomes.epochs(spec.search.seeds)
+            self.epochs[label] += study.outcomes.epochs()
         self.traces: dict[str, Path] = {}
         self.started_here: set[str] = set()
         self.by: dict[str, str] = {}
@@ -99,7 +99,7 @@ class Record(Listener):
         """Start the runs of the sweep, and of its gates that are not done with."""
         name, self.by = self.spec.name, runs_by(provenance)
         tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
-        tags |= {Tags.HOME: self.home.id} if self.home.id else {}
+        tags[Tags.HOME] = self.home.id
         if self.home.before:
             tags[Tags.GOES_ON_FROM] = ",".join(self.home.before)
         weighted = told_weighting(self.task)

@@ -9,9 +9,6 @@ from gatelab.tasks.task import Task
 from gatelab.tracking.schema import Params
 from gatelab.training.configuration import TARGET_WEIGHTS
 
-UNASKED = ("hours", "first")
-"""Keys of the search that are recorded where a spec gives them a value."""
-
 
 def sweep_params(spec: Spec, task: Task) -> dict[str, object]:
     """Return them by the spec's names: task, data, model, optimiser, training and search."""
@@ -41,5 +38,4 @@ def _search(spec: Spec) -> dict[str, object]:
         f"{part}.{key}": value
         for part in ("search", "evaluation")
         for key, value in getattr(spec, part).model_dump().items()
-        if value or key not in UNASKED  # sweeps of before have no such param
     }

@@ -1,0 +1,1 @@
+"""What torch.nn leaves open: whether modules can run as one, and softmax of short rows."""
