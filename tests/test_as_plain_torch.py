@@ -86,6 +86,22 @@ class Tied(nn.Module):
         return self.last(self.two(self.one(x).tanh()))  # type: ignore[no-any-return]
 
 
+def half(module: nn.Module, *gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    return tuple(None if it is None else it / 2 for it in gradients[0])
+
+
+def hooked(inputs: int, outputs: int) -> nn.Module:
+    made = nn.Linear(inputs, outputs)
+    made.register_full_backward_hook(half)
+    return made
+
+
+def hooked_before(inputs: int, outputs: int) -> nn.Module:
+    made = nn.Linear(inputs, outputs)
+    made.register_full_backward_pre_hook(half)
+    return made
+
+
 def halved(inputs: int, outputs: int) -> nn.Module:
     return register_parametrization(nn.Linear(inputs, outputs), "weight", Halved())
 
@@ -110,6 +126,8 @@ MAKERS: dict[str, Made] = {
     "frozen bias": with_frozen_bias,
     "frozen table": LooksUp,
     "tied": Tied,
+    "backward hook": hooked,
+    "backward pre-hook": hooked_before,
 }
 
 
@@ -186,7 +204,10 @@ def losses_of_members(task: Odd, seeds: list[int], options: dict[str, Any]) -> l
     return found
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:There is a performance drop")
+@pytest.mark.filterwarnings(
+    *("ignore::FutureWarning", "ignore:There is a performance drop"),
+    "ignore:Full backward hook is firing",
+)
 @pytest.mark.parametrize("options", [ADAMW, SGD], ids=["adamw", "sgd"])
 @pytest.mark.parametrize("name", MAKERS)
 def test_members_learn_what_plain_torch_learns(name: str, options: dict[str, Any]) -> None:

@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from torch import nn
+
 from gatelab.foreign import text_of
 from gatelab.gates.randomness import drawing_from
 from gatelab.gates.stack import Stack
@@ -24,6 +26,8 @@ OTHERWISE = (
     "gives other numbers fused than alone, as with torch.autocast in a forward or a hook on the "
     "gradient of a tensor"
 )
+
+HOOKED = "a module of it has a backward hook"
 
 
 def rehearse(
@@ -53,11 +57,29 @@ def rehearse(
     """
     with _leaving_no_trace(members), _making_nothing(members):
         _check_inputs_stay(members, one)
-        notes: list[str] = []
+        notes = [*_part_hooked(members)]
         for number, (batch, once) in enumerate(passes.items()):
             notes += _settle(members, once, f"in {batch}" if number else "")
         notes += [note for once in one for note in _compare_stacks(members, once)]
         return notes + [note for once in small for note in _compare_members(members, once)]
+
+
+def _part_hooked(members: Members) -> Iterator[str]:
+    """Call one by one what has a module with hooks on its gradients: in ``torch.vmap`` none is run.
+
+    Nor does a pass find out, where such hooks raise in a stack alone.
+    """
+    for stack in fused_stacks(members):
+        if _is_hooked(stack):
+            stack.fused = False
+            yield _of_stack(_name(members, stack), HOOKED, stack)
+    if not members.one_by_one and _is_hooked(members.skeleton):
+        members.fused = False
+        yield f"the model cannot be fused ({HOOKED}): {COST}"
+
+
+def _is_hooked(module: nn.Module) -> bool:
+    return any(m._backward_hooks or m._backward_pre_hooks for m in module.modules())
 
 
 def _settle(members: Members, once: Once, where: str) -> Iterator[str]:
