@@ -262,16 +262,22 @@ class Bounded(LooksUp):
         self.table = nn.Embedding(4, inputs, max_norm=1.0)
 
 
+def lazy(inputs: int, outputs: int) -> nn.Module:
+    return nn.LazyLinear(outputs)
+
+
+@pytest.mark.parametrize("seeds", [[3], [3, 4]])
 @pytest.mark.parametrize("where", ["bottom", "expert", "tower"])
 @pytest.mark.parametrize(
     ("made", "what"),
     [
+        (lazy, r"but the \w+( 1)? has a lazy layer: give it its size"),
         (masked, "has a hook on its gradient, which is lost"),
         (muted, "has a hook on its gradient, which is lost"),
         (Bounded, r"\(Embedding\) has a `max_norm`"),
     ],
 )
-def test_what_would_be_lost_is_refused(made: Made, what: str, where: str) -> None:
+def test_what_would_be_lost_is_refused(made: Made, what: str, where: str, seeds: list[int]) -> None:
     class Somewhere(Odd):
         def network(self, **options: Any) -> Network:
             odd, plain = super().network(**options), Odd(nn.Linear).network()
@@ -279,7 +285,7 @@ def test_what_would_be_lost_is_refused(made: Made, what: str, where: str) -> Non
             return replace(plain, **part)
 
     with pytest.raises(ValueError, match=what) as caught:
-        losses_of_members(Somewhere(made), [3, 4], ADAMW)
+        losses_of_members(Somewhere(made), seeds, ADAMW)
     assert "\n" not in str(caught.value)
 
 

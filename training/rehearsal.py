@@ -27,7 +27,7 @@ OTHERWISE = (
     "gradient of a tensor"
 )
 
-HOOKED = "a module of it has a backward hook"
+WITH_HOOKS = "a module of it has a backward hook"
 
 
 def rehearse(
@@ -72,10 +72,10 @@ def _part_hooked(members: Members) -> Iterator[str]:
     for stack in fused_stacks(members):
         if _is_hooked(stack):
             stack.fused = False
-            yield _of_stack(_name(members, stack), HOOKED, stack)
+            yield _of_stack(_name(members, stack), WITH_HOOKS, stack)
     if not members.one_by_one and _is_hooked(members.skeleton):
         members.fused = False
-        yield f"the model cannot be fused ({HOOKED}): {COST}"
+        yield f"the model cannot be fused ({WITH_HOOKS}): {COST}"
 
 
 def _is_hooked(module: nn.Module) -> bool:
