@@ -12,6 +12,7 @@ import torch.nn.utils as older
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 from torch.nn.utils.parametrize import register_parametrization
+from torch.utils.checkpoint import checkpoint
 
 from gatelab.gates import SoftmaxGate
 from gatelab.tasks import Network, SyntheticGroups
@@ -266,12 +267,32 @@ def lazy(inputs: int, outputs: int) -> nn.Module:
     return nn.LazyLinear(outputs)
 
 
+class Again(nn.Module):
+    """Computes a layer again for the gradient, which is of parameters."""
+
+    reentrant = False
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first, self.then = nn.Linear(inputs, inputs), nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer = nn.Sequential(self.then, nn.Tanh())
+        return checkpoint(layer, self.first(x), use_reentrant=self.reentrant)  # type: ignore[no-any-return]
+
+
+class Reentrant(Again):
+    reentrant = True
+
+
 @pytest.mark.parametrize("seeds", [[3], [3, 4]])
 @pytest.mark.parametrize("where", ["bottom", "expert", "tower"])
 @pytest.mark.parametrize(
     ("made", "what"),
     [
         (lazy, r"but the \w+( 1)? has a lazy layer: give it its size"),
+        (Again, "torch.utils.checkpoint computes again when they are gone"),
+        (Reentrant, "torch.utils.checkpoint computes again when they are gone"),
         (masked, "has a hook on its gradient, which is lost"),
         (muted, "has a hook on its gradient, which is lost"),
         (Bounded, r"\(Embedding\) has a `max_norm`"),
@@ -287,6 +308,27 @@ def test_what_would_be_lost_is_refused(made: Made, what: str, where: str, seeds:
     with pytest.raises(ValueError, match=what) as caught:
         losses_of_members(Somewhere(made), seeds, ADAMW)
     assert "\n" not in str(caught.value)
+
+
+class Listed(nn.Linear):
+    """Finds its kernel in a list, where no other can be put in its place."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.kernels = [self.weight]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.kernels[0].T + self.bias
+
+
+def test_a_parameter_in_a_list_would_not_learn() -> None:
+    class Somewhere(Odd):
+        def network(self, **options: Any) -> Network:
+            plain = Odd(nn.Linear).network()
+            return replace(plain, bottom=super().network(**options).bottom)
+
+    with pytest.raises(ValueError, match="a list keeps those that were first"):
+        losses_of_members(Somewhere(Listed), [3], ADAMW)
 
 
 def test_what_is_frozen_in_part_of_the_experts_is_refused() -> None:

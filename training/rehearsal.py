@@ -14,6 +14,7 @@ from gatelab.gates.stack import Stack
 from gatelab.rules import as_line
 from gatelab.training.fusing import Once, fused_stacks, parts_that_differ, parts_that_fail
 from gatelab.training.members import Members
+from gatelab.training.recomputing import check_raised_in_the_pass, check_recomputes_nothing
 from gatelab.writers import writers
 
 ROWS = 16
@@ -51,7 +52,8 @@ def rehearse(
         A line for everything that is not fused: what, why, and what it costs.
 
     Raises:
-        ValueError: If a pass makes a parameter, or a part of the model writes into its input.
+        ValueError: If a pass makes a parameter, a part of the model writes into its input, or what
+            has parameters is computed again for the gradient.
         Exception: Whatever a pass raises, with all called one by one; if the first did not, a note
             says which has.
     """
@@ -61,7 +63,10 @@ def rehearse(
         for number, (batch, once) in enumerate(passes.items()):
             notes += _settle(members, once, f"in {batch}" if number else "")
         notes += [note for once in one for note in _compare_stacks(members, once)]
-        return notes + [note for once in small for note in _compare_members(members, once)]
+        notes += [note for once in small for note in _compare_members(members, once)]
+        for once in one:
+            check_recomputes_nothing(members.skeleton, once)
+        return notes
 
 
 def _part_hooked(members: Members) -> Iterator[str]:
@@ -92,6 +97,7 @@ def _settle(members: Members, once: Once, where: str) -> Iterator[str]:
             if note is None:  # as of what raises on the way back, where no stack is under way
                 apart = parts_that_fail(fused_stacks(members), once)
                 if apart is None:
+                    check_raised_in_the_pass(error)
                     if where:
                         error.add_note(where)
                     raise
