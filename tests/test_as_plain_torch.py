@@ -12,6 +12,7 @@ import torch.nn.utils as older
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 from torch.nn.utils.parametrize import register_parametrization
+from torch.utils.checkpoint import checkpoint
 
 from gatelab.gates import SoftmaxGate
 from gatelab.tasks import Network, SyntheticGroups
@@ -86,6 +87,22 @@ class Tied(nn.Module):
         return self.last(self.two(self.one(x).tanh()))  # type: ignore[no-any-return]
 
 
+def half(module: nn.Module, *gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    return tuple(None if it is None else it / 2 for it in gradients[0])
+
+
+def hooked(inputs: int, outputs: int) -> nn.Module:
+    made = nn.Linear(inputs, outputs)
+    made.register_full_backward_hook(half)
+    return made
+
+
+def hooked_before(inputs: int, outputs: int) -> nn.Module:
+    made = nn.Linear(inputs, outputs)
+    made.register_full_backward_pre_hook(half)
+    return made
+
+
 def halved(inputs: int, outputs: int) -> nn.Module:
     return register_parametrization(nn.Linear(inputs, outputs), "weight", Halved())
 
@@ -110,6 +127,8 @@ MAKERS: dict[str, Made] = {
     "frozen bias": with_frozen_bias,
     "frozen table": LooksUp,
     "tied": Tied,
+    "backward hook": hooked,
+    "backward pre-hook": hooked_before,
 }
 
 
@@ -186,7 +205,10 @@ def losses_of_members(task: Odd, seeds: list[int], options: dict[str, Any]) -> l
     return found
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:There is a performance drop")
+@pytest.mark.filterwarnings(
+    *("ignore::FutureWarning", "ignore:There is a performance drop"),
+    "ignore:Full backward hook is firing",
+)
 @pytest.mark.parametrize("options", [ADAMW, SGD], ids=["adamw", "sgd"])
 @pytest.mark.parametrize("name", MAKERS)
 def test_members_learn_what_plain_torch_learns(name: str, options: dict[str, Any]) -> None:
@@ -241,16 +263,42 @@ class Bounded(LooksUp):
         self.table = nn.Embedding(4, inputs, max_norm=1.0)
 
 
+def lazy(inputs: int, outputs: int) -> nn.Module:
+    return nn.LazyLinear(outputs)
+
+
+class Again(nn.Module):
+    """Computes a layer again for the gradient, which is of parameters."""
+
+    reentrant = False
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first, self.then = nn.Linear(inputs, inputs), nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer = nn.Sequential(self.then, nn.Tanh())
+        return checkpoint(layer, self.first(x), use_reentrant=self.reentrant)  # type: ignore[no-any-return]
+
+
+class Reentrant(Again):
+    reentrant = True
+
+
+@pytest.mark.parametrize("seeds", [[3], [3, 4]])
 @pytest.mark.parametrize("where", ["bottom", "expert", "tower"])
 @pytest.mark.parametrize(
     ("made", "what"),
     [
+        (lazy, r"but the \w+( 1)? has a lazy layer: give it its size"),
+        (Again, "torch.utils.checkpoint computes again when they are gone"),
+        (Reentrant, "torch.utils.checkpoint computes again when they are gone"),
         (masked, "has a hook on its gradient, which is lost"),
         (muted, "has a hook on its gradient, which is lost"),
         (Bounded, r"\(Embedding\) has a `max_norm`"),
     ],
 )
-def test_what_would_be_lost_is_refused(made: Made, what: str, where: str) -> None:
+def test_what_would_be_lost_is_refused(made: Made, what: str, where: str, seeds: list[int]) -> None:
     class Somewhere(Odd):
         def network(self, **options: Any) -> Network:
             odd, plain = super().network(**options), Odd(nn.Linear).network()
@@ -258,8 +306,29 @@ def test_what_would_be_lost_is_refused(made: Made, what: str, where: str) -> Non
             return replace(plain, **part)
 
     with pytest.raises(ValueError, match=what) as caught:
-        losses_of_members(Somewhere(made), [3, 4], ADAMW)
+        losses_of_members(Somewhere(made), seeds, ADAMW)
     assert "\n" not in str(caught.value)
+
+
+class Listed(nn.Linear):
+    """Finds its kernel in a list, where no other can be put in its place."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.kernels = [self.weight]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.kernels[0].T + self.bias
+
+
+def test_a_parameter_in_a_list_would_not_learn() -> None:
+    class Somewhere(Odd):
+        def network(self, **options: Any) -> Network:
+            plain = Odd(nn.Linear).network()
+            return replace(plain, bottom=super().network(**options).bottom)
+
+    with pytest.raises(ValueError, match="a list keeps those that were first"):
+        losses_of_members(Somewhere(Listed), [3], ADAMW)
 
 
 def test_what_is_frozen_in_part_of_the_experts_is_refused() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from gatelab.gates import Mixture, SoftmaxGate, Stack
 from gatelab.gates.check import run_checks as check_gate
-from gatelab.nn.ties import tie
+from gatelab.nn.ties import same_numbers, tie
 from gatelab.tasks import Network
 from gatelab.tasks.check import run_checks as check_task
 from gatelab.tasks.target import Target
@@ -156,3 +158,86 @@ def test_gates_of_one_mixture_share_nothing() -> None:
     gates = [Common(3, 2), Common(3, 2)]
     with pytest.raises(ValueError, match="Common 1 and Common 2 share the parameter 'kernel'"):
         Mixture(gates, [nn.Linear(3, 1), nn.Linear(3, 1)])
+
+
+class Views(nn.Module):
+    """A decoder whose kernel is the encoder's, turned over."""
+
+    def __init__(self, learnt: bool = True) -> None:
+        super().__init__()
+        self.encode, self.decode = nn.Linear(FEATURES, 3), nn.Linear(3, FEATURES)
+        self.encode.requires_grad_(learnt)
+        self.decode.weight = nn.Parameter(self.encode.weight.detach().T, requires_grad=learnt)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode and decode."""
+        return self.decode(self.encode(x))  # type: ignore[no-any-return]
+
+
+class Kept(nn.Linear):
+    """Keeps its kernel as it starts, or so it seems."""
+
+    def __init__(self) -> None:
+        super().__init__(FEATURES, FEATURES)
+        self.register_buffer("start", self.weight.detach())
+
+
+class Halves(nn.Module):
+    """Has two parameters that lie side by side, row by row, and end where both do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        both = torch.randn(FEATURES, 2 * FEATURES)
+        self.left, self.right = (nn.Parameter(half) for half in both.chunk(2, 1))
+        self.none = nn.Parameter(both[:0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply by both."""
+        return x @ self.left + x @ self.right
+
+
+def with_bottom(make: Callable[[], nn.Module]) -> type[broken_tasks.Sound]:
+    class Own(broken_tasks.Sound):
+        def network(self, *, width: int = 6) -> Network:
+            return replace(super().network(width=width), bottom=make)
+
+    return Own
+
+
+class Seen(broken_gates.Sound):
+    """Has a second kernel that is a view of the first."""
+
+    def __init__(self, in_features: int, num_experts: int, *, scale: float = 1.0) -> None:
+        super().__init__(in_features, num_experts, scale=scale)
+        self.again = nn.Parameter(self.kernel.detach()[1:])
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (Views, "'encode.weight' of the bottom and 'decode.weight' of the bottom lie in the same"),
+        (Kept, "'weight' of the bottom and 'start' of the bottom lie in the same numbers"),
+    ],
+)
+def test_views_of_one_tensor_are_refused(make: Callable[[], nn.Module], said: str) -> None:
+    """Torch would train them as one, and each would train apart here."""
+    with pytest.raises(ValueError, match=said) as caught:
+        model_of(with_bottom(make))
+    assert "\n" not in str(caught.value) and "two views of one tensor" in str(caught.value)
+    found = {it.check: it.reason for it in check_task(with_bottom(make))}
+    assert found["network_fits"].startswith(said)
+
+
+def test_views_of_one_tensor_in_gates_and_stacks_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"'kernel' of the gate 1 and 'again' of the gate 1 lie"):
+        model_of(broken_tasks.Sound, Seen)
+    with pytest.raises(ValueError, match=r"of the Views 1 and 'decode.weight' of the Views 1 lie"):
+        Stack([Views(), Views()])
+    found = {it.check: it.reason for it in check_gate(Seen)}["gates_differ_in_tensors_alone"]
+    assert found.startswith("'kernel' of the gate 1 and 'again' of the gate 1 lie")
+
+
+def test_numbers_that_lie_side_by_side_or_learn_nothing_are_no_ties() -> None:
+    model_of(with_bottom(Halves))
+    model_of(with_bottom(lambda: Views(learnt=False)))
+    assert same_numbers([("a", Halves()), ("b", Views(learnt=False))]) == ""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from gatelab.gates import Mixture, Planted, Routing, Stack, make_gate
 from gatelab.gates.gate import Gate
@@ -53,8 +54,9 @@ class Model(nn.Module):
                 arguments of the task's ``network``.
 
         Raises:
-            ValueError: If an option is out of its range, or parts share what they learn, other
-                than the bottom and the gate's input, which are no stacks of copies.
+            ValueError: If an option is out of its range, a part has a lazy layer, or parts share
+                what they learn, other than the bottom and the gate's input, which are no stacks of
+                copies.
         """
         super().__init__()
         self._placed: dict[tuple[torch.device, torch.dtype], Tensor] = {}
@@ -75,6 +77,7 @@ class Model(nn.Module):
             **{"bottom": [self.bottom], "gate_input": [self.gate_input]},
             **{"expert": [*chain(*kinds)], "tower": towers, "gate": gates},
         }
+        _check_sized(_numbered(parts))
         check_untied(_numbered(parts), may=("bottom", "gate_input"))
         self.mixture = Mixture(gates, *kinds)
         self.targets = task.targets
@@ -192,6 +195,16 @@ def _numbered(parts: Mapping[str, Sequence[nn.Module]]) -> Iterator[tuple[str, n
     for name, modules in parts.items():
         for place, module in enumerate(modules, 1):
             yield name if len(modules) == 1 else f"{name} {place}", module
+
+
+def _check_sized(parts: Iterator[tuple[str, nn.Module]]) -> None:
+    """Check that every module has its numbers from the beginning, of its own seed."""
+    for part, module in parts:
+        if any(is_lazy(it) for it in chain(module.parameters(), module.buffers())):
+            raise ValueError(
+                "Modules must have all their numbers when they are made, but the "
+                f"{part} has a lazy layer: give it its size, as `nn.Linear` has it."
+            )
 
 
 def _planted(truth: Truth | None, index: int) -> Planted | None:

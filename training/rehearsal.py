@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from torch import nn
+
 from gatelab.foreign import text_of
 from gatelab.gates.randomness import drawing_from
 from gatelab.gates.stack import Stack
@@ -13,6 +15,7 @@ from gatelab.nn.writers import writers
 from gatelab.rules import as_line
 from gatelab.training.fusing import Once, fused_stacks, parts_that_differ, parts_that_fail
 from gatelab.training.members import Members
+from gatelab.training.recomputing import check_raised_in_the_pass, check_recomputes_nothing
 
 ROWS = 16
 """In which fused members are compared with each alone."""
@@ -24,6 +27,8 @@ OTHERWISE = (
     "gives other numbers fused than alone, as with torch.autocast in a forward or a hook on the "
     "gradient of a tensor"
 )
+
+WITH_HOOKS = "a module of it has a backward hook"
 
 
 def rehearse(
@@ -47,17 +52,39 @@ def rehearse(
         A line for everything that is not fused: what, why, and what it costs.
 
     Raises:
-        ValueError: If a pass makes a parameter, or a part of the model writes into its input.
+        ValueError: If a pass makes a parameter, a part of the model writes into its input, or what
+            has parameters is computed again for the gradient.
         Exception: Whatever a pass raises, with all called one by one; if the first did not, a note
             says which has.
     """
     with _leaving_no_trace(members), _making_nothing(members):
         _check_inputs_stay(members, one)
-        notes: list[str] = []
+        notes = [*_part_hooked(members)]
         for number, (batch, once) in enumerate(passes.items()):
             notes += _settle(members, once, f"in {batch}" if number else "")
         notes += [note for once in one for note in _compare_stacks(members, once)]
-        return notes + [note for once in small for note in _compare_members(members, once)]
+        notes += [note for once in small for note in _compare_members(members, once)]
+        for once in one:
+            check_recomputes_nothing(members.skeleton, once)
+        return notes
+
+
+def _part_hooked(members: Members) -> Iterator[str]:
+    """Call one by one what has a module with hooks on its gradients: in ``torch.vmap`` none is run.
+
+    Nor does a pass find out, where such hooks raise in a stack alone.
+    """
+    for stack in fused_stacks(members):
+        if _is_hooked(stack):
+            stack.fused = False
+            yield _of_stack(_name(members, stack), WITH_HOOKS, stack)
+    if not members.one_by_one and _is_hooked(members.skeleton):
+        members.fused = False
+        yield f"the model cannot be fused ({WITH_HOOKS}): {COST}"
+
+
+def _is_hooked(module: nn.Module) -> bool:
+    return any(m._backward_hooks or m._backward_pre_hooks for m in module.modules())
 
 
 def _settle(members: Members, once: Once, where: str) -> Iterator[str]:
@@ -70,6 +97,7 @@ def _settle(members: Members, once: Once, where: str) -> Iterator[str]:
             if note is None:  # as of what raises on the way back, where no stack is under way
                 apart = parts_that_fail(fused_stacks(members), once)
                 if apart is None:
+                    check_raised_in_the_pass(error)
                     if where:
                         error.add_note(where)
                     raise

@@ -23,7 +23,7 @@ from gatelab.gates.randomness import Randomness, drawing_from
 from gatelab.gates.stack import Stack
 from gatelab.gates.tensor_hooks import TensorHooks
 from gatelab.nn.likeness import advice, difference
-from gatelab.nn.ties import tie
+from gatelab.nn.ties import VIEWED, same_numbers, tie
 
 TARGETS = 3
 HOOKED = (
@@ -36,15 +36,18 @@ UNSTACKED = "a real hyperparameter as a Python number, not a buffer, or a fixed 
 def check_gates_differ_in_tensors_alone(subject: Subject) -> None:
     """Gates of several targets, each placed and from its own seed, have equal attributes.
 
-    And no parameter in common.
+    And no parameter in common, nor one that lies in the numbers of another.
     """
     gates = [subject.make(seed=t, target=t, num_targets=TARGETS) for t in range(TARGETS)]
     for gate in gates[1:]:
         if found := difference(gates[0], gate):
             cause = f"what `place` or the start makes of it: {advice(found)}"
             fail(f"of gates that run as one {found}", cause)
-    if found := tie((f"gate {target}", gate) for target, gate in enumerate(gates, 1)):
+    numbered = [(f"gate {target}", gate) for target, gate in enumerate(gates, 1)]
+    if found := tie(numbered):
         fail(found, "a parameter made outside `__init__`")
+    if found := same_numbers(numbered):
+        fail(found, VIEWED)
 
 
 def check_stacking_equals_the_loop(subject: Subject) -> None:

@@ -10,13 +10,15 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from gatelab.conformance import fail
+from gatelab.ties import VIEWED, same_numbers
 
 
 def check_made(modules: Mapping[str, nn.Module]) -> None:
     """Check that modules have all their numbers from the beginning, each from a seed of its own.
 
     Raises:
-        CheckFailed: If one has a lazy layer, or learns numbers of another type than the default.
+        CheckFailed: If one has a lazy layer, learns numbers of another type than the default, or
+            those of another tensor.
     """
     own = torch.get_default_dtype()
     for name, module in modules.items():
@@ -32,3 +34,5 @@ def check_made(modules: Mapping[str, nn.Module]) -> None:
                     f"{tensor.dtype}",
                     "`.half()`, `.double()` or a `dtype`: cast what it is multiplied with instead",
                 )
+    if found := same_numbers(modules.items()):
+        fail(found, VIEWED)
