@@ -6,12 +6,12 @@ import importlib.util
 import keyword
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from gatelab.durable import draft_of
 from gatelab.registry import Registry
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -41,15 +41,11 @@ def write_package(registry: Registry[Any], name: str, where: Path) -> Path:
         ValueError: If the name cannot be all that, or is taken.
     """
     _check_name(registry, name, where)
-    folder, draft = where / name, where / f".{name}.draft"
-    draft.mkdir(exist_ok=True)
-    try:
+    with draft_of(where / name) as draft:
+        draft.mkdir()
         for file, text in _files(registry.kind, name):
             (draft / file).write_text(text, encoding="utf-8")
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return folder
+    return where / name
 
 
 def _files(kind: str, name: str) -> Iterator[tuple[str, str]]:
