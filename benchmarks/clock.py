@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -55,3 +58,15 @@ def report(title: str, ratio: float, target: str, **figures: str) -> None:
     """Print one line."""
     details = ", ".join(f"{name} {value}" for name, value in figures.items())
     print(f"{title}: {ratio:.2f} (target: {target}); {details}", flush=True)
+
+
+def measured(module: str, *arguments: str) -> tuple[float, str]:
+    """Return the seconds of CPU and the output of a module in a process of its own."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", module, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        sys.exit(f"`{' '.join(command)}` failed:\n{result.stdout}{result.stderr}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return cpu, result.stdout

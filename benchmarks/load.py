@@ -7,31 +7,29 @@ of Ray's takes part: jobs run in this process, and all else is real.
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from benchmarks.clock import report
+from benchmarks.clock import measured, report
+from benchmarks.resuming import resumed
 from benchmarks.store import GATES, SWEEP, run_steps
 from gatelab.sweeps.home.home import Home
-from gatelab.sweeps.home.making import make_home
 from gatelab.tracking.dashboard import serve
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import Artifacts
 from gatelab.tracking.sqlite import default_uri
 
-SWEEPS, READERS, TRIALS, STUDIES = 200, 50, 10_000, 20
+SWEEPS, READERS = 200, 50
 FIRST = "sweep-000"
 SMALL = f"""
 name: {FIRST}
@@ -43,18 +41,6 @@ training: {{max_epochs: 2}}
 search: {{trials: 4, early_stopping: false}}
 evaluation: {{seeds: 2}}
 """
-LARGE = {
-    "name": "large",
-    "task": "synthetic_groups",
-    "gates": {f"gate_{n}": {"gate": "softmax"} for n in range(STUDIES)},
-    "optimizer": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
-    "training": {"max_epochs": 6, "patience": None},
-    "search": {"sampler": "random", "early_stopping": {"grace_epochs": 2}},
-    "resources": {"members": 1},
-    "evaluation": {"seeds": 2},
-}
-NOBODY = "http://127.0.0.1:9"
-"""An MLflow that is away: the spool keeps all. To deliver 10,000 trials would take ten minutes."""
 
 
 def main(*parts: str) -> None:
@@ -76,7 +62,7 @@ def sweeps(folder: Path, count: int = SWEEPS) -> None:
         "compare one": ["compare", names[-1]],
         "compare all": ["compare", *names, "--format", "csv"],
     }.items():
-        cpu, said = _measured("gatelab", *arguments, "--folder", str(folder))
+        cpu, said = measured("gatelab", *arguments, "--folder", str(folder))
         lines = f"{said.count(chr(10))} lines"
         report(f"load: seconds of CPU to {what} of {count} sweeps", cpu, "none", said=lines)
     _look(folder, names[-1])
@@ -233,69 +219,5 @@ def _rows(folder: Path) -> int:
         return sum(counts)
 
 
-def resumed(folder: Path, trials: int = TRIALS) -> None:
-    """Measure a resume of a large sweep until its first job, in a process of its own."""
-    seconds, _ = _measured("benchmarks.load", "make", str(folder), str(trials))
-    spool, studies = Home(folder, "large").spool, Home(folder, "large").path / "studies.journal"
-    files = [f"{file.stat().st_size / 2**20:.0f} MiB" for file in (spool, studies)]
-    _, said = _measured("benchmarks.load", "resume", str(folder), str(trials))
-    cpu, mebibytes = map(float, said.split()[-2:])
-    report(
-        f"load: seconds of CPU until the first job of {trials} trials resumed",
-        cpu,
-        "none",
-        memory=f"{mebibytes:.0f} MiB",
-        spool=files[0],
-        studies=files[1],
-        made=f"in {seconds:.0f} s",
-    )
-
-
-def _large(folder: Path, trials: int, *, again: bool) -> None:
-    """Run all trials but as many as there are gates, or resume until there is a job."""
-    from benchmarks.scale import Reports
-    from gatelab import resume
-    from gatelab.sweeps.driver.stops import Interrupted
-    from gatelab.sweeps.driver.sweep import Sweep
-    from gatelab.sweeps.driver.tune import ray_jobs
-    from gatelab.sweeps.spec.reading import parse_spec
-    from gatelab.training.jobs import Setting
-    from tests.in_process import in_this_process
-
-    def run_jobs(sweep: Sweep, setting: Setting) -> None:
-        for _ in range(1 if again else trials - STUDIES):
-            (job,) = sweep.next_jobs()
-            if again:
-                kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-                print(time.process_time(), kibibytes / 1024)
-                return
-            work = Reports([job], setting.recipe.max_epochs)
-            while not sweep.progress(job, *work.step()):
-                pass
-
-    search = {**LARGE["search"], "trials": trials // STUDIES}  # type: ignore[dict-item]
-    with in_this_process():
-        ray_jobs.run_jobs = run_jobs
-        if not again:
-            make_home(folder, parse_spec({**LARGE, "search": search}), NOBODY, None)
-        with suppress(Interrupted):
-            resume("large", folder=folder)
-
-
-def _measured(module: str, *arguments: str) -> tuple[float, str]:
-    """Return the seconds of CPU and the output of a module in a process of its own."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", module, *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        sys.exit(f"`{' '.join(command)}` failed:\n{result.stdout}{result.stderr}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return cpu, result.stdout
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] in (["make"], ["resume"]):
-        _large(Path(sys.argv[2]), int(sys.argv[3]), again=sys.argv[1] == "resume")
-    else:
-        main(*sys.argv[1:])
+    main(*sys.argv[1:])

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
-import broken_gates as broken
 import pytest
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,8 @@ from gatelab.conformance import name_of, run
 from gatelab.gates import Routing, gates
 from gatelab.gates.check import CHECKS, run_checks
 from gatelab.gates.check.subject import Subject
+from tests import broken_gates as broken
+from tests import unsteady_gates as unsteady
 
 COURSE = {
     "gradient_reaches_every_parameter",
@@ -72,7 +73,7 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.EvenOnly, "numbers_of_experts", set()),
     (broken.Curt, "numbers_of_experts", set()),
     (
-        broken.Greedy,
+        unsteady.Greedy,
         "forward_changes_nothing",
         {
             "aux_loss_is_a_mean",
@@ -82,35 +83,35 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
             "stacked_gates_train",
         },
     ),
-    (broken.Counting, "forward_changes_nothing", {"update_is_pure"}),
-    (broken.Taker, "hyperparameters_are_not_changed", set()),
-    (broken.OwnTrainer, "forward_leaves_no_gradient", {"stacking_equals_the_loop"}),
-    (broken.Seeder, "random_state_is_torchs", set()),
-    (broken.WrongBuffer, "update_is_pure", UPDATED),
-    (broken.WrongShape, "update_is_pure", UPDATED),
-    (broken.Returnless, "update_is_pure", UPDATED),
-    (broken.Cooling, "schedule_ends_where_it_says", set()),
-    (broken.Early, "schedule_ends_where_it_says", set()),
-    (broken.Epochs, "schedule_ends_where_it_says", set()),
-    (broken.SinglePrecision, "float64_and_float32_agree", set()),
-    (broken.HiddenState, "state_dict_round_trip", set()),
-    (broken.Forgetful, "pickle_round_trip", set()),
-    (broken.Homebody, "follows_device", set()),
-    (broken.Detached, "gradient_reaches_every_parameter", set()),
-    (broken.Contrary, "training_lowers_the_loss", set()),
-    (broken.Unseeded, "same_seed_gives_the_same_course", set()),
+    (unsteady.Counting, "forward_changes_nothing", {"update_is_pure"}),
+    (unsteady.Taker, "hyperparameters_are_not_changed", set()),
+    (unsteady.OwnTrainer, "forward_leaves_no_gradient", {"stacking_equals_the_loop"}),
+    (unsteady.Seeder, "random_state_is_torchs", set()),
+    (unsteady.WrongBuffer, "update_is_pure", UPDATED),
+    (unsteady.WrongShape, "update_is_pure", UPDATED),
+    (unsteady.Returnless, "update_is_pure", UPDATED),
+    (unsteady.Cooling, "schedule_ends_where_it_says", set()),
+    (unsteady.Early, "schedule_ends_where_it_says", set()),
+    (unsteady.Epochs, "schedule_ends_where_it_says", set()),
+    (unsteady.SinglePrecision, "float64_and_float32_agree", set()),
+    (unsteady.HiddenState, "state_dict_round_trip", set()),
+    (unsteady.Forgetful, "pickle_round_trip", set()),
+    (unsteady.Homebody, "follows_device", set()),
+    (unsteady.Detached, "gradient_reaches_every_parameter", set()),
+    (unsteady.Contrary, "training_lowers_the_loss", set()),
+    (unsteady.Unseeded, "same_seed_gives_the_same_course", set()),
     (broken.Misspelt, "search_space_names_arguments", set()),
     (broken.OutOfRange, "defaults_lie_in_the_search_space", set()),
     (broken.Unsearched, "defaults_lie_in_the_search_space", set()),
     (broken.Idle, "search_space_is_live", {"hyperparameters_are_read"}),
     (broken.Unread, "hyperparameters_are_read", set()),
     (broken.Unregistered, "real_hyperparameters_are_registered", set()),
-    (broken.Placed, "gates_differ_in_tensors_alone", set()),
-    (broken.PythonNumber, "stacking_equals_the_loop", set()),
-    (broken.Hooked, "stacking_equals_the_loop", set()),
-    (broken.Shortcut, "stacking_equals_the_loop", set()),
+    (unsteady.Placed, "gates_differ_in_tensors_alone", set()),
+    (unsteady.PythonNumber, "stacking_equals_the_loop", set()),
+    (unsteady.Hooked, "stacking_equals_the_loop", set()),
+    (unsteady.Shortcut, "stacking_equals_the_loop", set()),
     (
-        broken.Foreign,
+        unsteady.Foreign,
         "stacked_gates_train",
         {
             "same_seed_gives_the_same_course",
@@ -118,18 +119,18 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
             "draws_follow_from_keys",
         },
     ),
-    (broken.Waiting, "a_step_copies_nothing_from_the_host", set()),
+    (unsteady.Waiting, "a_step_copies_nothing_from_the_host", set()),
     (
-        broken.Asking,
+        unsteady.Asking,
         "a_step_copies_nothing_from_the_host",
         {"follows_device", "stacking_equals_the_loop", "stacked_gates_train"},
     ),
     (
-        broken.Branching,
+        unsteady.Branching,
         "a_step_copies_nothing_from_the_host",
         {"follows_device", "stacking_equals_the_loop", "stacked_gates_train"},
     ),
-    (broken.Poisson, "draws_follow_from_keys", set()),
+    (unsteady.Poisson, "draws_follow_from_keys", set()),
 ]
 OPTIONS = (
     {"static": True},
@@ -159,7 +160,7 @@ def test_nothing_is_found_wrong_with_a_sound_gate() -> None:
 def test_a_mistake_is_found_by_its_check_and_its_kin(
     cls: type[broken.Sound], check: str, kin: set[str]
 ) -> None:
-    options: dict[str, Any] = {"sizes": [1]} if cls is broken.Taker else {}
+    options: dict[str, Any] = {"sizes": [1]} if cls is unsteady.Taker else {}
     assert failing(cls, **options) == {check, *kin}
 
 
@@ -177,13 +178,13 @@ def test_what_no_check_can_look_at_is_one_line(cls: type[broken.Sound], said: st
 
 
 def test_an_if_on_a_tensor_is_named_with_its_line() -> None:
-    reasons = [outcome.reason for outcome in run_checks(broken.Branching) if not outcome.ok]
+    reasons = [outcome.reason for outcome in run_checks(unsteady.Branching) if not outcome.ok]
     assert all("an `if` on a tensor" in reason for reason in reasons)
-    assert sum("broken_gates.py, line " in reason for reason in reasons) == 3
+    assert sum("unsteady_gates.py, line " in reason for reason in reasons) == 3
 
 
 def test_a_hook_on_a_tensor_is_named() -> None:
-    (reason,) = (outcome.reason for outcome in run_checks(broken.Hooked) if not outcome.ok)
+    (reason,) = (outcome.reason for outcome in run_checks(unsteady.Hooked) if not outcome.ok)
     assert "likely cause: a hook on the gradient of a tensor" in reason
 
 
@@ -256,7 +257,7 @@ def test_a_comment_reads_nothing() -> None:
     [
         (broken.OverRows, "weights_sum_to_one", "over the rows: `softmax(-1)`, not `softmax(0)`"),
         (broken.LossByRow, "aux_loss_is_a_mean", "aux_loss is of shape (8,), not ()"),
-        (broken.Doubling, "returns_a_routing", "likely cause: numbers of two types, as after"),
+        (unsteady.Doubling, "returns_a_routing", "likely cause: numbers of two types, as after"),
     ],
 )
 def test_a_mistake_is_told_with_its_cause(cls: type[Any], check: str, said: str) -> None:

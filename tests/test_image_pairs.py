@@ -188,6 +188,23 @@ def test_in_memory_as_in_the_file() -> None:
         assert (found["a"].dtype, found["b"].dtype) == (np.int16, np.uint8)
 
 
+def test_who_comes_second_takes_what_is_there() -> None:
+    """Another process has made the same meanwhile: here the same one, within its first piece."""
+    forms: made.Forms = {"a": ((2,), np.int16)}
+    begun = 0
+
+    def pieces() -> Iterator[dict[str, np.ndarray]]:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            made.made_once("t", "two", forms, pieces)
+        yield {"a": np.arange(2)}
+
+    found = made.made_once("t", "two", forms, pieces)["a"]
+    assert (begun, found.tolist(), type(found)) == (2, [0, 1], np.memmap)
+    assert not list((made.cache_folder() / "made").rglob(".draft*"))
+
+
 PEAK = """
 from resource import RUSAGE_SELF, getrusage
 from gatelab.tasks import MultiMNIST

@@ -15,7 +15,7 @@ from torch import Tensor
 import gatelab
 from gatelab.listing import read_registered
 from gatelab.sweeps.cli import main
-from gatelab.sweeps.cli.new_learner import write_learner
+from gatelab.sweeps.cli.new_package import write_package
 from gatelab.training.learner_checks import CHECKS, CheckedLearner, run_checks
 from gatelab.training.learners import Learner, LearnerOption, Shared, learners
 from gatelab.training.members import Members
@@ -235,7 +235,7 @@ def _written(folder: Path, name: str) -> str:
 @pytest.mark.parametrize("name", ["gossip", "Pulled", "lambda", "torch"])
 def test_a_bad_name_of_a_new_learner_is_one_line(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="learner|module"):
-        write_learner(name, tmp_path)
+        write_package(learners, name, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -22,7 +22,7 @@ from gatelab.tasks import Network, SyntheticGroups
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
 from gatelab.training.train import Training
-from tests.broken_gates import Placed
+from tests.unsteady_gates import Placed
 
 OPTIMIZER = {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}
 MEMBER = Member(Configuration.of({}, {"num_experts": 3}, OPTIMIZER), 0)

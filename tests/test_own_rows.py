@@ -10,12 +10,12 @@ from click.testing import CliRunner
 from torch import Tensor
 
 from gatelab.sweeps.cli import main
-from gatelab.sweeps.cli.new_task import write_task
+from gatelab.sweeps.cli.new_package import write_package
 from gatelab.tasks import Split, Target
 from gatelab.tasks.check.given_away import line_scores
 from gatelab.tasks.check.own_rows import told_rows
 from gatelab.tasks.check.warned import warnings_of
-from gatelab.tasks.task import SplitName
+from gatelab.tasks.task import SplitName, tasks
 from tests import in_process
 from tests.broken_tasks import FEATURES, Sound
 
@@ -184,7 +184,7 @@ def test_a_target_of_several_columns_is_known_as_a_whole() -> None:
 def test_few_steps_an_epoch_are_remarked(
     batch: int, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = write_task("my_own", tmp_path)
+    own = write_package(tasks, "my_own", tmp_path)
     monkeypatch.chdir(own)
     with in_process.modules_of(own):
         done = CliRunner().invoke(

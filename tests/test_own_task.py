@@ -17,7 +17,7 @@ from gatelab.foreign import is_ours
 from gatelab.gates import gates
 from gatelab.rules import check_counts
 from gatelab.sweeps.cli import main
-from gatelab.sweeps.cli.new_task import write_task
+from gatelab.sweeps.cli.new_package import write_package
 from gatelab.sweeps.cli.show_task import told_arguments
 from gatelab.sweeps.spec.reading import load_spec
 from gatelab.sweeps.spec.space import keyword_defaults
@@ -39,7 +39,7 @@ def gatelab(*words: str, code: int = 0) -> Result:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    return write_task("my_own", tmp_path)
+    return write_package(tasks, "my_own", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_fails_half_way_leaves_nothing(
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(OSError, match="No space"):
-        write_task("my_own", tmp_path)
+        write_package(tasks, "my_own", tmp_path)
     assert [*tmp_path.iterdir()] == []
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from gatelab.gates import gates
 from gatelab.sweeps.cli import main
-from gatelab.sweeps.cli.new_gate import write_gate
+from gatelab.sweeps.cli.new_package import write_package
 from gatelab.tracking.schema import FOLDER
 from tests import in_process
 
@@ -97,7 +98,7 @@ def test_names_that_cannot_be(
 
 @pytest.mark.slow
 def test_a_failed_check_is_a_line_with_its_likely_cause(tmp_path: Path) -> None:
-    write_gate("faulty", tmp_path)
+    write_package(gates, "faulty", tmp_path)
     module = tmp_path / "faulty" / "faulty.py"
     module.write_text(module.read_text().replace(".softmax(-1)", ".sigmoid()"))
     with in_process.modules_of(module.parent):

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from gatelab.durable import write_settled
 from gatelab.sweeps.driver.follow_up import FollowUp
 from gatelab.sweeps.search.study_file import StudyFile
-from gatelab.tracking.durable import write_settled
 from gatelab.tracking.journal import Journal
 from gatelab.tracking.mlflow_read import history
 from gatelab.tracking.schema import FOLDER

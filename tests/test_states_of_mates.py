@@ -25,7 +25,8 @@ from gatelab.training.states import STATE_FILE
 from gatelab.training.table_steps import ApartSteps
 from gatelab.training.work import Work
 from tests.in_process import Worker
-from tests.test_together import OPTIONS, RECIPE, TASK, losses, opened, run, saved, trial
+from tests.test_parts_of_rounds import opened
+from tests.test_together import OPTIONS, RECIPE, TASK, losses, run, saved, trial
 
 
 def test_one_that_a_stop_left_at_its_rung_trains_no_further(tmp_path: Path) -> None:

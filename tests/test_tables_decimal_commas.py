@@ -11,8 +11,7 @@ import pytest
 from gatelab.tasks import Table
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.proposed import propose_table
-from gatelab.tasks.tables.reading import read_contents
-from tests.written_tables import numbers, refused, said, texts, write
+from tests.written_tables import contents_of, numbers, refused, said, texts, write
 
 COMMA = {"decimal": ","}
 
@@ -31,7 +30,7 @@ def test_a_decimal_comma_is_read_beside_a_word_for_missing(
 ) -> None:
     path = write(tmp_path, with_word(word))
     missing = {"gewicht": [word]}
-    contents = read_contents(path, reading=reading, missing=missing)
+    contents = contents_of(path, reading=reading, missing=missing)
     assert numbers(contents, "gewicht")[:3] == [60.80, None, 62.82]
     assert said(contents, "decimal comma", "`gewicht`") == (not reading)
     proposed = propose_table(str(path), ["kauf"], {"reading": reading} if reading else {})
@@ -44,9 +43,9 @@ def test_a_word_that_a_column_names_as_missing_is_none_of_its_numbers(tmp_path: 
     refused(path, "`gewicht`", 'decimal: ","')
     refused(path, "39 numbers and `k.A.` (row 3)", "missing", reading=COMMA)
     for reading in ({}, COMMA):
-        contents = read_contents(path, reading=reading, missing={"gewicht": ["k.A."]})
+        contents = contents_of(path, reading=reading, missing={"gewicht": ["k.A."]})
         assert numbers(contents, "gewicht")[:3] == [60.80, None, 62.82]
-    words = read_contents(path, reading=COMMA, kinds={"gewicht": "category"})
+    words = contents_of(path, reading=COMMA, kinds={"gewicht": "category"})
     assert texts(words, "gewicht")[:2] == ["60,80", "k.A."]
 
 
@@ -75,10 +74,10 @@ def test_another_file_that_is_parted_by_commas_has_decimal_points(
 
 def test_points_part_thousands_beside_a_decimal_comma(tmp_path: Path) -> None:
     path = write(tmp_path, "a;b\n1;4.010,75\n2;980,5\n3;5.644\n4;-1.234.567,5\n")
-    assert numbers(read_contents(path), "b") == [4010.75, 980.5, 5644, -1234567.5]
+    assert numbers(contents_of(path), "b") == [4010.75, 980.5, 5644, -1234567.5]
     whole = write(tmp_path, "a;b;c\n1;5.644;0,5\n2;980;1,5\n")
     refused(whole, "`b` has a decimal point (5.644)", "`c` a decimal comma")
-    assert numbers(read_contents(whole, reading=COMMA), "b") == [5644, 980]
+    assert numbers(contents_of(whole, reading=COMMA), "b") == [5644, 980]
 
 
 @pytest.mark.parametrize("cell", ["0.5", "5.6441", "0.644", "12.34"])
@@ -86,7 +85,7 @@ def test_other_points_are_refused_beside_a_decimal_comma(cell: str, tmp_path: Pa
     path = write(tmp_path, f"a;b\n1;2,5\n2;{cell}\n3;4,5\n")
     refused(path, f"`b` has `{cell}` (row 3)", "thousands", reading=COMMA)
     for keys in ({"kinds": {"b": "category"}}, {"drop": ["b"]}, {"only": ["a"]}):
-        assert read_contents(path, reading=COMMA, **keys).rows == 3
+        assert contents_of(path, reading=COMMA, **keys).rows == 3
 
 
 def test_a_column_that_the_table_lacks_is_not_looked_at(tmp_path: Path) -> None:
@@ -101,5 +100,5 @@ def test_a_decimal_comma_in_texts_of_a_frame_or_parquet(tmp_path: Path) -> None:
     frame = pd.DataFrame({"x": ["1,5", "0,25", None, "1.250"] * 5, "y": [1, 2, 3, 4] * 5})
     frame.to_parquet(tmp_path / "x.parquet")
     for source in (frame, tmp_path / "x.parquet"):
-        assert numbers(read_contents(source, reading=COMMA), "x")[:4] == [1.5, 0.25, None, 1250]
+        assert numbers(contents_of(source, reading=COMMA), "x")[:4] == [1.5, 0.25, None, 1250]
     refused(frame.drop(index=frame.index[3::4]), "`1,5`", 'decimal: ","')

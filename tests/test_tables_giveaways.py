@@ -12,13 +12,12 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.metrics import roc_auc_score
 
 from gatelab.tasks.tables.giveaways import auc, giveaways, line_score
-from gatelab.tasks.tables.reading import read_contents
 from gatelab.tasks.tables.redundancy import redundancy
-from tests.written_tables import TABLES
+from tests.written_tables import TABLES, contents_of
 
 
 def told(source: object, targets: Sequence[str], **keys: Any) -> list[str]:
-    return [*giveaways(read_contents(source, **keys), targets)]
+    return [*giveaways(contents_of(source, **keys), targets)]
 
 
 def mixed(rows: int = 40) -> dict[str, np.ndarray]:
@@ -115,12 +114,12 @@ def test_arithmetic() -> None:
 
 
 def test_copies_and_columns_of_one_value_are_told() -> None:
-    (line,) = redundancy(read_contents(TABLES / "bool_words.csv"), ["y"])
+    (line,) = redundancy(contents_of(TABLES / "bool_words.csv"), ["y"])
     assert "`yn`, `onoff` and `y10` are copies of each other" in line
     columns = mixed(200)
     columns["years"] = columns["age"] / 12
     columns["flag"] = np.arange(200) == 7
-    copies, constant = redundancy(read_contents(pd.DataFrame(columns)), ["won"])
+    copies, constant = redundancy(contents_of(pd.DataFrame(columns)), ["won"])
     assert "`age` and `years` are copies of each other; `drop: [years]`" in copies
     assert "`flag` is nearly constant: one value in 99.5%" in constant
-    assert redundancy(read_contents(pd.DataFrame(mixed(200))), ["won"]) == ()
+    assert redundancy(contents_of(pd.DataFrame(mixed(200))), ["won"]) == ()

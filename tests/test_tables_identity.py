@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gatelab.tasks.tables.identity import digest_of_table
-from gatelab.tasks.tables.reading import read_contents
-from tests.written_tables import TABLES, write
+from tests.written_tables import TABLES, contents_of, write
 
 COLUMNS = {
     "n": [1, None, 3],
@@ -22,7 +21,7 @@ COLUMNS = {
 
 
 def digest(source: object) -> str:
-    return read_contents(source).digest
+    return contents_of(source).digest
 
 
 def test_a_file_is_its_bytes_and_the_keys_it_is_read_by(tmp_path: Path) -> None:
@@ -31,7 +30,7 @@ def test_a_file_is_its_bytes_and_the_keys_it_is_read_by(tmp_path: Path) -> None:
     same = write(tmp_path / "elsewhere", "a,b\n1,2\n2,3\n", "other.csv")
     assert digest(first) == digest(same) and len(digest(first)) == 64
     assert digest(write(tmp_path, "a,b\n1,2\n2,4\n")) != digest(same)
-    assert read_contents(same, reading={"header": True}).digest != digest(same)
+    assert contents_of(same, reading={"header": True}).digest != digest(same)
 
 
 def test_a_frame_is_its_values_whoever_made_it() -> None:
@@ -66,7 +65,7 @@ def test_dictionary_and_text_are_one_in_parquet_too() -> None:
     coded = pq.read_table(path)
     plain = coded.set_column(0, "c", coded["c"].cast(pa.string()))
     assert digest(coded) == digest(plain)
-    found = [read_contents(it).columns["c"].texts for it in (path, plain)]
+    found = [contents_of(it).columns["c"].texts for it in (path, plain)]
     assert found[0] is not None and found[0].equals(found[1])
     assert found[0].to_pylist() == ["b", "a", None, "b"]
 

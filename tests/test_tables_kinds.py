@@ -12,13 +12,13 @@ import pytest
 
 from gatelab.tasks.tables.cells import Cells
 from gatelab.tasks.tables.contents import TableError
-from gatelab.tasks.tables.reading import read_contents
+from gatelab.tasks.tables.date_forms import ISO
 from gatelab.tasks.tables.times import as_time
-from tests.written_tables import TABLES, column, numbers, refused, said, texts, write
+from tests.written_tables import TABLES, column, contents_of, numbers, refused, said, texts, write
 
 
 def test_pairs_of_words_are_binary() -> None:
-    contents = read_contents(TABLES / "bool_words.csv", targets={"y": "binary"})
+    contents = contents_of(TABLES / "bool_words.csv", targets={"y": "binary"})
     assert {it.kind for it in contents.columns.values()} == {"binary"}
     assert numbers(contents, "tf")[:3] == [None, 1, 0]
     assert contents.columns["y"].values == ("N", "Y")
@@ -28,16 +28,16 @@ def test_pairs_of_words_are_binary() -> None:
 @pytest.mark.parametrize("pair", ["false true", "No YES", "n y", "F T", "OFF on", "0 1", "0.0 1.0"])
 def test_each_pair_in_any_case(tmp_path: Path, pair: str) -> None:
     low, high = pair.split()
-    contents = read_contents(write(tmp_path, column("x", high, low, "", high)))
+    contents = contents_of(write(tmp_path, column("x", high, low, "", high)))
     assert contents.columns["x"].kind == "binary" and numbers(contents, "x") == [1, 0, None, 1]
 
 
 def test_integers_of_few_values_may_be_categories() -> None:
     path = TABLES / "category_numbers.csv"
-    contents = read_contents(path, targets={"y": "regression"})
+    contents = contents_of(path, targets={"y": "regression"})
     assert said(contents, "`zone` has 3 integers", "`kinds: {zone: category}`?")
     assert said(contents, "`weekday` has 7 integers")
-    category = read_contents(path, kinds={"zone": "category"})
+    category = contents_of(path, kinds={"zone": "category"})
     assert texts(category, "zone")[:3] == ["101", "205", "330"] and not said(category, "`zone`")
 
 
@@ -48,30 +48,30 @@ def test_a_category_has_one_spelling_a_value(tmp_path: Path) -> None:
         pd.DataFrame({"zone": [101.0, 101.0, 101.0, 7.5, 7.5]}),
     ]
     for form in forms:
-        assert texts(read_contents(form, kinds=asked), "zone") == ["101"] * 3 + ["7.5"] * 2
+        assert texts(contents_of(form, kinds=asked), "zone") == ["101"] * 3 + ["7.5"] * 2
     for zones in ([101, 205], [101.0, 205.0], ["101", "205"], ["101.0", "205"]):
-        contents = read_contents(pd.DataFrame({"zone": zones}), kinds=asked)
+        contents = contents_of(pd.DataFrame({"zone": zones}), kinds=asked)
         assert texts(contents, "zone") == ["101", "205"]
 
 
 def test_columns_without_news_are_left_out(tmp_path: Path) -> None:
-    contents = read_contents(TABLES / "constant_column.csv")
+    contents = contents_of(TABLES / "constant_column.csv")
     assert said(contents, "`site` is left out: constant") and said(contents, "`all_missing`")
     assert [*contents.left_out] == ["site", "all_missing"]
     frame = pa.table(
         {"a": [2.0, 2.0, 2.0], "b": pa.nulls(3), "c": [True, True, True], "d": [1, 2, 4]}
     )
-    assert [*read_contents(frame).left_out] == ["a", "b", "c"]
+    assert [*contents_of(frame).left_out] == ["a", "b", "c"]
     gaps = pa.table({"a": [2.0, 2.0, None], "b": ["x", None, "x"]})  # a gap is news
-    assert [*read_contents(gaps).columns] == ["a", "b"]
-    kept = read_contents(TABLES / "constant_column.csv", kinds={"site": "category"})
+    assert [*contents_of(gaps).columns] == ["a", "b"]
+    kept = contents_of(TABLES / "constant_column.csv", kinds={"site": "category"})
     assert texts(kept, "site") == ["A"] * 8
 
 
 def test_dates_are_no_feature(tmp_path: Path) -> None:
     path = TABLES / "dates_ambiguous.csv"
     refused(path, "`seen`", "01/02/2026", "drop")
-    assert [*read_contents(path, drop=["seen"]).columns] == ["y"]
+    assert [*contents_of(path, drop=["seen"]).columns] == ["y"]
     for date in ("2026-01-0{}", "0{}.02.26", "1{}:30", "{} Jan 2026", "May {}, 2026", "2026/1/{}"):
         made = write(tmp_path, column("at", *[f'"{date.format(it)}"' for it in range(1, 6)]))
         refused(made, "`at` looks like dates", "drop: [at]")
@@ -80,41 +80,39 @@ def test_dates_are_no_feature(tmp_path: Path) -> None:
 
 def test_dates_order_rows() -> None:
     path = TABLES / "unseen_category_by_time.csv"
-    contents = read_contents(path, times=["day"])
+    contents = contents_of(path, times={"day": ISO})
     assert numbers(contents, "day")[:2] == [1767225600.0, 1767312000.0]  # date -u -d 2026-01-01 +%s
-    refused(TABLES / "dates_ambiguous.csv", "format", "01/02/2026", times=["seen"])
-    first = numbers(
-        read_contents(TABLES / "dates_ambiguous.csv", times={"seen": "%d/%m/%Y"}), "seen"
-    )
+    refused(TABLES / "dates_ambiguous.csv", "format", "01/02/2026", times={"seen": ISO})
+    first = numbers(contents_of(TABLES / "dates_ambiguous.csv", times={"seen": "%d/%m/%Y"}), "seen")
     assert first[0] == 1767225600.0 + 31 * 86400
     frame = pd.DataFrame({"at": pd.to_datetime(["2026-01-01", "2026-01-02"]), "x": [1.5, 2.5]})
-    assert numbers(read_contents(frame, times=["at"]), "at") == [1767225600.0, 1767312000.0]
+    assert numbers(contents_of(frame, times={"at": ISO}), "at") == [1767225600.0, 1767312000.0]
 
 
 def test_a_time_is_known_in_every_row(tmp_path: Path) -> None:
     made = write(tmp_path, column("at", "2026-01-01", "", "2026-01-03"))
-    refused(made, "`at`", "no value in row 3", times=["at"])
+    refused(made, "`at`", "no value in row 3", times={"at": ISO})
     made = write(tmp_path, column("at", 4, 2, 9))
-    assert numbers(read_contents(made, times=["at"]), "at") == [4, 2, 9]
+    assert numbers(contents_of(made, times={"at": ISO}), "at") == [4, 2, 9]
 
 
 def test_ids_are_left_out_and_brought_back(tmp_path: Path) -> None:
     path = TABLES / "high_cardinality_id.csv"
-    contents = read_contents(path)
+    contents = contents_of(path)
     assert said(contents, "`user` is left out", "40 values in 40 rows", "kinds: {user: category}")
-    assert texts(read_contents(path, kinds={"user": "category"}), "user")[0] == "u00000"
+    assert texts(contents_of(path, kinds={"user": "category"}), "user")[0] == "u00000"
     ten = write(tmp_path, column("user", *[f"u{at}" for at in range(10)]))
-    assert "user" in read_contents(ten).columns
+    assert "user" in contents_of(ten).columns
     half = write(tmp_path, column("user", *[f"u{at % 6}" for at in range(12)]))
-    assert "user" in read_contents(half).columns
+    assert "user" in contents_of(half).columns
 
 
 def test_infinite_numbers_are_refused_or_missing(tmp_path: Path) -> None:
     path = TABLES / "infinity.csv"
     refused(path, "`x`", "row 3", "inf", "missing: {x: [inf]}")
-    known = read_contents(path, missing={"x": ["inf"]})
+    known = contents_of(path, missing={"x": ["inf"]})
     assert numbers(known, "x") == [1, None, None, None, 4]
-    assert numbers(read_contents(path, missing=[float("inf")]), "x")[1] is None
+    assert numbers(contents_of(path, missing=[float("inf")]), "x")[1] is None
     refused(write(tmp_path, column("x", 1, 2, "1e999")), "row 4", "1e999")
     refused(pd.DataFrame({"x": [1.0, float("-inf")]}), "row 2", "-inf")
     refused(path, "infinite", kinds={"x": "number"})
@@ -123,33 +121,33 @@ def test_infinite_numbers_are_refused_or_missing(tmp_path: Path) -> None:
 def test_whole_numbers_that_float_rounds_are_asked_about() -> None:
     path = TABLES / "int_with_missing.csv"
     refused(path, "`user`", "9007199254740993", "category", "drop")
-    contents = read_contents(path, drop=["user"])
+    contents = contents_of(path, drop=["user"])
     assert contents.columns["rooms"].kind == "number" and numbers(contents, "rooms")[3] is None
-    users = texts(read_contents(path, kinds={"user": "category"}), "user")
+    users = texts(contents_of(path, kinds={"user": "category"}), "user")
     assert users[0] == "9007199254740993" and users[5] is None
     table = TABLES / "parquet_int64_null_uint64.parquet"
     refused(table, "`n`", "9007199254740993", "row 1")
     refused(table, "`u`", "18446744073709551615", drop=["n"])
     refused(table, "`h`", "infinite", "row 3", drop=["n", "u"])
-    kept = read_contents(table, kinds={"n": "category"}, drop=["u", "h"])
+    kept = contents_of(table, kinds={"n": "category"}, drop=["u", "h"])
     assert texts(kept, "n") == ["9007199254740993", None, "3"]
 
 
 def test_leading_zeros_make_a_category(tmp_path: Path) -> None:
-    contents = read_contents(TABLES / "leading_zero_ids.csv")
+    contents = contents_of(TABLES / "leading_zero_ids.csv")
     assert texts(contents, "zip")[:4] == ["01234", "1234", "00501", "501"]
     assert said(contents, "`zip` is a category of 5", "leading zeros")
-    decimals = read_contents(write(tmp_path, column("x", 0.5, "0", "0.25")))
+    decimals = contents_of(write(tmp_path, column("x", 0.5, "0", "0.25")))
     assert decimals.columns["x"].kind == "number"
 
 
 def test_a_word_among_numbers_is_asked_about(tmp_path: Path) -> None:
     path = TABLES / "mixed_types_late.csv"
     refused(path, "41 numbers", "`unknown`", "row 42", "missing: {x: [unknown]}", "category")
-    assert numbers(read_contents(path, missing={"x": ["unknown"]}), "x")[40] is None
+    assert numbers(contents_of(path, missing={"x": ["unknown"]}), "x")[40] is None
     first = write(tmp_path, column("x", "?", 1, 2, 3))
     refused(first, "3 numbers and `?` (row 2)", 'missing: {x: ["?"]}')
-    words = read_contents(write(tmp_path, column("x", "a", "b", "a", 1)))
+    words = contents_of(write(tmp_path, column("x", "a", "b", "a", 1)))
     assert words.columns["x"].kind == "category"
 
 
@@ -159,25 +157,25 @@ def test_numbers_in_a_notation_of_their_own_are_asked_about(tmp_path: Path, valu
 
 
 def test_words_for_missing_are_values_of_a_category_and_gaps_of_a_number(tmp_path: Path) -> None:
-    contents = read_contents(TABLES / "na_namibia.csv")
+    contents = contents_of(TABLES / "na_namibia.csv")
     assert texts(contents, "country")[:4] == ["NA", "DE", "None", "FR"]
     assert said(contents, "`country`", "`NA` and `None`", "4 categories")
-    made = read_contents(write(tmp_path, column("x", 1.5, "NA", "nan", "None", 2)))
+    made = contents_of(write(tmp_path, column("x", 1.5, "NA", "nan", "None", 2)))
     assert numbers(made, "x") == [1.5, None, None, None, 2]
     assert said(made, "`x` is a number", "3 rows taken for missing")
 
 
 def test_an_order_of_levels_is_a_number(tmp_path: Path) -> None:
     path = TABLES / "ordered_words.csv"
-    assert read_contents(path).columns["size"].kind == "category"
+    assert contents_of(path).columns["size"].kind == "category"
     levels = ["low", "medium", "high", "very high"]
-    ordered = read_contents(path, kinds={"size": levels}).columns["size"]
+    ordered = contents_of(path, kinds={"size": levels}).columns["size"]
     assert ordered.kind == "levels" and ordered.values == tuple(levels)
     assert ordered.numbers is not None and [*ordered.numbers[:4]] == [0, 1, 2, 3]
     refused(path, "`very high`", "row 5", "levels", kinds={"size": levels[:3]})
     refused(path, "two levels", kinds={"size": ["low", "low"]})
     grades = write(tmp_path, column("grade", 3.0, 1, "2"))
-    assert numbers(read_contents(grades, kinds={"grade": [1, 2, 3]}), "grade") == [2, 0, 1]
+    assert numbers(contents_of(grades, kinds={"grade": [1, 2, 3]}), "grade") == [2, 0, 1]
 
 
 def test_kinds_that_are_none_are_refused() -> None:
@@ -188,11 +186,11 @@ def test_kinds_that_are_none_are_refused() -> None:
 
 def test_codes_for_missing_are_said_and_offered() -> None:
     path = TABLES / "sentinels.csv"
-    contents = read_contents(path, targets={"income": "regression"})
+    contents = contents_of(path, targets={"income": "regression"})
     assert said(contents, "`age` has `-999` in 4 rows", "missing: {age: [-999]}")
     assert said(contents, "`job` has `?`", 'missing: {job: ["?"]}')
     assert contents.doubtful == {"age": ("-999",), "job": ("?",), "income": ("-999",)}
-    known = read_contents(path, missing=[-999, "?"], targets={"income": "regression"})
+    known = contents_of(path, missing=[-999, "?"], targets={"income": "regression"})
     assert known.doubtful == {} and known.said == () and known.left_out == {}
     assert numbers(known, "age")[0] is None and numbers(known, "income")[0] is None
     assert texts(known, "job")[0] is None
@@ -216,24 +214,24 @@ def test_which_numbers_are_doubted(
     tmp_path: Path, values: list[float], doubtful: tuple[str, ...]
 ) -> None:
     for source in (write(tmp_path, column("x", *values)), pd.DataFrame({"x": values})):
-        assert read_contents(source).doubtful.get("x", ()) == doubtful
+        assert contents_of(source).doubtful.get("x", ()) == doubtful
 
 
 def test_binary_targets_have_the_larger_value_as_1(tmp_path: Path) -> None:
     names = ["t01", "tTF", "t12", "tfloat", "tpm"]
     path = TABLES / "target_bool_forms.csv"
-    contents = read_contents(path, targets=dict.fromkeys(names, "binary"))
+    contents = contents_of(path, targets=dict.fromkeys(names, "binary"))
     assert all(numbers(contents, name) == [0, 1] * 4 for name in names)
     found = [contents.columns[name].values for name in names]
     assert found == [("0", "1"), ("False", "True"), ("1", "2"), ("0", "1"), ("-1", "1")]
     assert contents.doubtful == {}
     made = write(tmp_path, column("y", 10, 9, 9, 10))
-    assert numbers(read_contents(made, targets={"y": "binary"}), "y") == [1, 0, 0, 1]
+    assert numbers(contents_of(made, targets={"y": "binary"}), "y") == [1, 0, 0, 1]
 
 
 def test_classes_are_sorted_by_value() -> None:
     targets = {"grade": "multiclass", "code": "multiclass"}
-    contents = read_contents(TABLES / "class_order.csv", targets=targets)
+    contents = contents_of(TABLES / "class_order.csv", targets=targets)
     assert contents.columns["grade"].values == ("2", "9", "10")
     assert contents.columns["code"].values == ("A", "a", "b")
     assert texts(contents, "grade")[:3] == ["10", "9", "2"]
@@ -241,15 +239,15 @@ def test_classes_are_sorted_by_value() -> None:
 
 
 def test_measures_are_numbers_with_gaps() -> None:
-    contents = read_contents(
+    contents = contents_of(
         TABLES / "target_missing.csv", targets={"a": "binary", "b": "regression"}
     )
     assert numbers(contents, "a")[11:13] == [None, 0] and numbers(contents, "b")[:3] == [None, 2, 4]
-    scaled = read_contents(
+    scaled = contents_of(
         TABLES / "target_scale.csv", targets={"price": "regression", "share": "regression"}
     )
     assert numbers(scaled, "price")[1] == 1250000 and numbers(scaled, "share")[1] == 0.001
-    rare = read_contents(TABLES / "rare_class.csv", targets={"region": "multiclass"})
+    rare = contents_of(TABLES / "rare_class.csv", targets={"region": "multiclass"})
     assert rare.columns["region"].values == ("east", "north", "south", "west")
 
 
@@ -267,37 +265,37 @@ def test_targets_without_anything_to_learn_are_refused() -> None:
 
 def test_targets_and_weights_are_never_left_out() -> None:
     path = TABLES / "high_cardinality_id.csv"
-    assert len(read_contents(path, targets={"user": "multiclass"}).columns["user"].values) == 40
-    weights = read_contents(TABLES / "row_weights.csv", kinds={"w": "number"})
+    assert len(contents_of(path, targets={"user": "multiclass"}).columns["user"].values) == 40
+    weights = contents_of(TABLES / "row_weights.csv", kinds={"w": "number"})
     assert numbers(weights, "w")[7] == -1 and weights.doubtful == {}
 
 
 def test_spaces_rows_and_codes_are_said(tmp_path: Path) -> None:
     spaced = write(tmp_path, column("job", " clerk", "cook ", "clerk", "cook"))
-    contents = read_contents(spaced)
+    contents = contents_of(spaced)
     assert texts(contents, "job") == ["clerk", "cook"] * 2
     assert said(contents, "`job`", "spaces", "2 rows")
-    assert said(read_contents(write(tmp_path, column("n", 1, 2, 3))), "`n` numbers the rows")
-    later = read_contents(write(tmp_path, column("n", *range(100_000, 100_020))))
+    assert said(contents_of(write(tmp_path, column("n", 1, 2, 3))), "`n` numbers the rows")
+    later = contents_of(write(tmp_path, column("n", *range(100_000, 100_020))))
     assert said(later, "`n` numbers the rows; `drop: ")
-    codes = read_contents(write(tmp_path, column("code", 17, "1E5", 30, 40)))
+    codes = contents_of(write(tmp_path, column("code", 17, "1E5", 30, 40)))
     assert said(codes, "`1E5` (row 3)", "kinds: {code: category}")
 
 
 @pytest.mark.parametrize("name", ["id", "customer_id", "customerID", "Kunden-Nr", "row no"])
 def test_whole_numbers_that_name_rows_are_said(name: str, tmp_path: Path) -> None:
     numbers = [10 + (7 * i) % 23 for i in range(20)]
-    found = read_contents(write(tmp_path, column(name, *numbers)))
+    found = contents_of(write(tmp_path, column(name, *numbers)))
     assert said(found, f"`{name}` differs in all rows; `drop: [", "if it only names them")
-    others = read_contents(write(tmp_path, column(name, *numbers[:19], numbers[0])))
-    few = read_contents(write(tmp_path, column(name, *numbers[:10])))
-    parts = read_contents(write(tmp_path, column(name, *numbers[:19], 0.5)))
+    others = contents_of(write(tmp_path, column(name, *numbers[:19], numbers[0])))
+    few = contents_of(write(tmp_path, column(name, *numbers[:10])))
+    parts = contents_of(write(tmp_path, column(name, *numbers[:19], 0.5)))
     assert [it.said for it in (others, few, parts)] == [()] * 3
 
 
 @pytest.mark.parametrize("name", ["paid", "humid", "acid", "grid", "width", "casino", "volcano"])
 def test_names_that_end_like_an_id(name: str, tmp_path: Path) -> None:
-    assert read_contents(write(tmp_path, column(name, *range(40, 0, -2)))).said == ()
+    assert contents_of(write(tmp_path, column(name, *range(40, 0, -2)))).said == ()
 
 
 def test_keys_are_written_as_yaml_reads_them(tmp_path: Path) -> None:
@@ -306,7 +304,7 @@ def test_keys_are_written_as_yaml_reads_them(tmp_path: Path) -> None:
 
 
 def test_long_texts_are_left_out(tmp_path: Path) -> None:
-    made = read_contents(write(tmp_path, column("note", "a" * 50, "b" * 50, "a" * 50)))
+    made = contents_of(write(tmp_path, column("note", "a" * 50, "b" * 50, "a" * 50)))
     assert made.left_out == {"note": "text"}
 
 
@@ -327,15 +325,15 @@ def test_a_decimal_comma_is_proposed_where_it_may_be_one(
     """Read by it 1,250 would be little more than 1, without a word."""
     rows = "".join(f'"{value}",{i}\n' for i, value in enumerate(values * 6))
     with pytest.raises(TableError, match="write plain numbers") as caught:
-        read_contents(write(tmp_path, f"x,y\n{rows}"))
+        contents_of(write(tmp_path, f"x,y\n{rows}"))
     assert ("decimal" in str(caught.value)) == decimal
     assert "kinds" in str(caught.value)
 
 
 def test_one_integer_with_gaps_is_asked_nothing(tmp_path: Path) -> None:
-    gaps = read_contents(write(tmp_path, column("ni", *[3, ""] * 10)))
+    gaps = contents_of(write(tmp_path, column("ni", *[3, ""] * 10)))
     assert gaps.columns["ni"].kind == "number" and not said(gaps, "integers")
-    two = read_contents(write(tmp_path, column("ni", *[3, "", 4] * 10)))
+    two = contents_of(write(tmp_path, column("ni", *[3, "", 4] * 10)))
     assert said(two, "`ni` has 2 integers")
 
 
@@ -358,7 +356,7 @@ def test_the_form_of_dates_that_is_proposed_fits_them(
     """It is not the one that was refused, and the row that is shown has it."""
     path = write(tmp_path, column("d", *dates))
     with pytest.raises(TableError, match=f"no date of the form {form}: ") as caught:
-        read_contents(path, times={"d": form})
+        contents_of(path, times={"d": form})
     line = str(caught.value)
     assert re.findall(r"`split: {time: d, format: \"?([^}\"]*)\"?}`", line) == proposed
     shown = re.findall(r"`d` has `([^`]*)`", line)

@@ -17,9 +17,8 @@ import pytest
 
 from gatelab.tasks import Table
 from gatelab.tasks.tables.contents import TableError
-from gatelab.tasks.tables.reading import read_contents
 from tests.bad_specs import run, spec
-from tests.written_tables import column, numbers, refused, said, texts, write
+from tests.written_tables import column, contents_of, numbers, refused, said, texts, write
 
 ROWS = 60
 
@@ -46,28 +45,28 @@ def test_a_column_of_spaced_thousands_alone_is_no_id(tmp_path: Path) -> None:
 
 def test_points_that_may_part_thousands_are_said(tmp_path: Path) -> None:
     values = ["980", "1.250", "2.500", "17.125"]
-    contents = read_contents(write(tmp_path, column("x", *values)))
+    contents = contents_of(write(tmp_path, column("x", *values)))
     assert numbers(contents, "x") == [980, 1.25, 2.5, 17.125]
     assert said(contents, "`x`", "`1.250` (row 3)", "read as 1.25", "thousands")
     for other in (["1.250", "0.125"], ["1.250", "2.5"], ["1.251", "2.125"]):
-        contents = read_contents(write(tmp_path, column("x", *other)))
+        contents = contents_of(write(tmp_path, column("x", *other)))
         assert not said(contents, "thousands")
 
 
 def test_dates_written_as_numbers_are_said(tmp_path: Path) -> None:
     days = [20260101 + at for at in range(20)]
-    assert said(read_contents(write(tmp_path, column("day", *days))), "`day`", "20260101", "dates")
+    assert said(contents_of(write(tmp_path, column("day", *days))), "`day`", "20260101", "dates")
     months = [20261301 + at for at in range(20)]
-    assert not said(read_contents(write(tmp_path, column("day", *months))), "dates")
+    assert not said(contents_of(write(tmp_path, column("day", *months))), "dates")
 
 
 def test_zero_has_one_spelling(tmp_path: Path) -> None:
     cells = ["0", "-0", "0.0", "-0.0", "1", "2", "-1"]
-    contents = read_contents(write(tmp_path, column("x", *cells)), kinds={"x": "category"})
+    contents = contents_of(write(tmp_path, column("x", *cells)), kinds={"x": "category"})
     assert texts(contents, "x") == ["0", "0", "0", "0", "1", "2", "-1"]
     path = tmp_path / "made.parquet"
     pq.write_table(pa.table({"y": [-0.0, 0.0, 1.0] * 4, "x": np.arange(12.0)}), path)
-    assert read_contents(path, targets={"y": "binary"}).columns["y"].values == ("0", "1")
+    assert contents_of(path, targets={"y": "binary"}).columns["y"].values == ("0", "1")
 
 
 def test_a_number_of_thousands_of_digits_is_asked_about(tmp_path: Path) -> None:
@@ -79,7 +78,7 @@ def test_a_number_of_thousands_of_digits_is_asked_about(tmp_path: Path) -> None:
 def test_the_line_by_which_excel_is_told_the_delimiter_is_no_row(tmp_path: Path, sign: str) -> None:
     rows = [["a", "b", "c"], *([f"{at}", f"{at % 3}", "u"] for at in range(8)), ["8", "1", "v"]]
     text = f"sep={sign}\r\n" + "".join(sign.join(row) + "\r\n" for row in rows)
-    contents = read_contents(write(tmp_path, text))
+    contents = contents_of(write(tmp_path, text))
     assert [*contents.columns] == ["a", "b", "c"] and contents.rows == 9
     assert contents.first_row == 3 and said(contents, f"`sep={sign}`", "Excel")
     refused(write(tmp_path, text + sign.join("1234") + "\r\n"), "row 12 has 4 fields")
@@ -88,11 +87,11 @@ def test_the_line_by_which_excel_is_told_the_delimiter_is_no_row(tmp_path: Path,
 
 def test_names_of_several_lines_are_one(tmp_path: Path) -> None:
     text = '"Income\n(EUR) ",y\n' + "".join(f"{at}.5,{at % 2}\n" for at in range(9))
-    contents = read_contents(write(tmp_path, text))
+    contents = contents_of(write(tmp_path, text))
     assert [*contents.columns] == ["Income (EUR)", "y"]
     assert said(contents, "`Income (EUR)`", "several lines")
     arrow = pa.table({"Income\n(EUR)": [1.5, 2.5, 4.0], "y": [0, 1, 1]})
-    contents = read_contents(arrow)
+    contents = contents_of(arrow)
     assert [*contents.columns] == ["Income (EUR)", "y"]
     assert said(contents, "`Income (EUR)`", "several lines")
     refused(pa.table({"a\nb": [1.5], "a b": [1]}), "two columns are called `a b`")
@@ -101,7 +100,7 @@ def test_names_of_several_lines_are_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-32", "utf-32-be"])
 def test_utf_32_is_read_by_its_mark(tmp_path: Path, encoding: str) -> None:
     text = ("\ufeff" if encoding.endswith("be") else "") + "stadt,y\nKöln,0\nBonn,1\nKöln,1\n"
-    contents = read_contents(write(tmp_path, text.encode(encoding)))
+    contents = contents_of(write(tmp_path, text.encode(encoding)))
     assert texts(contents, "stadt") == ["Köln", "Bonn", "Köln"]
 
 
@@ -243,7 +242,7 @@ def test_texts_of_parquet_that_are_no_utf_8_are_left_out(tmp_path: Path) -> None
     texts = pa.Array.from_buffers(pa.string(), ROWS, [None, ends, pa.py_buffer(b"\xff\xfe" * ROWS)])
     path = tmp_path / "made.parquet"
     pq.write_table(pa.Table.from_pandas(frame()).append_column("z", texts), path)
-    contents = read_contents(path, targets={"y": "binary"})
+    contents = contents_of(path, targets={"y": "binary"})
     assert said(contents, "`z` is left out", "text that is no UTF-8")
     refused(path, "`targets`: column `z` cannot be read (text that", targets={"z": "multiclass"})
 

@@ -19,13 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from gatelab.tasks.tables.contents import TableError
-from gatelab.tasks.tables.reading import read_contents
 from gatelab.tasks.tables.row_numbers import FirstRow
-from tests.written_tables import TABLES, numbers, refused, said, texts, write
+from tests.written_tables import TABLES, contents_of, numbers, refused, said, texts, write
 
 
 def test_a_mark_before_the_header_is_no_part_of_a_name() -> None:
-    contents = read_contents(TABLES / "bom_utf8.csv")
+    contents = contents_of(TABLES / "bom_utf8.csv")
     assert [*contents.columns] == ["age", "y"] and contents.rows == 6
     assert contents.said == ()
 
@@ -33,14 +32,14 @@ def test_a_mark_before_the_header_is_no_part_of_a_name() -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
 def test_marks_of_encodings_are_read(tmp_path: Path, encoding: str) -> None:
     text = ("\ufeff" if encoding == "utf-16-be" else "") + "stadt,y\nKöln,0\nBonn,1\nKöln,1\n"
-    contents = read_contents(write(tmp_path, text.encode(encoding)))
+    contents = contents_of(write(tmp_path, text.encode(encoding)))
     assert texts(contents, "stadt") == ["Köln", "Bonn", "Köln"]
 
 
 def test_another_encoding_is_asked_for_and_read() -> None:
     path = TABLES / "cp1252_names.csv"
     refused(path, "line 2", "0xfc", "encoding: cp1252")
-    contents = read_contents(path, reading={"encoding": "cp1252"})
+    contents = contents_of(path, reading={"encoding": "cp1252"})
     assert texts(contents, "stadt")[0] == "München"
 
 
@@ -51,7 +50,7 @@ def test_the_byte_is_named_by_the_line_where_it_stands(tmp_path: Path) -> None:
 
 
 def test_semicolons_and_decimal_commas_are_said() -> None:
-    contents = read_contents(TABLES / "delim_semicolon_decimal_comma.csv")
+    contents = contents_of(TABLES / "delim_semicolon_decimal_comma.csv")
     assert numbers(contents, "weight")[:2] == [60.05, 61.15]
     assert {it.kind for it in contents.columns.values()} == {"number"}
     assert said(contents, "delimiter", ";", "reading")
@@ -64,7 +63,7 @@ def test_a_line_of_a_wide_table_may_be_longer_than_a_field(tmp_path: Path) -> No
     names = ",".join(f"c{at}" for at in range(9_000))
     path = write(tmp_path, "\n".join([names, *(f"{at}{row}" for at in range(1, 5))]))
     assert len(row) > csv.field_size_limit() / 2 and len(f"{row}{row}") > csv.field_size_limit()
-    assert len(read_contents(path, only=["c0", "c8999"]).left_out) == 1
+    assert len(contents_of(path, only=["c0", "c8999"]).left_out) == 1
     wider = write(tmp_path, "\n".join([f"{names},{names.replace('c', 'd')}", f"{row},{row}"]))
     one = "by the delimiter ';' rows are one field, of 267,779 characters"
     refused(wider, one, reading={"delimiter": ";"})
@@ -76,7 +75,7 @@ def test_delimiters_are_found_beside_others_in_texts(tmp_path: Path, sign: str) 
         ["name", "street", "y"],
         *[[f"n{at % 3}", '"a; b, c | d"', str(at)] for at in range(9)],
     ]
-    contents = read_contents(write(tmp_path, "\n".join(map(sign.join, fields))))
+    contents = contents_of(write(tmp_path, "\n".join(map(sign.join, fields))))
     assert numbers(contents, "y") == [float(at) for at in range(9)]
     assert said(contents, "delimiter") == (sign != ",")
 
@@ -85,22 +84,22 @@ def test_one_column_asks_for_the_delimiter(tmp_path: Path) -> None:
     refused(write(tmp_path, "address\nhill\nhall\n"), "one column", "delimiter")
     path = write(tmp_path, "a:b\n1:2\n3:4\n")
     refused(path, "delimiter")
-    assert numbers(read_contents(path, reading={"delimiter": ":"}), "b") == [2, 4]
+    assert numbers(contents_of(path, reading={"delimiter": ":"}), "b") == [2, 4]
 
 
 def test_a_decimal_comma_that_may_part_thousands_is_asked_about(tmp_path: Path) -> None:
     path = write(tmp_path, "a;b\n1;1,250\n2;3,500\n")
     refused(path, "`1,250`", "decimal")
-    assert numbers(read_contents(path, reading={"decimal": ","}), "b") == [1.25, 3.5]
+    assert numbers(contents_of(path, reading={"decimal": ","}), "b") == [1.25, 3.5]
     refused(write(tmp_path, "a;b\n1.5;1,25\n2.5;3,5\n"), "decimal point", "decimal comma")
 
 
 def test_a_column_without_a_name_that_counts_rows_is_left_out(tmp_path: Path) -> None:
-    contents = read_contents(TABLES / "unnamed_index.csv")
+    contents = contents_of(TABLES / "unnamed_index.csv")
     assert [*contents.columns] == ["a", "y"]
     assert said(contents, "unnamed", "row numbers")
     counted = write(tmp_path, ",a\n1,0.5\n2,1.5\n")
-    assert said(read_contents(counted), "unnamed", "row numbers")
+    assert said(contents_of(counted), "unnamed", "row numbers")
     refused(write(tmp_path, ",a\n1,0.5\n3,1.5\n"), "no name")
     refused(write(tmp_path, ",,a\n1,0,0.5\n2,0,1.5\n"), "2 columns have no name")
 
@@ -108,12 +107,12 @@ def test_a_column_without_a_name_that_counts_rows_is_left_out(tmp_path: Path) ->
 def test_a_header_that_looks_like_data_is_asked_about(tmp_path: Path) -> None:
     path = TABLES / "no_header.csv"
     refused(path, "header looks like data", "header: false", "c1 to c4")
-    contents = read_contents(path, reading={"header": False}, kinds={"c2": "category"})
+    contents = contents_of(path, reading={"header": False}, kinds={"c2": "category"})
     assert [*contents.columns] == ["c1", "c2", "c3", "c4"] and contents.rows == 8
     assert texts(contents, "c2")[0] == "Private"
     years = write(tmp_path, "land,2019,2020\nA,1.5,2.5\nB,3.5,4.5\n")
     refused(years, "`2019`", "header: true")
-    assert numbers(read_contents(years, reading={"header": True}), "2020") == [2.5, 4.5]
+    assert numbers(contents_of(years, reading={"header": True}), "2020") == [2.5, 4.5]
     refused(write(tmp_path, "Private,>50K\nState,<=50K\nPrivate,>50K\n"), "`Private`", "header")
 
 
@@ -135,7 +134,7 @@ def test_rows_of_another_length_are_refused_with_their_number(tmp_path: Path) ->
 
 
 def test_a_delimiter_at_the_end_of_each_row_is_dropped(tmp_path: Path) -> None:
-    contents = read_contents(TABLES / "ragged_trailing_comma.csv")
+    contents = contents_of(TABLES / "ragged_trailing_comma.csv")
     assert numbers(contents, "a") == [0, 1, 2, 3, 4, 5]
     assert numbers(contents, "y") == [0, 1, 0, 1, 0, 1]
     assert said(contents, "empty last field dropped")
@@ -144,17 +143,17 @@ def test_a_delimiter_at_the_end_of_each_row_is_dropped(tmp_path: Path) -> None:
 
 
 def test_newlines_and_delimiters_in_quotes_are_values(tmp_path: Path) -> None:
-    contents = read_contents(TABLES / "quoted_newline.csv")
+    contents = contents_of(TABLES / "quoted_newline.csv")
     assert contents.rows == 6 and "text" in contents.left_out["note"]
     assert said(contents, "`note` is left out", "text")
     rows = "".join(f'{at},"line\none, two",{at % 2}\n' for at in range(60_000))
-    large = read_contents(write(tmp_path, "id,note,y\n" + rows), drop=["note"])
+    large = contents_of(write(tmp_path, "id,note,y\n" + rows), drop=["note"])
     assert large.rows == 60_000 and numbers(large, "id")[-1] == 59_999
 
 
 def test_a_quote_that_is_never_closed_is_refused(tmp_path: Path) -> None:
     refused(write(tmp_path, 'a,b\n1,x\n2,"y\n3,x\n4,y\n'), "never closed")
-    inches = read_contents(write(tmp_path, 'a,b\n1,5" pipe\n2,x\n'))
+    inches = contents_of(write(tmp_path, 'a,b\n1,5" pipe\n2,x\n'))
     assert texts(inches, "b") == ['5" pipe', "x"]
 
 
@@ -204,17 +203,17 @@ def test_keys_of_reading_are_checked(reading: dict[str, Any], part: str) -> None
 
 
 def test_few_rows_are_read() -> None:
-    assert read_contents(TABLES / "few_rows.csv").rows == 4
+    assert contents_of(TABLES / "few_rows.csv").rows == 4
 
 
 def test_decimals_of_parquet_are_numbers_and_lists_left_out() -> None:
-    contents = read_contents(TABLES / "parquet_decimal_list.parquet")
+    contents = contents_of(TABLES / "parquet_decimal_list.parquet")
     assert numbers(contents, "price") == [1.1, None, 3.3]
     assert said(contents, "`tags` is left out", "list")
     refused(
         TABLES / "parquet_decimal_list.parquet", "`tags` cannot be read", kinds={"tags": "category"}
     )
-    assert not said(read_contents(TABLES / "parquet_decimal_list.parquet", drop=["tags"]), "tags")
+    assert not said(contents_of(TABLES / "parquet_decimal_list.parquet", drop=["tags"]), "tags")
 
 
 def test_parquet_names_rows_and_duplicates(tmp_path: Path) -> None:
@@ -231,12 +230,12 @@ def test_frames_are_read_as_files_are() -> None:
     structured = np.array([(1.5, "a"), (2.5, "b")], dtype=[("x", float), ("c", "U1")])
     reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches())
     for frame in (table, pd.DataFrame(columns, index=[5, 6, 7]), reader):
-        contents = read_contents(frame)
+        contents = contents_of(frame)
         assert numbers(contents, "x") == [1.5, None, 2.5]
         assert texts(contents, "c") == ["a", None, "b"]
         assert numbers(contents, "f") == [1, 0, None]
-    assert texts(read_contents(structured), "c") == ["a", "b"]
-    assert numbers(read_contents(np.array([[1.5, 2], [3, 4]])), "c2") == [2, 4]
+    assert texts(contents_of(structured), "c") == ["a", "b"]
+    assert numbers(contents_of(np.array([[1.5, 2], [3, 4]])), "c2") == [2, 4]
 
 
 def test_frames_that_are_no_table_are_refused() -> None:
@@ -248,8 +247,8 @@ def test_frames_that_are_no_table_are_refused() -> None:
 
 def test_columns_are_chosen_by_drop_and_only() -> None:
     path = TABLES / "category_numbers.csv"
-    assert [*read_contents(path, drop=["zone"]).columns] == ["weekday", "y"]
-    assert [*read_contents(path, only=["zone"], targets={"y": "regression"}).columns] == [
+    assert [*contents_of(path, drop=["zone"]).columns] == ["weekday", "y"]
+    assert [*contents_of(path, only=["zone"], targets={"y": "regression"}).columns] == [
         "zone",
         "y",
     ]
@@ -261,7 +260,7 @@ def test_blank_lines_before_the_header_are_no_rows(tmp_path: Path, blank: str) -
     end = "\r" if "\r" in blank and "\n" not in blank else "\n"
     lines = ["land,stadt", *["A,Köln", "B,Bonn", "A,Bonn"] * 3]
     path = write(tmp_path, blank + "".join(line + end for line in lines))
-    contents = read_contents(path)
+    contents = contents_of(path)
     assert contents.rows == 9 and texts(contents, "land")[0] == "A"
     above = len(blank.removeprefix("\ufeff").splitlines())
     assert contents.first_row == above + 2
@@ -270,7 +269,7 @@ def test_blank_lines_before_the_header_are_no_rows(tmp_path: Path, blank: str) -
 
 
 def test_a_table_may_begin_with_a_column_without_a_name_by_tabs(tmp_path: Path) -> None:
-    contents = read_contents(write(tmp_path, "\ta\tb\n0\t1.5\t2\n1\t2.5\t3\n"))
+    contents = contents_of(write(tmp_path, "\ta\tb\n0\t1.5\t2\n1\t2.5\t3\n"))
     assert [*contents.columns] == ["a", "b"]
 
 
@@ -283,7 +282,7 @@ def test_a_row_may_be_longer_than_a_block_of_the_reader(tmp_path: Path) -> None:
     long = '"' + "line\n" * 500_000 + '"'
     rows = "".join(f"{at},{at % 3}.5,x\n" for at in range(9))
     path = write(tmp_path, f"a,b,c\n{rows * 2_000}9,1.5,{long}\n{rows}")
-    assert read_contents(path, drop=["c"]).rows == 18_010
+    assert contents_of(path, drop=["c"]).rows == 18_010
     refused(write(tmp_path, path.read_text() + "1\n"), "row 18012 has 1 field, the header 3")
 
 
@@ -293,7 +292,7 @@ def test_a_field_of_the_first_rows_may_be_long(tmp_path: Path, reading: dict[str
     before = csv.field_size_limit()
     rows = "".join(f"{at},{at % 3}.5,x\n" for at in range(5))
     path = write(tmp_path, f"a,b,c\n{rows}9,1.5,{'x' * 200_000}\n")
-    contents = read_contents(path, only=["b"], reading=reading)
+    contents = contents_of(path, only=["b"], reading=reading)
     assert contents.rows == 6 and csv.field_size_limit() == before
 
 
@@ -331,7 +330,7 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     refused(tmp_path / "pipe.csv", "is a pipe or a device")
     with pytest.raises(TableError, match="there is no file .*aaa.csv"):
-        read_contents(tmp_path / ("a" * 300 + ".csv"))
+        contents_of(tmp_path / ("a" * 300 + ".csv"))
 
 
 def test_a_date_is_shown_with_the_row_where_it_stands() -> None:

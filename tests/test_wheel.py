@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email.parser import Parser
 from importlib import metadata
 from pathlib import Path
@@ -30,6 +30,13 @@ def modules() -> list[Path]:
         for package, folder in SETUPTOOLS["package-dir"].items()
         for path in (ROOT / folder).rglob("*.py")
     ]
+
+
+def templates() -> Iterator[str]:
+    """Yield what `gatelab new` writes from, by its name where it is installed."""
+    for path in (ROOT / "sweeps" / "cli" / "templates").rglob("*"):
+        if path.is_file():
+            yield f"gatelab/{path.relative_to(ROOT)}"
 
 
 def packages() -> set[str]:
@@ -70,6 +77,7 @@ def test_a_wheel_holds_gatelab_and_nothing_else(wheel: Path) -> None:
         *map(str, modules()),
         "gatelab/py.typed",
         "gatelab/results/report/page.html.j2",
+        *templates(),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gatelab.tasks.tables.contents import Contents, TableError
+from gatelab.tasks.tables.keys import TableKeys
 from gatelab.tasks.tables.reading import read_contents
 
 TABLES = Path(__file__).parent / "tables"
@@ -24,6 +25,11 @@ def column(name: str, *values: object) -> str:
     """Return a CSV of one column and a counter beside it, which no rule concerns."""
     rows = [f"{value},{at}.5" for at, value in enumerate(values)]
     return "\n".join([f"{name},other", *rows, ""])
+
+
+def contents_of(source: object, **keys: Any) -> Contents:
+    """Return what a table holds, read by these keys."""
+    return read_contents(source, TableKeys(**keys))
 
 
 def numbers(contents: Contents, name: str) -> list[float | None]:
@@ -48,7 +54,7 @@ def said(contents: Contents, *parts: str) -> bool:
 def refused(source: object, *parts: str, **keys: Any) -> None:
     """Check that a table is refused in one line that holds all the parts."""
     with pytest.raises(TableError) as caught:
-        read_contents(source, **keys)
+        contents_of(source, **keys)
     line = str(caught.value)
     assert "\n" not in line and len(line) < 300, line
     assert all(part in line for part in parts), line

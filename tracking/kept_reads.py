@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from hashlib import sha256
 from pathlib import Path
-from uuid import uuid4
 
+from gatelab.durable import write_settled
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.sqlite import sqlite_path
 
@@ -114,11 +114,6 @@ def _kept(place: Path, state: str) -> SweepRecord | None:
 def _keep(place: Path, state: str, record: SweepRecord) -> None:
     """Keep a record, whole or not at all; not where nothing can be written."""
     plain = {name: value for name, value in asdict(record).items() if name != "uri"}
-    draft = place.with_name(f".{uuid4().hex}")
     with suppress(OSError):
         place.parent.mkdir(exist_ok=True)
-        try:
-            draft.write_text(json.dumps({"form": FORM, "state": state, "record": plain}))
-            draft.replace(place)
-        finally:
-            draft.unlink(missing_ok=True)
+        write_settled(place, json.dumps({"form": FORM, "state": state, "record": plain}))

@@ -14,7 +14,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
-from gatelab.tracking.durable import settle
+from gatelab.durable import settle
 
 Entry = dict[str, Any]
 

@@ -19,6 +19,7 @@ from alembic.config import Config
 from mlflow.store.db.base_sql_model import Base
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 
+from gatelab.durable import settled_as
 from gatelab.tracking.sqlite import sqlite_uri
 
 MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
@@ -67,7 +68,7 @@ def make_tables(path: Path) -> None:
         _migrate(draft)
         for file in _with_journals(place)[1:]:  # which would be taken for the new one's
             file.unlink(missing_ok=True)
-        draft.replace(place)
+        settled_as(draft, place)
     finally:
         for file in _with_journals(draft):
             file.unlink(missing_ok=True)

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gatelab.durable import settle
 from gatelab.tracking.collecting import what_is_there_left_alone
-from gatelab.tracking.durable import settle
 from gatelab.tracking.journal import Journal
 from gatelab.tracking.known import LAST, Known
 from gatelab.tracking.lines import Entry

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
+from gatelab.gates.gate import gates
+from gatelab.registry import Registry
 from gatelab.sweeps.cli.ending import refuse
-from gatelab.sweeps.cli.new_gate import write_gate
-from gatelab.sweeps.cli.new_learner import write_learner
+from gatelab.sweeps.cli.new_package import write_package
 from gatelab.sweeps.cli.new_sweep import new_sweep
-from gatelab.sweeps.cli.new_task import write_task
+from gatelab.tasks.task import tasks
+from gatelab.training.learners import learners
 
 
 @click.group()
@@ -26,8 +28,8 @@ new.add_command(new_sweep)
 @click.argument("name")
 def new_gate(name: str) -> None:
     """Write a folder NAME: a gate, its test, a README."""
-    _write_package(
-        write_gate,
+    _write(
+        gates,
         name,
         {
             f"gatelab check gate {name}:{name}": f"it passes; change {name}.py, and check again",
@@ -40,8 +42,8 @@ def new_gate(name: str) -> None:
 @click.argument("name")
 def new_task(name: str) -> None:
     """Write a folder NAME: a task, its test, a spec, a README."""
-    _write_package(
-        write_task,
+    _write(
+        tasks,
         name,
         {
             f"gatelab launch {name}.yaml": "it trains as it is, and ends with a table of the gates",
@@ -54,8 +56,8 @@ def new_task(name: str) -> None:
 @click.argument("name")
 def new_learner(name: str) -> None:
     """Write a folder NAME: a learner, its test, a README."""
-    _write_package(
-        write_learner,
+    _write(
+        learners,
         name,
         {
             f"gatelab check learner {name}:{name}": f"it passes; change {name}.py, and check again",
@@ -64,10 +66,10 @@ def new_learner(name: str) -> None:
     )
 
 
-def _write_package(write: Callable[[str, Path], Path], name: str, steps: dict[str, str]) -> None:
+def _write(registry: Registry[Any], name: str, steps: dict[str, str]) -> None:
     """Write a package here, and say what comes next."""
     try:
-        folder = write(name, Path.cwd())
+        folder = write_package(registry, name, Path.cwd())
     except ValueError as error:
         refuse(error)
     steps = {f"cd {name}": "", **steps}

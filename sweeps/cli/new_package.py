@@ -6,61 +6,55 @@ import importlib.util
 import keyword
 import os
 import re
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from gatelab.durable import draft_of
 from gatelab.registry import Registry
 
-PYPROJECT = Template("""[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
+TEMPLATES = Path(__file__).with_name("templates")
+"""A folder for each kind with the files of its package, and what every package has.
 
-[project]
-name = "$name"
-version = "0.1.0"
-description = "The $kind $name for gatelab."
-readme = "README.md"
-requires-python = ">=3.11"
-dependencies = ["gatelab"]
-
-[project.entry-points."gatelab.${kind}s"]
-$name = "$name:$cls"
-
-[tool.setuptools]
-py-modules = ["$name"]
-""")
+Code ends in ``.py.template``: it is no module of ours, though ruff reads it as one.
+"""
 
 
-def write_package(
-    registry: Registry[Any], name: str, where: Path, files: Mapping[str, Template]
-) -> Path:
-    """Write files into a new folder, which has its name once they are all there.
+class _Named(Template):
+    """A text with ``template_name``, ``template_cls``, ``template_kind``: names in Python too."""
+
+    delimiter = "template_"
+
+
+def write_package(registry: Registry[Any], name: str, where: Path) -> Path:
+    """Write a package into a new folder, which has its name once all its files are there.
+
+    It passes every check before a line is changed.
 
     Args:
         registry: Of what the package holds, which a name must not be in.
         name: That of the class, its module and its package.
         where: The folder that gets the new one.
-        files: Templates of ``$name``, ``$cls`` and ``$kind``, by the names of their files.
 
     Raises:
         ValueError: If the name cannot be all that, or is taken.
     """
-    kind = registry.kind
     _check_name(registry, name, where)
+    with draft_of(where / name) as draft:
+        draft.mkdir()
+        for file, text in _files(registry.kind, name):
+            (draft / file).write_text(text, encoding="utf-8")
+    return where / name
+
+
+def _files(kind: str, name: str) -> Iterator[tuple[str, str]]:
+    """Yield the names of the files of a package, and what is in each."""
     cls = "".join(part.title() for part in f"{name.removesuffix(f'_{kind}')}_{kind}".split("_"))
     words = {"name": name, "cls": cls, "kind": kind}
-    folder, draft = where / name, where / f".{name}.draft"
-    draft.mkdir(exist_ok=True)
-    try:
-        for file, template in {**files, "pyproject.toml": PYPROJECT}.items():
-            (draft / file).write_text(template.substitute(words), encoding="utf-8")
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return folder
+    for path in (TEMPLATES / "pyproject.toml", *(TEMPLATES / kind).iterdir()):
+        file, text = path.name.removesuffix(".template"), path.read_text(encoding="utf-8")
+        yield _Named(file).substitute(words), _Named(text).substitute(words)
 
 
 def _check_name(registry: Registry[Any], name: str, where: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from gatelab.durable import draft_of
 from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
@@ -55,9 +56,7 @@ def new_sweep(
     except ValueError as error:
         refuse(error)
     except OSError as error:
-        draft = str(error.filename or "").endswith(".draft")
-        where = output if draft else error.filename or output
-        refuse(f"{where}: {error.strerror or error}.")
+        refuse(f"{error.filename or output}: {error.strerror or error}.")
     _show(proposed, table)
     _show_next(output)
 
@@ -95,13 +94,9 @@ def _write(proposed: ProposedTable, output: Path) -> None:
     from gatelab.sweeps.spec.reading import load_spec
     from gatelab.sweeps.spec.table_spec import sweep_name, table_spec
 
-    draft = output.with_name(f".{output.name}.draft")
-    try:
+    with draft_of(output) as draft:
         draft.write_text(table_spec(proposed, sweep_name(output.stem)), encoding="utf-8")
         load_spec(draft)
-        draft.rename(output)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _show(proposed: ProposedTable, table: str) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pyarrow import fs
 
-from gatelab.tracking.durable import settled_as
+from gatelab.durable import draft_of
 from gatelab.tracking.lines import FULL
 
 T = TypeVar("T")
@@ -63,16 +63,15 @@ class Storage:
         """
         target = f"{self.root}/{name}"
         self.files.create_dir(target.rpartition("/")[0], recursive=True)
-        draft = target if self._atomic else f"{target}.draft"
-        with path.open("rb") as source, self.files.open_output_stream(draft) as stream:
-            shutil.copyfileobj(source, stream)
-        if draft != target:
-            settled_as(Path(draft), Path(target))
+        if isinstance(self.files, fs.LocalFileSystem):
+            with draft_of(Path(target)) as draft:
+                self._copy(path, str(draft))
+        else:  # in object stores it appears when it is whole
+            self._copy(path, target)
 
-    @property
-    def _atomic(self) -> bool:
-        """Whether a file appears when it is whole, as in object stores."""
-        return not isinstance(self.files, fs.LocalFileSystem)
+    def _copy(self, path: Path, target: str) -> None:
+        with path.open("rb") as source, self.files.open_output_stream(target) as stream:
+            shutil.copyfileobj(source, stream)
 
     def get(self, name: str, path: Path) -> bool:
         """Copy a file from here; return whether there is one."""

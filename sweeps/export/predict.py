@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from pyarrow import csv, parquet
 from torch import Tensor
 
+from gatelab.durable import draft_of
 from gatelab.registry import near_misses
 from gatelab.results.comparing import read_sweeps
 from gatelab.sweeps.export.predictor import Predictor
@@ -114,14 +115,9 @@ def _check_output(output: Path) -> None:
 def _check_writable(output: Path) -> None:
     """Find out before all else is computed."""
     try:
-        _draft(output).touch()
+        TemporaryFile(dir=output.parent).close()
     except OSError as error:
         raise ValueError(f"{output} cannot be written: {error.strerror}.") from error
-    _draft(output).unlink()
-
-
-def _draft(output: Path) -> Path:
-    return output.with_name(f".draft-{os.getpid()}-{output.name}")
 
 
 def _cells(table: Table, sheet: Sheet) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list[str]]:
@@ -187,10 +183,6 @@ def _values(selected: Selected, table: Table, cells: Tensor) -> Tensor:
 
 def _write(made: pa.Table, output: Path) -> None:
     """Write a file under its name only when it is whole."""
-    draft = _draft(output)
-    try:
+    with draft_of(output) as draft:
         _WRITERS[output.suffix](made, str(draft))
         _check_output(output)  # it may have come meanwhile
-        draft.rename(output)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from gatelab.durable import write_settled
 from gatelab.registry import near_misses
 from gatelab.sweeps.cluster.storage import Storage, outside
 from gatelab.sweeps.home.files import (
@@ -25,7 +26,6 @@ from gatelab.sweeps.home.files import (
 from gatelab.sweeps.home.local import local_sweeps
 from gatelab.sweeps.home.locks import lock_file
 from gatelab.sweeps.spec.spec import Spec, SpecError
-from gatelab.tracking.durable import write_settled
 from gatelab.tracking.schema import Artifacts
 from gatelab.tracking.sqlite import absolute, default_uri
 

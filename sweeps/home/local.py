@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-DRAFT = ".draft-"
-"""How the name of a home begins that is being made."""
+from gatelab.durable import DRAFT
 
 
 def local_sweeps(folder: Path) -> list[str]:

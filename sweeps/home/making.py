@@ -6,16 +6,16 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
+from gatelab.durable import draft_of, settle
 from gatelab.sweeps.cluster.storage import check_no_key, inside
 from gatelab.sweeps.home.files import LAUNCHED, PLACES, RECORDS, is_half_made
 from gatelab.sweeps.home.home import Home
-from gatelab.sweeps.home.local import DRAFT
 from gatelab.sweeps.home.locks import alone_in
 from gatelab.sweeps.spec.spec import Spec, SpecError
-from gatelab.tracking.durable import settle, settle_all
 from gatelab.tracking.journal import position_file
 from gatelab.tracking.schema import Artifacts
 from gatelab.tracking.sqlite import absolute
@@ -48,12 +48,11 @@ def make_home(
     check_no_key(place or "")
     spool = folder / "spool" / f"{spec.name}.jsonl"
     _check_spool(spool, spec.name)
-    sweeps = folder / "sweeps"
-    sweeps.mkdir(parents=True, exist_ok=True)
-    draft = sweeps / f"{DRAFT}{uuid4().hex[:8]}"
-    draft.mkdir()
+    path = folder / "sweeps" / spec.name
+    path.parent.mkdir(parents=True, exist_ok=True)
     own_id = uuid4().hex
-    try:
+    with ExitStack() as stack, draft_of(path) as draft:
+        draft.mkdir()
         for name in (Artifacts.SPEC, LAUNCHED):
             (draft / name).write_text(spec.to_yaml(), encoding="utf-8")
         fill(draft, own_id)
@@ -61,10 +60,9 @@ def make_home(
         uri = None if uri is None else absolute(uri)
         known = {"uri": uri, "storage": place, "id": own_id}
         (draft / PLACES).write_text(json.dumps(known) + "\n", encoding="utf-8")
-        _put(draft, sweeps / spec.name, spool)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+        stack.enter_context(alone_in(path.parent))  # until the draft has its name
+        _make_way(path, spool)
+        _move_records(draft, spool)
     return Home(folder, spec.name)
 
 
@@ -79,23 +77,27 @@ def _check_spool(spool: Path, name: str) -> None:
             raise SpecError("spec", "name", message)
 
 
-def _put(draft: Path, path: Path, spool: Path) -> None:
-    """Give a draft its name, one launch at a time, and drop the spool of a sweep that is gone."""
-    with alone_in(path.parent):
-        if is_half_made(path):
-            shutil.rmtree(path)
-        elif os.path.lexists(path):
-            raise taken(path.name)
-        for file in (spool, position_file(spool)):
-            file.unlink(missing_ok=True)
-        if (draft / RECORDS).exists():  # whole before the home is there, and maybe on another disk
-            spool.parent.mkdir(exist_ok=True)
-            shutil.move(draft / RECORDS, spool)
-            settle(spool)
-            settle(spool.parent)
-        settle_all(draft)
-        draft.rename(path)
-        settle(path.parent)
+def _make_way(path: Path, spool: Path) -> None:
+    """Remove what is half-made, and the spool of a sweep that is gone.
+
+    Raises:
+        SpecError: If the name is taken.
+    """
+    if is_half_made(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        raise taken(path.name)
+    for file in (spool, position_file(spool)):
+        file.unlink(missing_ok=True)
+
+
+def _move_records(draft: Path, spool: Path) -> None:
+    """Put the records of a draft where they wait, whole before its home is there."""
+    if (draft / RECORDS).exists():
+        spool.parent.mkdir(exist_ok=True)
+        shutil.move(draft / RECORDS, spool)  # maybe on another disk
+        settle(spool)
+        settle(spool.parent)
 
 
 def taken(name: str) -> SpecError:

@@ -6,16 +6,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pyarrow as pa
 from pyarrow import parquet
 
+from gatelab.durable import draft_of
 from gatelab.sweeps.spec.given import GivenSpec
 from gatelab.sweeps.spec.places import FRAMES, PATH
 from gatelab.sweeps.spec.spec import SpecError
 from gatelab.tasks.tables.table import Table
-from gatelab.tracking.durable import settled_as
 from gatelab.tracking.store_errors import StoreUnavailable, check_writable, writing
 
 
@@ -50,14 +49,10 @@ def _keep(task: Table, file: Path, folder: Path) -> Mapping[str, pa.Array]:
     if file.exists():
         return columns
     check_writable(folder)
-    draft = file.with_name(f".draft-{uuid4().hex[:8]}.parquet")
     with writing(folder):
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with draft_of(file) as draft:
             parquet.write_table(pa.table(dict(columns)), str(draft))
-            settled_as(draft, file)
-        finally:
-            draft.unlink(missing_ok=True)
     return columns
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from gatelab.conformance import fail
-from gatelab.ties import VIEWED, same_numbers
+from gatelab.nn.ties import VIEWED, same_numbers
 
 
 def check_made(modules: Mapping[str, nn.Module]) -> None:

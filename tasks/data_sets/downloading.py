@@ -16,13 +16,13 @@ import pooch
 import requests
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
+from gatelab.durable import DRAFT, settled_as
 from gatelab.rules import as_line
 from gatelab.tasks.data_sets.data_set import DataError, DataFile, DataSet
 from gatelab.tasks.data_sets.unpacking import UNPACKED, check_digest, take_out
 
 _RETRIES = 2
 """Of a download that a server or the network has broken off."""
-_DRAFT = ".draft-"
 _PIECE = 1 << 16
 _AS_IT_IS = {"Accept-Encoding": "identity", "User-Agent": "gatelab"}
 """A packed file must arrive packed."""
@@ -79,7 +79,7 @@ def _alone_in(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY)
     try:
         if _locked(handle, folder, say):
-            for left in folder.glob(f"{_DRAFT}*"):  # by a process that was killed
+            for left in folder.glob(f"{DRAFT}*"):  # by a process that was killed
                 shutil.rmtree(left, ignore_errors=True)
         yield
     finally:
@@ -102,7 +102,7 @@ def _locked(handle: int, folder: Path, say: Callable[[str], None]) -> bool:
 
 
 def _get(data_set: DataSet, file: DataFile, url: str, progress: bool) -> None:
-    with TemporaryDirectory(prefix=_DRAFT, dir=data_set.folder) as draft:
+    with TemporaryDirectory(prefix=DRAFT, dir=data_set.folder) as draft:
         try:
             packed = _fetch(url, Path(draft), progress)
         except (requests.RequestException, ValueError) as error:
@@ -113,7 +113,7 @@ def _get(data_set: DataSet, file: DataFile, url: str, progress: bool) -> None:
         except DataError as error:  # which must not name a draft that is gone
             text = str(error).replace(str(packed), "it").replace(f"{draft}/{UNPACKED}/", "")
             raise DataError(f"{data_set.name}: {url} is not used: {text}") from error
-        whole.replace(data_set.folder / file.name)
+        settled_as(whole, data_set.folder / file.name)
 
 
 def _fetch(url: str, folder: Path, progress: bool) -> Path:

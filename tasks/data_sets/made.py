@@ -7,13 +7,13 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatelab.data_folder import cache_folder
+from gatelab.durable import draft_of
 
 AnyArray = npt.NDArray[Any]
 Forms = Mapping[str, tuple[tuple[int, ...], type[np.generic]]]
@@ -41,9 +41,10 @@ def made_once(task: str, identity: str, forms: Forms, pieces: Pieces) -> dict[st
     folder = cache_folder() / "made" / task / hashlib.sha256(identity.encode()).hexdigest()[:24]
     with suppress(OSError, ValueError):  # which is of a file that is not there, or damaged
         return _mapped(folder, forms)
-    with suppress(OSError):
+    with suppress(OSError):  # no room; or another process was faster, with the same
         shutil.rmtree(folder, ignore_errors=True)
         _make(folder, forms, pieces)
+    with suppress(OSError, ValueError):
         return _mapped(folder, forms)
     return _in_memory(forms, pieces)
 
@@ -60,13 +61,10 @@ def _in_memory(forms: Forms, pieces: Pieces) -> dict[str, AnyArray]:
 
 def _make(folder: Path, forms: Forms, pieces: Pieces) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".draft-", dir=folder.parent) as draft:
-        _check_room(Path(draft), forms)
-        whole = Path(draft) / "whole"
-        whole.mkdir()
-        _write(whole, forms, pieces)
-        with suppress(FileExistsError):  # another process was faster, with the same
-            whole.rename(folder)
+    _check_room(folder.parent, forms)
+    with draft_of(folder) as draft:
+        draft.mkdir()
+        _write(draft, forms, pieces)
     kept = sorted(folder.parent.glob("[!.]*"), key=lambda it: it.stat().st_mtime)
     for old in kept[:-MOST_MADE]:
         shutil.rmtree(old, ignore_errors=True)

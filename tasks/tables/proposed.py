@@ -13,6 +13,7 @@ from gatelab.tasks.tables.cells import Cells, texts_of
 from gatelab.tasks.tables.contents import Column, TableError
 from gatelab.tasks.tables.division import check_rows
 from gatelab.tasks.tables.files import found_file
+from gatelab.tasks.tables.keys import TableKeys
 from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.option_forms import check_forms
 from gatelab.tasks.tables.prepared import default_frequency
@@ -30,7 +31,7 @@ from gatelab.tasks.tables.sources import read_source
 from gatelab.tasks.tables.split_rule import split_rule
 from gatelab.tasks.tables.table import Table
 from gatelab.tasks.tables.target_options import can_be_recorded, recordable
-from gatelab.tasks.tables.wanted import OTHERS, wanted_of
+from gatelab.tasks.tables.wanted import OTHERS
 from gatelab.tasks.target import Kind
 
 MOST_NUMBERS = 40
@@ -98,11 +99,11 @@ def propose_table(path: str, targets: Sequence[str], given: Mapping[str, Any]) -
         TableError: In one line, if it is no table, or its user must say more.
     """
     forms = ("kinds", "drop", "only", "missing", "reading")
-    check_forms(**{name: given[name] for name in forms if name in given})
+    about = {name: given[name] for name in forms if name in given}
+    check_forms(**about)
     file, path = _located(path)
-    about = {name: given[name] for name in ("kinds", "drop", "only", "missing") if name in given}
-    wanted = wanted_of(**about, targets=dict.fromkeys(_may_be_named(targets)))
-    sheet = read_source(file, given.get("reading", {}), wanted)
+    keys = TableKeys(**about, targets=dict.fromkeys(_may_be_named(targets)))
+    sheet = read_source(file, keys.reading, keys.wanted())
     check_rows(sheet.rows)
     asked = _asked(sheet, targets)
     missing = given.get("missing", {})

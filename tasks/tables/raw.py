@@ -12,12 +12,12 @@ import pyarrow as pa
 from gatelab.tasks.tables.coded import INFINITE, NUMERAL
 from gatelab.tasks.tables.division import SPLIT_NUMBERS
 from gatelab.tasks.tables.doubts import MISSING_WORDS
+from gatelab.tasks.tables.keys import TableKeys
 from gatelab.tasks.tables.kinds import WORD_PAIRS
 from gatelab.tasks.tables.prepared import Prepared
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.sources import read_source
 from gatelab.tasks.tables.spelling import FLOATS, REWRITTEN
-from gatelab.tasks.tables.wanted import Wanted
 from gatelab.tasks.task import SplitName
 
 RULES: Mapping[str, Any] = {
@@ -36,8 +36,7 @@ class Origin:
 
     source: object
     """A file's path, or a frame."""
-    reading: Mapping[str, Any]
-    wanted: Wanted
+    keys: TableKeys
 
     def read(self, other: object = None, reading: Mapping[str, Any] = {}) -> Sheet:
         """Return the source as it is, or another one that is read by the same keys.
@@ -52,13 +51,13 @@ class Origin:
         Raises:
             TableError: If it cannot be read.
         """
-        own = read_source(self.source, self.reading, self.wanted)
+        wanted = self.keys.wanted()
+        own = read_source(self.source, self.keys.reading, wanted)
         if other is None:
             return own
         found = {key: value for key, value in own.reading.items() if key == "decimal"}
-        wanted = self.wanted.in_another(own.columns, decimal="decimal" in reading)
-        keys = {**found, **self.reading, **reading}
-        return read_source(other, keys, wanted)
+        others = wanted.in_another(own.columns, decimal="decimal" in reading)
+        return read_source(other, {**found, **self.keys.reading, **reading}, others)
 
 
 def raw_rows(prepared: Prepared, origin: Origin, name: SplitName, most: int) -> dict[str, pa.Array]:
@@ -74,10 +73,10 @@ def recipe_of(prepared: Prepared, origin: Origin) -> dict[str, Any]:
     ``targets`` what comes out, and ``rules`` what a text means.
     """
     fitted = prepared.fitted
-    columns = {}
+    wanted, columns = origin.keys.wanted(), {}
     for name in (*fitted.numbers, *fitted.categories):
         column = prepared.features[name]
-        missing = origin.wanted.missing_in(name)
+        missing = wanted.missing_in(name)
         columns[name] = {"kind": column.kind, "values": [*column.values], "missing": [*missing]}
     targets = [
         {"name": it.name, "kind": it.kind, "classes": it.classes}

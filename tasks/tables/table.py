@@ -17,6 +17,7 @@ from gatelab.tasks.tables.contents import Column, Contents, TableError
 from gatelab.tasks.tables.division import told_copies
 from gatelab.tasks.tables.files import found_file, places_of
 from gatelab.tasks.tables.fitted import Fitted, Numbers, numbers_of
+from gatelab.tasks.tables.keys import TableKeys
 from gatelab.tasks.tables.lines import gathered
 from gatelab.tasks.tables.network import Embedded, embedding_width
 from gatelab.tasks.tables.option_forms import check_forms, plain_options
@@ -36,7 +37,6 @@ from gatelab.tasks.tables.sources import readable_again
 from gatelab.tasks.tables.split_rule import SplitRule, split_rule
 from gatelab.tasks.tables.target_columns import Rare, TargetColumn, target_columns
 from gatelab.tasks.tables.target_options import asked_targets
-from gatelab.tasks.tables.wanted import wanted_of
 from gatelab.tasks.tables.weighing import told_weights
 from gatelab.tasks.task import Network, Split, SplitName, Task, register_task
 
@@ -114,20 +114,22 @@ class Table(Task):
         check_forms(kinds=kinds, drop=drop, only=only, missing=missing, reading=reading)
         check_no_feature(weights, kinds=kinds, only=only or ())
         frame = readable_again(frame)
-        about = {
-            "missing": missing or (),
-            "drop": drop,
-            "weights": weights,
-            "targets": {name: target.kind for name, target in asked.items()},
-            **_read_apart(rule, kinds, only),
-        }
-        classes = {name: target.classes for name, target in asked.items()}
-        contents = _contents(frame, path, reading=reading, classes=classes, **about)
+        keys = TableKeys(
+            kinds=kinds,
+            missing=missing or (),
+            drop=drop,
+            only=only,
+            reading=reading,
+            targets={name: target.kind for name, target in asked.items()},
+            classes={name: target.classes for name, target in asked.items()},
+            weights=weights,
+            **_read_apart(rule),
+        )
+        contents = _contents(frame, path, keys)
         self.split_seed, self.fixed_split = split_seed, rule.fixed
         self._by_chance = rule.by == "random"
         self._contents, by_row = _weighed(contents, weights)
-        source = found_file(path) if frame is None else frame
-        self._origin = Origin(source, reading, wanted_of(**about))
+        self._origin = Origin(found_file(path) if frame is None else frame, keys)
         self._prepared = prepare(
             self._contents,
             target_columns(self._contents, asked, cast(Rare, rare), by_row),
@@ -262,32 +264,29 @@ def _weighed(contents: Contents, weights: str | None) -> tuple[Contents, Numbers
     return replace(contents, columns=others), numbers_of(contents.columns[weights])
 
 
-def _read_apart(
-    rule: SplitRule, kinds: Mapping[str, Any], only: Sequence[str] | None
-) -> dict[str, Any]:
+def _read_apart(rule: SplitRule) -> dict[str, Any]:
     """Return how the reader is told of the column by which rows are divided."""
-    if rule.column is None or rule.by == "time":
-        times = {} if rule.column is None else {rule.column: rule.format}
-        return {"kinds": kinds, "only": only, "times": times}
-    return {"kinds": kinds, "only": only, "division": rule.column}
+    if rule.column is None:
+        return {}
+    return {"times": {rule.column: rule.format}} if rule.by == "time" else {"division": rule.column}
 
 
-def _contents(frame: object, path: str, **options: Any) -> Contents:
+def _contents(frame: object, path: str, keys: TableKeys) -> Contents:
     """Return what a frame or a file holds."""
     if (frame is None) == (not path):
         raise TableError(
             "`path` must name the file of the table, or a frame be given, one of both."
         )
     if frame is not None:
-        return read_contents(frame, **options)
+        return read_contents(frame, keys)
     file = found_file(path)
     state = file.stat()
     # What JSON has no form of, as NumPy's numbers among `missing`, is its text: so it is read.
-    plain = json.dumps(options, default=str)
+    plain = json.dumps(vars(keys), default=str)
     return _read_file(file, state.st_mtime_ns, state.st_size, plain)
 
 
 @lru_cache(maxsize=1)
-def _read_file(file: Path, changed: int, size: int, options: str) -> Contents:
+def _read_file(file: Path, changed: int, size: int, keys: str) -> Contents:
     """Return what a file holds, read once while it is the same: tasks may differ in their split."""
-    return read_contents(file, **json.loads(options))
+    return read_contents(file, TableKeys(**json.loads(keys)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gatelab.tasks.tables.cells import texts_of
@@ -46,29 +46,3 @@ class Wanted:
         """
         kinds = {it: self.kinds.get(it, self.others) for it in names}
         return replace(self, kinds=kinds, others="category", of_another=not decimal)
-
-
-def wanted_of(
-    *,
-    kinds: Mapping[str, str | Sequence[str]] = {},
-    missing: Iterable[object] | Mapping[str, Iterable[object]] = (),
-    drop: Iterable[str] = (),
-    only: Iterable[str] | None = None,
-    targets: Mapping[str, str | None] = {},
-    times: Iterable[str] = (),
-    weights: str | None = None,
-    division: str | None = None,
-) -> Wanted:
-    """Return what these keys, each as in ``read_contents``, want of columns."""
-    others = kinds.get(OTHERS)
-    weighing = () if weights is None else (weights,)
-    dividing = () if division is None else (division,)
-    named = {
-        **dict.fromkeys(only or (), others),
-        **kinds,
-        **dict.fromkeys(drop, "category"),
-        **dict.fromkeys((*times, *weighing), "number"),
-        **dict.fromkeys(dividing, "category"),
-        **targets,
-    }
-    return Wanted(named, others if only is None else "category", missing)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gatelab.durable import write_settled
 from gatelab.gates.metrics import seed_agreement
 from gatelab.results.comparison.cells import Cell, UnitValues, mean
 from gatelab.sweeps.cluster.storage import model_name
@@ -25,7 +26,6 @@ from gatelab.sweeps.spec.conditional import active
 from gatelab.sweeps.spec.searches import Search, of_gate
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
-from gatelab.tracking.durable import write_settled
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import COUNTS, Artifacts, Metrics, Tags
 from gatelab.training.jobs import Job
