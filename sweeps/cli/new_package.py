@@ -56,11 +56,23 @@ def write_package(
     draft.mkdir(exist_ok=True)
     try:
         for file, template in {**files, "pyproject.toml": PYPROJECT}.items():
-            (draft / file).write_text(template.substitute(words), encoding="utf-8")
+            text = template.substitute(words)
+            text = _aligned(text) if file == "README.md" else text
+            (draft / file).write_text(text, encoding="utf-8")
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder
+
+
+def _aligned(text: str) -> str:
+    """Return a text with what its commands do in one column, however long their names are."""
+    lines = [line.partition("  # ") for line in text.split("\n")]
+    wide = max(len(command.rstrip()) for command, mark, _ in lines if mark)
+    return "\n".join(
+        f"{command.rstrip():{wide}}   # {said}" if mark else command
+        for command, mark, said in lines
+    )
 
 
 def _check_name(registry: Registry[Any], name: str, where: Path) -> None:
