@@ -48,7 +48,7 @@ def critical_differences(ranking: Ranking) -> Figure:
         crossbar_props={"color": INK},
     )
     for label in drawn["labels"]:
-        _set_beside_its_line(label)
+        _set_beside_its_line(figure, label)
     rows = -min(label.get_position()[1] for label in drawn["labels"])
     figure.set_size_inches(WIDTH, 0.9 + row * rows)
     axes.margins(x=0)  # names begin where the axis ends, however short a layout makes it
@@ -57,13 +57,11 @@ def critical_differences(ranking: Ranking) -> Figure:
     return figure
 
 
-def _set_beside_its_line(label: Text) -> None:
+def _set_beside_its_line(figure: Figure, label: Text) -> None:
     """Set a label a little off its line, in ink: small letters need more contrast than lines."""
     label.set_color(INK)
     aside = -GAP if label.get_horizontalalignment() == "right" else GAP
-    label.set_transform(
-        offset_copy(label.get_transform(), label.get_figure(), aside, units="points")
-    )
+    label.set_transform(offset_copy(label.get_transform(), figure, aside, units="points"))
 
 
 def _title(ranking: Ranking) -> str:
