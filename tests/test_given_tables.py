@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from gatelab.sweeps.spec.given import spec_of
@@ -17,6 +18,7 @@ from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.spec import SpecError
 from gatelab.tasks import Table
 from gatelab.tasks.sarcos import Sarcos
+from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.sources import as_arrow
 from gatelab.tracking.store_errors import StoreUnavailable
 
@@ -142,3 +144,10 @@ def test_a_script_launches_a_frame_and_predicts_and_goes_on_where_it_was_moved(
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("predicted 200 with ")
     assert "refused" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("column", [pd.Series([1.0, 2.0]), pa.chunked_array([[1.0, 2.0]])])
+def test_a_column_alone_is_no_table(column: object) -> None:
+    """It was said to have a column that Arrow cannot hold, of polars' series too."""
+    with pytest.raises(TableError, match=rf"^a table is .* but got a {type(column).__name__}\.$"):
+        as_arrow(column)

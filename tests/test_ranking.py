@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from scipy import stats
 
 from gatelab.results.comparison.rank_report import rank_grid, rank_sentences
 from gatelab.results.comparison.ranking import Ranking, critical_difference, rank_gates
 from gatelab.results.comparison.tables import markdown
 from gatelab.results.figures.ranks import critical_differences
-from gatelab.results.figures.style import save_figure
+from gatelab.results.figures.style import lay_out, save_figure
 
 BY_TASK = {
     "t1": {"a": 0.1, "b": 0.2, "c": 0.3},
@@ -180,6 +181,23 @@ def test_diagram(gates: int, tmp_path: Path) -> None:
     assert len(texts) == gates
     save_figure(figure, tmp_path / "ranks.png")
     assert (tmp_path / "ranks.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_of_a_diagram_leaves_it() -> None:
+    """A title over the narrow axis that long names leave was longer than the figure."""
+    names = [f"a_package_of_mine.gates_of_mine:a_gate_with_a_name_{index}" for index in range(8)]
+    losses = {f"t{task}": {g: 0.1 * i * task for i, g in enumerate(names)} for task in range(1, 9)}
+    figure = critical_differences(rank_gates(losses, "test/mean/two_against_two", -1))
+    lay_out(figure)
+    whole = figure.bbox.padded(1)
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    assert len(texts) > len(names)
+    for text in texts:
+        box = text.get_window_extent()
+        assert whole.x0 <= box.x0 and box.x1 <= whole.x1, text.get_text()
+    assert figure.axes[0].get_window_extent().width > 0.3 * whole.width, (
+        "of the axis is enough left"
+    )
 
 
 def test_a_diagram_joins_all_where_friedman_finds_nothing() -> None:

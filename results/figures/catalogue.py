@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.evidence import plural
 from gatelab.results.figures import scores, selection
+from gatelab.results.figures.far_off import constants
 from gatelab.results.figures.panels import MOST_TOGETHER
 from gatelab.results.figures.plate import NOT_EVALUATED, Plate, best_gates, others_said, plate
 from gatelab.results.figures.style import HALF_WIDTH
@@ -19,6 +21,7 @@ NO_WEIGHTS = "The record of this sweep has no weights by target and expert."
 ROWS_SAID = (
     " Small, with their k: the best of a gate's search at that k, joined to the gate by dots."
 )
+AWAY_SAID = " Arrow: the mean of the constant prediction, where it is far off all others."
 SAME = {
     "seed": "The same seed means the same starting network and data order",
     "split": "The same split means the same rows to learn from and to be tested on",
@@ -51,7 +54,8 @@ def _answer(review: Review) -> Iterator[Plate]:
         "Best on top: where the lines of two gates overlap widely, their order may be chance.",
         NOT_EVALUATED,
         f"Dots: the {units}, one below the other in the same order for each gate; large marker: "
-        "their mean; line: its 95% interval (Student's t). Baselines stand below the dotted line.",
+        "their mean; line: its 95% interval (Student's t). Baselines stand below the dotted line."
+        f"{_away_said(comparison)}",
     )
     yield plate(
         "tradeoff",
@@ -78,7 +82,7 @@ def _scores(review: Review) -> Iterator[Plate]:
         "It takes two evaluated gates to compare." if comparison.scores else NOT_EVALUATED,
         f"{SAME[unit]}, so gates are compared {unit} by {unit}. Dots: differences of single "
         f"{units}; large marker: their mean; line: its 95% "
-        "interval, not corrected for several gates.",
+        f"interval, not corrected for several gates.{_away_said(comparison)}",
     )
     yield plate(
         "targets",
@@ -94,7 +98,8 @@ def _scores(review: Review) -> Iterator[Plate]:
         f"behind the best of that target, in standard deviations over the {units} (the root mean "
         "square of the gates')."
         if review.targets["target"].nunique() > MOST_PANELS
-        else f"Dots: the {units}; large marker: their mean; line: its 95% interval.",
+        else f"Dots: the {units}; large marker: their mean; line: its 95% interval."
+        f"{_away_said(comparison)}",
     )
 
 
@@ -148,6 +153,10 @@ def _cost(review: Review) -> Iterator[Plate]:
         f"The numbers of the table. Dots: {units}; large marker: their mean; line: its 95% "
         "interval.",
     )
+
+
+def _away_said(comparison: Comparison) -> str:
+    return AWAY_SAID if constants(comparison) else ""
 
 
 def _absent(review: Review) -> str:

@@ -17,6 +17,7 @@ from gatelab.results.comparison.headline import main_metric
 from gatelab.results.comparison.score_grids import by_mean
 from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.costs import COSTS, GateValues, costs
+from gatelab.results.figures.far_off import Rows, far_off, point_to
 from gatelab.results.figures.labels import LINE, lines, wrapped
 from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid
 from gatelab.results.figures.tradeoff import looks_of
@@ -63,11 +64,7 @@ def panels_by_gate(
     width: float = WIDTH,
 ) -> Figure:
     """Draw a panel for everything that gates have values of, by its title, a row a gate."""
-    titles = {title: title for title in values}
-    share = comparison.test_to_train
-    figure = _panels(values, titles, _labels(comparison, gates), looks_of(comparison), share, width)
-    _set_apart(figure.axes, comparison, gates)
-    return figure
+    return _panels(comparison, values, {title: title for title in values}, gates, width)
 
 
 def difference_panels(comparison: Comparison) -> Figure | None:
@@ -81,24 +78,12 @@ def difference_panels(comparison: Comparison) -> Figure | None:
         return None
     apart = {gate: _apart(values[gate], values[best]) for gate in gates}
     title = f"test loss, minus that of {best} with the same {comparison.unit}"
-    figure = _panels(
-        {Metrics.TEST_LOSS: apart},
-        {Metrics.TEST_LOSS: title},
-        _labels(comparison, gates),
-        looks_of(comparison),
-        comparison.test_to_train,
-    )
+    figure = _panels(comparison, {Metrics.TEST_LOSS: apart}, {Metrics.TEST_LOSS: title}, gates)
     (axes,) = figure.axes
     axes.set_xscale("linear")  # 0, which an interval may reach, is on no other
-    fit(axes, "x", [0.0, *(v for found in apart.values() for v in found.values())], 7)
+    fit(axes, "x", [0.0], 7)
     axes.axvline(0, color=INK, linewidth=0.8)
-    _set_apart(figure.axes, comparison, gates)
     return figure
-
-
-def _labels(comparison: Comparison, gates: Sequence[str]) -> dict[str, str]:
-    """Return the labels of gates, which say what rows and baselines are."""
-    return {gate: comparison.subject(gate).label for gate in gates}
 
 
 def _set_apart(panels: Sequence[Axes], comparison: Comparison, gates: Sequence[str]) -> None:
@@ -117,9 +102,7 @@ def cost_panels(comparison: Comparison) -> Figure | None:
     gates = [gate for gate in comparison.tested if gate in known]
     if not gates:
         return None
-    share = comparison.test_to_train
-    figure = _panels(values, COSTS, _labels(comparison, gates), looks_of(comparison), share)
-    _set_apart(figure.axes, comparison, gates)
+    figure = _panels(comparison, values, COSTS, gates)
     for axes, metric in zip(figure.axes, values, strict=True):
         if axes.get_xscale() == "linear":
             highest = max(v for seeds in values[metric].values() for v in seeds.values())
@@ -141,28 +124,37 @@ def _apart(first: UnitValues, second: UnitValues) -> dict[str, float]:
 
 
 def _panels(
+    comparison: Comparison,
     values: Mapping[str, GateValues],
     titles: Mapping[str, str],
-    gates: Mapping[str, str],
-    look: Mapping[str, Look],
-    test_to_train: float,
+    gates: Sequence[str],
     width: float = WIDTH,
 ) -> Figure:
     """Draw a panel a metric, a row a gate, which has a label."""
-    labels, count = list(gates.values()), len(values)
+    labels, count = [comparison.subject(gate).label for gate in gates], len(values)
     row_height = max(ROW if len(gates) <= MANY else MANY_ROW, LINE * lines(labels) + 0.03)
     figure, panels = grid(count, count, width / count, 0.6 + row_height * len(gates), sharey=True)
+    ticks = 3 if count > 1 and width < WIDTH else 4 if count > 1 else 7
     for axes, (metric, by_gate) in zip(panels, values.items(), strict=True):
-        for row, gate in enumerate(gates):
-            _row(axes, row, list(by_gate.get(gate, {}).values()), look[gate], test_to_train)
-        found = [list(by_gate.get(gate, {}).values()) for gate in gates]
-        drawn = [v for values in found for v in (*values, *_ends(values, test_to_train))]
-        fit(axes, "x", drawn, 3 if count > 1 and width < WIDTH else 4 if count > 1 else 7)
+        _panel(axes, comparison, {gate: [*by_gate.get(gate, {}).values()] for gate in gates}, ticks)
         axes.set_xlabel(titles[metric])
-        axes.grid(axis="x")
     panels[0].set_yticks(range(len(gates)), map(wrapped, labels))
     panels[0].set_ylim(len(gates) - 0.5, -0.5)
+    _set_apart(panels, comparison, gates)
     return figure
+
+
+def _panel(axes: Axes, comparison: Comparison, rows: Rows, ticks: int) -> None:
+    """Draw the rows of gates; a constant prediction that is far off is said at the edge."""
+    look, share = looks_of(comparison), comparison.test_to_train
+    drawn = {gate: [*values, *_ends(values, share)] for gate, values in rows.items()}
+    away = far_off(comparison, drawn)
+    for place, (gate, values) in enumerate(rows.items()):
+        _row(axes, place, [] if gate in away else values, look[gate], share)
+    fit(axes, "x", [v for gate, found in drawn.items() if gate not in away for v in found], ticks)
+    axes.grid(axis="x")
+    for gate in away:
+        point_to(axes, [*rows].index(gate), float(np.mean(rows[gate])))
 
 
 def _ends(values: Sequence[float], test_to_train: float) -> Sequence[float]:

@@ -12,6 +12,7 @@ from gatelab.results.comparison import Comparison, Score
 from gatelab.results.comparison.differences import RESOLUTION
 from gatelab.results.comparison.subjects import Subject
 from gatelab.results.figures.labels import shortened
+from gatelab.results.figures.notes import Note, write_notes
 from gatelab.results.figures.panels import legend, legend_columns, legend_height
 from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid, looks
 from gatelab.tracking.schema import Metrics
@@ -37,8 +38,9 @@ def tradeoff(comparison: Comparison, width: float = WIDTH) -> Figure | None:
     look = looks_of(comparison)
     for gate, scores in drawn.items():
         _cross(axes, scores, look[gate], comparison.subject(gate), names.get(gate, ""))
+    notes: list[Note] = []
     for gate in comparison.of_role("gate"):
-        _join(axes, comparison, gate, places, look[gate])
+        notes += _join(axes, comparison, gate, places, look[gate])
     ceilings = comparison.of_role("ceiling")
     front = pareto_front({g: place for g, place in places.items() if g not in ceilings})
     course = list(zip(*(places[g] for g in front), strict=True))
@@ -50,6 +52,8 @@ def tradeoff(comparison: Comparison, width: float = WIDTH) -> Figure | None:
     axes.set(xlabel="experts a row, over all targets", ylabel="test loss")
     axes.grid()
     legend(figure, axes, columns)
+    if notes:
+        write_notes(figure, axes, notes, [*places.values()])
     return figure
 
 
@@ -120,20 +124,12 @@ def _cross(
 
 def _join(
     axes: Axes, comparison: Comparison, gate: str, places: Mapping[str, Place], look: Look
-) -> None:
-    """Join a gate and its rows by a line, and say the k of each."""
+) -> list[Note]:
+    """Join a gate and its rows by a line, and return the k of each."""
     rows = [one for one in comparison.subjects if one.row_of == gate or one.gate == gate]
     drawn = [one for one in rows if one.gate in places]
     if len(drawn) < 2:
-        return
+        return []
     course = zip(*sorted(places[one.gate] for one in drawn), strict=True)
     axes.plot(*course, color=look.color, linewidth=0.8, linestyle="dotted", zorder=1.5)
-    for one in drawn:
-        if one.k is not None:
-            axes.annotate(
-                f"k = {one.k}",
-                places[one.gate],
-                xytext=(5, 5),
-                textcoords="offset points",
-                fontsize=7,
-            )
+    return [(f"k = {one.k}", places[one.gate]) for one in drawn if one.k is not None]

@@ -54,7 +54,18 @@ def _files(kind: str, name: str) -> Iterator[tuple[str, str]]:
     words = {"name": name, "cls": cls, "kind": kind}
     for path in (TEMPLATES / "pyproject.toml", *(TEMPLATES / kind).iterdir()):
         file, text = path.name.removesuffix(".template"), path.read_text(encoding="utf-8")
-        yield _Named(file).substitute(words), _Named(text).substitute(words)
+        text = _Named(text).substitute(words)
+        yield _Named(file).substitute(words), _aligned(text) if file == "README.md" else text
+
+
+def _aligned(text: str) -> str:
+    """Return a text with what its commands do in one column, however long their names are."""
+    lines = [line.partition("  # ") for line in text.split("\n")]
+    wide = max(len(command.rstrip()) for command, mark, _ in lines if mark)
+    return "\n".join(
+        f"{command.rstrip():{wide}}   # {said}" if mark else command
+        for command, mark, said in lines
+    )
 
 
 def _check_name(registry: Registry[Any], name: str, where: Path) -> None:

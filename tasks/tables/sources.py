@@ -99,9 +99,13 @@ def as_arrow(frame: object) -> pa.Table:
         return _of_pandas(frame)
     if hasattr(frame, "__arrow_c_stream__") and not hasattr(frame, "iloc"):
         return _plain(_of_stream(frame))
-    raise TableError(
+    raise _no_table(frame)
+
+
+def _no_table(given: object) -> TableError:
+    return TableError(
         "a table is a path, or a frame of pandas, polars, pyarrow or NumPy, "
-        f"but got a {type(frame).__name__}."
+        f"but got a {type(given).__name__}."
     )
 
 
@@ -110,6 +114,8 @@ def _of_stream(frame: Any) -> pa.Table:
         return pa.table(frame)
     except pa.ArrowException as error:
         why = " ".join(str(error).split())
+        if "non-struct" in why:  # a stream of one column's values, as a Series is
+            raise _no_table(frame) from None
         raise TableError(
             f"the {type(frame).__name__} has a column that Arrow cannot hold ({why}): leave it out."
         ) from None
