@@ -31,8 +31,8 @@ from gatelab.tracking import mlflow_check
 from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_check import MIGRATIONS
 from gatelab.tracking.mlflow_client import open_client
-from gatelab.tracking.mlflow_delivered import check_experiment
 from gatelab.tracking.mlflow_errors import store_errors
+from gatelab.tracking.mlflow_experiment import check_experiment
 from gatelab.tracking.mlflow_store import Store
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.sqlite import default_uri

@@ -21,12 +21,8 @@ from gatelab.tracking.mlflow_client import (
     open_client,
     search,
 )
-from gatelab.tracking.mlflow_presence import (
-    active_experiment,
-    another_home,
-    check_recorded,
-    lost_run,
-)
+from gatelab.tracking.mlflow_delivered import another_home, check_delivered, lost_run
+from gatelab.tracking.mlflow_experiment import active_experiment
 from gatelab.tracking.mlflow_rejected import Rejected, UnknownRun, indispensable, storable
 from gatelab.tracking.mlflow_tags import ATTEMPT, IDENTITY, restored, stored
 from gatelab.tracking.schema import Tags
@@ -65,9 +61,11 @@ class Store:
             StoreRefuses: If it was deleted or lost, or cannot be made.
         """
         self.uri, self.experiment = uri, experiment
-        self.client = open_client(uri)
         if sweep is not None:
-            check_recorded(self.client, uri, experiment, sweep)
+            check_delivered(
+                uri, experiment, sweep
+            )  # before it is opened: a missing one is not made
+        self.client = open_client(uri)
         self.experiment_id = self._experiment(experiment, artifacts)
         self._run_ids: dict[str, str] = {}
         self._attempts: dict[str, int] = {}

@@ -14,7 +14,8 @@ from gatelab.tasks.task import Task
 from gatelab.tracking.artifact_places import artifacts_folder
 from gatelab.tracking.journal import delivered
 from gatelab.tracking.masking import masked
-from gatelab.tracking.mlflow_delivered import check_delivered, check_experiment
+from gatelab.tracking.mlflow_delivered import check_delivered
+from gatelab.tracking.mlflow_experiment import check_experiment
 from gatelab.tracking.mlflow_read import sweep_names
 from gatelab.tracking.mlflow_system import NEEDED, can_monitor
 from gatelab.tracking.sqlite import sqlite_path
