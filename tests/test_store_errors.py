@@ -30,7 +30,7 @@ from gatelab.sweeps.cli import main
 from gatelab.tracking import mlflow_check
 from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_check import MIGRATIONS
-from gatelab.tracking.mlflow_client import open_client
+from gatelab.tracking.mlflow_client import _opened, open_client
 from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_experiment import check_experiment
 from gatelab.tracking.mlflow_store import Store
@@ -355,5 +355,5 @@ def test_a_real_postgresql(tmp_path: Path) -> None:
         missing = uri.replace("/postgres?", "/nothing?")
         assert "nothing" in refusal(missing)
         Store(uri, "e")
-        open_client.cache_clear()
+        _opened.cache_clear()  # as in a process of its own
         assert open_client(uri).get_experiment_by_name("e") is not None

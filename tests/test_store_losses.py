@@ -223,6 +223,35 @@ def test_a_store_that_is_another_one(
     assert history(other, ids(other)["s/a"], "loss") == [(e, float(e)) for e in (1, 2, 3)]
 
 
+def test_a_store_that_is_deleted_or_replaced_is_told_at_once(
+    uri: str, taken: Recorder, tmp_path: Path, empty_store: Path
+) -> None:
+    """SQLite calls it read-only, and goes on reading what is no longer there."""
+    path, away = tmp_path / "mlflow.db", tmp_path / "away.db"
+    path.rename(away)
+    taken.log_metrics("s/a", 2, {"loss": 2.0})
+    assert not taken.flush(20.0) and taken.refused
+    assert f"the store {uri}, which has the record of 's', is gone: restore it" in taken.problem
+    assert "`gatelab resume s --redeliver`" in taken.problem and not path.exists()
+    shutil.copy(empty_store, path)
+    assert not taken.flush(20.0) and taken.refused
+    assert "does not have the run 's', which was delivered: it is another" in taken.problem
+    shutil.copy(away, tmp_path / "copy.db")
+    (tmp_path / "copy.db").replace(path)  # another file than was opened, with all in it
+    assert taken.flush(20.0)
+    assert history(uri, ids(uri)["s/a"], "loss") == [(1, 1.0), (2, 2.0)]
+
+
+def test_a_store_that_is_made_again_in_one_process_is_opened_anew(tmp_path: Path) -> None:
+    """As in a notebook whose folder was deleted between two launches."""
+    uri = default_uri(tmp_path)
+    Store(uri, "first")
+    (tmp_path / "mlflow.db").unlink()
+    Store(uri, "second")
+    names = {it.name for it in open_client(uri).search_experiments()}
+    assert "second" in names and "first" not in names
+
+
 def test_a_launch_into_a_deleted_experiment_is_refused(place: Path) -> None:
     (place / "c.yaml").write_text(SPEC)
     uri = default_uri(place / "gatelab_runs")

@@ -143,7 +143,7 @@ class Deliverer:
 
     def _deliver(self) -> None:
         self._journal.retry()
-        if self._store is None:
+        if self._store is None or not self._store.is_same:
             begun = self._journal.position and self._to.sweep in self._known.started
             to = self._to
             store = Store(to.uri, to.experiment, to.artifacts, to.sweep if begun else None)

@@ -12,7 +12,7 @@ from gatelab.tracking.mlflow_client import open_client, search
 from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_experiment import active_experiment
 from gatelab.tracking.mlflow_tags import IDENTITY, hidden, restored
-from gatelab.tracking.store_errors import StoreRefuses, is_there
+from gatelab.tracking.store_errors import StoreRefuses, check_store_writable, is_there
 
 ACTIVE = ViewType.ACTIVE_ONLY
 
@@ -30,6 +30,7 @@ def check_delivered(uri: str, experiment: str, sweep: str) -> None:
             f"name its new place with `gatelab resume {sweep} --tracking-uri`; or "
             f"`gatelab resume {sweep} --redeliver` writes everything into a new one."
         )
+    check_store_writable(uri)
     client = open_client(uri)
     with store_errors(uri):
         found = active_experiment(client, uri, experiment)

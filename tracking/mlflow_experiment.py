@@ -14,7 +14,7 @@ from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_client import open_client
 from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_rejected import permitted
-from gatelab.tracking.store_errors import StoreRefuses, is_server
+from gatelab.tracking.store_errors import StoreRefuses, check_store_writable, is_server
 
 
 def active_experiment(client: MlflowClient, uri: str, name: str) -> Experiment | None:
@@ -46,6 +46,7 @@ def check_experiment(uri: str, experiment: str, artifacts: Path | None) -> None:
             its artifacts lie where a database cannot note it.
         StoreUnavailable: If the store cannot be used.
     """
+    check_store_writable(uri)
     client = open_client(uri)
     with store_errors(uri):
         found = active_experiment(client, uri, experiment)

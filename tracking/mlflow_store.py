@@ -17,6 +17,7 @@ from gatelab.tracking.artifact_places import check_location
 from gatelab.tracking.lines import FULL
 from gatelab.tracking.mlflow_client import (
     active_experiments,
+    file_id,
     metric_key,
     open_client,
     search,
@@ -26,7 +27,7 @@ from gatelab.tracking.mlflow_experiment import active_experiment
 from gatelab.tracking.mlflow_rejected import Rejected, UnknownRun, indispensable, storable
 from gatelab.tracking.mlflow_tags import ATTEMPT, IDENTITY, restored, stored
 from gatelab.tracking.schema import Tags
-from gatelab.tracking.store_errors import StoreRefuses
+from gatelab.tracking.store_errors import StoreRefuses, check_store_writable
 
 PARENT = "mlflow.parentRunId"
 IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
@@ -61,14 +62,20 @@ class Store:
             StoreRefuses: If it was deleted or lost, or cannot be made.
         """
         self.uri, self.experiment = uri, experiment
+        check_store_writable(uri)
         if sweep is not None:
             check_delivered(
                 uri, experiment, sweep
             )  # before it is opened: a missing one is not made
-        self.client = open_client(uri)
+        self.client, self._file = open_client(uri), file_id(uri)
         self.experiment_id = self._experiment(experiment, artifacts)
         self._run_ids: dict[str, str] = {}
         self._attempts: dict[str, int] = {}
+
+    @property
+    def is_same(self) -> bool:
+        """Whether its address leads to what was opened: a file can be deleted or replaced."""
+        return file_id(self.uri) == self._file
 
     def _experiment(self, name: str, artifacts: str | Path | None) -> str:
         found = active_experiment(self.client, self.uri, name)
