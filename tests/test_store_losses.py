@@ -11,7 +11,7 @@ from mlflow.exceptions import RestException
 from mlflow.tracking._tracking_service import utils
 
 from gatelab.tracking.mlflow_client import open_client
-from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep
+from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep, sweep_links
 from gatelab.tracking.mlflow_rejected import rejected
 from gatelab.tracking.mlflow_store import Store
 from gatelab.tracking.recorder import Recorder
@@ -250,6 +250,49 @@ def test_a_store_that_is_made_again_in_one_process_is_opened_anew(tmp_path: Path
     Store(uri, "second")
     names = {it.name for it in open_client(uri).search_experiments()}
     assert "second" in names and "first" not in names
+
+
+def test_a_sweep_that_was_deleted_is_told_by_who_only_reads(uri: str, taken: Recorder) -> None:
+    client = open_client(uri)
+    experiment = client.get_experiment_by_name("e").experiment_id
+    client.delete_experiment(experiment)
+    for read_it in (read_sweep, sweep_links):
+        with pytest.raises(LookupError, match="since the experiment 'e' was deleted in ") as why:
+            read_it(uri, "s")
+        assert f"`mlflow experiments restore --experiment-id {experiment}` brings" in str(why.value)
+    client.restore_experiment(experiment)
+    own = ids(uri)["s"]
+    for run in ids(uri).values():
+        client.delete_run(run)
+    with pytest.raises(LookupError, match=f"`mlflow runs restore --run-id {own}` brings back"):
+        read_sweep(uri, "s")
+    with pytest.raises(LookupError, match="no sweep 't' in "):
+        read_sweep(uri, "t")
+    client.restore_run(own)
+    assert read_sweep(uri, "s").runs
+
+
+def test_artifacts_are_not_written_where_a_moved_folder_lay(uri: str, tmp_path: Path) -> None:
+    """A store that lies elsewhere, as a PostgreSQL, is not moved with them."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+
+    def recorder(folder: Path) -> Recorder:
+        (folder / "a.txt").write_text("one")
+        where = {"uri": uri, "experiment": "e", "sweep": "s", "artifacts": folder / "artifacts"}
+        taken = Recorder(folder / "s.jsonl", home=folder, **where)  # type: ignore[arg-type]
+        taken.start_run("s", parent=None, name="s", tags={"sweep": "s"}, params={})
+        taken.log_artifact("s", folder / "a.txt")
+        return taken
+
+    assert recorder(old).close()
+    old.rename(new)
+    again = recorder(new)
+    assert not again.flush(30.0) and again.refused
+    assert f"looks for them in {old}/artifacts, which is gone: move it back" in again.problem
+    assert not old.exists()
+    old.symlink_to(new)
+    assert again.flush(30.0) and again.close()
 
 
 def test_a_launch_into_a_deleted_experiment_is_refused(place: Path) -> None:

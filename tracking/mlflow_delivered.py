@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run, ViewType
 
+from gatelab.tracking.artifact_places import check_not_moved
 from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_client import open_client, search
 from gatelab.tracking.mlflow_errors import store_errors
-from gatelab.tracking.mlflow_experiment import active_experiment
+from gatelab.tracking.mlflow_experiment import active_experiment, deleted_experiment
 from gatelab.tracking.mlflow_tags import IDENTITY, hidden, restored
 from gatelab.tracking.store_errors import StoreRefuses, check_store_writable, is_there
 
 ACTIVE = ViewType.ACTIVE_ONLY
 
 
-def check_delivered(uri: str, experiment: str, sweep: str) -> None:
+def check_delivered(uri: str, experiment: str, sweep: str, artifacts: Path | None) -> None:
     """Refuse a store that does not have the sweep of which it was given records.
 
+    Args:
+        uri: MLflow's tracking URI.
+        experiment: The sweep's.
+        sweep: Its name.
+        artifacts: The folder for artifacts, for a store without a server.
+
     Raises:
-        StoreRefuses: If the store, the sweep or its experiment is not there or was deleted.
+        StoreRefuses: If the store, the sweep or its experiment is not there or was deleted, or its
+            artifacts lie elsewhere than it says.
         StoreUnavailable: If the store cannot be used.
     """
     if not is_there(uri):
@@ -34,8 +43,11 @@ def check_delivered(uri: str, experiment: str, sweep: str) -> None:
     client = open_client(uri)
     with store_errors(uri):
         found = active_experiment(client, uri, experiment)
-        if found is None or not _runs(client, [found.experiment_id], sweep, ACTIVE):
+        runs = _runs(client, [found.experiment_id], sweep, ACTIVE) if found else []
+        if found is None or not runs:
             raise lost_run(client, uri, experiment, sweep, sweep)
+        if artifacts is not None and (artifacts / runs[0].info.run_id).is_dir():
+            check_not_moved(uri, found.artifact_location or "", artifacts)
 
 
 def check_all_there(uri: str, experiment: str, sweep: str, started: Collection[str]) -> None:
@@ -85,6 +97,25 @@ def lost_run(
         f"{masked(uri)} does not have the run {identity!r}, which was delivered: it is another "
         f"store, or was replaced. Restore it, or name the right one with `gatelab resume {sweep} "
         f"--tracking-uri`; or {again}."
+    )
+
+
+def deleted_sweep(client: MlflowClient, uri: str, sweep: str) -> str:
+    """Return that a sweep was deleted, and what brings it back; empty where it was not."""
+    gone = {it.experiment_id: it for it in client.search_experiments(ViewType.DELETED_ONLY)}
+    runs = _runs(client, [*gone], sweep, ViewType.ALL)
+    if runs:
+        experiment = deleted_experiment(uri, gone[runs[0].info.experiment_id])
+        return f"the sweep {sweep!r} is not to be seen, since {experiment}"
+    active = [it.experiment_id for it in client.search_experiments()]
+    runs = _runs(client, active, sweep, ViewType.DELETED_ONLY)
+    if not runs:
+        return ""
+    return (
+        f"all runs of {sweep!r} were deleted in {masked(uri)}: `mlflow runs restore --run-id "
+        f"{runs[0].info.run_id}` brings back the sweep's own (with "
+        f"MLFLOW_TRACKING_URI={masked(uri)}), and so each; or `gatelab resume {sweep} --redeliver` "
+        "writes everything into it again."
     )
 
 

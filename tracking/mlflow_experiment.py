@@ -26,10 +26,15 @@ def active_experiment(client: MlflowClient, uri: str, name: str) -> Experiment |
     found = client.get_experiment_by_name(name)
     if found is None or found.lifecycle_stage == LifecycleStage.ACTIVE:
         return found
-    raise StoreRefuses(
-        f"the experiment {name[:100]!r} was deleted in {masked(uri)}, and takes nothing: "
-        f"`mlflow experiments restore --experiment-id {found.experiment_id}` brings it back "
-        f"(with MLFLOW_TRACKING_URI={masked(uri)})."
+    raise StoreRefuses(deleted_experiment(uri, found))
+
+
+def deleted_experiment(uri: str, experiment: Experiment) -> str:
+    """Return that an experiment was deleted, and what brings it back."""
+    return (
+        f"the experiment {experiment.name[:100]!r} was deleted in {masked(uri)}, and takes "
+        f"nothing: `mlflow experiments restore --experiment-id {experiment.experiment_id}` brings "
+        f"it back (with MLFLOW_TRACKING_URI={masked(uri)})."
     )
 
 

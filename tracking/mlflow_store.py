@@ -6,12 +6,14 @@ import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from mlflow.entities import LifecycleStage, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from requests import HTTPError
 
 from gatelab.tracking.artifact_places import check_location
 from gatelab.tracking.lines import FULL
@@ -37,6 +39,7 @@ LONGEST_PARAM = 6000
 """Characters of a param's value that MLflow takes."""
 SHARED_VIEW = "mlflow.sharedViewState."
 """How the experiment's tags begin that MLflow's "Share" leaves."""
+TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
 
@@ -64,9 +67,8 @@ class Store:
         self.uri, self.experiment = uri, experiment
         check_store_writable(uri)
         if sweep is not None:
-            check_delivered(
-                uri, experiment, sweep
-            )  # before it is opened: a missing one is not made
+            place = None if artifacts is None else Path(artifacts)
+            check_delivered(uri, experiment, sweep, place)  # first: to open makes a missing one
         self.client, self._file = open_client(uri), file_id(uri)
         self.experiment_id = self._experiment(experiment, artifacts)
         self._run_ids: dict[str, str] = {}
@@ -189,12 +191,16 @@ class Store:
         """Copy a file to a run's artifacts.
 
         Raises:
+            Rejected: If it is not there, or too large for a server or a proxy before it.
             StoreRefuses: If the disk of the artifacts takes none.
         """
         if not Path(path).exists():
             raise Rejected(f"no such file: {path}")
         try:
             self.client.log_artifact(self._run_id(identity), path, folder or None)
+        except HTTPError as error:
+            _check_size(error, path)
+            raise
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise
@@ -241,6 +247,16 @@ class Store:
         if identity not in self._run_ids:
             raise UnknownRun(identity)
         return self._run_ids[identity]
+
+
+def _check_size(error: HTTPError, path: str) -> None:
+    """Leave out a file that is too large: to wait would hold up all records behind it for ever."""
+    if error.response is not None and error.response.status_code == TOO_LARGE:
+        raise Rejected(
+            f"{path} has {Path(path).stat().st_size:,} bytes, more than the server, or a proxy "
+            f"before it, takes ({TOO_LARGE} {error.response.reason}): it stays there, and MLflow "
+            "lacks it."
+        ) from error
 
 
 @contextmanager

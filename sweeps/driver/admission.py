@@ -14,6 +14,7 @@ from gatelab.tasks.task import Task
 from gatelab.tracking.artifact_places import artifacts_folder
 from gatelab.tracking.journal import delivered
 from gatelab.tracking.masking import masked
+from gatelab.tracking.mlflow_check import check_workspace
 from gatelab.tracking.mlflow_delivered import check_delivered
 from gatelab.tracking.mlflow_experiment import check_experiment
 from gatelab.tracking.mlflow_read import sweep_names
@@ -47,7 +48,9 @@ def check_place(experiment: str, folder: Path, uri: str) -> None:
 
     Raises:
         SpecError: If the experiment takes none there.
+        StoreUnavailable: If the store cannot be used.
     """
+    check_workspace(uri)
     try:
         if is_there(uri):
             check_experiment(uri, experiment, artifacts_folder(folder, uri))
@@ -76,7 +79,8 @@ def check_record(home: Home, spec: Spec, uri: str, redeliver: bool) -> None:
     """
     try:
         if delivered(home.spool) and not redeliver:
-            check_delivered(uri, spec.experiment, home.name)
+            place = artifacts_folder(home.folder, uri)
+            check_delivered(uri, spec.experiment, home.name, place)
         elif is_there(uri):
             check_experiment(uri, spec.experiment, artifacts_folder(home.folder, uri))
     except StoreRefuses:
