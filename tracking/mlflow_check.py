@@ -68,7 +68,8 @@ def check_workspace(uri: str) -> None:
     Raises:
         StoreUnavailable: Such a database, whether or not it is there yet.
     """
-    if is_database(uri) and MLFLOW_ENABLE_WORKSPACES.get() and get_request_workspace() is None:
+    apart = MLFLOW_ENABLE_WORKSPACES.get()  # type: ignore[no-untyped-call]
+    if apart and is_database(uri) and get_request_workspace() is None:
         raise StoreUnavailable(
             "MLFLOW_ENABLE_WORKSPACES is set, but MLflow is not told which workspace of "
             f"{masked(uri)} is meant: set MLFLOW_WORKSPACE too (`default` is one), or unset both."
