@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from gatelab.tracking.mlflow_delivered import check_experiment
+from gatelab.tracking.mlflow_experiment import check_experiment
 from gatelab.tracking.mlflow_read import history, read_sweep
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.store_errors import StoreRefuses

@@ -76,7 +76,7 @@ def test_everything_arrives_though_the_disk_is_full(uri: str, disk: Path) -> Non
 def test_everything_arrives(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr("gatelab.tracking.recorder.RECORDS_AT_ONCE", at_once)
+    monkeypatch.setattr("gatelab.tracking.deliverer.RECORDS_AT_ONCE", at_once)
     (tmp_path / "note.txt").write_text("hello")
     taken = recorder(tmp_path, uri)
     start(taken, "s", stage="sweep")
@@ -184,7 +184,7 @@ def test_what_a_locked_store_has_not_taken_is_not_delivered(
 def test_flush_waits_as_long_as_something_arrives(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatelab.tracking.recorder.RECORDS_AT_ONCE", 1)
+    monkeypatch.setattr("gatelab.tracking.deliverer.RECORDS_AT_ONCE", 1)
     taken = recorder(tmp_path, uri)
     start(taken, "s")
     assert taken.flush()
@@ -202,7 +202,7 @@ def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
         time.sleep(0.3)
         write_record(*what)
 
-    monkeypatch.setattr("gatelab.tracking.recorder.write_record", write)
+    monkeypatch.setattr("gatelab.tracking.deliverer.write_record", write)
 
 
 @pytest.mark.usefixtures("slowly")

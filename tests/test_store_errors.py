@@ -27,12 +27,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.dbmodels.initial_models import Base
 
 from gatelab.sweeps.cli import main
+from gatelab.sweeps.driver.admission import check_place
 from gatelab.tracking import mlflow_check
 from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_check import MIGRATIONS
-from gatelab.tracking.mlflow_client import open_client
-from gatelab.tracking.mlflow_delivered import check_experiment
+from gatelab.tracking.mlflow_client import _opened, open_client
 from gatelab.tracking.mlflow_errors import store_errors
+from gatelab.tracking.mlflow_experiment import check_experiment
 from gatelab.tracking.mlflow_store import Store
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.sqlite import default_uri
@@ -124,6 +125,23 @@ def test_a_proxy_does_not_say_how_long_a_command_sleeps() -> None:
         with pytest.raises(MlflowException, match="too many 503 error responses"):
             MlflowClient(address).search_experiments()
         assert time.monotonic() - begun < 60
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_workspace_that_is_not_named(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = default_uri(tmp_path)
+    if there:
+        Store(uri, "e")
+        _opened.cache_clear()
+    monkeypatch.setenv("MLFLOW_ENABLE_WORKSPACES", "true")
+    with pytest.raises(StoreUnavailable, match="set MLFLOW_WORKSPACE too") as why:
+        check_place("e", tmp_path, uri)
+    assert str(why.value).startswith("MLFLOW_ENABLE_WORKSPACES is set, but")
+    assert (tmp_path / "mlflow.db").exists() is there
+    monkeypatch.setenv("MLFLOW_WORKSPACE", "default")
+    check_place("e", tmp_path, uri)
 
 
 def test_a_user_that_a_server_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,5 +373,5 @@ def test_a_real_postgresql(tmp_path: Path) -> None:
         missing = uri.replace("/postgres?", "/nothing?")
         assert "nothing" in refusal(missing)
         Store(uri, "e")
-        open_client.cache_clear()
+        _opened.cache_clear()  # as in a process of its own
         assert open_client(uri).get_experiment_by_name("e") is not None

@@ -11,7 +11,7 @@ from mlflow.exceptions import RestException
 from mlflow.tracking._tracking_service import utils
 
 from gatelab.tracking.mlflow_client import open_client
-from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep
+from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep, sweep_links
 from gatelab.tracking.mlflow_rejected import rejected
 from gatelab.tracking.mlflow_store import Store
 from gatelab.tracking.recorder import Recorder
@@ -69,7 +69,6 @@ def test_records_wait_while_the_experiment_is_deleted(uri: str, taken: Recorder)
     assert not taken.flush(30.0)
     assert f"restore --experiment-id {experiment}" in taken.problem
     client.restore_experiment(experiment)
-    taken.refused = False
     assert taken.flush(30.0)
     assert history(uri, run, "loss") == [(1, 1.0), (2, 2.0)]
 
@@ -83,7 +82,6 @@ def test_records_wait_while_a_run_is_deleted(identity: str, uri: str, taken: Rec
     assert f"`mlflow runs restore --run-id {run}`" in taken.problem
     assert "`gatelab resume s --redeliver`" in taken.problem
     client.restore_run(run)
-    taken.refused = False
     assert taken.flush(30.0)
     assert client.get_run(run).data.tags["end"] == "finished"
 
@@ -107,7 +105,6 @@ def test_an_experiment_that_was_renamed_is_not_made_anew(
     assert (client.get_experiment_by_name("e") is not None) is taken_again
     if not taken_again:
         client.rename_experiment(experiment, "e")
-        again.refused = False
         assert again.flush(60.0)
     again.close()
 
@@ -140,7 +137,6 @@ def test_records_wait_while_artifacts_are_read_only(uri: str, tmp_path: Path) ->
         recorder.end_run("s", "FINISHED", {})
         assert not recorder.flush(30.0) and recorder.refused
         assert "artifacts cannot be written (Read-only file system: /" in recorder.problem
-    recorder.refused = False
     assert recorder.flush(60.0) and recorder.close()
     assert read_artifact(uri, ids(uri)["s"], "a.txt") == b"one"
 
@@ -225,6 +221,78 @@ def test_a_store_that_is_another_one(
     anew = Recorder(tmp_path / "s.jsonl", uri=other, experiment="e", sweep="s", redeliver=True)
     assert anew.close()
     assert history(other, ids(other)["s/a"], "loss") == [(e, float(e)) for e in (1, 2, 3)]
+
+
+def test_a_store_that_is_deleted_or_replaced_is_told_at_once(
+    uri: str, taken: Recorder, tmp_path: Path, empty_store: Path
+) -> None:
+    """SQLite calls it read-only, and goes on reading what is no longer there."""
+    path, away = tmp_path / "mlflow.db", tmp_path / "away.db"
+    path.rename(away)
+    taken.log_metrics("s/a", 2, {"loss": 2.0})
+    assert not taken.flush(20.0) and taken.refused
+    assert f"the store {uri}, which has the record of 's', is gone: restore it" in taken.problem
+    assert "`gatelab resume s --redeliver`" in taken.problem and not path.exists()
+    shutil.copy(empty_store, path)
+    assert not taken.flush(20.0) and taken.refused
+    assert "does not have the run 's', which was delivered: it is another" in taken.problem
+    shutil.copy(away, tmp_path / "copy.db")
+    (tmp_path / "copy.db").replace(path)  # another file than was opened, with all in it
+    assert taken.flush(20.0)
+    assert history(uri, ids(uri)["s/a"], "loss") == [(1, 1.0), (2, 2.0)]
+
+
+def test_a_store_that_is_made_again_in_one_process_is_opened_anew(tmp_path: Path) -> None:
+    """As in a notebook whose folder was deleted between two launches."""
+    uri = default_uri(tmp_path)
+    Store(uri, "first")
+    (tmp_path / "mlflow.db").unlink()
+    Store(uri, "second")
+    names = {it.name for it in open_client(uri).search_experiments()}
+    assert "second" in names and "first" not in names
+
+
+def test_a_sweep_that_was_deleted_is_told_by_who_only_reads(uri: str, taken: Recorder) -> None:
+    client = open_client(uri)
+    experiment = client.get_experiment_by_name("e").experiment_id
+    client.delete_experiment(experiment)
+    for read_it in (read_sweep, sweep_links):
+        with pytest.raises(LookupError, match="since the experiment 'e' was deleted in ") as why:
+            read_it(uri, "s")
+        assert f"`mlflow experiments restore --experiment-id {experiment}` brings" in str(why.value)
+    client.restore_experiment(experiment)
+    own = ids(uri)["s"]
+    for run in ids(uri).values():
+        client.delete_run(run)
+    with pytest.raises(LookupError, match=f"`mlflow runs restore --run-id {own}` brings back"):
+        read_sweep(uri, "s")
+    with pytest.raises(LookupError, match="no sweep 't' in "):
+        read_sweep(uri, "t")
+    client.restore_run(own)
+    assert read_sweep(uri, "s").runs
+
+
+def test_artifacts_are_not_written_where_a_moved_folder_lay(uri: str, tmp_path: Path) -> None:
+    """A store that lies elsewhere, as a PostgreSQL, is not moved with them."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+
+    def recorder(folder: Path) -> Recorder:
+        (folder / "a.txt").write_text("one")
+        where = {"uri": uri, "experiment": "e", "sweep": "s", "artifacts": folder / "artifacts"}
+        taken = Recorder(folder / "s.jsonl", home=folder, **where)  # type: ignore[arg-type]
+        taken.start_run("s", parent=None, name="s", tags={"sweep": "s"}, params={})
+        taken.log_artifact("s", folder / "a.txt")
+        return taken
+
+    assert recorder(old).close()
+    old.rename(new)
+    again = recorder(new)
+    assert not again.flush(30.0) and again.refused
+    assert f"looks for them in {old}/artifacts, which is gone: move it back" in again.problem
+    assert not old.exists()
+    old.symlink_to(new)
+    assert again.flush(30.0) and again.close()
 
 
 def test_a_launch_into_a_deleted_experiment_is_refused(place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from gatelab.tracking.masking import masked
 from gatelab.tracking.store_errors import StoreRefuses, is_database
@@ -33,4 +34,24 @@ def check_location(uri: str, address: str) -> None:
         raise StoreRefuses(
             f"the address of its artifacts, {address}/<run>/artifacts, may have {LONGEST} "
             f"characters in {masked(uri)}, but has {length}: name a --folder of a shorter path."
+        )
+
+
+def check_not_moved(uri: str, address: str, artifacts: Path) -> None:
+    """Refuse an experiment whose artifacts would be written where they no longer lie.
+
+    Args:
+        uri: MLflow's tracking URI.
+        address: Of the experiment's artifacts.
+        artifacts: The folder that has some of them.
+
+    Raises:
+        StoreRefuses: If the address leads to a folder that is gone.
+    """
+    parts = urlsplit(address)
+    old = Path(unquote(parts.path))
+    if parts.scheme == "file" and not old.exists():
+        raise StoreRefuses(
+            f"the folder of its artifacts, {artifacts}, was moved, but {masked(uri)} looks for "
+            f"them in {old}, which is gone: move it back, or make that a link to it (`ln -s`)."
         )

@@ -13,9 +13,11 @@ import requests
 import sqlalchemy
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
+from mlflow.utils.workspace_context import get_request_workspace
 from sqlalchemy.exc import SQLAlchemyError
 
 from gatelab.tracking.masking import masked
@@ -56,7 +58,22 @@ def check_store(uri: str) -> bool:
         return False
     if not is_database(uri):
         return False
+    check_workspace(uri)
     return not is_there(uri) or _check_database(uri)
+
+
+def check_workspace(uri: str) -> None:
+    """Refuse a database of which MLflow is told to show no more than one workspace, but not which.
+
+    Raises:
+        StoreUnavailable: Such a database, whether or not it is there yet.
+    """
+    apart = MLFLOW_ENABLE_WORKSPACES.get()  # type: ignore[no-untyped-call]
+    if apart and is_database(uri) and get_request_workspace() is None:
+        raise StoreUnavailable(
+            "MLFLOW_ENABLE_WORKSPACES is set, but MLflow is not told which workspace of "
+            f"{masked(uri)} is meant: set MLFLOW_WORKSPACE too (`default` is one), or unset both."
+        )
 
 
 def _check_server(uri: str) -> None:

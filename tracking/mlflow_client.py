@@ -12,6 +12,8 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
 
 from gatelab.tracking.mlflow_check import alone_in_postgresql, check_store, completing
 from gatelab.tracking.mlflow_errors import store_errors
@@ -23,13 +25,35 @@ PAGE = 500
 """Runs that are asked for at once."""
 
 
-@functools.lru_cache(maxsize=8)
 def open_client(uri: str) -> MlflowClient:
     """Return a client; opening a database takes a second, so one process does it once.
+
+    A SQLite store whose file is another one since is opened anew.
 
     Raises:
         StoreUnavailable: If the store cannot be used.
     """
+    client, opened = _opened(uri)
+    if opened == file_id(uri):
+        return client
+    _opened.cache_clear()
+    for store in (TrackingStore, RegistryStore):  # a new one of theirs would write into the file
+        store._get_or_create_engine(uri).dispose()
+    return _opened(uri)[0]
+
+
+def file_id(uri: str) -> tuple[int, int] | None:
+    """Return what tells a SQLite store's file from any other; ``None`` where there is none."""
+    path = sqlite_path(uri)
+    with suppress(OSError):
+        if path is not None:
+            found = path.stat()
+            return found.st_dev, found.st_ino
+    return None
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(uri: str) -> tuple[MlflowClient, tuple[int, int] | None]:
     path = sqlite_path(uri)
     with _alone(path), alone_in_postgresql(uri):
         wants_tables = check_store(uri)
@@ -39,7 +63,7 @@ def open_client(uri: str) -> MlflowClient:
             if path is not None:
                 follow_artifacts(path)
             with completing(uri) if wants_tables else nullcontext():
-                return MlflowClient(uri)
+                return MlflowClient(uri), file_id(uri)
 
 
 @contextmanager

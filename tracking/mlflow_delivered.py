@@ -1,61 +1,38 @@
-"""Whether a store takes a sweep, and has all that it was given of one."""
+"""What a store was given of a sweep, and must have still: else what has become of it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Experiment
-from mlflow.exceptions import MlflowException
+from mlflow.entities import Experiment, Run, ViewType
 
-from gatelab.tracking.artifact_places import check_location
+from gatelab.tracking.artifact_places import check_not_moved
 from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_client import open_client, search
 from gatelab.tracking.mlflow_errors import store_errors
-from gatelab.tracking.mlflow_presence import active_experiment, check_recorded, lost_run
-from gatelab.tracking.mlflow_rejected import permitted
-from gatelab.tracking.mlflow_tags import IDENTITY, restored
+from gatelab.tracking.mlflow_experiment import active_experiment, deleted_experiment
+from gatelab.tracking.mlflow_tags import IDENTITY, hidden, restored
 from gatelab.tracking.queries import of_sweep
-from gatelab.tracking.store_errors import StoreRefuses, is_server, is_there
+from gatelab.tracking.store_errors import StoreRefuses, check_store_writable, is_there
+
+ACTIVE = ViewType.ACTIVE_ONLY
 
 
-def check_experiment(uri: str, experiment: str, artifacts: Path | None) -> None:
-    """Refuse a store that will not take the runs of a new sweep.
+def check_delivered(uri: str, experiment: str, sweep: str, artifacts: Path | None) -> None:
+    """Refuse a store that does not have the sweep of which it was given records.
 
     Args:
         uri: MLflow's tracking URI.
         experiment: The sweep's.
+        sweep: Its name.
         artifacts: The folder for artifacts, for a store without a server.
 
     Raises:
-        StoreRefuses: If the experiment was deleted there, or this user may not write into it, or
-            its artifacts lie where a database cannot note it.
+        StoreRefuses: If the store, the sweep or its experiment is not there or was deleted, or its
+            artifacts lie elsewhere than it says.
         StoreUnavailable: If the store cannot be used.
-    """
-    client = open_client(uri)
-    with store_errors(uri):
-        found = active_experiment(client, uri, experiment)
-        if found is not None:
-            check_location(uri, found.artifact_location or "")
-            _check_may_write(client, uri, found)
-        elif artifacts is not None:
-            check_location(uri, artifacts.as_uri())
-
-
-def _check_may_write(client: MlflowClient, uri: str, experiment: Experiment) -> None:
-    """Ask a server for what it does for nobody: who may not write is told that first."""
-    if is_server(uri):
-        with suppress(MlflowException), permitted(uri, experiment.name):
-            client.set_experiment_tag(experiment.experiment_id, key="", value="")
-
-
-def check_delivered(uri: str, experiment: str, sweep: str) -> None:
-    """Refuse a store that does not have the sweep of which it was given records.
-
-    Raises:
-        StoreUnavailable: If the sweep is not there or was deleted, or the store cannot be used.
     """
     if not is_there(uri):
         raise StoreRefuses(
@@ -63,7 +40,15 @@ def check_delivered(uri: str, experiment: str, sweep: str) -> None:
             f"name its new place with `gatelab resume {sweep} --tracking-uri`; or "
             f"`gatelab resume {sweep} --redeliver` writes everything into a new one."
         )
-    check_recorded(open_client(uri), uri, experiment, sweep)
+    check_store_writable(uri)
+    client = open_client(uri)
+    with store_errors(uri):
+        found = active_experiment(client, uri, experiment)
+        runs = _runs(client, [found.experiment_id], sweep, ACTIVE) if found else []
+        if found is None or not runs:
+            raise lost_run(client, uri, experiment, sweep, sweep)
+        if artifacts is not None and (artifacts / runs[0].info.run_id).is_dir():
+            check_not_moved(uri, found.artifact_location or "", artifacts)
 
 
 def check_all_there(uri: str, experiment: str, sweep: str, started: Collection[str]) -> None:
@@ -85,3 +70,76 @@ def check_all_there(uri: str, experiment: str, sweep: str, started: Collection[s
         lost = sorted({*started} - {restored(run.data.tags).get(IDENTITY) for run in runs})
         if lost:
             raise lost_run(client, uri, experiment, sweep, lost[0])
+
+
+def lost_run(
+    client: MlflowClient, uri: str, experiment: str, sweep: str, identity: str
+) -> StoreRefuses:
+    """Return what has become of a run that a store was given, and what to do."""
+    again = f"`gatelab resume {sweep} --redeliver` writes everything into it again"
+    found = client.get_experiment_by_name(experiment)
+    renamed = _elsewhere(client, experiment, sweep)
+    if renamed is not None:
+        return StoreRefuses(
+            f"the experiment {experiment[:100]!r}, which has the run {sweep!r}, is called "
+            f"{renamed.name[:100]!r} now in {masked(uri)}: `mlflow experiments rename "
+            f"--experiment-id {renamed.experiment_id} --new-name {experiment[:100]}` gives it its "
+            f"name back (with MLFLOW_TRACKING_URI={masked(uri)}; delete another of that name)."
+        )
+    here = [found.experiment_id] if found else []
+    deleted = _runs(client, here, identity, ViewType.DELETED_ONLY)
+    if deleted:
+        return StoreRefuses(
+            f"the run {identity!r} was deleted in {masked(uri)}: "
+            f"`mlflow runs restore --run-id {deleted[0].info.run_id}` brings it back "
+            f"(with MLFLOW_TRACKING_URI={masked(uri)}); or {again}."
+        )
+    return StoreRefuses(
+        f"{masked(uri)} does not have the run {identity!r}, which was delivered: it is another "
+        f"store, or was replaced. Restore it, or name the right one with `gatelab resume {sweep} "
+        f"--tracking-uri`; or {again}."
+    )
+
+
+def deleted_sweep(client: MlflowClient, uri: str, sweep: str) -> str:
+    """Return that a sweep was deleted, and what brings it back; empty where it was not."""
+    gone = {it.experiment_id: it for it in client.search_experiments(ViewType.DELETED_ONLY)}
+    runs = _runs(client, [*gone], sweep, ViewType.ALL)
+    if runs:
+        experiment = deleted_experiment(uri, gone[runs[0].info.experiment_id])
+        return f"the sweep {sweep!r} is not to be seen, since {experiment}"
+    active = [it.experiment_id for it in client.search_experiments()]
+    runs = _runs(client, active, sweep, ViewType.DELETED_ONLY)
+    if not runs:
+        return ""
+    return (
+        f"all runs of {sweep!r} were deleted in {masked(uri)}: `mlflow runs restore --run-id "
+        f"{runs[0].info.run_id}` brings back the sweep's own (with "
+        f"MLFLOW_TRACKING_URI={masked(uri)}), and so each; or `gatelab resume {sweep} --redeliver` "
+        "writes everything into it again."
+    )
+
+
+def another_home(uri: str, sweep: str) -> StoreRefuses:
+    """Return that a store has a sweep of a name, and not the one that is recorded, and what to do.
+
+    A launch looks for that before it starts; two that start at once may find nothing.
+    """
+    return StoreRefuses(
+        f"{masked(uri)} has a sweep {sweep!r} of another folder, launched at the same time, and "
+        f"takes nothing beside it: `gatelab resume {sweep} --tracking-uri URI` records this one in "
+        "another store; or delete the other's runs."
+    )
+
+
+def _elsewhere(client: MlflowClient, experiment: str, sweep: str) -> Experiment | None:
+    """Return the experiment of another name that has the run of a sweep."""
+    others = {it.experiment_id: it for it in client.search_experiments() if it.name != experiment}
+    runs = _runs(client, [*others], sweep, ACTIVE)
+    return others[runs[0].info.experiment_id] if runs else None
+
+
+def _runs(client: MlflowClient, experiments: list[str], identity: str, view: int) -> list[Run]:
+    """Return a run of an identity in one of some experiments; none where there is none."""
+    query = f"tags.`{hidden(IDENTITY)}` = '{identity}'"
+    return list(client.search_runs(experiments, query, view, 1)) if experiments else []

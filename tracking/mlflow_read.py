@@ -22,6 +22,7 @@ from gatelab.tracking.mlflow_client import (
     open_client,
     search,
 )
+from gatelab.tracking.mlflow_delivered import deleted_sweep
 from gatelab.tracking.mlflow_errors import reading
 from gatelab.tracking.mlflow_tags import restored
 from gatelab.tracking.queries import OF_NO_SWEEP, of_no_stage, of_stage, of_sweep
@@ -46,7 +47,7 @@ def read_sweep(uri: str, sweep: str, *, trials: bool = False) -> SweepRecord:
     client = open_client(uri)
     found = _find(client, sweep, of_no_stage("search"))
     if not found:
-        raise LookupError(_unknown(uri, sweep))
+        raise LookupError(_unknown(client, uri, sweep))
     experiments = sorted({run.info.experiment_id for run in found})
     counted = all(set(COUNTS.values()) & set(r.data.metrics) for r in found if _is_gate(r))
     if trials or not counted:
@@ -99,9 +100,10 @@ def sweep_links(uri: str, sweep: str) -> SweepLinks:
         LookupError: If the store knows no such sweep.
         StoreUnavailable: If the store cannot be used.
     """
-    for run in _find(open_client(uri), sweep, of_stage("sweep")):
+    client = open_client(uri)
+    for run in _find(client, sweep, of_stage("sweep")):
         return SweepLinks(run.info.experiment_id, run.info.run_id, sweep)
-    raise LookupError(_unknown(uri, sweep))
+    raise LookupError(_unknown(client, uri, sweep))
 
 
 def _find(client: MlflowClient, sweep: str, condition: str) -> list[Run]:
@@ -117,7 +119,9 @@ def _in_order(record: SweepRecord) -> SweepRecord:
     return replace(record, runs=tuple(order))
 
 
-def _unknown(uri: str, sweep: str) -> str:
+def _unknown(client: MlflowClient, uri: str, sweep: str) -> str:
+    if "'" not in sweep and (deleted := deleted_sweep(client, uri, sweep)):
+        return deleted
     return f"no sweep {sweep!r} in {masked(uri)}; {near_misses(sweep, sweep_names(uri))}"
 
 

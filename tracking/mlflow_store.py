@@ -6,32 +6,31 @@ import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from mlflow.entities import LifecycleStage, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from requests import HTTPError
 
 from gatelab.tracking.artifact_places import check_location
 from gatelab.tracking.lines import FULL
 from gatelab.tracking.mlflow_client import (
     active_experiments,
+    file_id,
     metric_key,
     open_client,
     search,
 )
-from gatelab.tracking.mlflow_presence import (
-    active_experiment,
-    another_home,
-    check_recorded,
-    lost_run,
-)
+from gatelab.tracking.mlflow_delivered import another_home, check_delivered, lost_run
+from gatelab.tracking.mlflow_experiment import active_experiment
 from gatelab.tracking.mlflow_rejected import Rejected, UnknownRun, indispensable, storable
 from gatelab.tracking.mlflow_tags import ATTEMPT, IDENTITY, restored, stored
 from gatelab.tracking.queries import of_stage, of_sweep
 from gatelab.tracking.schema import Tags
-from gatelab.tracking.store_errors import StoreRefuses
+from gatelab.tracking.store_errors import StoreRefuses, check_store_writable
 
 PARENT = "mlflow.parentRunId"
 IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
@@ -41,6 +40,7 @@ LONGEST_PARAM = 6000
 """Characters of a param's value that MLflow takes."""
 SHARED_VIEW = "mlflow.sharedViewState."
 """How the experiment's tags begin that MLflow's "Share" leaves."""
+TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
 
@@ -66,12 +66,19 @@ class Store:
             StoreRefuses: If it was deleted or lost, or cannot be made.
         """
         self.uri, self.experiment = uri, experiment
-        self.client = open_client(uri)
+        check_store_writable(uri)
         if sweep is not None:
-            check_recorded(self.client, uri, experiment, sweep)
+            place = None if artifacts is None else Path(artifacts)
+            check_delivered(uri, experiment, sweep, place)  # first: to open makes a missing one
+        self.client, self._file = open_client(uri), file_id(uri)
         self.experiment_id = self._experiment(experiment, artifacts)
         self._run_ids: dict[str, str] = {}
         self._attempts: dict[str, int] = {}
+
+    @property
+    def is_same(self) -> bool:
+        """Whether its address leads to what was opened: a file can be deleted or replaced."""
+        return file_id(self.uri) == self._file
 
     def _experiment(self, name: str, artifacts: str | Path | None) -> str:
         found = active_experiment(self.client, self.uri, name)
@@ -184,12 +191,16 @@ class Store:
         """Copy a file to a run's artifacts.
 
         Raises:
+            Rejected: If it is not there, or too large for a server or a proxy before it.
             StoreRefuses: If the disk of the artifacts takes none.
         """
         if not Path(path).exists():
             raise Rejected(f"no such file: {path}")
         try:
             self.client.log_artifact(self._run_id(identity), path, folder or None)
+        except HTTPError as error:
+            _check_size(error, path)
+            raise
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise
@@ -236,6 +247,16 @@ class Store:
         if identity not in self._run_ids:
             raise UnknownRun(identity)
         return self._run_ids[identity]
+
+
+def _check_size(error: HTTPError, path: str) -> None:
+    """Leave out a file that is too large: to wait would hold up all records behind it for ever."""
+    if error.response is not None and error.response.status_code == TOO_LARGE:
+        raise Rejected(
+            f"{path} has {Path(path).stat().st_size:,} bytes, more than the server, or a proxy "
+            f"before it, takes ({TOO_LARGE} {error.response.reason}): it stays there, and MLflow "
+            "lacks it."
+        ) from error
 
 
 @contextmanager

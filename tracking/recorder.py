@@ -1,42 +1,24 @@
-"""The recorder: one writer, in batches, that loses nothing."""
+"""The recorder: takes what is to be recorded, once and for good."""
 
 from __future__ import annotations
 
 import json
-import logging
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gatelab.durable import settle
-from gatelab.tracking.collecting import what_is_there_left_alone
+from gatelab.tracking.deliverer import Addressee, Deliverer
 from gatelab.tracking.journal import Journal
 from gatelab.tracking.known import LAST, Known
-from gatelab.tracking.lines import Entry
-from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_delivered import check_all_there
-from gatelab.tracking.mlflow_errors import reason, store_errors
-from gatelab.tracking.mlflow_rejected import Rejected, UnknownRun, permitted, rejected
-from gatelab.tracking.mlflow_store import Store
-from gatelab.tracking.records import coalesce, valid_records, write_record
-from gatelab.tracking.store_errors import StoreRefuses, StoreUnavailable
-
-LOG = logging.getLogger(__name__)
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
-"""Seconds before an unreachable store is tried again."""
-BATCH_SECONDS = 5.0
-"""How long records gather before they are delivered: one request then carries many of them."""
-RECORDS_AT_ONCE = 2000
-"""How many are read at once: after a long absence of the store they would not fit in memory."""
 
 
 class Recorder:
-    """Takes records at once, and delivers them to MLflow from a thread of its own.
+    """Takes records at once, and has them delivered to MLflow.
 
-    What is taken lies in a journal until it is delivered. Delivered twice it is there once: a run
-    follows from its identity, and a metric's row from key, step and time.
+    What is taken lies in a journal until it is delivered (:class:`.Deliverer`).
     """
 
     def __init__(
@@ -64,22 +46,12 @@ class Recorder:
         self.journal = Journal(journal_path)
         if redeliver:
             self.journal.commit(0)
-        self._where = (uri, experiment, artifacts)
-        self._sweep, self._home = sweep, Path(home)
+        self._home = Path(home)
         self._known = Known()
         for record, _ in self.journal.records():
             self._known.note(record)
-        self._store: Store | None = None
-        self._closing, self._hurry, self._news = (threading.Event() for _ in range(3))
-        self._news.set()
-        self._furthest = (self.journal.position, 0)
-        """The position up to which all is delivered, and how many records after it were once."""
-        self.problem = ""
-        """Why the store takes nothing, while it does not."""
-        self.refused = False
-        """Whether it answers, but takes nothing of this sweep until somebody mends that."""
-        self._thread = threading.Thread(target=self._deliver_all, name="recorder", daemon=True)
-        self._thread.start()
+        self._to = Addressee(uri, experiment, sweep, artifacts, self._home)
+        self._deliverer = Deliverer(self.journal, self._known, self._to)
 
     def start_run(
         self,
@@ -174,26 +146,22 @@ class Recorder:
 
     def flush(self, timeout: float = 60.0) -> bool:
         """Wait until everything is delivered, or nothing has been for so long; return whether."""
-        before = (-1, 0)
-        while self.pending and not self.refused and self._furthest > before:
-            before = self._furthest
-            self._wait(timeout)
-        return not self.pending
-
-    def _wait(self, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        self._hurry.set()
-        self._news.set()
-        while self.pending and time.monotonic() < deadline and self._thread.is_alive():
-            if self.refused:
-                break
-            time.sleep(0.02)
-        self._hurry.clear()
+        return self._deliverer.flush(timeout)
 
     @property
     def pending(self) -> int:
         """How many bytes of the journal are not delivered."""
-        return self.journal.end - self.journal.position
+        return self._deliverer.pending
+
+    @property
+    def problem(self) -> str:
+        """Why the store takes nothing, while it does not."""
+        return self._deliverer.problem
+
+    @property
+    def refused(self) -> bool:
+        """Whether it answers, but takes nothing of this sweep until somebody mends that."""
+        return self._deliverer.refused
 
     @property
     def has_metrics(self) -> bool:
@@ -207,22 +175,12 @@ class Recorder:
             StoreRefuses: If it has; they lie in the journal still.
             StoreUnavailable: If it cannot be used.
         """
-        uri, experiment, _ = self._where
-        check_all_there(uri, experiment, self._sweep, self._known.started)
+        to = self._to
+        check_all_there(to.uri, to.experiment, to.sweep, self._known.started)
 
     def close(self, timeout: float = 60.0) -> bool:
         """Deliver what can be, and stop; return whether everything arrived."""
-        self._wait(timeout)
-        arrived = not self.pending
-        self._closing.set()
-        self._hurry.set()
-        self._news.set()
-        self._thread.join(5.0)
-        self.journal.retry()
-        if self.journal.waits and not arrived:
-            LOG.warning("%s: what waited in memory is lost: its disk is full", self.journal.path)
-        self.journal.close()
-        return arrived
+        return self._deliverer.close(timeout)
 
     def _take(self, kind: str, identity: str, **what: Any) -> None:
         record = {"kind": kind, "identity": identity, "time": time.time_ns() // 1_000_000}
@@ -230,73 +188,4 @@ class Recorder:
         record |= ({"attempt": attempt} if attempt else {}) | what
         self._known.note(record)
         self.journal.append(record)
-        self._news.set()
-
-    def _deliver_all(self) -> None:
-        wait = FIRST_WAIT
-        while not self._closing.is_set():
-            self._news.wait()
-            if self._store is not None:  # else the sweep is to be seen in MLflow soon
-                self._hurry.wait(BATCH_SECONDS)
-            self._news.clear()
-            try:
-                with store_errors(self._where[0]), permitted(*self._where[:2]):
-                    self._deliver()
-                self.problem, self.refused, wait = "", False, FIRST_WAIT
-            except Exception as error:  # the store is away: what is not delivered stays
-                self._note_problem(error)
-                self._store = None  # what arrived before the error is looked up anew
-                self._closing.wait(wait)
-                wait = min(2 * wait, LONGEST_WAIT)
-                self._news.set()
-
-    def _note_problem(self, error: Exception) -> None:
-        refused = isinstance(error, StoreRefuses)
-        text = str(error) if isinstance(error, StoreUnavailable) else reason(error)
-        text = " ".join(masked(text, self._where[0]).split())
-        if not self.problem or (refused and not self.refused):
-            LOG.warning("What is recorded waits, since %s", text)
-        self.problem, self.refused = text, refused
-
-    def _deliver(self) -> None:
-        self.journal.retry()
-        if self._store is None:
-            begun = self.journal.position and self._sweep in self._known.started
-            store = Store(*self._where, self._sweep if begun else None)
-            store.know_runs(self._sweep)
-            self._store = store
-        more = True
-        while more and not self._closing.is_set():
-            with what_is_there_left_alone():
-                more = self._deliver_some(self._store)
-
-    def _deliver_some(self, store: Store) -> bool:
-        """Deliver the journal's next records; return whether there may be more."""
-        found = self.journal.read(RECORDS_AT_ONCE)
-        self.journal.settle()  # what the store has is not lost here, or a resume would add it again
-        valid = valid_records(record for record, _ in found)
-        begin = self.journal.position
-        for count, record in enumerate(coalesce(self._known.of_last_attempts(valid)), 1):
-            try:
-                write_record(store, record, self._home)
-            except Exception as error:
-                if not rejected(error):
-                    raise
-                self._drop(store, record, error)
-            self._furthest = max(self._furthest, (begin, count))
-        if found:
-            self.journal.commit(found[-1][1])
-        return len(found) == RECORDS_AT_ONCE
-
-    def _drop(self, store: Store, record: Entry, error: Exception) -> None:
-        """Leave out a record that the store will never take, unless it would take no other."""
-        kind, identity = record["kind"], record["identity"]
-        if isinstance(error, UnknownRun):
-            if str(error) in self._known.started:
-                store.check(self._sweep, str(error))
-        elif not isinstance(error, Rejected):
-            store.check(self._sweep, None if kind == "start" else identity)
-        if kind == "start":
-            self._known.started.discard(identity)
-        told = masked(str(error), self._where[0])
-        LOG.warning("MLflow refused %s of %s: %s", kind, identity, told)
+        self._deliverer.wake()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from gatelab.permissions import WRITING, closed
 from gatelab.tracking.sqlite import sqlite_path
 
 LONGEST_EXPERIMENT = 256
@@ -91,8 +92,19 @@ def check_writable(folder: Path) -> None:
         place = place.parent
     if not place.is_dir():
         raise StoreUnavailable(f"the folder {folder} cannot be made: {place} is no folder.")
-    if not os.access(place, os.W_OK | os.X_OK):  # of root too, where the disk is read-only
-        raise StoreUnavailable(f"the folder {folder} cannot be written: {place} is read-only.")
+    if why := closed([place, folder / "sweeps", folder / "spool"], WRITING):
+        raise StoreUnavailable(f"the folder {folder} cannot be written: {why}")
+
+
+def check_store_writable(uri: str) -> None:
+    """Refuse a SQLite store that this user may not write, or beside which no journal can be.
+
+    Raises:
+        StoreRefuses: Such a store.
+    """
+    path = sqlite_path(uri)
+    if path is not None and (why := closed([path, path.absolute().parent], WRITING)):
+        raise StoreRefuses(f"the store {uri} cannot be used: {why}")
 
 
 def without_login(address: str) -> str:

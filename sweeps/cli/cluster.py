@@ -94,8 +94,8 @@ def _last_line(text: str) -> str:
 
 
 def _homes(folder: Path, sweep: str | None) -> list[Row]:
-    """Return the same of this machine's sweeps; a damaged home is a row that says so."""
-    from gatelab.sweeps.home.home import DamagedHome
+    """Return the same of this machine's sweeps; a home of no use is a row that says so."""
+    from gatelab.sweeps.home.home import ClosedHome, DamagedHome
     from gatelab.sweeps.home.local import local_sweeps
 
     if sweep:
@@ -104,6 +104,8 @@ def _homes(folder: Path, sweep: str | None) -> list[Row]:
     for name in local_sweeps(folder):
         try:
             rows.append(_home(folder, name))
+        except ClosedHome as error:
+            rows.append((name, "closed", "", error.why))
         except DamagedHome as error:
             rows.append((name, "damaged", "", error.why))
         except (OSError, ValueError) as error:

@@ -10,7 +10,9 @@ from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.artifact_places import artifacts_folder
 from gatelab.tracking.journal import delivered
 from gatelab.tracking.masking import masked
-from gatelab.tracking.mlflow_delivered import check_delivered, check_experiment
+from gatelab.tracking.mlflow_check import check_workspace
+from gatelab.tracking.mlflow_delivered import check_delivered
+from gatelab.tracking.mlflow_experiment import check_experiment
 from gatelab.tracking.mlflow_read import sweep_names
 from gatelab.tracking.mlflow_system import NEEDED, can_monitor
 from gatelab.tracking.sqlite import sqlite_path
@@ -22,8 +24,10 @@ def check_new_record(spec: Spec, folder: Path, uri: str) -> None:
 
     Raises:
         SpecError: If that cannot be.
+        StoreUnavailable: If the store cannot be used.
     """
     check_monitors(spec)
+    check_workspace(uri)
     if not is_there(uri):
         return
     if spec.name in sweep_names(uri):
@@ -56,7 +60,8 @@ def check_record(home: Home, spec: Spec, uri: str, redeliver: bool) -> None:
     """
     try:
         if delivered(home.spool) and not redeliver:
-            check_delivered(uri, spec.experiment, home.name)
+            place = artifacts_folder(home.folder, uri)
+            check_delivered(uri, spec.experiment, home.name, place)
         elif is_there(uri):
             check_experiment(uri, spec.experiment, artifacts_folder(home.folder, uri))
     except StoreRefuses:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from gatelab.permissions import WRITING, closed
 from gatelab.sweeps.cluster.shipping import CODE
 from gatelab.sweeps.cluster.storage import AT_RUNGS, STATES
 from gatelab.tracking.journal import position_file
@@ -53,8 +54,20 @@ def scores_files(home: Path, label: str) -> list[tuple[int, Path]]:
     return sorted((int(number), path) for number, path in numbered if number.isdecimal())
 
 
+def closed_home(home: Path, spool: Path, how: int) -> str:
+    """Return what of a home, or of its spool, this user may not read or write; empty: nothing.
+
+    Args:
+        home: Its folder.
+        spool: Its spool, which lies elsewhere.
+        how: As :func:`gatelab.permissions.closed` takes it.
+    """
+    own = _everything(home) if how == WRITING else (home / name for name in (*FILES, *FOLDERS))
+    return closed((home, *own, spool.parent, spool, position_file(spool)), how)
+
+
 def fault_of_home(home: Path, spool: Path) -> str:
-    """Return what of a home cannot be read; empty: nothing. To open a pipe would never end.
+    """Return what of a home is of no use; empty: nothing. To open a pipe would never end.
 
     Args:
         home: Its folder.
@@ -67,7 +80,7 @@ def fault_of_home(home: Path, spool: Path) -> str:
 
 
 def fault_within(home: Path) -> str:
-    """Return what anywhere in a home is neither file nor folder, or cannot be written."""
+    """Return what anywhere in a home is neither file nor folder."""
     return next(filter(None, map(_unusable, _everything(home))), "")
 
 
@@ -91,18 +104,15 @@ def _everything(home: Path) -> Iterator[Path]:
 
 def _unusable(path: Path) -> str:
     kind = _kind(path)
-    if kind in ("a folder", "a file"):
-        return "" if os.access(path, os.W_OK) else f"{path} cannot be written."
-    return f"{path} is {kind}, neither a file nor a folder."
+    known = kind in ("a folder", "a file")
+    return "" if known else f"{path} is {kind}, neither a file nor a folder."
 
 
 def _fault(path: Path, due: str) -> str:
     if not os.path.lexists(path):
         return ""
     kind = _kind(path)
-    if kind != due:
-        return f"{path} is {kind}, not {due}."
-    return "" if os.access(path, os.R_OK) else f"{path} cannot be read."
+    return "" if kind == due else f"{path} is {kind}, not {due}."
 
 
 def _kind(path: Path) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gatelab.durable import write_settled
+from gatelab.permissions import READING, WRITING, closed
 from gatelab.registry import near_misses
 from gatelab.sweeps.cluster.storage import Storage, outside
 from gatelab.sweeps.home.files import (
@@ -19,6 +20,7 @@ from gatelab.sweeps.home.files import (
     INCOMPLETE,
     LOCK,
     PLACES,
+    closed_home,
     fault_of_home,
     fault_within,
     is_half_made,
@@ -39,6 +41,15 @@ class DamagedHome(LookupError):
         self.why = why
 
 
+class ClosedHome(DamagedHome):
+    """A sweep's home that this user may not use; its one line says who may."""
+
+    def __init__(self, name: str, why: str) -> None:
+        """Say what this user may not do with the home of a sweep."""
+        super().__init__(name, why)
+        self.args = (f"the home of sweep {name!r} is not yours to use so: {why}",)
+
+
 class Home:
     """Where a sweep keeps what a resume needs, and what it knows of places elsewhere."""
 
@@ -50,12 +61,17 @@ class Home:
             name: The sweep's.
 
         Raises:
+            ClosedHome: If this user may not read it.
             LookupError: If there is no such sweep in the folder, or its home is damaged.
         """
         self.folder, self.name, self.path = folder, name, folder / "sweeps" / name
+        if why := closed([folder, folder / "sweeps"], READING):
+            raise ClosedHome(name, why)
         if name != os.path.basename(name) or not name.strip(".") or not os.path.lexists(self.path):
             known = near_misses(name, local_sweeps(folder))
             raise LookupError(f"no sweep {name!r} in {folder}; {known}")
+        if why := closed_home(self.path, self.spool, READING):
+            raise ClosedHome(name, why)
         if fault := fault_of_home(self.path, self.spool):
             raise DamagedHome(name, fault)
         places = self._places()
@@ -173,10 +189,13 @@ class Home:
         """Keep a second process out of a sweep that is running; the lock's file names this one.
 
         Raises:
+            ClosedHome: If this user may not write something in it.
             DamagedHome: If something in it cannot be used, which a run would meet at some time.
             SpecError: If the sweep is running.
         """
         lock = self.path / LOCK
+        if why := closed_home(self.path, self.spool, WRITING):
+            raise ClosedHome(self.name, why)
         try:
             file = lock.open("a+")
         except OSError as error:
