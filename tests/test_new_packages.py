@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gatelab.sweeps.cli.new_gate import write_gate
-from gatelab.sweeps.cli.new_learner import write_learner
-from gatelab.sweeps.cli.new_task import write_task
+from gatelab.gates.gate import gates
+from gatelab.registry import Registry
+from gatelab.sweeps.cli.new_package import write_package
+from gatelab.tasks.task import tasks
+from gatelab.training.learners import learners
 
 
-@pytest.mark.parametrize("write", [write_gate, write_task, write_learner])
+@pytest.mark.parametrize("registry", [gates, tasks, learners], ids=lambda it: it.kind)
 @pytest.mark.parametrize("name", ["g", "a_thing_of_mine_with_a_long_name"])
 def test_what_commands_do_stands_in_one_column(
-    write: Callable[[str, Path], Path], name: str, tmp_path: Path
+    registry: Registry[Any], name: str, tmp_path: Path
 ) -> None:
-    text = (write(name, tmp_path) / "README.md").read_text()
+    text = (write_package(registry, name, tmp_path) / "README.md").read_text()
     commands = [line for line in text.splitlines() if line.startswith("    ")]
     assert len(commands) >= 3
     assert {line.index("   # ") for line in commands} == {max(len(_command(c)) for c in commands)}

@@ -27,7 +27,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.dbmodels.initial_models import Base
 
 from gatelab.sweeps.cli import main
-from gatelab.sweeps.driver.admission import check_place
+from gatelab.sweeps.driver.record_checks import check_place
 from gatelab.tracking import mlflow_check
 from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_check import MIGRATIONS

@@ -27,14 +27,23 @@ def check_new_record(spec: Spec, folder: Path, uri: str) -> None:
         StoreUnavailable: If the store cannot be used.
     """
     check_monitors(spec)
-    check_workspace(uri)
-    if not is_there(uri):
-        return
-    if spec.name in sweep_names(uri):
+    if is_there(uri) and spec.name in sweep_names(uri):
         where = f"is recorded in {masked(uri)} already, and has no folder in {folder}"
         raise SpecError("spec", "name", f"sweep {spec.name!r} {where}: {ANOTHER_NAME}")
+    check_place(spec.experiment, folder, uri)
+
+
+def check_place(experiment: str, folder: Path, uri: str) -> None:
+    """Check that a store takes runs of an experiment.
+
+    Raises:
+        SpecError: If the experiment takes none there.
+        StoreUnavailable: If the store cannot be used.
+    """
+    check_workspace(uri)
     try:
-        check_experiment(uri, spec.experiment, artifacts_folder(folder, uri))
+        if is_there(uri):
+            check_experiment(uri, experiment, artifacts_folder(folder, uri))
     except StoreRefuses as error:
         raise SpecError("spec", "experiment", f"{error} Or name another.") from error
 
