@@ -49,9 +49,9 @@ def _large(folder: Path, trials: int, *, again: bool) -> None:
     """Run all trials but as many as there are gates, or resume until there is a job."""
     from benchmarks.scale import Reports
     from gatelab import resume
+    from gatelab.sweeps.driver import running
     from gatelab.sweeps.driver.stops import Interrupted
     from gatelab.sweeps.driver.sweep import Sweep
-    from gatelab.sweeps.driver.tune import ray_jobs
     from gatelab.sweeps.spec.reading import parse_spec
     from gatelab.training.jobs import Setting
     from tests.in_process import in_this_process
@@ -69,7 +69,7 @@ def _large(folder: Path, trials: int, *, again: bool) -> None:
 
     search = {**LARGE["search"], "trials": trials // STUDIES}  # type: ignore[dict-item]
     with in_this_process():
-        ray_jobs.run_jobs = run_jobs
+        running.run_jobs = run_jobs
         if not again:
             make_home(folder, parse_spec({**LARGE, "search": search}), NOBODY, None)
         with suppress(Interrupted):

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ from click.testing import CliRunner
 from gatelab.gates.gate import gates
 from gatelab.registry import Registry
 from gatelab.sweeps.cli import main
-from gatelab.sweeps.cluster import doctor
+from gatelab.sweeps.cluster import doctor, starting
 from gatelab.sweeps.cluster.nodes import Node
 from gatelab.sweeps.cluster.sizing import needs
+from gatelab.sweeps.driver import running
 from gatelab.sweeps.driver.sweep import Jobs, Sweep
 from gatelab.sweeps.driver.tune import ray_hooks, ray_jobs
 from gatelab.sweeps.worker.worker import Worker as RaysWorker
@@ -79,7 +81,8 @@ def in_this_process(most: int | None = None, *, figures: bool = False) -> Iterat
     """
     before = {number: signal.getsignal(number) for number in STOPPING}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ray_jobs, "run_jobs", partial(run_jobs, most=most))
+        patch.setattr(starting, "start_ray", lambda meanwhile: import_module(meanwhile))
+        patch.setattr(running, "run_jobs", partial(run_jobs, most=most))
         patch.setattr(
             doctor, "check_machine", lambda spec, task, storage: needs(spec, task, [HERE])
         )

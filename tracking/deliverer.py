@@ -67,8 +67,8 @@ class Deliverer:
         """The position up to which all is delivered, and how many records after it were once."""
         self.problem = ""
         """Why the store takes nothing, while it does not."""
-        self.refused = False
-        """Whether it answers, but takes nothing of this sweep until somebody mends that."""
+        self._tries, self._refused_in = 0, 0
+        """How many deliveries were begun, and which of them the store refused; 0: the last not."""
         self._thread = threading.Thread(target=self._deliver_all, name="deliverer", daemon=True)
         self._thread.start()
 
@@ -81,21 +81,30 @@ class Deliverer:
         """How many bytes of the journal are not delivered."""
         return self._journal.end - self._journal.position
 
+    @property
+    def refused(self) -> bool:
+        """Whether it answers, but takes nothing of this sweep until somebody mends that."""
+        return self._refused_in > 0
+
     def flush(self, timeout: float = 60.0) -> bool:
-        """Wait until everything is delivered, or nothing has been for so long; return whether."""
-        before, self.refused = (-1, 0), False  # what refused before is asked anew
+        """Wait until everything is delivered, or nothing has been for so long; return whether.
+
+        A store that has refused is asked anew: it may have been mended.
+        """
+        before, asked = (-1, 0), self._tries
         self._again.set()
-        while self.pending and not self.refused and self._furthest > before:
+        while self.pending and self._refused_in <= asked and self._furthest > before:
             before = self._furthest
-            self._wait(timeout)
+            self._wait(timeout, asked)
         return not self.pending
 
-    def _wait(self, timeout: float) -> None:
+    def _wait(self, timeout: float, asked: int = 0) -> None:
+        """Wait until everything is delivered, or a try after so many is refused."""
         deadline = time.monotonic() + timeout
         self._hurry.set()
         self._news.set()
         while self.pending and time.monotonic() < deadline and self._thread.is_alive():
-            if self.refused:
+            if self._refused_in > asked:
                 break
             time.sleep(0.02)
         self._hurry.clear()
@@ -121,10 +130,11 @@ class Deliverer:
             if self._store is not None:  # else the sweep is to be seen in MLflow soon
                 self._hurry.wait(BATCH_SECONDS)
             self._news.clear()
+            self._tries += 1
             try:
                 with store_errors(self._to.uri), permitted(self._to.uri, self._to.experiment):
                     self._deliver()
-                self.problem, self.refused, wait = "", False, FIRST_WAIT
+                self.problem, self._refused_in, wait = "", 0, FIRST_WAIT
             except Exception as error:  # the store is away: what is not delivered stays
                 self._note_problem(error)
                 self._store = None  # what arrived before the error is looked up anew
@@ -139,7 +149,7 @@ class Deliverer:
         text = " ".join(masked(text, self._to.uri).split())
         if not self.problem or (refused and text != self.problem):
             LOG.warning("What is recorded waits, since %s", text)
-        self.problem, self.refused = text, refused
+        self.problem, self._refused_in = text, self._tries if refused else 0
 
     def _deliver(self) -> None:
         self._journal.retry()

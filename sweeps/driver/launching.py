@@ -121,8 +121,8 @@ def _begin(
 
 
 def _start_ray() -> Callable[..., ShownComparison]:
-    """Start Ray, and import meanwhile what runs a sweep: MLflow, Optuna and SciPy."""
-    from gatelab.sweeps.driver.tune.ray_jobs import start_ray  # here: Tune is slow to import
+    """Start Ray, and import meanwhile what runs a sweep: Tune, Optuna, MLflow and SciPy."""
+    from gatelab.sweeps.cluster.starting import start_ray  # here: Ray takes a second to import
 
     start_ray(meanwhile="gatelab.sweeps.driver.running")
     from gatelab.sweeps.driver.running import run_sweep

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from importlib import import_module
 
 # Ray reads these when it is imported. Its own files for each trial (JSON, CSV, TensorBoard) would
 # cost more than a short training, and without a token anyone on the machine may run code.
@@ -35,31 +33,6 @@ from gatelab.training.jobs import Setting
 class_cache.ENV_VARS_TO_PROPAGATE, class_cache.DEFAULT_ENV_VARS = set(), {}
 LOST_WORKERS = 3
 """How often a job is tried again elsewhere from the same state, after its worker was lost."""
-
-IMPORTED_FIRST = ("click", "ray.dashboard.optional_deps")
-"""What Ray's start imports, and MLflow too: two threads that import modules which import each other
-can get halves of them."""
-
-
-def start_ray(meanwhile: str) -> None:
-    """Start Ray on this machine, where sweeps run here, and import another module meanwhile.
-
-    The import is the thread's part: Ray's processes end with the thread that has started them.
-
-    Args:
-        meanwhile: The module, which may take seconds.
-
-    Raises:
-        ClusterError: If Ray cannot be started.
-    """
-    for module in IMPORTED_FIRST:
-        with suppress(ImportError):  # Ray starts without its dashboard's
-            import_module(module)
-    with ThreadPoolExecutor(1, thread_name_prefix="importing") as beside:
-        imported = beside.submit(import_module, meanwhile)
-        if not os.environ.get("RAY_ADDRESS"):
-            join()
-    imported.result()
 
 
 def run_jobs(sweep: Sweep, setting: Setting) -> None:
