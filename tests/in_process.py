@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,7 @@ def in_this_process(most: int | None = None, *, figures: bool = False) -> Iterat
     """
     before = {number: signal.getsignal(number) for number in STOPPING}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(starting, "start_ray", lambda meanwhile: import_module(meanwhile))
+        patch.setattr(starting, "start_ray", lambda meanwhile: meanwhile())
         patch.setattr(running, "run_jobs", partial(run_jobs, most=most))
         patch.setattr(
             doctor, "check_machine", lambda spec, task, storage: needs(spec, task, [HERE])

@@ -48,6 +48,7 @@ EXCEPTIONS = {
     ): "a gate's or a task's module, which must register "
     "it: the one place where a spec's key becomes code",
     ("sweeps/cli/commands.py", "importlib.import_module"): OWN_MODULE,
+    ("sweeps/cluster/starting.py", "importlib.import_module"): OWN_MODULE,
     ("gatelab/__init__.py", "importlib.import_module"): OWN_MODULE,
     ("tracking/mlflow_model.py", "mlflow.pytorch.load_model"): "what an export has just written, "
     "to compare it, in a format without pickles",

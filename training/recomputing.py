@@ -17,7 +17,7 @@ from torch.utils import checkpoint
 
 from gatelab.training.fusing import Once
 
-AGAIN = (
+COMPUTED_AGAIN = (
     "A network must learn by the parameters that it is called with, but this computes with others: "
     "torch.utils.checkpoint computes again when they are gone (leave it out, or put it around what "
     "has none), and a list keeps those that were first (`nn.ParameterList` does not)."
@@ -35,7 +35,7 @@ def check_recomputes_nothing(model: nn.Module, once: Once) -> None:
         ValueError: If they do, or get gradients.
     """
     if _recomputes(model, once):
-        raise ValueError(AGAIN)
+        raise ValueError(COMPUTED_AGAIN)
 
 
 def _recomputes(model: nn.Module, once: Once) -> bool:
@@ -59,7 +59,7 @@ def check_raised_in_the_pass(error: Exception) -> None:
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_filename == checkpoint.__file__:
-            raise ValueError(AGAIN) from error
+            raise ValueError(COMPUTED_AGAIN) from error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ CONSTANT = "constant"
 MOST_OF_AN_AXIS = 2
 """How many times the span of all other rows a constant may be away from them, on their axis."""
 
-Rows = Mapping[str, Sequence[float]]
+Drawn = Mapping[str, Sequence[float]]
 """All that is drawn of each gate."""
 
 
@@ -24,7 +24,7 @@ def constants(comparison: Comparison) -> set[str]:
     return {one.gate for one in comparison.subjects if one.key == CONSTANT}
 
 
-def far_off(comparison: Comparison, rows: Rows) -> set[str]:
+def far_off(comparison: Comparison, rows: Drawn) -> set[str]:
     """Return the constant predictions whose rows are too far from all others for one axis."""
     known = constants(comparison)
     others = [value for gate, row in rows.items() if gate not in known for value in row]

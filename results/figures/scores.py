@@ -17,7 +17,7 @@ from gatelab.results.comparison.headline import main_metric
 from gatelab.results.comparison.score_grids import by_mean
 from gatelab.results.comparison.statistics import mean_interval
 from gatelab.results.costs import COSTS, GateValues, costs
-from gatelab.results.figures.far_off import Rows, far_off, point_to
+from gatelab.results.figures.far_off import Drawn, far_off, point_to
 from gatelab.results.figures.labels import LINE, lines, wrapped
 from gatelab.results.figures.style import GREY, INK, WIDTH, Look, fit, grid
 from gatelab.results.figures.tradeoff import looks_of
@@ -144,7 +144,7 @@ def _panels(
     return figure
 
 
-def _panel(axes: Axes, comparison: Comparison, rows: Rows, ticks: int) -> None:
+def _panel(axes: Axes, comparison: Comparison, rows: Drawn, ticks: int) -> None:
     """Draw the rows of gates; a constant prediction that is far off is said at the edge."""
     look, share = looks_of(comparison), comparison.test_to_train
     drawn = {gate: [*values, *_ends(values, share)] for gate, values in rows.items()}

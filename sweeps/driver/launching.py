@@ -121,11 +121,14 @@ def _begin(
 
 
 def _start_ray() -> Callable[..., ShownComparison]:
-    """Start Ray, and import meanwhile what runs a sweep: Tune, Optuna, MLflow and SciPy."""
+    """Start Ray; return what runs a sweep, which is imported meanwhile."""
     from gatelab.sweeps.cluster.starting import start_ray  # here: Ray takes a second to import
 
-    start_ray(meanwhile="gatelab.sweeps.driver.running")
-    from gatelab.sweeps.driver.running import run_sweep
+    return start_ray(meanwhile=_import_run_sweep)
+
+
+def _import_run_sweep() -> Callable[..., ShownComparison]:
+    from gatelab.sweeps.driver.running import run_sweep  # here: so do Tune, Optuna and MLflow
 
     return run_sweep
 
