@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from gatelab.gates.gate import gates
 from gatelab.registry import Registry
+from gatelab.sweeps.cli import main
 from gatelab.sweeps.cli.new_package import write_package
 from gatelab.tasks.task import tasks
 from gatelab.training.learners import learners
@@ -23,6 +25,14 @@ def test_what_commands_do_stands_in_one_column(
     commands = [line for line in text.splitlines() if line.startswith("    ")]
     assert len(commands) >= 3
     assert {line.index("   # ") for line in commands} == {max(len(_command(c)) for c in commands)}
+
+
+def test_a_package_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/proc")
+    result = CliRunner().invoke(main, ["new", "gate", "mine"])
+    assert result.exit_code == 2
+    assert result.output.count("\n") == 1
+    assert result.output.startswith("gatelab: /proc/mine cannot be written: ")
 
 
 def _command(line: str) -> str:

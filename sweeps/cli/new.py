@@ -72,6 +72,8 @@ def _write(registry: Registry[Any], name: str, steps: dict[str, str]) -> None:
         folder = write_package(registry, name, Path.cwd())
     except ValueError as error:
         refuse(error)
+    except OSError as error:
+        refuse(f"{error.filename or name} cannot be written: {error.strerror or error}.")
     steps = {f"cd {name}": "", **steps}
     width = max(map(len, steps))
     click.echo(f"{folder.name}/ is written. Next:\n")
