@@ -308,7 +308,8 @@ def test_name_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("bad.yaml").write_text(spec())
     taken = Path("gatelab_runs/sweeps/bad")
     taken.mkdir(parents=True)
-    (taken / "places.json").write_text('{"uri": "sqlite:///elsewhere.db", "storage": null}')
+    places = '{"uri": "sqlite:///elsewhere.db", "storage": null, "id": "0f"}'
+    (taken / "places.json").write_text(places)
     code, message = run("launch", "bad.yaml")
     assert (code, message.count("\n")) == (2, 1)
     assert message.startswith("gatelab: bad.yaml: name: sweep 'bad' is there already")

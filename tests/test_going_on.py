@@ -116,14 +116,14 @@ def test_stopped_anywhere_it_is_not_there_or_goes_on_to_the_same_end(both: Path)
         (succession, "taken_records"),
         (succession.Taken, "mark"),
         (making.shutil, "move"),
-        (home.Path, "rename"),
+        (home.Path, "replace"),
     ]
     for where, what in moments:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(where, what, interrupt)
             gatelab(both, *asked, code=130)
         left = names(folder / "spool")  # the last leaves one there, which whoever comes next drops
-        left -= {"few-2.jsonl"} if what == "rename" else set()
+        left -= {"few-2.jsonl"} if what == "replace" else set()
         assert (names(folder / "sweeps"), left, len(runs(both, "few-2"))) == was
     said = gatelab(both, *asked, code=130, most=0)
     assert said.endswith("Stopped. `gatelab resume few-2` goes on where it was.\n")

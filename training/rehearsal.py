@@ -64,9 +64,10 @@ def rehearse(
             notes += _settle(members, once, f"in {batch}" if number else "")
         notes += [note for once in one for note in _compare_stacks(members, once)]
         notes += [note for once in small for note in _compare_members(members, once)]
+    with _leaving_no_trace(members):
         for once in one:
             check_recomputes_nothing(members.skeleton, once)
-        return notes
+    return notes
 
 
 def _part_hooked(members: Members) -> Iterator[str]:
