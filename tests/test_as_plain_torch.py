@@ -263,6 +263,17 @@ class Bounded(LooksUp):
         self.table = nn.Embedding(4, inputs, max_norm=1.0)
 
 
+class Bag(nn.Module):
+    """Sums rows of a table, whose gradient is sparse."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.bag = nn.EmbeddingBag(4, outputs, mode="sum", sparse=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bag(x.abs().long().clamp(max=3))  # type: ignore[no-any-return]
+
+
 def lazy(inputs: int, outputs: int) -> nn.Module:
     return nn.LazyLinear(outputs)
 
@@ -296,6 +307,7 @@ class Reentrant(Again):
         (masked, "has a hook on its gradient, which is lost"),
         (muted, "has a hook on its gradient, which is lost"),
         (Bounded, r"\(Embedding\) has a `max_norm`"),
+        (Bag, r"\(EmbeddingBag\) has them too; leave out `sparse=True`"),
     ],
 )
 def test_what_would_be_lost_is_refused(made: Made, what: str, where: str, seeds: list[int]) -> None:

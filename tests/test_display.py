@@ -65,6 +65,19 @@ def test_the_best_is_so_by_the_goal_of_the_sweep(tmp_path: Path) -> None:
     assert display._note("one") == "best val/mean/r2 0.7"
 
 
+def test_a_gate_without_a_search_waits_for_its_evaluation(tmp_path: Path) -> None:
+    """Of no trials none is counted: what is left to do are the epochs of its seeds."""
+    rounds = {"constant": Rounds(0), "one": Rounds(3)}
+    space = dict.fromkeys(rounds, SearchSpace({}, {}))
+    studies = open_studies(tmp_path / "j", space, rounds, sampler="tpe", seed=0, goal=Goal("loss"))
+    shown = StringIO()
+    console = Console(file=shown, width=120, force_terminal=True)
+    console.print(Display(console, studies, 3, 8).progress)
+    search, evaluation = sorted(shown.getvalue().splitlines(), key=lambda it: "constant" in it)
+    assert "search" in search and "0/3" in search
+    assert "evaluate" in evaluation and "0/8" in evaluation
+
+
 def test_what_is_waited_for_is_worth_no_traceback() -> None:
     """Of the thread that says it, where its line cannot be written."""
     with Path("/dev/full").open("w", buffering=1) as full:

@@ -18,8 +18,8 @@ def check_models(models: Sequence[nn.Module]) -> None:
         models: Of which the first runs for all.
 
     Raises:
-        ValueError: If there is none, they differ in structure, learn numbers of several types, or
-            one changes its own state.
+        ValueError: If there is none, they differ in structure, learn numbers of several types,
+            one changes its own state, or a layer's gradient is sparse that is no table's.
     """
     if not models:
         raise ValueError("`members >= 1` must hold, but got no member.")
@@ -32,6 +32,7 @@ def check_models(models: Sequence[nn.Module]) -> None:
     check_unhooked(models[0])
     _check_one_type(models[0])
     _check_stateless(models[0])
+    _check_gradients(models[0])
 
 
 def _check_one_type(model: nn.Module) -> None:
@@ -61,4 +62,14 @@ def _check_stateless(model: nn.Module) -> None:
             raise ValueError(
                 f"A network must not change its own state in a forward pass, but {name!r} "
                 f"({type(module).__name__}) has a `max_norm`; scale what is looked up instead."
+            )
+
+
+def _check_gradients(model: nn.Module) -> None:
+    """Check that no layer's gradient is sparse but a table's, whose steps are of its rows alone."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.EmbeddingBag) and module.sparse and module.weight.requires_grad:
+            raise ValueError(
+                "Sparse gradients are those of `nn.Embedding` alone, but "
+                f"{name!r} ({type(module).__name__}) has them too; leave out `sparse=True`."
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gatelab.durable import write_settled
 from gatelab.results.figures.catalogue import all_figures
 from gatelab.results.figures.inline import alone
 from gatelab.results.report.data_tables import data_tables
@@ -24,12 +25,12 @@ def write_report(review: Review, folder: str | Path) -> list[Path]:
     plates = all_figures(review)
     drawings = draw(plates)
     page = folder / Artifacts.REPORT
-    page.write_text(render(review, plates, drawings), encoding="utf-8")
+    write_settled(page, render(review, plates, drawings))
     written = [page]
     for name, drawing in drawings.items():
         written.append(folder / "figures" / f"{name}.svg")
-        written[-1].write_text(alone(drawing), encoding="utf-8")
+        write_settled(written[-1], alone(drawing))
     for name, frame in data_tables(review).items():
         written.append(folder / "tables" / f"{name}.csv")
-        frame.to_csv(written[-1], index=False)
+        write_settled(written[-1], frame.to_csv(index=False))
     return written

@@ -73,16 +73,7 @@ class Display(Listener):
             console=console,
             disable=not console.is_terminal,
         )
-        self.bars = {
-            label: self.progress.add_task(
-                "search",
-                total=self.trials[label],
-                completed=ends.total(),
-                label=label,
-                note=self._note(label),
-            )
-            for label, ends in self.ends.items()
-        }
+        self.bars = {label: self._new_bar(label) for label in self.ends}
 
     def __enter__(self) -> Display:
         """Start to draw."""
@@ -154,6 +145,13 @@ class Display(Listener):
         if text not in self.said:
             self.said.add(text)
             self._print(text)
+
+    def _new_bar(self, label: str) -> TaskID:
+        """Add the bar of a gate's search, or of its evaluation where nothing is searched."""
+        trials, note = self.trials[label], self._note(label)
+        what, total = ("search", trials) if trials else ("evaluate", self.max_epochs)
+        done = self.ends[label].total()
+        return self.progress.add_task(what, total=total, completed=done, label=label, note=note)
 
     def _bar(self, job: Job) -> TaskID:
         """Return the bar of a job's gate, which is that of its rows too."""
