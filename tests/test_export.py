@@ -18,6 +18,8 @@ import torch
 from click.testing import CliRunner
 from mlflow.entities.model_registry import ModelVersion
 
+from gatelab.results.comparison.caveats import missing
+from gatelab.results.review import read_review
 from gatelab.sweeps.cli.commands import Commands
 from gatelab.sweeps.export.export import Exported, export
 from gatelab.sweeps.export.predictor import columns
@@ -309,7 +311,7 @@ def of_another_shape(content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (gone, "carries no softmax.pt (any more)"),
+        (gone, "carries no softmax.pt (any more), in /"),
         (cut_short, "is damaged"),
         (of_another_shape, "mixture.gates.each.logits.kernel was of shape (2, 99, 4) when"),
     ],
@@ -325,6 +327,20 @@ def test_an_artifact_that_cannot_be_used(
         check_refused(finished, "small", "--gate", "softmax", told=told)
     finally:
         kept.rename(artifact)
+
+
+@pytest.mark.slow
+def test_a_report_says_that_files_cannot_be_read_from_here(finished: Path, tmp_path: Path) -> None:
+    """As on a machine that shares the database, but not the disk of the driver."""
+    artifacts = finished / "artifacts"
+    kept = artifacts.rename(tmp_path / "artifacts")
+    try:
+        record = read_review(default_uri(finished), "small").record
+        check_refused(finished, "small", "--gate", "softmax", told=f"in {artifacts}/")
+    finally:
+        kept.rename(artifacts)
+    told = f"The files of small cannot be read from here: they lie in {artifacts}/"
+    assert [line[: len(told)] for line in missing(record)] == [told]
 
 
 @pytest.mark.slow

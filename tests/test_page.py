@@ -273,3 +273,10 @@ def test_the_page_says_what_a_reader_must_know_of_the_data() -> None:
     runs = (replace(run, tags=tags), *(r for r in review.record.runs if r is not run))
     told = replace(review, record=replace(review.record, runs=runs))
     assert "<li>One target drowns the others.</li>" in render(told, [])
+
+
+def test_the_page_says_what_could_not_be_read() -> None:
+    review = small()
+    page = render(replace(review, record=replace(review.record, unread="/elsewhere")), [])
+    assert "cannot be read from here: they lie in /elsewhere." in page
+    assert "cannot be read" not in render(review, [])

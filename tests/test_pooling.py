@@ -8,7 +8,7 @@ import pytest
 
 from gatelab.results.comparison import compare_runs
 from gatelab.results.comparison.best_trials import best_trials
-from gatelab.results.comparison.caveats import differing
+from gatelab.results.comparison.caveats import differing, missing
 from gatelab.results.comparison.merging import by_task
 from gatelab.results.comparison.pooling import repeats_of_one
 from gatelab.results.comparison.statistics import paired_t
@@ -92,6 +92,13 @@ def test_splits_are_decided_by_the_corrected_test() -> None:
 def test_what_differs_in_more_or_in_nothing_stands_side_by_side(other: SweepRecord) -> None:
     assert groups(THREE[0], other) == [["s0"], ["other"]]
     assert compare_runs(THREE[0], other).repeats == 1
+
+
+def test_sweeps_whose_spaces_nobody_can_read_stand_side_by_side() -> None:
+    unread = [replace(one, spec="", unread="/elsewhere") for one in THREE]
+    assert groups(*unread) == [["s0"], ["s1"], ["s2"]]
+    told = "The files of s0 cannot be read from here: they lie in /elsewhere."
+    assert [line[: len(told)] for line in missing(unread[0])] == [told]
 
 
 def test_a_split_seed_written_out_is_no_other_split() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -86,10 +87,20 @@ def read_artifact(uri: str, run_id: str, path: str) -> bytes | None:
 
 
 def with_spec(record: SweepRecord) -> SweepRecord:
-    """Return a sweep's record with its spec, as far as the store has it."""
-    run = record.run
-    spec = read_artifact(record.uri, run.run_id, Artifacts.SPEC) if run else None
-    return replace(record, spec=(spec or b"").decode())
+    """Return a sweep's record with its spec, or with where that lies if it cannot be read."""
+    if record.run is None:
+        return record
+    spec = read_artifact(record.uri, record.run.run_id, Artifacts.SPEC)
+    if spec is None:
+        return replace(record, unread=artifacts_of(record.uri, record.run.run_id))
+    return replace(record, spec=spec.decode())
+
+
+@reading
+def artifacts_of(uri: str, run_id: str) -> str:
+    """Return where a store says that the files of a run lie."""
+    address = open_client(uri).get_run(run_id).info.artifact_uri or ""
+    return unquote(urlsplit(address).path) if address.startswith("file:") else masked(address)
 
 
 @reading

@@ -89,6 +89,8 @@ class SweepRecord:
     """MLflow's tracking URI of the store it was read from."""
     spec: str = ""
     """As YAML, every default written out; empty where it was not read, or is not recorded."""
+    unread: str = ""
+    """Where its files lie, if they were looked for and are not to be read from here."""
 
     def of(self, stage: str, gate: str | None = None) -> list[RunRecord]:
         """Return the runs of a stage, of one gate or of all."""

@@ -126,6 +126,11 @@ def missing(record: SweepRecord) -> Iterator[str]:
     if record.run is None:
         yield f"The run of {record.sweep} itself is not in the store: deleted there? {again}."
         return
+    if record.unread and record.run.end:
+        yield (
+            f"The files of {record.sweep} cannot be read from here: they lie in {record.unread}. "
+            "What they alone have is missing: its spec, weights, and scores of very many targets."
+        )
     params = record.run.params
     sizes = [params.get(key, "") for key in ("evaluation.seeds", "evaluation.splits")]
     sizes.append(params.get("search.repeats", "1"))

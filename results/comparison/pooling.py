@@ -60,6 +60,8 @@ def repeats_of_one(records: Mapping[str, SweepRecord]) -> list[dict[str, SweepRe
 def _poolable(one: SweepRecord, other: SweepRecord) -> bool:
     seeds = [_search_seed(record) for record in (one, other)]
     data = [data_of(record) or options_of(record).get(SPLIT_OPTION) for record in (one, other)]
+    if one.unread or other.unread:  # nobody knows what was searched
+        return False
     other_draws = all(seeds) and (seeds[0] != seeds[1] or data[0] != data[1])
     return other_draws and same_task(one, other) and _settings(one) == _settings(other)
 

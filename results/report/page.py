@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from gatelab.gates.meanings import MEANINGS
 from gatelab.results.comparison import Comparison
+from gatelab.results.comparison.caveats import missing
 from gatelab.results.comparison.tables import BOLD, Grid
 from gatelab.results.comparison.verdict import leading, sentences
 from gatelab.results.figures.inline import svg
@@ -65,13 +66,14 @@ def render(review: Review, plates: Sequence[Plate], drawings: Drawings | None = 
     comparison = review.comparison
     said = sentences(comparison)
     first = len(leading(comparison))
+    told = [*missing(review.record), *review.record.warnings]
     return _template().render(
         sweep=comparison.sweep,
         data=_data(comparison),
         running=comparison.running,
         facts=facts_line(review.record),
         answer=said[first - 1],
-        verdict=[*said[: first - 1], *review.record.warnings, *said[first : first + UNFOLDED]],
+        verdict=[*said[: first - 1], *told, *said[first : first + UNFOLDED]],
         grounds=said[first + UNFOLDED :],
         figures=_of(plates, *ANSWER),
         drawings=draw(plates) if drawings is None else drawings,

@@ -24,7 +24,7 @@ from gatelab.sweeps.export.unchanged import check_same_loss, with_same_data
 from gatelab.sweeps.spec.places import found_in
 from gatelab.sweeps.spec.spec import TaskSpec
 from gatelab.tasks.task import Task, tasks
-from gatelab.tracking.mlflow_read import read_artifact
+from gatelab.tracking.mlflow_read import artifacts_of, read_artifact
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Artifacts, Metrics, Tags
 from gatelab.training.configuration import Configuration
@@ -145,7 +145,8 @@ def _read_saved(record: SweepRecord, run_id: str, gate: str) -> dict[str, Any]:
     content = read_artifact(record.uri, run_id, f"{gate}.pt")
     if content is None:
         raise ValueError(
-            f"{_where(record, gate)}: its run {run_id} carries no {gate}.pt (any more)."
+            f"{_where(record, gate)}: its run carries no {gate}.pt (any more), in "
+            f"{artifacts_of(record.uri, run_id)}."
         )
     try:
         saved: dict[str, Any] = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
@@ -160,7 +161,8 @@ def _task(record: SweepRecord, folder: Path) -> Task:
     """Return the sweep's task, by the spec that its run carries."""
     content = read_artifact(record.uri, record.run.run_id, Artifacts.SPEC) if record.run else None
     if record.run is None or content is None:
-        raise ValueError(f"sweep {record.sweep!r}: its run carries no spec.yaml (any more).")
+        place = artifacts_of(record.uri, record.run.run_id) if record.run else record.uri
+        raise ValueError(f"sweep {record.sweep!r}: no spec.yaml of it is (any longer) in {place}.")
     spec = TaskSpec.model_validate(yaml.safe_load(content)["task"])
     recorded = record.run.tags.get(Tags.DATA, "")
     try:
