@@ -68,6 +68,10 @@ def test_what_cannot_be_read_either(shared: Path) -> None:
     (shared / "sweeps").chmod(0o700)
     with as_nobody(), pytest.raises(ClosedHome, match="sweeps cannot be read by the user 'nobody'"):
         Home(shared, "a")
+    with as_nobody():
+        code, said = command(shared, "status")
+    assert (code, said.count("\n")) == (2, 1)
+    assert f"gatelab: {shared / 'sweeps'} cannot be read by the user 'nobody'" in said
 
 
 def test_a_launch_into_another_user_s_folder(shared: Path) -> None:

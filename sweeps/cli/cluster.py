@@ -95,11 +95,14 @@ def _last_line(text: str) -> str:
 
 def _homes(folder: Path, sweep: str | None) -> list[Row]:
     """Return the same of this machine's sweeps; a home of no use is a row that says so."""
+    from gatelab.permissions import READING, closed
     from gatelab.sweeps.home.home import ClosedHome, DamagedHome
     from gatelab.sweeps.home.local import local_sweeps
 
     if sweep:
         return [_home(folder, sweep)]
+    if why := closed([folder, folder / "sweeps"], READING):
+        refuse(why)
     rows: list[Row] = []
     for name in local_sweeps(folder):
         try:
