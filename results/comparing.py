@@ -10,6 +10,7 @@ from gatelab.results.comparison.merging import by_task
 from gatelab.results.shown import ShownComparison
 from gatelab.tracking.kept_reads import sweep_record
 from gatelab.tracking.masking import masked
+from gatelab.tracking.named_store import store_of
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.sqlite import default_uri
@@ -23,7 +24,8 @@ def compare(*sweeps: str, folder: str | Path = FOLDER, uri: str | None = None) -
         sweeps: ``NAME``, or ``NAME@STORE`` for one in another store: a tracking URI, or a folder
             as below.
         folder: Of the store.
-        uri: MLflow's tracking URI; by default of the SQLite store in the folder.
+        uri: MLflow's tracking URI; by default what the sweep's launch in the folder named, or the
+            SQLite store there.
 
     Raises:
         LookupError: If the store knows no such sweep.
@@ -47,7 +49,8 @@ def report(
         sweep: As :func:`compare` takes it; it may be running.
         to: The folder, made if missing.
         folder: Of the store.
-        uri: MLflow's tracking URI; by default of the SQLite store in the folder.
+        uri: MLflow's tracking URI; by default what the sweep's launch in the folder named, or the
+            SQLite store there.
 
     Raises:
         LookupError: If the store knows no such sweep.
@@ -58,7 +61,7 @@ def report(
     )
     from gatelab.results.review import read_review
 
-    name, store = _place(sweep, uri or default_uri(folder))
+    name, store = _place(sweep, folder, uri)
     check_there(store)
     return write_report(read_review(store, name), to)[0]
 
@@ -75,7 +78,7 @@ def read_sweeps(
     """
     if not sweeps:
         raise ValueError("At least one sweep must be named, but got none.")
-    places = [_place(sweep, uri or default_uri(folder)) for sweep in sweeps]
+    places = [_place(sweep, folder, uri) for sweep in sweeps]
     for index, (name, store) in enumerate(places):
         if (name, store) in places[:index]:
             raise ValueError(f"sweep {name!r} is named twice, but it has one record.")
@@ -88,9 +91,9 @@ def read_sweeps(
     return records
 
 
-def _place(sweep: str, default: str) -> tuple[str, str]:
+def _place(sweep: str, folder: str | Path, uri: str | None) -> tuple[str, str]:
     """Return a sweep's name, and the URI of its store."""
     name, _, store = sweep.partition("@")
     if not store:
-        return name, default
+        return name, uri or store_of(folder, name)
     return name, store if "://" in store else default_uri(store)

@@ -129,7 +129,8 @@ def overview(
         share: Of the trials: above 0, at most 1.
         margin: Within which gates are as good as each other, a share of the better one's mean.
         folder: Of the store.
-        uri: MLflow's tracking URI; by default of the SQLite store in the folder.
+        uri: MLflow's tracking URI; by default what the sweep's launch in the folder named, or the
+            SQLite store there.
 
     Raises:
         LookupError: If there is no such sweep, no gate has a metric, or none ranks by it.

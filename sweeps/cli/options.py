@@ -21,7 +21,7 @@ folder_option = click.option(
 uri_option = click.option(
     "--tracking-uri",
     envvar="MLFLOW_TRACKING_URI",
-    help="MLflow's store; by default a SQLite file in the folder.",
+    help="MLflow's store; by default what the launch named, or a SQLite file in the folder.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for a program.")
 

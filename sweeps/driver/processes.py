@@ -14,10 +14,11 @@ from types import FrameType
 
 import yaml
 
-from gatelab.sweeps.home.files import LOCK, PLACES, STUDIES
+from gatelab.sweeps.home.files import LOCK, STUDIES
 from gatelab.sweeps.home.home import DamagedHome, Home
 from gatelab.sweeps.search.attributes import DONE, TRIALS_IN_TIME
 from gatelab.sweeps.spec.searches import Search
+from gatelab.tracking.named_store import PLACES
 from gatelab.tracking.schema import Artifacts
 
 POLL_SECONDS = 0.2

@@ -64,7 +64,8 @@ def export(
         name: Of the registered model; by default ``<sweep>-<gate>``.
         dense: Let the model compute every expert for every example, not only the selected ones.
         folder: Of the store.
-        uri: MLflow's tracking URI; by default of the SQLite store in the folder.
+        uri: MLflow's tracking URI; by default what the sweep's launch in the folder named, or the
+            SQLite store there.
 
     Raises:
         LookupError: If there is no such sweep, or no such gate in it.

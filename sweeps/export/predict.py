@@ -74,7 +74,8 @@ def predict(
         reading: Where the file is written in another way than the table, the keys of the table's
             ``reading`` that say so: ``delimiter``, ``decimal``, ``encoding``, ``header``.
         folder: Of the store.
-        uri: MLflow's tracking URI; by default of the SQLite store in the folder.
+        uri: MLflow's tracking URI; by default what the sweep's launch in the folder named, or the
+            SQLite store there.
 
     Raises:
         LookupError: If there is no such sweep, or no such gate in it.

@@ -12,10 +12,9 @@ from gatelab.permissions import WRITING, closed
 from gatelab.sweeps.cluster.shipping import CODE
 from gatelab.sweeps.cluster.storage import AT_RUNGS, STATES
 from gatelab.tracking.journal import position_file
+from gatelab.tracking.named_store import PLACES
 from gatelab.tracking.schema import Artifacts
 
-PLACES = "places.json"
-"""Where MLflow and the workers' states are, written last of what a home begins with."""
 LAUNCHED = "launched.yaml"
 """The spec as it was launched, by which a resume knows whether it was edited."""
 STUDIES = "studies.journal"

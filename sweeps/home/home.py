@@ -19,7 +19,6 @@ from gatelab.sweeps.home.files import (
     FINISHED,
     INCOMPLETE,
     LOCK,
-    PLACES,
     closed_home,
     fault_of_home,
     fault_within,
@@ -28,6 +27,7 @@ from gatelab.sweeps.home.files import (
 from gatelab.sweeps.home.local import local_sweeps
 from gatelab.sweeps.home.locks import lock_file
 from gatelab.sweeps.spec.spec import Spec, SpecError
+from gatelab.tracking.named_store import PLACES
 from gatelab.tracking.schema import Artifacts
 from gatelab.tracking.sqlite import absolute, default_uri
 

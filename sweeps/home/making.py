@@ -12,11 +12,12 @@ from uuid import uuid4
 
 from gatelab.durable import draft_of, settle
 from gatelab.sweeps.cluster.storage import check_no_key, inside
-from gatelab.sweeps.home.files import LAUNCHED, PLACES, RECORDS, is_half_made
+from gatelab.sweeps.home.files import LAUNCHED, RECORDS, is_half_made
 from gatelab.sweeps.home.home import Home
 from gatelab.sweeps.home.locks import alone_in
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.journal import position_file
+from gatelab.tracking.named_store import PLACES
 from gatelab.tracking.schema import Artifacts
 from gatelab.tracking.sqlite import absolute
 
