@@ -40,7 +40,7 @@ ANSWER = ("scores", "tradeoff")
 """The figures that stand beside the verdict."""
 UNFOLDED = 3
 """Of the warnings, and of the sentences after the answer, those that are not folded."""
-CODE = re.compile(r"`([^`]+)`")
+BACKTICKS = re.compile(r"`([^`]+)`")
 NUMBER = re.compile(r"(?:[-\d\s.,+<±()*e%]|to)+|nan|none")
 
 
@@ -116,7 +116,7 @@ def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
             *_meanings(selection, MEANINGS | record.meanings),
         ],
         "Training": [
-            *_of(plates, "curves", "experts_per_example", "weight_change"),
+            *_of(plates, "curves", "experts_per_example", "weight_change", "privacy"),
             *_folded(learning),
             *_meanings(learning, record.meanings),
         ],
@@ -189,5 +189,5 @@ def _cell(text: str) -> Markup:
     text = without_folders(text)
     found = re.sub(r"(?<![^\s(])-(?=[\d.])", "\N{MINUS SIGN}", str(escape(text)))
     found = BOLD.sub(r"<strong>\1</strong>", found)
-    found = CODE.sub(r"<code>\1</code>", found)
+    found = BACKTICKS.sub(r"<code>\1</code>", found)
     return Markup(re.sub(r"\*$", '<span class="star">*</span>', found))
