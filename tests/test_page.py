@@ -275,6 +275,12 @@ def test_the_page_says_what_a_reader_must_know_of_the_data() -> None:
     assert "<li>One target drowns the others.</li>" in render(told, [])
 
 
+def test_what_a_metric_means_has_no_backticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MEANINGS, "entropy", "of an example, as `torch` has it")
+    text = render(small(), [])
+    assert "<dt>entropy</dt><dd>of an example, as <code>torch</code> has it</dd>" in text
+
+
 def test_many_warnings_leave_the_figures_on_the_first_screen() -> None:
     review = small()
     run, *others = review.record.runs
