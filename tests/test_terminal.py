@@ -210,3 +210,21 @@ def test_nothing_is_cut_in_60_columns(
     said = CliRunner().invoke(main, list(words)).stdout
     assert "…" not in said and ":func:" not in said
     assert all(len(line) <= 60 and line == line.rstrip() for line in said.splitlines())
+
+
+TARGETS = [f"width of the {side} side" for side in ("left", "right", "upper", "lower")]
+
+
+def test_what_is_said_of_a_table_is_wrapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"{i},{','.join(str(i % 7 + k / 8) for k in range(4))}" for i in range(300)]
+    (tmp_path / "sides.csv").write_text("\n".join([",".join(["age", *TARGETS]), *rows]))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "72")
+    made = ["new", "sweep", "sides.csv", *(f"--target={name}" for name in TARGETS)]
+    for words in (made, ["validate", "sides.yaml"]):
+        said = CliRunner().invoke(main, words).stdout
+        assert "train: 210 rows, " in said
+        texts = [line for line in said.splitlines() if not line.startswith("  ")]
+        assert max(map(len, texts)) <= 72, said
