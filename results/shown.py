@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 import sys
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from gatelab.registry import near_misses
 from gatelab.results.comparison import Comparison
 from gatelab.results.comparison.score_grids import score_grid
-from gatelab.results.comparison.tables import BOLD
+from gatelab.results.comparison.tables import BOLD, Grid
 from gatelab.results.comparison.verdict import sentences
 from gatelab.tracking.schema import Metrics
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gatelab.results.figures.scores import Figure
+
+
+NUMBER_STYLES = {"th": "text-align: right", "td": "text-align: right; white-space: nowrap"}
+"""How a notebook sets a number, and what stands above it, which may be broken."""
 
 
 class ShownComparison(Comparison):
@@ -36,10 +41,10 @@ class ShownComparison(Comparison):
         """Return the answer and the table, for a notebook."""
         answer, *others = (html.escape(line) for line in self.verdict.splitlines())
         more = "".join(f"<li>{line}</li>" for line in others)
-        grid = score_grid(self)
+        grid = _by_gate(self)
         folded = f"<details><summary>what it rests on</summary><ul>{more}</ul></details>"
         return (
-            f"<p><b>{answer}</b></p>{self.table().to_html(border=0)}"
+            f"<p><b>{answer}</b></p>{_html_table(grid)}"
             f"<p><small>{html.escape(grid.caption)}</small></p>{folded if more else ''}"
         )
 
@@ -52,9 +57,7 @@ class ShownComparison(Comparison):
         """Return the table of scores and budgets as the terminal has it: a row a gate, in texts."""
         import pandas as pd  # here: it takes a third of a second
 
-        grid = score_grid(self)
-        if grid.columns[0] != "gate":
-            grid = grid.turned("gate")
+        grid = _by_gate(self)
         names = [BOLD.sub(r"\1", row[0]) for row in grid.rows]
         cells = [[BOLD.sub(r"\1", cell) for cell in row[1:]] for row in grid.rows]
         index = pd.Index(names, name="gate")
@@ -96,6 +99,25 @@ class ShownComparison(Comparison):
             why = "it is not searched, or no trial of it finished"
             raise LookupError(f"{gate} has no configuration: {why}.")
         return {name: _read(text) for name, text in self.configurations[gate].items()}
+
+
+def _by_gate(comparison: Comparison) -> Grid:
+    """Return the table of scores and budgets, a row a gate."""
+    grid = score_grid(comparison)
+    return grid if grid.columns[0] == "gate" else grid.turned("gate")
+
+
+def _html_table(grid: Grid) -> str:
+    """Return a table with what is bold; pandas' own has no bold cell, and breaks its numbers."""
+    rows = [_html_row("td", row) for row in grid.rows]
+    head = f"<thead>{_html_row('th', grid.columns)}</thead>"
+    return f"<table>{head}<tbody>{''.join(rows)}</tbody></table>"
+
+
+def _html_row(tag: str, cells: Sequence[str]) -> str:
+    first, *others = (BOLD.sub(r"<b>\1</b>", html.escape(cell)) for cell in cells)
+    numbers = "".join(f'<{tag} style="{NUMBER_STYLES[tag]}">{cell}</{tag}>' for cell in others)
+    return f'<tr><{tag} style="text-align: left">{first}</{tag}>{numbers}</tr>'
 
 
 def _show_figures_as_pictures() -> None:

@@ -73,6 +73,7 @@ def test_numbers_of_six_digits_are_meant_exactly(third: str) -> None:
     ("text", "message"),
     [
         ("rign", "unknown graph 'rign'; did you mean 'ring'?"),
+        ("0.5 half; 0.5 0.5", "a matrix must have numbers, but got 'half'."),
         ("0.5 0.5", "a row and a column for each of 2 targets, but got 1 rows of 2."),
         ("1 0 0; 0 1 0; 0 0 1", "for each of 2 targets, but got 3 rows of 3."),
         ("1 0; 1", "for each of 2 targets, but got 2 rows of 1 or 2."),

@@ -27,7 +27,7 @@ from gatelab.results.review import _seeds_named
 from tests.drawn import LARGE, check_figures, page
 from tests.recorded_scores import recorded
 
-VOID = {"meta", "link", "br", "hr", "img", "input"}
+VOID = {"meta", "link", "br", "hr", "img", "input", "wbr"}
 MOST_BYTES = 1_500_000
 
 
@@ -273,6 +273,23 @@ def test_the_page_says_what_a_reader_must_know_of_the_data() -> None:
     runs = (replace(run, tags=tags), *(r for r in review.record.runs if r is not run))
     told = replace(review, record=replace(review.record, runs=runs))
     assert "<li>One target drowns the others.</li>" in render(told, [])
+
+
+def test_what_a_metric_means_has_no_backticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MEANINGS, "entropy", "of an example, as `torch` has it")
+    text = render(small(), [])
+    assert "<dt>entropy</dt><dd>of an example, as <code>torch</code> has it</dd>" in text
+
+
+def test_many_warnings_leave_the_figures_on_the_first_screen() -> None:
+    review = small()
+    run, *others = review.record.runs
+    warnings = [f"Class `{letter}` is rare." for letter in "uvwxyz"]
+    tags = {**run.tags, "warnings": "\n".join(warnings)}
+    record = replace(review.record, runs=(replace(run, tags=tags), *others))
+    shown, _, folded = render(replace(review, record=record), []).partition("What it rests on")
+    assert re.findall(r"Class <code>(.)</code> is rare", shown) == ["u", "v", "w"]
+    assert re.findall(r"Class <code>(.)</code> is rare", folded) == ["x", "y", "z"]
 
 
 def test_the_page_says_what_could_not_be_read() -> None:

@@ -8,6 +8,7 @@ import pytest
 from made_reviews import made
 from playwright.sync_api import Browser, Page
 
+from gatelab.results.figures.catalogue import all_figures
 from gatelab.results.report.page import render
 from tests.drawn import page
 
@@ -82,6 +83,39 @@ def test_in_print_the_page_is_light_and_the_spec_open(browser: Browser, tmp_path
     opened.close()
 
 
+LETTER = 247
+"""Millimetres of a printed page of letter paper, the shorter of the two, without its margins."""
+TITLE = 20
+"""Of a section, with the room above and below."""
+HEIGHTS = """selector => [...document.querySelectorAll(selector)].map(
+  it => it.getBoundingClientRect().height * 25.4 / 96)"""
+KEPT = """selector => [...document.querySelectorAll(selector)].map(
+  it => getComputedStyle(it).breakInside)"""
+WRAPPED = """[...document.querySelectorAll("[aria-label='Test metrics'] td.right")].filter(cell => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  const lines = [...range.getClientRects()].map(line => line.bottom);
+  return Math.max(...lines) - Math.min(...lines) > 6;
+}).map(cell => cell.textContent)"""
+"""The scores that stand in more than one line."""
+
+
+@pytest.mark.slow
+def test_in_print_a_figure_stands_under_its_sentence_and_a_table_under_its_head(
+    browser: Browser,
+) -> None:
+    """The tallest figure, with all that is said of it and its section's title, needs a page."""
+    review = made([f"gate_{i}" for i in range(9)], targets=12)
+    tallest = [plate for plate in all_figures(review) if plate.name == "weights"]
+    opened = browser.new_page(viewport={"width": A4, "height": 900})
+    opened.emulate_media(media="print")
+    opened.set_content(render(review, tallest))
+    (height,) = opened.evaluate(HEIGHTS, "#weights")
+    assert LETTER / 2 < height < LETTER - TITLE
+    assert set(opened.evaluate(KEPT, "figure, table")) == {"avoid"}
+    opened.close()
+
+
 LONG_NAME = "income_of_the_whole_household_in_thousands_of_euro_{}"
 BEYOND = """[...document.querySelectorAll("th, td")].filter(cell => {
   const range = document.createRange();
@@ -103,4 +137,5 @@ def test_in_print_no_table_is_cut_whatever_the_names(browser: Browser, gates: in
     opened.set_content(text)
     assert opened.locator("td").count() > 100
     assert opened.evaluate(BEYOND) == []
+    assert opened.evaluate(WRAPPED) == []
     opened.close()

@@ -35,7 +35,15 @@ def test_a_notebook_has_the_answer_and_the_table_with_names_as_they_are(
 ) -> None:
     page = shown._repr_html_()
     assert page.startswith("<p><b>&lt;a&gt; wins")
-    assert "<a>" not in page and "<td>0.2168 ± 0.0163</td>" in page or "0.217 ± 0.016" in page
+    assert "<a>" not in page
+
+
+def test_a_notebook_has_the_best_in_bold_and_no_broken_number(shown: ShownComparison) -> None:
+    page = shown._repr_html_()
+    assert "bold: best" in page
+    whole = '<td style="text-align: right; white-space: nowrap">'
+    assert f"{whole}<b>0.115 ± 0.021</b>*</td>" in page
+    assert page.count("<td") == page.count(whole) + page.count("<tr>") - 1
 
 
 def test_its_table_has_a_row_a_gate_whatever_the_terminals_has(shown: ShownComparison) -> None:

@@ -68,6 +68,25 @@ def test_no_cell_is_cut_in_any_width(grid: Grid) -> None:
         assert all(cell in "\n".join(lines) for cell in cells), width
 
 
+LONG_NUMBERS = Grid(
+    "long numbers",
+    ("gate", "r2", "rmse"),
+    [
+        ("private-searched", "0.0018 ± 0.0042", "0.94527 ± 0.00030"),
+        ("random_k (baseline)", "**0.053 ± 0.002**", "**0.92745 ± 0.00030**"),
+    ],
+)
+
+
+@pytest.mark.parametrize(("width", "whole"), [(40, 0), (41, 1), (42, 1), (43, 2)])
+def test_a_name_is_broken_rather_than_a_number(width: int, whole: int) -> None:
+    """It has 19 characters, beside numbers of 15 and of 17, and 7 for the borders."""
+    said = render(LONG_NUMBERS, width)
+    assert all(len(line) <= width for line in said.splitlines())
+    assert all(cell.strip("*") in said for row in LONG_NUMBERS.rows for cell in row[1:])
+    assert said.count("random_k (baseline)") == whole
+
+
 def test_a_narrow_one_has_gates_as_rows_and_a_wide_one_metrics() -> None:
     wide, narrow = (render(score_grid(SCORES), width) for width in (120, 60))
     assert re.search(r"│ test loss +│ 0.115 ± 0.021\* │", wide)
@@ -191,3 +210,21 @@ def test_nothing_is_cut_in_60_columns(
     said = CliRunner().invoke(main, list(words)).stdout
     assert "…" not in said and ":func:" not in said
     assert all(len(line) <= 60 and line == line.rstrip() for line in said.splitlines())
+
+
+TARGETS = [f"width of the {side} side" for side in ("left", "right", "upper", "lower")]
+
+
+def test_what_is_said_of_a_table_is_wrapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"{i},{','.join(str(i % 7 + k / 8) for k in range(4))}" for i in range(300)]
+    (tmp_path / "sides.csv").write_text("\n".join([",".join(["age", *TARGETS]), *rows]))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "72")
+    made = ["new", "sweep", "sides.csv", *(f"--target={name}" for name in TARGETS)]
+    for words in (made, ["validate", "sides.yaml"]):
+        said = CliRunner().invoke(main, words).stdout
+        assert "train: 210 rows, " in said
+        texts = [line for line in said.splitlines() if not line.startswith("  ")]
+        assert max(map(len, texts)) <= 72, said

@@ -45,7 +45,7 @@ def fitted(grid: Grid, width: int) -> list[Grid]:
     """Return a grid that is no wider than so many characters, or parts of it that are not.
 
     What has a row a metric is turned first, so that gates are the rows. Each part has the first
-    column; no cell is cut or broken, but a title is, between its words.
+    column; no cell is cut or broken but a gate's name and a title, between their words.
     """
     if sum(_widths(grid)) + BORDER <= width:
         return [grid]
@@ -71,9 +71,15 @@ def _widths(grid: Grid) -> list[int]:
 
 
 def _widened(grid: Grid, width: int) -> list[int]:
-    """Return how wide each column is drawn: as its whole title asks, as long as there is room."""
+    """Return how wide each column is drawn: as its whole title asks, as long as there is room.
+
+    Where there is none for two columns, names are broken between their words: no number is.
+    """
     widths = _widths(grid)
     room = width - BORDER - sum(widths)
+    if room < 0:
+        words = [word for name, *_ in (grid.columns, *_plain(grid.rows)) for word in name.split()]
+        widths[0] = max(widths[0] + room, max(map(cell_len, words)) + PADDING)
     for place, title in enumerate(grid.columns):
         more = max(0, min(room, cell_len(title) + PADDING - widths[place]))
         widths[place], room = widths[place] + more, room - more

@@ -10,6 +10,7 @@ from gatelab.results.figures import scores, selection
 from gatelab.results.figures.far_off import constants
 from gatelab.results.figures.panels import MOST_TOGETHER
 from gatelab.results.figures.plate import NOT_EVALUATED, Plate, best_gates, others_said, plate
+from gatelab.results.figures.privacy import deltas, privacy, without_privacy
 from gatelab.results.figures.style import HALF_WIDTH
 from gatelab.results.figures.targets import MOST_PANELS, targets_figure
 from gatelab.results.figures.tradeoff import tradeoff
@@ -21,6 +22,7 @@ NO_WEIGHTS = "The record of this sweep has no weights by target and expert."
 ROWS_SAID = (
     " Small, with their k: the best of a gate's search at that k, joined to the gate by dots."
 )
+OPEN_SAID = " Dashed: the mean of gates that learn by the same learner without privacy."
 AWAY_SAID = " Arrow: the mean of the constant prediction, where it is far off all others."
 SAME = {
     "seed": "The same seed means the same starting network and data order",
@@ -38,6 +40,7 @@ def all_figures(review: Review) -> list[Plate]:
         *_scores(review),
         *_selection(review),
         *training_plates(review),
+        *_privacy(review),
         *search_plates(review),
         *_cost(review),
     ]
@@ -69,6 +72,22 @@ def _answer(review: Review) -> Iterator[Plate]:
         "those that any target of a row uses, which is what it costs. Hollow: baselines, and "
         f"ceilings, which are on no front.{ROWS_SAID if comparison.of_role('row') else ''}",
     )
+
+
+def _privacy(review: Review) -> Iterator[Plate]:
+    """Yield what privacy costs, where anything is private."""
+    comparison = review.comparison
+    drawn = privacy(comparison)
+    if drawn is not None:
+        yield Plate(
+            "privacy",
+            "Test loss against epsilon",
+            "Further left is more private: by what the loss is higher there is the price.",
+            drawn,
+            f"Marker: a gate's mean over the {plural(comparison.unit)}; line: its 95% interval. "
+            "Epsilon by the privacy loss distribution, of all that was published, at "
+            f"delta = {deltas(comparison)}.{OPEN_SAID if without_privacy(comparison) else ''}",
+        )
 
 
 def _scores(review: Review) -> Iterator[Plate]:

@@ -37,7 +37,7 @@ def tradeoff(comparison: Comparison, width: float = WIDTH) -> Figure | None:
     figure, (axes,) = grid(1, 1, width, 3.0 + legend_height([*names.values()], columns))
     look = looks_of(comparison)
     for gate, scores in drawn.items():
-        _cross(axes, scores, look[gate], comparison.subject(gate), names.get(gate, ""))
+        cross(axes, scores, look[gate], comparison.subject(gate), names.get(gate, ""))
     notes: list[Note] = []
     for gate in comparison.of_role("gate"):
         notes += _join(axes, comparison, gate, places, look[gate])
@@ -100,9 +100,7 @@ def _level(one: Place, other: Place) -> bool:
     return all(math.isclose(*ends, rel_tol=RESOLUTION) for ends in zip(one, other, strict=True))
 
 
-def _cross(
-    axes: Axes, scores: tuple[Score, Score], look: Look, subject: Subject, name: str
-) -> None:
+def cross(axes: Axes, scores: tuple[Score, Score], look: Look, subject: Subject, name: str) -> None:
     """Draw a gate's means, under those that were drawn before, and the intervals of both."""
     (x, y), hollow = scores, subject.role in ("baseline", "ceiling")
     width = 0.6 if subject.role == "row" else 1

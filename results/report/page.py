@@ -39,7 +39,8 @@ Block = Tables | Plate | Mapping[str, str]
 ANSWER = ("scores", "tradeoff")
 """The figures that stand beside the verdict."""
 UNFOLDED = 3
-"""Of the sentences after the answer those that are not folded."""
+"""Of the warnings, and of the sentences after the answer, those that are not folded."""
+BACKTICKS = re.compile(r"`([^`]+)`")
 NUMBER = re.compile(r"(?:[-\d\s.,+<±()*e%]|to)+|nan|none")
 
 
@@ -73,8 +74,8 @@ def render(review: Review, plates: Sequence[Plate], drawings: Drawings | None = 
         running=comparison.running,
         facts=facts_line(review.record),
         answer=said[first - 1],
-        verdict=[*said[: first - 1], *told, *said[first : first + UNFOLDED]],
-        grounds=said[first + UNFOLDED :],
+        verdict=[*said[: first - 1], *told[:UNFOLDED], *said[first : first + UNFOLDED]],
+        grounds=[*told[UNFOLDED:], *said[first + UNFOLDED :]],
         figures=_of(plates, *ANSWER),
         drawings=draw(plates) if drawings is None else drawings,
         sections=_sections(review, plates),
@@ -115,7 +116,7 @@ def _sections(review: Review, plates: Sequence[Plate]) -> list[Section]:
             *_meanings(selection, MEANINGS | record.meanings),
         ],
         "Training": [
-            *_of(plates, "curves", "experts_per_example", "weight_change"),
+            *_of(plates, "curves", "experts_per_example", "weight_change", "privacy"),
             *_folded(learning),
             *_meanings(learning, record.meanings),
         ],
@@ -167,7 +168,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"cell": _cell, "sides": _sides, "safe_svg": Markup}
+    environment.filters |= {"cell": _cell, "heading": _heading, "sides": _sides, "safe_svg": Markup}
     return environment.get_template("page.html.j2")
 
 
@@ -178,9 +179,15 @@ def _sides(grid: Grid) -> list[str]:
     return ["left", *("right" if number else "left" for number in numbers)]
 
 
+def _heading(text: str) -> Markup:
+    """Return a column's name, which may be broken behind an underscore rather than in a word."""
+    return Markup(str(escape(text)).replace("_", "_<wbr>"))
+
+
 def _cell(text: str) -> Markup:
-    """Return a cell with bold, a star that hangs, and minus signs; without a machine's folders."""
+    """Return a text without folders of a machine, its bold, code, minus signs and star marked."""
     text = without_folders(text)
     found = re.sub(r"(?<![^\s(])-(?=[\d.])", "\N{MINUS SIGN}", str(escape(text)))
     found = BOLD.sub(r"<strong>\1</strong>", found)
+    found = BACKTICKS.sub(r"<code>\1</code>", found)
     return Markup(re.sub(r"\*$", '<span class="star">*</span>', found))

@@ -158,9 +158,8 @@ def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
         click.echo(f"gatelab: warning: {spec}: task: {task!r}: {doubt}", err=True)
     for remark in found.remarks:
         click.echo(f"gatelab: warning: {spec}: {remark}", err=True)
-    for line in found.said:
-        click.echo(line)
-    click.echo(f"{spec}: valid. {', '.join(found.gates)} on {task}: {found.plan}.")
+    plan = f"{spec}: valid. {', '.join(found.gates)} on {task}: {found.plan}."
+    show_sentences(open_console(), (*found.said, plan))
     for line in advised(loaded):
         click.echo(line)
 

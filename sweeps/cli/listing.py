@@ -14,7 +14,7 @@ from rich.table import Table
 from gatelab.data_folder import data_folder
 from gatelab.listing import RegisteredClass, read_registered
 from gatelab.registry import Registry, near_misses
-from gatelab.sweeps.cli.console import open_console, print_json, show_trimmed
+from gatelab.sweeps.cli.console import open_console, print_json, show_sentences, show_trimmed
 from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.options import json_option
 
@@ -62,7 +62,8 @@ def _show(entries: list[ListedClass]) -> None:
         table.add_row(f"[bold]{entry.name}[/]", *entry[1:])
     show_trimmed(open_console(), table)
     if any(entry.files == "not here" for entry in entries):
-        click.echo("\nWhat a task reads and is not here, `gatelab data get TASK` downloads.")
+        hint = "What a task reads and is not here, `gatelab data get TASK` downloads."
+        show_sentences(open_console(), ("", hint))
 
 
 def _read(what: str) -> list[ListedClass] | None:

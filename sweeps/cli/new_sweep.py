@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from gatelab.durable import draft_of
+from gatelab.sweeps.cli.console import open_console, show_sentences
 from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
@@ -113,8 +114,7 @@ def _show(proposed: ProposedTable, table: str) -> None:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in more.items())
         click.echo(f"  and {more.total():,} more: {kinds}")
     click.echo("")
-    for line in (*proposed.proposals(), *proposed.said):
-        click.echo(line)
+    show_sentences(open_console(), (*proposed.proposals(), *proposed.said))
     for warning in proposed.task.warnings():
         click.echo(f"gatelab: warning: {warning}", err=True)
 

@@ -73,10 +73,7 @@ def mixing_matrix(graph: str, count: int) -> Tensor:
 
 
 def _given(text: str, count: int) -> Tensor:
-    try:
-        rows = [[float(n) for n in row.replace(",", " ").split()] for row in text.split(";")]
-    except ValueError:
-        raise ValueError(f"unknown graph {shown(text)}; {near_misses(text, GRAPHS)}") from None
+    rows = [[_weight(n, text) for n in row.replace(",", " ").split()] for row in text.split(";")]
     if len(rows) != count or any(len(row) != count for row in rows):
         sizes = f"{len(rows)} rows of {' or '.join(map(str, sorted({len(row) for row in rows})))}"
         raise ValueError(
@@ -93,6 +90,16 @@ def _given(text: str, count: int) -> Tensor:
                 f"but {what} {worst + 1} adds up to {float(sums[worst]):.8g}."
             )
     return _balanced(matrix)
+
+
+def _weight(number: str, text: str) -> float:
+    """Return a number of a matrix, whose rows are parted by what is in no graph's name."""
+    try:
+        return float(number)
+    except ValueError:
+        if ";" in text:
+            raise ValueError(f"a matrix must have numbers, but got {shown(number)}.") from None
+        raise ValueError(f"unknown graph {shown(text)}; {near_misses(text, GRAPHS)}") from None
 
 
 def _balanced(matrix: Tensor) -> Tensor:
