@@ -21,6 +21,7 @@ from gatelab.conformance import CheckFailed, fail
 from gatelab.foreign import ForeignError, foreign, is_ours, told
 from gatelab.nn.kept import IN_PLACE, lost_by_a_pass
 from gatelab.sweeps.spec.gate_pass import pass_gate
+from gatelab.sweeps.spec.goals import why_undefined
 from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec, SpecError
@@ -79,6 +80,20 @@ def check_sweep(spec: Spec, task: Task) -> None:
             if len(passed) == 1:
                 _pass_splits(spec, task, network)
         pass_gate(spec, label, chosen, network, passed[options], len(task.targets))
+    _check_objective(spec, task)
+
+
+def _check_objective(spec: Spec, task: Task) -> None:
+    """Check that the objective can be a number on val: else every trial would fail."""
+    key = spec.search.objective
+    try:
+        with foreign():
+            why = why_undefined(spec, task)
+    except ForeignError as error:
+        why = f"it raises {told(error.__cause__ or error)}"
+    if why:
+        rule = f"must be defined on the val split, but {key!r} is not: {why}."
+        raise SpecError("spec", "search.objective", rule)
 
 
 def _unread(spec: Spec, task: Task) -> Task:

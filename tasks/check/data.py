@@ -162,7 +162,24 @@ def _check_known(name: SplitName, split: Split, targets: Sequence[Target]) -> No
 def _check_values(name: SplitName, split: Split, targets: Sequence[Target]) -> None:
     _check_finite(f"{name} inputs", split.inputs, "gaps in the source")
     for target, rows, values in known(split, targets):
-        _check_finite(f"{name} target {target.name!r}", values, "gaps that no mask marks", rows)
+        what = f"{name} target {target.name!r}"
+        _check_finite(what, values, "gaps that no mask marks", rows)
+        if target.kind == "regression" and target.loss is None:
+            _check_squares(what, target, values, rows)
+
+
+def _check_squares(what: str, target: Target, values: Tensor, rows: Tensor) -> None:
+    """Check that errors can be squared in single precision, in which losses are computed."""
+    sizes = values.float().abs().flatten(1 if values.dim() > 1 else 0)
+    sizes = sizes.amax(1) if sizes.dim() > 1 else sizes
+    if len(sizes) and sizes.max().square().isinf():
+        row = int(sizes.argmax())
+        far = target.in_unit(values)[row].flatten()
+        largest = far[far.abs().argmax()]
+        fail(
+            f"{what} holds {largest:g} (row {rows[row]}), whose squared error is infinite",
+            "a number that stands for none, for a mask (of a table, for `missing`)",
+        )
 
 
 def _check_finite(what: str, values: Tensor, cause: str, rows: Tensor | None = None) -> None:
