@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,20 @@ def test_the_dashboard_is_the_named_stores(own: str, tmp_path: Path) -> None:
     for sweep, store in (("a", there), ("other", own)):
         said = gatelab(tmp_path, "ui", sweep, "--folder", str(tmp_path), code=2)
         assert said == f"gatelab: there is no store {store} yet; `gatelab launch` makes it.\n"
+
+
+def test_the_dashboard_of_no_name_is_the_newest_sweeps(own: str, tmp_path: Path) -> None:
+    assert store_of(tmp_path, None) == own
+    there = sqlite_uri(tmp_path / "elsewhere.db")
+    places = [home_in(tmp_path, there) / PLACES]
+    said = gatelab(tmp_path, "ui", "--folder", str(tmp_path), code=2)
+    assert said == f"gatelab: there is no store {there} yet; `gatelab launch` makes it.\n"
+    other = SPEC.model_copy(update={"name": "b"})
+    places.append(make_home(tmp_path, other, None, None).path / PLACES)
+    for newest, store in ((0, there), (1, own)):
+        os.utime(places[newest], ns=(time.time_ns(),) * 2)
+        os.utime(places[1 - newest], ns=(0, 0))
+        assert store_of(tmp_path, None) == store
 
 
 def test_what_a_command_names_comes_first(own: str, tmp_path: Path) -> None:

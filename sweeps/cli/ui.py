@@ -16,7 +16,6 @@ from gatelab.sweeps.cli.options import folder_option, uri_option
 from gatelab.tracking.dashboard import LOOPBACK, NotServing, serve
 from gatelab.tracking.masking import masked
 from gatelab.tracking.named_store import store_of
-from gatelab.tracking.sqlite import default_uri
 from gatelab.tracking.store_errors import check_there, is_server, without_login, writing
 from gatelab.tracking.views import SweepLinks
 
@@ -31,7 +30,7 @@ def ui(
     sweep: str | None, host: str, port: int | None, folder: Path, tracking_uri: str | None
 ) -> None:
     """Open MLflow's dashboard on SWEEP, by default the newest."""
-    uri = tracking_uri or (store_of(folder, sweep) if sweep else default_uri(folder))
+    uri = tracking_uri or store_of(folder, sweep)
     links = _links(uri, sweep)
     if is_server(uri):
         click.echo(_addresses(without_login(uri), links))
