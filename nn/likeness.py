@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import pickle
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from types import FunctionType, MethodType
+from types import FunctionType, MappingProxyType, MethodType
 from typing import Any
 
 import torch
@@ -25,6 +25,8 @@ NO_CONTENT = ("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno
 """Attributes of a class that do not change what it does."""
 BY_VALUE = (bool, int, str, bytes, type(None))
 """Types whose values are the same where they are equal: most of a module's attributes."""
+MAPPINGS = (dict, MappingProxyType)
+"""Types that hold what they hold by its key, and nothing else."""
 SHOWN = 40
 """Characters of a value in a message."""
 _COMPILED, _LAYERS, _WITH_GRADIENT = "is compiled", "layers in a", "with a gradient"
@@ -116,15 +118,15 @@ class _Comparison:
 
     def _content(self, one: Any, two: Any) -> bool:
         if isinstance(one, Tensor):
-            return _equal(one, two)
+            return _equal(one, two) and self.values(vars(one), vars(two))
         if isinstance(one, nn.Module):
             pairs = zip(one.state_dict().values(), two.state_dict().values(), strict=False)
             return not self.modules(one, two, "") and all(_equal(a, b) for a, b in pairs)
-        if isinstance(one, float):
+        if type(one) is float:
             return bool(one == two) or (math.isnan(one) and math.isnan(two))
-        if isinstance(one, Mapping):
+        if type(one) in MAPPINGS:
             return one.keys() == two.keys() and self._all((one[k], two[k]) for k in one)
-        if isinstance(one, (list, tuple)):
+        if type(one) in (list, tuple):
             return len(one) == len(two) and self._all(zip(one, two, strict=True))
         parts = _parts(one)
         if parts is not None:
@@ -204,7 +206,20 @@ def _parts(value: Any) -> Any:
         content = {n: v for n, v in vars(value).items() if n not in NO_CONTENT}
         known = sorted(content) if value.__module__ == PARAMETRIZED else content
         return [value.__qualname__, value.__module__, value.__bases__, known]
-    return getattr(value, "__dict__", None) or None
+    if attributes := getattr(value, "__dict__", None):
+        return [attributes, _saved(value)]
+    return _saved(value) if isinstance(value, (dict, list, tuple)) else None
+
+
+def _saved(value: Any) -> list[Any] | None:
+    """Return what an object would be saved as, part by part: slots and items beside attributes.
+
+    ``None`` where it cannot be saved.
+    """
+    with suppress(Exception):  # whatever a stranger's object raises
+        parts = value.__reduce_ex__(4)
+        return [[*part] if isinstance(part, Iterator) else part for part in parts]
+    return None
 
 
 def _cell(cell: Any) -> Any:

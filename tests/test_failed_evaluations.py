@@ -227,9 +227,19 @@ def test_a_search_of_which_no_trial_finishes(folder: Path) -> None:
     record = read(folder, "c")
     (sweep,) = record.of("sweep")
     assert (sweep.end, sweep.end_reason) == ("failed", "a score in part: late")
+    assert "softmax 2/2, evaluated; late 2/2, evaluated in part" in in_process.gatelab(
+        folder, "status"
+    )
     selected = folder / "gatelab_runs/sweeps/c/report/tables/selected.csv"
     rows = pd.read_csv(selected).groupby("gate")["repeat"].unique()
     assert {gate: sorted(of) for gate, of in rows.items()} == {"softmax": [0, 1], "late": [1]}
+
+
+def test_a_gate_that_cannot_be_trained_is_not_said_to_be_evaluated(folder: Path) -> None:
+    (folder / "fails").touch()
+    in_process.gatelab(folder, "launch", "c.yaml", code=4)
+    said = in_process.gatelab(folder, "status")
+    assert "finished" in said and said.endswith("softmax 2/2, evaluated; late 2/2, no score\n")
 
 
 @pytest.mark.parametrize("how", ["missing", "nan", "empty"])

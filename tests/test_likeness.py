@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import weakref
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from random import Random
 from types import MethodType
 from typing import Any
 
@@ -44,6 +46,36 @@ class Plain:
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+
+class Slotted:
+    """Keeps a value beside its attributes."""
+
+    __slots__ = ("__dict__", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.name, self.value = "the same", value
+
+
+class Named(set[Any]):
+    """Has items beside its attributes."""
+
+    name = ""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__([value])
+        self.name = "the same"
+
+
+class Annotated(float):
+    """Is the same number whatever its attribute is."""
+
+    note: Any
+
+    def __new__(cls, note: Any) -> Annotated:
+        made = super().__new__(cls, 1.0)
+        made.note = note
+        return made
 
 
 def scaled(factor: float) -> Callable[[Tensor], Tensor]:
@@ -89,6 +121,12 @@ MAKERS: dict[str, Callable[[Any], nn.Module]] = {
     "array": lambda value: Holder(np.array([value, 2.0])),
     "nested": lambda value: Holder({"a": [1, (value, "b")]}),
     "object": lambda value: Holder(Plain(value)),
+    "slot": lambda value: Holder(Slotted(value)),
+    "item": lambda value: Holder(Named(value)),
+    "attribute of a number": lambda value: Holder(Annotated(value)),
+    "masked array": lambda value: Holder(np.ma.masked_array([value, 1.0], [False, True])),
+    "random numbers": lambda value: Holder(Random(int(value))),
+    "what is not there": lambda value: Holder(defaultdict(partial(float, value))),
     "closure": lambda value: Holder(scaled(value)),
     "partial": lambda value: Holder(partial(torch.add, alpha=value)),
     "generator": lambda value: Holder(torch.Generator().manual_seed(int(value))),

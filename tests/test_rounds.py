@@ -265,3 +265,13 @@ def test_a_sweep_that_is_stopped_again_and_again_has_the_table_of_one_that_is_no
     assert tables[0] == tables[1]
     home = place / "gatelab_runs" / "sweeps" / "cut"
     assert not (home / "waiting").exists()
+
+
+@pytest.mark.slow
+def test_what_waits_goes_on_where_the_whole_folder_was_moved(place: Path) -> None:
+    (place / "spec.yaml").write_text(SPEC.replace("GATES", "[softmax]"))
+    gatelab(place, "launch", "spec.yaml", code=130, most=1)
+    assert list(place.glob("gatelab_runs/sweeps/halved/waiting/*")), "so many wait at a rung"
+    moved = place.rename(place.parent / "moved")
+    assert "anew" not in gatelab(moved, "resume", "halved")
+    assert not list(moved.glob("gatelab_runs/sweeps/halved/waiting/*")), "nor is any left behind"

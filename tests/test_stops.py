@@ -102,7 +102,7 @@ def check_states(folder: Path, found: Mapping[str, optuna.Study]) -> None:
         for trial in study.get_trials():
             if STATE_ATTRIBUTE in trial.user_attrs:
                 noted[trial.state.is_finished()].add(trial.user_attrs[STATE_ATTRIBUTE])
-    left = {str(path) for path in folder.rglob("checkpoint_*")}
+    left = {str(path.relative_to(folder.parent)) for path in folder.rglob("checkpoint_*")}
     assert noted[True] and noted[False] <= left and not noted[True] & left, (noted, left)
 
 

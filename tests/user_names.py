@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
-from tests.ray_heads import clean_environment
+from tests.ray_heads import ROOT, clean_environment
 
 SIX = ("conformance", "gates", "registry", "sweeps", "tasks", "tracking")
 """Top-level modules of gatelab before it had one import name."""
-OTHERS = ("benchmarks", "results", "training")
-"""Folders of the checkout beside them."""
+_MAPPED = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
+OTHERS = sorted({"benchmarks", *_MAPPED.values()} - {"gatelab", *SIX})
+"""Folders of the checkout beside them, whichever there are."""
 SPEC = """
 name: small
 task: {{name: "{task}", num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}}

@@ -122,16 +122,16 @@ def _home(folder: Path, name: str) -> Row:
 
     home = Home(folder, name)
     how = status(home)
-    done = "; ".join(map(str, gates_progress(home)))
-    after = f"; goes on from {home.before[-1]}" if home.before else ""
-    left = in_folder(_next(home.name, how), folder)
-    return home.name, how, f"{started(home):%Y-%m-%d %H:%M}", done + after + left
+    after = [f"goes on from {home.before[-1]}"] if home.before else []
+    left = [in_folder(it, folder) for it in _next(home.name, how)]
+    progress = "; ".join([*map(str, gates_progress(home)), *after, *left])
+    return home.name, how, f"{started(home):%Y-%m-%d %H:%M}", progress
 
 
-def _next(name: str, how: str) -> str:
+def _next(name: str, how: str) -> list[str]:
     """Return what is left to do with a sweep that is so far."""
     left = {"stopped": "goes on", "incomplete": "repeats evaluations that failed"}
-    return f"; `gatelab resume {name}` {left[how]}" if how in left else ""
+    return [f"`gatelab resume {name}` {left[how]}"] if how in left else []
 
 
 @click.command()

@@ -83,6 +83,14 @@ class Storage:
             shutil.copyfileobj(stream, file)
         return True
 
+    def name(self, path: str) -> str:
+        """Return what is called so here wherever the folder is moved; else the path as it is."""
+        return path.removeprefix(f"{self.root}/")
+
+    def path(self, name: str) -> str:
+        """Return the path of what :meth:`name` has named, or of a path, which older sweeps note."""
+        return name if name.startswith(("/", f"{self.root}/")) else f"{self.root}/{name}"
+
     def remove(self, name: str) -> None:
         """Remove a folder with all that is in it, if it is there and can be removed."""
         with suppress(OSError):  # what stays takes room, and nothing else

@@ -41,12 +41,19 @@ class GateProgress:
     """That it gets."""
     done: bool
     """Whether it has been evaluated, or given up."""
+    fruitful: frozenset[bool]
+    """For its searches, whether one has anything to evaluate: none has where no trial finished."""
 
     def __str__(self) -> str:
         """Return it as a few words."""
         nothing = self.done and not self.ended  # was searched
         counted = self.label if nothing else f"{self.label} {self.ended}/{self.trials}"
-        return counted + (", evaluated" if self.done else "")
+        return f"{counted}, {self._score()}" if self.done else counted
+
+    def _score(self) -> str:
+        if True not in self.fruitful:
+            return "no score"
+        return "evaluated in part" if False in self.fruitful else "evaluated"
 
 
 def interrupt_on_term() -> None:
@@ -116,22 +123,22 @@ def gates_progress(home: Home) -> list[GateProgress]:
     Raises:
         DamagedHome: If a file cannot be read that says so.
     """
-    from gatelab.sweeps.search.study_file import (
-        DamagedFile,  # here: Optuna takes a second to import
-        read_studies,
-    )
+    from optuna.trial import TrialState  # here: Optuna takes a second to import
+
+    from gatelab.sweeps.search.study_file import DamagedFile, read_studies
 
     planned = _trials(home)
     found: dict[str, GateProgress] = {}
     try:
         for name, study in read_studies(home.path / STUDIES).items():
             label = Search.of(name).label
-            before = found.get(label, GateProgress(label, 0, 0, True))
-            ended = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+            before = found.get(label, GateProgress(label, 0, 0, True, frozenset()))
+            ends = [trial.state for trial in study.get_trials(deepcopy=False)]
             trials = min(planned, study.user_attrs.get(TRIALS_IN_TIME, planned))
+            sums = before.ended + sum(end.is_finished() for end in ends), before.trials + trials
             done = before.done and DONE in study.user_attrs
-            sums = before.ended + ended, before.trials + trials
-            found[label] = GateProgress(label, *sums, done)
+            fruitful = before.fruitful | {not ends or TrialState.COMPLETE in ends}
+            found[label] = GateProgress(label, *sums, done, fruitful)
     except (DamagedFile, OSError) as error:
         raise DamagedHome(home.name, str(error)) from error
     return list(found.values())

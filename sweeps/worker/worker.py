@@ -129,12 +129,13 @@ class Worker(tune.Trainable):
         return {key: states[key] for key, states in own.items() if key in states}
 
     def _read_state(self, place: str) -> States:
-        files = Storage(self.setting.storage).files
+        storage = Storage(self.setting.storage)
+        path = storage.path(place)
         try:
-            with Checkpoint(place, files).as_directory() as folder:
+            with Checkpoint(path, storage.files).as_directory() as folder:
                 return read_state(Path(folder))
         except StateError as error:  # without it the job begins anew
-            self.lost.append(f"its state {error}: {place}")
+            self.lost.append(f"its state {error}: {path}")
         except OSError as error:
             self.lost.append(f"its state cannot be read ({error})")
         return {}
@@ -150,7 +151,7 @@ class Worker(tune.Trainable):
             when_there_is_room(lambda: storage.put(path, name))
 
     def _leave_states(self, work: Work | ConstantWork, steps: Sequence[Step]) -> list[str | None]:
-        """Write the states of trials that wait at a rung; return the folders where they lie."""
+        """Write the states of trials that wait at a rung; return where in the storage they lie."""
         return [
             self._leave_state(work, job)
             if step.endings is None and step.epoch == job.until
@@ -165,7 +166,7 @@ class Worker(tune.Trainable):
             work.save(Path(folder), job.key)
             path = Path(folder) / STATE_FILE
             when_there_is_room(lambda: storage.put(path, f"{name}/{STATE_FILE}"))
-        return f"{storage.root}/{name}"
+        return name
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
         """Save the work's state where Tune keeps it."""

@@ -178,7 +178,7 @@ class SavedStates(Callback):
             # What it went on from, of a start before or of those that it was parted from.
             for folder in dict.fromkeys(trial.config["states"]):
                 if folder is not None and not self.sweep.needs(folder):
-                    self._delete(Checkpoint(folder, self.storage.files))
+                    self._delete(Checkpoint(self.storage.path(folder), self.storage.files))
 
     def on_checkpoint(
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **_: Any
@@ -188,7 +188,7 @@ class SavedStates(Callback):
             self._delete(checkpoint)
             return
         for job in going:
-            self.sweep.keep_state(job, checkpoint.path)
+            self.sweep.keep_state(job, self.storage.name(checkpoint.path))
         # A job that gets on may lose any number of workers, as on machines that are taken away.
         trial.run_metadata.num_failures = 0
         kept = self.kept.setdefault(trial.trial_id, [])
