@@ -85,3 +85,20 @@ def test_a_table_in_which_one_row_is_far_from_all_of_train(
     assert "test target 'y' holds 1e+30 (row 19), whose squared error is infinite" in message
     Path("bad.yaml").write_text(spec(task=table + ", missing: {y: [1e30]}}"))
     assert run("validate", "bad.yaml")[0] == 0
+
+
+def test_a_table_in_which_an_input_is_far_from_all_of_train(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network's error there is as far; of a class that such a row has a loss is a number."""
+    monkeypatch.chdir(tmp_path)
+    folds = ["train"] * 40 + ["val"] * 20 + ["test"] * 20
+    rows = [f"{n % 7},{n % 11 / 3},{'ab'[n % 2]},{fold}" for n, fold in enumerate(folds)]
+    Path("far.csv").write_text("\n".join(["x,y,z,fold", *rows[:-1], "1e30,2.5,a,test"]))
+    table = "{name: table, path: far.csv, split: {column: fold, val: val, test: test}, "
+    Path("bad.yaml").write_text(spec(task=table + "targets: {y: regression}}"))
+    code, message = run("launch", "bad.yaml")
+    assert code == 2
+    assert "tower of 'y' gives an error whose square is infinite for test row 19" in message
+    Path("bad.yaml").write_text(spec(task=table + "targets: {z: binary}}"))
+    assert run("validate", "bad.yaml")[0] == 0

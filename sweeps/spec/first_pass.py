@@ -266,8 +266,8 @@ def _pass_splits(spec: Spec, task: Task, network: Network) -> None:
         modules = made_of(network, task.targets)
     for name in SPLITS[::-1]:
         with foreign():  # which makes test once more
-            inputs = task.data(name).inputs
+            split = task.data(name)
         try:
-            check_rows_pass(modules, name, inputs)
+            check_rows_pass(modules, name, split, task.targets)
         except CheckFailed as error:
             raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
