@@ -198,6 +198,17 @@ def test_group_agreement() -> None:
     assert group_agreement(apart, [0, 1, 0, 1]) < 0.1
 
 
+def test_what_is_equal_in_truth_is_0() -> None:
+    """Means of equal overlaps, and shares of 1/7, differ by rounding."""
+    targets, groups = 10, [0] * 3 + [1] * 7
+    weights = np.zeros((targets, 1, targets + 1))
+    weights[:, :, 0] = weights[np.arange(targets), :, np.arange(targets) + 1] = 0.5
+    found = selection_metrics(weights, k=None, truth_groups=groups)
+    assert found["jaccard"] == pytest.approx(1 / 3) and found["jaccard_gap"] == 0
+    found = selection_metrics(np.full((2, 1, 7), 1 / 7), k=None)
+    assert found["importance_cv2"] == found["pooled_importance_cv2"] == 0
+
+
 def test_groups_are_seen_where_every_target_uses_every_expert() -> None:
     """Where supports are all alike the gap is 0, whatever the weights."""
     groups = [0, 1, 0, 1]
