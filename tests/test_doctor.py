@@ -7,7 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -236,6 +236,8 @@ def test_more_than_a_node_has(cluster: Two) -> None:
         "but got (gpus=2); lower it, or add a node."
     )
     assert told(cpus=3).startswith("`cpus <= 2` must hold")
+    none = [replace(found()[0], cpus=0.0)]  # as by `ray start --num-cpus 0`
+    assert refusal(check_resources(none, Needs(1, 0))).endswith("; add a node that has some.")
     assert told(cpus=2, gpus=1) == "no node has (cpus=2, gpus=1); lower one."
     assert check_resources(found(), Needs(cpus=1, gpus=0.5)).ok
     with pytest.raises(SpecError, match="^resources.gpus: `gpus <= 1`"):

@@ -88,14 +88,14 @@ def check_resources(found: Sequence[Node], needs: Needs) -> NodeCheck:
     """Check that some node has what one trial occupies."""
     for kind in ("gpus", "cpus"):
         need, have = getattr(needs, kind), {f"node {n.name}": getattr(n, kind) for n in found}
-        if need > max(have.values()):
+        if need > (most := max(have.values())):
             has = _grouped({name: f"{value:g}" for name, value in have.items()})
             return NodeCheck(
                 kind,
                 False,
-                f"`{kind} <= {max(have.values()):g}` must hold, what one node has ({has}), "
+                f"`{kind} <= {most:g}` must hold, what one node has ({has}), "
                 f"but got ({kind}={need:g})",
-                "lower it, or add a node",
+                "lower it, or add a node" if most or kind == "gpus" else "add a node that has some",
                 f"resources.{kind}",
             )
     fits = [node.name for node in found if node.cpus >= needs.cpus and node.gpus >= needs.gpus]
