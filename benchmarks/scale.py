@@ -64,6 +64,7 @@ def main(
     gatelab.sweeps.driver.tune.ray_jobs.Worker = Reporter  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         ray.init(
+            "local",
             num_cpus=CORES,
             include_dashboard=False,
             log_to_driver=False,

@@ -273,6 +273,7 @@ def test_without_evaluation_the_budgets_are_shown(folder: Path) -> None:
         (("one", "--margin", "0"), "--margin must be above 0, but got 0."),
         (("one", "--margin", "-1%"), "--margin must be above 0, but got -0.01."),
         (("one", "--margin", "nan"), "--margin must be above 0, but got nan."),
+        (("one", "--margin", "inf"), "--margin must be finite, but got inf."),
         (("one", "groups4", "--margin", "1%"), "--margin needs the evaluation of sweeps on one"),
     ],
 )

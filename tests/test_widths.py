@@ -205,7 +205,7 @@ from gatelab.sweeps.cluster.slots import slots
 from gatelab.sweeps.driver.widths import _gpus
 from tests.test_widths import SETTING
 
-ray.init(num_cpus=16, num_gpus=4)
+ray.init("local", num_cpus=16, num_gpus=4)
 print([slots(*needs) for needs in [(1, 0), (3, 0), (1, 0.25), (8, 0.25), (1, 3), (99, 0)]])
 print([_gpus(replace(SETTING, cpus=cpus, gpus=gpus)) for cpus, gpus in [(1, 0.25), (1, 2), (8, 1)]])
 """

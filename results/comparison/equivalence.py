@@ -46,7 +46,8 @@ def check_margin(margin: float) -> None:
         ValueError: If it is not above 0 and finite.
     """
     if not 0 < margin < math.inf:
-        raise ValueError(f"--margin must be above 0, but got {margin:.6g}.")
+        rule = "finite" if margin == math.inf else "above 0"
+        raise ValueError(f"--margin must be {rule}, but got {margin:.6g}.")
 
 
 def equivalences(comparison: Comparison, metric: str, margin: float) -> list[Equivalence]:
