@@ -18,7 +18,7 @@ Between targets, supports of single examples say little where gates read their i
 would use every expert for some example. What a target relies on is what carries its weight.
 """
 
-DECIMALS = 12
+KEPT_DECIMALS = 12
 """Of a metric: what is 0 or equal in truth differs by rounding, and would be shown as a number."""
 
 
@@ -51,7 +51,7 @@ def usage_metrics(
     for name, values in by_target.items():
         pairs = zip(targets or (), values, strict=False)
         scores |= {f"{target}/{name}": float(value) for target, value in pairs}
-    return {name: round(value, DECIMALS) for name, value in scores.items()}
+    return {name: round(value, KEPT_DECIMALS) for name, value in scores.items()}
 
 
 def _over_all_targets(usage: Usage) -> dict[str, float]:

@@ -76,11 +76,15 @@ def test_real_steps_are_timed_while_they_gain(
     assert [one.members for one in found] == [1, 2] and width_of(found) == 1
 
 
-def test_what_is_told_is_member_steps_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock by which a step takes half a second, and each of the first ones nine."""
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a step take half a second, and each of the first ones nine."""
     each = [*[0, 9] * width.WARM, *[0, 0.5] * width.TIMED]
     ticks = accumulate(cycle(each))
     monkeypatch.setattr(width, "_now", lambda on_gpu: next(ticks))
+
+
+def test_what_is_told_is_member_steps_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_clock(monkeypatch)
     found = try_widths(training, CPU, 8)
     assert [(one.members, one.rate) for one in found] == [(1, 2), (2, 4), (4, 8), (8, 16)]
 
@@ -94,13 +98,12 @@ def test_memory_is_never_filled(room: int, most: int, monkeypatch: pytest.Monkey
     assert try_widths(training, CPU, 256, room)[-1].members == most
 
 
-def test_what_has_no_room_after_all_ends_it() -> None:
+def test_what_has_no_room_after_all_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def make(members: int) -> Training:
         if members == 4:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return training(members)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(width, "GAIN", 0.0)
-        found = try_widths(make, CPU, 8)
+    set_clock(monkeypatch)
+    found = try_widths(make, CPU, 8)
     assert [one.members for one in found] == [1, 2] and width_of(found) == 2
