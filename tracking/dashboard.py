@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ LOCAL = {"0.0.0.0": LOOPBACK, "::": "::1"}
 OWN_NAMES = {LOOPBACK: LOOPBACK, "localhost": "localhost", "::1": "[[]::1]"}
 """What loopback is called, each as a pattern of MLflow's."""
 HealthCheck = Callable[[], None]
-START_SECONDS, STOP_SECONDS = 120.0, 5.0
+START_SECONDS, FIRST_SECONDS, STOP_SECONDS = 120.0, 20.0, 5.0
 POLL_SECONDS = 0.1
 OPTIONS = f"--log-level warning --timeout-graceful-shutdown 1 --app-dir {os.devnull}"
 """Of uvicorn, under MLflow: no line a request, no long wait for an open page at the end, and no
@@ -101,6 +102,7 @@ class Server:
             check()
             time.sleep(POLL_SECONDS)
         self._check_alive()  # or it was another's answer
+        self._ask_for_runs()
 
     def wait(self, check: HealthCheck) -> None:
         """Wait until the check raises an error.
@@ -128,12 +130,25 @@ class Server:
             self._process.wait()
 
     def _answers(self) -> bool:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=2)  # past any proxy
+        return self._status("GET", "/health") == http.client.OK
+
+    def _ask_for_runs(self) -> None:
+        """Let it import what this request needs while no other is there.
+
+        MLflow imports its logins in the first request for runs. SQLAlchemy, which a request beside
+        it lets look at all tables meanwhile, finds half of theirs and answers nothing ever after.
+        """
+        asked = json.dumps({"experiment_ids": ["0"], "max_results": 1})
+        self._status("POST", "/api/2.0/mlflow/runs/search", asked, seconds=FIRST_SECONDS)
+
+    def _status(self, method: str, path: str, body: str | None = None, seconds: float = 2) -> int:
+        """Return the status of an answer; 0 where there is none."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=seconds)  # no proxy's
         try:
-            connection.request("GET", "/health")
-            return connection.getresponse().status == http.client.OK
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            return connection.getresponse().status
         except (OSError, http.client.HTTPException):
-            return False
+            return 0
         finally:
             connection.close()
 
