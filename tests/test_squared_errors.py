@@ -70,21 +70,31 @@ def test_of_several_columns_it_is_told_in_the_users_unit() -> None:
         check_data(task)
 
 
+TABLE = "{name: table, path: far.csv, split: {column: fold, val: val, test: test}, targets: "
+
+
+def write_far(last: str) -> None:
+    """Write a table of x, y and z whose last row is as it is told."""
+    folds = ["train"] * 40 + ["val"] * 20 + ["test"] * 19
+    rows = [f"{n % 7},{n % 11 / 3},{'ab'[n % 2]},{fold}" for n, fold in enumerate(folds)]
+    Path("far.csv").write_text("\n".join(["x,y,z,fold", *rows, f"{last},test"]))
+
+
+def said_of(task: str, *, by: str, code: int) -> str:
+    Path("far.yaml").write_text(spec(task=TABLE + task))
+    found, said = run(by, "far.yaml")
+    assert found == code, said
+    return said
+
+
 def test_a_table_in_which_one_row_is_far_from_all_of_train(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    folds = ["train"] * 40 + ["val"] * 20 + ["test"] * 20
-    rows = [f"{n % 7},{n % 11},{fold}" for n, fold in enumerate(folds)]
-    Path("far.csv").write_text("\n".join(["x,y,fold", *rows[:-1], "3,1e30,test"]))
-    split = "split: {column: fold, val: val, test: test}"
-    table = f"{{name: table, path: far.csv, targets: {{y: regression}}, {split}"
-    Path("bad.yaml").write_text(spec(task=table + "}"))
-    code, message = run("launch", "bad.yaml")
-    assert code == 2
-    assert "test target 'y' holds 1e+30 (row 19), whose squared error is infinite" in message
-    Path("bad.yaml").write_text(spec(task=table + ", missing: {y: [1e30]}}"))
-    assert run("validate", "bad.yaml")[0] == 0
+    write_far("3,1e30,a")
+    said = said_of("{y: regression}}", by="launch", code=2)
+    assert "test target 'y' holds 1e+30 (row 19), whose squared error is infinite" in said
+    said_of("{y: regression}, missing: {y: [1e30]}}", by="validate", code=0)
 
 
 def test_a_table_in_which_an_input_is_far_from_all_of_train(
@@ -92,13 +102,7 @@ def test_a_table_in_which_an_input_is_far_from_all_of_train(
 ) -> None:
     """The network's error there is as far; of a class that such a row has a loss is a number."""
     monkeypatch.chdir(tmp_path)
-    folds = ["train"] * 40 + ["val"] * 20 + ["test"] * 20
-    rows = [f"{n % 7},{n % 11 / 3},{'ab'[n % 2]},{fold}" for n, fold in enumerate(folds)]
-    Path("far.csv").write_text("\n".join(["x,y,z,fold", *rows[:-1], "1e30,2.5,a,test"]))
-    table = "{name: table, path: far.csv, split: {column: fold, val: val, test: test}, "
-    Path("bad.yaml").write_text(spec(task=table + "targets: {y: regression}}"))
-    code, message = run("launch", "bad.yaml")
-    assert code == 2
-    assert "tower of 'y' gives an error whose square is infinite for test row 19" in message
-    Path("bad.yaml").write_text(spec(task=table + "targets: {z: binary}}"))
-    assert run("validate", "bad.yaml")[0] == 0
+    write_far("1e30,2.5,a")
+    said = said_of("{y: regression}}", by="launch", code=2)
+    assert "tower of 'y' gives an error whose square is infinite for test row 19" in said
+    said_of("{z: binary}}", by="validate", code=0)
