@@ -44,12 +44,12 @@ def sweep(folder: Path, heard: Heard, trials: int = 2) -> Sweep:
     spaces = dict.fromkeys(labels, SPACE)
     rounds = dict.fromkeys(labels, Rounds(trials))
     studies = open_studies(folder / "journal", spaces, rounds, sampler="random", seed=0)
-    return Sweep(Plan(trials, 1, 3, 0), dict.fromkeys(labels, "softmax"), studies, [heard])
+    return Sweep(Plan(trials, 3, 3, 0, width=3), dict.fromkeys(labels, "softmax"), studies, [heard])
 
 
 def ended(job: Job, end: str = "finished", objective: float = 0.5) -> Step:
     ending = Ending(end, "because", 4, objective)
-    return Step(4, objective, False, [], [ending] * len(job.members))
+    return Step(4, objective, False, [], [ending] * job.told)
 
 
 def test_every_job_comes_once_and_evaluations_follow(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.sweep import Sweep
+from gatelab.sweeps.driver.widths import keep_widths
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.searches import Search, mixed
@@ -85,7 +86,7 @@ def evaluated(heard: Heard) -> dict[str, Job]:
 
 
 def test_one_search_has_the_seeds_that_it_had_without_repeats(tmp_path: Path) -> None:
-    heard = run(tmp_path, ["plain"], Plan(8, 1, 2, 7))
+    heard = run(tmp_path, ["plain"], Plan(8, 2, 2, 7, width=2))
     jobs = heard.started_jobs
     assert [job.name for job in jobs[:2]] == ["plain/search/0", "plain/search/1"]
     assert jobs[1].members[0].seed == mixed(7, 0, 1, 0)
@@ -95,7 +96,7 @@ def test_one_search_has_the_seeds_that_it_had_without_repeats(tmp_path: Path) ->
 
 
 def test_every_repeat_has_draws_and_seeds_of_its_own(tmp_path: Path) -> None:
-    heard = run(tmp_path, ["plain"], Plan(8, 1, 2, 7, repeats=3))
+    heard = run(tmp_path, ["plain"], Plan(8, 2, 2, 7, repeats=3, width=2))
     trials = {job.name: job for job in heard.started_jobs if job.stage == "search"}
     assert len(trials) == 24 and "plain/2/search/7" in trials
     gammas = {job.members[0].configuration.gate["gamma"] for job in trials.values()}
@@ -107,8 +108,36 @@ def test_every_repeat_has_draws_and_seeds_of_its_own(tmp_path: Path) -> None:
     assert heard.ends == [("plain", "")], "once, after the last"
 
 
+def test_seeds_beyond_those_that_train_together_are_evaluations_of_their_own(
+    tmp_path: Path,
+) -> None:
+    jobs = evaluated(run(tmp_path, ["plain"], Plan(8, 4, 10, 7, splits=(4, 5), width=4)))
+    assert {name: len(job.members) for name, job in jobs.items()} == {
+        "plain/evaluate/0": 3,
+        "plain/evaluate/3": 3,
+        "plain/evaluate/6": 4,
+        "plain/evaluate/10": 3,
+        "plain/evaluate/13": 3,
+        "plain/evaluate/16": 4,
+    }
+    for split, first in ((4, 0), (5, 10)):
+        own = [job for job in jobs.values() if job.split_seed == split]
+        seeds = [member.seed for job in own for member in job.members]
+        assert seeds == [mixed(7, 1, n) for n in range(10)], first
+
+
+def test_who_train_together_stay_together_whatever_a_resume_has_room_for(tmp_path: Path) -> None:
+    heard = Heard()
+    sweep = opened(tmp_path, ["fixed"], Plan(8, 1, 5, 7, width=4), heard)
+    keep_widths(sweep.studies, 4)
+    assert len(next_job(sweep).members) == 2
+    again = opened(tmp_path, ["fixed"], Plan(8, 1, 5, 7, width=32), heard)
+    keep_widths(again.studies, 32)
+    assert [len(next_job(again).members) for _ in range(2)] == [2, 3]
+
+
 def test_what_a_repeat_selects_is_the_best_of_its_own_trials(tmp_path: Path) -> None:
-    heard = run(tmp_path, ["plain"], Plan(8, 1, 2, 7, repeats=2))
+    heard = run(tmp_path, ["plain"], Plan(8, 2, 2, 7, repeats=2, width=2))
     for repeat, number in ((0, 0), (1, 2)):
         search = Search("plain", repeat).name
         own = [j for j in heard.started_jobs if j.stage == "search" and j.of_search == search]
@@ -118,7 +147,7 @@ def test_what_a_repeat_selects_is_the_best_of_its_own_trials(tmp_path: Path) -> 
 
 
 def test_every_split_has_the_same_seeds_and_configuration(tmp_path: Path) -> None:
-    heard = run(tmp_path, ["plain"], Plan(8, 1, 3, 7, splits=(4, 5), repeats=2))
+    heard = run(tmp_path, ["plain"], Plan(8, 3, 3, 7, splits=(4, 5), repeats=2, width=3))
     jobs = evaluated(heard)
     found = {name: (job.split_seed, job.of_search) for name, job in jobs.items()}
     assert found == {
@@ -132,7 +161,7 @@ def test_every_split_has_the_same_seeds_and_configuration(tmp_path: Path) -> Non
 
 
 def test_a_list_of_ks_gives_a_row_for_each_that_did_not_win(tmp_path: Path) -> None:
-    heard = run(tmp_path, ["listed"], Plan(8, 1, 2, 7))
+    heard = run(tmp_path, ["listed"], Plan(8, 2, 2, 7, width=2))
     trials = [job for job in heard.started_jobs if job.stage == "search"]
     jobs = {job.label: job for job in evaluated(heard).values()}
     won = jobs["listed"].members[0].configuration.gate["k"]
@@ -149,13 +178,13 @@ def test_a_list_of_ks_gives_a_row_for_each_that_did_not_win(tmp_path: Path) -> N
 
 
 def test_with_repeats_every_k_has_a_row_in_each(tmp_path: Path) -> None:
-    heard = run(tmp_path, ["listed"], Plan(8, 1, 2, 7, repeats=2))
+    heard = run(tmp_path, ["listed"], Plan(8, 2, 2, 7, repeats=2, width=2))
     for row in ("listed", "listed.k1", "listed.k2", "listed.k4"):
         assert {f"{row}/evaluate/0", f"{row}/evaluate/2"} <= set(evaluated(heard)), row
 
 
 def test_what_has_nothing_to_search_is_evaluated_at_once(tmp_path: Path) -> None:
-    heard = run(tmp_path, ["plain", "fixed"], Plan(8, 1, 2, 7))
+    heard = run(tmp_path, ["plain", "fixed"], Plan(8, 2, 2, 7, width=2))
     assert heard.started_jobs[0].name == "fixed/evaluate/0"
     assert {job.label for job in heard.started_jobs if job.stage == "search"} == {"plain"}
     assert ("fixed", "") in heard.ends
@@ -163,7 +192,7 @@ def test_what_has_nothing_to_search_is_evaluated_at_once(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("stop_every", [1, 3, 7])
 def test_stops_change_nothing(stop_every: int, tmp_path: Path) -> None:
-    plan = Plan(8, 1, 2, 7, splits=(0, 1), repeats=2)
+    plan = Plan(8, 2, 2, 7, splits=(0, 1), repeats=2, width=2)
     labels = ["plain", "listed", "fixed"]
     folders = [tmp_path / "whole", tmp_path / "stopped"]
     for folder in folders:
@@ -175,7 +204,7 @@ def test_stops_change_nothing(stop_every: int, tmp_path: Path) -> None:
 
 
 def test_a_split_that_fails_is_repeated_by_a_resume_and_the_others_are_not(tmp_path: Path) -> None:
-    plan, heard = Plan(8, 1, 2, 7, splits=(0, 1)), Heard()
+    plan, heard = Plan(8, 2, 2, 7, splits=(0, 1), width=2), Heard()
     sweep = opened(tmp_path, ["plain"], plan, heard)
     while not sweep.finished:
         job = next_job(sweep)
@@ -202,7 +231,7 @@ def test_an_evaluation_whose_end_is_told_begins_anew_after_a_kill(tmp_path: Path
             if job.stage == "evaluate":
                 raise KeyboardInterrupt
 
-    plan = Plan(8, 1, 2, 7)
+    plan = Plan(8, 2, 2, 7, width=2)
     sweep = opened(tmp_path, ["fixed"], plan, Killed())
     job = next_job(sweep)
     assert job is not None and job.stage == "evaluate"
@@ -214,7 +243,9 @@ def test_an_evaluation_whose_end_is_told_begins_anew_after_a_kill(tmp_path: Path
 
 
 def test_a_search_of_which_no_trial_finishes_leaves_a_gate_in_part(tmp_path: Path) -> None:
-    sweep = opened(tmp_path, ["plain", "listed"], Plan(8, 1, 2, 7, repeats=2), heard := Heard())
+    sweep = opened(
+        tmp_path, ["plain", "listed"], Plan(8, 2, 2, 7, repeats=2, width=2), heard := Heard()
+    )
     while (job := next_job(sweep)) is not None:
         lost = job.of_search == "plain/1"
         failed = Step(0, 0, True, [], [Ending("failed", "no", 0, 0)] * job.told)
@@ -222,12 +253,12 @@ def test_a_search_of_which_no_trial_finishes_leaves_a_gate_in_part(tmp_path: Pat
     assert ("plain", "") in heard.ends
     assert (sweep.follow_up.without_score(), sweep.follow_up.in_part()) == ([], ["plain"])
     assert sweep.follow_up.failed == {}, "a resume repeats no search"
-    again = opened(tmp_path, ["plain", "listed"], Plan(8, 1, 2, 7, repeats=2), heard)
+    again = opened(tmp_path, ["plain", "listed"], Plan(8, 2, 2, 7, repeats=2, width=2), heard)
     assert again.finished and again.follow_up.in_part() == ["plain"]
 
 
 def test_a_score_of_a_row_is_none_of_its_gate(tmp_path: Path) -> None:
-    sweep = opened(tmp_path, ["listed"], Plan(8, 1, 2, 7), heard := Heard())
+    sweep = opened(tmp_path, ["listed"], Plan(8, 2, 2, 7, width=2), heard := Heard())
     while (job := next_job(sweep)) is not None:
         failed = Step(0, 0, True, [], [Ending("failed", "no rows", 0, 0)] * job.told)
         wins = job.stage == "evaluate" and job.label == "listed"
@@ -238,7 +269,7 @@ def test_a_score_of_a_row_is_none_of_its_gate(tmp_path: Path) -> None:
 
 
 def test_a_gate_that_is_done_with_has_its_scores_whichever_version_noted_it(tmp_path: Path) -> None:
-    plan, heard = Plan(8, 1, 2, 7), Heard()
+    plan, heard = Plan(8, 2, 2, 7, width=2), Heard()
     sweep = opened(tmp_path, ["plain", "fixed"], plan, heard)
     while (job := next_job(sweep)) is not None:
         sweep.progress(job, result(job))
@@ -248,7 +279,7 @@ def test_a_gate_that_is_done_with_has_its_scores_whichever_version_noted_it(tmp_
 
 
 def test_a_gate_of_which_every_evaluation_fails_says_why_once(tmp_path: Path) -> None:
-    plan, heard = Plan(8, 1, 2, 7, splits=(0, 1)), Heard()
+    plan, heard = Plan(8, 2, 2, 7, splits=(0, 1), width=2), Heard()
     sweep = opened(tmp_path, ["plain"], plan, heard)
     while (job := next_job(sweep)) is not None:
         failed = [Ending("failed", "no rows", 0, 0)] * 2

@@ -84,12 +84,12 @@ def _cpu_share(nodes: Sequence[Node], gpus: float) -> float:
 def job_bytes(spec: Spec, task: Task) -> int:
     """Return about how much memory of a GPU the largest job of a sweep takes, in bytes.
 
-    The largest is an evaluation, whose seeds train together, or a search's. One forward pass on
-    this machine's CPU shows what it keeps for the backward pass; as much again is taken as passing.
+    It trains as many members as may train together, or a trial's seeds. One forward pass on this
+    machine's CPU shows what one keeps for the backward pass; as much again is taken as passing.
     """
     data = sum(_nbytes(task.data("train"))) + sum(_nbytes(task.data("val")))
     member = max(_member_bytes(spec, label, task) for label in spec.gates)
-    members = max(_members(spec, 1), spec.search.seeds, spec.evaluation.seeds)
+    members = max(_members(spec, 1), spec.search.seeds)
     return CONTEXT_BYTES + data + members * member
 
 

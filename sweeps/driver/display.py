@@ -61,6 +61,8 @@ class Display(Listener):
             self.trials[label] += trials if study.rounds.size else 0
             self.ends[label] = self.ends.get(label, Counter()) + study.outcomes.ends()
             self.best[label] = min(self.best.get(label, WORST), study.outcomes.best())
+        self.evaluations: dict[str, dict[str, int]] = {}
+        """Of each gate, those that have begun, and how many epochs of each are done."""
         self.said = set(said)
         self.view = NotebookView() if console.is_jupyter else None
         self.progress = Progress(
@@ -91,9 +93,9 @@ class Display(Listener):
         self._draw(now=True)
 
     def started(self, job: Job) -> None:
-        """Turn a gate's bar to its evaluation."""
+        """Turn a gate's bar to its evaluations."""
         if job.stage == "evaluate":
-            self.progress.reset(self._bar(job), description="evaluate", total=self.max_epochs)
+            self._evaluate(job, 0)
             where = "" if job.split_seed is None else f" on split {job.split_seed}"
             seeds = f"{len(job.members)} seed{'s' * (len(job.members) > 1)}"
             self._line(f"{job.label}: evaluating {seeds}{where}")
@@ -103,14 +105,14 @@ class Display(Listener):
         for note in step.notes:
             self.note(f"{job.label}: {note}")
         if job.stage == "evaluate":
-            self.progress.update(self._bar(job), completed=step.epoch)
+            self._evaluate(job, step.epoch)
         self._draw()
 
     def ended(self, job: Job, endings: Sequence[Ending]) -> None:
         """Count a trial, or fill the bar of an evaluation."""
         ending = endings[0]
         if job.stage == "evaluate":
-            self.progress.update(self._bar(job), completed=self.max_epochs)
+            self._evaluate(job, self.max_epochs)
             return
         self.ends[job.label][ending.end] += 1
         if ending.end == "finished":
@@ -121,6 +123,18 @@ class Display(Listener):
         self._line(
             f"{job.label}: trial {_number(job)} {self._how(ending)} "
             f"({done} of {self.trials[job.label]})"
+        )
+
+    def _evaluate(self, job: Job, epoch: int) -> None:
+        """Show how far the evaluations are that have begun of a gate, and of its rows."""
+        label = Search.of(job.of_search).label
+        begun = self.evaluations.setdefault(label, {})
+        begun[job.name] = epoch
+        self.progress.update(
+            self.bars[label],
+            description="evaluate",
+            completed=sum(begun.values()),
+            total=self.max_epochs * len(begun),
         )
 
     def _how(self, ending: Ending) -> str:
@@ -152,10 +166,6 @@ class Display(Listener):
         what, total = ("search", trials) if trials else ("evaluate", self.max_epochs)
         done = self.ends[label].total()
         return self.progress.add_task(what, total=total, completed=done, label=label, note=note)
-
-    def _bar(self, job: Job) -> TaskID:
-        """Return the bar of a job's gate, which is that of its rows too."""
-        return self.bars[Search.of(job.of_search).label]
 
     def _note(self, label: str) -> str:
         ends, cost = self.ends[label], self.best[label].cost

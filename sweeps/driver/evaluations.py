@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 
-from gatelab.sweeps.search.attributes import TAKEN_OVER
+from gatelab.sweeps.search.attributes import TAKEN_OVER, TOGETHER
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.numbering import Numbering
 from gatelab.sweeps.spec.searches import Search, mixed, row_label, seed_of
@@ -44,7 +44,8 @@ def evaluations(plan: Plan, search: Search, gate: str, study: Study) -> list[Job
     """Return what is evaluated after a search, on each split: nothing if no trial finished.
 
     Of every gate the same seeds, on every split the same, so that all of them pair. Those that were
-    taken over are a job of their own, before the others.
+    taken over are a job of their own, before the others; these are as many jobs as it takes for no
+    more to train together than trials do, so that they use as many workers.
 
     Args:
         plan: What every gate gets.
@@ -55,28 +56,27 @@ def evaluations(plan: Plan, search: Search, gate: str, study: Study) -> list[Job
     rows = selected_rows(search.label, study, every=plan.repeats > 1)
     numbering = Numbering(plan.seeds, len(plan.splits))
     taken: Mapping[str, int] = study.attributes.get(TAKEN_OVER, {})
+    root, width = seed_of(plan.seed, search.repeat), together(plan, study)
     return [
         Job(
             "evaluate",
             label,
             gate,
-            tuple(Member(configuration, seed) for seed in seeds),
-            numbering.number(search.repeat, place, first),
+            tuple(Member(configuration, mixed(root, 1, seed)) for seed in seeds),
+            numbering.number(search.repeat, place, seeds[0]),
             split_seed=split,
             search=search.name,
         )
         for label, configuration in rows.items()
         for place, split in enumerate(plan.splits)
-        for first, seeds in _parts(plan, search, taken.get(f"{label}/{place}", 0))
+        for seeds in numbering.parts(taken.get(f"{label}/{place}", 0), width)
     ]
 
 
-def _parts(plan: Plan, search: Search, taken: int) -> list[tuple[int, list[int]]]:
-    """Return the seeds that were taken over, and the others, each with the place of its first."""
-    root = seed_of(plan.seed, search.repeat)
-    seeds = [mixed(root, 1, index) for index in range(plan.seeds)]
-    parts = [(0, seeds[:taken]), (taken, seeds[taken:])]
-    return [(first, part) for first, part in parts if part]
+def together(plan: Plan, study: Study) -> int:
+    """Return how many members of a search and its evaluations train together at most."""
+    width: int = study.attributes.get(TOGETHER, plan.width)
+    return width
 
 
 def selected_rows(label: str, study: Study, *, every: bool) -> dict[str, Configuration]:

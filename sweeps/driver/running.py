@@ -25,7 +25,7 @@ from gatelab.sweeps.driver.stops import Halted, Interrupted
 from gatelab.sweeps.driver.sweep import Sweep
 from gatelab.sweeps.driver.telling import say, telling
 from gatelab.sweeps.driver.tune.ray_jobs import run_jobs
-from gatelab.sweeps.driver.widths import find_widths
+from gatelab.sweeps.driver.widths import find_widths, keep_widths
 from gatelab.sweeps.home.files import STUDIES
 from gatelab.sweeps.home.home import DamagedHome, Home
 from gatelab.sweeps.home.parts import begin_part
@@ -133,6 +133,7 @@ def _work(
         if job.gpus and spec.resources.members is None:
             with telling(console, "How many models are worth training together is tried"):
                 find_widths(spec, task, setting, studies, display.note)
+        keep_widths(studies, job.members)
         record.start(found, warnings)
         watched = spec.tracking.system_metrics
         with display, SystemMetrics(recorder, spec.name) if watched else nullcontext():

@@ -19,6 +19,16 @@ TRYING_SECONDS = 900
 """For the trying, after which a sweep goes on without: a node may have to come first."""
 
 
+def keep_widths(studies: Mapping[str, Study], width: int) -> None:
+    """Keep the sweep's default with every search of which nothing was found.
+
+    So its jobs are the same in a resume, on whatever nodes, and to a sweep that goes on from it.
+    """
+    for study in studies.values():
+        if TOGETHER not in study.attributes:
+            study.mark(**{TOGETHER: width})
+
+
 def find_widths(
     spec: Spec,
     task: Task,

@@ -6,9 +6,7 @@ Private of Optuna: a trial's ``_trial_id``; guarded by tests/test_private_attrib
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import optuna
@@ -18,6 +16,7 @@ from gatelab.sweeps.search.draws import Draws
 from gatelab.sweeps.search.halving import Standing, Verdict, verdict
 from gatelab.sweeps.search.outcomes import OPTUNA_STATES, Outcomes
 from gatelab.sweeps.search.study_file import DamagedFile
+from gatelab.sweeps.spec.even_parts import even_parts
 from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace, configuration
 from gatelab.training.configuration import Configuration
@@ -139,7 +138,7 @@ class Study:
         going, until, _ = self._verdict()
         structure = self.configurations[number].structure()
         alike = [n for n in going if self.configurations[n].structure() == structure]
-        part = next(part for part in _even_parts(alike, width) if number in part)
+        part = next(part for part in even_parts(alike, width) if number in part)
         return [self._take(n, until) for n in part if self._is_free(n, until)]
 
     def _is_free(self, number: int, until: int | None) -> bool:
@@ -259,10 +258,3 @@ class Study:
         for name, value in attributes.items():
             self.study.set_user_attr(name, value)
             self.attributes[name] = value
-
-
-def _even_parts(numbers: Sequence[int], width: int) -> list[Sequence[int]]:
-    """Return numbers in order, in as few parts of at most ``width`` as there can be."""
-    parts = math.ceil(len(numbers) / width)
-    ends = [len(numbers) * part // parts for part in range(parts + 1)]
-    return [numbers[start:end] for start, end in pairwise(ends)]

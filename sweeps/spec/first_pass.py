@@ -112,7 +112,7 @@ def _configurations(spec: Spec, task: Task) -> Iterator[tuple[str, Configuration
 
 
 def _check_memory(spec: Spec, network: Network, task: Task, chosen: Configuration) -> None:
-    """Check that the models of an evaluation can be held, by counting without making."""
+    """Check that the models of a trial can be held, by counting without making."""
     try:
         with torch.device("meta"), torch.random.fork_rng([]), foreign(), _bounded():
             modules = made_of(network, task.targets)
@@ -121,12 +121,12 @@ def _check_memory(spec: Spec, network: Network, task: Task, chosen: Configuratio
             raise SpecError("spec", "model", _too_many(chosen.model)) from error
         return  # numbers that are computed with when a module is made
     sizes = {name: _size(module) for name, module in modules.items()}
-    seeds, num_experts = spec.evaluation.seeds, chosen.num_experts
+    seeds, num_experts = spec.search.seeds, chosen.num_experts
     numbers = numbers_of_model(network, sizes, num_experts)
     here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for path, count, memory in (
         ("model", 1, here),
-        ("evaluation.seeds", seeds, max(here, MOST_MEMORY)),
+        ("search.seeds", seeds, max(here, MOST_MEMORY)),
     ):
         needed = BYTES_PER_PARAMETER * numbers * count
         if needed > memory:

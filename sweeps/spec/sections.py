@@ -151,7 +151,7 @@ class SearchSpec(SpecPart):
 class EvaluationSpec(SpecPart):
     """The final evaluation of each gate's selected configuration."""
 
-    seeds: Count = 5
+    seeds: Listed = 5
     """On each split."""
     splits: Listed = 1
     """More than the task's own: those of the split seeds that follow its own."""

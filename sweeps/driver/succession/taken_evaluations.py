@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,12 +12,14 @@ from typing import Any
 import optuna
 
 from gatelab.sweeps.cluster.storage import Storage, model_name
-from gatelab.sweeps.home.files import scores_file
-from gatelab.sweeps.search.attributes import EVALUATED, TAKEN_OVER
+from gatelab.sweeps.home.files import scores_file, scores_files
+from gatelab.sweeps.search.attributes import EVALUATED, TAKEN_OVER, TOGETHER
 from gatelab.sweeps.spec.numbering import Numbering
 
+Numbered = tuple[str, int]
+"""The label of a run, and its number."""
 Parts = tuple[str, ...]
-"""The names of jobs: one, or two where the first of them was itself taken over."""
+"""The names of jobs, in the order of their seeds."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,12 @@ class Taken:
             studies[name].set_user_attr(EVALUATED, [self.renamed(job) for job in jobs])
 
     def copy(self, home: Path, draft: Path, storage: Storage, into: Storage) -> None:
-        """Copy scores from one home to another, and models from one storage to another."""
+        """Copy scores from one home to another, and models from one storage to another.
+
+        Also of those that were taken over in their turn, of which several may count as one.
+        """
         with TemporaryDirectory() as folder:
-            for job in (job for of in self.jobs.values() for jobs in of.values() for job in jobs):
-                old, new = _parted(job), _parted(self.renamed(job))
+            for old, new in self._kept(home):
                 target = scores_file(draft, *new)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(scores_file(home, *old), target)
@@ -82,16 +86,25 @@ class Taken:
                 if storage.get(model_name(*old), model):  # of a constant there is none
                     into.put(model, model_name(*new))
 
+    def _kept(self, home: Path) -> Iterator[tuple[Numbered, Numbered]]:
+        """Yield of which label and number there are scores in a home, here and there."""
+        for first in (first for of in self.jobs.values() for first in of):
+            label, begins = _parted(first)
+            for number, _ in scores_files(home, label):
+                if self.had.of(number)[:2] == self.had.of(begins)[:2]:
+                    yield (label, number), _parted(self.renamed(f"{_stem(first)}/{number}"))
+
 
 def _whole(attributes: Mapping[str, Any], had: Numbering) -> dict[str, Parts]:
     """Return by the first of them the jobs on each split, where all that there are have ended."""
     finished = attributes.get(EVALUATED, [])
     before: Mapping[str, int] = attributes.get(TAKEN_OVER, {})
+    width = attributes.get(TOGETHER, had.seeds)
     found: dict[str, Parts] = {}
     for job in finished:
         number = _parted(job)[1]
-        taken = before.get(_where(job, had), 0)
-        parts = (job, f"{_stem(job)}/{number + taken}") if 0 < taken < had.seeds else (job,)
+        seeds = had.parts(before.get(_where(job, had), 0), width)
+        parts = tuple(f"{_stem(job)}/{number + of[0]}" for of in seeds)
         if had.of(number).seed == 0 and {*parts} <= {*finished}:
             found[job] = parts
     return found
@@ -112,6 +125,6 @@ def _stem(run: str) -> str:
     return run.rpartition("/")[0]
 
 
-def _parted(run: str) -> tuple[str, int]:
-    """Return of which label a run is, and its number."""
+def _parted(run: str) -> Numbered:
+    """Return of which label a run or a job is, and its number, from its name."""
     return run.partition("/")[0], int(run.rpartition("/")[2])
