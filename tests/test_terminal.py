@@ -262,6 +262,6 @@ def test_what_is_said_of_a_table_is_wrapped(
     made = ["new", "sweep", "sides.csv", *(f"--target={name}" for name in TARGETS)]
     for words in (made, ["validate", "sides.yaml"]):
         said = CliRunner().invoke(main, words).stdout
-        assert "train: 210 rows, " in said
+        assert "210 rows of train, " in said
         texts = [line for line in said.splitlines() if not line.startswith("  ")]
         assert max(map(len, texts)) <= 72, said
