@@ -105,6 +105,11 @@ def test_what_is_in_each_split_is_said() -> None:
         "2 rows of train, 1 of val, 1 of test; every target is known in all",
         "`won` is 'y' in 1 of train, 1 of val, 0 of test",
     )
+    whole = target("days", "regression", [1, 2, 3, 4, 5])
+    assert told_division([whole, found[0]], np.array([0, 0, 1, 1, 2], np.uint8)) == (
+        "2 rows of train, 2 of val, 1 of test",
+        "`won` is known in 2 of train, 1 of val, 1 of test; 'y' in 1 of train, 1 of val, 0 of test",
+    )
     assert told_division(found[1:], splits) == told_division(found, splits)[:1]
 
 
