@@ -61,7 +61,7 @@ def test_a_target_whose_name_metrics_cannot_have_is_told_of() -> None:
 )
 def test_the_ends_of_numbers_are_told_apart(values: list[float], said: str) -> None:
     pd.DataFrame({"y": values * 6, "x": range(6 * len(values))}).to_csv("t.csv", index=False)
-    assert f"`y` is proposed as {said}." in new("t.csv", *targets("y"))
+    assert f"`y` is proposed as {said}." in new("t.csv", *targets("y")).stdout
 
 
 PROPOSALS = [
