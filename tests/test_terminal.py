@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,18 @@ SCORES = compared(
     {"dselect_k": LOW, "top_k": MIDDLE, "softmax": HIGH},
     extra={"test/mean/accuracy": LOW, "gate/experts_per_row": HIGH},
 )
+
+
+def test_a_docstring_is_filled_anew_and_a_gates_table_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A narrow console has paragraphs without ragged lines, and no word of a table is broken."""
+    monkeypatch.setenv("COLUMNS", "60")
+    said = CliRunner().invoke(main, ["show", "gate", "dselect_k"]).stdout
+    source = said.split("\n\n")[2].splitlines()
+    assert source[0].startswith("Source: ")
+    for line, after in pairwise(source):
+        assert len(f"{line} {after.split()[0]}") > 60, "a word of the next line has no room"
+    assert re.search(r"^gamma +1.0 +Width of the smooth step, above 0.\n? *Searched:", said, re.M)
+    assert "Searched: 0.3 to 3, log." in " ".join(said.split())
 
 
 NOTE = "one two three four five six seven [b]"
