@@ -253,14 +253,18 @@ def test_a_spoilt_test_split_is_found_before_the_first_trial(folder: Path, how: 
 
 
 def test_gates_that_raise_are_found_before_the_first_trial(folder: Path) -> None:
-    """One is named, with its line, while the others go on; where all raise nothing is started."""
+    """One is named, with its line, while the others go on; where all raise nothing is started.
+
+    That baselines can be trained tells that it is the gate, and not the task.
+    """
     (folder / "fails").touch()
     where = f"({folder / 'mine.py'}, line 30)"
     line = f"late: its trials will fail: RuntimeError: too late {where}\n"
     assert line in in_process.gatelab(folder, "validate", "c.yaml")
-    for text in (SPEC, SPEC.replace("baselines: false\n", "")):
+    for text, said in (
+        (SPEC, "task: no gate can be trained"),
+        (SPEC.replace("baselines: false\n", ""), "gates.late: cannot be trained"),
+    ):
         (folder / "c.yaml").write_text(text.replace("softmax, ", ""))
         output = in_process.gatelab(folder, "launch", "c.yaml", code=2)
-        assert output == (
-            f"gatelab: c.yaml: task: no gate can be trained: RuntimeError: too late {where}\n"
-        )
+        assert output == f"gatelab: c.yaml: {said}: RuntimeError: too late {where}\n"

@@ -143,6 +143,20 @@ def test_it_is_one_line_with_the_place_in_the_users_code(
         assert f"{tmp_path / 'mine.py'}, line {line_of(line)})" in message
 
 
+@pytest.mark.parametrize(
+    ("widths", "place"), [("[3, 4]", "model"), ("[4, 3]", "task"), ("4", "task")]
+)
+def test_of_several_networks_the_one_that_fails_is_named(
+    widths: str, place: str, tmp_path: Path
+) -> None:
+    """The towers read three features; where another width has passed, it is not the task."""
+    spec = SPEC.replace("num_experts: 2", f"num_experts: 2, width: {widths}")
+    code, message, _ = tried("validate", "", tmp_path, spec)
+    assert (code, message.count("\n")) == (2, 1), message
+    assert message.startswith(f"gatelab: bad.yaml: {place}: 'mine:mine': the tower of 'a' raises ")
+    assert message.endswith(", with (width=4).\n") == (widths != "4")
+
+
 @pytest.mark.parametrize("which", ["", "double", "arrays"])
 def test_what_is_taken(which: str, tmp_path: Path) -> None:
     code, message, out = tried("validate", which, tmp_path)

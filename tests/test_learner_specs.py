@@ -95,12 +95,16 @@ def test_a_bad_learner_is_one_line(said: str, words: tuple[str, ...], tmp_path: 
 
 
 def test_more_shots_than_rows_are_one_line(tmp_path: Path) -> None:
-    """Which is found when the first step is tried: by a launch after Ray has started."""
+    """Of the option, also where it is searched and small enough at first; nothing is started."""
     path = tmp_path / "bad.yaml"
-    path.write_text(of_learner("{name: anil, shots: 17}"))
-    code, text = run("validate", str(path))
-    assert (code, text.count("\n")) == (2, 1), text
-    assert "shots <= train rows" in text and "shots=17, train rows=16" in text
+    for said, command in (("17", "launch"), ("[8, 17]", "validate")):
+        path.write_text(of_learner(f"{{name: anil, shots: {said}}}"))
+        code, text = run(command, str(path))
+        assert (code, text) == (
+            2,
+            f"gatelab: {path}: gates.one.learner.shots: `shots <= train rows` must hold, but got "
+            "(shots=17, train rows=16).\n",
+        )
 
 
 def test_what_is_not_trained_has_no_learner(tmp_path: Path) -> None:

@@ -51,6 +51,19 @@ def test_a_target_whose_name_metrics_cannot_have_is_told_of() -> None:
         Table(frame, targets={"two words": "binary"})
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([5 + at * 1e-13 for at in range(9)], "regression: 9 numbers, 5 to 5.0000000000008"),
+        ([5, 5.0000001], "binary: 2 values, `5` and `5.0000001`"),
+        ([at / 7 for at in range(9)], "regression: 9 numbers, 0 to 1.14286"),
+    ],
+)
+def test_the_ends_of_numbers_are_told_apart(values: list[float], said: str) -> None:
+    pd.DataFrame({"y": values * 6, "x": range(6 * len(values))}).to_csv("t.csv", index=False)
+    assert f"`y` is proposed as {said}." in new("t.csv", *targets("y")).stdout
+
+
 PROPOSALS = [
     (["yes", "no"] * 6, "binary", ()),
     (["Yes", "yes", "no"] * 4, "binary", ()),

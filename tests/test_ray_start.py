@@ -6,8 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from gatelab.sweeps.cluster.nodes import told_joined
+from tests.ray_heads import clean_environment, head
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
@@ -38,3 +42,39 @@ def test_no_module_is_imported_by_both_threads() -> None:
     assert "ray.autoscaler" in start  # or it says nothing
     assert {"mlflow", "ray.tune"} <= libraries
     assert not start & libraries
+
+
+SPEC = """
+name: joins
+task: {name: synthetic_groups, num_targets: 2, train_rows: 32, val_rows: 16, test_rows: 16}
+gates: [softmax]
+baselines: false
+training: {max_epochs: 1}
+search: {trials: 1, early_stopping: false}
+evaluation: {seeds: 2}
+"""
+
+
+def test_a_launch_says_first_which_ray_it_joins(tmp_path: Path) -> None:
+    """Of one that it starts itself it says nothing."""
+    (tmp_path / "joins.yaml").write_text(SPEC)
+    command = [sys.executable, "-m", "gatelab", "launch", "joins.yaml"]
+    with head() as started:
+        address = started.ray_address
+        more = {"RAY_ADDRESS": address, "RAY_AUTH_TOKEN_PATH": str(started.token_path)}
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+            env=clean_environment(**more),
+        )
+    said = [line for line in done.stdout.splitlines() if not line.endswith(" ...")]
+    words = f"The Ray at {address} is joined, of 1 node, as RAY_ADDRESS={address} says."
+    assert said[0] == words, done.stdout
+
+
+def test_no_ray_is_said_to_be_joined_that_was_started_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert told_joined() == ""

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from gatelab.tasks.tables.contents import TableError
-from gatelab.tasks.tables.division import check_division, told_division
+from gatelab.tasks.tables.division import check_division
 from gatelab.tasks.tables.prepared import prepare
 from gatelab.tasks.tables.split_rule import split_rule
 from gatelab.tasks.tables.splitting import by_chance, rarest_classes
 from gatelab.tasks.tables.target_columns import TargetColumn, target_columns
 from gatelab.tasks.tables.target_options import asked_targets
+from gatelab.tasks.tables.told_division import told_division
 from tests.made_tables import binary, category, number, table, target
 
 GAP = math.nan
@@ -95,10 +96,21 @@ def test_what_is_in_each_split_is_said() -> None:
         target("weeks", "regression", [1, 2, 3, GAP, 5]),
     ]
     assert told_division(found, np.array([0, 0, 1, 1, 2], np.uint8)) == (
-        "train: 2 rows, won 2 known, 1 of them 'y', weeks 2 known",
-        "val: 2 rows, won 1 known, 1 of them 'y', weeks 1 known",
-        "test: 1 rows, won 1 known, 0 of them 'y', weeks 1 known",
+        "2 rows of train, 2 of val, 1 of test",
+        "`won` is known in 2 of train, 1 of val, 1 of test; 'y' in 1 of train, 1 of val, 0 of test",
+        "`weeks` is known in 2 of train, 1 of val, 1 of test",
     )
+    splits = np.array([0, 0, 1, 3, 2], np.uint8)
+    assert told_division(found, splits) == (
+        "2 rows of train, 1 of val, 1 of test; every target is known in all",
+        "`won` is 'y' in 1 of train, 1 of val, 0 of test",
+    )
+    whole = target("days", "regression", [1, 2, 3, 4, 5])
+    assert told_division([whole, found[0]], np.array([0, 0, 1, 1, 2], np.uint8)) == (
+        "2 rows of train, 2 of val, 1 of test",
+        "`won` is known in 2 of train, 1 of val, 1 of test; 'y' in 1 of train, 1 of val, 0 of test",
+    )
+    assert told_division(found[1:], splits) == told_division(found, splits)[:1]
 
 
 def test_a_table_by_hand() -> None:
@@ -129,7 +141,7 @@ def test_of_many_targets_the_fewest_and_the_most_are_said() -> None:
     found = [target(f"won_{i}", "binary", rows, "ny") for i in range(12)]
     found.append(target("weeks", "regression", [GAP, GAP, 3, GAP, 5, 6, 7]))
     assert told_division(found, np.array([0, 0, 0, 1, 1, 2, 2], np.uint8)) == (
-        "train: 3 rows, each of 13 targets known in 1 to 3, each binary one positive in 2",
-        "val: 2 rows, each of 13 targets known in 1, each binary one positive in 1",
-        "test: 2 rows, each of 13 targets known in 2, each binary one positive in 1",
+        "3 rows of train, 2 of val, 2 of test",
+        "each of 13 targets is known in 1 to 3 of train, 1 of val, 2 of test",
+        "each of 12 binary targets is positive in 2 of train, 1 of val, 1 of test",
     )

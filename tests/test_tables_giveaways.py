@@ -13,6 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from gatelab.tasks.tables.giveaways import auc, giveaways, line_score
 from gatelab.tasks.tables.redundancy import redundancy
+from gatelab.tasks.tables.rounding import rounded
+from gatelab.tasks.tables.table import Table
 from tests.written_tables import TABLES, contents_of
 
 
@@ -36,12 +38,12 @@ def test_a_copy_in_words_is_told() -> None:
     assert "`won_text` gives `y` away" in line and "16 rows" in line and "drop: [won_text]" in line
 
 
-def test_a_ranking_is_told_and_a_note_between_targets() -> None:
+def test_a_ranking_is_told_and_what_is_of_another_target() -> None:
     path = TABLES / "leak_other_target.csv"
     (line,) = told(path, ["over50"])
     assert "`income` alone ranks `over50` (AUC 1.0)" in line and "drop" in line
     (note,) = told(path, ["income", "over50"])
-    assert note.startswith("note: `income`") and "drop" not in note
+    assert note.startswith("target `income`") and "drop" not in note
 
 
 def test_a_sum_is_told_with_its_parts() -> None:
@@ -111,6 +113,22 @@ def test_arithmetic() -> None:
     assert line_score(inputs, 3 * inputs[:, 0] + 1) == pytest.approx(1)
     alone = np.zeros((10, 1))  # each fold's mean of 5 and 0..4 more
     assert line_score(alone, np.arange(10.0) % 5) == pytest.approx(1 - 1.25**2)
+
+
+def test_columns_that_vary_by_rounding_alone_are_told() -> None:
+    """With digits that tell them apart; what float64 holds beside a large mean is learnt."""
+    columns = mixed(200)
+    columns["five"] = 5 + np.arange(200) % 7 * 1e-14
+    columns["year"] = 2000 + np.arange(200) * 1e-8
+    made = contents_of(pd.DataFrame(columns))
+    what = "`five` varies from 5 to 5.00000000000006 only, as a constant does by rounding"
+    assert [*rounded(made, ["won"])] == [f"{what}, and is read as one; `drop: [five]`?"]
+    assert [*rounded(made, ["five"])] == [f"{what}: is there anything to learn?"]
+    numbers = pd.DataFrame(columns)[["five", "year", "won"]]
+    task = Table(numbers, targets={"won": "binary"})
+    assert any("`five` varies" in line for line in task.warnings())
+    five, year = task.data("train").inputs.abs().amax(0)
+    assert five < 1e-12 and year > 1, "what is said is so"
 
 
 def test_copies_and_columns_of_one_value_are_told() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,7 @@ from gatelab.sweeps.cli import MODULES, main
 from gatelab.sweeps.cli.completing import metric_keys
 from gatelab.sweeps.cli.console import show_sentences, show_trimmed
 from gatelab.sweeps.cli.show import _hyperparameters
+from gatelab.sweeps.driver.telling import say
 from tests.compared import HIGH, LOW, MIDDLE, compared
 from tests.recorded_losses import many, render
 from tests.test_listing import HEAVY
@@ -30,6 +34,21 @@ SCORES = compared(
     {"dselect_k": LOW, "top_k": MIDDLE, "softmax": HIGH},
     extra={"test/mean/accuracy": LOW, "gate/experts_per_row": HIGH},
 )
+
+
+def test_a_docstring_is_filled_anew_and_a_gates_table_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A narrow console has paragraphs without ragged lines, and no word of a table is broken."""
+    monkeypatch.setenv("COLUMNS", "60")
+    said = CliRunner().invoke(main, ["show", "gate", "dselect_k"]).stdout
+    source = said.split("\n\n")[2].splitlines()
+    assert source[0].startswith("Source: ")
+    for line, after in pairwise(source):
+        assert len(f"{line} {after.split()[0]}") > 60, "a word of the next line has no room"
+    assert re.search(r"^gamma +1.0 +Width of the smooth step, above 0.\n? *Searched:", said, re.M)
+    assert "Searched: 0.3 to 3, log." in " ".join(said.split())
+
+
+NOTE = "one two three four five six seven [b]"
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
@@ -120,6 +139,37 @@ def test_sentences_are_wrapped_where_a_width_is_given(monkeypatch: pytest.Monkey
     text = io.StringIO()
     show_sentences(Console(file=text, width=30), ["one two three four five six seven eight"])
     assert text.getvalue() == "one two three four five six seven eight\n", "for who searches it"
+
+
+def test_what_a_sweep_notes_is_broken_in_a_terminal_alone() -> None:
+    broken = ["one two three four five six", "seven [b]"]
+    for terminal, lines in ((True, broken), (False, [NOTE])):
+        text = io.StringIO()
+        say(Console(file=text, width=30, force_terminal=terminal, no_color=True), NOTE)
+        assert [line.rstrip() for line in text.getvalue().splitlines()] == lines
+
+
+def test_lines_on_the_error_stream_are_broken_in_a_terminal_alone(tmp_path: Path) -> None:
+    """Between words, warnings and refusals alike; a log has each in one line."""
+    rows = "".join(f"{i / 7:.4f},{2 * i / 7:.4f}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"x,y\n{rows}")
+    for words in (("new", "sweep", "t.csv", "--target", "y", "--output"), ("list",)):
+        log = error_lines(tmp_path, *words, "log.yaml")
+        shown = error_lines(tmp_path, *words, "log2.yaml", terminal=True)
+        assert all(line.startswith("gatelab: ") for line in log) and max(map(len, log)) > 80
+        assert all(len(line) <= 80 and line == line.rstrip() for line in shown), shown
+        assert " ".join(shown).replace("log2", "log") == " ".join(log)
+
+
+def error_lines(folder: Path, *words: str, terminal: bool = False) -> list[str]:
+    """Return what a command says on the error stream: a file, or a terminal of 80 columns."""
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    command = ["env", "-u", "COLUMNS", "TERM=dumb", sys.executable, "-m", "gatelab", *words]
+    subprocess.run(command, cwd=folder, check=False, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    said = os.read(ours, 100_000).decode()
+    os.close(ours)
+    return said.splitlines()
 
 
 def complete(folder: Path, *words: str) -> list[str]:
@@ -225,6 +275,6 @@ def test_what_is_said_of_a_table_is_wrapped(
     made = ["new", "sweep", "sides.csv", *(f"--target={name}" for name in TARGETS)]
     for words in (made, ["validate", "sides.yaml"]):
         said = CliRunner().invoke(main, words).stdout
-        assert "train: 210 rows, " in said
+        assert "210 rows of train, " in said
         texts = [line for line in said.splitlines() if not line.startswith("  ")]
         assert max(map(len, texts)) <= 72, said

@@ -32,7 +32,7 @@ def test_a_frame_is_checked_and_nothing_is_left(
     found = validate(spec())
     assert found.gates[:2] == ("Mine", "softmax") and "constant" in found.gates
     assert found.plan.endswith("then 5 seeds of the best")
-    assert any(line.startswith("train: 84 rows") for line in found.said), found.said
+    assert any(line.startswith("84 rows of train, ") for line in found.said), found.said
     assert any("an epoch has 1 step" in line for line in found.remarks), found.remarks
     assert found.checks == (f"gatelab check gate {__name__}:Mine",)
     assert list(tmp_path.iterdir()) == []

@@ -67,7 +67,7 @@ class Group:
         options = [cls.completed(member.configuration.learner_options) for member in members]
         self.learner = self._begin_learner(cls, options, members)
         train = TrainRows(self.model, splits.get("train"))
-        self.learner.check_rows(len(train))
+        _check_rows(cls, options, len(train))
         configurations = [member.configuration for member in members]
         steps = -(-len(train) // recipe.batch_size) * recipe.max_epochs
         self.optimizer = optimizer_of(self.members, self.copies.each(configurations), steps=steps)
@@ -170,3 +170,10 @@ def _check_learner(
         why = learner.misfit(network, task.targets, model.mixture.each)
     if why:
         raise ValueError(why)
+
+
+def _check_rows(learner: type[Learner], options: Sequence[Mapping[str, Any]], rows: int) -> None:
+    """Check that a train split has the rows that each member's options need."""
+    for own in options:
+        for name, why in learner.row_faults(own, rows).items():
+            raise ValueError(f"{name}: {why}")

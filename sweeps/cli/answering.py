@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
-
 from gatelab.sweeps.cli.console import busy
 from gatelab.sweeps.cli.ending import refuse
+from gatelab.sweeps.cli.error_lines import show_error
 
 
 @contextmanager
@@ -29,4 +28,4 @@ def answering(what: str, in_words_of: Callable[[str], str] = str) -> Iterator[No
 def tell_partial(line: str) -> None:
     """Say on the error stream how far a sweep is of which the best gate so far was taken."""
     if line:
-        click.echo(line, err=True)
+        show_error(line)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 TRAILING = re.compile(r"[ ]+(?=(?:\x1b\[[0-9;]*m)*$)")
 """Blanks at a line's end, before codes of the terminal's."""
+JOINED = re.compile(r"(?<=\S)\n(?=[^\s*-])")
+"""A line's end within a paragraph: what is indented or begins with a sign stays a line."""
 LOG_WIDTH, LEAST_WIDTH = 120, 20
 """Characters of a line in a file or a pipe, and the fewest in which no number is cut."""
 
@@ -97,6 +99,12 @@ def show_sentences(console: Console, lines: Iterable[str]) -> None:
             show_trimmed(console, Text(line))
         else:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_text(console: Console, text: str) -> None:
+    """Print a docstring: where a width is given, its paragraphs are filled anew."""
+    paragraphs = [JOINED.sub(" ", it) if _is_limited() else it for it in text.split("\n\n")]
+    show_sentences(console, "\n\n".join(paragraphs).splitlines())
 
 
 def print_json(content: object) -> None:

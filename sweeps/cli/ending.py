@@ -9,8 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-import click
-
+from gatelab.sweeps.cli.error_lines import show_error
 from gatelab.sweeps.cli.last_net import is_said_by_us
 
 UNREAD = 128 + signal.SIGPIPE
@@ -49,5 +48,5 @@ def refuse(error: object, in_words_of: Callable[[str], str] = str) -> NoReturn:
 
 def end(message: str, code: int) -> NoReturn:
     """Say why the command ends, and end."""
-    click.echo(message, err=True)
+    show_error(message)
     sys.exit(code)

@@ -14,6 +14,7 @@ from rich.markup import escape
 from gatelab.sweeps.cli.completing import sweeps_here
 from gatelab.sweeps.cli.console import busy, open_console, print_json, show_grid, show_sentences
 from gatelab.sweeps.cli.ending import FAILED, INTERRUPTED, NO_SCORE, UNDELIVERED, end, refuse
+from gatelab.sweeps.cli.error_lines import show_error
 from gatelab.sweeps.cli.hints import folder_words, in_folder
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.options import folder_option, json_option, storage_option, uri_option
@@ -155,9 +156,9 @@ def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
         return
     task = loaded.task.name
     for doubt in found.doubts:
-        click.echo(f"gatelab: warning: {spec}: task: {task!r}: {doubt}", err=True)
+        show_error(f"gatelab: warning: {spec}: task: {task!r}: {doubt}")
     for remark in found.remarks:
-        click.echo(f"gatelab: warning: {spec}: {remark}", err=True)
+        show_error(f"gatelab: warning: {spec}: {remark}")
     plan = f"{spec}: valid. {', '.join(found.gates)} on {task}: {found.plan}."
     show_sentences(open_console(), (*found.said, plan))
     for line in advised(loaded):

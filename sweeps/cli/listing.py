@@ -16,6 +16,7 @@ from gatelab.listing import RegisteredClass, read_registered
 from gatelab.registry import Registry, near_misses
 from gatelab.sweeps.cli.console import open_console, print_json, show_sentences, show_trimmed
 from gatelab.sweeps.cli.ending import refuse
+from gatelab.sweeps.cli.error_lines import show_error
 from gatelab.sweeps.cli.options import json_option
 
 LISTS = {"gates": "gate", "tasks": "task", "metrics": "metric", "learners": "learner"}
@@ -51,7 +52,7 @@ def list_(what: str, as_json: bool) -> None:
     else:
         _show(entries)
     for why in broken:
-        click.echo(f"gatelab: {why}", err=True)
+        show_error(f"gatelab: {why}")
 
 
 def _show(entries: list[ListedClass]) -> None:

@@ -13,6 +13,7 @@ import click
 from gatelab.durable import draft_of
 from gatelab.sweeps.cli.console import open_console, show_sentences
 from gatelab.sweeps.cli.ending import refuse
+from gatelab.sweeps.cli.error_lines import show_error
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
 from gatelab.sweeps.spec.space import keyword_defaults
@@ -116,7 +117,7 @@ def _show(proposed: ProposedTable, table: str) -> None:
     click.echo("")
     show_sentences(open_console(), (*proposed.proposals(), *proposed.said))
     for warning in proposed.task.warnings():
-        click.echo(f"gatelab: warning: {warning}", err=True)
+        show_error(f"gatelab: warning: {warning}")
 
 
 def _show_next(output: Path) -> None:

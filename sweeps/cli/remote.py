@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from gatelab.sweeps.cli.ending import FAILED, INTERRUPTED, end, refuse
+from gatelab.sweeps.cli.error_lines import show_error
 from gatelab.sweeps.cluster.access import ClusterError
 
 if TYPE_CHECKING:
@@ -94,13 +95,13 @@ def _watch(cluster: Cluster, job: DriverJob, follow: bool) -> NoReturn:
         for line in lines_of(cluster, job):
             last = line.strip() or last
             if follow:
-                click.echo(line, err=line.startswith("gatelab: "))
+                (show_error if line.startswith("gatelab: ") else click.echo)(line)
             elif line.startswith(f"{job.sweep}: {UNDER_WAY}"):
                 click.echo(f"{job.sweep}: {UNDER_WAY} on {cluster.address}.")
                 _tell_how(cluster, job.sweep)
                 sys.exit(0)
     except KeyboardInterrupt:
-        click.echo(f"\n{job.sweep} goes on without this command.", err=True)
+        show_error(f"\n{job.sweep} goes on without this command.")
         _tell_how(cluster, job.sweep)
         sys.exit(INTERRUPTED)
     end_as(cluster.now(job), last, shown=follow)
@@ -118,7 +119,7 @@ def end_as(job: DriverJob, last: str, shown: bool) -> NoReturn:
         why = job.message.strip().splitlines() or [f"job {job.id} has {job.status}"]
         end(f"gatelab: {why[-1]}", FAILED)
     if not shown:
-        click.echo(last, err=True)
+        show_error(last)
     sys.exit(job.exit_code or FAILED)
 
 

@@ -18,7 +18,13 @@ from rich.table import Table
 from gatelab.gates.auxiliary import AuxiliaryLosses, make_gate
 from gatelab.gates.gate import Gate, gates
 from gatelab.sweeps.cli.completing import registered
-from gatelab.sweeps.cli.console import open_console, print_json, show_sentences, show_trimmed
+from gatelab.sweeps.cli.console import (
+    open_console,
+    print_json,
+    show_sentences,
+    show_text,
+    show_trimmed,
+)
 from gatelab.sweeps.cli.named import registered_class
 from gatelab.sweeps.cli.options import json_option
 from gatelab.sweeps.cli.show_task import show_task, told_arguments
@@ -27,6 +33,8 @@ from gatelab.tasks.metric import Metric, metrics
 from gatelab.training.learners import Learner, learners
 
 SEARCHED = "searched, where a spec names none"
+NARROW = 72
+"""Characters of a line below which a table of four columns breaks words."""
 
 
 @click.group()
@@ -45,12 +53,23 @@ def show_gate(name: str, as_json: bool) -> None:
         return
     console = open_console()
     show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
-    show_sentences(console, (inspect.getdoc(cls) or "").splitlines())
-    rows = {it.name: (repr(it.default), it.searched, it.what) for it in _hyperparameters(cls)}
-    _show_rows("hyperparameters", ("name", "default", SEARCHED, "what it is"), rows)
+    show_text(console, inspect.getdoc(cls) or "")
+    _show_hyperparameters(cls, narrow=console.width < NARROW)
     for check, why in cls.expected_failed_checks.items():
         console.print()
         show_sentences(console, [f"Fails the check {check}: {why}."])
+
+
+def _show_hyperparameters(cls: type[Gate], *, narrow: bool) -> None:
+    """Print a gate's hyperparameters; a narrow console has no room for a column of spaces."""
+    found = _hyperparameters(cls)
+    if narrow:
+        spaces = {it.name: f" Searched: {it.searched}." if it.searched else "" for it in found}
+        told = {it.name: (repr(it.default), it.what + spaces[it.name]) for it in found}
+        _show_rows("hyperparameters", ("name", "default", "what it is"), told)
+        return
+    rows = {it.name: (repr(it.default), it.searched, it.what) for it in found}
+    _show_rows("hyperparameters", ("name", "default", SEARCHED, "what it is"), rows)
 
 
 class Described(NamedTuple):
@@ -101,7 +120,7 @@ def show_metric(name: str, as_json: bool) -> None:
         return
     console = open_console()
     show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
-    show_sentences(console, (inspect.getdoc(cls) or "").splitlines())
+    show_text(console, inspect.getdoc(cls) or "")
     click.echo(f"\nOf {' and '.join(cls.kinds)} targets; {_better(cls)} is better.")
 
 
@@ -118,7 +137,7 @@ def show_learner(name: str, as_json: bool) -> None:
         return
     console = open_console()
     show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
-    show_sentences(console, (inspect.getdoc(cls) or "").splitlines())
+    show_text(console, inspect.getdoc(cls) or "")
     options = {n: (repr(each.default), each.what) for n, each in cls.hyperparameters.items()}
     _show_rows("hyperparameters", ("name", "default", "what it is"), options)
     found = {f"learner/{n}": (what,) for n, what in cls.diagnostics.items()}

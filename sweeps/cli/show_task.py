@@ -14,7 +14,13 @@ from rich.table import Table
 from gatelab.conformance import CheckFailed
 from gatelab.foreign import foreign
 from gatelab.sweeps.cli.completing import registered
-from gatelab.sweeps.cli.console import open_console, print_json, show_sentences, show_trimmed
+from gatelab.sweeps.cli.console import (
+    open_console,
+    print_json,
+    show_sentences,
+    show_text,
+    show_trimmed,
+)
 from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.options import json_option
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
@@ -46,11 +52,11 @@ def show_task(name: str, options: tuple[str, ...], as_json: bool) -> None:
         return
     console = open_console()
     show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
-    show_sentences(console, [*(inspect.getdoc(cls) or "").splitlines(), ""])
-    for what, told in _facts(cls, given):
-        click.echo(f"{what:8} {told}")
+    show_text(console, inspect.getdoc(cls) or "")
+    show_sentences(console, ["", *(f"{what:8} {told}" for what, told in _facts(cls, given))])
     if task is None:
-        click.echo(f"\nIts targets and rows are known once it can be made: {why}")
+        why = f"Its targets and rows are known once it can be made: {why}"
+        show_sentences(console, ["", why])
     else:
         _show_data(task)
     _show_arguments("options", cls)

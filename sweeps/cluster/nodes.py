@@ -44,6 +44,17 @@ def on_cluster() -> bool:
     return bool(os.environ.get("RAY_ADDRESS"))
 
 
+def told_joined() -> str:
+    """Return a line that says which Ray was joined, if it is one that RAY_ADDRESS names."""
+    asked = os.environ.get("RAY_ADDRESS")
+    if not asked:
+        return ""
+    count = len(nodes())
+    size = f"{count} node{'s' * (count != 1)}"
+    address = ray.get_runtime_context().gcs_address
+    return f"The Ray at {address} is joined, of {size}, as RAY_ADDRESS={asked} says."
+
+
 def nodes() -> list[Node]:
     """Return the nodes that are alive, the head first."""
     alive = [node for node in ray.nodes() if node["Alive"]]

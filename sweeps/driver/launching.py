@@ -110,6 +110,7 @@ def _begin(
 
         check_new_record(spec, folder, uri or default_uri(folder))
         job = check_nodes(spec, task, storage or str(folder.resolve()), code)
+    _say_joined(console)
     with telling(console, "Two models of every gate make a step"):
         notes = rehearse_gates(spec, task, here=not job.gpus)
     for line in (*filter(None, [after]), *task.said, *notes, *advised(spec)):
@@ -125,6 +126,14 @@ def _start_ray() -> Callable[..., ShownComparison]:
     from gatelab.sweeps.cluster.starting import start_ray  # here: Ray takes a second to import
 
     return start_ray(meanwhile=_import_run_sweep)
+
+
+def _say_joined(console: Console) -> None:
+    """Say whose Ray runs the sweep, if it is none that the sweep has started."""
+    from gatelab.sweeps.cluster.nodes import told_joined  # here: Ray takes a second to import
+
+    if line := told_joined():
+        say(console, line)
 
 
 def _import_run_sweep() -> Callable[..., ShownComparison]:
@@ -201,6 +210,7 @@ def _resume(home: Home, uri: str | None, redeliver: bool, console: Console) -> S
             check_record(home, spec, uri or home.uri, redeliver)
             check_monitors(spec)
             job = check_nodes(spec, task, home.storage.place, code)
+        _say_joined(console)
         return run_sweep(spec, task, home, job, console, uri=uri, redeliver=redeliver)
 
 

@@ -39,5 +39,8 @@ def _say(console: Console, what: str) -> None:
 
 
 def say(console: Console, line: str) -> None:
-    """Print a line as it is: in one piece, and no part of it is taken for a colour or a style."""
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    """Print a line as it is: no part of it is taken for a colour or a style.
+
+    A terminal breaks it between words; in a log it stays in one piece, for who searches it.
+    """
+    console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)

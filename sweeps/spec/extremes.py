@@ -9,7 +9,7 @@ import torch
 from gatelab.foreign import foreign
 from gatelab.gates.gate import Gate
 from gatelab.sweeps.spec.faults import blamed, raise_faults
-from gatelab.sweeps.spec.learner_spec import LearnerSpec, learner_faults
+from gatelab.sweeps.spec.learner_spec import LearnerSpec, learner_faults, learner_row_faults
 from gatelab.sweeps.spec.space import configuration, space
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.sweeps.spec.steps import step_faults
@@ -54,6 +54,24 @@ def _check_learner(chosen: Configuration, task: Task, label: str, said: LearnerS
         beside = said.cls.gate_faults(chosen.gate)
     raise_faults((f"gates.{label}.learner.{name}", why) for name, why in found.items())
     raise_faults((f"gates.{label}.{name}", why) for name, why in beside.items())
+
+
+def check_learner_rows(spec: Spec, task: Task) -> None:
+    """Check that train has the rows that options of gates' learners need.
+
+    Raises:
+        SpecError: With every value that needs more.
+    """
+    rows = len(task.data("train").inputs)
+    faults: dict[str, str] = {}
+    for label, gate in spec.gates.items():
+        path = f"gates.{label}.learner"
+        for chosen in space(spec, label, task).at_extremes():
+            with blamed(path, chosen.learner_options), foreign():
+                found = learner_row_faults(gate.learner, chosen.learner_options, rows)
+            for name, why in found.items():
+                faults.setdefault(f"{path}.{name}", why)  # that of the first extreme
+    raise_faults(faults.items())
 
 
 def _check_made(

@@ -20,6 +20,7 @@ from torch.nn.parameter import is_lazy
 from gatelab.conformance import CheckFailed, fail
 from gatelab.foreign import ForeignError, foreign, is_ours, told
 from gatelab.nn.kept import IN_PLACE, lost_by_a_pass
+from gatelab.sweeps.spec.extremes import check_learner_rows
 from gatelab.sweeps.spec.gate_pass import pass_gate
 from gatelab.sweeps.spec.goals import why_undefined
 from gatelab.sweeps.spec.made_task import make_task
@@ -70,15 +71,19 @@ def check_sweep(spec: Spec, task: Task) -> None:
         check_data(task)
     except ValueError as error:
         raise SpecError("spec", "task", f"{spec.task.name!r}: {error}") from error
+    check_learner_rows(spec, task)
     passed: dict[str, Tensor] = {}
     unread = _unread(spec, task)
-    for label, chosen in _configurations(spec, task):
+    tried = list(_configurations(spec, task))
+    several = len({repr(chosen.network) for _, chosen in tried}) > 1
+    for label, chosen in tried:
         network, options = unread.network(**chosen.network), repr(chosen.network)
         if options not in passed:
             _check_memory(spec, network, task, chosen)
-            passed[options] = _pass_network(spec, task, network)
-            if len(passed) == 1:
-                _pass_splits(spec, task, network)
+            with _placed(chosen.network if several else {}, others_pass=bool(passed)):
+                passed[options] = _pass_network(spec, task, network)
+                if len(passed) == 1:
+                    _pass_splits(spec, task, network)
         pass_gate(spec, label, chosen, network, passed[options], len(task.targets))
     _check_objective(spec, task)
 
@@ -191,6 +196,25 @@ def _too_many(model: Mapping[str, Any]) -> str:
 def _size(module: nn.Module) -> int:
     tensors = chain(module.parameters(), module.buffers())
     return sum(tensor.numel() for tensor in tensors if not is_lazy(tensor))
+
+
+@contextmanager
+def _placed(options: Mapping[str, Any], *, others_pass: bool) -> Iterator[None]:
+    """Say of a task's fault with which of several networks it is; where others pass, whose it is.
+
+    Args:
+        options: Of the network; none where there is but one.
+        others_pass: Whether one of other options has passed, so that it is not the task's.
+    """
+    try:
+        yield
+    except SpecError as error:
+        ((path, why),) = error.faults
+        if path != "task" or not options:
+            raise
+        said = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        place = "model" if others_pass else path
+        raise SpecError("spec", place, f"{why.removesuffix('.')}, with ({said}).") from error
 
 
 def _pass_network(spec: Spec, task: Task, network: Network) -> Tensor:

@@ -84,3 +84,14 @@ def learner_faults(said: LearnerSpec, chosen: Mapping[str, Any], targets: int) -
         targets: Of the task.
     """
     return said.cls.faults(said.cls.completed(chosen), targets)
+
+
+def learner_row_faults(said: LearnerSpec, chosen: Mapping[str, Any], rows: int) -> dict[str, str]:
+    """Return which values of a learner's options need more rows than train has, by their names.
+
+    Args:
+        said: The learner.
+        chosen: Values of all its options.
+        rows: Of the train split.
+    """
+    return said.cls.row_faults(said.cls.completed(chosen), rows)

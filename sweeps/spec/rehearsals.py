@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from gatelab.foreign import ForeignError, foreign
@@ -29,13 +30,14 @@ def rehearse_gates(spec: Spec, task: Task, *, here: bool = True) -> list[str]:
         A line for everything that cannot be fused, and for every gate that raises.
 
     Raises:
-        SpecError: If every gate raises: then it is the task, or nothing could come of the sweep.
-            That baselines can be trained makes no difference, unless there is nothing else.
+        SpecError: If every gate raises, as nothing could come of the sweep. That baselines can be
+            trained makes no difference, unless there is nothing else.
     """
     notes: list[str] = []
     errors: dict[str, ForeignError] = {}
     classes = {label: gates.get(gate.gate) for label, gate in spec.gates.items()}
-    for label in (label for label, cls in classes.items() if cls.trained):
+    tried = [label for label, cls in classes.items() if cls.trained]
+    for label in tried:
         try:
             with foreign():
                 notes += [f"{label}: {note}" for note in _try(spec, task, label)]
@@ -45,9 +47,17 @@ def rehearse_gates(spec: Spec, task: Task, *, here: bool = True) -> list[str]:
     task.forget("test")
     compared = {label for label, cls in classes.items() if cls.role == "gate"} or classes.keys()
     if here and errors and compared <= errors.keys():
-        first = next(iter(errors.values()))
-        raise SpecError("", "task", f"no gate can be trained: {first}") from first
+        raise _told(errors, tried) from next(iter(errors.values()))
     return notes
+
+
+def _told(errors: Mapping[str, ForeignError], tried: Collection[str]) -> SpecError:
+    """Return whose fault errors are: the task's if all have one, else each gate's own."""
+    alike = {str(error) for error in errors.values()}
+    if len(alike) == 1 and len(errors) == len(tried):
+        return SpecError("", "task", f"no gate can be trained: {alike.pop()}")
+    found = errors.items()
+    return SpecError.of((f"gates.{label}", f"cannot be trained: {error}") for label, error in found)
 
 
 def _try(spec: Spec, task: Task, label: str) -> list[str]:

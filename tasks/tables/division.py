@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
@@ -27,8 +27,6 @@ from gatelab.tasks.task import SplitName
 Duplicates = Literal["keep", "together"]
 SPLIT_NUMBERS: Mapping[SplitName, int] = {"train": 0, "val": 1, "test": 2}
 FEWEST_ROWS = 10
-MOST_TOLD = 12
-"""Of so many targets each is told of by itself."""
 
 
 def divide(
@@ -121,57 +119,6 @@ def _check_train(target: TargetColumn, known: Rows) -> None:
             f"train knows no value of target {target.name!r} but {found[0]:g}: give another "
             "`split`."
         )
-
-
-def told_division(target_columns: Sequence[TargetColumn], splits: Assignment) -> tuple[str, ...]:
-    """Return a line for each split: its rows, and the known values of every target.
-
-    Of more than ``MOST_TOLD`` targets it tells the fewest and the most.
-    """
-    targets = {target.vector or target.name: target for target in target_columns}
-    told = _told_each if len(targets) <= MOST_TOLD else _told_together
-    lines = []
-    for name, number in SPLIT_NUMBERS.items():
-        here = splits == number
-        counts = {name: _count(target, target.values[here]) for name, target in targets.items()}
-        lines.append(f"{name}: {here.sum():,} rows, {told(counts)}")
-    return tuple(lines)
-
-
-class _Count(NamedTuple):
-    """How many rows of a split know a target, and in how many of them it is positive."""
-
-    known: int
-    positive: int | None
-    positive_class: str
-
-
-def _count(target: TargetColumn, values: Rows) -> _Count:
-    known = values[~np.isnan(values)]
-    if target.kind != "binary":
-        return _Count(len(known), None, "")
-    return _Count(len(known), int(known.sum()), target.classes[1])
-
-
-def _told_each(counts: Mapping[str, _Count]) -> str:
-    told = []
-    for name, count in counts.items():
-        told.append(f"{name} {count.known:,} known")
-        if count.positive is not None:
-            told.append(f"{count.positive:,} of them {shown_text(count.positive_class)!r}")
-    return ", ".join(told)
-
-
-def _told_together(counts: Mapping[str, _Count]) -> str:
-    known = _span([count.known for count in counts.values()])
-    told = f"each of {len(counts)} targets known in {known}"
-    positive = [count.positive for count in counts.values() if count.positive is not None]
-    return f"{told}, each binary one positive in {_span(positive)}" if positive else told
-
-
-def _span(counts: Sequence[int]) -> str:
-    low, high = min(counts), max(counts)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def told_copies(

@@ -32,7 +32,7 @@ def giveaways(contents: Contents, targets: Collection[str]) -> tuple[str, ...]:
 
     Told are columns one-to-one with a target, numbers that rank a binary target with an AUC of
     .999 or more, and a line through one or all numbers with a cross-validated R2 of .9999 or
-    more; what another target gives away is a note. At most 10,000 rows are looked at, and
+    more; a column that is a target itself is told as one. At most 10,000 rows are looked at, and
     nothing is told of fewer than 10.
 
     Args:
@@ -45,7 +45,7 @@ def giveaways(contents: Contents, targets: Collection[str]) -> tuple[str, ...]:
     told = {line.split("`")[1] for line in lines}
     for at, name in enumerate(targets):
         others = {it: columns[it] for it in [*targets][:at]}
-        lines += [f"note: {line}" for line in _of_target(columns[name], others, drop=False)]
+        lines += [f"target {line}" for line in _of_target(columns[name], others, drop=False)]
         alone = {it: column for it, column in features.items() if it not in told}
         lines += _of_target(columns[name], alone, drop=True)
     return tuple(lines)

@@ -20,6 +20,14 @@ def shown_text(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
+def told_apart(low: float, high: float) -> tuple[str, str]:
+    """Return two numbers with six digits, or where these are alike with two that differ."""
+    if low == high or f"{low:g}" != f"{high:g}":
+        return f"{low:g}", f"{high:g}"
+    digits = next((n for n in range(7, 17) if f"{low:.{n}g}" != f"{high:.{n}g}"), 16)
+    return f"{low:.{digits + 1}g}", f"{high:.{digits + 1}g}"
+
+
 def rows_of(count: int) -> str:
     """Return a number of rows in words."""
     return "1 row" if count == 1 else f"{count} rows"

@@ -15,7 +15,6 @@ from gatelab.tasks.tables.division import (
     SPLIT_NUMBERS,
     check_division,
     divide,
-    told_division,
 )
 from gatelab.tasks.tables.fitted import (
     LEAST_SPREAD_OF_A_TARGET,
@@ -30,6 +29,7 @@ from gatelab.tasks.tables.fitted import (
 from gatelab.tasks.tables.split_rule import SplitRule
 from gatelab.tasks.tables.splitting import Assignment
 from gatelab.tasks.tables.target_columns import TargetColumn, by_vector
+from gatelab.tasks.tables.told_division import told_division
 from gatelab.tasks.tables.weighing import balanced_weights, told_class_weights
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Split, SplitName
@@ -47,7 +47,7 @@ class Prepared:
     splits: Assignment
     fitted: Fitted
     said: tuple[str, ...]
-    """A line for each split, and each target whose classes are weighted or columns have gaps."""
+    """Lines of the splits, of targets, and of weighted classes and gaps in columns of a target."""
     weights: Numbers | None = None
     """What rows weigh, ``(rows,)``."""
     class_weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from gatelab.tasks.tables.doubts import (
     doubtful_number,
 )
 from gatelab.tasks.tables.kinds import LEADING_ZEROS, pair_of
-from gatelab.tasks.tables.lines import shown_text
+from gatelab.tasks.tables.lines import shown_text, told_apart
 from gatelab.tasks.tables.questions import check_plain, check_unmixed, first_date
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.target import Kind
@@ -124,7 +124,7 @@ def _of_numbers(name: str, numbers: npt.NDArray[np.float64]) -> TargetProposal:
     doubtful = doubtful_number(name, known)[0] if len(known) else ()
     known = known[~np.isin(known, [float(it) for it in doubtful])]
     values = np.unique(known)
-    texts = [f"{it:g}" for it in values[[0, -1]]] if len(values) else []
+    texts = [*told_apart(values[0], values[-1])] if len(values) else []
     if len(values) <= 2:
         return TargetProposal("binary", len(values), _two_values(texts), doubtful)
     whole, ends = bool((values == np.floor(values)).all()), f"{texts[0]} to {texts[1]}"

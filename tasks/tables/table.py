@@ -31,6 +31,7 @@ from gatelab.tasks.tables.prepared import prepare
 from gatelab.tasks.tables.raw import Origin, raw_rows, recipe_of
 from gatelab.tasks.tables.reading import read_contents
 from gatelab.tasks.tables.redundancy import redundancy
+from gatelab.tasks.tables.rounding import rounded
 from gatelab.tasks.tables.scarcity import scarcity
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.tables.sources import readable_again
@@ -167,6 +168,7 @@ class Table(Task):
             *told_copies(columns.values(), self._prepared.splits, random=self._by_chance),
             *gathered(giveaways(contents, names)),
             *gathered(redundancy(contents, names)),
+            *gathered(rounded(contents, names)),
             *gathered(scarcity(self._prepared.target_columns, self._prepared.splits)),
         )
 

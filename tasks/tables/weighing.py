@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gatelab.tasks.tables.cells import Cells
 from gatelab.tasks.tables.contents import Column, TableError
 from gatelab.tasks.tables.fitted import Numbers
-from gatelab.tasks.tables.lines import shown_text
+from gatelab.tasks.tables.lines import shown_text, told_apart
 from gatelab.tasks.tables.target_columns import TargetColumn
 
 MOST_CLASSES_TOLD = 5
@@ -64,7 +64,7 @@ def balanced_weights(
 def told_weights(name: str, weights: Numbers, dropped: bool = False) -> str:
     """Return the line that says by what the rows are weighted, though ``drop`` names it, too."""
     above = weights[weights > 0]
-    line = f"rows are weighted by `{name}`: {above.min():g} to {above.max():g}"
+    line = f"rows are weighted by `{name}`: {' to '.join(told_apart(above.min(), above.max()))}"
     if dropped:
         line += "; it is no feature, so that `drop` need not name it"
     none = len(weights) - len(above)

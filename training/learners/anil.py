@@ -114,6 +114,14 @@ class Anil(Learner):
         return found | _unknown("adapts", options, ADAPTED) | _unknown("start", options, BEGINNINGS)
 
     @classmethod
+    def row_faults(cls, options: Mapping[str, Any], rows: int) -> dict[str, str]:
+        """Return whether more rows are to be shot than there are."""
+        if (shots := options["shots"]) <= rows:
+            return {}
+        why = f"`shots <= train rows` must hold, but got (shots={shots}, train rows={rows:,})."
+        return {"shots": why}
+
+    @classmethod
     def kept_passes(cls, options: Mapping[str, Any]) -> float:
         """Return half a pass for the query, and for each inner step three halves more.
 
@@ -167,17 +175,6 @@ class Anil(Learner):
         assert rate is not None
         losses = (support.part(slice(None), draw) for draw in range(self.inner_steps))
         return adapted(losses, tensors, self._names, rate, first_order=self.first_order)
-
-    def check_rows(self, rows: int) -> None:
-        """Check that there are as many as are shot.
-
-        Raises:
-            ValueError: If there are fewer.
-        """
-        if self.shots > rows:
-            raise ValueError(
-                f"`shots <= train rows` must hold, but got (shots={self.shots}, train rows={rows})."
-            )
 
     def scored(
         self, members: Members, which: Sequence[int], train: TrainRows, weights: Tensor | None

@@ -97,6 +97,11 @@ class Learner:
         return {}
 
     @classmethod
+    def row_faults(cls, options: Mapping[str, Any], rows: int) -> dict[str, str]:
+        """Return which options need more rows than train has, by their names; none by default."""
+        return {}
+
+    @classmethod
     def gate_faults(cls, gate: Mapping[str, Any]) -> dict[str, str]:
         """Return what cannot be beside it of a gate's hyperparameters, by their names."""
         weight = gate.get("union_weight")
@@ -227,13 +232,6 @@ class Learner:
 
     def after_pass(self, members: Members, train: TrainRows) -> None:
         """Change members after a pass over the train rows; a GPU may be waited for here."""
-
-    def check_rows(self, rows: int) -> None:
-        """Take in how many rows the train split has, once, before training.
-
-        Raises:
-            ValueError: If options need more; none does by default.
-        """
 
     def scored(
         self, members: Members, which: Sequence[int], train: TrainRows, weights: Tensor | None
