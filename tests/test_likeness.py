@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from random import Random
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils import parametrizations
 
 from gatelab.gates import SoftmaxGate, Stack, gates
@@ -82,6 +82,65 @@ def scaled(factor: float) -> Callable[[Tensor], Tensor]:
     return lambda x: factor * x
 
 
+def of_globals(function: Callable[..., Any], **known: Any) -> Callable[..., Any]:
+    """Return a function of the same code that finds other things, as one of another file would."""
+    return FunctionType(function.__code__, known)
+
+
+def doubled(x: Tensor) -> Tensor:
+    return x * FACTOR  # type: ignore[name-defined, no-any-return]  # noqa: F821
+
+
+def doubled_within(x: Tensor) -> Tensor:
+    return (lambda: x * FACTOR)()  # type: ignore[name-defined, no-any-return]  # noqa: F821
+
+
+def calling(x: Tensor) -> Tensor:
+    return other(x)  # type: ignore[name-defined, no-any-return]  # noqa: F821
+
+
+def mutual(value: float) -> Callable[..., Any]:
+    """Return a function that calls another, which leads back to it and finds a number."""
+    made = of_globals(calling, other=None)
+    made.__globals__["other"] = of_globals(doubled, FACTOR=value)
+    made.__globals__["other"].again = made  # type: ignore[attr-defined]
+    return made
+
+
+def with_default(value: float) -> Callable[..., Any]:
+    def add(x: Tensor, *, by: float = value) -> Tensor:
+        return x + by
+
+    return add
+
+
+def with_note(value: float) -> Callable[..., Any]:
+    made = of_globals(doubled, FACTOR=1)
+    made.note = value  # type: ignore[attr-defined]
+    return made
+
+
+def traced(value: float) -> nn.Module:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(2, 2)
+
+        def forward(self, x: Tensor) -> Any:
+            return torch.relu(self.linear(x)) * value
+
+    return fx.symbolic_trace(Scaled())
+
+
+def calls_a_function(value: float) -> nn.Module:
+    """Trace to code that is the same for each function that it calls."""
+    graph = fx.Graph()
+    function = of_globals(doubled, FACTOR=value)
+    function.__module__ = "of_mine"
+    graph.output(graph.call_function(function, (graph.placeholder("x"),)))
+    return fx.GraphModule(nn.Module(), graph)
+
+
 def hooked(factor: float) -> nn.Module:
     module = nn.Linear(2, 2)
     module.register_forward_hook(lambda module, inputs, output: output * factor)
@@ -128,6 +187,14 @@ MAKERS: dict[str, Callable[[Any], nn.Module]] = {
     "random numbers": lambda value: Holder(Random(int(value))),
     "what is not there": lambda value: Holder(defaultdict(partial(float, value))),
     "closure": lambda value: Holder(scaled(value)),
+    "global": lambda value: Holder(of_globals(doubled, FACTOR=value)),
+    "global of an inner function": lambda value: Holder(of_globals(doubled_within, FACTOR=value)),
+    "global of a global": lambda value: Holder(mutual(value)),
+    "default": lambda value: Holder(with_default(value)),
+    "attribute of a function": lambda value: Holder(with_note(value)),
+    "traced": traced,
+    "traced module's submodule": lambda value: fx.symbolic_trace(nn.Sequential(nn.ELU(value))),
+    "traced module's function": calls_a_function,
     "partial": lambda value: Holder(partial(torch.add, alpha=value)),
     "generator": lambda value: Holder(torch.Generator().manual_seed(int(value))),
     "activation": lambda value: nn.Sequential(nn.ReLU() if value < 2 else nn.Tanh()),
@@ -172,6 +239,8 @@ ALIKE: dict[str, Callable[[], nn.Module]] = {
     "normed": lambda: parametrizations.weight_norm(nn.Linear(2, 2)),
     "spectral": lambda: parametrizations.spectral_norm(nn.Linear(2, 2)),
     "a reference to the whole": back_reference,
+    "traced": lambda: fx.symbolic_trace(nn.Sequential(nn.Linear(2, 2), nn.ReLU())),
+    "a global that is not asked for": lambda: Holder(of_globals(doubled, factor=torch.rand(2))),
     "not a number": lambda: Holder(float("nan")),
 }
 
