@@ -13,6 +13,7 @@ import optuna
 
 from gatelab.sweeps.cluster.storage import Storage, model_name
 from gatelab.sweeps.home.files import scores_file
+from gatelab.sweeps.home.scores import holds_scores
 from gatelab.sweeps.search.attributes import EVALUATED, TAKEN_OVER
 from gatelab.sweeps.spec.numbering import Numbering
 
@@ -104,7 +105,7 @@ def _where(job: str, had: Numbering) -> str:
 
 
 def _kept_in(home: Path) -> Callable[[str], bool]:
-    return lambda job: scores_file(home, *_parted(job)).is_file()
+    return lambda job: holds_scores(scores_file(home, *_parted(job)))
 
 
 def _stem(run: str) -> str:
