@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gatelab.durable import write_settled
 from gatelab.sweeps.search.study_file import DamagedFile
 
-UNREADABLE = (OSError, ValueError, TypeError, RecursionError)
+NO_SCORES = (OSError, ValueError, TypeError, RecursionError)
 """What a file raises that was never written here."""
 
 
@@ -40,7 +40,7 @@ def read_scores(path: Path) -> list[Evaluated]:
         found = [Evaluated(*one) for one in json.loads(path.read_bytes())]
         if found and all(isinstance(one.metrics, dict) for one in found):
             return found
-    except UNREADABLE:
+    except NO_SCORES:
         pass
     raise DamagedFile(
         f"{path} does not hold the scores of an evaluation: put back what was there, or launch "
