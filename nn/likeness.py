@@ -8,17 +8,19 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from types import FunctionType, MappingProxyType, MethodType
+from types import CodeType, FunctionType, MappingProxyType, MethodType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 TREE = ("_parameters", "_buffers", "_modules")
 """The attributes of a module that hold what is registered with it."""
 VIEWS = ("_flat_weights", "_flat_weight_refs")
 """Attributes of torch's recurrent layers that follow their parameters by themselves."""
+GRAPH = "_graph"
+"""The attribute of a ``torch.fx.GraphModule`` from which its code was made, which is compared."""
 PARAMETRIZED = "torch.nn.utils.parametrize"
 """The module of classes that torch makes for one module each, which lead to its submodules."""
 NO_CONTENT = ("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl")
@@ -77,7 +79,7 @@ class _Comparison:
                 return f"{repr(path[:-1]) if path else 'the module'} {state}"
         if not self.values(type(one), type(two)):
             return _words(path or "class", type(one).__name__, type(two).__name__)
-        for name in sorted({*vars(one), *vars(two)} - {*TREE, *VIEWS, *_made_anew(one)}):
+        for name in sorted({*vars(one), *vars(two)} - {*TREE, *VIEWS, *_followers(one)}):
             a, b = _attribute(one, name), _attribute(two, name)
             if not self.values(a, b):
                 return _words(f"{path}{name}", a, b)
@@ -147,6 +149,12 @@ def _is_lazy(*modules: nn.Module) -> bool:
     return any(isinstance(m, LazyModuleMixin) and m.has_uninitialized_params() for m in modules)
 
 
+def _followers(module: nn.Module) -> set[str]:
+    """Return the attributes of a module that do nothing which something compared does not do."""
+    graph = {GRAPH} if isinstance(module, fx.GraphModule) else set()
+    return graph | _made_anew(module)
+
+
 def _made_anew(module: nn.Module) -> set[str]:
     """Return the tensors that hooks make from parameters before each pass, as torch's own do.
 
@@ -189,7 +197,8 @@ def _parts(value: Any) -> Any:
     """Return what an object consists of; ``None`` where that cannot be seen."""
     if isinstance(value, FunctionType):
         cells = [_cell(cell) for cell in value.__closure__ or ()]
-        return [value.__code__, value.__defaults__, value.__kwdefaults__, cells]
+        defaults = [value.__defaults__, value.__kwdefaults__]
+        return [value.__code__, defaults, cells, _global_values(value), vars(value)]
     if isinstance(value, MethodType):
         return [value.__func__, value.__self__]
     if isinstance(value, partial):
@@ -220,6 +229,18 @@ def _saved(value: Any) -> list[Any] | None:
         parts = value.__reduce_ex__(4)
         return [[*part] if isinstance(part, Iterator) else part for part in parts]
     return None
+
+
+def _global_values(function: FunctionType) -> dict[str, Any]:
+    """Return what a function may find outside itself by a name that its code has."""
+    names, known = _names(function.__code__), function.__globals__
+    return {name: known[name] for name in names if name in known}
+
+
+def _names(code: CodeType) -> set[str]:
+    """Return the names of globals, attributes and imports in code, and in functions within it."""
+    within = (it for it in code.co_consts if isinstance(it, CodeType))
+    return {*code.co_names}.union(*map(_names, within))
 
 
 def _cell(cell: Any) -> Any:

@@ -1,4 +1,7 @@
-"""Bottoms that vmap refuses or runs otherwise, ``(batch, WIDTH)`` to ``(batch, WIDTH)``."""
+"""Bottoms that vmap refuses or runs otherwise, ``(batch, WIDTH)`` to ``(batch, WIDTH)``.
+
+And a layer that keeps what torch does not see.
+"""
 
 from __future__ import annotations
 
@@ -102,6 +105,15 @@ class Cast(Linear):
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             return self.linear(x).relu().float()
+
+
+class Holder(nn.Module):
+    """Keeps a value as a plain attribute."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+        self.value = value
 
 
 REFUSED: tuple[type[nn.Module], ...] = (

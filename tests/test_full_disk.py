@@ -28,7 +28,7 @@ from gatelab.training.steps import Ending
 from tests.in_process import gatelab
 from tests.launched import MODULE
 from tests.small_disk import fill, small_disk
-from tests.test_store_losses import ONE_BY_ONE, SPEC, STAGES
+from tests.test_store_losses_of_sweeps import ONE_BY_ONE, SPEC, STAGES
 
 SPACE = SearchSpace({"gate.k": 2}, {"gate.gamma": FloatDistribution(0.01, 10.0, log=True)})
 

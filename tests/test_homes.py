@@ -18,12 +18,10 @@ import gatelab
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.driver import launching
 from gatelab.sweeps.driver.launching import launch
-from gatelab.sweeps.driver.record import summaries
 from gatelab.sweeps.home.files import FILES, FOLDERS, is_half_made
 from gatelab.sweeps.home.home import Home
 from gatelab.sweeps.home.local import local_sweeps
 from gatelab.sweeps.home.making import make_home
-from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.journal import Journal
@@ -240,14 +238,6 @@ def test_a_folder_in_place_of_a_new_spool(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"a\.position is a folder, where records of sweep 'a'"):
         make_home(tmp_path, spec("a"), None, None)
     assert not (tmp_path / "sweeps").exists()
-
-
-def test_scores_that_are_damaged_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "evaluation-0.json"
-    for text in ("[[1, {}, ", "3", "[[1]]", "\0", "[" * 9999):
-        path.write_text(text)
-        with pytest.raises(DamagedFile, match=r"evaluation-0\.json does not hold the scores"):
-            summaries._read(path)
 
 
 def test_a_torn_line_of_studies_is_no_damage(tmp_path: Path) -> None:

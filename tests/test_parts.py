@@ -14,7 +14,7 @@ from gatelab.sweeps.home.parts import begin_part
 from gatelab.sweeps.spec.reading import parse_spec
 from tests.in_process import gatelab
 from tests.launched import read
-from tests.test_store_losses import ONE_BY_ONE, SPEC, STAGES
+from tests.test_store_losses_of_sweeps import ONE_BY_ONE, SPEC, STAGES
 
 MODULE = """
 from gatelab.gates import SoftmaxGate, register_gate

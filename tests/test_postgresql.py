@@ -18,7 +18,7 @@ from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.store_errors import StoreRefuses
 from tests.commands import ROOT
 from tests.in_process import gatelab
-from tests.test_store_losses import SPEC
+from tests.test_store_losses_of_sweeps import SPEC
 
 pytestmark = [
     pytest.mark.slow,

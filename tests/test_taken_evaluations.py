@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ import optuna
 
 from gatelab.sweeps.cluster.storage import Storage, model_name
 from gatelab.sweeps.driver.succession.taken_evaluations import Taken
-from gatelab.sweeps.home.files import scores_file, scores_files
+from gatelab.sweeps.home.files import scores_file
+from gatelab.sweeps.home.scores import Evaluated, read_scores, write_scores
 from gatelab.sweeps.search.attributes import EVALUATED, TAKEN_OVER, TOGETHER
 from gatelab.sweeps.spec.numbering import Numbering
 
@@ -28,9 +28,7 @@ def study(**attributes: Any) -> optuna.Study:
 def keep(home: Path, *numbers: int) -> None:
     """Leave the scores and the model of evaluations in a home, which is its storage too."""
     for number in numbers:
-        path = scores_file(home, "one", number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([number]))
+        write_scores(scores_file(home, "one", number), [Evaluated(number, {}, [], [])])
         model = home / "a model"
         model.write_text(str(number))
         Storage(home).put(model, model_name("one", number))
@@ -47,7 +45,7 @@ def test_all_that_make_up_the_seeds_are_taken_over_as_one(tmp_path: Path) -> Non
     assert found.jobs == {"one": {FIVE[0]: FIVE}} and found.runs == 5
     other = study()
     found.mark({"one": other})
-    assert other.user_attrs == {TAKEN_OVER: {"one/0": 5}, EVALUATED: ["one/evaluate/0"]}
+    assert other.user_attrs == {TAKEN_OVER: {"one/0": 5}, EVALUATED: [*FIVE]}
     parts = Numbering(8, 1).parts(other.user_attrs[TAKEN_OVER]["one/0"], 4)
     assert [[*part] for part in parts] == [[0, 1, 2, 3, 4], [5, 6, 7]]
 
@@ -61,17 +59,21 @@ def test_of_a_part_nothing_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_what_was_taken_over_twice_keeps_all_its_scores(tmp_path: Path) -> None:
-    """As one job of five seeds it has the scores of two; the new one has a number of its own."""
+    """As one job of five seeds it has the scores of two; the new ones have theirs."""
     before, after = tmp_path / "before", tmp_path / "after"
     keep(before, 0, 2, 5)
     keep(before, 8)  # of another split
-    jobs = ("one/evaluate/0", "one/evaluate/5")
+    jobs = (*FIVE, "one/evaluate/5")
     found = taken(before, jobs, 8, 10, **{TAKEN_OVER: {"one/0": 5}})
     assert found.runs == 8
+    scores_file(before, "one", 2).write_text("[")
+    assert taken(before, jobs, 8, 10, **{TAKEN_OVER: {"one/0": 5}}).runs == 0
+    keep(before, 2)
     found.copy(before, after, Storage(before), Storage(after))
-    copied = {number: json.loads(path.read_text()) for number, path in scores_files(after, "one")}
-    assert copied == {0: [0], 2: [2], 5: [5]}
-    for number in copied:
+    assert len([*after.rglob("evaluation-*.json")]) == 3
+    for number in (0, 2, 5):
+        (scores,) = read_scores(scores_file(after, "one", number))
+        assert scores.seed == number
         model = tmp_path / "model"
         assert Storage(after).get(model_name("one", number), model)
         assert model.read_text() == str(number)

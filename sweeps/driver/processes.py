@@ -41,8 +41,9 @@ class GateProgress:
     """That it gets."""
     done: bool
     """Whether it has been evaluated, or given up."""
-    fruitful: frozenset[bool]
-    """For its searches, whether one has anything to evaluate: none has where no trial finished."""
+    searches: int
+    fruitful: int
+    """Searches that leave something to evaluate: one of which no trial finished does not."""
 
     def __str__(self) -> str:
         """Return it as a few words."""
@@ -51,9 +52,9 @@ class GateProgress:
         return f"{counted}, {self._score()}" if self.done else counted
 
     def _score(self) -> str:
-        if True not in self.fruitful:
+        if not self.fruitful:
             return "no score"
-        return "evaluated in part" if False in self.fruitful else "evaluated"
+        return "evaluated in part" if self.fruitful < self.searches else "evaluated"
 
 
 def interrupt_on_term() -> None:
@@ -132,13 +133,13 @@ def gates_progress(home: Home) -> list[GateProgress]:
     try:
         for name, study in read_studies(home.path / STUDIES).items():
             label = Search.of(name).label
-            before = found.get(label, GateProgress(label, 0, 0, True, frozenset()))
+            before = found.get(label, GateProgress(label, 0, 0, True, 0, 0))
             ends = [trial.state for trial in study.get_trials(deepcopy=False)]
             trials = min(planned, study.user_attrs.get(TRIALS_IN_TIME, planned))
             sums = before.ended + sum(end.is_finished() for end in ends), before.trials + trials
             done = before.done and DONE in study.user_attrs
-            fruitful = before.fruitful | {not ends or TrialState.COMPLETE in ends}
-            found[label] = GateProgress(label, *sums, done, fruitful)
+            fruitful = before.fruitful + (not ends or TrialState.COMPLETE in ends)
+            found[label] = GateProgress(label, *sums, done, before.searches + 1, fruitful)
     except (DamagedFile, OSError) as error:
         raise DamagedHome(home.name, str(error)) from error
     return list(found.values())

@@ -163,7 +163,13 @@ def _task(record: SweepRecord, folder: Path) -> Task:
     if record.run is None or content is None:
         place = artifacts_of(record.uri, record.run.run_id) if record.run else record.uri
         raise ValueError(f"sweep {record.sweep!r}: no spec.yaml of it is (any longer) in {place}.")
-    spec = TaskSpec.model_validate(yaml.safe_load(content)["task"])
+    try:
+        spec = TaskSpec.model_validate(yaml.safe_load(content)["task"])
+    except (ValueError, TypeError, LookupError, RecursionError, yaml.YAMLError) as error:
+        run = record.run.run_id
+        raise ValueError(
+            f"sweep {record.sweep!r}: spec.yaml of its run {run} is damaged."
+        ) from error
     recorded = record.run.tags.get(Tags.DATA, "")
     try:
         options = found_in(spec.options, folder)

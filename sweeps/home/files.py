@@ -46,13 +46,6 @@ def scores_file(home: Path, label: str, number: int) -> Path:
     return gates_files(home, label) / f"evaluation-{number}.json"
 
 
-def scores_files(home: Path, label: str) -> list[tuple[int, Path]]:
-    """Return the numbers of the evaluations of which that is kept, in order, each with the file."""
-    found = gates_files(home, label).glob("evaluation-*.json")
-    numbered = ((path.stem.partition("-")[2], path) for path in found)
-    return sorted((int(number), path) for number, path in numbered if number.isdecimal())
-
-
 def closed_home(home: Path, spool: Path, how: int) -> str:
     """Return what of a home, or of its spool, this user may not read or write; empty: nothing.
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from gatelab.durable import write_settled
 from gatelab.gates.metrics import seed_agreement
 from gatelab.results.comparison.cells import Cell, UnitValues, mean
 from gatelab.sweeps.cluster.storage import model_name
 from gatelab.sweeps.driver.evaluations import selected_rows
 from gatelab.sweeps.driver.listener import Listener
-from gatelab.sweeps.home.files import gates_files, scores_file, scores_files
+from gatelab.sweeps.home.files import gates_files, scores_file
 from gatelab.sweeps.home.home import Home
+from gatelab.sweeps.home.scores import Evaluated, read_scores, write_scores
 from gatelab.sweeps.home.written_table import write_table
+from gatelab.sweeps.search.attributes import DONE, EVALUATED
 from gatelab.sweeps.search.importance import importance
 from gatelab.sweeps.search.outcomes import OPTUNA_STATES
 from gatelab.sweeps.search.study import Study
-from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.conditional import active
 from gatelab.sweeps.spec.searches import Search, of_gate
 from gatelab.sweeps.spec.spec import Spec
@@ -30,16 +29,6 @@ from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import COUNTS, Artifacts, Metrics, Tags
 from gatelab.training.jobs import Job
 from gatelab.training.steps import Ending
-
-
-class Evaluated(NamedTuple):
-    """What is summed up of one of an evaluation's seeds, as :class:`.Ending` has it."""
-
-    seed: int
-    metrics: dict[str, float]
-    weights: list[list[float]]
-    load: list[list[float]]
-    broken: bool = False
 
 
 class Summaries(Listener):
@@ -59,10 +48,16 @@ class Summaries(Listener):
         """Write through a recorder; the arguments are those of :class:`.record.Record`.
 
         It listens before that does, which ends the gates' runs.
+
+        Raises:
+            DamagedFile: If it is not kept how an evaluation ended that is still to be summed up.
         """
         self.recorder, self.spec, self.task = recorder, spec, task
         self.studies, self.home = studies, home
         self.numbering = spec.evaluation.numbering
+        for gate in spec.gates:
+            if any(DONE not in study.attributes for study in self._of(gate)):
+                self._kept(gate)  # now, or what is left would be trained in vain
 
     def ended(self, job: Job, endings: Sequence[Ending]) -> None:
         """Keep how the members of an evaluation ended that have a score."""
@@ -73,11 +68,8 @@ class Summaries(Listener):
             for member, ending in zip(job.members, endings, strict=True)
             if ending.end == "finished"
         ]
-        if not found:
-            return
-        path = scores_file(self.home.path, job.label, job.number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_settled(path, json.dumps(found))
+        if found:
+            write_scores(scores_file(self.home.path, job.label, job.number), found)
 
     def gate_ended(self, label: str, reason: str) -> None:
         """Record with a gate, or a row of it, its hyperparameters, scores, weights and model.
@@ -93,7 +85,7 @@ class Summaries(Listener):
         self.recorder.log_params(identity, values)
         if self._is_broken(label, search):
             self.recorder.set_tags(identity, {Tags.BROKEN: "yes"})
-        by_job = self._by_job(label)
+        by_job = self._by_job(label, search.label)
         if not by_job:
             return
         metrics = over_evaluations(self._by_cell(by_job))
@@ -147,9 +139,21 @@ class Summaries(Listener):
         """Return all searches of a gate."""
         return [*of_gate(label, self.studies).values()]
 
-    def _by_job(self, label: str) -> dict[int, list[Evaluated]]:
+    def _by_job(self, label: str, gate: str) -> dict[int, list[Evaluated]]:
         """Return what has a score, by the number of the evaluation's first run."""
-        return {number: _read(path) for number, path in scores_files(self.home.path, label)}
+        kept = self._kept(gate)
+        return {number: kept[row, number] for row, number in sorted(kept) if row == label}
+
+    def _kept(self, gate: str) -> dict[tuple[str, int], list[Evaluated]]:
+        """Return what has a score of a gate and its rows, by label and number.
+
+        Raises:
+            DamagedFile: If it is not kept of an evaluation that has ended: the means would be of
+                the others alone.
+        """
+        names = (name for study in self._of(gate) for name in study.attributes.get(EVALUATED, []))
+        found = ((name.partition("/")[0], int(name.rpartition("/")[2])) for name in names)
+        return {one: read_scores(scores_file(self.home.path, *one)) for one in found}
 
     def _by_cell(
         self, by_job: Mapping[int, Sequence[Evaluated]]
@@ -215,18 +219,6 @@ class Summaries(Listener):
         model = gates_files(self.home.path, label) / f"{label}.pt"
         if self.home.storage.get(model_name(label, number), model):
             self.recorder.log_artifact(f"{self.spec.name}/{label}", model)
-
-
-def _read(path: Path) -> list[Evaluated]:
-    """Return what :meth:`Summaries.ended` has kept.
-
-    Raises:
-        DamagedFile: If it is anything else.
-    """
-    try:
-        return [Evaluated(*one) for one in json.loads(path.read_text())]
-    except (ValueError, TypeError, RecursionError) as error:
-        raise DamagedFile(f"{path} does not hold the scores of an evaluation.") from error
 
 
 def over_evaluations(by_cell: Mapping[Cell, Sequence[Mapping[str, float]]]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +12,8 @@ from typing import Any
 import optuna
 
 from gatelab.sweeps.cluster.storage import Storage, model_name
-from gatelab.sweeps.home.files import scores_file, scores_files
+from gatelab.sweeps.home.files import scores_file
+from gatelab.sweeps.home.scores import holds_scores
 from gatelab.sweeps.search.attributes import EVALUATED, TAKEN_OVER, TOGETHER
 from gatelab.sweeps.spec.numbering import Numbering
 
@@ -70,15 +71,14 @@ class Taken:
         for name, jobs in self.jobs.items():
             parts = {_where(job, self.had): self.had.seeds for job in jobs}
             studies[name].set_user_attr(TAKEN_OVER, parts)
-            studies[name].set_user_attr(EVALUATED, [self.renamed(job) for job in jobs])
+            every = [self.renamed(job) for parts in jobs.values() for job in parts]
+            studies[name].set_user_attr(EVALUATED, every)
 
     def copy(self, home: Path, draft: Path, storage: Storage, into: Storage) -> None:
-        """Copy scores from one home to another, and models from one storage to another.
-
-        Also of those that were taken over in their turn, of which several may count as one.
-        """
+        """Copy scores from one home to another, and models from one storage to another."""
         with TemporaryDirectory() as folder:
-            for old, new in self._kept(home):
+            for job in (job for of in self.jobs.values() for jobs in of.values() for job in jobs):
+                old, new = _parted(job), _parted(self.renamed(job))
                 target = scores_file(draft, *new)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(scores_file(home, *old), target)
@@ -86,27 +86,24 @@ class Taken:
                 if storage.get(model_name(*old), model):  # of a constant there is none
                     into.put(model, model_name(*new))
 
-    def _kept(self, home: Path) -> Iterator[tuple[Numbered, Numbered]]:
-        """Yield of which label and number there are scores in a home, here and there."""
-        for first in (first for of in self.jobs.values() for first in of):
-            label, begins = _parted(first)
-            for number, _ in scores_files(home, label):
-                if self.had.of(number)[:2] == self.had.of(begins)[:2]:
-                    yield (label, number), _parted(self.renamed(f"{_stem(first)}/{number}"))
-
 
 def _whole(attributes: Mapping[str, Any], had: Numbering) -> dict[str, Parts]:
-    """Return by the first of them the jobs on each split, where all that there are have ended."""
-    finished = attributes.get(EVALUATED, [])
+    """Return by the first of them the jobs on each split, where all that there are have ended.
+
+    Of those that were taken over before, which count as one there, also what they were.
+    """
+    finished: list[str] = attributes.get(EVALUATED, [])
     before: Mapping[str, int] = attributes.get(TAKEN_OVER, {})
     width = attributes.get(TOGETHER, had.seeds)
     found: dict[str, Parts] = {}
     for job in finished:
-        number = _parted(job)[1]
-        seeds = had.parts(before.get(_where(job, had), 0), width)
-        parts = tuple(f"{_stem(job)}/{number + of[0]}" for of in seeds)
-        if had.of(number).seed == 0 and {*parts} <= {*finished}:
-            found[job] = parts
+        label, number = _parted(job)
+        parts = had.parts(before.get(_where(job, had), 0), width)
+        needed = {f"{_stem(job)}/{number + seeds[0]}" for seeds in parts}
+        if had.of(number).seed == 0 and needed <= {*finished}:
+            split = range(number, number + had.seeds)
+            own = (one for one in finished if _parted(one)[0] == label)
+            found[job] = tuple(one for one in own if _parted(one)[1] in split)
     return found
 
 
@@ -117,7 +114,7 @@ def _where(job: str, had: Numbering) -> str:
 
 
 def _kept_in(home: Path) -> Callable[[str], bool]:
-    return lambda job: scores_file(home, *_parted(job)).is_file()
+    return lambda job: holds_scores(scores_file(home, *_parted(job)))
 
 
 def _stem(run: str) -> str:
