@@ -66,7 +66,7 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
             # By itself Tune saves each trial once more when it ends.
             checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
             failure_config=FailureConfig(max_failures=LOST_WORKERS),
-            # Silent too; what Tune takes in a notebook wipes out all that its cell has shown before.
+            # Silent too; what Tune takes in a notebook wipes out all that its cell has shown.
             progress_reporter=CLIReporter(),
             verbose=0,
         ),
