@@ -5,7 +5,10 @@ Everything that a user calls or subclasses is here; the packages below say how i
 
 from __future__ import annotations
 
+import sys
+import warnings
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -71,7 +74,16 @@ def __getattr__(name: str) -> Any:
     """Import on first use: a worker that trains needs neither MLflow nor Ray."""
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    return getattr(_imported(_PLACES[name]), name)
+
+
+def _imported(module: str) -> ModuleType:
+    """Return a module, imported without a word on a notebook's widgets, which Optuna asks for."""
+    if module not in sys.modules:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "IProgress not found")
+            import_module(module)
+    return import_module(module)  # waits where another thread is still importing it
 
 
 def __dir__() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 
 from gatelab.results.figures.heat import BLUE, WHITE_ABOVE, heat
 from gatelab.results.figures.style import COLORS, WIDTH, grid, looks
-from tests.drawn import figure
+from tests.drawn import figure, plates
 
 
 def colours(drawn: Figure) -> dict[str, set[str]]:
@@ -43,6 +44,15 @@ def test_a_gate_has_one_colour_in_all_figures() -> None:
     for axes in figure("small", "slices").axes:
         gate = axes.get_title(loc="left")
         assert {line.get_markeredgecolor() for line in axes.lines} == {looks(MADE)[gate].color}
+
+
+@pytest.mark.parametrize("shape", ["small", "many_targets"])
+def test_captions_hold_on_a_page_of_any_colour(shape: str) -> None:
+    """A cell of a heatmap that is dark on a white page is the brightest on a black one."""
+    said = [plate.caption + plate.note for plate in plates(shape).values()]
+    assert len(said) > 10 and any("blue" in text for text in said)
+    by_page = r"(?i)\b(dark|light|pale|bright|black|white)(er|est)?\b"
+    assert not [text for text in said if re.search(by_page, text)]
 
 
 def test_looks_follow_from_names_and_differ() -> None:

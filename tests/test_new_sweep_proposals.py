@@ -95,6 +95,9 @@ def test_kinds_of_targets(values: list[object], kind: str, missing: tuple[str, .
     [
         ([f"name{at}" for at in range(40)], "no kind fits 40 different words in 40 rows"),
         ([*pd.date_range("2026-01-01", periods=40)], "no kind fits dates"),
+        ([f"2026-01-0{at % 5 + 1}" for at in range(40)], "no kind fits dates"),
+        ([10**18 + at % 5 for at in range(40)], "no kind fits whole numbers past 2^53"),
+        ([*(f"{10**18 + at}" for at in range(39)), "NA"], "whole numbers past 2^53, which are"),
         ([f"{at % 28 + 1}.3.{1980 + at}" for at in range(40)], "no kind fits dates; make numbers"),
         ([f"$2,{at + 100}.50" for at in range(40)], "`$2,100.50` (row 1): write plain numbers."),
         (["k.A.", *(f"{at},5" for at in range(39))], "`0,5` (row 2): write plain numbers, or say"),

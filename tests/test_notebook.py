@@ -53,9 +53,12 @@ def test_the_notebook_runs_in_a_kernel(place: Path) -> None:
     found = {cell["source"].splitlines()[0]: cell["outputs"] for cell in cell_list(notebook)}
     launched = found["comparison = launch("]
     pages = [it["data"].get("text/html", "") for it in launched if "data" in it]
-    assert any("sharp" in page and "search" in page or "done" in page for page in pages), "bars"
+    bars = [page for page in pages if "<pre" in page and "sharp" in page]
+    assert len(bars) == 1 and "done" in bars[0] and "5/5" in bars[0], pages
+    assert any("notebook: under way" in page for page in pages), "what was said first stays"
+    assert any("warning: an epoch has 8 steps" in page for page in pages), "as do warnings"
     assert "<table" in pages[-1] and "<b>" in pages[-1], "the comparison shows itself"
-    assert not [it for it in launched if it.get("name") == "stderr"], launched
+    assert not [it for outputs in found.values() for it in outputs if it.get("name") == "stderr"]
     (figure,) = found["comparison.plot()"]
     assert "image/png" in figure["data"]
     (best,) = found['comparison.best("sharp")']

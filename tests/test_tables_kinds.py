@@ -364,6 +364,14 @@ def test_the_form_of_dates_that_is_proposed_fits_them(
         assert as_time(Cells("d", pa.array(shown), 2), other).numbers is not None
 
 
+def test_a_target_whose_differences_float64_rounds_off_is_refused() -> None:
+    """300 numbers would be learned as 3; one of the same size that differs by more is learned."""
+    near = pa.table({"y": [10**18 + it for it in range(300)]})
+    refused(near, "float64 rounds to 3: subtract", targets={"y": "regression"})
+    far = pa.table({"y": [10**18 + it * 10**6 for it in range(300)]})
+    assert contents_of(far, targets={"y": "regression"}).columns["y"].numbers is not None
+
+
 @pytest.mark.parametrize("share", [2**53, -(10**18)])
 def test_a_target_that_float64_rounds_to_one_number_is_not_called_constant(share: int) -> None:
     """It differs, but nobody could learn how: as texts too, one of which is in another form."""

@@ -107,7 +107,7 @@ def _scores(review: Review) -> Iterator[Plate]:
         "targets",
         "Targets by gate",
         targets_figure(review.targets, comparison, review.record.objective),
-        "A column that is pale from top to bottom is a gate that is good, or as good as the best, "
+        "A column with hardly any blue is a gate that is good, or as good as the best, "
         "on every target."
         if review.targets["target"].nunique() > MOST_PANELS
         else "Best by the mean loss on top: a gate that is better on one target may be worse on "
@@ -128,7 +128,7 @@ def _selection(review: Review) -> Iterator[Plate]:
         "weights",
         "Which target weighs which expert",
         weights_panels(weights, gates),
-        "Rows that look alike are targets that share experts; a row of one dark cell relies on one "
+        "Rows that look alike are targets that share experts; a row of one blue cell relies on one "
         "expert alone.",
         _absent(review),
         "Cell: the mean weight over the test split and the seeds that a target (row) gives an "
@@ -142,7 +142,7 @@ def _selection(review: Review) -> Iterator[Plate]:
         "overlap",
         "Overlap between targets",
         selection.overlap(weights, drawn),
-        "Dark off the diagonal: two targets that rely on the same experts.",
+        "Blue off the diagonal: two targets that rely on the same experts.",
         _absent(review) if not len(weights) else "It takes two targets to overlap.",
         "Cell: the Jaccard index of the experts that carry more than 5% of two targets' weight, "
         "the mean over the seeds: 1 where they rely on the same experts, 0 where they share "

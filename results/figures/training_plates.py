@@ -82,7 +82,7 @@ def search_plates(review: Review) -> Iterator[Plate]:
         "importance",
         "Importance of the hyperparameters",
         search.importance_heatmap(review.importance, gates),
-        "The darker, the more of a gate's result hangs on that hyperparameter.",
+        "The bluer, the more of a gate's result hangs on that hyperparameter.",
         "Not recorded: it takes 8 trials of a gate that ended without failing, and an evaluation.",
         f"The share of the variation of the {name} over a gate's trials that a hyperparameter "
         "accounts for (fANOVA, as Optuna has it); a row adds up to 1. What is searched in some "

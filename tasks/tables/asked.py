@@ -32,6 +32,9 @@ from gatelab.tasks.tables.questions import are_formatted, check_finite, check_pl
 _KINDS = ("number", "category", "binary")
 _ROLES = ("regression", "binary", "multiclass")
 
+_COARSE = 1000
+"""Steps of float64 between the least and the largest number: with more, rounding is no matter."""
+
 
 def read_as(cells: Cells, kind: str | Sequence[str]) -> Found:
     """Return a column as the kind that ``kinds`` says.
@@ -83,7 +86,7 @@ def _as_measure(cells: Cells) -> Found:
     assert found.column is not None and found.column.numbers is not None
     known = found.column.numbers[~np.isnan(found.column.numbers)]
     distinct = {*known[:1], *known[known != known[:1]][:1]}
-    if len(distinct) == 1:
+    if len(known) and np.ptp(known) < _COARSE * np.spacing(np.abs(known).max()):
         _check_written_alike(cells.coded)
     _check_differs(cells.name, [f"{it:.12g}" for it in distinct])
     doubtful, line = doubtful_number(cells.name, known)
@@ -92,12 +95,13 @@ def _as_measure(cells: Cells) -> Found:
 
 def _check_written_alike(coded: Coded) -> None:
     """Check that numbers which are one as float64 are one as they are written too."""
-    numbers = [text for text, it in zip(coded.texts, coded.numbers, strict=True) if it == it]
-    least, most = (pick(numbers, key=Decimal) for pick in (min, max))
-    if Decimal(least) != Decimal(most):
+    texts = [text for text, it in zip(coded.texts, coded.numbers, strict=True) if it == it]
+    written_as, rounded = {Decimal(it) for it in texts}, {float(it) for it in texts}
+    if len(written_as) > len(rounded):
+        least, most = (shown_text(pick(texts, key=Decimal)) for pick in (min, max))
         raise TableError(
-            f"target `{coded.name}` has numbers from {shown_text(least)} to {shown_text(most)}, "
-            "which float64 rounds to one: subtract what they share."
+            f"target `{coded.name}` has numbers from {least} to {most}, which float64 rounds to "
+            f"{'one' if len(rounded) == 1 else len(rounded)}: subtract what they share."
         )
 
 

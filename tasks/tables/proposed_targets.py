@@ -8,6 +8,7 @@ from typing import cast, get_args
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from gatelab.registry import near_misses
 from gatelab.rules import shown
@@ -20,17 +21,20 @@ from gatelab.tasks.tables.doubts import (
     MISSING_WORDS,
     doubtful_number,
 )
+from gatelab.tasks.tables.identity import EXACT, beyond_exact
 from gatelab.tasks.tables.kinds import LEADING_ZEROS, pair_of
 from gatelab.tasks.tables.lines import shown_text, told_apart
 from gatelab.tasks.tables.questions import check_plain, check_unmixed, first_date
 from gatelab.tasks.tables.sheet import Sheet
 from gatelab.tasks.target import Kind
 
+_WHOLE = r"^[+-]?[0-9]+$"
 _MOST_CLASSES = 10
 """Of whole numbers: more values are taken for a measure."""
 _ROWS_A_CLASS = 3
 _FEW_CLASSES, _NAMED = 20, 8
-_DATES = "dates; make numbers of them"
+_DATES = "dates; make numbers of them, or say the kind"
+_ROUNDED = "whole numbers past 2^53, which are rounded; subtract what they share, or say the kind"
 
 
 @dataclass(frozen=True)
@@ -81,17 +85,22 @@ def propose_target(cells: Cells) -> TargetProposal:
     numbers a measure; words are classes.
 
     Raises:
-        TableError: If it can be none: dates, or words that differ in most rows.
+        TableError: If it can be none: dates, words that differ in most rows, or whole numbers that
+            float64 rounds.
     """
     if cells.is_date:
         raise _no_kind(cells.name, _DATES)
     if cells.is_number:
+        if pa.types.is_integer(cells.values.type) and beyond_exact(cells.values):
+            raise _no_kind(cells.name, _ROUNDED)
         return _of_numbers(cells.name, cells.numbers(exact=False))
     coded = cells.coded.canonical()
     none = among(coded.values, (*MISSING_WORDS, *DOUBTFUL_WORDS))
     rest = coded.without(none)
     words = tuple(coded.texts[at] for at in np.flatnonzero(none))
     if are_numbers(rest):
+        if (matches(rest.values, _WHOLE) & (np.abs(rest.numbers) > EXACT)).any():
+            raise _no_kind(cells.name, _ROUNDED)
         found = _of_numbers(rest.name, rest.spread(rest.numbers))
         known = MISSING_WORDS if found.kind == "regression" else ()  # which no number is, anyway
         words = tuple(it for it in words if it.lower() not in known)
@@ -140,9 +149,9 @@ def _two_values(texts: list[str]) -> str:
 
 def _of_words(coded: Coded) -> TargetProposal:
     count = len(coded.texts)
+    if first_date(coded):
+        raise _no_kind(coded.name, _DATES)
     if coded.known > _MOST_CLASSES and count > coded.known / 2:
-        if first_date(coded):
-            raise _no_kind(coded.name, _DATES)
         check_plain(coded, target=True)
         check_unmixed(coded, target=True)
         raise _no_kind(coded.name, f"{count:,} different words in {coded.known:,} rows")

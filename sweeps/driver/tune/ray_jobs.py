@@ -16,7 +16,7 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "100000")
 
 from ray import tune
-from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from ray.tune import CheckpointConfig, CLIReporter, FailureConfig, RunConfig, TuneConfig
 from ray.tune.execution import class_cache, tune_controller
 
 from gatelab.sweeps.cluster.joining import join, users_folder
@@ -66,6 +66,8 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
             # By itself Tune saves each trial once more when it ends.
             checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
             failure_config=FailureConfig(max_failures=LOST_WORKERS),
+            # Silent too; what Tune takes in a notebook wipes out all that its cell has shown.
+            progress_reporter=CLIReporter(),
             verbose=0,
         ),
     )
