@@ -24,9 +24,9 @@ model: {num_experts: 3}
 gates: [softmax, 'mine:late']
 baselines: false
 training: {max_epochs: 2}
-search: {trials: 2, early_stopping: false}
+search: {trials: 2, seeds: 2, early_stopping: false}
 evaluation: {seeds: 2}
-resources: {members: 1}
+resources: {members: 2}
 """
 MODULE = '''
 from pathlib import Path
@@ -112,7 +112,7 @@ def test_a_test_split_that_is_spoilt_after_the_launch(folder: Path, how: str, re
 
 
 def test_one_gate_without_a_score_and_its_traceback(folder: Path) -> None:
-    in_process.gatelab(folder, "launch", "c.yaml", code=130, most=6)  # softmax has its score
+    in_process.gatelab(folder, "launch", "c.yaml", code=130, most=5)  # softmax has its score
     (folder / "fails").touch()
     output = in_process.gatelab(folder, "resume", "c", code=4)
     traces = folder / "gatelab_runs/sweeps/c/tracebacks"
@@ -136,7 +136,7 @@ def test_a_repeated_evaluation_is_recorded_without_what_failed(folder: Path) -> 
     """Also where it ends sooner: its epochs alone stand in the record, and its scores."""
     (folder / "mine.py").write_text(MODULE.replace("raise RuntimeError", WORSENS) + WEIGHED)
     (folder / "c.yaml").write_text(SPEC.replace("max_epochs: 2", "max_epochs: 6, patience: 2"))
-    in_process.gatelab(folder, "launch", "c.yaml", code=130, most=6)  # softmax has its score
+    in_process.gatelab(folder, "launch", "c.yaml", code=130, most=5)  # softmax has its score
     (folder / "spoilt").write_text("nan")
     in_process.gatelab(folder, "resume", "c", code=4)
     (folder / "spoilt").unlink()

@@ -11,7 +11,7 @@ from gatelab.sweeps.cluster.storage import Storage, model_name
 from gatelab.sweeps.driver.succession.taken_evaluations import Taken
 from gatelab.sweeps.home.files import scores_file
 from gatelab.sweeps.home.scores import Evaluated, read_scores, write_scores
-from gatelab.sweeps.search.attributes import EVALUATED, TAKEN_OVER, TOGETHER
+from gatelab.sweeps.search.attributes import EVALUATED, SEEDS_TOGETHER, TAKEN_OVER
 from gatelab.sweeps.spec.numbering import Numbering
 
 FIVE = ("one/evaluate/0", "one/evaluate/2")
@@ -35,7 +35,7 @@ def keep(home: Path, *numbers: int) -> None:
 
 
 def taken(home: Path, finished: tuple[str, ...], had: int, has: int, **noted: Any) -> Taken:
-    before = study(**{EVALUATED: list(finished), TOGETHER: 4, **noted})
+    before = study(**{EVALUATED: list(finished), SEEDS_TOGETHER: 4, **noted})
     return Taken.of({"one": before}, home, Numbering(had, 1), Numbering(has, 1))
 
 

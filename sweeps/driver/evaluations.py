@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 
-from gatelab.sweeps.search.attributes import TAKEN_OVER, TOGETHER
+from gatelab.sweeps.search.attributes import SEEDS_TOGETHER, TAKEN_OVER
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.numbering import Numbering
 from gatelab.sweeps.spec.searches import Search, mixed, row_label, seed_of
@@ -36,8 +36,8 @@ class Plan:
     hours: float | None = None
     """After which no round begins any more that no gate has begun; ``None``: never."""
     width: int = 1
-    """Members that train together at most, unless a study's attribute ``TOGETHER`` says otherwise;
-    those of a trial always do."""
+    """Members that train together at most, unless a study's attributes ``TOGETHER`` or, of an
+    evaluation, ``SEEDS_TOGETHER`` say otherwise; those of a trial always do."""
 
 
 def evaluations(plan: Plan, search: Search, gate: str, study: Study) -> list[Job]:
@@ -56,7 +56,8 @@ def evaluations(plan: Plan, search: Search, gate: str, study: Study) -> list[Job
     rows = selected_rows(search.label, study, every=plan.repeats > 1)
     numbering = Numbering(plan.seeds, len(plan.splits))
     taken: Mapping[str, int] = study.attributes.get(TAKEN_OVER, {})
-    root, width = seed_of(plan.seed, search.repeat), together(plan, study)
+    width: int = study.attributes.get(SEEDS_TOGETHER, plan.width)
+    root = seed_of(plan.seed, search.repeat)
     return [
         Job(
             "evaluate",
@@ -71,12 +72,6 @@ def evaluations(plan: Plan, search: Search, gate: str, study: Study) -> list[Job
         for place, split in enumerate(plan.splits)
         for seeds in numbering.parts(taken.get(f"{label}/{place}", 0), width)
     ]
-
-
-def together(plan: Plan, study: Study) -> int:
-    """Return how many members of a search and its evaluations train together at most."""
-    width: int = study.attributes.get(TOGETHER, plan.width)
-    return width
 
 
 def selected_rows(label: str, study: Study, *, every: bool) -> dict[str, Configuration]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from gatelab.sweeps.driver.evaluations import Plan, together
+from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.follow_up import FollowUp
 from gatelab.sweeps.driver.listener import Listener
 from gatelab.sweeps.driver.saved_states import saved_state, state_attribute
 from gatelab.sweeps.driver.seconds_spent import with_seconds
 from gatelab.sweeps.driver.time_limit import TimeLimit
+from gatelab.sweeps.search.attributes import TOGETHER
 from gatelab.sweeps.search.study import Ask, Study
 from gatelab.sweeps.spec.searches import Search, mixed, seed_of
 from gatelab.training.jobs import Job
@@ -100,8 +101,8 @@ class Sweep:
         for name, study in sorted(self.studies.items(), key=lambda item: item[1].ended):
             asked = study.ask(self.trials)
             if asked is not None:
-                width = together(self.plan, study) // self.plan.trial_seeds
-                mates = study.ask_mates(asked.number, max(1, width))
+                width: int = study.attributes.get(TOGETHER, self.plan.width)
+                mates = study.ask_mates(asked.number, max(1, width // self.plan.trial_seeds))
                 return tuple(self._trial(name, one) for one in (asked, *mates))
         return ()
 

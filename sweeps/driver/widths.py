@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from gatelab.sweeps.cluster.sizing import largest
-from gatelab.sweeps.search.attributes import TOGETHER
+from gatelab.sweeps.search.attributes import SEEDS_TOGETHER, TOGETHER
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import Spec
@@ -20,13 +20,17 @@ TRYING_SECONDS = 900
 
 
 def keep_widths(studies: Mapping[str, Study], width: int) -> None:
-    """Keep the sweep's default with every search of which nothing was found.
+    """Keep with each search how many seeds train together in what is evaluated after it.
 
-    So its jobs are the same in a resume, on whatever nodes, and to a sweep that goes on from it.
+    So these jobs are the same in a resume, on whatever nodes, and to a sweep that goes on from it.
+
+    Args:
+        studies: Every search, by its name.
+        width: The sweep's default, of a search of which nothing was found.
     """
     for study in studies.values():
-        if TOGETHER not in study.attributes:
-            study.mark(**{TOGETHER: width})
+        if SEEDS_TOGETHER not in study.attributes:
+            study.mark(**{SEEDS_TOGETHER: study.attributes.get(TOGETHER, width)})
 
 
 def find_widths(

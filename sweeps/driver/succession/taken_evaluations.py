@@ -14,7 +14,7 @@ import optuna
 from gatelab.sweeps.cluster.storage import Storage, model_name
 from gatelab.sweeps.home.files import scores_file
 from gatelab.sweeps.home.scores import holds_scores
-from gatelab.sweeps.search.attributes import EVALUATED, TAKEN_OVER, TOGETHER
+from gatelab.sweeps.search.attributes import EVALUATED, SEEDS_TOGETHER, TAKEN_OVER
 from gatelab.sweeps.spec.numbering import Numbering
 
 Numbered = tuple[str, int]
@@ -94,7 +94,7 @@ def _whole(attributes: Mapping[str, Any], had: Numbering) -> dict[str, Parts]:
     """
     finished: list[str] = attributes.get(EVALUATED, [])
     before: Mapping[str, int] = attributes.get(TAKEN_OVER, {})
-    width = attributes.get(TOGETHER, had.seeds)
+    width = attributes.get(SEEDS_TOGETHER, had.seeds)
     found: dict[str, Parts] = {}
     for job in finished:
         label, number = _parted(job)
