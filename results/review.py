@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +10,8 @@ import pandas as pd
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.best_trials import objective
 from gatelab.results.comparison.units import units as units_of
-from gatelab.tracking.mlflow_read import history, read_artifact, read_sweep, with_spec
+from gatelab.results.recorded_tables import recorded_table
+from gatelab.tracking.mlflow_read import history, read_sweep, with_spec
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Artifacts, Metrics, Tags
 
@@ -21,6 +21,7 @@ TRIAL_COLUMNS = ["gate", "repeat", "number", "end", "epoch", "objective"]
 CURVE_COLUMNS = ["gate", "seed", "epoch", "metric", "value"]
 WEIGHT_NAMES = {name: str for name in ("seed", "target", "split_seed", "repeat")}
 """The columns of weights that are names, though they may look like numbers."""
+TARGET_NAMES = {"target": str}
 WEIGHT_COLUMNS = ["gate", "seed", "target", "group", "expert", "weight", "load"]
 TARGET_COLUMNS = ["gate", "seed", "target", "metric", "value"]
 KEEPS_K = "; of a gate that states k, weights that keep to it come first"
@@ -127,9 +128,9 @@ def _curves(uri: str, record: SweepRecord) -> pd.DataFrame:
 def _weights(uri: str, record: SweepRecord) -> pd.DataFrame:
     tables = []
     for run in record.of("gate"):
-        content = read_artifact(uri, run.run_id, Artifacts.WEIGHTS)
-        if content is not None:
-            tables.append(_seeds_named(pd.read_csv(io.BytesIO(content), dtype=WEIGHT_NAMES)))
+        table = recorded_table(uri, run, Artifacts.WEIGHTS, WEIGHT_NAMES)
+        if table is not None:
+            tables.append(_seeds_named(table))
             tables[-1].insert(0, "gate", run.gate)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=WEIGHT_COLUMNS)
 
@@ -181,9 +182,8 @@ def _by_target(uri: str, run: RunRecord) -> Iterator[tuple[str, str, float]]:
     for _, target, metric in few:
         yield target, metric, run.metrics[f"test/{target}/{metric}"]
     many = not few and any(key[1] == "mean" for key in keys)
-    content = read_artifact(uri, run.run_id, Artifacts.TARGETS) if many and uri else None
-    if content is not None:
-        table = pd.read_csv(io.BytesIO(content), dtype={"target": str})
+    table = recorded_table(uri, run, Artifacts.TARGETS, TARGET_NAMES) if many and uri else None
+    if table is not None:
         for row in table.to_dict("records"):
             target = str(row.pop("target"))
             yield from ((target, str(metric), float(value)) for metric, value in row.items())

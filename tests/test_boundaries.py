@@ -66,6 +66,7 @@ ORDERS = {
     "results": (
         "comparison",
         "costs",
+        "recorded_tables",
         "review",
         "figures",
         "report",

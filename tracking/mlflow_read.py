@@ -87,13 +87,23 @@ def read_artifact(uri: str, run_id: str, path: str) -> bytes | None:
 
 
 def with_spec(record: SweepRecord) -> SweepRecord:
-    """Return a sweep's record with its spec, or with where that lies if it cannot be read."""
+    """Return a sweep's record with its spec, or with where that lies if it cannot be read.
+
+    Raises:
+        ValueError: If it is no text.
+    """
     if record.run is None:
         return record
     spec = read_artifact(record.uri, record.run.run_id, Artifacts.SPEC)
     if spec is None:
         return replace(record, unread=artifacts_of(record.uri, record.run.run_id))
-    return replace(record, spec=spec.decode())
+    try:
+        return replace(record, spec=spec.decode())
+    except UnicodeDecodeError as error:
+        run = record.run.run_id
+        raise ValueError(
+            f"sweep {record.sweep!r}: spec.yaml of its run {run} is damaged."
+        ) from error
 
 
 @reading

@@ -17,7 +17,7 @@ from gatelab.sweeps.home.scores import holds_scores
 from gatelab.sweeps.search.attributes import EVALUATED, SEEDS_TOGETHER, TAKEN_OVER
 from gatelab.sweeps.spec.numbering import Numbering
 
-Numbered = tuple[str, int]
+LabelAndNumber = tuple[str, int]
 """The label of a run, and its number."""
 Parts = tuple[str, ...]
 """The names of jobs, in the order of their seeds."""
@@ -122,6 +122,6 @@ def _stem(run: str) -> str:
     return run.rpartition("/")[0]
 
 
-def _parted(run: str) -> Numbered:
+def _parted(run: str) -> LabelAndNumber:
     """Return of which label a run or a job is, and its number, from its name."""
     return run.partition("/")[0], int(run.rpartition("/")[2])
