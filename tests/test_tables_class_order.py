@@ -50,7 +50,7 @@ def test_the_positive_is_the_value_that_the_user_names(said: dict[str, Any]) -> 
     assert task.targets[0].classes == ("low", "high")
     np.testing.assert_array_equal(learnt(task), FRAME.income == "high")
     ones = int(task.split("train").targets.sum())
-    assert f"{ones} of them 'high'" in task.said[-3]
+    assert f"`income` is 'high' in {ones} of train, " in task.said[-1]
 
 
 @pytest.mark.parametrize(

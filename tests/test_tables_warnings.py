@@ -161,7 +161,7 @@ def test_validate_says_what_was_found_and_warns(tmp_path: Path) -> None:
     spec.write_text(SPEC)
     done = CliRunner().invoke(main, ["validate", str(spec)])
     assert done.exit_code == 0, done.output
-    assert "train: " in done.stdout and "known" in done.stdout
+    assert " rows of train, " in done.stdout and "known" in done.stdout
     warned = [line for line in done.stderr.splitlines() if "warning" in line]
     assert any("task: 'table': " in line and "drop" in line for line in warned)
 
@@ -169,6 +169,6 @@ def test_validate_says_what_was_found_and_warns(tmp_path: Path) -> None:
 def test_launch_says_it_too_and_records_the_warnings(place: Path) -> None:
     (place / "leaky.yaml").write_text(SPEC)
     output = in_process.gatelab(place, "launch", "leaky.yaml")
-    assert "train: " in output and "warning: " in output
+    assert " rows of train, " in output and "warning: " in output
     (sweep,) = (run for run in read(place, "leaky").runs if run.stage == "sweep")
     assert "drop" in sweep.tags[Tags.WARNINGS]
