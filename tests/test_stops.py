@@ -273,7 +273,8 @@ def test_a_job_that_gets_on_may_lose_any_number_of_workers(place: Path) -> None:
     text = text.replace("max_epochs: 6", "max_epochs: 33").replace("trials: 4", "trials: 1")
     text = text.replace("seeds: 3", "seeds: 1")
     (place / "hunted.yaml").write_text(text.replace("batch_size: 64", "batch_size: 256"))
-    process = launched(place, "launch", "hunted.yaml")
+    process = launched(place, "launch", "hunted.yaml")  # its first lines come before its home
+    wait(process, lambda: (place / "gatelab_runs/sweeps/hunted/studies.journal").exists())
     kills, known = 0, ""
     while process.poll() is None and kills < LOST_WORKERS + 3:
         time.sleep(0.1)
