@@ -17,9 +17,12 @@ from gatelab.tasks.data_sets.unpacking import opened
 
 _READS = """
 from io import BytesIO
-from sys import argv, stdin
+from sys import argv, exit, stdin
 from scipy.io import loadmat
-loadmat(BytesIO(stdin.buffer.read()), variable_names=argv[1:])
+try:
+    loadmat(BytesIO(stdin.buffer.read()), variable_names=argv[1:])
+except Exception as error:
+    exit(str(error) or type(error).__name__)
 """
 
 
@@ -47,12 +50,21 @@ def read_matlab(data_set: DataSet, name: str, variables: Sequence[str]) -> list[
 
 
 def _try_elsewhere(path: Path, content: bytes, variables: Sequence[str]) -> None:
-    """Check in another process that a file can be read: a damaged one may end that of SciPy."""
+    """Check in another process that a file can be read: a damaged one may end that of SciPy.
+
+    One of which SciPy raises there may end the process here: it has read beyond a list's end.
+    """
     words = [sys.executable, "-P", "-c", _READS, *variables]
-    code = subprocess.run(words, input=content, capture_output=True, check=False).returncode
-    if code < 0:  # what it raises instead, it raises here too
-        name = signal.Signals(-code).name
+    done = subprocess.run(words, input=content, capture_output=True, check=False)
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
         raise DataError(f"{path} is no MATLAB file: it is damaged, reading it ends in {name}.")
+    if done.returncode:
+        raise _no_matlab(path, done.stderr.decode(errors="replace"))
+
+
+def _no_matlab(path: Path, why: str) -> DataError:
+    return DataError(f"{path} is no MATLAB file: {as_line(why.strip(), 200).rstrip('.')}.")
 
 
 def _loaded(path: Path, content: bytes, variables: Sequence[str]) -> Mapping[str, Any]:
@@ -64,6 +76,5 @@ def _loaded(path: Path, content: bytes, variables: Sequence[str]) -> Mapping[str
             variable_names=list(variables),
         )
     except Exception as error:  # of a damaged file SciPy raises almost anything
-        why = as_line(str(error), 200).rstrip(".")
-        raise DataError(f"{path} is no MATLAB file: {why}.") from error
+        raise _no_matlab(path, str(error)) from error
     return found
