@@ -22,7 +22,7 @@ from gatelab.sweeps.spec.rounds import Rounds
 from gatelab.sweeps.spec.space import SearchSpace
 from gatelab.training.goal import Goal
 from gatelab.training.jobs import Job
-from gatelab.training.steps import Ending
+from gatelab.training.steps import Ending, Step
 
 
 class Unread(Console):
@@ -76,6 +76,20 @@ def test_a_gate_without_a_search_waits_for_its_evaluation(tmp_path: Path) -> Non
     search, evaluation = sorted(shown.getvalue().splitlines(), key=lambda it: "constant" in it)
     assert "search" in search and "0/3" in search
     assert "evaluate" in evaluation and "0/8" in evaluation
+
+
+def test_evaluations_that_run_at_once_are_counted_together(tmp_path: Path) -> None:
+    """One has ended, of eight epochs at most, and another has done four."""
+    space, rounds = {"constant": SearchSpace({}, {})}, {"constant": Rounds(0)}
+    studies = open_studies(tmp_path / "journal", space, rounds, sampler="random", seed=0)
+    shown = Display(Console(file=StringIO(), force_terminal=True), studies, 0, 8)
+    first, other = (Job("evaluate", "constant", "constant", (), n) for n in (0, 2))
+    shown.started(first)
+    shown.started(other)
+    shown.progressed(other, Step(4, 0.5, False, [], None))
+    shown.ended(first, [Ending("finished", "", 8, 0.5)])
+    (bar,) = shown.progress.tasks
+    assert (bar.completed, bar.total, bar.description) == (12, 16, "evaluate")
 
 
 def test_what_is_waited_for_is_worth_no_traceback() -> None:
