@@ -68,6 +68,20 @@ def test_every_job_comes_once_and_evaluations_follow(tmp_path: Path) -> None:
     assert max(heard.events.values()) == 3, "one for each seed of an evaluation"
 
 
+def test_no_search_waits_for_another_gates_evaluation(tmp_path: Path) -> None:
+    """The rounds of a search follow each other; evaluations fill what these leave."""
+    course = sweep(tmp_path, Heard())
+    for job in [next_job(course) for _ in range(3)]:
+        assert job is not None
+        if job.label == "one":
+            course.progress(job, ended(job))
+    left = [next_job(course), next_job(course)]
+    assert [(job.label, job.stage) for job in left if job] == [
+        ("other", "search"),
+        ("one", "evaluate"),
+    ]
+
+
 def test_what_is_reported_twice_is_taken_in_once(tmp_path: Path) -> None:
     """A worker that is lost after its last step makes Tune do the job again."""
     heard = Heard()

@@ -77,7 +77,7 @@ class Sweep:
             self._prune(name)  # what a stop has left undone
         self.time.look(self.trials)
         returned = self.returned.pop(0) if self.returned else ()
-        jobs = returned or self._next_evaluation() or self._next_trials()
+        jobs = returned or self._next_trials() or self._next_evaluation()
         for job in jobs:
             self.running[job.name] = jobs
             for listener in self.listeners:

@@ -118,16 +118,16 @@ class Results(FIFOScheduler):
         return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
-        """Return the first trial that waits and has no worker of its own on the way.
+        """Return the trial that has waited longest and has no worker of its own on the way.
 
         Tune gives the first that waits whichever worker is free, and ends the one on its way to
-        it: where jobs take less time than a worker's start, one worker would do them all.
+        it: where jobs take less time than a worker's start, one worker would do them all. Its
+        trials stand in the order in which they were handed out; their ids are drawn at random.
         """
         if self.resources is not None:
             self.idle_workers.watch(tune_controller, self.resources)
         actors, manager = tune_controller._trial_to_actor, tune_controller._actor_manager
-        live: set[Trial] = tune_controller.get_live_trials()
-        for trial in sorted(live, key=lambda trial: trial.trial_id):
+        for trial in tune_controller.get_trials():
             coming = trial in actors and manager.is_actor_started(actors[trial])
             if trial.status == Trial.PENDING and not coming:
                 return trial
