@@ -24,7 +24,7 @@ from click.testing import CliRunner
 from gatelab.gates.gate import gates
 from gatelab.registry import Registry
 from gatelab.sweeps.cli import main
-from gatelab.sweeps.cluster import doctor, starting
+from gatelab.sweeps.cluster import doctor, slots, starting
 from gatelab.sweeps.cluster.nodes import Node
 from gatelab.sweeps.cluster.sizing import needs
 from gatelab.sweeps.driver import running
@@ -85,6 +85,7 @@ def in_this_process(most: int | None = None, *, figures: bool = False) -> Iterat
         patch.setattr(
             doctor, "check_machine", lambda spec, task, storage: needs(spec, task, [HERE])
         )
+        patch.setattr(slots, "slots", lambda cpus, gpus: 1)
         if not figures:  # by its name: matplotlib takes a second to import
             patch.setattr("gatelab.results.report.files.all_figures", lambda review: [])
         try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from gatelab.rules import check_paths
+from gatelab.sweeps.cluster.idle_slots import told_idle_slots
 from gatelab.sweeps.cluster.shipping import keep_code, use_code
 from gatelab.sweeps.driver.admission import check_free, check_nodes
 from gatelab.sweeps.driver.packed_classes import pack_classes
@@ -113,7 +114,8 @@ def _begin(
     _say_joined(console)
     with telling(console, "Two models of every gate make a step"):
         notes = rehearse_gates(spec, task, here=not job.gpus)
-    for line in (*filter(None, [after]), *task.said, *notes, *advised(spec)):
+    idle = told_idle_slots(spec, task, job)
+    for line in (*filter(None, [after]), *task.said, *notes, *advised(spec), *idle):
         say(console, line)
     with writing(folder):
         home = make_home(folder, spec, uri, storage, fill=fill)

@@ -127,7 +127,8 @@ class Results(FIFOScheduler):
         if self.resources is not None:
             self.idle_workers.watch(tune_controller, self.resources)
         actors, manager = tune_controller._trial_to_actor, tune_controller._actor_manager
-        for trial in tune_controller.get_trials():
+        trials: list[Trial] = tune_controller.get_trials()
+        for trial in trials:
             coming = trial in actors and manager.is_actor_started(actors[trial])
             if trial.status == Trial.PENDING and not coming:
                 return trial
