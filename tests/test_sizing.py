@@ -20,6 +20,7 @@ from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
+from tests.test_training import Pictures
 
 ROWS, FEATURES = 64, 32
 
@@ -67,6 +68,14 @@ def test_what_a_spec_says_stays() -> None:
     assert needs(*made(resources={"gpus": 0}), nodes) == Needs(1, 0, 4)
     assert needs(*made(resources={"gpus": 0.5}), nodes) == Needs(1, 0.5, 32)
     assert needs(*made(resources={"cpus": 2}), nodes) == Needs(2, 1 / 8, 32)
+
+
+def test_models_with_convolutions_train_alone_on_a_cpu() -> None:
+    """They are called one by one there, and the parts of a round use as many CPUs as there are."""
+    pictures = Pictures()
+    assert needs(spec(), pictures, [node(2)]).members == 1
+    assert needs(spec(), pictures, [node(2, 1)]).members == 32
+    assert needs(spec(resources={"members": 3}), pictures, [node(2)]).members == 3
 
 
 def test_a_larger_job_gets_more_of_a_gpu() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from gatelab.gates.gate import gates
+from gatelab.gates.stack import convolves
 from gatelab.sweeps.spec.first_pass import BYTES_PER_PARAMETER
 from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec
@@ -56,16 +57,21 @@ def needs(spec: Spec, task: Task, nodes: Sequence[Node]) -> Needs:
         gpus = gpu_share(job_bytes(spec, task)) if with_gpus else 0.0
     if cpus is None:
         cpus = _cpu_share(with_gpus if gpus else nodes, gpus)
-    return Needs(cpus, gpus, _members(spec, gpus))
+    return Needs(cpus, gpus, _members(spec, gpus, task))
 
 
-def _members(spec: Spec, gpus: float) -> int:
+def _members(spec: Spec, gpus: float, task: Task) -> int:
     """Return how many models train at once, the same on however many nodes.
 
     Who trains beside whom may change a loss in its last digits, so it must not follow from how
-    many jobs there is room for.
+    many jobs there is room for. Models with convolutions are called one by one on a CPU: they gain
+    nothing of each other there, and a job of several would leave other CPUs idle.
     """
-    return spec.resources.members or (ON_GPU if gpus else ON_CPU)
+    if spec.resources.members is not None:
+        return spec.resources.members
+    if gpus:
+        return ON_GPU
+    return 1 if any(convolves(largest(spec, label, task)[1]) for label in spec.gates) else ON_CPU
 
 
 def gpu_share(size: int) -> float:
@@ -89,7 +95,7 @@ def job_bytes(spec: Spec, task: Task) -> int:
     """
     data = sum(_nbytes(task.data("train"))) + sum(_nbytes(task.data("val")))
     member = max(_member_bytes(spec, label, task) for label in spec.gates)
-    members = max(_members(spec, 1), spec.search.seeds)
+    members = max(_members(spec, 1, task), spec.search.seeds)
     return CONTEXT_BYTES + data + members * member
 
 
