@@ -23,7 +23,7 @@ from tests.in_process import in_this_process, modules_of
 ROOT = Path(__file__).parent.parent
 LOOKED_AT = ("gates.md", "tasks.md", "python.md", "learners.md")
 """The pages whose Python has a test of its own."""
-PAGES = sorted([*ROOT.glob("*.md"), ROOT / "gatelab" / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
