@@ -23,7 +23,13 @@ from gatelab.results.comparison.score_grids import score_grid
 from gatelab.results.comparison.tables import Grid, fitted
 from gatelab.sweeps.cli import MODULES, main
 from gatelab.sweeps.cli.completing import metric_keys
-from gatelab.sweeps.cli.console import show_finding, show_line, show_sentences, show_trimmed
+from gatelab.sweeps.cli.console import (
+    open_console,
+    show_finding,
+    show_line,
+    show_sentences,
+    show_trimmed,
+)
 from gatelab.sweeps.cli.rows import show_commands, show_rows
 from gatelab.sweeps.cli.show import SEARCHED, _hyperparameters
 from gatelab.sweeps.driver.telling import say
@@ -371,7 +377,8 @@ def test_no_sign_becomes_a_picture(
     monkeypatch.setenv("COLUMNS", columns)
     show_line("tasks.py:100: it has no rows")
     say(Console(width=60), "tasks.py:100: it has no rows")
-    assert capsys.readouterr().out == "tasks.py:100: it has no rows\n" * 2
+    open_console().print("tasks.py:100: it has no rows")  # as other commands print paths
+    assert capsys.readouterr().out == "tasks.py:100: it has no rows\n" * 3
 
 
 TARGETS = [f"width of the {side} side" for side in ("left", "right", "upper", "lower")]
