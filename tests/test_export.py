@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -218,7 +219,8 @@ def test_the_command_takes_the_best_gate(finished: Path) -> None:
     (version,) = versions(default_uri(finished), "chosen")
     assert version.tags["gate"] == ("softmax" if arguments else best)
     assert result.output.startswith(f"chosen, version 1: gate {version.tags['gate']}, seed ")
-    assert "models:/chosen/1" in result.output
+    told = re.search(r"With MLFLOW_TRACKING_URI=(\S+), .*\.load_model\('(\S+)'\)", result.output)
+    assert told and told.groups() == (default_uri(finished), "models:/chosen/1")
 
 
 @pytest.mark.slow

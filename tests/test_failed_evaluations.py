@@ -252,19 +252,33 @@ def test_a_spoilt_test_split_is_found_before_the_first_trial(folder: Path, how: 
     assert not (folder / "gatelab_runs/sweeps").exists()
 
 
+@pytest.mark.parametrize(
+    "gates", ["['mine:late']", "{one: {gate: 'mine:late'}, other: {gate: 'mine:late'}}"]
+)
+def test_a_gate_that_raises_alone_is_at_fault_where_ours_trains(folder: Path, gates: str) -> None:
+    """Twice it is alone, too; a rule of its author's is told with its place, as any error."""
+    (folder / "fails").touch()
+    text = (folder / "mine.py").read_text()
+    (folder / "mine.py").write_text(text.replace("RuntimeError(", "ValueError("))
+    (folder / "c.yaml").write_text(SPEC.replace("[softmax, 'mine:late']", gates))
+    output = in_process.gatelab(folder, "validate", "c.yaml", code=2)
+    labels = ["one", "other"] if "one" in gates else ["late"]
+    where = f"({folder / 'mine.py'}, line 30)"
+    said = (f"gatelab: c.yaml: gates.{it}: cannot be trained: too late {where}" for it in labels)
+    assert output.splitlines() == [*said]
+
+
 def test_gates_that_raise_are_found_before_the_first_trial(folder: Path) -> None:
     """One is named, with its line, while the others go on; where all raise nothing is started.
 
-    That baselines can be trained tells that it is the gate, and not the task.
+    That baselines can be trained, or a gate of ours, tells that it is the gate and not the task.
     """
     (folder / "fails").touch()
     where = f"({folder / 'mine.py'}, line 30)"
     line = f"late: its trials will fail: RuntimeError: too late {where}\n"
     assert line in in_process.gatelab(folder, "validate", "c.yaml")
-    for text, said in (
-        (SPEC, "task: no gate can be trained"),
-        (SPEC.replace("baselines: false\n", ""), "gates.late: cannot be trained"),
-    ):
+    for text in (SPEC, SPEC.replace("baselines: false\n", "")):
         (folder / "c.yaml").write_text(text.replace("softmax, ", ""))
         output = in_process.gatelab(folder, "launch", "c.yaml", code=2)
-        assert output == f"gatelab: c.yaml: {said}: RuntimeError: too late {where}\n"
+        said = f"gates.late: cannot be trained: RuntimeError: too late {where}"
+        assert output == f"gatelab: c.yaml: {said}\n"

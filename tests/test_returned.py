@@ -198,7 +198,10 @@ class InPlace(Own):
 @pytest.mark.parametrize(
     ("gate", "said"),
     [
-        ("misnamed", "no gate can be trained: Misnamed.update must return the next values of buf"),
+        (
+            "misnamed",
+            "gates.misnamed: cannot be trained: Misnamed.update must return the next values",
+        ),
         ("restless", "gates.restless: in evaluation a gate must give the same rows the same wei"),
         ("seeded", "gates.seeded: a gate's weights must follow from its tensors and torch's seed"),
         ("numpys", "gates.numpys: a gate's weights must follow from its tensors and torch's seed"),

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gatelab.tracking.sqlite import absolute, sqlite_path
+
+
+def test_a_store_is_read_where_warnings_are_errors() -> None:
+    """What MLflow's own code is warned of must not end a command of who looks for theirs."""
+    code = "from gatelab.tracking.mlflow_read import sweep_names"
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize(

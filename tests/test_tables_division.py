@@ -95,20 +95,21 @@ def test_what_is_in_each_split_is_said() -> None:
         target("won", "binary", [0, 1, 1, GAP, 0], "ny"),
         target("weeks", "regression", [1, 2, 3, GAP, 5]),
     ]
+    known = "known in 2 of train, 1 of val, 1 of test"
     assert told_division(found, np.array([0, 0, 1, 1, 2], np.uint8)) == (
-        "2 rows of train, 2 of val, 1 of test",
-        "`won` is known in 2 of train, 1 of val, 1 of test; 'y' in 1 of train, 1 of val, 0 of test",
-        "`weeks` is known in 2 of train, 1 of val, 1 of test",
+        "2 rows of train, 2 of val, 1 of test.",
+        f"`won` is {known}; 'y' in 1 of train, 1 of val, 0 of test.",
+        f"`weeks` is {known}.",
     )
     splits = np.array([0, 0, 1, 3, 2], np.uint8)
     assert told_division(found, splits) == (
-        "2 rows of train, 1 of val, 1 of test; every target is known in all",
-        "`won` is 'y' in 1 of train, 1 of val, 0 of test",
+        "2 rows of train, 1 of val, 1 of test; every target is known in all.",
+        "`won` is 'y' in 1 of train, 1 of val, 0 of test.",
     )
     whole = target("days", "regression", [1, 2, 3, 4, 5])
     assert told_division([whole, found[0]], np.array([0, 0, 1, 1, 2], np.uint8)) == (
-        "2 rows of train, 2 of val, 1 of test",
-        "`won` is known in 2 of train, 1 of val, 1 of test; 'y' in 1 of train, 1 of val, 0 of test",
+        "2 rows of train, 2 of val, 1 of test.",
+        f"`won` is {known}; 'y' in 1 of train, 1 of val, 0 of test.",
     )
     assert told_division(found[1:], splits) == told_division(found, splits)[:1]
 
@@ -141,7 +142,7 @@ def test_of_many_targets_the_fewest_and_the_most_are_said() -> None:
     found = [target(f"won_{i}", "binary", rows, "ny") for i in range(12)]
     found.append(target("weeks", "regression", [GAP, GAP, 3, GAP, 5, 6, 7]))
     assert told_division(found, np.array([0, 0, 0, 1, 1, 2, 2], np.uint8)) == (
-        "3 rows of train, 2 of val, 2 of test",
-        "each of 13 targets is known in 1 to 3 of train, 1 of val, 2 of test",
-        "each of 12 binary targets is positive in 2 of train, 1 of val, 1 of test",
+        "3 rows of train, 2 of val, 2 of test.",
+        "each of 13 targets is known in 1 to 3 of train, 1 of val, 2 of test.",
+        "each of 12 binary targets is positive in 2 of train, 1 of val, 1 of test.",
     )

@@ -75,6 +75,10 @@ def test_dates_are_no_feature(tmp_path: Path) -> None:
     for date in ("2026-01-0{}", "0{}.02.26", "1{}:30", "{} Jan 2026", "May {}, 2026", "2026/1/{}"):
         made = write(tmp_path, column("at", *[f'"{date.format(it)}"' for it in range(1, 6)]))
         refused(made, "`at` looks like dates", "drop: [at]")
+    made = write(tmp_path, column("at", *(f"{day}/02/2026" for day in range(10, 16))))
+    refused(made, '`split: {time: at, format: "%d/%m/%Y"}` to divide the rows')
+    made = write(tmp_path, column("at", *(f"0{day}/02/2026" for day in range(1, 6))))
+    refused(made, "`split: {time: at}` to divide the rows")  # day or month first, it asks next
     refused(pd.DataFrame({"at": pd.to_datetime(["2026-01-01", "2026-01-02"])}), "`at` looks like")
 
 

@@ -23,8 +23,15 @@ from gatelab.results.comparison.score_grids import score_grid
 from gatelab.results.comparison.tables import Grid, fitted
 from gatelab.sweeps.cli import MODULES, main
 from gatelab.sweeps.cli.completing import metric_keys
-from gatelab.sweeps.cli.console import show_sentences, show_trimmed
-from gatelab.sweeps.cli.show import _hyperparameters
+from gatelab.sweeps.cli.console import (
+    open_console,
+    show_finding,
+    show_line,
+    show_sentences,
+    show_trimmed,
+)
+from gatelab.sweeps.cli.rows import show_commands, show_rows
+from gatelab.sweeps.cli.show import SEARCHED, _hyperparameters
 from gatelab.sweeps.driver.telling import say
 from tests.compared import HIGH, LOW, MIDDLE, compared
 from tests.recorded_losses import many, render
@@ -260,6 +267,118 @@ def test_nothing_is_cut_in_60_columns(
     said = CliRunner().invoke(main, list(words)).stdout
     assert "…" not in said and ":func:" not in said
     assert all(len(line) <= 60 and line == line.rstrip() for line in said.splitlines())
+
+
+SHOWN = (
+    ("--help",),
+    ("launch", "--help"),
+    ("show", "--help"),
+    ("check", "--help"),
+    ("list", "tasks"),
+    ("show", "gate", "dselect_k"),
+    ("show", "task", "digits_pairs"),
+    ("show", "metric", "rmse"),
+    ("check", "gate", "one_each"),
+    ("list", "gates"),
+)
+
+
+@pytest.mark.parametrize("words", SHOWN, ids=" ".join)
+def test_no_line_is_too_long_and_no_word_broken(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a terminal broke, in the middle of a word, would be a word that the log has not."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    log = CliRunner().invoke(main, list(words)).stdout
+    for width in (40, 60, 80):
+        monkeypatch.setenv("COLUMNS", str(width))
+        lines = CliRunner().invoke(main, list(words)).stdout.splitlines()
+        assert [line for line in lines if len(line) > width] == []
+        assert bare(log) - bare(SEARCHED) <= bare("\n".join(lines)), width
+
+
+ROWS = [("digits", "stopped", "2,400 of 4,800"), ("a-long-name", "finished", "all of it is done")]
+
+
+def test_rows_that_have_no_room_beside_each_other_are_paragraphs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for width in ("36", "40", ""):
+        monkeypatch.setenv("COLUMNS", width)
+        show_rows(("sweep", "state", "progress"), ROWS, whole=True)
+        said.append(capsys.readouterr().out.splitlines())
+    narrow, table, log = said
+    assert narrow == [
+        *("digits", "  state: stopped", "  progress: 2,400 of 4,800"),
+        *("a-long-name", "  state: finished", "  progress: all of it is done"),
+    ]
+    assert (
+        table
+        == log
+        == [
+            "sweep        state     progress",
+            "digits       stopped   2,400 of 4,800",
+            "a-long-name  finished  all of it is done",
+        ]
+    )
+
+
+def test_a_log_has_each_row_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = []
+    for width in ("80", ""):
+        monkeypatch.setenv("COLUMNS", width)
+        show_rows(("sweep", "progress"), [("digits", "so far " * 20)], whole=True)
+        counts.append(len(capsys.readouterr().out.splitlines()))
+    assert counts == [3, 2]
+
+
+def bare(text: str) -> set[str]:
+    """Return the words of a text, but for the signs that a table in paragraphs adds."""
+    return {word.rstrip(":,.") for word in text.split()}
+
+
+def test_what_was_found_stands_below_itself_where_it_is_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "storage: it is written and read by every node"
+    monkeypatch.delenv("COLUMNS", raising=False)
+    show_finding(True, line)
+    monkeypatch.setenv("COLUMNS", "30")
+    show_finding(False, line)
+    said = "FAIL  storage: it is written\n      and read by every node\n"
+    assert capsys.readouterr().out == f"ok    {line}\n{said}"
+
+
+def test_a_command_to_copy_is_never_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it is for stands above it where it has no room beside it."""
+    steps = {"gatelab check gate my_gate:my_gate": "it passes, change it", "pip install .": ""}
+    for width in (80, 30):
+        monkeypatch.setenv("COLUMNS", str(width))
+        show_commands(steps)
+    assert capsys.readouterr().out.splitlines() == [
+        "  gatelab check gate my_gate:my_gate  # it passes, change it",
+        "  pip install .",
+        "  # it passes, change it",
+        "  gatelab check gate my_gate:my_gate",
+        "  pip install .",
+    ]
+
+
+@pytest.mark.parametrize("columns", ["60", ""])
+def test_no_sign_becomes_a_picture(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As rich reads ``:100:``, which stands in every place in a file."""
+    monkeypatch.setenv("COLUMNS", columns)
+    show_line("tasks.py:100: it has no rows")
+    say(Console(width=60), "tasks.py:100: it has no rows")
+    open_console().print("tasks.py:100: it has no rows")  # as other commands print paths
+    assert capsys.readouterr().out == "tasks.py:100: it has no rows\n" * 3
 
 
 TARGETS = [f"width of the {side} side" for side in ("left", "right", "upper", "lower")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,18 @@ def test_a_wheel_needs_no_test_tools_and_no_database_server(wheel: Path) -> None
             *SHARED,
         }
         assert not own & needed, extra
+
+
+@pytest.mark.slow
+def test_a_wheel_says_what_it_is_without_the_repository(wheel: Path) -> None:
+    """Nobody who has it alone can follow a link to a file."""
+    with ZipFile(wheel) as file:
+        told = Parser().parsestr(file.read("gatelab-0.1.0.dist-info/METADATA").decode())
+    page = str(told.get_payload())
+    assert "gatelab launch" in page and re.findall(r"\]\((?!https?://)[^)]*\)", page) == []
+    assert told["License-Expression"] == "Apache-2.0"
+    for key in ("Author", "Keywords", "Classifier", "Summary"):
+        assert told[key], key
 
 
 SHARED = ("aiohttp", "mlflow", "setuptools", "statsmodels")

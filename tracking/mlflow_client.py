@@ -12,12 +12,11 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
-from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
 
 from gatelab.tracking.mlflow_check import alone_in_postgresql, check_store, completing
 from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_moved import follow_artifacts
+from gatelab.tracking.mlflow_stores import RegistryStore, TrackingStore
 from gatelab.tracking.mlflow_tables import make_tables
 from gatelab.tracking.sqlite import sqlite_path
 

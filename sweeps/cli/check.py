@@ -11,7 +11,7 @@ import click
 from gatelab.conformance import Outcome
 from gatelab.gates.gate import gates
 from gatelab.sweeps.cli.completing import registered
-from gatelab.sweeps.cli.console import print_json
+from gatelab.sweeps.cli.console import print_json, show_finding, show_line
 from gatelab.sweeps.cli.ending import FAILED, refuse
 from gatelab.sweeps.cli.named import registered_class
 from gatelab.sweeps.cli.options import json_option
@@ -74,12 +74,12 @@ def _report(key: str, run: Callable[[], list[Outcome]], as_json: bool) -> None:
     else:
         said: dict[str, str] = {}
         for outcome in outcomes:
-            sign = "ok  " if outcome.ok else "FAIL"
             first = said.setdefault(outcome.reason, outcome.check)
             same = outcome.reason and first != outcome.check
             reason = f"the same as {first}" if same else outcome.reason
-            click.echo(f"{sign}  {outcome.check}{f': {reason}' if reason else ''}")
-        click.echo(f"\n{key}: {len(outcomes) - failed} of {len(outcomes)} checks pass.")
+            show_finding(outcome.ok, f"{outcome.check}{f': {reason}' if reason else ''}")
+        click.echo()
+        show_line(f"{key}: {len(outcomes) - failed} of {len(outcomes)} checks pass.")
     if failed:
         sys.exit(FAILED)
 

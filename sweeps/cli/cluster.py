@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from gatelab.sweeps.cli.completing import sweeps_here
-from gatelab.sweeps.cli.console import open_console, print_json, show_sentences
+from gatelab.sweeps.cli.console import print_json, show_finding, show_line
 from gatelab.sweeps.cli.ending import FAILED, INTERRUPTED, end, refuse
 from gatelab.sweeps.cli.hints import folder_words, in_folder
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.options import folder_option, json_option, storage_option, uri_option
 from gatelab.sweeps.cli.remote import address_option, follow_option, option, reached, refusals, tell
+from gatelab.sweeps.cli.rows import show_rows
 from gatelab.sweeps.cluster.access import ClusterError
 
 if TYPE_CHECKING:
@@ -39,13 +40,9 @@ def status(sweep: str | None, address: str | None, folder: Path, as_json: bool) 
         print_json([dict(zip(STATUS_COLUMNS, row, strict=True)) for row in rows])
         return
     if not rows:
-        click.echo(_nothing(address, folder))
+        show_line(_nothing(address, folder))
         return
-    rows = [STATUS_COLUMNS, *rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
-    for *known, progress in rows:
-        cells = "  ".join(cell.ljust(wide) for cell, wide in zip(known, widths, strict=True))
-        show_sentences(open_console(), [f"{cells}  {progress}".rstrip()])
+    show_rows(STATUS_COLUMNS, rows, whole=True)
 
 
 def _nothing(address: str | None, folder: Path) -> str:
@@ -179,9 +176,9 @@ def stop(sweep: str, address: str | None, folder: Path) -> None:
         stopped, where = _stop_job(address, sweep) if address else _stop_driver(folder, sweep)
     if stopped == "finished":
         words = "" if address else where
-        click.echo(f"{sweep}: finished; `gatelab compare {sweep}{words}` shows it.")
+        show_line(f"{sweep}: finished; `gatelab compare {sweep}{words}` shows it.")
     else:
-        click.echo(f"{sweep}: {stopped}; `gatelab resume {sweep}{where}` goes on.")
+        show_line(f"{sweep}: {stopped}; `gatelab resume {sweep}{where}` goes on.")
 
 
 def _stop_job(address: str, sweep: str) -> tuple[str, str]:
@@ -235,7 +232,7 @@ def doctor(
     for check in examine(loaded, place, uri):
         found.append({"check": check.name, "ok": check.ok, "reason": check.line})
         if not as_json:
-            _report(check.name, check.ok, check.line)
+            show_finding(check.ok, f"{check.name}: {check.line}")
     if as_json:
         print_json(found)
     sys.exit(0 if all(check["ok"] for check in found) else FAILED)
@@ -251,10 +248,6 @@ def _load(path: Path) -> Spec:
         refuse(error)
 
 
-def _report(name: str, ok: bool, line: str) -> None:
-    click.echo(f"{'ok  ' if ok else 'FAIL'}  {name}: {line}")
-
-
 def _examine_remotely(address: str, spec: Spec | None, path: Path | None) -> NoReturn:
     """Check what this machine needs, then let the head check the rest."""
     from gatelab.sweeps.cluster import submission
@@ -264,9 +257,9 @@ def _examine_remotely(address: str, spec: Spec | None, path: Path | None) -> NoR
     try:
         cluster = reached(address)
     except ClusterError as error:
-        _report("address", False, str(error))
+        show_finding(False, f"address: {error}")
         sys.exit(FAILED)
-    _report("address", True, f"{cluster.address} wants a token, and takes ours")
+    show_finding(True, f"address: {cluster.address} wants a token, and takes ours")
     with refusals():
         try:
             job = submission.submit_doctor(cluster, spec, path.name if path else "", tell)

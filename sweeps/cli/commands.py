@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 from gatelab.registry import near_misses
 from gatelab.sweeps.cli.console import busy, settle_size
 from gatelab.sweeps.cli.ending import INTERRUPTED, end, end_unread, refuse
+from gatelab.sweeps.cli.help import FittedContext, fit_help
 from gatelab.sweeps.cli.interrupts import interrupts_come_again
 from gatelab.sweeps.cli.last_net import failure, is_closed_pipe, raised_by
 from gatelab.tracking.store_errors import StoreUnavailable
@@ -33,6 +34,8 @@ class Commands(click.Group):
     One whose store cannot be used, that is stopped, or that fails as nobody has foreseen, ends with
     one line.
     """
+
+    context_class = FittedContext
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Commands(click.Group):
         with nullcontext() if ctx.resilient_parsing else busy("The libraries are read"):
             commands = import_module(self.modules[cmd_name]).COMMANDS
         found: click.Command = next(c for c in commands if c.name == cmd_name)
+        fit_help(found)
         return found
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

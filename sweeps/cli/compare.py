@@ -10,7 +10,7 @@ import click
 
 from gatelab.sweeps.cli.answering import answering
 from gatelab.sweeps.cli.completing import metric_keys, sweeps_here
-from gatelab.sweeps.cli.console import open_console, show_grid, show_sentences
+from gatelab.sweeps.cli.console import open_console, show_grid, show_line, show_sentences
 from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.error_lines import show_error
 from gatelab.sweeps.cli.local_path import LocalPath
@@ -135,7 +135,7 @@ def _print(answer: Overview, form: str) -> None:
     """Print the answer; what a program would not want to read goes to the error stream."""
     aside = form in ("csv", "json")
     for line in answer.partial:
-        click.echo(line, err=aside)
+        (show_error if aside else show_line)(line)
     for line in answer.warnings:
         show_error(f"gatelab: {line}")
     if form == "csv":

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.text import Text
 
@@ -38,12 +39,14 @@ class _Console(Console):
         raise BrokenPipeError(errno.EPIPE, "nobody reads the lines")
 
 
-def open_console() -> Console:
+def open_console(log_width: int = LOG_WIDTH) -> Console:
     """Return a console that leaves a table its width where neither a terminal nor COLUMNS does."""
-    return _Console() if _is_limited() else _Console(width=LOG_WIDTH)
+    width = None if is_limited() else log_width
+    return _Console(width=width, emoji=False)  # with it `tasks.py:100:` has a picture
 
 
-def _is_limited() -> bool:
+def is_limited() -> bool:
+    """Return whether a terminal or COLUMNS says how wide a line may be."""
     terminal = sys.stdout is not None and sys.stdout.isatty()
     return terminal or bool(_asked("COLUMNS"))
 
@@ -92,18 +95,46 @@ def show_grid(console: Console, grid: Grid) -> None:
         show_trimmed(console, Text(grid.caption, "dim italic"))
 
 
-def show_sentences(console: Console, lines: Iterable[str]) -> None:
-    """Print sentences, between whose words a narrow console breaks; a log has each in one line."""
+def show_sentences(console: Console, lines: Iterable[str], hang: int = 0) -> None:
+    """Print sentences, between whose words a narrow console breaks; a log has each in one line.
+
+    Args:
+        console: Where.
+        lines: Of one sentence or several each.
+        hang: Blanks before what follows such a break.
+    """
     for line in lines:
-        if _is_limited():
-            show_trimmed(console, Text(line))
+        if is_limited():
+            show_trimmed(console, _hanging(console, line, hang))
         else:
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def _hanging(console: Console, line: str, hang: int) -> Text:
+    """Return a line as the console breaks it, with blanks before all parts but the first.
+
+    None are left where a word would have to be broken for them.
+    """
+    room = console.width - hang
+    if max(map(cell_len, line.split()), default=0) > room:
+        return Text(line)
+    parts = Text(line[hang:]).wrap(console, room)
+    return Text(line[:hang]) + Text("\n" + " " * hang).join(parts)
+
+
+def show_line(line: str, hang: int = 0) -> None:
+    """Print one line, as :func:`show_sentences` does."""
+    show_sentences(open_console(), [line], hang)
+
+
+def show_finding(ok: bool, line: str) -> None:
+    """Print what was found of a check."""
+    show_line(f"{'ok  ' if ok else 'FAIL'}  {line}", hang=6)
 
 
 def show_text(console: Console, text: str) -> None:
     """Print a docstring: where a width is given, its paragraphs are filled anew."""
-    paragraphs = [JOINED.sub(" ", it) if _is_limited() else it for it in text.split("\n\n")]
+    paragraphs = [JOINED.sub(" ", it) if is_limited() else it for it in text.split("\n\n")]
     show_sentences(console, "\n\n".join(paragraphs).splitlines())
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gatelab.sweeps.cli.console import print_json
+from gatelab.sweeps.cli.console import print_json, show_finding, show_line
 from gatelab.sweeps.cli.ending import FAILED, refuse
 from gatelab.sweeps.cli.interrupts import stopped_by
 from gatelab.sweeps.cli.options import json_option
@@ -37,7 +37,7 @@ def get_data(name: str, accept_licence: bool, mirror: str | None) -> None:
     from gatelab.tasks.data_sets.downloading import download
 
     for data_set in _named(name):
-        click.echo(f"{data_set.name}: {data_set.source} Licence: {data_set.licence}")
+        show_line(f"{data_set.name}: {data_set.source} Licence: {data_set.licence}")
         try:
             with stopped_by(signal.SIGTERM, signal.SIGHUP):
                 download(
@@ -45,7 +45,7 @@ def get_data(name: str, accept_licence: bool, mirror: str | None) -> None:
                     accept_licence=accept_licence,
                     mirror=mirror,
                     progress=sys.stderr.isatty(),
-                    say=click.echo,
+                    say=show_line,
                 )
         except DataError as error:
             refuse(error)
@@ -63,7 +63,7 @@ def check_data_set(name: str, as_json: bool) -> None:
         for ok, line in checked_files(data_set):
             found.append({"data_set": data_set.name, "ok": ok, "line": line})
             if not as_json:
-                click.echo(f"{'ok  ' if ok else 'FAIL'}  {line}")
+                show_finding(ok, line)
     if as_json:
         print_json(found)
     if not all(each["ok"] for each in found):

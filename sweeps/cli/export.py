@@ -10,9 +10,11 @@ import click
 
 from gatelab.sweeps.cli.answering import answering, tell_partial
 from gatelab.sweeps.cli.completing import sweeps_here
-from gatelab.sweeps.cli.console import print_json
+from gatelab.sweeps.cli.console import print_json, show_line
 from gatelab.sweeps.cli.hints import in_folder
 from gatelab.sweeps.cli.options import folder_option, json_option, uri_option
+from gatelab.tracking.masking import masked
+from gatelab.tracking.named_store import store_of
 
 
 @click.command()
@@ -43,9 +45,13 @@ def export(
     if as_json:
         print_json(asdict(made))
         return
-    click.echo(
+    store = masked(tracking_uri or store_of(folder, sweep))
+    show_line(
         f"{made.name}, version {made.version}: gate {made.gate}, seed {made.seed}, "
-        f"test/loss {made.test_loss:.4g}.\n"
+        f"test/loss {made.test_loss:.4g}."
+    )
+    show_line(
+        f"With MLFLOW_TRACKING_URI={store}, "
         f"mlflow.{made.flavour}.load_model({made.uri!r}) loads it."
     )
 

@@ -12,7 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from gatelab.sweeps.cli.completing import sweeps_here
-from gatelab.sweeps.cli.console import busy, open_console, print_json, show_grid, show_sentences
+from gatelab.sweeps.cli.console import (
+    busy,
+    open_console,
+    print_json,
+    show_grid,
+    show_line,
+    show_sentences,
+)
 from gatelab.sweeps.cli.ending import FAILED, INTERRUPTED, NO_SCORE, UNDELIVERED, end, refuse
 from gatelab.sweeps.cli.error_lines import show_error
 from gatelab.sweeps.cli.hints import folder_words, in_folder
@@ -162,7 +169,7 @@ def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     plan = f"{spec}: valid. {', '.join(found.gates)} on {task}: {found.plan}."
     show_sentences(open_console(), (*found.said, plan))
     for line in advised(loaded):
-        click.echo(line)
+        show_line(line)
 
 
 def _as_json(path: Path, spec: Spec, found: Validated) -> dict[str, object]:

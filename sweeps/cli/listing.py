@@ -9,15 +9,15 @@ from os.path import exists  # pathlib's raises where a name is too long
 from typing import Any, NamedTuple
 
 import click
-from rich.table import Table
 
 from gatelab.data_folder import data_folder
 from gatelab.listing import RegisteredClass, read_registered
 from gatelab.registry import Registry, near_misses
-from gatelab.sweeps.cli.console import open_console, print_json, show_sentences, show_trimmed
+from gatelab.sweeps.cli.console import print_json, show_line
 from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.error_lines import show_error
 from gatelab.sweeps.cli.options import json_option
+from gatelab.sweeps.cli.rows import show_rows
 
 LISTS = {"gates": "gate", "tasks": "task", "metrics": "metric", "learners": "learner"}
 
@@ -56,15 +56,10 @@ def list_(what: str, as_json: bool) -> None:
 
 
 def _show(entries: list[ListedClass]) -> None:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for _ in ListedClass._fields:
-        table.add_column(overflow="fold")
-    for entry in entries:
-        table.add_row(f"[bold]{entry.name}[/]", *entry[1:])
-    show_trimmed(open_console(), table)
+    show_rows(("name", "", "", ""), entries, header=False)
     if any(entry.files == "not here" for entry in entries):
-        hint = "What a task reads and is not here, `gatelab data get TASK` downloads."
-        show_sentences(open_console(), ("", hint))
+        click.echo()
+        show_line("What a task reads and is not here, `gatelab data get TASK` downloads.")
 
 
 def _read(what: str) -> list[ListedClass] | None:

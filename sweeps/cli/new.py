@@ -12,6 +12,7 @@ from gatelab.registry import Registry
 from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.new_package import write_package
 from gatelab.sweeps.cli.new_sweep import new_sweep
+from gatelab.sweeps.cli.rows import show_commands
 from gatelab.tasks.task import tasks
 from gatelab.training.learners import learners
 
@@ -74,11 +75,8 @@ def _write(registry: Registry[Any], name: str, steps: dict[str, str]) -> None:
         refuse(error)
     except OSError as error:
         refuse(f"{error.filename or name} cannot be written: {error.strerror or error}.")
-    steps = {f"cd {name}": "", **steps}
-    width = max(map(len, steps))
     click.echo(f"{folder.name}/ is written. Next:\n")
-    for step, why in steps.items():
-        click.echo(f"  {step:{width}}  # {why}" if why else f"  {step}")
+    show_commands({f"cd {name}": "", **steps})
 
 
 COMMANDS: tuple[click.Command, ...] = (new,)

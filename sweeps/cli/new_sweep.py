@@ -11,10 +11,11 @@ from typing import Any
 import click
 
 from gatelab.durable import draft_of
-from gatelab.sweeps.cli.console import open_console, show_sentences
+from gatelab.sweeps.cli.console import open_console, show_line, show_sentences
 from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.error_lines import show_error
 from gatelab.sweeps.cli.local_path import LocalPath
+from gatelab.sweeps.cli.rows import show_commands, show_rows
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
 from gatelab.sweeps.spec.space import keyword_defaults
 from gatelab.sweeps.spec.spec import SpecError
@@ -104,25 +105,32 @@ def _write(proposed: ProposedTable, output: Path) -> None:
 def _show(proposed: ProposedTable, table: str) -> None:
     """Print the columns, what was found of them, and what makes scores doubtful."""
     rows = proposed.overview()
-    click.echo(f"{table}: {proposed.task.contents.rows:,} rows, {proposed.columns:,} columns.\n")
-    wide = min(max(6, *(len(name) for name, *_ in rows[:_MOST_COLUMNS])), _WIDEST_NAME)
-    click.echo(f"  {'column':{wide}}  {'kind':18}  {'missing':>9}  {'values':>9}")
-    for name, kind, missing, values in rows[:_MOST_COLUMNS]:
-        name = name if len(name) <= wide else f"{name[: wide - 3]}..."
-        click.echo(f"  {name:{wide}}  {kind:18}  {missing:9,}  {values:9,}")
+    show_line(f"{table}: {proposed.task.contents.rows:,} rows, {proposed.columns:,} columns.")
+    click.echo()
+    first = [
+        (_shortened(name), kind, f"{missing:9,}", f"{values:9,}")
+        for name, kind, missing, values in rows[:_MOST_COLUMNS]
+    ]
+    show_rows(("column", "kind", f"{'missing':>9}", f"{'values':>9}"), first)
     more = Counter(kind for _, kind, *_ in rows[_MOST_COLUMNS:])
     if more:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in more.items())
-        click.echo(f"  and {more.total():,} more: {kinds}")
-    click.echo("")
+        show_line(f"and {more.total():,} more: {kinds}")
+    click.echo()
     show_sentences(open_console(), (*proposed.proposals(), *proposed.said))
     for warning in proposed.task.warnings():
         show_error(f"gatelab: warning: {warning}")
 
 
+def _shortened(name: str) -> str:
+    return name if len(name) <= _WIDEST_NAME else f"{name[: _WIDEST_NAME - 3]}..."
+
+
 def _show_next(output: Path) -> None:
     path = f"./{output}" if str(output).startswith("-") else str(output)  # which is no option
     name = shlex.quote(path)
-    click.echo(f"\n{output} is written. Next:\n")
-    click.echo(f"  gatelab validate {name}  # what is looked at again, and the plan of the search")
-    click.echo(f"  gatelab launch {name}")
+    click.echo()
+    show_line(f"{output} is written. Next:")
+    click.echo()
+    why = "what is looked at again, and the plan of the search"
+    show_commands({f"gatelab validate {name}": why, f"gatelab launch {name}": ""})

@@ -13,7 +13,7 @@ import click
 from gatelab.rules import written
 from gatelab.sweeps.cli.answering import answering, tell_partial
 from gatelab.sweeps.cli.completing import sweeps_here
-from gatelab.sweeps.cli.console import print_json
+from gatelab.sweeps.cli.console import print_json, show_line
 from gatelab.sweeps.cli.hints import in_folder
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.options import folder_option, json_option, uri_option
@@ -67,12 +67,12 @@ def predict(
         print_json(asdict(made))
         return
     chosen = "" if gate else ", the one with the lowest test/loss"
-    click.echo(
+    show_line(
         f"{made.path}: {made.rows:,} row{'s' * (made.rows != 1)}, by gate {made.gate}{chosen} "
         f"(seed {made.seed}, test/loss {made.test_loss:.4g})."
     )
     for line in made.said:
-        click.echo(_on_a_command_line(line))
+        show_line(_on_a_command_line(line))
 
 
 def _reading(overrides: tuple[str, ...]) -> Mapping[str, Any]:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from gatelab.sweeps.cli.console import show_line
 from gatelab.sweeps.cli.ending import FAILED, INTERRUPTED, end, refuse
 from gatelab.sweeps.cli.error_lines import show_error
+from gatelab.sweeps.cli.rows import show_commands
 from gatelab.sweeps.cluster.access import ClusterError
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def resume_remote(
 
 def tell(line: str) -> None:
     """Say what is shipped."""
-    click.echo(f"Ships {line}")
+    show_line(f"Ships {line}")
 
 
 def reached(address: str) -> Cluster:
@@ -89,7 +91,7 @@ def _watch(cluster: Cluster, job: DriverJob, follow: bool) -> NoReturn:
     from gatelab.sweeps.cluster.watching import follow as lines_of
     from gatelab.sweeps.driver.processes import UNDER_WAY  # here: Optuna takes a second to import
 
-    click.echo(f"{job.sweep}: submitted as job {job.id}; its driver checks the cluster.")
+    show_line(f"{job.sweep}: submitted as job {job.id}; its driver checks the cluster.")
     last = ""
     try:
         for line in lines_of(cluster, job):
@@ -97,7 +99,7 @@ def _watch(cluster: Cluster, job: DriverJob, follow: bool) -> NoReturn:
             if follow:
                 (show_error if line.startswith("gatelab: ") else click.echo)(line)
             elif line.startswith(f"{job.sweep}: {UNDER_WAY}"):
-                click.echo(f"{job.sweep}: {UNDER_WAY} on {cluster.address}.")
+                show_line(f"{job.sweep}: {UNDER_WAY} on {cluster.address}.")
                 _tell_how(cluster, job.sweep)
                 sys.exit(0)
     except KeyboardInterrupt:
@@ -111,7 +113,7 @@ def end_as(job: DriverJob, last: str, shown: bool) -> NoReturn:
     """End with a driver's exit code; say why it ended, unless its lines were shown."""
     if job.exit_code == 0:
         if not shown:
-            click.echo(f"{job.sweep}: finished; `gatelab compare {job.sweep}` shows it.")
+            show_line(f"{job.sweep}: finished; `gatelab compare {job.sweep}` shows it.")
         sys.exit(0)
     if job.exit_code in (126, 127) or "No module named gatelab" in last:
         end(f"gatelab: {last}; {NO_PYTHON}.", FAILED)
@@ -125,12 +127,13 @@ def end_as(job: DriverJob, last: str, shown: bool) -> NoReturn:
 
 def _tell_how(cluster: Cluster, sweep: str) -> None:
     where = option(cluster)
-    for command, what in (
-        (f"status {sweep}{where}", "how far it is"),
-        (f"logs {sweep} --follow{where}", "its lines"),
-        (f"stop {sweep}{where}", "`gatelab resume` goes on later"),
-    ):
-        click.echo(f"  gatelab {command}  # {what}")
+    show_commands(
+        {
+            f"gatelab status {sweep}{where}": "how far it is",
+            f"gatelab logs {sweep} --follow{where}": "its lines",
+            f"gatelab stop {sweep}{where}": "`gatelab resume` goes on later",
+        }
+    )
 
 
 def option(cluster: Cluster) -> str:

@@ -8,6 +8,7 @@ import click
 
 from gatelab.sweeps.cli.answering import answering
 from gatelab.sweeps.cli.completing import sweeps_here
+from gatelab.sweeps.cli.console import show_line
 from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.options import folder_option, uri_option
@@ -36,7 +37,7 @@ def report(sweep: str, to: Path | None, folder: Path, tracking_uri: str | None) 
             if error.filename is None or not Path(error.filename).is_relative_to(place):
                 raise
             refuse(f"{place} cannot be written: {error.strerror}.")
-    click.echo(f"{page}, with figures and tables beside it.")
+    show_line(f"{page}, with figures and tables beside it.")
 
 
 COMMANDS: tuple[click.Command, ...] = (report,)

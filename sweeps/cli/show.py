@@ -13,7 +13,6 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from rich.table import Table
 
 from gatelab.gates.auxiliary import AuxiliaryLosses, make_gate
 from gatelab.gates.gate import Gate, gates
@@ -21,12 +20,14 @@ from gatelab.sweeps.cli.completing import registered
 from gatelab.sweeps.cli.console import (
     open_console,
     print_json,
+    show_line,
     show_sentences,
     show_text,
     show_trimmed,
 )
 from gatelab.sweeps.cli.named import registered_class
 from gatelab.sweeps.cli.options import json_option
+from gatelab.sweeps.cli.rows import show_rows
 from gatelab.sweeps.cli.show_task import show_task, told_arguments
 from gatelab.sweeps.spec.space import gate_defaults, keyword_defaults
 from gatelab.tasks.metric import Metric, metrics
@@ -121,7 +122,8 @@ def show_metric(name: str, as_json: bool) -> None:
     console = open_console()
     show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
     show_text(console, inspect.getdoc(cls) or "")
-    click.echo(f"\nOf {' and '.join(cls.kinds)} targets; {_better(cls)} is better.")
+    click.echo()
+    show_line(f"Of {' and '.join(cls.kinds)} targets; {_better(cls)} is better.")
 
 
 @show.command("learner")
@@ -148,13 +150,8 @@ def _show_rows(title: str, columns: tuple[str, ...], rows: Mapping[str, tuple[st
     """Print a table, if it has any row, after an empty line."""
     if not rows:
         return
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("name", "default"))
-    for name, cells in rows.items():
-        table.add_row(name, *(cell.replace("[", "\\[") for cell in cells))
     click.echo()
-    show_trimmed(open_console(), table)
+    show_rows(columns, [(name, *cells) for name, cells in rows.items()], title=title)
 
 
 def _better(cls: type[Metric]) -> str:

@@ -9,7 +9,6 @@ from os.path import exists  # pathlib's raises where a name is too long
 from typing import Any
 
 import click
-from rich.table import Table
 
 from gatelab.conformance import CheckFailed
 from gatelab.foreign import foreign
@@ -17,12 +16,14 @@ from gatelab.sweeps.cli.completing import registered
 from gatelab.sweeps.cli.console import (
     open_console,
     print_json,
+    show_line,
     show_sentences,
     show_text,
     show_trimmed,
 )
 from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.options import json_option
+from gatelab.sweeps.cli.rows import show_rows
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
 from gatelab.sweeps.spec.space import keyword_defaults
 from gatelab.tasks.data_sets.data_set import DataSet
@@ -53,7 +54,8 @@ def show_task(name: str, options: tuple[str, ...], as_json: bool) -> None:
     console = open_console()
     show_trimmed(console, f"[bold]{name}[/]  {cls.__module__}:{cls.__name__}\n")
     show_text(console, inspect.getdoc(cls) or "")
-    show_sentences(console, ["", *(f"{what:8} {told}" for what, told in _facts(cls, given))])
+    click.echo()
+    show_sentences(console, (f"{what:8} {told}" for what, told in _facts(cls, given)), hang=9)
     if task is None:
         why = f"Its targets and rows are known once it can be made: {why}"
         show_sentences(console, ["", why])
@@ -134,9 +136,10 @@ def _show_data(task: Task) -> None:
     if len(rows) > _MOST_TARGETS:
         click.echo(f"and {len(rows) - _MOST_TARGETS:,} more")
     if task.truth is not None:
-        click.echo(f"\nplanted: {len({*task.truth.groups})} groups of targets")
+        click.echo()
+        show_line(f"planted: {len({*task.truth.groups})} groups of targets")
     for line in task.said:
-        click.echo(line)
+        show_line(line)
 
 
 def _row_of(name: str, split: Split) -> tuple[str, ...]:
@@ -185,14 +188,8 @@ def _arguments(function: Callable[..., Any]) -> list[dict[str, Any]]:
 
 
 def _show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(it.replace("[", "\\[") for it in row))
-    console = open_console()
-    console.print()
-    show_trimmed(console, table)
+    click.echo()
+    show_rows(columns, rows, title=title)
 
 
 def told_arguments(function: Callable[..., Any]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from gatelab.sweeps.cli.completing import sweeps_here
+from gatelab.sweeps.cli.console import show_line
 from gatelab.sweeps.cli.ending import FAILED, end, refuse
 from gatelab.sweeps.cli.options import folder_option, uri_option
 from gatelab.tracking.dashboard import LOOPBACK, NotServing, serve
@@ -62,7 +63,7 @@ def _links(uri: str, sweep: str | None) -> SweepLinks | None:
                 return sweep_links(uri, sweep)
     except LookupError as error:
         refuse(error)
-    click.echo(f"There is no sweep in {masked(uri)} yet.")
+    show_line(f"There is no sweep in {masked(uri)} yet.")
     return None
 
 

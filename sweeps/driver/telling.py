@@ -43,4 +43,5 @@ def say(console: Console, line: str) -> None:
 
     A terminal breaks it between words; in a log it stays in one piece, for who searches it.
     """
-    console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+    whole = not console.is_terminal
+    console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=whole)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from gatelab.tasks.tables.coded import Coded, among, matches
 from gatelab.tasks.tables.contents import TableError
+from gatelab.tasks.tables.date_forms import ISO, likelier
 from gatelab.tasks.tables.doubts import MISSING_WORDS
 from gatelab.tasks.tables.identity import EXACT
 from gatelab.tasks.tables.lines import (
     drop_key,
+    in_yaml,
     kind_key,
     missing_key,
     name_in_yaml,
@@ -84,7 +88,7 @@ def check_dates(coded: Coded) -> None:
         TableError: If at least half its rows look like one.
     """
     if date := first_date(coded):
-        raise date_feature(coded.name, *date)
+        raise date_feature(coded.name, *date, [*likelier(coded.texts, ISO)])
 
 
 def first_date(coded: Coded) -> tuple[int, str] | None:
@@ -95,12 +99,13 @@ def first_date(coded: Coded) -> tuple[int, str] | None:
     return coded.row(dates)
 
 
-def date_feature(name: str, row: int, value: str) -> TableError:
-    """Return the refusal of a date as a feature."""
+def date_feature(name: str, row: int, value: str, forms: Sequence[str] = ()) -> TableError:
+    """Return the refusal of a date as a feature, with its form if it is one that must be said."""
+    form = f", format: {in_yaml(forms[0])}" if len(forms) == 1 else ""
     return TableError(
         f"`{name}` looks like dates (`{value}`, row {row}), which are no feature: "
-        f"{drop_key(name)}, or `split: {{time: {name_in_yaml(name)}}}` to divide the rows, or "
-        "make columns of your own (day, month, hour, age)."
+        f"{drop_key(name)}, or `split: {{time: {name_in_yaml(name)}{form}}}` to divide the rows, "
+        "or make columns of your own (day, month, hour, age)."
     )
 
 

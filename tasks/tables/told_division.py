@@ -30,7 +30,7 @@ def told_division(target_columns: Sequence[TargetColumn], splits: Assignment) ->
     if all(count.known == rows for count in counts.values()):
         line += "; every target is known in all"
     told = _told_each if len(targets) <= MOST_TOLD else _told_together
-    return (line, *told(counts, rows))
+    return (f"{line}.", *told(counts, rows))
 
 
 class _Count(NamedTuple):
@@ -56,16 +56,16 @@ def _told_each(counts: Mapping[str, _Count], rows: Sequence[int]) -> Iterator[st
             word = f"{shown_text(count.positive_class)!r}"
             parts.append(f"{word} in {_of_splits(count.positive)}")
         if parts:
-            yield f"`{name}` is {'; '.join(parts)}"
+            yield f"`{name}` is {'; '.join(parts)}."
 
 
 def _told_together(counts: Mapping[str, _Count], rows: Sequence[int]) -> Iterator[str]:
     known = [count.known for count in counts.values()]
     if any(each != rows for each in known):
-        yield f"each of {len(counts)} targets is known in {_spans(known)}"
+        yield f"each of {len(counts)} targets is known in {_spans(known)}."
     positive = [count.positive for count in counts.values() if count.positive is not None]
     if positive:
-        yield f"each of {len(positive)} binary targets is positive in {_spans(positive)}"
+        yield f"each of {len(positive)} binary targets is positive in {_spans(positive)}."
 
 
 def _spans(counts: Sequence[Sequence[int]]) -> str:
