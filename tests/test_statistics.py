@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from gatelab.results.comparison.differences import deviation, differences
+from gatelab.results.comparison.differences import deviation, differences, levelled
 from gatelab.results.comparison.statistics import (
     bca_interval,
     holm,
@@ -82,6 +82,14 @@ def test_single_precision_is_no_difference() -> None:
     assert stats.ttest_rel(ours, theirs).pvalue < 1e-20, "which is rounding, not evidence"
     assert paired_t(ours, theirs).p == 2 / 2**5
     assert differences([1.0, 2.0], [1.0 + 1e-8, 2.0 - 1e-8]).tolist() == [0.0, 0.0]
+    assert differences([1.0, 2.0], [1.0 + 1e-8, 2.0 + 3e-8]).tolist() == [0.0, 0.0]
+
+
+def test_values_are_level_by_the_larger_ones_unit() -> None:
+    """And with the least of those that they are level with, so that no chain of them is one."""
+    units = np.array([0.1, 0.6, 0.1, 0.1])
+    assert levelled([1.0, 1.5, 1.65, 1.7], units).tolist() == [1.0, 1.0, 1.65, 1.65]
+    assert levelled([1.5, 1.0], units[[1, 0]]).tolist() == [1.0, 1.0]
 
 
 def test_bca_is_scipys_and_leans_with_the_data() -> None:
