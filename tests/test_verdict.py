@@ -159,6 +159,13 @@ def test_a_gate_that_is_no_better_than_a_baseline_is_not_praised() -> None:
     assert not any("random_k is as good" in line for line in alike), "it is no gate"
 
 
+def test_another_metric_changes_no_order() -> None:
+    losses, extra = {"a": ROUGH, "b": LOW}, {"gate/entropy": [0.0] * 4, "test/a/loss": [0.0] * 4}
+    assert sentences(compared(losses, extra=extra))[0] == (
+        "Undecided: b's test loss is not significantly lower than that of a."
+    )
+
+
 def test_as_good_as_within_a_margin() -> None:
     near = [x + 0.0002 * i for i, x in enumerate(LOW)]
     comparison = compared({"dselect_k": near, "softmax": LOW, "top_k": HIGH})
