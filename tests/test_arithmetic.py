@@ -127,22 +127,25 @@ class Diagnosed(SingleGate):
 
 
 def test_parts_of_a_split_count_by_their_rows() -> None:
-    """8,192 rows of 0 and 2,048 of 1: the mean is 0.2, that of the two parts' means would be 0.5.
+    """Of 8,193 rows of 0 and 2,048 of 1, whose parts have 5,121 and 5,120.
 
-    Light, 0 everywhere, errs by 4 in a fifth of the rows; heavy, 9, by 9 and 5. Neither loss has
-    the gates' own in it. Two members are computed at once, so that a part is half of what is.
+    The mean is 2048 / 10241; that of the two parts' means would be 0.2. Light, 0 everywhere, errs
+    by 4 where a row is 1; heavy, 9, by 9 and 5. Neither loss has the gates' own in it. Two members
+    are computed at once, so that a part is half of what is.
     """
-    rows: list[Row] = [(0, 0, 9)] * 8192 + [(1, 0, 9)] * 2048
+    rows: list[Row] = [(0, 0, 9)] * 8193 + [(1, 0, 9)] * 2048
+    ones = 2048 / 10241
+    light, heavy = 16 * ones, 81 - 56 * ones
     assert ROWS_AT_ONCE == 2 * 8192
     training = Training(Scaled(rows), Diagnosed, [member(), member()], Recipe(BATCH, 1))
     for train_loss, evaluation in training.run_epoch().values():
-        assert evaluation.diagnostics["mean"].tolist() == pytest.approx([0.2, 0.2])
-        assert evaluation.losses.tolist() == pytest.approx([16 / 5, (4 * 81 + 25) / 5])
-        assert evaluation.loss == pytest.approx(0.1 * 16 / 5 + 0.9 * 349 / 5)
+        assert evaluation.diagnostics["mean"].tolist() == pytest.approx([ones, ones])
+        assert evaluation.losses.tolist() == pytest.approx([light, heavy])
+        assert evaluation.loss == pytest.approx(0.1 * light + 0.9 * heavy)
         assert train_loss == pytest.approx(next(course(0, 0.0, 0.0, "adam"))[0])
-        outputs = torch.tensor([0.0] * 8192 + [4.0] * 2048)
+        outputs = torch.tensor([0.0] * 8193 + [4.0] * 2048)
         assert all(torch.equal(out.flatten(), outputs) for out in evaluation.outputs)
-        assert evaluation.weights.shape == (2, 10240, 1)
+        assert evaluation.weights.shape == (2, 10241, 1)
 
 
 @pytest.mark.parametrize(("light", "step"), [(4.0, -0.01), (UNKNOWN, 0.01)])

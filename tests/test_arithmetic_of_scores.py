@@ -121,6 +121,8 @@ def test_a_rise_is_of_the_last_quarter_of_epochs_not_of_the_last_one() -> None:
     """Of eight the last two count: 4 and 3 over a lowest of 2, not the last alone."""
     assert _rise(torch.tensor([5.0, 2.0, 9.0, 9.0, 9.0, 9.0, 3.0, 4.0])) == pytest.approx(0.5)
     assert _rise(torch.tensor([5.0, 4.0, 3.0, 4.0, 2.0, 3.0, 2.0, 9.0])) == 0, "noise"
+    nine = torch.tensor([5.0, 2.0, 9.0, 9.0, 9.0, 9.0, 3.0, 4.0, 5.0])
+    assert _rise(nine) == pytest.approx(0.5), "a quarter of nine is three"
 
 
 def test_no_rise_is_told_where_every_epoch_can_be_kept() -> None:

@@ -95,6 +95,7 @@ def test_where_more_of_the_objective_is_better_the_highest_are_the_best() -> Non
     record = SweepRecord("s", tuple(runs))
     for metric in ("val/mean/f1", "val/loss"):
         assert best_trials([record], metric=metric).summaries[0].mean == 0.9, "of the same trial"
+        assert best_trials([record], 1, metric).summaries[0].values == (0.9, 0.5, 0.2)
 
 
 def test_words_and_table() -> None:

@@ -70,6 +70,15 @@ def test_directions_are_those_that_are_recorded() -> None:
     assert Directions.from_tags({}).of("test/loss") == -1
 
 
+def test_metrics_come_losses_first_then_means_targets_and_gates() -> None:
+    order = ["test/loss", "test/unweighted_loss", "test/mean/f1", "test/a/f1", "gate/entropy"]
+    order += ["learner/epsilon", "time/train_seconds", "model/parameters"]
+    metrics = dict.fromkeys(sorted(order), 1.0)
+    tags = {"stage": "evaluate", "gate": "a", "seed": "0", "end": "finished"}
+    runs = (RunRecord("e", "e", "FINISHED", {}, metrics, tags),)
+    assert compare_runs(SweepRecord("s", runs)).metrics() == order
+
+
 def test_sweeps_that_contradict_each_other_about_a_direction() -> None:
     one, other = Directions(("r2", "x", "y"), ("z",)), Directions(("f1", "y"), ("mae", "x"))
     assert one | other == Directions(("f1", "r2", "y"), ("mae", "z"))

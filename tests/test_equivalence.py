@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,9 +135,20 @@ def test_pairs_are_tested_against_the_better_one_and_corrected() -> None:
     assert equivalences(compare_runs(by_seed(losses)), "gate/entropy", 0.02) == []
 
 
-@pytest.mark.parametrize("margin", [0.0, -0.1, math.nan, math.inf])
-def test_a_margin_is_above_0(margin: float) -> None:
-    with pytest.raises(ValueError, match=r"--margin must be (above 0|finite), but got"):
+def test_other_metrics_are_no_pairs() -> None:
+    record = by_seed({"a": [1.0, 1.1, 0.9], "b": [1.0, 1.2, 0.8]})
+    more = [replace(run, metrics=run.metrics | {"test/mean/r2": 0.5}) for run in record.runs]
+    found = equivalences(compare_runs(replace(record, runs=tuple(more))), LOSS, 0.02)
+    assert found == equivalences(compare_runs(record), LOSS, 0.02)
+    assert [(e.metric, e.p_holm == e.p) for e in found] == [(LOSS, True)], "one pair"
+
+
+@pytest.mark.parametrize(
+    ("margin", "rule"),
+    [(0.0, "above 0"), (-0.1, "above 0"), (math.nan, "above 0"), (math.inf, "finite")],
+)
+def test_a_margin_is_above_0(margin: float, rule: str) -> None:
+    with pytest.raises(ValueError, match=f"--margin must be {rule}, but got"):
         equivalences(compare_runs(by_seed({"a": [1.0]})), LOSS, margin)
 
 

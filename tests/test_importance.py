@@ -42,6 +42,22 @@ def test_without_pruned_trials_the_end_counts() -> None:
     assert importance(trials(40))["optimizer.learning_rate"] > 0.9
 
 
+def test_one_that_ended_early_by_itself_cuts_no_other() -> None:
+    """Of a trial whose patience ran out at epoch 5 the end counts, as of all others."""
+    found = trials(40)
+    del found[0].intermediate_values[10]
+    assert importance(found)["optimizer.learning_rate"] > 0.9
+
+
+def test_a_failed_trial_does_not_count_though_it_reached_the_rung() -> None:
+    found = trials(40, pruned=25)
+    failed = trials(40)
+    for trial in failed:
+        trial.state, trial.value = TrialState.FAIL, None
+        trial.intermediate_values = {5: trial.params["optimizer.learning_rate"] * 100}
+    assert importance([*found, *failed]) == importance(found)
+
+
 def test_few_trials_say_nothing() -> None:
     assert importance(trials(FEWEST - 1)) == {}
     assert importance(trials(FEWEST)) != {}
@@ -66,7 +82,7 @@ def test_hyperparameters_that_do_not_vary_say_nothing(step: float) -> None:
             params["optimizer.learning_rate"] = number / 12
         space = {name: SPACE[name] for name in params}
         found.append(create_trial(params=params, distributions=space, value=float(number)))
-    assert importance(found) == {}
+    assert importance(found) == importance(found[::-1]) == {}
 
 
 def test_one_that_does_not_vary_beside_one_that_does_has_none() -> None:

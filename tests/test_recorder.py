@@ -151,6 +151,22 @@ def test_results_wait_for_an_unreachable_store(
     assert history(uri, run.run_id, "loss") == [(1, 1.0)]
 
 
+def test_flush_asks_a_store_that_was_mended_and_waits_for_no_next_try(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatelab.tracking.deliverer.FIRST_WAIT", 3600.0)
+    store = tmp_path / "mlflow.db"
+    whole = store.read_bytes()
+    store.write_bytes(b"no database, and longer than the header of one" * 100)
+    taken = recorder(tmp_path, uri)
+    start(taken, "s/a")
+    while not taken.problem:
+        time.sleep(0.02)
+    store.write_bytes(whole)
+    assert taken.flush(20.0), taken.problem
+    assert taken.close() and read_sweep(uri, "s").of("evaluate")
+
+
 def test_a_refused_record_does_not_hold_up_the_others(
     uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

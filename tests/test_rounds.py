@@ -197,6 +197,11 @@ def test_rungs_begin_at_the_grace_and_lie_before_the_last_epoch(tmp_path: Path) 
         assert cut(tmp_path, changed)["softmax"].rungs == rungs, stopping
 
 
+def test_a_gate_that_has_nothing_to_search_takes_no_rungs_from_others(tmp_path: Path) -> None:
+    found = cut(tmp_path, SPEC.replace("GATES", "[softmax, constant]"))
+    assert found["softmax"] == Rounds(4, (2, 4), 2) and found["constant"].size == 0
+
+
 def test_rungs_wait_for_the_latest_schedule_of_all_gates(tmp_path: Path) -> None:
     """Half of 8 epochs: the fifth is the first that begins after it."""
     comet = "comet: {local_search: true, search_share: 0.5}"

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from gatelab.results.comparison.differences import deviation, differences
+from gatelab.results.comparison.differences import deviation, differences, levelled
 from gatelab.results.comparison.statistics import (
     bca_interval,
     holm,
@@ -41,7 +41,8 @@ def test_mean_interval_in_closed_form() -> None:
     # Of (1, 2, 3): mean 2, deviation 1, t(0.975, 2) = 4.30265.
     half = 4.30265 / 3**0.5
     assert mean_interval([1, 2, 3]) == pytest.approx((2, 2 - half, 2 + half), rel=1e-5)
-    assert mean_interval([0.1] * 5) == (0.1, 0.1, 0.1)
+    assert np.mean([0.1] * 3) != 0.1, "in floating point it is not"
+    assert mean_interval([0.1] * 3) == (0.1, 0.1, 0.1)
 
 
 def test_too_few_values() -> None:
@@ -81,6 +82,14 @@ def test_single_precision_is_no_difference() -> None:
     assert stats.ttest_rel(ours, theirs).pvalue < 1e-20, "which is rounding, not evidence"
     assert paired_t(ours, theirs).p == 2 / 2**5
     assert differences([1.0, 2.0], [1.0 + 1e-8, 2.0 - 1e-8]).tolist() == [0.0, 0.0]
+    assert differences([1.0, 2.0], [1.0 + 1e-8, 2.0 + 3e-8]).tolist() == [0.0, 0.0]
+
+
+def test_values_are_level_by_the_larger_ones_unit() -> None:
+    """And with the least of those that they are level with, so that no chain of them is one."""
+    units = np.array([0.1, 0.6, 0.1, 0.1])
+    assert levelled([1.0, 1.5, 1.65, 1.7], units).tolist() == [1.0, 1.0, 1.65, 1.65]
+    assert levelled([1.5, 1.0], units[[1, 0]]).tolist() == [1.0, 1.0]
 
 
 def test_bca_is_scipys_and_leans_with_the_data() -> None:
@@ -114,6 +123,12 @@ def test_sign_flips_count_every_choice(n: int) -> None:
     assert sign_flips(values, 0 * values) == np.mean(np.array(sums) >= abs(values.sum()) - 1e-12)
 
 
+def test_sign_flips_of_no_difference_on_average() -> None:
+    """Every choice of signs is as far from 0 where all differences are 0, or add up to it."""
+    assert sign_flips([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]) == 1
+    assert sign_flips([1.0, 2.0, 0.0], [0.0, 0.0, 3.0]) == 1
+
+
 @pytest.mark.parametrize("n", [5, 9])
 def test_sign_flips_are_scipys(n: int) -> None:
     values = np.random.default_rng(n).normal(0.4, 1, size=n).round(1)  # with ties
@@ -121,12 +136,18 @@ def test_sign_flips_are_scipys(n: int) -> None:
     assert sign_flips(values, 0 * values) == pytest.approx(theirs.pvalue)
 
 
+def test_up_to_16_pairs_every_flip_is_counted() -> None:
+    """All signs alike are 2 of 2^16, which draws may be more often or not at all."""
+    assert sign_flips(np.arange(1.0, 17), np.zeros(16)) == 2 / 2**16
+
+
 def test_many_sign_flips_are_drawn() -> None:
     values = np.random.default_rng(0).normal(0.4, 1, size=30)
     assert sign_flips(values, 0 * values) == pytest.approx(
         stats.ttest_1samp(values, 0).pvalue, abs=0.01
     )
-    assert 0 < sign_flips(np.ones(40), np.zeros(40)) < 1e-4, "never 0"
+    # Never 0: of 2^16 that are drawn none is all alike, and what was observed counts as one more.
+    assert sign_flips(np.ones(40), np.zeros(40)) == 1 / (2**16 + 1)
 
 
 def test_smallest_p_is_reached() -> None:
@@ -207,7 +228,7 @@ def test_welch_is_scipys() -> None:
 def test_holm_by_hand() -> None:
     # Sorted 0.01, 0.03, 0.04: 3 x 0.01, then 2 x 0.03, then at least as much as before.
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([0.6, 0.9]) == [1.0, 1.0], "no more than certain"
     assert holm([]) == []
 
 

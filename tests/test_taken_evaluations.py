@@ -25,13 +25,13 @@ def study(**attributes: Any) -> optuna.Study:
     return found
 
 
-def keep(home: Path, *numbers: int) -> None:
+def keep(home: Path, *numbers: int, label: str = "one") -> None:
     """Leave the scores and the model of evaluations in a home, which is its storage too."""
     for number in numbers:
-        write_scores(scores_file(home, "one", number), [Evaluated(number, {}, [], [])])
+        write_scores(scores_file(home, label, number), [Evaluated(number, {}, [], [])])
         model = home / "a model"
         model.write_text(str(number))
-        Storage(home).put(model, model_name("one", number))
+        Storage(home).put(model, model_name(label, number))
 
 
 def taken(home: Path, finished: tuple[str, ...], had: int, has: int, **noted: Any) -> Taken:
@@ -56,6 +56,19 @@ def test_of_a_part_nothing_is_taken_over(tmp_path: Path) -> None:
     assert taken(tmp_path, FIVE[1:], 5, 8).runs == 0
     scores_file(tmp_path, "one", 2).unlink()
     assert taken(tmp_path, FIVE, 5, 8).runs == 0
+
+
+def test_splits_and_rows_are_taken_over_each_by_itself(tmp_path: Path) -> None:
+    """Eight seeds on two splits, four together: the jobs 4 and 8 would be as many of neither."""
+    jobs = {label: [f"{label}/evaluate/{n}" for n in (0, 4, 8, 12)] for label in ("one", "row")}
+    for label in jobs:
+        keep(tmp_path, 0, 4, 8, 12, label=label)
+    before = study(**{EVALUATED: [*jobs["one"], *jobs["row"]], SEEDS_TOGETHER: 4})
+    found = Taken.of({"one": before}, tmp_path, Numbering(8, 2), Numbering(8, 2))
+    assert found.jobs["one"] == {
+        of[first]: (of[first], of[first + 1]) for of in jobs.values() for first in (0, 2)
+    }
+    assert found.runs == 32
 
 
 def test_what_was_taken_over_twice_keeps_all_its_scores(tmp_path: Path) -> None:

@@ -53,8 +53,18 @@ def test_of_several_searches_it_is_the_mean() -> None:
     runs.append(trial(0, 0.5, "pruned", repeat="1", **{"end.epoch": "4"}))
     found = tuning([sweep(*runs)])
     assert [one.repeat for one in found] == ["0", "1"]
-    (row,) = tuning_grid(found).rows
-    assert row == ["a", "0.5", "1 × finished, 1 × pruned at epoch 4", "0.425", "15.0%"]
+    grid = tuning_grid(found)
+    assert grid.rows == [["a", "0.5", "1 × finished, 1 × pruned at epoch 4", "0.425", "15.0%"]]
+    assert grid.caption.endswith("Means over the repeats of a search.")
+    assert "Means" not in tuning_grid(found[:1]).caption
+
+
+def test_means_are_over_the_searches_of_which_both_are_known() -> None:
+    """Or they would not be those of the gain: of one the default failed, one selected nothing."""
+    runs = [trial(0, 0.5, repeat="0"), trial(2, 0.4, repeat="0"), trial(0, 0.9, repeat="2")]
+    runs += [trial(0, 0.9, "failed", repeat="1"), trial(2, 0.2, repeat="1")]
+    (row,) = tuning_grid(tuning([sweep(*runs)])).rows
+    assert row == ["a", "0.5", "2 × finished, 1 × failed", "0.4", "20.0%"]
 
 
 def test_of_trials_of_one_configuration_the_best_was_selected() -> None:

@@ -178,6 +178,8 @@ def test_a_repeat_with_a_split_less_is_not_said_to_be_on_the_same_splits() -> No
     said = sentences(compare_runs(evaluated({"a": a, "b": b})))
     assert "The repeat is the unit of the t-test." in said
     assert SAME not in said and SHARED not in said
+    third = {k: v + 1 for k, v in A.items() if k[1] == 0}
+    assert SHARED in sentences(compare_runs(evaluated({"a": a, "b": b, "c": third}))), "some pairs"
 
 
 def test_splits_are_paired_over_the_searches_that_both_gates_have() -> None:
@@ -193,6 +195,7 @@ def test_splits_are_paired_over_the_searches_that_both_gates_have() -> None:
     runs = (RunRecord("s", "s", "", told, {}, other.runs[0].tags), *other.runs[1:])
     apart = compare_runs(evaluated({"a": a}), SweepRecord("c", runs))
     assert apart.tests[0].n == 3 and apart.tests[0].difference == pytest.approx(3)
+    assert SHARED not in sentences(apart)
 
 
 def test_a_gate_without_a_score_after_some_of_its_searches() -> None:

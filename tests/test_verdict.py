@@ -121,7 +121,7 @@ def test_within_a_margin_baselines_are_compared_where_nobody_is_a_gate() -> None
     said = sentences(compared(losses), margin=0.5)
     assert said[:2] == [
         "No gate wins: the baseline single has a significantly lower test loss.",
-        "No baseline is shown to be as good as another within 50%.",
+        "No other baseline is shown to be as good as single within 50%.",
     ]
     for gate in ([], [math.nan] * 4):  # who is no answer, as only gates are then asked about
         said = sentences(compared({"top_k": gate, **near}), margin=0.5)
@@ -159,6 +159,13 @@ def test_a_gate_that_is_no_better_than_a_baseline_is_not_praised() -> None:
     assert not any("random_k is as good" in line for line in alike), "it is no gate"
 
 
+def test_another_metric_changes_no_order() -> None:
+    losses, extra = {"a": ROUGH, "b": LOW}, {"gate/entropy": [0.0] * 4, "test/a/loss": [0.0] * 4}
+    assert sentences(compared(losses, extra=extra))[0] == (
+        "Undecided: b's test loss is not significantly lower than that of a."
+    )
+
+
 def test_as_good_as_within_a_margin() -> None:
     near = [x + 0.0002 * i for i, x in enumerate(LOW)]
     comparison = compared({"dselect_k": near, "softmax": LOW, "top_k": HIGH})
@@ -169,7 +176,10 @@ def test_as_good_as_within_a_margin() -> None:
     assert said[0].endswith(" after Holm's correction).")
     narrow = sentences(comparison, margin=0.0001)
     assert narrow[0].startswith("Undecided: ")
-    assert narrow[1] == "No gate is shown to be as good as another within 0.01%."
+    assert narrow[1] == "No other gate is shown to be as good as softmax within 0.01%."
+    worse = [x + 0.0002 * i for i, x in enumerate(HIGH)]
+    behind = sentences(compared({"a": LOW, "b": HIGH, "c": worse}), margin=0.01)
+    assert behind[1] == "No other gate is shown to be as good as a within 1%.", "b and c are level"
     won = sentences(compared({"a": LOW, "b": MIDDLE}), margin=2)
     assert won[0].startswith("a wins") and won[1].startswith("b is as good as a within 200%")
     with pytest.raises(ValueError, match="--margin must be above 0"):
@@ -222,7 +232,7 @@ def test_a_gate_that_settled_before_epoch_2_is_warned_of() -> None:
 
 def test_a_gate_that_became_sparse_when_it_had_overfitted_is_warned_of() -> None:
     rise = {"gate/rise_while_dense": [0.1, 0.39, 0.3, 0.0]}
-    losses = {"dselect_k": LOW, "top_k": MIDDLE}
+    losses = {"dselect_k": LOW, "top_k": [*MIDDLE, 0.2]}  # of a seed more, which is not dselect_k's
     warning = (
         "Warning: dselect_k became sparse after it had begun to overfit on 2 of 4 seeds: before "
         "that its val loss rose by up to 39% from its lowest. A lower `training.max_epochs` makes "

@@ -32,8 +32,7 @@ def answer(comparison: Comparison, metric: str, margin: float | None = None) -> 
     first = _winner(comparison, metric) or (alike[0] if alike else _undecided(comparison, metric))
     others = [line for line in alike if line != first]
     if margin is not None and not alike:
-        what = _compared(comparison)
-        others = [f"No {what} is shown to be as good as another within {_percent(margin)}."]
+        others = _none_alike(comparison, metric, margin)
     return [*dense(comparison), first, *others, *_not_above(comparison, metric, first)]
 
 
@@ -121,6 +120,14 @@ def _alike(comparison: Comparison, metric: str, margin: float) -> list[str]:
     tests = equivalences(comparison, metric, margin)
     found = [e for e in tests if e.equivalent and e.reference == gates[0] and e.gate in gates]
     return [_as_good(found, margin)] if found else []
+
+
+def _none_alike(comparison: Comparison, metric: str, margin: float) -> list[str]:
+    """Return that none is as good as the best one; of others that are level it says nothing."""
+    what = _compared(comparison)
+    best = better(comparison, metric, what)
+    who, whom = (f"other {what}", best[0]) if best else (what, "another")
+    return [f"No {who} is shown to be as good as {whom} within {_percent(margin)}."]
 
 
 def _compared(comparison: Comparison) -> Role:
