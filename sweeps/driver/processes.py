@@ -12,20 +12,18 @@ from datetime import datetime
 from functools import partial
 from types import FrameType
 
-import yaml
-
 from gatelab.sweeps.home.files import LOCK, STUDIES
 from gatelab.sweeps.home.home import DamagedHome, Home
 from gatelab.sweeps.search.attributes import DONE, TRIALS_IN_TIME
 from gatelab.sweeps.spec.searches import Search
+from gatelab.sweeps.spec.spec import SpecError
+from gatelab.sweeps.spec.spec_file import read_spec_file
 from gatelab.tracking.named_store import PLACES
 from gatelab.tracking.schema import Artifacts
 
 POLL_SECONDS = 0.2
 SAID_THROUGH = (1, 2)
 """The descriptors of what a process says."""
-UNREADABLE = (OSError, ValueError, TypeError, LookupError, RecursionError)
-"""What a file raises that is no spec."""
 UNDER_WAY = "under way"
 """In a driver's line once it has passed all checks and its sweep has a home."""
 
@@ -149,9 +147,11 @@ def _trials(home: Home) -> int:
     """Return how many trials a search gets by the spec, read alone: a gate may be gone since."""
     path = home.path / Artifacts.SPEC
     try:
-        return int(yaml.safe_load(path.read_bytes())["search"]["trials"])
-    except (*UNREADABLE, yaml.YAMLError) as error:
-        raise DamagedHome(home.name, f"{path} is no spec ({type(error).__name__}).") from error
+        return int(read_spec_file(path)["search"]["trials"])
+    except SpecError as error:
+        raise DamagedHome(home.name, str(error)) from error
+    except (TypeError, LookupError, ValueError) as error:
+        raise DamagedHome(home.name, f"{path} does not say `search.trials`.") from error
 
 
 def status(home: Home) -> str:
