@@ -16,7 +16,7 @@ from gatelab.tracking.schema import Artifacts
 
 EDITABLE = ("resources", "tracking")
 """Sections that may be edited: they say where models train and what is seen of it, not which."""
-WHOLE = {"name", "task", "gates"}
+KEYS_OF_ALL = {"name", "task", "gates"}
 """Keys that every spec has: without them a file was cut off, or is another."""
 NOTHING = object()
 """What a key has that is not there."""
@@ -43,7 +43,7 @@ def _read(home: Home, path: Path) -> dict[Any, Any]:
         found = read_spec_file(path)
     except SpecError as error:
         raise DamagedHome(home.name, str(error)) from error
-    if not (isinstance(found, dict) and found.keys() >= WHOLE):
+    if not (isinstance(found, dict) and found.keys() >= KEYS_OF_ALL):
         raise DamagedHome(home.name, f"{path} is no whole spec.")
     return found
 
