@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gatelab.sweeps.cli import main
 from gatelab.sweeps.home.edits import check_unedited
 from gatelab.sweeps.home.home import DamagedHome, Home
 from gatelab.sweeps.home.making import make_home
@@ -85,15 +87,62 @@ def test_what_trains_no_other_models_may_be_edited(old: str, new: str, home: Hom
 
 def test_nothing_is_run_that_cannot_be_compared(home: Home) -> None:
     (home.path / "launched.yaml").unlink()
-    with pytest.raises(DamagedHome, match=r"damaged: .*launched\.yaml is no spec \(FileNotFound"):
+    with pytest.raises(DamagedHome, match=r"damaged: .*launched\.yaml: no such file; "):
         check_unedited(home)
 
 
-@pytest.mark.parametrize("content", [b"", b"3", b"a: [", b"\xff"])
-def test_what_is_kept_may_be_damaged(content: bytes, home: Home) -> None:
-    (home.path / "launched.yaml").write_bytes(content)
-    with pytest.raises(DamagedHome, match=r"damaged: .*launched\.yaml is no spec"):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", " is no whole spec."),
+        (b"3", " is no whole spec."),
+        (b"name: a\ntask: synthetic_groups\n", " is no whole spec."),  # cut off
+        (b"name: a\nb: [", ": line 2, column 5: broken YAML: "),
+        (b"\xff", ": must be UTF-8 text, but "),
+    ],
+)
+def test_what_is_kept_may_be_damaged(content: bytes, said: str, home: Home) -> None:
+    path = home.path / "launched.yaml"
+    path.write_bytes(content)
+    with pytest.raises(DamagedHome) as raised:
         check_unedited(home)
+    assert str(raised.value).startswith(f"the home of sweep 'a' is damaged: {path}{said}")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (b"name: a\nb: [", "line 2, column 5: broken YAML: "),
+        (b"\xff", "must be UTF-8 text, but "),
+        (b"[1]", "must be a mapping of keys to values, but holds [1]."),
+        (None, "unknown key 'later'; "),
+    ],
+)
+def test_a_resume_names_the_file_of_a_broken_spec(
+    content: bytes | None, rule: str, home: Home
+) -> None:
+    """Nor only its sweep, as of a rule that no file breaks."""
+    path = home.path / "spec.yaml"
+    path.write_bytes(path.read_bytes() + b"later: 1\n" if content is None else content)
+    result = CliRunner().invoke(main, ["resume", "a", "--folder", str(home.folder)])
+    assert (result.exit_code, result.output.count("\n")) == (2, 1)
+    assert result.output.startswith(f"gatelab: {path}: {rule}")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"name: a\nb: [", ": line 2, column 5: broken YAML: "),
+        (b"\xff", ": must be UTF-8 text, but "),
+        (b"name: a", " does not say `search.trials`."),
+    ],
+)
+def test_a_status_says_what_is_wrong_in_a_spec(content: bytes, said: str, home: Home) -> None:
+    (home.path / "spec.yaml").write_bytes(content)
+    result = CliRunner().invoke(main, ["status", "a", "--folder", str(home.folder)])
+    assert (result.exit_code, result.output.count("\n")) == (2, 1)
+    assert f"is damaged: {home.path / 'spec.yaml'}{said}" in result.output
 
 
 @pytest.mark.slow

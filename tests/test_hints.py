@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gatelab.sweeps.cli.hints import in_folder
+from gatelab.sweeps.driver.stops import Interrupted
 from gatelab.tracking.schema import FOLDER
 
 SAID = "Stopped. `gatelab resume one` goes on; `gatelab compare one` shows it, `--name` names it."
@@ -41,3 +42,9 @@ def test_a_folder_that_the_environment_names_need_not_be_said(
 def test_other_commands_and_words_are_left() -> None:
     text = "`gatelab list gates` says which; `gatelab.tasks` has them."
     assert in_folder(text, Path("runs")) == text
+
+
+def test_who_is_stopped_in_python_is_told_what_to_call_there() -> None:
+    stopped = Interrupted("one")
+    assert str(stopped) == 'Stopped. `gatelab.resume("one")` goes on where it was.'
+    assert stopped.in_shell == "Stopped. `gatelab resume one` goes on where it was."

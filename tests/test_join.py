@@ -85,6 +85,7 @@ def test_a_ray_that_is_late_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(joining.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(joining.ray, "init", init)
     monkeypatch.setattr(joining, "keep_own_token", lambda: None)
+    monkeypatch.setattr(joining, "_note_started", lambda: None)
     joining.join()
     assert tries == ["local", "local"]
 

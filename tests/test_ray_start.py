@@ -78,3 +78,30 @@ def test_a_launch_says_first_which_ray_it_joins(tmp_path: Path) -> None:
 def test_no_ray_is_said_to_be_joined_that_was_started_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert told_joined() == ""
+
+
+OWN = """
+import sys
+import ray
+from gatelab.sweeps.cluster.joining import join
+from gatelab.sweeps.cluster.nodes import told_joined
+
+if sys.argv[1] == "own":
+    ray.init("local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+join()
+print(ray.get_runtime_context().gcs_address)
+print(told_joined())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.parametrize("whose", ["own", "ours"])
+def test_a_ray_that_a_notebook_has_started_is_said_to_be_joined(whose: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OWN, whose]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=True, env=clean_environment()
+    )
+    address, said = done.stdout.splitlines()[-2:]
+    words = f"The Ray at {address} is joined, of 1 node, as this process was joined to it before."
+    assert said == (words if whose == "own" else "")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from gatelab.tracking.lines import FULL, LOG, Entry, Lines, parsed
+from gatelab.tracking.lines import FULL, LOG, Entry, Lines, parsed, whole_lines
 
 
 class Journal(Lines):
@@ -77,3 +77,11 @@ def delivered(path: Path) -> bool:
         return int(position_file(path).read_bytes() or 0) > 0
     except (FileNotFoundError, ValueError):
         return False
+
+
+def has_started(path: Path, identity: str) -> bool:
+    """Return whether a journal, which need not be there, has the start of a run."""
+    if not path.exists():
+        return False
+    records = (parsed(line) or {} for line in whole_lines(path))
+    return any(it.get("kind") == "start" and it.get("identity") == identity for it in records)

@@ -34,7 +34,8 @@ class Known:
         """The identities of runs."""
         self._attempts: dict[str, int] = {}
         self._steps: dict[str, dict[str, int]] = {}  # the last, by run and series
-        self._ended: set[str] = set()
+        self.ended: set[str] = set()
+        """Likewise, of those that have ended."""
 
     def note(self, record: Entry) -> None:
         """Take in a record."""
@@ -44,14 +45,14 @@ class Known:
         if attempt_of(record) > self.attempt(identity):
             self._attempts[identity] = attempt_of(record)
             self._steps.pop(identity, None)
-            self._ended.discard(identity)
+            self.ended.discard(identity)
         if kind == "metrics":
             steps, series = self._steps.setdefault(identity, {}), str(record.get("series", ""))
             steps[series] = max(record["step"], steps.get(series, -1))
         elif kind == "start":
             self.started.add(identity)
         elif kind == "end":
-            self._ended.add(identity)
+            self.ended.add(identity)
 
     def attempt(self, identity: str) -> int:
         """Return how often a run has begun anew."""
@@ -67,7 +68,7 @@ class Known:
 
     def has_any(self, identity: str) -> bool:
         """Return whether a run has metrics, or has ended."""
-        return identity in self._steps or identity in self._ended
+        return identity in self._steps or identity in self.ended
 
     def has(self, identity: str, series: str) -> bool:
         """Return whether a run has a series."""
@@ -80,8 +81,3 @@ class Known:
     def last_of_all(self, identity: str) -> int:
         """Return the last step of all series of a run, or -1."""
         return max(self._steps.get(identity, {}).values(), default=-1)
-
-    @property
-    def trained(self) -> bool:
-        """Whether any run has metrics of its training."""
-        return any("" in steps or LAST in steps for steps in self._steps.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -164,9 +164,22 @@ class Recorder:
         return self._deliverer.refused
 
     @property
-    def has_metrics(self) -> bool:
-        """Whether metrics of any run's training were taken, before this process too."""
-        return self._known.trained
+    def ended(self) -> Set[str]:
+        """The identities of the runs that have ended."""
+        return self._known.ended
+
+    @property
+    def started(self) -> Set[str]:
+        """The identities of the runs that were started, before this process too."""
+        return self._known.started
+
+    def last_tag(self, identity: str, key: str) -> str:
+        """Return what a run's tag was last; empty where it never was."""
+        found = ""
+        for record, _ in self.journal.records():
+            if record.get("identity") == identity:
+                found = (record.get("tags") or {}).get(key, found)
+        return found
 
     def check_all_there(self) -> None:
         """Refuse a store that has lost runs since they were delivered.

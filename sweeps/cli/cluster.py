@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Row = tuple[str, str, str, str]
 """Name, state, start and progress of a sweep."""
+LOST = "warning: {} does not note the end of all that was finished: it was cut or replaced"
+"""Of a sweep whose results are in MLflow all the same."""
 STATUS_COLUMNS: Row = ("sweep", "state", "started", "progress")
 
 
@@ -114,14 +116,17 @@ def _homes(folder: Path, sweep: str | None) -> list[Row]:
 
 
 def _home(folder: Path, name: str) -> Row:
-    from gatelab.sweeps.driver.processes import gates_progress, started, status
+    from gatelab.sweeps.driver.processes import gates_progress, is_whole, started, status
+    from gatelab.sweeps.home.files import STUDIES
     from gatelab.sweeps.home.home import Home
 
     home = Home(folder, name)
     how = status(home)
     after = [f"goes on from {home.before[-1]}"] if home.before else []
     left = [in_folder(it, folder) for it in _next(home.name, how)]
-    progress = "; ".join([*map(str, gates_progress(home)), *after, *left])
+    gates = gates_progress(home)
+    lost = [] if how != "finished" or is_whole(home, gates) else [LOST.format(home.path / STUDIES)]
+    progress = "; ".join([*map(str, gates), *after, *left, *lost])
     return home.name, how, f"{started(home):%Y-%m-%d %H:%M}", progress
 
 

@@ -209,7 +209,7 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     except (LookupError, ClusterError) as error:
         refuse(error, here)
     except Interrupted as error:
-        end(here(str(error)), INTERRUPTED)
+        end(here(error.in_shell), INTERRUPTED)
     except Undelivered as error:
         end(here(str(error)), UNDELIVERED)
     except (Halted, NoRoom) as error:

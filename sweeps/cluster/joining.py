@@ -28,6 +28,9 @@ NONE_HERE, REFUSED = "Could not find any running Ray instance", "Failed to conne
 _APART = ContextVar("apart", default=False)
 """Whether children that are started leave the group of this process."""
 
+_STARTED: set[str] = set()
+"""Addresses of what this process has started here."""
+
 
 def join(code: Path | None = None) -> None:
     """Join the cluster that RAY_ADDRESS names, or start Ray on this machine alone.
@@ -56,6 +59,16 @@ def join(code: Path | None = None) -> None:
         raise ClusterError(f"Ray {TIMED_OUT}, twice: is the machine busy? Try again.") from error
     if not address:
         keep_own_token()
+        _note_started()
+
+
+def _note_started() -> None:
+    _STARTED.add(ray.get_runtime_context().gcs_address)
+
+
+def is_started_here(address: str) -> bool:
+    """Return whether :func:`join` has started the Ray at an address in this process."""
+    return address in _STARTED
 
 
 @contextmanager

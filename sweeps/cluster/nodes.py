@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from gatelab.sweeps.cluster.joining import find_modules, users_folder
+from gatelab.sweeps.cluster.joining import find_modules, is_started_here, users_folder
 
 T = TypeVar("T")
 
@@ -45,14 +45,16 @@ def on_cluster() -> bool:
 
 
 def told_joined() -> str:
-    """Return a line that says which Ray was joined, if it is one that RAY_ADDRESS names."""
-    asked = os.environ.get("RAY_ADDRESS")
-    if not asked:
+    """Return a line that says which Ray was joined, if it is none that a sweep has started here."""
+    if not ray.is_initialized():
+        return ""
+    asked, address = os.environ.get("RAY_ADDRESS"), ray.get_runtime_context().gcs_address
+    if not asked and is_started_here(address):
         return ""
     count = len(nodes())
     size = f"{count} node{'s' * (count != 1)}"
-    address = ray.get_runtime_context().gcs_address
-    return f"The Ray at {address} is joined, of {size}, as RAY_ADDRESS={asked} says."
+    why = f"RAY_ADDRESS={asked} says" if asked else "this process was joined to it before"
+    return f"The Ray at {address} is joined, of {size}, as {why}."
 
 
 def nodes() -> list[Node]:

@@ -59,6 +59,17 @@ class FollowUp:
         scored = {row for label in self.gates for row in self._scored(label)}
         return [one for one in dict.fromkeys([*failed, *self._fruitless()]) if one in scored]
 
+    def scored(self) -> list[Job]:
+        """Return the evaluations that have finished."""
+        finished = {name: self._finished(name) for name in self.studies}
+        return [
+            job
+            for name, names in finished.items()
+            if names  # of a search that has not ended nobody knows yet what follows
+            for job in self._follow(name)
+            if job.name in names
+        ]
+
     def end(self, job: Job, endings: Sequence[Ending]) -> None:
         """Take in what came of an evaluation; one without any score has failed."""
         if any(ending.end == "finished" for ending in endings):

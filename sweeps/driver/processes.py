@@ -9,23 +9,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import partial, reduce
+from operator import getitem
 from types import FrameType
-
-import yaml
+from typing import Any
 
 from gatelab.sweeps.home.files import LOCK, STUDIES
 from gatelab.sweeps.home.home import DamagedHome, Home
 from gatelab.sweeps.search.attributes import DONE, TRIALS_IN_TIME
 from gatelab.sweeps.spec.searches import Search
+from gatelab.sweeps.spec.spec import SpecError
+from gatelab.sweeps.spec.spec_file import read_spec_file
 from gatelab.tracking.named_store import PLACES
 from gatelab.tracking.schema import Artifacts
 
 POLL_SECONDS = 0.2
 SAID_THROUGH = (1, 2)
 """The descriptors of what a process says."""
-UNREADABLE = (OSError, ValueError, TypeError, LookupError, RecursionError)
-"""What a file raises that is no spec."""
 UNDER_WAY = "under way"
 """In a driver's line once it has passed all checks and its sweep has a home."""
 
@@ -145,13 +145,35 @@ def gates_progress(home: Home) -> list[GateProgress]:
     return list(found.values())
 
 
+def is_whole(home: Home, gates: Sequence[GateProgress]) -> bool:
+    """Return whether every search of a sweep is known, and known to be done with.
+
+    Args:
+        home: Of the sweep.
+        gates: How far they are, as :func:`gates_progress` says it.
+
+    Raises:
+        DamagedHome: If the spec cannot be read.
+    """
+    due, repeats = set(_said(home, "gates")), _said(home, "search", "repeats")
+    known = {gate.label for gate in gates if gate.done and gate.searches == repeats}
+    return due <= known
+
+
 def _trials(home: Home) -> int:
-    """Return how many trials a search gets by the spec, read alone: a gate may be gone since."""
+    """Return how many trials a search gets by the spec."""
+    return int(_said(home, "search", "trials"))
+
+
+def _said(home: Home, *keys: str) -> Any:
+    """Return what the spec says at a path, read alone: a gate may be gone since."""
     path = home.path / Artifacts.SPEC
     try:
-        return int(yaml.safe_load(path.read_bytes())["search"]["trials"])
-    except (*UNREADABLE, yaml.YAMLError) as error:
-        raise DamagedHome(home.name, f"{path} is no spec ({type(error).__name__}).") from error
+        return reduce(getitem, keys, read_spec_file(path))
+    except SpecError as error:
+        raise DamagedHome(home.name, str(error)) from error
+    except (TypeError, LookupError) as error:
+        raise DamagedHome(home.name, f"{path} does not say `{'.'.join(keys)}`.") from error
 
 
 def status(home: Home) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from gatelab.sweeps.driver.admission import ANOTHER_NAME
-from gatelab.sweeps.home.home import Home
+from gatelab.sweeps.home.home import DamagedHome, Home
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.artifact_places import artifacts_folder
-from gatelab.tracking.journal import delivered
+from gatelab.tracking.journal import delivered, has_started
 from gatelab.tracking.masking import masked
 from gatelab.tracking.mlflow_check import check_workspace
 from gatelab.tracking.mlflow_delivered import check_delivered
@@ -17,6 +17,8 @@ from gatelab.tracking.mlflow_read import sweep_names
 from gatelab.tracking.mlflow_system import NEEDED, can_monitor
 from gatelab.tracking.sqlite import sqlite_path
 from gatelab.tracking.store_errors import StoreRefuses, StoreUnavailable, is_there
+
+PUT_BACK = "Put back what was there, or launch the spec under another name (`--name`)."
 
 
 def check_new_record(spec: Spec, folder: Path, uri: str) -> None:
@@ -65,8 +67,12 @@ def check_record(home: Home, spec: Spec, uri: str, redeliver: bool) -> None:
     A server that is away is no reason: what is recorded waits for it.
 
     Raises:
+        DamagedHome: If all of a finished sweep is to be delivered again, and its spool has lost its
+            run: nothing would begin that anew.
         StoreUnavailable: Such a store, or a file that cannot be opened.
     """
+    if redeliver and home.finished and not has_started(home.spool, home.name):
+        raise DamagedHome(home.name, f"{home.spool} does not have its run. {PUT_BACK}")
     try:
         if delivered(home.spool) and not redeliver:
             place = artifacts_folder(home.folder, uri)

@@ -19,6 +19,7 @@ from gatelab.sweeps.driver.display import Display
 from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.packed_classes import pack_classes
 from gatelab.sweeps.driver.processes import UNDER_WAY
+from gatelab.sweeps.driver.record.losses import told_losses
 from gatelab.sweeps.driver.record.record import Record
 from gatelab.sweeps.driver.record.summaries import Summaries
 from gatelab.sweeps.driver.stops import Halted, Interrupted
@@ -49,7 +50,6 @@ from gatelab.tracking.schema import Tags
 from gatelab.training.jobs import Setting
 
 TIME_OVER = "after {:g} h (search.hours) the search ended, with {} of {} trials of every gate."
-LOST = "warning: {} is gone or empty, though trials were recorded: all are trained again."
 
 
 def run_sweep(
@@ -92,17 +92,11 @@ def _run_recorded(
         redeliver=redeliver,
     )
     try:
-        if recorder.has_metrics and _is_empty(home.path / STUDIES):
-            say(console, LOST.format(home.path / STUDIES))
         studies = _studies(spec, task, home, recorder)
-        sweep = _work(spec, task, home, job, studies, recorder, console, said)
+        sweep = _work(spec, task, home, job, studies, recorder, console, said, redeliver)
         return compare_recorded(spec, home, recorder, sweep, console)
     finally:
         recorder.close()
-
-
-def _is_empty(path: Path) -> bool:
-    return not path.exists() or not path.stat().st_size
 
 
 def _work(
@@ -114,6 +108,7 @@ def _work(
     recorder: Recorder,
     console: Console,
     said: Sequence[str],
+    redeliver: bool,
 ) -> Sweep:
     """Search and evaluate."""
     record = Record(recorder, spec, task, studies, home)
@@ -123,6 +118,14 @@ def _work(
     keys = {label: gate.gate for label, gate in spec.gates.items()}
     summaries = Summaries(recorder, spec, task, studies, home)
     sweep = Sweep(plan, keys, studies, [summaries, record, display])
+    trained_again, not_recorded = told_losses(home, recorder, studies, sweep.follow_up.scored())
+    for line in filter(None, [trained_again, not_recorded]):
+        display.note(f"warning: {line}")
+    # Into another store all that is gone from the spool will be missing there.
+    gone = [not_recorded] if redeliver and not_recorded else []
+    if sweep.finished and gone:
+        record.go_on()
+        record.warn(not_recorded)
     if not sweep.finished:
         learning = [gate.learner.cls for gate in spec.gates.values()]
         found = provenance(task, [*map(gates.get, keys.values()), *learning])
@@ -134,7 +137,7 @@ def _work(
             with telling(console, "How many models are worth training together is tried"):
                 find_widths(spec, task, setting, studies, display.note)
         keep_widths(studies, job.members)
-        record.start(found, warnings)
+        record.start(found, [*warnings, *gone])
         watched = spec.tracking.system_metrics
         with display, SystemMetrics(recorder, spec.name) if watched else nullcontext():
             run_jobs(sweep, setting)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from gatelab.sweeps.home.home import Home
 
+STOPPED = "Stopped. `{}` goes on where it was."
+
 
 class Interrupted(Exception):
     """A sweep was stopped before its end; it can be resumed."""
 
     def __init__(self, name: str) -> None:
-        """Say how the sweep of this name goes on."""
-        super().__init__(f"Stopped. `gatelab resume {name}` goes on where it was.")
+        """Say how the sweep of this name goes on, from Python as from a shell."""
+        super().__init__(STOPPED.format(f'gatelab.resume("{name}")'))
+        self.in_shell = STOPPED.format(f"gatelab resume {name}")
+        """The same for who has called a command."""
 
 
 class Halted(Exception):

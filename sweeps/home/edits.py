@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gatelab.rules import written
 from gatelab.sweeps.home.files import LAUNCHED
 from gatelab.sweeps.home.home import DamagedHome, Home
 from gatelab.sweeps.spec.faults import raise_faults
-from gatelab.sweeps.spec.notation import read_notation
+from gatelab.sweeps.spec.spec import SpecError
+from gatelab.sweeps.spec.spec_file import read_spec_file
 from gatelab.tracking.schema import Artifacts
 
 EDITABLE = ("resources", "tracking")
 """Sections that may be edited: they say where models train and what is seen of it, not which."""
+KEYS_OF_ALL = {"name", "task", "gates"}
+"""Keys that every spec has: without them a file was cut off, or is another."""
 NOTHING = object()
 """What a key has that is not there."""
 
@@ -39,11 +40,11 @@ def check_unedited(home: Home) -> None:
 
 def _read(home: Home, path: Path) -> dict[Any, Any]:
     try:
-        found = read_notation(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DamagedHome(home.name, f"{path} is no spec ({type(error).__name__}).") from error
-    if not isinstance(found, dict):
-        raise DamagedHome(home.name, f"{path} is no spec.")
+        found = read_spec_file(path)
+    except SpecError as error:
+        raise DamagedHome(home.name, str(error)) from error
+    if not (isinstance(found, dict) and found.keys() >= KEYS_OF_ALL):
+        raise DamagedHome(home.name, f"{path} is no whole spec.")
     return found
 
 

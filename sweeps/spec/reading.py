@@ -1,28 +1,24 @@
-"""Reading a spec: a file's text to a checked spec, or one line that says what is wrong."""
+"""Reading a spec: what a file says to a checked spec, or one line that says what is wrong."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gatelab.registry import near_misses
 from gatelab.rules import as_line, written
 from gatelab.sweeps.spec.check import faults_of
-from gatelab.sweeps.spec.notation import is_number, read_notation, write_inline
+from gatelab.sweeps.spec.notation import is_number, write_inline
 from gatelab.sweeps.spec.overrides import listed_overrides, overridden
 from gatelab.sweeps.spec.places import found_in
 from gatelab.sweeps.spec.sections import HalvingSpec, RequireSpec, SpecPart
 from gatelab.sweeps.spec.spec import Fault, Spec, SpecError
-
-MOST_BYTES = 2**20
-"""Of a spec's file."""
+from gatelab.sweeps.spec.spec_file import read_spec_file
 
 
 def load_spec(
@@ -47,7 +43,7 @@ def load_spec(
             said twice beside it.
     """
     source = str(path)
-    mapping = _read_yaml(_text(Path(path)), source)
+    mapping = read_spec_file(Path(path))
     if name is not None and isinstance(mapping, dict):
         mapping = {"experiment": mapping.get("name"), **mapping}
     try:
@@ -101,52 +97,6 @@ def _formed(mapping: dict[Any, Any]) -> tuple[Spec | None, list[Fault], set[str]
         return Spec.model_validate({"name": "any", **rest}), faults, wrong
     except ValidationError:
         return None, faults, wrong
-
-
-def _text(path: Path) -> str:
-    """Return a file's text.
-
-    Raises:
-        SpecError: If it is no file, no text, or larger than any spec.
-    """
-    source = str(path)
-    if "\0" in source:
-        raise SpecError(source, "", "no such file: a path has no zeros.")
-    try:
-        found = path.stat()
-        if S_ISDIR(found.st_mode):
-            raise SpecError(source, "", "is a folder, not a spec file.")
-        if not S_ISREG(found.st_mode):
-            raise SpecError(source, "", "is no file, but a device or a pipe: write it to a file.")
-        if found.st_size > MOST_BYTES:
-            size = f"{found.st_size / 2**20:.0f} MiB"
-            raise SpecError(source, "", f"has {size}, but a spec has 1 MiB at most.")
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise SpecError(source, "", f"must be UTF-8 text, but {error}.") from error
-    except FileNotFoundError as error:
-        raise SpecError(source, "", _why_not_there(path)) from error
-    except OSError as error:
-        raise SpecError(source, "", f"cannot be read: {error.strerror}.") from error
-
-
-def _why_not_there(path: Path) -> str:
-    if path.is_symlink():
-        return f"leads to {written(str(path.readlink()))}, which is not there."
-    siblings = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
-    return f"no such file; {near_misses(path.name, siblings)}"
-
-
-def _read_yaml(text: str, source: str) -> Any:
-    try:
-        return read_notation(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        why = ": ".join(part for part in (error.context, error.problem) if part)
-        raise SpecError(source, where, f"broken YAML: {why}.") from error
-    except yaml.YAMLError as error:
-        raise SpecError(source, "", f"broken YAML: {error}.") from error
 
 
 def _path(error: ErrorDetails) -> str:

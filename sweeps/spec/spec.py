@@ -39,6 +39,10 @@ LINE_WIDTH = 800
 """Characters of a part of it at most: a class of the user's may say anything."""
 
 
+NO_FILE = ("", "spec")
+"""Sources of faults that were found in no file, or by who does not know the file."""
+
+
 class SpecError(ValueError):
     """What is wrong with a spec, one line a fault: source, path inside it, rule and value."""
 
@@ -54,7 +58,9 @@ class SpecError(ValueError):
         return cls("", path, message, *more)
 
     def at(self, source: str) -> SpecError:
-        """Return the same faults as those of another source."""
+        """Return the same faults as those of a source, unless they name the file they are of."""
+        if self.source not in NO_FILE:
+            return self
         return SpecError(source, *self.faults[0], *self.faults[1:])
 
 
