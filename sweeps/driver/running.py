@@ -118,15 +118,14 @@ def _work(
     keys = {label: gate.gate for label, gate in spec.gates.items()}
     summaries = Summaries(recorder, spec, task, studies, home)
     sweep = Sweep(plan, keys, studies, [summaries, record, display])
-    trained_again, not_recorded = told_losses(home, recorder, studies, sweep.follow_up.scored())
-    for line in filter(None, [trained_again, not_recorded]):
+    lost = told_losses(home, recorder, studies, sweep.follow_up.scored())
+    for line in filter(None, lost):
         display.note(f"warning: {line}")
     # Into another store all that is gone from the spool will be missing there.
-    gone = [not_recorded] if redeliver and not_recorded else []
-    if sweep.finished and gone:
-        record.go_on()
-        record.warn(not_recorded)
-    if not sweep.finished:
+    gone = [line for line in lost[1:] if line and redeliver]
+    if sweep.finished:
+        record.warn_more(gone)
+    else:
         learning = [gate.learner.cls for gate in spec.gates.values()]
         found = provenance(task, [*map(gates.get, keys.values()), *learning])
         warnings = [*warnings_of(task), *begin_part(home, found), *told_remarks(spec, task)]

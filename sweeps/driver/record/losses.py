@@ -17,8 +17,8 @@ from gatelab.tracking.recorder import Recorder
 from gatelab.training.jobs import Job
 
 TRAINED_AGAIN = (
-    "the file {} lacks {} of {} trials that were recorded, or their ends: it was cut, emptied or "
-    "replaced, and they are trained again."
+    "the file {} lacks {} of {} trials that were recorded, or their ends: they are trained again. "
+    "A kill loses one at most, a power cut the last ones; of more the file was cut or replaced."
 )
 NOT_RECORDED = (
     "the spool {} lacks {} of {} trials and evaluations that had been recorded: it was cut, "

@@ -138,9 +138,12 @@ class Record(Listener):
                 anew=_nothing_known(searches),
             )
 
-    def go_on(self) -> None:
-        """Go on with the warnings of a sweep of which nothing is left to start."""
-        self.warnings = self.recorder.last_tag(self.spec.name, Tags.WARNINGS).splitlines()
+    def warn_more(self, lines: Sequence[str]) -> None:
+        """Record more warnings with a sweep of which nothing is left to start."""
+        if lines:
+            self.warnings = self.recorder.last_tag(self.spec.name, Tags.WARNINGS).splitlines()
+        for line in lines:
+            self.warn(line)
 
     def warn(self, line: str) -> None:
         """Record with the sweep what else a reader must know."""
