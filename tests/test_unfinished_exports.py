@@ -33,7 +33,7 @@ search: {trials: 1, early_stopping: false}
 evaluation: {seeds: 2}
 """
 PARTIAL = (
-    "PARTIAL: half is still running, or was stopped: 1 of 2 trials has ended, "
+    "PARTIAL: half is still running, or was stopped: 2 of 2 trials have ended, "
     "2 of 3 gates are evaluated."
 )
 
@@ -59,7 +59,7 @@ def run(*words: str) -> Result:
 
 
 def test_the_best_so_far_is_said_to_be_so(stopped: Callable[[int], None]) -> None:
-    stopped(3)  # `constant`, a trial and the seeds of `softmax`; `top_k` is to come
+    stopped(4)  # `constant`, both trials, and the seeds of `softmax`; those of `top_k` are to come
     for words in (["export", "half"], ["predict", "half", "people.csv"]):
         done = run(*words)
         assert (done.exit_code, done.stderr) == (0, f"{PARTIAL}\n"), done.output

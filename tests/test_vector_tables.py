@@ -53,7 +53,7 @@ def test_a_tables_columns_are_one_target() -> None:
     values = place.in_unit(found.targets[:, 1:])[known].numpy()
     np.testing.assert_allclose(values, both[["x", "y"]], rtol=1e-5, atol=1e-5)
     yes = (made["on"][:60] == "yes").sum()
-    assert "`place` is known in 58 of train, 30 of val, 30 of test" in task.said
+    assert "`place` is known in 58 of train, 30 of val, 30 of test." in task.said
     assert any(line.startswith(f"`on` is 'yes' in {yes} of train, ") for line in task.said)
     assert "place: in 2 rows some of its columns have no value: it is unknown there" in task.said
     turned = dict([*TARGETS.items()][::-1])

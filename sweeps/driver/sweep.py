@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gatelab.sweeps.driver.evaluations import Plan
 from gatelab.sweeps.driver.follow_up import FollowUp
@@ -77,16 +77,22 @@ class Sweep:
             self._prune(name)  # what a stop has left undone
         self.time.look(self.trials)
         returned = self.returned.pop(0) if self.returned else ()
-        jobs = returned or self._next_trials() or self._next_evaluation()
+        unsearched = [name for name, study in self.studies.items() if not study.rounds.size]
+        jobs = (
+            returned
+            or self._next_evaluation(unsearched)  # of what is not trained, which takes no time
+            or self._next_trials()
+            or self._next_evaluation(self.studies)
+        )
         for job in jobs:
             self.running[job.name] = jobs
             for listener in self.listeners:
                 listener.started(job)
         return jobs
 
-    def _next_evaluation(self) -> Jobs:
-        for name, study in self.studies.items():
-            if not study.over(self.trials) or self.follow_up.over(name):
+    def _next_evaluation(self, names: Iterable[str]) -> Jobs:
+        for name in names:
+            if not self.studies[name].over(self.trials) or self.follow_up.over(name):
                 continue
             left = self.follow_up.left(name)
             if not left:  # a stop came before the gate was closed, or nothing can be evaluated

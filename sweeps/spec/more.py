@@ -45,9 +45,18 @@ def more_of(
     if isinstance(wanted, int) and wanted is not True and wanted > 0:  # else it is no number
         _check_trials(wanted, trials, size)
         texts.append(f"{ROUNDS}={wanted // size}")
-    found = load_spec(source, name=name, overrides=texts, folder=folder)
+    found = _loaded(source, name, texts, folder)
     _check_more(before, found, trials)
     return found
+
+
+def _loaded(source: Path, name: str | None, overrides: Sequence[str], folder: Path) -> Spec:
+    """Return the spec; what an override is at fault for is no fault of the file."""
+    try:
+        return load_spec(source, name=name, overrides=overrides, folder=folder)
+    except SpecError as error:
+        load_spec(source, folder=folder)  # if the file is at fault itself, this names it
+        raise SpecError.of(error.faults) from error
 
 
 def _check_keys(overrides: Sequence[str]) -> None:
