@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+import yaml
+from click.testing import CliRunner
 
+from gatelab.sweeps.cli import main
 from gatelab.sweeps.cluster import slots
 from gatelab.sweeps.cluster.idle_slots import idle_slots, told_idle_slots
 from gatelab.sweeps.cluster.sizing import Needs
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.tasks import SyntheticGroups
+from tests.in_process import in_this_process, modules_of
 
 SPEC = {
     "name": "wide",
@@ -59,3 +64,12 @@ def test_a_launch_asks_how_many_slots_there_are(monkeypatch: pytest.MonkeyPatch)
     said = parse_spec({**SPEC, "resources": {"members": 4}})
     assert not told_idle_slots(said, task, Needs(2.0, 0.0, 4))
     assert not told_idle_slots(spec, task, Needs(2.0, 0.5, 4))
+
+
+def test_it_is_said_before_a_sweep_begins(tmp_path: Path) -> None:
+    (tmp_path / "wide.yaml").write_text(yaml.safe_dump({**SPEC, "gates": ["softmax"]}))
+    with modules_of(tmp_path), in_this_process(most=0), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slots, "slots", lambda cpus, gpus: 16)
+        lines = CliRunner().invoke(main, ["launch", "wide.yaml"]).output.splitlines()
+    begun = next(at for at, line in enumerate(lines) if "under way" in line)
+    assert told(lines[begun - 1 : begun]) == [3, 4, 16, 1, 10]
