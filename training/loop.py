@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatelab.foreign import text_of
 from gatelab.gates.randomness import drawing_from, generator_state
 from gatelab.rules import as_line
+from gatelab.training.call_replay import CallReplay
+from gatelab.training.graph_replay import GraphReplay
 from gatelab.training.learners import Learner
 from gatelab.training.lessons import Lessons
 from gatelab.training.member import Recipe
@@ -30,12 +31,14 @@ UNKEYED = (
     "some random numbers are of a function that draws from no key: they follow from the seeds of "
     "all that train together"
 )
+REPLAYS: dict[str, type[Replay]] = {"cpu": CallReplay, "cuda": GraphReplay}
+"""By the kind of device, on others of which a step is taken as it is."""
 LOOKS = 3
 """Passes in which a parameter is looked for that no gradient reaches."""
 
 
 class Loop:
-    """Takes the steps of members, the same operations each time: a GPU replays them."""
+    """Takes the steps of members, the same operations each time, which are then repeated."""
 
     def __init__(
         self,
@@ -66,8 +69,8 @@ class Loop:
         self.learner, self.updates = learner, updates
         self.draws = True
         """Whether steps draw at random; a rehearsal finds out, or the step that does first."""
-        self.records = self.device.type == "cuda" and not members.has_sparse_gradients
-        """Whether steps are recorded as a CUDA graph; to be unset where they cannot be."""
+        self.records = self.device.type in REPLAYS and not members.has_sparse_gradients
+        """Whether steps are written down, to be repeated; to be unset where they cannot be."""
         self.notes: list[str] = []
         """What a step could not do as usual, a line each."""
         self._drawn = train.drawn
@@ -139,14 +142,19 @@ class Loop:
     def step(self, rows: int) -> None:
         """Take one optimiser step on the pass's next rows, so many for each member."""
         self._under_way = rows
+        if not self.records:
+            self.eager_step(rows)
+            return
         if rows not in self.replays:
-            self.replays[rows] = Replay(partial(self.eager_step, rows), records=self.records)
+            owners = [*self.model.modules(), self.learner]
+            kind = REPLAYS[self.device.type]
+            self.replays[rows] = kind(partial(self.eager_step, rows), owners)
         replay = self.replays[rows]
         replay()
-        if replay.failure is not None and self.records:
+        if replay.failure:
             self.records = False
-            reason = as_line(text_of(replay.failure), REASON)
-            self.notes.append(f"a step cannot be recorded as a CUDA graph ({reason}): it is eager")
+            reason = as_line(replay.failure, REASON)
+            self.notes.append(f"a step cannot be {replay.form} ({reason}): it is eager")
 
     def eager_step(self, rows: int) -> None:
         """Do on the device what :meth:`step` does there."""
@@ -261,10 +269,10 @@ class Loop:
 
     def _random_state(self) -> Tensor | None:
         """Return that of torch's generator, where it tells anything new."""
-        if "unkeyed" in self._drawn:
+        replay = self.replays.get(self._under_way)
+        if "unkeyed" in self._drawn or (replay is not None and replay.writing):
             return None
-        recorded = self.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
-        return None if recorded else generator_state(self.device)
+        return generator_state(self.device)
 
     def _given(self, rows: Tensor) -> tuple[Given, Tensor | None]:
         """Return what each member learns from of its ``(members, batch)`` rows, and progress."""

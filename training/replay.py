@@ -1,53 +1,89 @@
-"""A step that a GPU repeats from a recording: one launch instead of hundreds."""
+"""A step that is repeated without the Python code that leads to its operations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
-
-EAGER = 2
-"""Steps before the recording: what is made once is made in them."""
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 
-class Replay:
-    """Takes a step again and again; on a GPU, from the third on, as one CUDA graph.
+class Replay(ABC):
+    """Takes a step again and again: the first times as it is, later as it was then written down.
 
-    A step must read and write tensors that stay where they are, return nothing, and copy nothing
-    from the host. One that cannot be recorded is taken as it is.
+    A step must read and write tensors that stay where they are, return nothing, decide nothing by
+    their numbers, and do the same operations each time. One that does otherwise is taken as it is.
     """
 
-    def __init__(self, step: Callable[[], None], *, records: bool) -> None:
-        """Take a step, and whether to record it."""
-        self.step, self.records = step, records
-        self.steps = 0
-        self.graph: torch.cuda.CUDAGraph | None = None
-        self.failure: Exception | None = None
-        """Why it could not be recorded, if so."""
+    eager: ClassVar[int]
+    """Steps before one is written down: what is made once is made in them."""
+    form: ClassVar[str]
+    """As what it is written down."""
+
+    def __init__(self, step: Callable[[], None], owners: Sequence[object] = ()) -> None:
+        """Take a step.
+
+        Args:
+            step: To be repeated.
+            owners: Whose attributes it reads, which must stay the same too.
+        """
+        self.step, self.again = step, step
+        self.steps, self.failure = 0, ""
+        self.writing = False
+        """Whether the step is being written down."""
+        self._owners = owners
 
     def __call__(self) -> None:
         """Take the step."""
-        if self.records and self.steps == EAGER:
-            self.graph = self._record()
         self.steps += 1
-        if self.graph is None:
-            self.step()
+        if self.steps != self.eager:
+            self.again()
+            return
+        before = [_held(owner) for owner in self._owners]
+        self.step()
+        changed = [_change(owner, held) for owner, held in zip(self._owners, before, strict=True)]
+        if any(changed):
+            self.fail(f"{next(filter(None, changed))} is another after each step")
         else:
-            self.graph.replay()
+            self.begin()
 
-    def _record(self) -> torch.cuda.CUDAGraph | None:
-        """Return the step as a graph, which is not taken yet; none if it cannot be one."""
-        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
+    @property
+    def repeats(self) -> bool:
+        """Whether it has been written down, or is going to be."""
+        return self.again != self.step
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Let ``again`` write the next step down, and repeat it from then on."""
+
+    def write(self) -> None:
+        """Take the step where it is written down."""
+        self.writing = True
         try:
-            with torch.cuda.stream(stream):
-                graph.capture_begin()
-                try:
-                    self.step()
-                finally:
-                    graph.capture_end()
-        except Exception as error:  # whatever a stranger's module raises
-            self.failure = error
-            return None
-        torch.cuda.current_stream().wait_stream(stream)
-        return graph
+            self.step()
+        finally:
+            self.writing = False
+
+    def fail(self, why: str) -> None:
+        """Go on with the step as it is, and say why in ``failure``."""
+        self.failure, self.again = why, self.step
+
+
+def _held(owner: object) -> dict[str, list[object]]:
+    """Return what the attributes of an object hold, and what is in those that are containers."""
+    return {name: [value, *_items(value)] for name, value in vars(owner).items()}
+
+
+def _items(value: object) -> list[object]:
+    if isinstance(value, Mapping):
+        return [*value.values()]
+    return [*value] if isinstance(value, (list, tuple, set)) else []
+
+
+def _change(owner: object, before: Mapping[str, Sequence[object]]) -> str:
+    """Return the name of an attribute that holds something else than before, if any does."""
+    after = _held(owner)
+    for name in {**before, **after}:
+        one, two = before.get(name, ()), after.get(name, ())
+        if len(one) != len(two) or any(a is not b for a, b in zip(one, two, strict=True)):
+            return f"{type(owner).__name__}.{name}"
+    return ""

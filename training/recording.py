@@ -1,0 +1,131 @@
+"""What a step comes to: the calls of torch's operations, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import getitem
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Graph, GraphModule, Node
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from gatelab.foreign import told
+
+ATEN = torch.ops.aten
+READING = (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.data_ptr, Tensor.untyped_storage)
+"""What takes numbers out of a tensor by no operation of torch's."""
+
+
+class Recording(TorchDispatchMode):
+    """Writes down what is called meanwhile, below gradients and ``torch.vmap``.
+
+    It changes nothing of what is done, whether that can be written down or not.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no call."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.failure = ""
+        """Why a repetition of the calls would not be a repetition of what is done, if so."""
+        self._graph, self._given = Graph(), nn.Module()
+        self._nodes = WeakTensorKeyDictionary()  # type: ignore[no-untyped-call]
+        self._versions: list[tuple[Tensor, int]] = []
+        self._reads = _Reads(self)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Let torch not import its compiler, for more than a second, only to switch it off."""
+        return False
+
+    def __enter__(self) -> Recording:
+        """Begin."""
+        super().__enter__()
+        self._reads.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """End."""
+        self._reads.__exit__(*error)  # type: ignore[no-untyped-call]
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Call, and write it down."""
+        kwargs = kwargs or {}
+        given = tree_map_only(Tensor, self._node, (args, kwargs))
+        result = func(*args, **kwargs)
+        if _depends_on_numbers(func, args):
+            self.failure = self.failure or f"`{func}` takes numbers out of a tensor"
+        if not self.failure:
+            try:
+                self._write(func, given, result)
+            except Exception as error:  # whatever torch.fx says of a stranger's arguments
+                self.failure = told(error)
+        return result
+
+    def _node(self, tensor: Tensor) -> Node:
+        """Return what a tensor is in the graph; one that no call has made is given."""
+        if tensor not in self._nodes:
+            name = f"given_{len(self._versions)}"
+            self._versions.append((tensor, tensor._version))
+            self._given.register_buffer(name, tensor)
+            self._nodes[tensor] = self._graph.get_attr(name)
+        found: Node = self._nodes[tensor]
+        return found
+
+    def _write(self, func: Any, given: Any, result: Any) -> None:
+        # A number of Python's is a tensor made once, which later calls may change in place.
+        called = ATEN.clone.default if func is ATEN.lift_fresh.default else func
+        node = self._graph.call_function(called, *given)
+        if isinstance(result, Tensor):
+            self._nodes.setdefault(result, node)
+            return
+        for place, part in enumerate(result if isinstance(result, (tuple, list)) else ()):
+            if isinstance(part, Tensor):
+                self._nodes.setdefault(part, self._graph.call_function(getitem, (node, place)))
+
+    def written(self) -> list[Tensor]:
+        """Return the tensors from outside which the calls have changed."""
+        return [tensor for tensor, version in self._versions if tensor._version != version]
+
+    def repeated(self) -> Callable[[], None]:
+        """Return what repeats the calls, on the tensors as they are then."""
+        self._graph.output(None)
+        calls = GraphModule(self._given, self._graph).forward
+
+        def repeat() -> None:
+            with torch.inference_mode():
+                calls()
+
+        return repeat
+
+
+def _depends_on_numbers(func: Any, args: tuple[Any, ...]) -> bool:
+    """Return whether a call gives a number, or a shape that follows from numbers, of a tensor."""
+    if torch.Tag.data_dependent_output in func.tags:
+        return True
+    if func is ATEN.index.Tensor:
+        kinds = {index.dtype for index in tree_leaves(args[1]) if isinstance(index, Tensor)}
+        return bool(kinds & {torch.bool, torch.uint8})
+    return torch.Tag.dynamic_output_shape in func.tags
+
+
+class _Reads(TorchFunctionMode):
+    """Lets a recording fail where numbers of a tensor are taken by no operation of torch's."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__()
+        self._recording = recording
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func in READING:
+            self._recording.failure = f"`Tensor.{func.__name__}` takes numbers out of a tensor"
+        return func(*args, **(kwargs or {}))
