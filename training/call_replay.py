@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -33,6 +31,7 @@ class CallReplay(Replay):
         with recording:
             self.write()
         if recording.failure:
+            self.told = False  # a CPU does not wait: as it is, is as usual
             self.fail(recording.failure)
         else:
             self.again = lambda: self._try(recording)

@@ -153,6 +153,7 @@ class Loop:
         replay()
         if replay.failure:
             self.records = False
+        if replay.failure and replay.told:
             reason = as_line(replay.failure, REASON)
             self.notes.append(f"a step cannot be {replay.form} ({reason}): it is eager")
 

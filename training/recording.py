@@ -33,7 +33,7 @@ class Recording(TorchDispatchMode):
         self.failure = ""
         """Why a repetition of the calls would not be a repetition of what is done, if so."""
         self._graph, self._given = Graph(), nn.Module()
-        self._nodes = WeakTensorKeyDictionary()  # type: ignore[no-untyped-call]
+        self._nodes = WeakTensorKeyDictionary()
         self._versions: list[tuple[Tensor, int]] = []
         self._reads = _Reads(self)
 
@@ -44,8 +44,8 @@ class Recording(TorchDispatchMode):
 
     def __enter__(self) -> Recording:
         """Begin."""
-        super().__enter__()
-        self._reads.__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
+        self._reads.__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:

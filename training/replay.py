@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import ClassVar
+
+from torch import Tensor, nn
+
+PLAIN = (bool, int, float, complex, str, bytes)
+"""Types of values that an object may remember beside tensors."""
 
 
 class Replay(ABC):
@@ -30,6 +36,8 @@ class Replay(ABC):
         self.steps, self.failure = 0, ""
         self.writing = False
         """Whether the step is being written down."""
+        self.told = True
+        """Whether the failure is worth a line."""
         self._owners = owners
 
     def __call__(self) -> None:
@@ -42,7 +50,7 @@ class Replay(ABC):
         self.step()
         changed = [_change(owner, held) for owner, held in zip(self._owners, before, strict=True)]
         if any(changed):
-            self.fail(f"{next(filter(None, changed))} is another after each step")
+            self.fail(f"{next(filter(None, changed))} changes from step to step")
         else:
             self.begin()
 
@@ -69,8 +77,15 @@ class Replay(ABC):
 
 
 def _held(owner: object) -> dict[str, list[object]]:
-    """Return what the attributes of an object hold, and what is in those that are containers."""
-    return {name: [value, *_items(value)] for name, value in vars(owner).items()}
+    """Return by attribute what an object remembers from step to step.
+
+    A module's tensors are made anew in each forward, as ``weight_norm`` does, or are its own.
+    """
+    kinds = PLAIN if isinstance(owner, nn.Module) else (*PLAIN, Tensor)
+    return {
+        name: [it for it in (value, *_items(value)) if isinstance(it, kinds)]
+        for name, value in vars(owner).items()
+    }
 
 
 def _items(value: object) -> list[object]:
@@ -83,7 +98,7 @@ def _change(owner: object, before: Mapping[str, Sequence[object]]) -> str:
     """Return the name of an attribute that holds something else than before, if any does."""
     after = _held(owner)
     for name in {**before, **after}:
-        one, two = before.get(name, ()), after.get(name, ())
-        if len(one) != len(two) or any(a is not b for a, b in zip(one, two, strict=True)):
+        pairs = zip_longest(before.get(name, ()), after.get(name, ()))
+        if any(one is not two for one, two in pairs):
             return f"{type(owner).__name__}.{name}"
     return ""
