@@ -18,8 +18,8 @@ class CallReplay(Replay):
     bit: which is tried of one more step before it counts.
     """
 
-    eager = 16
-    """To write a step down costs about as much."""
+    eager = 8
+    """To write a step down costs what is saved in some fifteen."""
     form = "written down as a list of calls"
 
     def begin(self) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
+from torch.fx.node import map_aggregate
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from gatelab.foreign import told
@@ -58,7 +58,7 @@ class Recording(TorchDispatchMode):
     ) -> Any:
         """Call, and write it down."""
         kwargs = kwargs or {}
-        given = tree_map_only(Tensor, self._node, (args, kwargs))
+        given: Any = map_aggregate((args, kwargs), self._as_node)
         result = func(*args, **kwargs)
         if _depends_on_numbers(func, args):
             self.failure = self.failure or f"`{func}` takes numbers out of a tensor"
@@ -69,15 +69,17 @@ class Recording(TorchDispatchMode):
                 self.failure = told(error)
         return result
 
-    def _node(self, tensor: Tensor) -> Node:
-        """Return what a tensor is in the graph; one that no call has made is given."""
-        if tensor not in self._nodes:
+    def _as_node(self, argument: Any) -> Any:
+        """Return what a tensor is in the graph, where one that no call has made is given."""
+        if not isinstance(argument, Tensor):
+            return argument
+        node: Node | None = self._nodes.get(argument)
+        if node is None:
             name = f"given_{len(self._versions)}"
-            self._versions.append((tensor, tensor._version))
-            self._given.register_buffer(name, tensor)
-            self._nodes[tensor] = self._graph.get_attr(name)
-        found: Node = self._nodes[tensor]
-        return found
+            self._versions.append((argument, argument._version))
+            self._given.register_buffer(name, argument)
+            self._nodes[argument] = node = self._graph.get_attr(name)
+        return node
 
     def _write(self, func: Any, given: Any, result: Any) -> None:
         # A number of Python's is a tensor made once, which later calls may change in place.
@@ -111,7 +113,7 @@ def _depends_on_numbers(func: Any, args: tuple[Any, ...]) -> bool:
     if torch.Tag.data_dependent_output in func.tags:
         return True
     if func is ATEN.index.Tensor:
-        kinds = {index.dtype for index in tree_leaves(args[1]) if isinstance(index, Tensor)}
+        kinds = {index.dtype for index in args[1] if index is not None}
         return bool(kinds & {torch.bool, torch.uint8})
     return torch.Tag.dynamic_output_shape in func.tags
 
