@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx import Graph, GraphModule, Node
+from torch.fx import Graph, Node
 from torch.fx.node import map_aggregate
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -58,6 +58,8 @@ class Recording(TorchDispatchMode):
     ) -> Any:
         """Call, and write it down."""
         kwargs = kwargs or {}
+        if func is ATEN.lift_fresh.default:  # a number of Python's, which later calls may change
+            func = ATEN.clone.default
         given: Any = map_aggregate((args, kwargs), self._as_node)
         result = func(*args, **kwargs)
         if _depends_on_numbers(func, args):
@@ -82,9 +84,7 @@ class Recording(TorchDispatchMode):
         return node
 
     def _write(self, func: Any, given: Any, result: Any) -> None:
-        # A number of Python's is a tensor made once, which later calls may change in place.
-        called = ATEN.clone.default if func is ATEN.lift_fresh.default else func
-        node = self._graph.call_function(called, *given)
+        node = self._graph.call_function(func, *given)
         if isinstance(result, Tensor):
             self._nodes.setdefault(result, node)
             return
@@ -99,11 +99,14 @@ class Recording(TorchDispatchMode):
     def repeated(self) -> Callable[[], None]:
         """Return what repeats the calls, on the tensors as they are then."""
         self._graph.output(None)
-        calls = GraphModule(self._given, self._graph).forward
+        code, given = self._graph.python_code("self"), self._given
+        scope = dict(code.globals)
+        exec(code.src, scope)  # as torch.fx does, which keeps every text for as long as it runs
+        calls = scope["forward"]
 
         def repeat() -> None:
             with torch.inference_mode():
-                calls()
+                calls(given)
 
         return repeat
 
