@@ -59,6 +59,7 @@ ORDERS = {
             "passage",
             "replay",
         ),
+        *("recording", "call_replay", "graph_replay"),
         *("loop", "rehearsed", "second_order", "group", "train", "width", "learner_checks"),
         *("scores", "jobs", "steps", "states", "scoring", "job_members", "work"),
         *("constant", "beginning"),

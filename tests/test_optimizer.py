@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gatelab.training.members import Members
 from gatelab.training.optimizer import MemberOptimizer
 from gatelab.training.optimizers.catalogue import OPTIMIZERS, check_optimizer, optimizer_defaults
+from tests.test_fused_tables import fused
 
 RATES, DECAYS = [1e-3, 0.3, 1e-2], [0.0, 0.2, 1e-3]
 TORCH: dict[str, type[torch.optim.Optimizer]] = {
@@ -138,7 +139,8 @@ def test_a_saved_state_goes_on_exactly(case: str) -> None:
 def test_tables_with_sparse_gradients_go_down_without_velocity() -> None:
     """Each member's rate moves the rows that were looked up, and no others."""
     made = [nn.Embedding(4, 2, sparse=True) for _ in range(2)]
-    members = Members([nn.Sequential(table, nn.Linear(2, 1)) for table in made])
+    with fused(False):
+        members = Members([nn.Sequential(table, nn.Linear(2, 1)) for table in made])
     given = [optimizer_defaults("sgd") | {"name": "sgd", "momentum": 0.9}] * 2
     rated = [
         {**option, "learning_rate": rate} for option, rate in zip(given, (0.5, 1), strict=True)

@@ -15,6 +15,7 @@ from gatelab.sweeps.spec.remarks import told_remarks
 from gatelab.tasks import register_task
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
+from gatelab.training.members import FUSED_ON_CPU, fuses_tables
 from gatelab.training.train import Training
 from tests.bad_specs import spec
 from tests.test_fused_tables import fused
@@ -65,6 +66,14 @@ def test_fused_or_apart_a_step_moves_what_it_looks_up(
         assert torch.allclose(one, other, rtol=0, atol=1e-12)
     after = apart.members.state(0)[TABLE]
     assert torch.equal(after[10:], before[10:]) and bool((after[:10] != before[:10]).all())
+
+
+@pytest.mark.parametrize(("numbers", "whether"), [(FUSED_ON_CPU, True), (FUSED_ON_CPU + 1, False)])
+def test_small_tables_are_fused_on_a_cpu_too(numbers: int, whether: bool) -> None:
+    """Counted over all tables of a member, which a step then moves row by row."""
+    tables = [torch.empty(5, 7), torch.empty(numbers - 35, 1)]
+    assert fuses_tables(torch.device("cpu"), tables) is whether
+    assert fuses_tables(torch.device("cuda"), tables)
 
 
 def test_the_first_step_of_a_table_has_no_decay_in_it(float64: None) -> None:

@@ -25,6 +25,7 @@ from gatelab.training.states import STATE_FILE
 from gatelab.training.table_steps import ApartSteps
 from gatelab.training.work import Work
 from tests.in_process import Worker
+from tests.test_fused_tables import fused
 from tests.test_parts_of_rounds import opened
 from tests.test_together import OPTIONS, RECIPE, TASK, losses, run, saved, trial
 
@@ -52,7 +53,8 @@ def test_what_an_optimizer_knows_of_tables_goes_to_their_device() -> None:
     """A saved state is read into the host's memory."""
     tables = [nn.Sequential(nn.Embedding(5, 2, sparse=True), nn.Linear(2, 1)) for _ in range(2)]
     options = [{"name": "adam", "learning_rate": 0.1, "weight_decay": 0.0}] * 2
-    members = Members(tables)
+    with fused(False):
+        members = Members(tables)
     optimizer = MemberOptimizer(members, options)
     table = nn.Parameter(torch.empty(5, 2, device="meta"))
     members.tables[1] = {"0.weight": table}

@@ -16,6 +16,8 @@ from gatelab.training.lookups import PADS, lookups
 from gatelab.training.member_models import check_models
 
 Tensors = dict[str, Tensor]
+FUSED_ON_CPU = 2**19
+"""Numbers in a member's tables up to which a step is faster there with all of them fused."""
 
 
 class Members:
@@ -25,8 +27,8 @@ class Members:
     the optimiser, a copy of the best weights and a member's removal are then one operation each.
     Tables of ``nn.Embedding(sparse=True)`` stay apart, so that a step touches only looked-up rows;
     so do frozen parameters (``requires_grad=False``), with the buffers, and are not stepped at all.
-    On a CPU the tables of each member are tensors of their own, with sparse gradients; elsewhere,
-    and where experts have some, they are fused (:mod:`.fused_tables`).
+    On a CPU large tables of each member are tensors of their own, with sparse gradients; small
+    ones, all elsewhere, and those of experts are fused (:mod:`.fused_tables`).
     """
 
     def __init__(self, models: Sequence[nn.Module], device: torch.device | str = "cpu") -> None:
@@ -60,7 +62,8 @@ class Members:
         ]
         """Of each member by name, to be changed in place."""
         self.fused_tables: FusedTables | None = None
-        if tables and (fuses_tables(self.device) or any(parameters[n].dim() > 2 for n in tables)):
+        held = [parameters[name] for name in tables]
+        if held and (fuses_tables(self.device, held) or any(table.dim() > 2 for table in held)):
             self._take_tables(stacked(self.tables))
         self._convolves = convolves(models[0])
         self._noted: set[str] | None = set()
@@ -226,9 +229,12 @@ class Members:
             table.copy_(state[name])
 
 
-def fuses_tables(device: torch.device) -> bool:
-    """Return whether tables with sparse gradients are fused: where a step is waited for."""
-    return device.type != "cpu"
+def fuses_tables(device: torch.device, tables: Sequence[Tensor]) -> bool:
+    """Return whether tables with sparse gradients are fused: where these would be waited for.
+
+    Or where they cost more than to move all rows: then a CPU repeats the step, too.
+    """
+    return device.type != "cpu" or sum(table.numel() for table in tables) <= FUSED_ON_CPU
 
 
 def as_double(tensor: Tensor) -> Tensor:

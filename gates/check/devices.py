@@ -24,6 +24,11 @@ class Crossings(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.found: list[str] = []
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Let torch not import its compiler, for more than a second, only to switch it off."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
