@@ -47,6 +47,7 @@ EXCEPTIONS = {
         "importlib.import_module",
     ): "a gate's or a task's module, which must register "
     "it: the one place where a spec's key becomes code",
+    ("training/recording.py", "exec"): "code that torch.fx writes of calls that this process made",
     ("sweeps/cli/commands.py", "importlib.import_module"): OWN_MODULE,
     ("sweeps/cluster/starting.py", "importlib.import_module"): OWN_MODULE,
     ("gatelab/__init__.py", "importlib.import_module"): OWN_MODULE,

@@ -103,6 +103,15 @@ class Listing(SoftmaxGate):
         return super().forward(x)
 
 
+class Settling(SoftmaxGate):
+    """Puts the same number in the place of itself, and makes a tensor anew."""
+
+    def forward(self, x: Tensor) -> Routing:
+        self.scale = float(f"{len(x)}.5")
+        self.seen = x.detach() * 2
+        return super().forward(x)
+
+
 class Chance(SoftmaxGate):
     """Multiplies by what nobody can see."""
 
@@ -147,6 +156,12 @@ def test_a_count_of_python_goes_on() -> None:
     found, as_it_comes = begun(Counting), begun(Counting)
     assert same(course(found, repeats=True), course(as_it_comes, repeats=False))
     assert found.model.mixture.each.calls == as_it_comes.model.mixture.each.calls  # type: ignore[union-attr]
+
+
+def test_what_is_made_anew_each_time_does_not_change() -> None:
+    found = begun(Settling)
+    state = course(found, repeats=True)
+    assert found.loop.records and same(state, course(begun(Settling), repeats=False))
 
 
 def test_what_a_learner_puts_in_place_of_its_tensors_goes_on(
@@ -306,7 +321,7 @@ import tests.test_repeated_steps as tested
 tested.CallReplay.eager = 2
 found = tested.begun(tested.SoftmaxGate)
 tested.course(found, repeats=True)
-assert found.loop.replays[64].repeats
+assert found.loop.replays[64].again.__name__ == 'repeat'
 sys.exit("torch._dynamo" in sys.modules)
 """
 
