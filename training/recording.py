@@ -17,7 +17,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from gatelab.foreign import told
 
 ATEN = torch.ops.aten
-READING = (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.data_ptr, Tensor.untyped_storage)
+TAKERS = (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.data_ptr, Tensor.untyped_storage)
 """What takes numbers out of a tensor by no operation of torch's."""
 
 
@@ -131,6 +131,6 @@ class _Reads(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if func in READING:
+        if func in TAKERS:
             self._recording.failure = f"`Tensor.{func.__name__}` takes numbers out of a tensor"
         return func(*args, **(kwargs or {}))

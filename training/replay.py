@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-PLAIN = (bool, int, float, complex, str, bytes)
+OF_PYTHON = (bool, int, float, complex, str, bytes)
 """Types of values that an object may remember beside tensors."""
 
 
@@ -21,7 +21,7 @@ class Replay(ABC):
     """
 
     eager: ClassVar[int]
-    """Steps before one is written down: what is made once is made in them."""
+    """Steps before one is written down, at least 2: what is made once is made in the first."""
     form: ClassVar[str]
     """As what it is written down."""
 
@@ -39,25 +39,25 @@ class Replay(ABC):
         self.told = True
         """Whether the failure is worth a line."""
         self._owners = owners
+        self._before: list[dict[str, list[object]]] = []
 
     def __call__(self) -> None:
         """Take the step."""
+        self.again()
         self.steps += 1
-        if self.steps != self.eager:
-            self.again()
-            return
-        before = [_held(owner) for owner in self._owners]
-        self.step()
-        changed = [_change(owner, held) for owner, held in zip(self._owners, before, strict=True)]
-        if any(changed):
-            self.fail(f"{next(filter(None, changed))} changes from step to step")
+        if self.steps == self.eager - 1:
+            self._before = [_held(owner) for owner in self._owners]
+        elif self.steps == self.eager:
+            self._look()
+
+    def _look(self) -> None:
+        """Begin to write down, if nothing is remembered that was another after the step before."""
+        both, self._before = zip(self._owners, self._before, strict=True), []
+        changed = next(filter(None, (_change(owner, held) for owner, held in both)), "")
+        if changed:
+            self.fail(f"{changed} changes from step to step")
         else:
             self.begin()
-
-    @property
-    def repeats(self) -> bool:
-        """Whether it has been written down, or is going to be."""
-        return self.again != self.step
 
     @abstractmethod
     def begin(self) -> None:
@@ -81,7 +81,7 @@ def _held(owner: object) -> dict[str, list[object]]:
 
     A module's tensors are made anew in each forward, as ``weight_norm`` does, or are its own.
     """
-    kinds = PLAIN if isinstance(owner, nn.Module) else (*PLAIN, Tensor)
+    kinds = OF_PYTHON if isinstance(owner, nn.Module) else (*OF_PYTHON, Tensor)
     return {
         name: [it for it in (value, *_items(value)) if isinstance(it, kinds)]
         for name, value in vars(owner).items()
@@ -99,6 +99,6 @@ def _change(owner: object, before: Mapping[str, Sequence[object]]) -> str:
     after = _held(owner)
     for name in {**before, **after}:
         pairs = zip_longest(before.get(name, ()), after.get(name, ()))
-        if any(one is not two for one, two in pairs):
+        if not all(one is two or (isinstance(one, OF_PYTHON) and one == two) for one, two in pairs):
             return f"{type(owner).__name__}.{name}"
     return ""
