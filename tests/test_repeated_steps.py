@@ -299,6 +299,23 @@ def test_what_depends_on_numbers_is_no_list_of_calls(call: Callable[[Tensor], An
     assert "takes numbers out of a tensor" in recording.failure
 
 
+def test_what_cannot_be_written_down_is_done_nevertheless() -> None:
+    """A tensor of an inference mode has no count of its changes."""
+    with torch.inference_mode():
+        x = torch.ones(2)
+    with Recording() as recording:
+        y = x * 3
+    assert y.tolist() == [3.0, 3.0] and "Inference tensors" in recording.failure
+
+
+def test_a_large_model_is_not_kept_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_replay, "MOST_KEPT", 1000)
+    found = begun(SoftmaxGate)
+    state = course(found, repeats=True)
+    assert not found.loop.records and not found.notes
+    assert same(state, course(begun(SoftmaxGate), repeats=False))
+
+
 def test_an_index_of_places_is_a_call() -> None:
     x, out = torch.arange(3.0), torch.zeros(2)
     with Recording() as recording:

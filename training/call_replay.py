@@ -10,6 +10,9 @@ from gatelab.gates.randomness import CPU, generator_state
 from gatelab.training.recording import Recording
 from gatelab.training.replay import Replay
 
+MOST_KEPT = 2**27
+"""Bytes that a step changes, up to which it is repeated: to try it, they are kept twice."""
+
 
 class CallReplay(Replay):
     """Takes a step, after the first ones, by the calls of torch's operations that it comes to.
@@ -30,9 +33,12 @@ class CallReplay(Replay):
         recording = Recording()
         with recording:
             self.write()
-        if recording.failure:
+        why = recording.failure
+        if not why and sum(tensor.nbytes for tensor in recording.written()) > MOST_KEPT:
+            why = "of a large model the way to the calls is a small part"
+        if why:
             self.told = False  # a CPU does not wait: as it is, is as usual
-            self.fail(recording.failure)
+            self.fail(why)
         else:
             self.again = lambda: self._try(recording)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from operator import getitem
 from typing import Any
 
@@ -60,16 +61,24 @@ class Recording(TorchDispatchMode):
         kwargs = kwargs or {}
         if func is ATEN.lift_fresh.default:  # a number of Python's, which later calls may change
             func = ATEN.clone.default
-        given: Any = map_aggregate((args, kwargs), self._as_node)
+        given: Any = None
+        with self._noting():
+            given = map_aggregate((args, kwargs), self._as_node)
         result = func(*args, **kwargs)
-        if _depends_on_numbers(func, args):
-            self.failure = self.failure or f"`{func}` takes numbers out of a tensor"
-        if not self.failure:
-            try:
+        with self._noting():
+            if _depends_on_numbers(func, args):
+                self.failure = self.failure or f"`{func}` takes numbers out of a tensor"
+            if not self.failure:
                 self._write(func, given, result)
-            except Exception as error:  # whatever torch.fx says of a stranger's arguments
-                self.failure = told(error)
         return result
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Note what is raised meanwhile, of which the step is to know nothing."""
+        try:
+            yield
+        except Exception as error:  # whatever torch says of a stranger's tensors and arguments
+            self.failure = told(error)
 
     def _as_node(self, argument: Any) -> Any:
         """Return what a tensor is in the graph, where one that no call has made is given."""
