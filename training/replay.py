@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
+from types import ModuleType
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -77,7 +78,7 @@ class Replay(ABC):
 
 
 def _held(owner: object) -> dict[str, list[object]]:
-    """Return by attribute what an object remembers from step to step.
+    """Return by attribute what an object remembers from step to step, and what in it does.
 
     A module's tensors are made anew in each forward, as ``weight_norm`` does, or are its own.
     """
@@ -91,7 +92,10 @@ def _held(owner: object) -> dict[str, list[object]]:
 def _items(value: object) -> list[object]:
     if isinstance(value, Mapping):
         return [*value.values()]
-    return [*value] if isinstance(value, (list, tuple, set)) else []
+    if isinstance(value, (list, tuple, set)):
+        return [*value]
+    apart = isinstance(value, (nn.Module, Tensor, type, ModuleType))
+    return [] if apart else [*getattr(value, "__dict__", {}).values()]
 
 
 def _change(owner: object, before: Mapping[str, Sequence[object]]) -> str:
