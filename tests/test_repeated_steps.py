@@ -166,7 +166,9 @@ def test_what_changes_beside_tensors_is_not_repeated(gate: type[SoftmaxGate], wh
     random.seed(0)
     found = begun(gate)
     course(found, repeats=True)
-    assert found.notes == [f"a step cannot be written down as a list of calls ({why}): it is eager"]
+    assert found.notes == [
+        f"a step cannot be written down as a list of calls ({why}): it runs as it comes"
+    ]
     assert not found.loop.records
 
 

@@ -155,7 +155,7 @@ class Loop:
             self.records = False
         if replay.failure and replay.told:
             reason = as_line(replay.failure, REASON)
-            self.notes.append(f"a step cannot be {replay.form} ({reason}): it is eager")
+            self.notes.append(f"a step cannot be {replay.form} ({reason}): it runs as it comes")
 
     def eager_step(self, rows: int) -> None:
         """Do on the device what :meth:`step` does there."""
