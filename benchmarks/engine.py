@@ -1,4 +1,7 @@
-"""Members that train together: steps a second by their number, and a sweep against one by one."""
+"""Members that train together: steps a second by their number, and a sweep against one by one.
+
+And what a step gains of being repeated without the Python code that leads to its operations.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ from gatelab.sweeps.cluster.joining import join
 from gatelab.sweeps.cluster.sizing import ON_CPU
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.tasks import DigitsPairs, SyntheticGroups, Table, Task
+from gatelab.training.call_replay import CallReplay
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
 from gatelab.training.train import Training
@@ -35,6 +39,8 @@ FEW = (1, 4, 8)
 TRIALS, TURNS = 20, 3
 """Of each of three gates, and how often each way of training them has its turn."""
 BATCH = 256
+WRITTEN = CallReplay.eager + 2
+"""Steps until one has been written down and tried."""
 
 
 def main() -> None:
@@ -44,6 +50,8 @@ def main() -> None:
     for name, task in _tasks().items():
         for gate in ("softmax", "dselect_k"):
             _steps(name, task, gate, WIDTHS)
+            _repeated(name, task, gate)
+    _repeated("a table", _table(), "dselect_k")
     for name, task in (("a table", _table()), ("films", Films(sparse=True))):
         _steps(name, task, "dselect_k", FEW)
     _steps("pictures", Pictures(), "dselect_k", FEW[:2], rounds=3, calls=1)
@@ -84,6 +92,25 @@ def _steps(
             ">= 1",
             together=f"{rates[width]:.0f}",
             alone=f"{rates['1']:.0f}",
+        )
+
+
+def _repeated(name: str, task: Task, gate: str) -> None:
+    """Compare steps that are repeated with those that are taken as they come."""
+    for width in (1, ON_CPU):
+        rivals = {
+            "repeated": stepper(_training(task, gate, width)),
+            "as it comes": stepper(_training(task, gate, width), records=False),
+        }
+        for _ in range(WRITTEN):
+            rivals["repeated"]()
+        times = medians(rivals, rounds=9, calls=20)
+        report(
+            f"engine: a step of {width} of {name} with {gate}, repeated / as it comes",
+            times["repeated"] / times["as it comes"],
+            "<= 1",
+            repeated=f"{1e3 * times['repeated']:.1f} ms",
+            eager=f"{1e3 * times['as it comes']:.1f} ms",
         )
 
 

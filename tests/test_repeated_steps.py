@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-import weakref
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,7 +18,6 @@ from gatelab.training.call_replay import CallReplay
 from gatelab.training.learners import Learner
 from gatelab.training.learners.learner import learners
 from gatelab.training.member import Member, Recipe
-from gatelab.training.recording import Recording
 from gatelab.training.train import Training
 from tests.device_cases import STEPPING, Case
 from tests.test_fused_tables import fused
@@ -283,68 +280,12 @@ def test_what_raises_while_it_is_repeated_raises_as_ever() -> None:
         found.run_epoch()
 
 
-def test_nothing_is_kept_of_what_a_step_makes() -> None:
-    """Else the step that is written down would need the memory of all its calls at once."""
-    made: list[weakref.ref[Tensor]] = []
-    weight = torch.ones(3, requires_grad=True)
-    with Recording() as recording:
-        x = weight
-        for _ in range(5):
-            x = x * 2
-            made.append(weakref.ref(x))
-        (gradient,) = torch.autograd.grad(x.sum(), [weight])
-        with torch.no_grad():
-            weight += gradient
-        del x
-        assert not any(ref() is not None for ref in made)
-    assert not recording.failure and recording.written() == [weight]
-    recording.repeated()()
-    assert weight.tolist() == [65.0] * 3
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda x: x[x > 0],
-        lambda x: x[(x > 0).to(torch.uint8).bool()],
-        torch.nonzero,
-        torch.unique,
-        lambda x: torch.masked_select(x, x > 0),
-        lambda x: bool((x > 0).any()),
-        lambda x: torch.equal(x, x),
-    ],
-)
-def test_what_depends_on_numbers_is_no_list_of_calls(call: Callable[[Tensor], Any]) -> None:
-    with Recording() as recording:
-        call(torch.tensor([1.0, -1.0]))
-    assert "takes numbers out of a tensor" in recording.failure
-
-
-def test_what_cannot_be_written_down_is_done_nevertheless() -> None:
-    """A tensor of an inference mode has no count of its changes."""
-    with torch.inference_mode():
-        x = torch.ones(2)
-    with Recording() as recording:
-        y = x * 3
-    assert y.tolist() == [3.0, 3.0] and "Inference tensors" in recording.failure
-
-
 def test_a_large_model_is_not_kept_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_replay, "MOST_KEPT", 1000)
     found = begun(SoftmaxGate)
     state = course(found, repeats=True)
     assert not found.loop.records and not found.notes
     assert same(state, course(begun(SoftmaxGate), repeats=False))
-
-
-def test_an_index_of_places_is_a_call() -> None:
-    x, out = torch.arange(3.0), torch.zeros(2)
-    with Recording() as recording:
-        out.copy_(x[torch.arange(2)])
-    assert not recording.failure
-    x += 5
-    recording.repeated()()
-    assert out.tolist() == [5.0, 6.0]
 
 
 def test_other_numbers_are_seen_where_some_are_none() -> None:

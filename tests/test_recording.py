@@ -1,0 +1,69 @@
+"""What is written down of a step: its calls, with nothing kept of what they make."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gatelab.training.recording import Recording
+
+
+def test_nothing_is_kept_of_what_a_step_makes() -> None:
+    """Else the step that is written down would need the memory of all its calls at once."""
+    made: list[weakref.ref[Tensor]] = []
+    weight = torch.ones(3, requires_grad=True)
+    with Recording() as recording:
+        x = weight
+        for _ in range(5):
+            x = x * 2
+            made.append(weakref.ref(x))
+        (gradient,) = torch.autograd.grad(x.sum(), [weight])
+        with torch.no_grad():
+            weight += gradient
+        del x
+        assert not any(ref() is not None for ref in made)
+    assert not recording.failure and recording.written() == [weight]
+    recording.repeated()()
+    assert weight.tolist() == [65.0] * 3
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x[x > 0],
+        lambda x: x[(x > 0).to(torch.uint8).bool()],
+        torch.nonzero,
+        torch.unique,
+        lambda x: torch.masked_select(x, x > 0),
+        lambda x: bool((x > 0).any()),
+        lambda x: torch.equal(x, x),
+    ],
+)
+def test_what_depends_on_numbers_is_no_list_of_calls(call: Callable[[Tensor], Any]) -> None:
+    with Recording() as recording:
+        call(torch.tensor([1.0, -1.0]))
+    assert "takes numbers out of a tensor" in recording.failure
+
+
+def test_what_cannot_be_written_down_is_done_nevertheless() -> None:
+    """A tensor of an inference mode has no count of its changes."""
+    with torch.inference_mode():
+        x = torch.ones(2)
+    with Recording() as recording:
+        y = x * 3
+    assert y.tolist() == [3.0, 3.0] and "Inference tensors" in recording.failure
+
+
+def test_an_index_of_places_is_a_call() -> None:
+    x, out = torch.arange(3.0), torch.zeros(2)
+    with Recording() as recording:
+        out.copy_(x[torch.arange(2)])
+    assert not recording.failure
+    x += 5
+    recording.repeated()()
+    assert out.tolist() == [5.0, 6.0]
