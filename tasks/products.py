@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 LARGE = 2**23
 """Multiplications from which a call of oneDNN earns what it costs: half of it is Python."""
@@ -29,6 +30,7 @@ class Product(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
         """Keep what the gradients need."""
         ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -41,6 +43,12 @@ class Product(torch.autograd.Function):
         )
 
     @staticmethod
+    def jvp(ctx: Any, of_a: Tensor, of_b: Tensor) -> Tensor:
+        """Return the change of the product where both change so."""
+        a, b = ctx.saved_tensors
+        return matrix_product(of_a, b) + matrix_product(a, of_b)
+
+    @staticmethod
     def vmap(
         info: Any, dims: tuple[int | None, int | None], a: Tensor, b: Tensor
     ) -> tuple[Tensor, int]:
@@ -51,6 +59,9 @@ class Product(torch.autograd.Function):
 
 def matrix_product(a: Tensor, b: Tensor) -> Tensor:
     """Return ``a @ b.T``, of ``(n, k)`` and ``(m, k)``, by what is faster on this CPU."""
+    if has_torch_function((a, b)):  # as functions of torch do, of which a mode is told
+        told: Tensor = handle_torch_function(matrix_product, (a, b), a, b)
+        return told
     if not suits(a, b):
         return a @ b.T
     result: Tensor = Product.apply(a, b)  # type: ignore[no-untyped-call]

@@ -18,6 +18,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.hooks import RemovableHandle
 
 from gatelab.gates.sequence_draws import within
+from gatelab.tasks.dot_products import dot_products
+from gatelab.tasks.products import matrix_product
 
 Precision = Literal["float32", "tf32", "bf16"]
 PRODUCTS = frozenset(
@@ -29,6 +31,7 @@ PRODUCTS = frozenset(
         *(torch.addmm, torch.baddbmm, torch.addbmm, torch.addmv),
         *(Tensor.matmul, Tensor.mm, Tensor.bmm, Tensor.mv),
         *(Tensor.__matmul__, Tensor.__rmatmul__),
+        *(matrix_product, dot_products),
     )
 )
 """What is computed in bf16: products of matrices, and convolutions."""
