@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.func import grad, vmap
+from torch.func import grad, jvp, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gatelab.gates.stack import Stack
 from gatelab.tasks import products
 from gatelab.tasks.layers import Linear, mlp
 from gatelab.tasks.products import LARGE, matrix_product
+from gatelab.training.precision import ShortProducts
 
 ROWS, FEATURES, UNITS = 256, 192, 192
 """A product of a few more multiplications than ``LARGE``."""
@@ -86,6 +87,15 @@ def test_it_is_differentiated_twice() -> None:
 
     a, b = pair()
     close(slope(squared)(a, b), slope(plain)(*doubles((a, b))))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's
+def test_it_is_differentiated_forwards() -> None:
+    given, changes = pair(), pair()
+    with Seen() as seen:
+        found = jvp(matrix_product, given, changes)
+    assert seen.count == 3
+    close(found, jvp(lambda a, b: a @ b.mT, doubles(given), doubles(changes)))
 
 
 @pytest.mark.parametrize("dims", [(0, 0), (0, None), (None, 0), (1, 0)], ids=str)
@@ -172,3 +182,18 @@ def test_a_stack_of_large_layers_is_each_alone() -> None:
         found = Stack(experts)(x)
     assert seen.count == 6
     close(found, torch.stack([expert(x) for expert in experts]))
+
+
+def test_bf16_is_what_it_is_of_torchs_own() -> None:
+    """Of products that are rounded both are torch's, and so are their gradients."""
+    ours, theirs = Linear(FEATURES, UNITS), nn.Linear(FEATURES, UNITS)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(ROWS, FEATURES)
+    with Seen() as seen:
+        for layer in (ours, theirs):
+            with ShortProducts(layer, nn.Identity()):
+                loss = layer(x).pow(2).mean()
+            loss.backward()
+    assert seen.count == 0
+    assert ours.weight.grad is not None and theirs.weight.grad is not None
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=0.02, atol=1e-3)
