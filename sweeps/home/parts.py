@@ -13,9 +13,9 @@ COMPARED = (Tags.VERSION, Tags.CODE, Tags.DATA)
 """How tags begin that two parts should have in common; another machine is no matter."""
 
 
-UNKNOWN: Mapping[str, str] = {}
+UNKNOWN: dict[str, str] = {}
 """A part of which it is no longer known what ran it."""
-LOST = (
+PARTS_LOST = (
     f"what ran the sweep before is not known, since its {RUN_PARTS} was lost or damaged: whether "
     "code or data have changed since the launch is said by each run's tags alone."
 )
@@ -36,11 +36,11 @@ def begin_part(home: Home, provenance: Mapping[str, str], *, begun: bool = False
     lines = Lines(home.path / RUN_PARTS)
     parts = [part for line, _ in lines.lines() if (part := parsed(line)) is not None]
     lost = [UNKNOWN] if begun and not parts else []
-    for part in (*lost, *([found] if parts[-1:] != [found] else [])):
-        parts.append(part)
-        lines.append(part)
+    new = [*lost, *([found] if parts[-1:] != [found] else [])]
+    for one in new:
+        lines.append(one)
     lines.close()
-    return _changes(parts)
+    return _changes([*parts, *new])
 
 
 def runs_by(provenance: Mapping[str, str]) -> dict[str, str]:
@@ -55,7 +55,7 @@ def _changes(parts: Sequence[Mapping[str, str]]) -> list[str]:
         f"resumed with other code or data: {'; '.join(_change(before, after))}. Each run's tags "
         "say which code ran it, and on which data."
         if before
-        else LOST
+        else PARTS_LOST
         for before, after in zip(parts, parts[1:], strict=False)
     ]
 
