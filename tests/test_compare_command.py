@@ -73,7 +73,7 @@ def test_one_sweep(folder: Path) -> None:
     said = result.stdout.partition("dselect_k wins: its test loss is significantly lower than")
     assert said[1] and "─╯" not in said[2] and "┘" not in said[2], "the first line after the table"
     assert result.stderr == (
-        "gatelab: 2 runs of another program in the experiment of one are ignored.\n"
+        "gatelab: warning: 2 runs of another program in the experiment of one are ignored.\n"
     )
 
 
@@ -127,7 +127,7 @@ def test_formats(folder: Path) -> None:
 
 def test_sweeps_on_one_task_stand_side_by_side(folder: Path) -> None:
     result = run(folder, "one", "two")
-    assert "gatelab: search.trials differs: 20 (one), 12 (two).\n" in result.stderr
+    assert "gatelab: warning: search.trials differs: 20 (one), 12 (two).\n" in result.stderr
     for gate in ("dselect_k", "softmax (one)", "softmax (two)", "comet"):
         assert gate in result.stdout
     found = compare("one", "two", folder=folder)
@@ -137,8 +137,8 @@ def test_sweeps_on_one_task_stand_side_by_side(folder: Path) -> None:
 def test_sweeps_that_differ_in_the_search_seed_are_one(folder: Path) -> None:
     result = run(folder, "again0", "again1", "again2")
     assert result.stderr == (
-        "gatelab: again0, again1 and again2 are pooled: only the seed of their search or their "
-        "split differs, so their searches are repeats of one.\n"
+        "gatelab: warning: again0, again1 and again2 are pooled: only the seed of their search or "
+        "their split differs, so their searches are repeats of one.\n"
     )
     assert "top_k wins" in result.stdout and "(again0)" not in result.stdout
     said = " ".join(result.stdout.split())

@@ -6,14 +6,18 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 from optuna.distributions import FloatDistribution
 
+from gatelab.sweeps.cli import main
 from gatelab.sweeps.cluster import storage
 from gatelab.sweeps.cluster.storage import Storage, when_there_is_room
+from gatelab.sweeps.export.predict import write_rows
 from gatelab.sweeps.home.home import Home
 from gatelab.sweeps.search.studies import open_studies
 from gatelab.sweeps.search.study import Study
@@ -27,6 +31,7 @@ from gatelab.tracking.sqlite import default_uri
 from gatelab.training.steps import Ending
 from tests.in_process import gatelab
 from tests.launched import MODULE
+from tests.made_sweeps import MadeSweep
 from tests.small_disk import fill, small_disk
 from tests.test_store_losses_of_sweeps import ONE_BY_ONE, SPEC, STAGES
 
@@ -181,3 +186,24 @@ def test_where_no_file_can_be_written_one_line_says_so(tmp_path: Path) -> None:
         "gatelab: Ray cannot be started: no file can be written in /tmp: File too large; make room "
         "there, or see `ulimit -f`."
     ]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_predictions_without_room_are_named(suffix: str, disk: Path) -> None:
+    fill(disk)
+    output = disk / f"predicted{suffix}"
+    with pytest.raises(ValueError, match=rf"^{output} cannot be written: No space left on device"):
+        write_rows(pa.table({"y": list(range(10_000))}), output)
+    assert [path.name for path in disk.iterdir()] == ["other"]
+
+
+def test_a_report_without_room_is_named(
+    disk: Path, put_store: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    folder = put_store(tmp_path / "store")
+    MadeSweep(folder, "one", gates=("top_k", "softmax"), seeds=3)
+    fill(disk)
+    words = ["report", "one", "--to", str(disk / "rep"), "--folder", str(folder)]
+    result = CliRunner().invoke(main, words)
+    said = f"gatelab: {disk / 'rep'} cannot be written: No space left on device.\n"
+    assert (result.exit_code, result.stderr) == (2, said)

@@ -77,3 +77,26 @@ def test_an_interrupt_while_a_command_imports_is_one_line(library: str) -> None:
 def test_the_installed_command_begins_there_too() -> None:
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
     assert project["project"]["scripts"] == {"gatelab": "gatelab.command:run_command"}
+
+
+ANSWERING = """
+import os, sys, time
+from pathlib import Path
+from gatelab.durable import draft_of
+from gatelab.sweeps.cli.answering import answering
+
+try:
+    with answering("The rows are predicted"), draft_of(Path(sys.argv[1])) as draft:
+        draft.write_text("half")
+        os.kill(os.getpid(), int(sys.argv[2]))
+        time.sleep(20)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_what_ends_a_command_that_answers_leaves_no_draft(number: int, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", ANSWERING, str(tmp_path / "predictions.csv"), str(number)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr, list(tmp_path.iterdir())) == (130, "", [])

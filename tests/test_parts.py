@@ -10,7 +10,7 @@ import pytest
 
 from gatelab.sweeps.cluster import provenance
 from gatelab.sweeps.home.making import make_home
-from gatelab.sweeps.home.parts import begin_part
+from gatelab.sweeps.home.parts import PARTS_LOST, begin_part
 from gatelab.sweeps.spec.reading import parse_spec
 from tests.in_process import gatelab
 from tests.launched import read
@@ -39,6 +39,30 @@ def test_every_change_since_the_launch_is_told(tmp_path: Path) -> None:
     assert begin_part(home, {**old, "version.torch": "2"}) == changed, "later ones say so too"
     third = begin_part(home, {"version.torch": "2", "data": "w", "code.mine": "f"})[1]
     assert third.startswith("resumed with other code or data: code.mine was none, is f; data was x")
+
+
+@pytest.mark.parametrize("left", [None, "", '{"version.torch": "1", "da', "[1]\n"])
+def test_a_lost_file_of_parts_is_told_at_every_resume(left: str | None, tmp_path: Path) -> None:
+    spec = parse_spec({"name": "a", "task": "digits_pairs", "gates": ["softmax"]})
+    home, now = make_home(tmp_path, spec, None, None), {"version.torch": "1", "data": "x"}
+    assert begin_part(home, now) == [], "nothing has run yet"
+    assert begin_part(home, now, begun=True) == []
+    (home.path / "parts.jsonl").unlink()
+    if left is not None:
+        (home.path / "parts.jsonl").write_text(left)
+    for _ in range(2):
+        assert begin_part(home, now, begun=True) == [PARTS_LOST]
+    (_, changed) = begin_part(home, {**now, "data": "y"}, begun=True)
+    assert changed.startswith("resumed with other code or data: data was x, is y")
+
+
+@pytest.mark.slow
+def test_a_resume_without_its_file_of_parts_says_so(place: Path) -> None:
+    (place / "c.yaml").write_text(SPEC + ONE_BY_ONE)
+    gatelab(place, "launch", "c.yaml", code=130, most=1)
+    (place / "gatelab_runs" / "sweeps" / "c" / "parts.jsonl").unlink()
+    assert f"\nwarning: {PARTS_LOST}\n" in gatelab(place, "resume", "c")
+    assert PARTS_LOST[1:] in "".join(read(place, "c").warnings)
 
 
 @pytest.mark.slow

@@ -59,8 +59,8 @@ def test_a_broken_plug_in_is_one_line_and_stops_nobody(tmp_path: Path) -> None:
     assert "'softmax' is registered twice: gatelab.gates.softmax.SoftmaxGate" in first
     assert str(tmp_path / "taken.py") in first, "both places are named"
     assert second == (
-        "gatelab: gate 'wild' of package 'faulty' cannot be loaded: RuntimeError: not today "
-        f"({tmp_path / 'wild.py'}, line 1)"
+        "gatelab: warning: gate 'wild' of package 'faulty' cannot be loaded: RuntimeError: "
+        f"not today ({tmp_path / 'wild.py'}, line 1)"
     )
     shown = gatelab(tmp_path, "show", "gate", "wild", path=str(tmp_path))
     assert (shown.returncode, shown.stderr.count("\n")) == (2, 1)

@@ -8,8 +8,9 @@ import pytest
 
 from gatelab.results.comparison import compare_runs
 from gatelab.results.comparison.best_trials import best_trials
-from gatelab.results.comparison.caveats import differing, missing
+from gatelab.results.comparison.caveats import differing
 from gatelab.results.comparison.merging import by_task
+from gatelab.results.comparison.missing_runs import missing
 from gatelab.results.comparison.pooling import repeats_of_one
 from gatelab.results.comparison.statistics import paired_t
 from gatelab.tracking.runs import RunRecord, SweepRecord
@@ -98,7 +99,7 @@ def test_sweeps_whose_spaces_nobody_can_read_stand_side_by_side() -> None:
     unread = [replace(one, spec="", unread="/elsewhere") for one in THREE]
     assert groups(*unread) == [["s0"], ["s1"], ["s2"]]
     told = "The files of s0 cannot be read from here: they lie in /elsewhere."
-    assert [line[: len(told)] for line in missing(unread[0])] == [told]
+    assert next(missing(unread[0])).startswith(told)
 
 
 def test_a_split_seed_written_out_is_no_other_split() -> None:

@@ -101,9 +101,9 @@ def _place(store: Path, sweep: str, trials: bool, spec: bool) -> Path:
 
 def _kept(place: Path, state: str) -> SweepRecord | None:
     """Return what was kept of a store in this state; nothing where that is not whole."""
-    if not place.is_file():
-        return None
-    with suppress(OSError, ValueError, TypeError, LookupError):
+    with suppress(OSError, ValueError, TypeError, LookupError):  # or it is somebody else's
+        if not place.is_file():
+            return None
         found = json.loads(place.read_bytes())
         if found["form"] == FORM and found["state"] == state:
             runs = tuple(RunRecord(**run) for run in found["record"].pop("runs"))

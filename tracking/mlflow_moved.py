@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -24,8 +25,9 @@ COLUMNS = (
 def follow_artifacts(path: Path) -> None:
     """Let a SQLite store find the folder ``artifacts`` beside it, where it lay beside it before.
 
-    Only addresses are changed that lead to a folder which is gone, or which has runs that the one
-    beside the store has too: this is a copy then, and must not write into what it was copied from.
+    Only addresses are changed that lead to a folder which is gone, or lies where this user may not
+    look, or has runs that the one beside the store has too: this is a copy then, and must not write
+    into what it was copied from.
     """
     place = path.resolve().parent / "artifacts"
     if not place.is_dir():
@@ -46,7 +48,7 @@ def _was_left(address: str, place: Path) -> bool:
     path = Path(unquote(parts.path))
     if parts.scheme != "file" or path.name != "artifacts":
         return False
-    return not path.exists() or bool(_runs(path) & _runs(place))
+    return not os.path.exists(path) or bool(_runs(path) & _runs(place))
 
 
 def _runs(artifacts: Path) -> set[str]:

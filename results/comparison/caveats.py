@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from gatelab.results.comparison.conditions import Conditions
 from gatelab.results.comparison.evidence import agreeing, counts
+from gatelab.results.comparison.missing_runs import missing
 from gatelab.results.comparison.pooling import repeats_of_one, sweep_titles
 from gatelab.results.comparison.tables import listed
 from gatelab.tracking.runs import SweepRecord
@@ -118,34 +118,6 @@ def _who(values: Mapping[str, str]) -> str:
     for title, value in values.items():
         by_value.setdefault(value, []).append(title)
     return ", ".join(f"{value} ({', '.join(who)})" for value, who in by_value.items())
-
-
-def missing(record: SweepRecord) -> Iterator[str]:
-    """Yield what the store has no longer of a sweep that has come to a whole end."""
-    again = f"`gatelab resume {record.sweep} --redeliver` writes all of it again"
-    if record.run is None:
-        yield f"The run of {record.sweep} itself is not in the store: deleted there? {again}."
-        return
-    if record.unread and record.run.end:
-        yield (
-            f"The files of {record.sweep} cannot be read from here: they lie in {record.unread}. "
-            "What they alone have is missing: its spec, weights, and scores of very many targets."
-        )
-    params = record.run.params
-    sizes = [params.get(key, "") for key in ("evaluation.seeds", "evaluation.splits")]
-    sizes.append(params.get("search.repeats", "1"))
-    if record.run.end != "finished" or not all(map(str.isdecimal, sizes)):
-        return
-    planned = math.prod(map(int, sizes))
-    rows = {run.gate for run in record.of("gate") if run.row_of}
-    for gate in record.gates:
-        found = len(record.of("evaluate", gate))
-        if gate not in rows and found < planned:
-            yield (
-                f"{found} of {counts('evaluation', [planned])} of {gate} in {record.sweep} "
-                f"{agreeing('is', 'are', found, planned)} in the store: were others deleted there? "
-                f"{again}."
-            )
 
 
 def notes(sweeps: Sequence[Conditions]) -> list[str]:

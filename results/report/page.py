@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from gatelab.gates.meanings import MEANINGS
 from gatelab.results.comparison import Comparison
-from gatelab.results.comparison.caveats import missing
+from gatelab.results.comparison.missing_runs import missing
 from gatelab.results.comparison.tables import BOLD, Grid
 from gatelab.results.comparison.verdict import leading, sentences
 from gatelab.results.figures.inline import svg

@@ -12,7 +12,7 @@ from gatelab.sweeps.cli.answering import answering
 from gatelab.sweeps.cli.completing import metric_keys, sweeps_here
 from gatelab.sweeps.cli.console import open_console, show_grid, show_line, show_sentences
 from gatelab.sweeps.cli.ending import refuse
-from gatelab.sweeps.cli.error_lines import show_error
+from gatelab.sweeps.cli.error_lines import show_error, show_warning
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.options import folder_option, json_option, uri_option
 
@@ -137,7 +137,7 @@ def _print(answer: Overview, form: str) -> None:
     for line in answer.partial:
         (show_error if aside else show_line)(line)
     for line in answer.warnings:
-        show_error(f"gatelab: {line}")
+        show_warning(line)
     if form == "csv":
         click.echo(answer.frame().to_csv(index=False), nl=False)
     elif form == "json":

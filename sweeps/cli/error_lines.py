@@ -18,6 +18,15 @@ def show_error(lines: str) -> None:
     click.echo(_fitted(lines) if _is_terminal() else lines, err=True)
 
 
+def show_warning(line: str) -> None:
+    """Print what a command goes on after, in the one form by which a log is searched for it.
+
+    Args:
+        line: A sentence that says what is doubtful.
+    """
+    show_error(f"gatelab: warning: {line}")
+
+
 def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 

@@ -21,7 +21,7 @@ from gatelab.sweeps.cli.console import (
     show_sentences,
 )
 from gatelab.sweeps.cli.ending import FAILED, INTERRUPTED, NO_SCORE, UNDELIVERED, end, refuse
-from gatelab.sweeps.cli.error_lines import show_error
+from gatelab.sweeps.cli.error_lines import show_warning
 from gatelab.sweeps.cli.hints import folder_words, in_folder
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.options import folder_option, json_option, storage_option, uri_option
@@ -163,9 +163,9 @@ def validate(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
         return
     task = loaded.task.name
     for doubt in found.doubts:
-        show_error(f"gatelab: warning: {spec}: task: {task!r}: {doubt}")
+        show_warning(f"{spec}: task: {task!r}: {doubt}")
     for remark in found.remarks:
-        show_error(f"gatelab: warning: {spec}: {remark}")
+        show_warning(f"{spec}: {remark}")
     plan = f"{spec}: valid. {', '.join(found.gates)} on {task}: {found.plan}."
     show_sentences(open_console(), (*found.said, plan))
     for line in advised(loaded):

@@ -15,7 +15,7 @@ from gatelab.listing import RegisteredClass, read_registered
 from gatelab.registry import Registry, near_misses
 from gatelab.sweeps.cli.console import print_json, show_line
 from gatelab.sweeps.cli.ending import refuse
-from gatelab.sweeps.cli.error_lines import show_error
+from gatelab.sweeps.cli.error_lines import show_warning
 from gatelab.sweeps.cli.options import json_option
 from gatelab.sweeps.cli.rows import show_rows
 
@@ -52,7 +52,7 @@ def list_(what: str, as_json: bool) -> None:
     else:
         _show(entries)
     for why in broken:
-        show_error(f"gatelab: {why}")
+        show_warning(why)
 
 
 def _show(entries: list[ListedClass]) -> None:

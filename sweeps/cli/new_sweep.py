@@ -13,7 +13,7 @@ import click
 from gatelab.durable import draft_of
 from gatelab.sweeps.cli.console import open_console, show_line, show_sentences
 from gatelab.sweeps.cli.ending import refuse
-from gatelab.sweeps.cli.error_lines import show_error
+from gatelab.sweeps.cli.error_lines import show_warning
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.rows import show_commands, show_rows
 from gatelab.sweeps.cli.task_options import check_task_options, options_option, task_options
@@ -119,7 +119,7 @@ def _show(proposed: ProposedTable, table: str) -> None:
     click.echo()
     show_sentences(open_console(), (*proposed.proposals(), *proposed.said))
     for warning in proposed.task.warnings():
-        show_error(f"gatelab: warning: {warning}")
+        show_warning(warning)
 
 
 def _shortened(name: str) -> str:

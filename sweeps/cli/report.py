@@ -12,6 +12,7 @@ from gatelab.sweeps.cli.console import show_line
 from gatelab.sweeps.cli.ending import refuse
 from gatelab.sweeps.cli.local_path import LocalPath
 from gatelab.sweeps.cli.options import folder_option, uri_option
+from gatelab.tracking.lines import FULL
 
 
 @click.command()
@@ -34,7 +35,8 @@ def report(sweep: str, to: Path | None, folder: Path, tracking_uri: str | None) 
         try:
             page = write(sweep, place, folder=folder, uri=tracking_uri)
         except OSError as error:
-            if error.filename is None or not Path(error.filename).is_relative_to(place):
+            ours = error.filename and Path(error.filename).is_relative_to(place)
+            if not (ours or error.errno in FULL):  # a full disk names no file
                 raise
             refuse(f"{place} cannot be written: {error.strerror}.")
     show_line(f"{page}, with figures and tables beside it.")

@@ -128,7 +128,9 @@ def _work(
     else:
         learning = [gate.learner.cls for gate in spec.gates.values()]
         found = provenance(task, [*map(gates.get, keys.values()), *learning])
-        warnings = [*warnings_of(task), *begin_part(home, found), *told_remarks(spec, task)]
+        begun = any(study.study.get_trials(deepcopy=False) for study in studies.values())
+        parts = begin_part(home, found, begun=begun)
+        warnings = [*warnings_of(task), *parts, *told_remarks(spec, task)]
         for warning in warnings:
             display.note(f"warning: {warning}")
         setting = _setting(spec, task, home, job, data_id(task, found[Tags.DATA]))

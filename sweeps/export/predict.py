@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -98,7 +100,9 @@ def predict(
     sheet = table.read(file, reading)
     cells, counted = _cells(table, sheet)
     values = _values(selected, table, torch.from_numpy(cells))
-    _write(pa.table(dict(zip(value_names(table.targets), values.T.numpy(), strict=True))), output)
+    write_rows(
+        pa.table(dict(zip(value_names(table.targets), values.T.numpy(), strict=True))), output
+    )
     about = (selected.gate, selected.seed, selected.test_loss)
     return Predictions(output, sheet.rows, *about, (*sheet.said, *gathered(counted)), partial)
 
@@ -115,10 +119,18 @@ def _check_output(output: Path) -> None:
 
 def _check_writable(output: Path) -> None:
     """Find out before all else is computed."""
-    try:
+    with _naming(output):
         TemporaryFile(dir=output.parent).close()
+
+
+@contextmanager
+def _naming(output: Path) -> Iterator[None]:
+    """Say in one line that an output cannot be written; a full disk names no file itself."""
+    try:
+        yield
     except OSError as error:
-        raise ValueError(f"{output} cannot be written: {error.strerror}.") from error
+        why = os.strerror(error.errno) if error.errno else error
+        raise ValueError(f"{output} cannot be written: {why}.") from error
 
 
 def _cells(table: Table, sheet: Sheet) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list[str]]:
@@ -182,8 +194,12 @@ def _values(selected: Selected, table: Table, cells: Tensor) -> Tensor:
     return torch.cat([graph(batch) for batch in cells.split(BATCH_ROWS)])
 
 
-def _write(made: pa.Table, output: Path) -> None:
-    """Write a file under its name only when it is whole."""
-    with draft_of(output) as draft:
+def write_rows(made: pa.Table, output: Path) -> None:
+    """Write a file under its name only when it is whole.
+
+    Raises:
+        ValueError: If it is there already, or there is no room.
+    """
+    with _naming(output), draft_of(output) as draft:
         _WRITERS[output.suffix](made, str(draft))
         _check_output(output)  # it may have come meanwhile

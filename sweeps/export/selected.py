@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,13 @@ from gatelab.registry import near_misses
 from gatelab.results.comparison import compare_runs
 from gatelab.results.comparison.budgets import WAITING
 from gatelab.results.comparison.caveats import partial_line
+from gatelab.results.comparison.missing_runs import again
+from gatelab.sweeps.export.recorded import read_file, read_saved
 from gatelab.sweeps.export.unchanged import check_same_loss, with_same_data
 from gatelab.sweeps.spec.places import found_in
 from gatelab.sweeps.spec.spec import TaskSpec
 from gatelab.tasks.task import Task, tasks
-from gatelab.tracking.mlflow_read import artifacts_of, read_artifact
+from gatelab.tracking.masking import masked
 from gatelab.tracking.runs import RunRecord, SweepRecord
 from gatelab.tracking.schema import Artifacts, Metrics, Tags
 from gatelab.training.configuration import Configuration
@@ -84,17 +85,28 @@ def read_selected(record: SweepRecord, gate: str, folder: str | Path) -> Selecte
         known = near_misses(gate, record.gates)
         raise LookupError(f"no gate {gate!r} in sweep {record.sweep!r}; {known}")
     _check_evaluated(record, gate)
-    run = record.of("gate", gate)[0]
+    run = _own_run(record, gate)
     if not gates.get(run.params["gate"]).trained:
         why = f"it is not trained. {_others(record, run.params['gate'])}"
         raise ValueError(f"{_where(record, gate)} has no model: {why}.")
-    saved = _read_saved(record, run.run_id, gate)
+    saved = read_saved(_where(record, gate), record.uri, run.run_id, gate)
     scored = run_of(record, gate, saved["seed"])
     task = _task(record, Path(folder))
     models = _restored(_where(record, gate), task, saved, scored.metrics.get(Metrics.VAL_LOSS))
     return Selected(
         gate, run.run_id, task, models, saved["seed"], scored.metrics[Metrics.TEST_LOSS]
     )
+
+
+def _own_run(record: SweepRecord, gate: str) -> RunRecord:
+    """Return the run that carries a gate's model."""
+    found = record.of("gate", gate)
+    if not found:
+        raise ValueError(
+            f"{_where(record, gate)} has no model: its own run is not in the store: deleted there? "
+            f"{again(record.sweep)}."
+        )
+    return found[0]
 
 
 def _check_evaluated(record: SweepRecord, gate: str) -> None:
@@ -140,42 +152,26 @@ def run_of(record: SweepRecord, gate: str, seed: int) -> RunRecord:
     return found
 
 
-def _read_saved(record: SweepRecord, run_id: str, gate: str) -> dict[str, Any]:
-    """Return what the evaluation saved, which is read without executing anything."""
-    content = read_artifact(record.uri, run_id, f"{gate}.pt")
-    if content is None:
-        raise ValueError(
-            f"{_where(record, gate)}: its run carries no {gate}.pt (any more), in "
-            f"{artifacts_of(record.uri, run_id)}."
-        )
-    try:
-        saved: dict[str, Any] = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file raises whatever its damage leads to
-        raise ValueError(
-            f"{_where(record, gate)}: {gate}.pt of its run {run_id} is damaged."
-        ) from error
-    return saved
-
-
 def _task(record: SweepRecord, folder: Path) -> Task:
     """Return the sweep's task, by the spec that its run carries."""
-    content = read_artifact(record.uri, record.run.run_id, Artifacts.SPEC) if record.run else None
-    if record.run is None or content is None:
-        place = artifacts_of(record.uri, record.run.run_id) if record.run else record.uri
-        raise ValueError(f"sweep {record.sweep!r}: no spec.yaml of it is (any longer) in {place}.")
+    where = f"sweep {record.sweep!r}"
+    if record.run is None:
+        raise ValueError(
+            f"{where}: its own run, which has its spec, is not in {masked(record.uri)}: deleted "
+            f"there? {again(record.sweep)}."
+        )
+    content = read_file(where, record.uri, record.run.run_id, Artifacts.SPEC)
     try:
         spec = TaskSpec.model_validate(yaml.safe_load(content)["task"])
     except (ValueError, TypeError, LookupError, RecursionError, yaml.YAMLError) as error:
         run = record.run.run_id
-        raise ValueError(
-            f"sweep {record.sweep!r}: spec.yaml of its run {run} is damaged."
-        ) from error
+        raise ValueError(f"{where}: spec.yaml of its run {run} is damaged.") from error
     recorded = record.run.tags.get(Tags.DATA, "")
     try:
         options = found_in(spec.options, folder)
         return with_same_data(partial(tasks.get(spec.name), **options), recorded)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"sweep {record.sweep!r}: {error}") from error
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _restored(

@@ -13,8 +13,21 @@ COMPARED = (Tags.VERSION, Tags.CODE, Tags.DATA)
 """How tags begin that two parts should have in common; another machine is no matter."""
 
 
-def begin_part(home: Home, provenance: Mapping[str, str]) -> list[str]:
+UNKNOWN: dict[str, str] = {}
+"""A part of which it is no longer known what ran it."""
+PARTS_LOST = (
+    f"what ran the sweep before is not known, since its {RUN_PARTS} was lost or damaged: whether "
+    "code or data have changed since the launch is said by each run's tags alone."
+)
+
+
+def begin_part(home: Home, provenance: Mapping[str, str], *, begun: bool = False) -> list[str]:
     """Note what runs a sweep from here on.
+
+    Args:
+        home: Of the sweep.
+        provenance: What runs it, as tags.
+        begun: Whether it has trials, which something must have run.
 
     Returns:
         What has changed since the launch, a sentence for each resume at which something did.
@@ -22,11 +35,12 @@ def begin_part(home: Home, provenance: Mapping[str, str]) -> list[str]:
     found = {key: value for key, value in provenance.items() if key.startswith(COMPARED)}
     lines = Lines(home.path / RUN_PARTS)
     parts = [part for line, _ in lines.lines() if (part := parsed(line)) is not None]
-    if not parts or parts[-1] != found:
-        parts.append(found)
-        lines.append(found)
+    lost = [UNKNOWN] if begun and not parts else []
+    new = [*lost, *([found] if parts[-1:] != [found] else [])]
+    for one in new:
+        lines.append(one)
     lines.close()
-    return _changes(parts)
+    return _changes([*parts, *new])
 
 
 def runs_by(provenance: Mapping[str, str]) -> dict[str, str]:
@@ -40,6 +54,8 @@ def _changes(parts: Sequence[Mapping[str, str]]) -> list[str]:
     return [
         f"resumed with other code or data: {'; '.join(_change(before, after))}. Each run's tags "
         "say which code ran it, and on which data."
+        if before
+        else PARTS_LOST
         for before, after in zip(parts, parts[1:], strict=False)
     ]
 
