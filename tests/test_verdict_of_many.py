@@ -125,6 +125,7 @@ def test_the_best_mean_may_have_little_chance_over_what_two_share(gaps: Sequence
     words = "< 0.001" if chance < 0.001 else f"= {chance:.3f}"
     (line,) = (line for line in said if line.startswith("P("))
     assert line.startswith(f"P(a better than b) {words} (")
+    assert said[0].startswith("b wins: "), "over the seeds that both have"
 
 
 def test_two_may_be_level_over_the_seeds_that_they_share() -> None:
