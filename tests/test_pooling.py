@@ -102,6 +102,42 @@ def test_sweeps_whose_spaces_nobody_can_read_stand_side_by_side() -> None:
     assert next(missing(unread[0])).startswith(told)
 
 
+def test_a_split_is_another_by_its_seed_where_no_fingerprint_is_recorded() -> None:
+    """The same draws on it are a repeat too."""
+    one, two = (sweep(f"s{split}", (1.0, 2.0), split=split) for split in "12")
+    bare = [_without_data(record) for record in (one, two)]
+    assert groups(*bare) == [["s1", "s2"]]
+    assert groups(bare[0], replace(bare[0], sweep="again")) == [["s1"], ["again"]]
+
+
+def _without_data(record: SweepRecord) -> SweepRecord:
+    run = record.runs[0]
+    tags = {key: value for key, value in run.tags.items() if key != "data"}
+    return replace(record, runs=(replace(run, tags=tags), *record.runs[1:]))
+
+
+def test_a_spec_says_more_than_which_gates_are_searched() -> None:
+    named = sweep("other", (1.0, 1.0), seed="1", spec=f"name: other\n{SPEC}")
+    assert groups(THREE[0], named) == [["s0", "other"]]
+
+
+def test_of_two_tasks_the_one_without_options_is_told_apart() -> None:
+    run = THREE[1].runs[0]
+    params = {**run.params, "task.noise": "0.5"}
+    noisy = replace(THREE[1], runs=(replace(run, params=params), *THREE[1].runs[1:]))
+    assert list(by_task([THREE[0], noisy])) == ["t (default options)", "t (noise=0.5)"]
+    other = replace(run, params={**params, "task": "u"}, tags={**run.tags, "task": "u"})
+    assert list(by_task([THREE[0], replace(noisy, runs=(other,))])) == ["t", "u"], "by the names"
+
+
+def test_rows_are_no_gates_that_must_be_the_same() -> None:
+    """Which of them a sweep has follows from its draws."""
+    tags = {"stage": "gate", "gate": "a.k1", "row_of": "a", "end": "finished"}
+    row = RunRecord("r", "r", "", {"gate": "top_k"}, {}, tags)
+    more = replace(THREE[0], runs=(*THREE[0].runs, row))
+    assert groups(more, *THREE[1:]) == [["s0", "s1", "s2"]]
+
+
 def test_a_split_seed_written_out_is_no_other_split() -> None:
     """The fingerprint of the data says that it is the same one."""
     written = sweep("other", (1.0, 1.0), split="0", data="d")
@@ -156,7 +192,10 @@ def test_files_of_other_data_are_other_tasks() -> None:
     assert len(by_task(records)) == 3
 
 
-@pytest.mark.parametrize(("path", "tasks"), [("x/a/d.csv", 1), ("./a/d.csv", 1), ("b/d.csv", 2)])
+@pytest.mark.parametrize(
+    ("path", "tasks"),
+    [("x/a/d.csv", 1), ("0/a/d.csv", 1), ("./a/d.csv", 1), ("b/d.csv", 2), ("", 2)],
+)
 def test_of_other_splits_the_path_says_which_file_it_is(path: str, tasks: int) -> None:
     one = sweep("one", (1.0, 2.0), split="0", path="a/d.csv")
     assert len(by_task([one, sweep("two", (1.0, 2.0), split="1", path=path)])) == tasks

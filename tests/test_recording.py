@@ -6,9 +6,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatelab.training.recording import Recording
 
@@ -32,11 +33,28 @@ def test_nothing_is_kept_of_what_a_step_makes() -> None:
     assert weight.tolist() == [65.0] * 3
 
 
+def _padded(x: Tensor) -> Tensor:
+    """Pad what is packed by lengths, which torch reads below all its operations."""
+    packed = nn.utils.rnn.PackedSequence(x, torch.tensor([1, 1]))
+    return nn.utils.rnn.pad_packed_sequence(packed)[0]
+
+
+@pytest.mark.filterwarnings("ignore:indexing with dtype torch.uint8")
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
 @pytest.mark.parametrize(
     "call",
     [
         lambda x: x[x > 0],
-        lambda x: x[(x > 0).to(torch.uint8).bool()],
+        lambda x: x[(x > 0).to(torch.uint8)],
+        lambda x: x[None, x > 0],
+        np.asarray,
+        np.from_dlpack,
+        Tensor.data_ptr,
+        Tensor.storage,
+        Tensor.untyped_storage,
+        lambda x: torch.tensor_split(x, torch.tensor([1])),
+        lambda x: x.tensor_split(tensor_indices_or_sections=torch.tensor([1])),
+        _padded,
         torch.nonzero,
         torch.unique,
         lambda x: torch.masked_select(x, x > 0),
@@ -59,11 +77,12 @@ def test_what_cannot_be_written_down_is_done_nevertheless() -> None:
     assert y.tolist() == [3.0, 3.0] and "Inference tensors" in recording.failure
 
 
-def test_an_index_of_places_is_a_call() -> None:
-    x, out = torch.arange(3.0), torch.zeros(2)
+def test_an_index_of_places_and_parts_of_given_sizes_are_calls() -> None:
+    x, out = torch.arange(3.0), torch.zeros(1, 2)
     with Recording() as recording:
-        out.copy_(x[torch.arange(2)])
+        first, _ = torch.tensor_split(x, [2])
+        out.copy_(first[None, torch.arange(2)])
     assert not recording.failure
     x += 5
     recording.repeated()()
-    assert out.tolist() == [5.0, 6.0]
+    assert out.tolist() == [[5.0, 6.0]]

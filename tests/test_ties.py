@@ -241,3 +241,10 @@ def test_numbers_that_lie_side_by_side_or_learn_nothing_are_no_ties() -> None:
     model_of(with_bottom(Halves))
     model_of(with_bottom(lambda: Views(learnt=False)))
     assert same_numbers([("a", Halves()), ("b", Views(learnt=False))]) == ""
+
+
+def test_tensors_without_numbers_in_a_row_are_passed_over() -> None:
+    """Sparse ones have no storage of their own."""
+    part = nn.Linear(2, 2)
+    part.register_buffer("graph", torch.eye(2).to_sparse())
+    assert not same_numbers([("bottom", part)])

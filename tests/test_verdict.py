@@ -134,6 +134,7 @@ def test_what_is_not_finite_is_not_counted_as_tested() -> None:
     comparison = compared(losses)
     assert inference.testable(comparison, LOSS) == 1
     assert comparison.tests[0].p_holm == comparison.tests[0].p
+    assert math.isnan(chance_better(comparison.tests[1], "a", -1))
     least = smallest_difference(comparison, LOSS, "a", "b")
     assert least == smallest_difference(compared({"a": ROUGH, "b": LOW}), LOSS, "a", "b")
     limits = [line for line in sentences(comparison) if line.startswith("With ")]
@@ -280,6 +281,10 @@ def test_it_says_on_what_it_rests() -> None:
         ([(0, 1), (0, 1)], "0 of 1 trial of each gate was"),
         ([(2, 8)], "2 of 8 trials of g0 were"),
         ([(2, 8), (4, 16), (2, 8)], "Of the trials, 2 of 8 (g0, g2) and 4 of 16 (g1) were"),
+        (
+            [(2, 8), (3, 8), (4, 8)],
+            "Of the trials, 2 of 8 (g0), 3 of 8 (g1) and 4 of 8 (g2) were",
+        ),
         ([(2, 8), (5, 8), (3, 8), (4, 8)], "2 to 5 of 8 trials a gate were"),
         (
             [(2, 8), (4, 16), (16, 16), (3, 3), (2, 8)],

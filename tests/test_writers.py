@@ -186,3 +186,14 @@ def test_validate_and_launch_refuse_it_alike(
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
     assert said in result.stderr
     assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"mine.py", "bad.yaml"}
+
+
+def test_a_pass_without_gradients_is_done_to_its_end() -> None:
+    """Tensors of an inference mode have no count of their changes."""
+    part, seen = nn.Linear(2, 1), list[tuple[int, ...]]()
+
+    @torch.inference_mode()
+    def once() -> None:
+        seen.append(part(torch.ones(3, 2)).shape)
+
+    assert not writers([part], [once]) and seen == [(3, 1)]

@@ -18,8 +18,13 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from gatelab.foreign import told
 
 ATEN = torch.ops.aten
-TAKERS = (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.data_ptr, Tensor.untyped_storage)
+TAKERS = (
+    *(Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__),
+    *(Tensor.data_ptr, Tensor.storage, Tensor.untyped_storage, torch._VF._pad_packed_sequence),
+)
 """What takes numbers out of a tensor by no operation of torch's."""
+SPLITTERS = (torch.tensor_split, Tensor.tensor_split)
+"""What does so where it is told by a tensor into which parts."""
 
 
 class Recording(TorchDispatchMode):
@@ -140,6 +145,11 @@ class _Reads(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if func in TAKERS:
-            self._recording.failure = f"`Tensor.{func.__name__}` takes numbers out of a tensor"
+        if func in TAKERS or func in SPLITTERS and _are_tensors(args[1:], kwargs):
+            self._recording.failure = f"`{func.__name__}` takes numbers out of a tensor"
         return func(*args, **(kwargs or {}))
+
+
+def _are_tensors(args: tuple[Any, ...], kwargs: Any) -> bool:
+    """Return whether a tensor is among the arguments of a call."""
+    return any(isinstance(it, Tensor) for it in (*args, *(kwargs or {}).values()))

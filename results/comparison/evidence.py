@@ -33,8 +33,6 @@ def chance_better(test: Test, gate: str, direction: int) -> float:
     Source: Benavoli, Corani, Demšar and Zaffalon, Time for a Change, JMLR 2017, section 3, which
     with test/train as the correlation's share is the correlated t-test.
     """
-    if math.isnan(test.p):
-        return math.nan
     return 1 - test.p / 2 if direction * test.lead(gate) >= 0 else test.p / 2
 
 
@@ -84,7 +82,7 @@ def _hardening(
 def _evaluated(comparison: Comparison, gate: str) -> int:
     """Return how many of a gate's evaluations have any score."""
     found = (len(s.values.single) for s in comparison.scores if s.gate == gate)
-    return max(found, default=0)
+    return max(found)
 
 
 def count(comparison: Comparison, n: int) -> str:

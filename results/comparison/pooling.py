@@ -95,7 +95,7 @@ def _spaces(spec: str) -> Any:
 
 def _as_one(records: Sequence[SweepRecord]) -> SweepRecord:
     runs = tuple(run for record in records for run in _told_apart(record))
-    return replace(records[0], runs=runs, ignored=sum(record.ignored for record in records))
+    return replace(records[0], runs=runs)
 
 
 def _told_apart(record: SweepRecord) -> list[RunRecord]:

@@ -37,7 +37,7 @@ def sentences(
     """
     if margin is not None:
         check_margin(margin)
-    if not comparison.scores and all(b.note == WAITING for b in comparison.budgets):
+    if all(budget.note == WAITING for budget in comparison.budgets):
         return ["No gate has been evaluated yet, so there is nothing to compare but the budgets."]
     missing = [line for budget in comparison.budgets for line in _missing(comparison, budget)]
     leaders = comparison.leaders(metric)
@@ -135,7 +135,7 @@ def _verdict(comparison: Comparison, test: Test, best: str) -> str:
     if math.isnan(test.p):
         return f"{other}'s cannot be tested: it is not finite on every {unit}."
     half = (test.high - test.low) / 2
-    bounds = sorted((abs(gap) - half, abs(gap) + half))
+    bounds = abs(gap) - half, abs(gap) + half
     where = f" (95% interval {bounds[0]:.3g} to {bounds[1]:.3g}{_shared(comparison, test)})"
     if {best, other} not in comparison.family:
         role = comparison.subject(other).role
