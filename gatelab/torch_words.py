@@ -15,14 +15,17 @@ MIXED = (
     "source and destination dtypes match",
 )
 """What torch says where numbers of two types meet, in a product or in one tensor."""
-WRITES = ("is not possible because there exists a Tensor", "inplace randomness on an unbatched")
+WRITTEN_INTO = (
+    "is not possible because there exists a Tensor",
+    "inplace randomness on an unbatched",
+)
 """What torch says where numbers that each model has of its own go into a tensor of all models."""
 _BRANCHES = (
     "an `if` on a tensor, or `.item()`, `bool()` or `float()` of one: `torch.where` chooses by "
     "element"
 )
 _MIXES = "numbers of two types, as after `.double()` or of a tensor made without the input's dtype"
-_WRITES = (
+_WRITTEN_INTO = (
     "`y[i] = v`, `y.scatter_` or `y.uniform_` of a tensor that is made in forward, as by "
     "`torch.zeros`: what returns a new one, as `scatter`, `torch.where` or `torch.rand_like`, can "
     "be stacked"
@@ -44,8 +47,8 @@ def found_and_cause(error: BaseException) -> tuple[str, str] | None:
         return f"raised {told(error)}", _MIXES
     if _says(error, BRANCHES):
         return f"Python asks for the value of a tensor{_where(error)}", _BRANCHES
-    if _says(error, WRITES):
-        return f"a tensor that all models share is written into{_where(error)}", _WRITES
+    if _says(error, WRITTEN_INTO):
+        return f"a tensor that all models share is written into{_where(error)}", _WRITTEN_INTO
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gatelab.sweeps.spec.batch_remarks import FOLLOWS
+from gatelab.sweeps.spec.batch_remarks import FOLLOWS_FROM_ROWS
 from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.remarks import told_remarks
@@ -66,4 +66,4 @@ def test_a_gate_whose_rows_hang_together_is_remarked_on(tmp_path: Path) -> None:
                 "gates": ["softmax", "bias_balanced_top_k", *(f"mine:{name}" for name in names)],
             }
         )
-        assert told_remarks(spec, make_task(spec)) == [f"gate 'choosing': {FOLLOWS}."]
+        assert told_remarks(spec, make_task(spec)) == [f"gate 'choosing': {FOLLOWS_FROM_ROWS}."]

@@ -74,11 +74,11 @@ def _members(spec: Spec, gpus: float, task: Task) -> int:
         return spec.resources.members
     if gpus:
         return ON_GPU
-    found = of_each(spec.gates, lambda label: convolves(largest(spec, label, task)[1]))
+    found = of_each_gate(spec.gates, lambda label: convolves(largest(spec, label, task)[1]))
     return 1 if any(found.values()) else ON_CPU
 
 
-def of_each(labels: Iterable[str], measure: Callable[[str], T]) -> dict[str, T]:
+def of_each_gate(labels: Iterable[str], measure: Callable[[str], T]) -> dict[str, T]:
     """Return what is measured of each gate, by label, without those whose code raises.
 
     Their trials will fail, which a rehearsal says; what the others need is not changed by it.
@@ -110,7 +110,7 @@ def job_bytes(spec: Spec, task: Task) -> int:
     machine's CPU shows what one keeps for the backward pass; as much again is taken as passing.
     """
     data = sum(_nbytes(task.data("train"))) + sum(_nbytes(task.data("val")))
-    sizes = of_each(spec.gates, lambda label: _member_bytes(spec, label, task))
+    sizes = of_each_gate(spec.gates, lambda label: _member_bytes(spec, label, task))
     member = max(sizes.values(), default=0)
     members = max(_members(spec, 1, task), spec.search.seeds)
     return CONTEXT_BYTES + data + members * member

@@ -13,11 +13,11 @@ from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
 from gatelab.training.model import target_gate
 
-ROWS = 64
+PASSED_TOGETHER = 64
 """Of which one is passed alone too."""
-TOLERANCE = 1e-4
+WEIGHTS_DIFFER_FROM = 1e-4
 """Within which weights are the same: products of other sizes are rounded otherwise."""
-FOLLOWS = (
+FOLLOWS_FROM_ROWS = (
     "in evaluation a row's weights follow from the rows beside it: its scores hang on which rows "
     "are passed together, and gates that see each row by itself have less to go by"
 )
@@ -31,7 +31,7 @@ def told_batches(spec: Spec, task: Task) -> list[str]:
         task: The spec's.
     """
     own = [label for label, gate in spec.gates.items() if not is_ours(gates.get(gate.gate))]
-    return [f"gate {label!r}: {FOLLOWS}." for label in own if _follows(spec, task, label)]
+    return [f"gate {label!r}: {FOLLOWS_FROM_ROWS}." for label in own if _follows(spec, task, label)]
 
 
 def _follows(spec: Spec, task: Task, label: str) -> bool:
@@ -49,9 +49,11 @@ def _differs(spec: Spec, task: Task, label: str) -> bool:
         experts = cls.num_experts_for(chosen.num_experts, len(task.targets))
         sizes = (task.network(**chosen.network).gate_width(experts), experts)
         gate = target_gate(task, 0, cls, sizes, chosen.gate).eval()
-        x = torch.randn(ROWS, sizes[0])
+        x = torch.randn(PASSED_TOGETHER, sizes[0])
         beside, alone = (_weights(gate(rows)) for rows in (x.clone(), x[:1].clone()))
-        if not torch.allclose(beside, alone, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
+        if not torch.allclose(
+            beside, alone, rtol=WEIGHTS_DIFFER_FROM, atol=WEIGHTS_DIFFER_FROM, equal_nan=True
+        ):
             return True
     return False
 
