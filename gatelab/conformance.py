@@ -6,18 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
-from gatelab.foreign import place_of, told
+from gatelab.foreign import told
 from gatelab.registry import near_misses
+from gatelab.torch_words import found_and_cause
 
-BRANCHES = ("data-dependent control flow", ".item() on a Tensor", ".item() cannot be called")
-"""What torch says, stacked or without data, where Python asks for a tensor's value."""
-MIXED = (
-    "expected scalar type",
-    "expected m1 and m2 to have the same dtype",
-    "must have the same dtype",
-)
-"""What torch says where numbers of two types meet in a product."""
-_MIXES = "numbers of two types, as after `.double()` or of a tensor made without the input's dtype"
 S = TypeVar("S")
 Check = Callable[[S], None]
 
@@ -69,23 +61,12 @@ def run(check: Check[S], subject: S, expected: Mapping[str, str]) -> Outcome:
     return Outcome(name, False, f"passes, but is expected to fail: {expected[name]}")
 
 
-def asks_for_a_value(error: BaseException) -> bool:
-    """Return whether an error is torch's where Python asks for the value of a tensor."""
-    return any(sign in str(error) for sign in BRANCHES)
-
-
 def _explained(error: BaseException) -> str:
     """Return what an error means that says little to who wrote the class; empty for others."""
-    if any(sign in str(error) for sign in MIXED):
-        return f"raised {told(error)}; likely cause: {_MIXES}."
-    if not asks_for_a_value(error):
+    if (meant := found_and_cause(error)) is None:
         return ""
-    place = place_of(error)
-    where = f" ({place.filename}, line {place.lineno})" if place else ""
-    return (
-        f"Python asks for the value of a tensor{where}; likely cause: an `if` on a tensor, or "
-        "`.item()`, `bool()` or `float()` of one: `torch.where` chooses by element."
-    )
+    found, cause = meant
+    return f"{found}; likely cause: {cause}."
 
 
 def unknown_names(checks: Sequence[Check[S]], expected: Mapping[str, str]) -> list[Outcome]:

@@ -16,6 +16,11 @@ HALVING = "{trials: 2, early_stopping: {grace_epochs: 9, reduction_factor: 2}}"
 
 CASES: list[tuple[str, str, tuple[str, ...]]] = [
     ("unknown gate", spec(gates="[sotfmax]"), ("gates.sotfmax", "'sotfmax'", "'softmax'")),
+    (
+        "the key of a class as a label",
+        spec(gates="{'mine:own': {}}"),
+        ("gates.mine:own", "a class has a label, own: {gate: 'mine:own'}"),
+    ),
     ("unknown module", spec(gates="[nowhere.here:softmax]"), ("nowhere.here", "cannot import")),
     ("unknown task", spec(task="digit_pairs"), ("task", "'digit_pairs'", "'digits_pairs'")),
     ("unknown key", spec(trainning="{}"), ("'trainning'", "'training'")),

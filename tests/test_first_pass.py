@@ -269,6 +269,46 @@ def test_a_gate_that_cannot_be_recorded(
     assert said in result.stderr
 
 
+APART = '''
+from gatelab import register_gate
+from gatelab.gates import SoftmaxGate
+
+SHARED = nn.Parameter(torch.zeros(2))
+
+
+@register_gate("apart")
+class Apart(SoftmaxGate):
+    """Has something that the gates of one model cannot have."""
+
+    def place(self, target, num_targets):
+        WHAT
+'''
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("self.plan = torch.randn(3)", "may differ in their tensors alone, but 'plan' differs"),
+        ("self.shared = SHARED", "share the parameter 'shared'"),
+        (
+            "next(self.parameters()).register_hook(lambda gradient: gradient)",
+            "has a hook on its gradient, which is lost where modules run as one",
+        ),
+    ],
+)
+def test_gates_of_which_no_model_can_be_made_are_refused_before_anything_starts(
+    what: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(MODULE + APART.replace("WHAT", what))
+    spec = SPEC.replace("[softmax]", "[softmax, 'mine:apart']")
+    (tmp_path / "bad.yaml").write_text(spec.replace("WHICH", "''"))
+    with modules_of(tmp_path):
+        result = CliRunner().invoke(main, ["validate", "bad.yaml"])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
+    assert result.stderr.startswith("gatelab: bad.yaml: gates.apart: ")
+    assert said in result.stderr
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [

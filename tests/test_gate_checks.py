@@ -131,6 +131,13 @@ BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
         {"follows_device", "stacking_equals_the_loop", "stacked_gates_train"},
     ),
     (unsteady.Poisson, "draws_follow_from_keys", set()),
+    (unsteady.Writing, "stacking_equals_the_loop", {"stacked_gates_train"}),
+    (unsteady.Dropping, "real_hyperparameters_are_registered", set()),
+    (
+        unsteady.Shuffling,
+        "evaluation_is_deterministic",
+        {"aux_loss_is_a_mean", "stacking_equals_the_loop"},
+    ),
 ]
 OPTIONS = (
     {"static": True},
@@ -153,7 +160,7 @@ def failing(cls: type[Any], **hyperparameters: Any) -> set[str]:
 
 
 def test_nothing_is_found_wrong_with_a_sound_gate() -> None:
-    assert failing(broken.Sound) == set()
+    assert failing(broken.Sound) == failing(unsteady.Sampling) == set()
 
 
 @pytest.mark.parametrize(("cls", "check", "kin"), BROKEN, ids=lambda v: getattr(v, "__name__", ""))
@@ -181,6 +188,22 @@ def test_an_if_on_a_tensor_is_named_with_its_line() -> None:
     reasons = [outcome.reason for outcome in run_checks(unsteady.Branching) if not outcome.ok]
     assert all("an `if` on a tensor" in reason for reason in reasons)
     assert sum("unsteady_gates.py, line " in reason for reason in reasons) == 3
+
+
+@pytest.mark.parametrize(
+    ("cls", "said"),
+    [
+        (unsteady.Writing, "is written into ({}, line {}); likely cause: `y[i] = v`"),
+        (unsteady.Dropping, "likely cause: a layer that keeps it as a Python number, as `nn.Dropo"),
+        (broken.EvenOnly, "with num_experts=1 forward raises RuntimeError: "),
+    ],
+)
+def test_a_mistake_is_told_in_words_that_help(cls: type[broken.Sound], said: str) -> None:
+    """Where torch's own would say neither what is meant nor where."""
+    lines = Path(unsteady.__file__).read_text().splitlines()
+    line = next(at for at, text in enumerate(lines, 1) if "weights[:, :] =" in text)
+    reasons = [outcome.reason for outcome in run_checks(cls) if not outcome.ok]
+    assert all(said.format(unsteady.__file__, line) in reason for reason in reasons) and reasons
 
 
 def test_a_hook_on_a_tensor_is_named() -> None:

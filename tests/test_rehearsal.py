@@ -17,6 +17,7 @@ from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
 from gatelab.training.train import Training
 from tests.odd_layers import REFUSED, WIDTH, Branch, Cast, Checkpointed, Item, Linear, Recurrent
+from tests.unsteady_gates import Writing
 
 RECIPE = Recipe(batch_size=32, max_epochs=2)
 
@@ -117,6 +118,15 @@ class Counting(SoftmaxGate):
 def test_gates_that_cannot_be_fused() -> None:
     notes = same_as_alone(Odd(), Glancing)
     assert notes[1].startswith("gates (Glancing) cannot be fused")
+
+
+@pytest.mark.usefixtures("float64")
+def test_why_is_said_in_plain_words_with_the_place() -> None:
+    """Torch's own words are long, and end in an advice to report a bug of torch's."""
+    notes = same_as_alone(Odd(), Writing)
+    for note in notes:
+        assert "cannot be fused (a tensor that all models share is written into (" in note
+        assert "unsteady_gates.py, line " in note
 
 
 def test_what_raises_in_any_case_raises_what_it_would_alone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +21,26 @@ from gatelab.sweeps.spec.made_task import make_task
 from gatelab.sweeps.spec.reading import parse_spec
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks.task import Task
+from tests.in_process import modules_of
 from tests.test_training import Pictures
 
 ROWS, FEATURES = 64, 32
+RAISING = '''
+from gatelab.gates import SoftmaxGate, register_gate
+
+@register_gate("unmade")
+class Unmade(SoftmaxGate):
+    """Raises where it is made for the second target."""
+    def place(self, target, num_targets):
+        if target == 1:
+            raise RuntimeError("no second target")
+
+@register_gate("raising")
+class Raising(SoftmaxGate):
+    """Looks where nothing is."""
+    def forward(self, x):
+        return self.nothing
+'''
 
 
 def spec(**more: Any) -> Spec:
@@ -76,6 +94,20 @@ def test_models_with_convolutions_train_alone_on_a_cpu() -> None:
     assert needs(spec(), pictures, [node(2)]).members == 1
     assert needs(spec(), pictures, [node(2, 1)]).members == 32
     assert needs(spec(resources={"members": 3}), pictures, [node(2)]).members == 3
+
+
+def test_a_gate_that_raises_takes_nothing_and_stops_no_other(tmp_path: Path) -> None:
+    """A rehearsal says that its trials will fail; beside it jobs are what they are without it."""
+    (tmp_path / "mine.py").write_text(RAISING)
+    more = {"task": {**spec().task.model_dump(), "num_targets": 3}}
+    raising = ["mine:unmade", "mine:raising"]
+    with modules_of(tmp_path):
+        for nodes in ([node(2)], [node(4, 1)]):
+            alone = needs(*made(**more), nodes)
+            assert needs(*made(gates=[*raising, "softmax"], **more), nodes) == alone
+            assert needs(*made(gates=raising, **more), nodes) == alone
+        beside = own(gates=[*raising, "softmax"], **more)
+        assert beside == own(**more) > own(gates=raising, **more)
 
 
 def test_a_larger_job_gets_more_of_a_gpu() -> None:

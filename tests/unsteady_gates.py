@@ -285,3 +285,42 @@ class Doubling(Sound):
 
     def logits(self, x: Tensor) -> Tensor:
         return self.scale * (x.double() @ self.kernel)
+
+
+class Writing(Sound):
+    """Puts its weights into a tensor that it has made for them."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = x.new_zeros(len(x), self.num_experts)
+        weights[:, :] = self.logits(x).softmax(-1)
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
+class Dropping(Sound):
+    """Has a chance that a layer keeps."""
+
+    def __init__(
+        self, in_features: int, num_experts: int, *, scale: float = 1.0, chance: float = 0.25
+    ) -> None:
+        super().__init__(in_features, num_experts, scale=scale)
+        self.dropout = nn.Dropout(chance)
+
+    def logits(self, x: Tensor) -> Tensor:
+        return super().logits(self.dropout(x))
+
+
+class Sampling(Sound):
+    """Draws for its loss alone, and in training alone: nothing is wrong with it."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x).softmax(-1)
+        drawn = torch.rand_like(weights) if self.training else 0.5
+        return Routing(weights, (weights.square() * drawn).sum(-1).mean())
+
+
+class Shuffling(Sound):
+    """Draws for its loss in evaluation too."""
+
+    def forward(self, x: Tensor) -> Routing:
+        weights = self.logits(x).softmax(-1)
+        return Routing(weights, (weights.square() * torch.rand_like(weights)).sum(-1).mean())

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from gatelab.foreign import text_of
+from gatelab.foreign import place_of, text_of
 from gatelab.gates.randomness import drawing_from
 from gatelab.gates.stack import Stack
 from gatelab.nn.writers import writers
 from gatelab.rules import as_line
+from gatelab.torch_words import found_and_cause
 from gatelab.training.fusing import Once, fused_stacks, parts_that_differ, parts_that_fail
 from gatelab.training.members import Members
 from gatelab.training.recomputing import check_raised_in_the_pass, check_recomputes_nothing
@@ -169,7 +170,11 @@ def _selves(error: Exception) -> list[object]:
 
 
 def _reason(error: Exception) -> str:
-    return as_line(text_of(error), REASON) or type(error).__name__
+    """Return why something cannot be fused, in plain words where torch's say little."""
+    if meant := found_and_cause(error):
+        return meant[0]
+    text, place = as_line(text_of(error), REASON) or type(error).__name__, place_of(error)
+    return f"{text} ({place.filename}, line {place.lineno})" if place else text
 
 
 def _check_inputs_stay(members: Members, one: Sequence[Once]) -> None:

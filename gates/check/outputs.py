@@ -8,6 +8,7 @@ from typing import get_args
 import torch
 
 from gatelab.conformance import fail
+from gatelab.foreign import told
 from gatelab.gates.check.subject import (
     BATCH,
     EXPERTS,
@@ -126,11 +127,13 @@ def check_diagnostics_are_scalars_in_evaluation(subject: Subject) -> None:
 
 
 def check_evaluation_is_deterministic(subject: Subject) -> None:
-    """In evaluation the same rows give the same weights, whatever the random state."""
+    """In evaluation the same rows give the same weights and aux loss, whatever the random state."""
     gate = subject.make().eval()
-    if not torch.equal(route(gate, rows(), 0).weights, route(gate, rows(), 1).weights):
-        cause = "noise without a look at `self.training`" if repeats(gate) else KEEPS
-        fail("two passes in evaluation differ", cause)
+    first, second = route(gate, rows(), 0), route(gate, rows(), 1)
+    for name in ("weights", "aux_loss"):
+        if not torch.equal(getattr(first, name), getattr(second, name)):
+            cause = "noise without a look at `self.training`" if repeats(gate) else KEEPS
+            fail(f"two passes in evaluation differ in {name}", cause)
 
 
 def check_rows_are_independent(subject: Subject) -> None:
@@ -170,8 +173,9 @@ def _check_size(gate: Gate, num_experts: int) -> None:
         routing = route(gate, x)
     except Exception as error:
         fail(
-            f"{num_experts} experts raise {type(error).__name__} in forward",
-            "a size that the constructor takes, but cannot work with",
+            f"with num_experts={num_experts} forward raises {told(error)}",
+            "a size that the constructor takes, but cannot work with: refuse it there with a "
+            "ValueError, or take less, as `min(k, num_experts)`",
         )
     _check_weights(routing, BATCH, num_experts)
     if routing.weights.requires_grad or routing.aux_loss.requires_grad:

@@ -40,8 +40,24 @@ def check_real_hyperparameters_are_registered(subject: Subject) -> None:
         if isinstance(default, float):
             made = list(_made(subject, name))[:2]
             if len(made) == 2 and (found := difference(*made)):
-                cause = f"`{name}` as a Python number: `self.register_hyperparameters({name}=...)`"
+                cause = _in_a_layer(name) if _differ_in_a_layer(made[0], found) else _plain(name)
                 fail(f"of gates with two values of {name!r} {found}", cause)
+
+
+def _differ_in_a_layer(gate: Gate, found: str) -> bool:
+    return found.startswith(tuple(f"'{name}." for name, _ in gate.named_children()))
+
+
+def _in_a_layer(name: str) -> str:
+    return (
+        f"a layer that keeps it as a Python number, as `nn.Dropout({name})`: register it and "
+        f"compute with `self.{name}` in forward; in training "
+        f"`x * (torch.rand_like(x) >= self.{name}) / (1 - self.{name})` drops"
+    )
+
+
+def _plain(name: str) -> str:
+    return f"`{name}` as a Python number: `self.register_hyperparameters({name}=...)`"
 
 
 def _made(subject: Subject, name: str) -> Iterator[Gate]:

@@ -72,9 +72,11 @@ def check_stacked_gates_train(subject: Subject) -> None:
     with drawing_from(0), Randomness(torch.tensor(3)):  # as a training does
         routing: Routing = stack(rows(64))
     gate = subject.make()
-    if random_in_training(gate) and torch.equal(*routing.weights.unbind(0)):
+    each = (tensor.unbind(0) for tensor in (routing.weights, routing.aux_loss))
+    if random_in_training(gate) and all(torch.equal(one, other) for one, other in each):
         cause = "a generator of the gate's own" if repeats(gate) else KEEPS
-        fail("stacked gates give the same weights, where each differs from pass to pass", cause)
+        what = "the same weights and aux_loss, where each differs from pass to pass"
+        fail(f"stacked gates give {what}", cause)
 
 
 def _stacked(members: list[list[Gate]], x: Tensor, training: bool) -> list[Tensor]:

@@ -9,7 +9,7 @@ import pickle
 import torch
 from torch import Tensor
 
-from gatelab.conformance import asks_for_a_value, fail
+from gatelab.conformance import fail
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.check.subject import (
     EXPERTS,
@@ -26,6 +26,7 @@ from gatelab.gates.gate import Gate
 from gatelab.gates.randomness import drawing_from
 from gatelab.gates.returned import next_values
 from gatelab.nn.writers import WRITES
+from gatelab.torch_words import asks_for_a_value
 
 
 def check_forward_changes_nothing(subject: Subject) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from gatelab.foreign import ForeignError, foreign
 from gatelab.gates.gate import gates
 from gatelab.gates.stack import convolves
 from gatelab.sweeps.spec.first_pass import BYTES_PER_PARAMETER
@@ -32,6 +34,7 @@ ON_CPU, ON_GPU = 4, 32
 waits for its host below many, and each sweep finds out how many: docs/benchmarks.md."""
 CONTEXT_BYTES = 2**29
 """Of a GPU's memory that each process takes before it computes anything."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,20 @@ def _members(spec: Spec, gpus: float, task: Task) -> int:
         return spec.resources.members
     if gpus:
         return ON_GPU
-    return 1 if any(convolves(largest(spec, label, task)[1]) for label in spec.gates) else ON_CPU
+    found = of_each_gate(spec.gates, lambda label: convolves(largest(spec, label, task)[1]))
+    return 1 if any(found.values()) else ON_CPU
+
+
+def of_each_gate(labels: Iterable[str], measure: Callable[[str], T]) -> dict[str, T]:
+    """Return what is measured of each gate, by label, without those whose code raises.
+
+    Their trials will fail, which a rehearsal says; what the others need is not changed by it.
+    """
+    found: dict[str, T] = {}
+    for label in labels:
+        with suppress(ForeignError), foreign():
+            found[label] = measure(label)
+    return found
 
 
 def gpu_share(size: int) -> float:
@@ -94,7 +110,8 @@ def job_bytes(spec: Spec, task: Task) -> int:
     machine's CPU shows what one keeps for the backward pass; as much again is taken as passing.
     """
     data = sum(_nbytes(task.data("train"))) + sum(_nbytes(task.data("val")))
-    member = max(_member_bytes(spec, label, task) for label in spec.gates)
+    sizes = of_each_gate(spec.gates, lambda label: _member_bytes(spec, label, task))
+    member = max(sizes.values(), default=0)
     members = max(_members(spec, 1, task), spec.search.seeds)
     return CONTEXT_BYTES + data + members * member
 

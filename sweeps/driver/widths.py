@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from gatelab.sweeps.cluster.sizing import largest
+from gatelab.sweeps.cluster.sizing import largest, of_each_gate
 from gatelab.sweeps.search.attributes import SEEDS_TOGETHER, TOGETHER
 from gatelab.sweeps.search.study import Study
 from gatelab.sweeps.spec.searches import Search
@@ -55,7 +55,7 @@ def find_widths(
     if not searches:
         return
     gpus = max(1, _gpus(setting) // sum(map(len, searches.values())))
-    trials = {label: _trial(spec, label, task, of, gpus) for label, of in searches.items()}
+    trials = of_each_gate(searches, lambda label: _trial(spec, label, task, searches[label], gpus))
     found, why = _ask(setting, trials)
     widths = {label: width_of(tried) for label, (tried, _) in found.items() if tried}
     for name, study in studies.items():

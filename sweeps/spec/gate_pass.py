@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from gatelab.foreign import ForeignError, foreign
+from gatelab.foreign import ForeignError, foreign, is_ours
 from gatelab.gates.auxiliary import make_gate
 from gatelab.gates.gate import Gate, gates
 from gatelab.gates.meanings import check_diagnostics, check_scalars
 from gatelab.gates.randomness import drawing_from
+from gatelab.gates.stack import Stack
 from gatelab.nn.kept import lost_by_a_pass
 from gatelab.nn.writers import writers
 from gatelab.sweeps.spec.spec import Spec, SpecError
@@ -37,12 +41,12 @@ def pass_gate(
     cls = gates.get(spec.gates[label].gate)
     num_experts = cls.num_experts_for(chosen.num_experts, num_targets)
     x = x.repeat(1, num_experts) if network.gate_reads_experts else x
+    make = partial(make_gate, cls, x.shape[1], num_experts, num_targets=num_targets, **chosen.gate)
     try:
         with seeded(0), foreign():
-            gate = make_gate(
-                cls, x.shape[1], num_experts, target=0, num_targets=num_targets, **chosen.gate
-            )
-            fault = _fault(gate, x)
+            made = [make(target=t) for t in range(1 if is_ours(cls) else num_targets)]
+            gate = made[0]
+            fault = _kept_apart(made) or _fault(gate, x)
             found = gate.eval()(x.clone()).diagnostics
     except ForeignError:
         return
@@ -53,6 +57,15 @@ def pass_gate(
         check_diagnostics(cls.diagnostics, found)
     except ValueError as error:
         raise SpecError("spec", f"gates.{label}", str(error)) from error
+
+
+def _kept_apart(made: Sequence[Gate]) -> str:
+    """Return why the gates of all targets cannot be a part of one model; empty: they can."""
+    try:
+        Stack(made)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _fault(gate: Gate, x: Tensor) -> str:

@@ -148,7 +148,8 @@ def _message(error: ErrorDetails) -> str:
         near = near_misses(str(value), words)
         return f"must be one of {context['expected']}, but got {written(value)}; {near}"
     if error["type"] == "string_pattern_mismatch":
-        return f"must be letters, digits and `_.-`, the first no sign, but got {written(value)}."
+        rule = "must be letters, digits and `_.-`, the first no sign"
+        return f"{rule}, but got {written(value)}{_labelled(error, str(value))}."
     if error["type"] == "string_too_long":
         most = context["max_length"]
         return f"must have {most} characters at most, but has {len(value)}: {written(value)}."
@@ -163,6 +164,14 @@ def _message(error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Input should be ").replace("tuple", "list")
     message = message.replace("a valid integer", "an integer").replace("a valid ", "a ")
     return f"must be {message}, but got {written(value)}{_instead(value)}."
+
+
+def _labelled(error: ErrorDetails, value: str) -> str:
+    """Return how to write what stands for a gate's label, if it is the key of a class."""
+    module, _, name = value.partition(":")
+    if not (module and name.isidentifier() and error["loc"][:1] == ("gates",)):
+        return ""
+    return f": a class has a label, {name}: {{gate: {written(value)}}}"
 
 
 def _instead(value: Any) -> str:

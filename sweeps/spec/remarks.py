@@ -8,6 +8,7 @@ from typing import Any
 
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
+from gatelab.sweeps.spec.batch_remarks import told_batches
 from gatelab.sweeps.spec.learner_spec import LearnerSpec, learner_space
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.sweeps.spec.table_remarks import told_tables
@@ -25,6 +26,7 @@ def told_remarks(spec: Spec, task: Task) -> list[str]:
         *_told_steps(spec, task),
         *told_learners(spec, task),
         *told_unions(spec, task),
+        *told_batches(spec, task),
         *told_tables(spec, task),
     ]
 
