@@ -110,6 +110,14 @@ def test_gates_that_some_task_lacks_have_no_rank() -> None:
     assert row == ("d", "0.5", "-", "-")
 
 
+def test_no_gate_that_all_tasks_have() -> None:
+    values = {"t1": {"a": 1.0, "b": 2.0}, "t2": {"c": 1.0}, "t3": {"a": 1.0}, "t4": {}}
+    assert rank_sentences(rank_gates(values, "test/loss", -1)) == [
+        "t4 has no test loss yet, so the ranks are without it.",
+        "No gate has a score on each of t1, t2 and t3, so none has a rank.",
+    ]
+
+
 def test_a_task_without_scores_waits() -> None:
     ranking = rank_gates({**BY_TASK, "t4": {}}, "test/loss", -1)
     assert ranking.mean_ranks == rank_gates(BY_TASK, "test/loss", -1).mean_ranks

@@ -47,6 +47,9 @@ def rank_sentences(ranking: Ranking) -> list[str]:
 
 
 def _untested(ranking: Ranking) -> str:
+    scored = [task for task, means in ranking.values.items() if means]
+    if len(scored) > 1 and not ranking.mean_ranks:
+        return f"No gate has a score on each of {listed(scored)}, so none has a rank."
     tasks, gates = len(ranking.ranks), len(ranking.mean_ranks)
     return (
         f"The ranks are not tested: that takes {LEAST_TASKS} tasks and {LEAST_GATES} gates that "
