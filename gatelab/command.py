@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import warnings
 
 
 def run_command() -> None:
@@ -22,6 +23,9 @@ def run_command() -> None:
 def _run() -> None:
     try:
         from gatelab.sweeps.cli import main
+        from gatelab.torch_words import FALLS_BACK
+
+        warnings.filterwarnings("ignore", FALLS_BACK, UserWarning)  # a rehearsal says it in a line
 
         main()
     except KeyboardInterrupt:

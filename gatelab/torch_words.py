@@ -20,6 +20,8 @@ WRITTEN_INTO = (
     "inplace randomness on an unbatched",
 )
 """What torch says where numbers that each model has of its own go into a tensor of all models."""
+FALLS_BACK = "There is a performance drop because we have not yet implemented"
+"""How torch begins to warn of an operation that it calls for one model after another."""
 _BRANCHES = (
     "an `if` on a tensor, or `.item()`, `bool()` or `float()` of one: `torch.where` chooses by "
     "element"

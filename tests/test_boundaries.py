@@ -51,6 +51,7 @@ ORDERS = {
         *(
             "raising",
             "fusing",
+            "fallbacks",
             "recomputing",
             "rehearsal",
             "goal",

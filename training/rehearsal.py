@@ -14,6 +14,7 @@ from gatelab.gates.stack import Stack
 from gatelab.nn.writers import writers
 from gatelab.rules import as_line
 from gatelab.torch_words import found_and_cause
+from gatelab.training.fallbacks import fallbacks
 from gatelab.training.fusing import Once, fused_stacks, parts_that_differ, parts_that_fail
 from gatelab.training.members import Members
 from gatelab.training.recomputing import check_raised_in_the_pass, check_recomputes_nothing
@@ -50,7 +51,8 @@ def rehearse(
         small: Others over a few rows, in which members are compared with each alone.
 
     Returns:
-        A line for everything that is not fused: what, why, and what it costs.
+        A line for everything that is not fused: what, why, and what it costs. So for operations
+        of torch's that are called for one model after another.
 
     Raises:
         ValueError: If a pass makes a parameter, a part of the model writes into its input, or what
@@ -58,9 +60,10 @@ def rehearse(
         Exception: Whatever a pass raises, with all called one by one; if the first did not, a note
             says which has.
     """
-    with _leaving_no_trace(members), _making_nothing(members):
+    notes: list[str] = []
+    with fallbacks(notes), _leaving_no_trace(members), _making_nothing(members):
         _check_inputs_stay(members, one)
-        notes = [*_part_hooked(members)]
+        notes += _part_hooked(members)
         for number, (batch, once) in enumerate(passes.items()):
             notes += _settle(members, once, f"in {batch}" if number else "")
         notes += [note for once in one for note in _compare_stacks(members, once)]
