@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gatelab.foreign import place_of, told
+from gatelab.foreign import place_of, text_of, told
 
 BRANCHES = ("data-dependent control flow", ".item() on a Tensor", ".item() cannot be called")
 """What torch says, stacked or without data, where Python asks for a tensor's value."""
@@ -55,7 +55,8 @@ def found_and_cause(error: BaseException) -> tuple[str, str] | None:
 
 
 def _says(error: BaseException, signs: Sequence[str]) -> bool:
-    return any(sign in str(error) for sign in signs)
+    text = text_of(error)  # of a stranger's error, whose `__str__` may raise
+    return any(sign in text for sign in signs)
 
 
 def _where(error: BaseException) -> str:

@@ -6,8 +6,9 @@ Nothing here needs more than torch, so that a machine with a GPU and torch alone
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, get_args
 
 import benchmarks.bare  # noqa: F401 - makes gatelab importable, so before gatelab
 
@@ -232,3 +233,21 @@ FITTED = {
     "em, clusters": Case(BRAIN, learner="em", options={"restarts": 2, "start": "kmeans"}),
 }
 """By name what is fitted in closed form."""
+
+
+@contextmanager
+def in_float64() -> Iterator[None]:
+    """Compute in it meanwhile, where the order of sums matters little, on data made for it."""
+    _forget()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+        _forget()
+
+
+def _forget() -> None:
+    for case in (*STEPPING.values(), *FITTED.values()):
+        for name in get_args(SplitName):
+            case.task.forget(name)

@@ -27,7 +27,7 @@ from gatelab.sweeps.cli import main
 from gatelab.sweeps.cluster import doctor, slots, starting
 from gatelab.sweeps.cluster.nodes import Node
 from gatelab.sweeps.cluster.sizing import needs
-from gatelab.sweeps.driver import running
+from gatelab.sweeps.driver import remainder
 from gatelab.sweeps.driver.sweep import Jobs, Sweep
 from gatelab.sweeps.driver.tune import ray_hooks, ray_jobs
 from gatelab.sweeps.worker.worker import Worker as RaysWorker
@@ -81,7 +81,7 @@ def in_this_process(most: int | None = None, *, figures: bool = False) -> Iterat
     before = {number: signal.getsignal(number) for number in STOPPING}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(starting, "start_ray", lambda meanwhile: meanwhile())
-        patch.setattr(running, "run_jobs", partial(run_jobs, most=most))
+        patch.setattr(remainder, "run_jobs", partial(run_jobs, most=most))
         patch.setattr(
             doctor, "check_machine", lambda spec, task, storage: needs(spec, task, [HERE])
         )

@@ -42,7 +42,7 @@ class InTraining(Choosing):
         return super().forward(x) if self.training else SoftmaxGate.forward(self, x)
 
 
-@register_gate("raising")
+@register_gate("raising_alone")
 class Raising(SoftmaxGate):
     """Looks where nothing is."""
 
@@ -54,7 +54,7 @@ class Raising(SoftmaxGate):
 def test_a_gate_whose_rows_hang_together_is_remarked_on(tmp_path: Path) -> None:
     """Expert choice and capacities do so: their scores are of these rows together."""
     (tmp_path / "mine.py").write_text(MODULE)
-    names = ("alone", "choosing", "in_training", "raising")
+    names = ("alone", "choosing", "in_training", "raising_alone")
     rows = {"train_rows": 640, "val_rows": 32, "test_rows": 32}
     with modules_of(tmp_path):
         spec = parse_spec(

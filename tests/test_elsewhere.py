@@ -13,16 +13,14 @@ from torch import Tensor
 from gatelab.gates import Routing, SoftmaxGate
 from gatelab.training.learners import learners
 from gatelab.training.train import Training
-from tests.device_cases import FITTED, STEPPING, Case
+from tests.device_cases import FITTED, STEPPING, Case, in_float64
 from tests.elsewhere import ELSEWHERE, elsewhere
 
 
 @pytest.fixture(autouse=True)
 def exact() -> Iterator[None]:
-    """A default of float64, in which the order of sums matters little."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+    with in_float64():
+        yield
 
 
 @pytest.mark.parametrize("name", [*STEPPING, *FITTED])

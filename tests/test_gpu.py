@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.device_cases import FITTED, RATES, STEPPING  # makes gatelab importable, so first
+from tests.device_cases import (
+    FITTED,
+    RATES,
+    STEPPING,
+    in_float64,
+)  # so first
 
 # isort: split
 
@@ -51,10 +56,8 @@ def losses(found: Training, epochs: int) -> torch.Tensor:
 
 @pytest.fixture
 def exact() -> Iterator[None]:
-    """A default of float64, in which two devices agree."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+    with in_float64():
+        yield
 
 
 @pytest.mark.parametrize("name", [*STEPPING, *FITTED])

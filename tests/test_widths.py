@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.cluster import doctor
 from gatelab.sweeps.cluster.sizing import Needs
-from gatelab.sweeps.driver import running, widths
+from gatelab.sweeps.driver import remainder, widths
 from gatelab.sweeps.search.attributes import TOGETHER
 from gatelab.sweeps.worker.tried_widths import ToTry, tried_widths
 from gatelab.tracking.schema import Tags
@@ -58,10 +58,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
         }
         return {label: (lists.get(label, []), "it was hot") for label in trials}, ""
 
-    setting = running._setting
+    setting = remainder._setting
     monkeypatch.setattr(widths, "_ask", answer)
     monkeypatch.setattr(widths, "_gpus", lambda setting: 1)
-    monkeypatch.setattr(running, "_setting", lambda *given: replace(setting(*given), gpus=0))
+    monkeypatch.setattr(remainder, "_setting", lambda *given: replace(setting(*given), gpus=0))
     return found
 
 

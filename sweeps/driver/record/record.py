@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from shutil import rmtree
 
 from gatelab.gates.gate import gates
 from gatelab.sweeps.driver.listener import Listener
@@ -22,6 +17,8 @@ from gatelab.sweeps.driver.record.run_words import (
     title,
 )
 from gatelab.sweeps.driver.record.sweep_params import sweep_params
+from gatelab.sweeps.driver.record.traces import Traces
+from gatelab.sweeps.driver.record.trial_ends import TrialEnds
 from gatelab.sweeps.driver.saved_states import saved_state
 from gatelab.sweeps.home.home import Home
 from gatelab.sweeps.home.parts import runs_by
@@ -35,11 +32,9 @@ from gatelab.sweeps.spec.steps import told_target_weights
 from gatelab.tasks.task import Task, split_seeds
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import (
-    COUNTS,
     ENDS,
     UNWEIGHTED_LOSS,
     Artifacts,
-    Metrics,
     Params,
     Tags,
 )
@@ -49,11 +44,10 @@ from gatelab.training.scores import MANY_TARGETS
 from gatelab.training.steps import Ending, Step
 from gatelab.training.weighting import MEANING, told_weighting
 
-LOG = logging.getLogger(__name__)
 FIRST_EPOCH = 1
 """The first epoch."""
-MOST_REASONS = 10
-"""So many different ones are told with a gate; a tag does not hold them all."""
+UNDER_WAY_TEXT = "`{0}` is under way: `gatelab compare {0}` shows what there is so far."
+"""The page of a sweep's run until it ends."""
 
 
 class Record(Listener):
@@ -82,61 +76,69 @@ class Record(Listener):
         """
         self.recorder, self.spec, self.task = recorder, spec, task
         self.studies, self.home = studies, home
-        self.ends: dict[str, Counter[str]] = {label: Counter() for label in spec.gates}
-        self.reasons: dict[str, Counter[str]] = {label: Counter() for label in spec.gates}
-        self.epochs: Counter[str] = Counter()
-        for found, study in studies.items():
-            label = Search.of(found).label
-            self.ends[label] += study.outcomes.ends()
-            self.reasons[label] += study.outcomes.reasons()
-            self.epochs[label] += study.outcomes.epochs()
-        self.traces: dict[str, Path] = {}
+        self.trials = TrialEnds(spec.gates, studies)
+        self.traces = Traces(home.path)
         self.started_here: set[str] = set()
         self.by: dict[str, str] = {}
         self.warnings: list[str] = []
 
     def start(self, provenance: Mapping[str, str], warnings: Sequence[str] = ()) -> None:
         """Start the runs of the sweep, and of its gates that are not done with."""
-        name, self.by = self.spec.name, runs_by(provenance)
-        tags = {**self._tags("sweep"), **provenance, Tags.GATES: ",".join(self.spec.gates)}
-        tags[Tags.HOME] = self.home.id
-        if self.home.before:
-            tags[Tags.GOES_ON_FROM] = ",".join(self.home.before)
+        self.by = runs_by(provenance)
+        self._start_sweep(provenance, warnings)
+        for label in self.spec.gates:
+            searches = [*of_gate(label, self.studies).values()]
+            if not all(DONE in study.attributes for study in searches):
+                self._start_gate(label, searches, provenance)
+            # Else its run has ended, and would never end again.
+
+    def _start_sweep(self, provenance: Mapping[str, str], warnings: Sequence[str]) -> None:
+        name, spec = self.spec.name, self.spec
         weighted = told_weighting(self.task)
-        self.warnings += [*warnings, *weighted, *told_target_weights(self.spec)]
-        tags |= self._warned()
-        scored = scored_metrics(self.task, self.spec.metrics)
-        tags |= directions(self.task, self.spec.metrics).to_tags()
-        meanings = {name: metric.meaning() for name, metric in scored.items()}
-        tags |= meanings_tag(meanings | ({UNWEIGHTED_LOSS: MEANING} if weighted else {}))
-        tags[Tags.DESCRIPTION] = (
-            f"`{name}` is under way: `gatelab compare {name}` shows what there is so far."
-        )
-        self.recorder.start_run(
-            name, parent=None, name=name, tags=tags, params=sweep_params(self.spec, self.task)
-        )
+        self.warnings += [*warnings, *weighted, *told_target_weights(spec)]
+        meanings = {
+            key: it.meaning() for key, it in scored_metrics(self.task, spec.metrics).items()
+        }
+        tags = {
+            **self._tags("sweep"),
+            **provenance,
+            Tags.GATES: ",".join(spec.gates),
+            Tags.HOME: self.home.id,
+            **({Tags.GOES_ON_FROM: ",".join(self.home.before)} if self.home.before else {}),
+            **self._warned(),
+            **directions(self.task, spec.metrics).to_tags(),
+            **meanings_tag(meanings | ({UNWEIGHTED_LOSS: MEANING} if weighted else {})),
+            Tags.DESCRIPTION: UNDER_WAY_TEXT.format(name),
+        }
+        params = sweep_params(spec, self.task)
+        self.recorder.start_run(name, parent=None, name=name, tags=tags, params=params)
         self.recorder.log_artifact(name, self.home.path / Artifacts.SPEC)
         digest = provenance.get(Tags.DATA, "")
-        self.recorder.log_data(name, dataset_of(self.task, self.spec, digest))
-        for label, gate in self.spec.gates.items():
-            searches = [*of_gate(label, self.studies).values()]
-            if all(DONE in study.attributes for study in searches):
-                continue  # its run has ended, and would never end again
-            cls, learner = gates.get(gate.gate), gate.learner
-            tags = {**self._tags("gate", label), **provenance, **kind_tags(cls)}
-            tags |= meanings_tag({**cls.diagnostics, **learner.cls.diagnostics})
-            tags |= {Tags.GIVEN: learner.cls.given} if cls.trained else {}
-            widths = {it.attributes[TOGETHER] for it in searches if TOGETHER in it.attributes}
-            tags |= {Tags.MEMBERS: str(max(widths))} if widths else {}
-            named = {} if learner.is_default else {LEARNER: learner.name}
-            self.recorder.start_run(
-                f"{name}/{label}",
-                parent=name,
-                name=label,
-                tags=tags,
-                params={"gate": gate.gate, **named},
-                anew=_nothing_known(searches),
-            )
+        self.recorder.log_data(name, dataset_of(self.task, spec, digest))
+
+    def _start_gate(
+        self, label: str, searches: Sequence[Study], provenance: Mapping[str, str]
+    ) -> None:
+        gate, name = self.spec.gates[label], self.spec.name
+        cls, learner = gates.get(gate.gate), gate.learner
+        widths = {it.attributes[TOGETHER] for it in searches if TOGETHER in it.attributes}
+        tags = {
+            **self._tags("gate", label),
+            **provenance,
+            **kind_tags(cls),
+            **meanings_tag({**cls.diagnostics, **learner.cls.diagnostics}),
+            **({Tags.GIVEN: learner.cls.given} if cls.trained else {}),
+            **({Tags.MEMBERS: str(max(widths))} if widths else {}),
+        }
+        named = {} if learner.is_default else {LEARNER: learner.name}
+        self.recorder.start_run(
+            f"{name}/{label}",
+            parent=name,
+            name=label,
+            tags=tags,
+            params={"gate": gate.gate, **named},
+            anew=_nothing_known(searches),
+        )
 
     def warn_more(self, lines: Sequence[str]) -> None:
         """Record more warnings with a sweep of which nothing is left to start."""
@@ -230,7 +232,8 @@ class Record(Listener):
             if len(ending.by_target) > MANY_TARGETS:
                 name = f"{job.run}/{job.number + member}/{Artifacts.TARGETS}"
                 self.recorder.log_artifact(identity, self._table(name, ending.by_target))
-            self._keep_trace(job, member, ending.trace)
+            if trace := self.traces.keep(job, member, ending.trace):
+                self.recorder.log_artifact(identity, trace)
             tags = end_tags(ending)
             if job.number + member == 0 and ending.test_rows:  # of the first split, as the others
                 test = {Params.TEST_ROWS: ending.test_rows}
@@ -242,18 +245,12 @@ class Record(Listener):
             self._count(job.label, endings[0])
 
     def _count(self, label: str, ending: Ending) -> None:
-        """Record with the gate how its trials ended, so that nobody need read them all."""
-        ends, reasons = self.ends[label], self.reasons[label]
-        ends[ending.end] += 1
-        self.epochs[label] += ending.trained
-        counts = {key: float(ends[end]) for end, key in COUNTS.items()}
-        counts[Metrics.SEARCH_EPOCHS] = float(self.epochs[label])
+        """Record with the gate how its trials ended."""
+        self.trials.add(label, ending)
         identity = f"{self.spec.name}/{label}"
-        self.recorder.log_metrics(identity, ends.total(), counts)
+        self.recorder.log_metrics(identity, self.trials.total(label), self.trials.metrics(label))
         if ending.end == "failed":
-            reasons[ending.reason[:500]] += 1
-            common = dict(reasons.most_common(MOST_REASONS))
-            self.recorder.set_tags(identity, {Tags.FAILURES: json.dumps(common)})
+            self.recorder.set_tags(identity, self.trials.failures(label))
 
     def _table(self, name: str, by_target: Mapping[str, Mapping[str, float]]) -> Path:
         columns = list(dict.fromkeys(key for scores in by_target.values() for key in scores))
@@ -263,32 +260,10 @@ class Record(Listener):
         )
         return write_table(self.home, name, ["target", *columns], rows)
 
-    def _keep_trace(self, job: Job, member: int, trace: str) -> None:
-        """Keep where an error was raised, beside what else the sweep leaves; or forget it.
-
-        A resume repeats evaluations that have failed: what has a score has no traceback.
-        """
-        folder = f"{job.run.replace('/', '-')}-{job.number + member:03}"
-        path = self.home.path / Artifacts.TRACES / folder / Artifacts.TRACE
-        if not trace:
-            rmtree(path.parent, ignore_errors=True)
-            with suppress(OSError):  # others' are there, or none
-                path.parent.parent.rmdir()
-            return
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(trace, encoding="utf-8", errors="backslashreplace")
-        except OSError as error:  # no traceback is worth a sweep's end
-            LOG.warning("%s cannot be written: %s", path, error.strerror)
-            return
-        if job.stage == "evaluate" or job.label not in self.traces:
-            self.traces[job.label] = path  # of what its gate's reason says
-        self.recorder.log_artifact(self._identity(job, member), path)
-
     def gate_ended(self, label: str, reason: str) -> None:
         """End the run of a gate, or of a row of it."""
-        if label in self.traces and reason:
-            reason = f"{reason}; traceback in {self.traces[label]}"
+        if reason and (trace := self.traces.of_gate(label)):
+            reason = f"{reason}; traceback in {trace}"
         end = "failed" if reason else "finished"
         tags = {Tags.END: end, Tags.END_REASON: reason or "evaluated"}
         self.recorder.end_run(f"{self.spec.name}/{label}", ENDS[end], tags)
