@@ -11,12 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.device_cases import (
-    FITTED,
-    RATES,
-    STEPPING,
-    in_float64,
-)  # so first
+# It makes gatelab importable, so it comes first.
+from tests.device_cases import FITTED, RATES, STEPPING, in_float64
 
 # isort: split
 
