@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from gatelab.foreign import ForeignError, foreign, is_ours
 from gatelab.gates.gate import gates
@@ -50,14 +49,9 @@ def _differs(spec: Spec, task: Task, label: str) -> bool:
         sizes = (task.network(**chosen.network).gate_width(experts), experts)
         gate = target_gate(task, 0, cls, sizes, chosen.gate).eval()
         x = torch.randn(PASSED_TOGETHER, sizes[0])
-        beside, alone = (_weights(gate(rows)) for rows in (x.clone(), x[:1].clone()))
+        beside, alone = (gate(rows).weights[0] for rows in (x.clone(), x[:1].clone()))
         if not torch.allclose(
             beside, alone, rtol=WEIGHTS_DIFFER_FROM, atol=WEIGHTS_DIFFER_FROM, equal_nan=True
         ):
             return True
     return False
-
-
-def _weights(routing: object) -> Tensor:
-    weights: Tensor = routing.weights  # type: ignore[attr-defined]
-    return weights[0]
