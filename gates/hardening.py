@@ -23,7 +23,7 @@ HARDENING_TRIAL: Mapping[str, Any] = {
     "snap": 0.7,
     "static": True,
 }
-"""With what both gates select on planted groups (docs/gates.md): the first of a search."""
+"""With what both gates select on planted groups (docs/gates_measured.md): the first of a search."""
 HARDENING_SPACE: Mapping[str, BaseDistribution] = {
     "gamma": FloatDistribution(0.3, 3.0, log=True),
     "entropy_weight": FloatDistribution(0.03, 0.3, log=True),

@@ -26,7 +26,7 @@ _COMMENTS = {
     "targets": "binary, multiclass or regression; or {kind: binary, weight: 2}",
     "missing": "values that stand for none; proposed: take out what is a true value",
     "only": "the columns that are features",
-    "split": "or by one of column, group and time: docs/tasks.md",
+    "split": "or by one of column, group and time: docs/tables.md",
     "duplicates": "or together: copies of a row stay in one split",
     "rare": "of classes of fewer than 3 rows: ask, drop or train",
     "min_frequency": "categories of fewer train rows share one id with unknown ones",
