@@ -245,6 +245,15 @@ class Unregistered(Sound):
         return Routing(weights, weights.square().sum(-1).mean())
 
 
+class Sized(Unregistered):
+    """Makes a size of a real number."""
+
+    def forward(self, x: Tensor) -> Routing:
+        most = max(int(self.temperature * len(x)), 1)
+        weights = self.logits(x).softmax(-1) * (torch.arange(len(x)) < most)[:, None]
+        return Routing(weights, weights.square().sum(-1).mean())
+
+
 class Commented(Unread):
     """Names in a comment what it forgets."""
 

@@ -206,6 +206,13 @@ def test_a_mistake_is_told_in_words_that_help(cls: type[broken.Sound], said: str
     assert all(said.format(unsteady.__file__, line) in reason for reason in reasons) and reasons
 
 
+def test_a_real_number_that_sets_a_size_is_no_buffer_s() -> None:
+    found = {outcome.check: outcome.reason for outcome in run_checks(broken.Sized)}
+    reason = found["real_hyperparameters_are_registered"]
+    assert "`temperature` sets a size, which no buffer can: an integer" in reason, found
+    assert "register_hyperparameters" not in reason
+
+
 def test_a_hook_on_a_tensor_is_named() -> None:
     (reason,) = (outcome.reason for outcome in run_checks(unsteady.Hooked) if not outcome.ok)
     assert "likely cause: a hook on the gradient of a tensor" in reason

@@ -104,7 +104,7 @@ def damage(what: str) -> Callable[[Path], object]:
         ("the studies", "studies.journal: line 1 is damaged"),
         ("no studies", "studies.journal has no search that is over."),
         ("the spec", "spec.yaml is missing or empty."),
-        ("the places", "places.json does not name two places."),
+        ("the places", "places.json does not name the places of its record and of its states: put"),
         ("before", "before.json does not name sweeps."),
     ],
 )

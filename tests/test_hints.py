@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from gatelab.sweeps.cli.hints import in_folder
-from gatelab.sweeps.driver.stops import Interrupted
+from gatelab.sweeps.driver.stops import Halted, Interrupted, NoRoom, Resumable, Undelivered
+from gatelab.sweeps.home.making import make_home
 from gatelab.tracking.schema import FOLDER
+from tests.test_edited_specs import SPEC
 
 SAID = "Stopped. `gatelab resume one` goes on; `gatelab compare one` shows it, `--name` names it."
 
@@ -44,7 +46,30 @@ def test_other_commands_and_words_are_left() -> None:
     assert in_folder(text, Path("runs")) == text
 
 
-def test_who_is_stopped_in_python_is_told_what_to_call_there() -> None:
-    stopped = Interrupted("one")
-    assert str(stopped) == 'Stopped. `gatelab.resume("one")` goes on where it was.'
-    assert stopped.in_shell == "Stopped. `gatelab resume one` goes on where it was."
+def test_who_is_stopped_in_python_is_told_what_to_call_there(tmp_path: Path) -> None:
+    home = make_home(tmp_path, SPEC, None, None)
+    stops = (
+        Interrupted("a"),
+        Halted("a", "'y'"),
+        NoRoom(home, None),
+        Undelivered(f"No: {GOES_ON}"),
+    )
+    for stopped in stops:
+        assert '`gatelab.resume("a")` ' in str(stopped), stopped
+        assert "`gatelab resume a` " in stopped.in_shell, stopped
+        assert str(stopped).replace('gatelab.resume("a")', "gatelab resume a") == stopped.in_shell
+
+
+GOES_ON = "`gatelab resume a` delivers."
+
+
+@pytest.mark.parametrize(
+    ("command", "call"),
+    [
+        ("resume a --redeliver", 'resume("a", redeliver=True)'),
+        ("resume a --tracking-uri", 'resume("a", uri=URI)'),
+        ("resume a --tracking-uri URI", 'resume("a", uri=URI)'),
+    ],
+)
+def test_what_the_store_s_own_words_advise_is_a_call_too(command: str, call: str) -> None:
+    assert str(Resumable(f"x: `gatelab {command}`; or z.")) == f"x: `gatelab.{call}`; or z."

@@ -24,6 +24,7 @@ training: {max_epochs: 2}
 search: {trials: 2, early_stopping: false}
 evaluation: {seeds: 2, splits: SPLITS}
 """
+MODEL = f"{FOLDER}/sweeps/a/models/softmax-0.pt"
 SCORES = f"{FOLDER}/sweeps/a/files/softmax/evaluation-0.json"
 
 
@@ -56,11 +57,11 @@ def launched(place: Path, splits: int, most: int | None = None) -> None:
     assert (place / SCORES).is_file()
 
 
-def damaged(place: Path, damage: Callable[[Path], object]) -> Path:
-    """Return a copy of a folder in which something is done to the scores."""
+def damaged(place: Path, damage: Callable[[Path], object], file: str = SCORES) -> Path:
+    """Return a copy of a folder in which something is done to the scores, or to another file."""
     other = place.with_name(f"{place.name}-{len([*place.parent.iterdir()])}")
     shutil.copytree(place, other)
-    damage(other / SCORES)
+    damage(other / file)
     return other
 
 
@@ -82,8 +83,11 @@ def test_a_resume_sums_up_no_part_of_what_was_evaluated(place: Path) -> None:
 @pytest.mark.slow
 def test_what_goes_on_evaluates_anew_what_it_cannot_take_over(place: Path) -> None:
     launched(place, splits=1)
-    for damage, seeds in ((Path.exists, 1), *((one, 3) for one in DAMAGES)):
-        other = damaged(place, damage)
+    cases = [(SCORES, Path.exists, 1), *((SCORES, one, 3) for one in DAMAGES), (MODEL, half, 3)]
+    for file, damage, seeds in cases:
+        other = damaged(place, damage, file)
         said = gatelab(other, "resume", "a", "evaluation.seeds=3")
         assert f"softmax: evaluating {seeds} seed" in said
+        told = [line for line in said.splitlines() if line.endswith(" begin anew.")]
+        assert [Path(file).name in line for line in told] == [True] * (seeds == 3), said
         assert len(read(other, "a-2").of("evaluate")) == 3

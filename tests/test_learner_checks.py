@@ -32,6 +32,13 @@ class Undocumented(Learner):
 Undocumented.__doc__ = None
 
 
+class Short(Learner):
+    """Takes less than it is given."""
+
+    def after_step(self) -> None:  # type: ignore[override]
+        pass
+
+
 class BadDefault(Learner):
     """Says of its default that it is wrong."""
 
@@ -138,6 +145,7 @@ class Counting(Forgetful):
 
 BROKEN: list[tuple[type[Learner], str, str]] = [
     (Undocumented, "learner_is_declared", "no docstring"),
+    (Short, "learner_is_declared", "`Short.after_step` must take `(self, members)`, but takes"),
     (BadDefault, "learner_is_declared", "pull <= 1, but got 2.0"),
     (Uphill, "learner_trains", "elsewhere than to less loss"),
     (Secretive, "what_is_told_is_declared", "'norm'"),

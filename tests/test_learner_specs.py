@@ -16,6 +16,7 @@ from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tasks import SyntheticGroups
 from gatelab.training.learners import Learner, learners
+from tests import in_process
 from tests.bad_specs import run, spec
 
 TASK = SyntheticGroups(num_targets=2, train_rows=16, val_rows=8, test_rows=8)
@@ -195,3 +196,80 @@ def test_validate_says_it_too(tmp_path: Path) -> None:
     code, text = run("validate", str(path))
     assert code == 0
     assert "warning" in text and "gate 'one': `graph: none` is not connected" in text
+
+
+MINE = """
+from gatelab import Learner, register_gate, register_learner
+from gatelab.gates import SoftmaxGate
+
+
+@register_learner("Raising")
+class Raising(Learner):
+    \"\"\"Raises in each step.\"\"\"
+
+    def objective(self, loss, tensors, taught):
+        raise RuntimeError("no loss")
+
+
+@register_learner("Short")
+class Short(Learner):
+    \"\"\"Takes less than it is given.\"\"\"
+
+    def objective(self, loss, tensors):
+        return loss(tensors)
+
+
+@register_learner("Doubting")
+class Doubting(Learner):
+    \"\"\"Cannot say what it fits.\"\"\"
+
+    @classmethod
+    def misfit(cls, network, targets, gate):
+        raise RuntimeError("no idea")
+
+
+@register_gate("Broken")
+class Broken(SoftmaxGate):
+    \"\"\"Raises by itself.\"\"\"
+
+    def forward(self, x):
+        raise RuntimeError("no gate")
+"""
+
+
+@pytest.mark.parametrize(
+    ("gates", "said"),
+    [
+        (
+            "{one: {gate: softmax, learner: 'mine:Raising'}}",
+            ["one.learner: nothing can be trained by it: RuntimeError: no loss (PLACE, line 11)"],
+        ),
+        (
+            "{one: {gate: softmax, learner: 'mine:Raising'}, two: {gate: 'mine:Broken'}}",
+            [
+                "one.learner: nothing can be trained by it: RuntimeError: no loss (PLACE, line 11)",
+                "two: cannot be trained: RuntimeError: no gate (PLACE, line 36)",
+            ],
+        ),
+        (
+            "{one: {gate: softmax, learner: 'mine:Short'}}",
+            [
+                "one.learner: `Short.objective` must take `(self, loss, tensors, taught)`, but "
+                "takes `(self, loss, tensors)` (PLACE, line 18)."
+            ],
+        ),
+        (
+            "{one: {gate: softmax, learner: 'mine:Doubting'}}",
+            ["one.learner: RuntimeError: no idea (PLACE, line 28)"],
+        ),
+    ],
+    ids=["raising", "beside a gate", "short", "doubting"],
+)
+def test_a_learner_of_one_s_own_that_raises_is_told_as_the_learner(
+    place: Path, gates: str, said: list[str]
+) -> None:
+    (place / "mine.py").write_text(MINE)
+    (place / "c.yaml").write_text(spec(task=SMALL, gates=gates) + "\nbaselines: false\n")
+    output = in_process.gatelab(place, "validate", "c.yaml", code=2)
+    lines = (line.replace("PLACE", str(place / "mine.py")) for line in said)
+    assert output.splitlines() == [f"gatelab: c.yaml: gates.{line}" for line in lines]

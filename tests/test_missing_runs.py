@@ -12,7 +12,7 @@ from gatelab.results.comparison.missing_runs import missing
 from gatelab.sweeps.export.recorded import read_saved
 from gatelab.sweeps.export.selected import read_selected
 from gatelab.tracking.mlflow_client import open_client
-from gatelab.tracking.mlflow_read import read_sweep
+from gatelab.tracking.mlflow_read import read_sweep, sweep_links
 from gatelab.tracking.runs import SweepRecord
 from gatelab.tracking.sqlite import default_uri
 from tests.made_sweeps import MadeSweep
@@ -58,6 +58,22 @@ def test_trials_that_are_gone_are_counted_where_trials_were_read(uri: str) -> No
     (line,) = missing(without(uri, "search"))
     assert line == f"7 of 8 trials of softmax in one are in the store: were others {AGAIN}."
     assert not list(missing(read_sweep(uri, "one")))
+
+
+def test_a_sweep_whose_own_run_alone_is_gone_has_others_left(uri: str) -> None:
+    record = read_sweep(uri, "one", trials=True)
+    assert record.run is not None
+    others = [run for run in record.runs if run.run_id != record.run.run_id]
+    open_client(uri).delete_run(record.run.run_id)
+    back = f"`mlflow runs restore --run-id {record.run.run_id}` brings"
+    with pytest.raises(LookupError, match="^the run 'one' was deleted in ") as why:
+        sweep_links(uri, "one")
+    assert f"{back} it back" in str(why.value)
+    for run in others:
+        open_client(uri).delete_run(run.run_id)
+    with pytest.raises(LookupError, match="^all runs of 'one' were deleted in ") as why:
+        sweep_links(uri, "one")
+    assert f"{back} back the sweep's own" in str(why.value)
 
 
 def test_a_model_whose_run_is_gone(uri: str, tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from gatelab import compare
+from gatelab.sweeps.driver.processes import started
+from gatelab.sweeps.home.home import Home
 from gatelab.sweeps.home.making import make_home
-from gatelab.tracking.named_store import PLACES, store_of
+from gatelab.tracking.named_store import LAUNCHED_MS, PLACES, store_of
 from gatelab.tracking.schema import FOLDER
 from gatelab.tracking.sqlite import default_uri, sqlite_uri
 from tests.gone_on import write_few
@@ -62,9 +64,37 @@ def test_the_dashboard_of_no_name_is_the_newest_sweeps(own: str, tmp_path: Path)
     other = SPEC.model_copy(update={"name": "b"})
     places.append(make_home(tmp_path, other, None, None).path / PLACES)
     for newest, store in ((0, there), (1, own)):
-        os.utime(places[newest], ns=(time.time_ns(),) * 2)
-        os.utime(places[1 - newest], ns=(0, 0))
+        launched(places[newest], 2_000_000_000_000)
+        launched(places[1 - newest], 1_000_000_000_000)
+        os.utime(places[newest], ns=(0, 0))  # as a copy of the folder may have it
         assert store_of(tmp_path, None) == store
+
+
+def launched(places: Path, when: object) -> None:
+    """Write into a home when its sweep was launched, in milliseconds."""
+    places.write_text(json.dumps(json.loads(places.read_text()) | {LAUNCHED_MS: when}))
+
+
+def test_a_launch_is_when_its_home_was_made_however_that_is_copied(
+    own: str, tmp_path: Path
+) -> None:
+    before = time.time()
+    home = make_home(tmp_path, SPEC, None, None)
+    began = started(home)
+    assert before - 1 < began.timestamp() < time.time() + 1
+    home.move_record(sqlite_uri(tmp_path / "elsewhere.db"))
+    os.utime(home.path / PLACES, ns=(0, 0))
+    assert started(Home(tmp_path, SPEC.name)) == began
+
+
+@pytest.mark.parametrize("when", [None, True, 1.5, "1", -1, 10**300])
+def test_a_home_that_does_not_say_when_has_its_file_s_time(
+    own: str, tmp_path: Path, when: object
+) -> None:
+    home = make_home(tmp_path, SPEC, None, None)
+    launched(home.path / PLACES, when)
+    os.utime(home.path / PLACES, (86_400, 86_400))
+    assert started(home).timestamp() == 86_400
 
 
 def test_what_a_command_names_comes_first(own: str, tmp_path: Path) -> None:
@@ -76,9 +106,18 @@ def test_what_a_command_names_comes_first(own: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"uri": 3}', "{}", "[" * 3000])
-def test_a_damaged_home_names_none(own: str, tmp_path: Path, content: str) -> None:
-    (home_in(tmp_path, None) / PLACES).write_text(content)
-    assert store_of(tmp_path, "a") == own
+def test_a_damaged_home_is_said_rather_than_another_store_looked_into(
+    own: str, tmp_path: Path, content: str
+) -> None:
+    places = home_in(tmp_path, sqlite_uri(tmp_path / "elsewhere.db")) / PLACES
+    places.write_text(content)
+    with pytest.raises(LookupError, match="names the store of 'a': put back"):
+        store_of(tmp_path, "a")
+    for order, *rows in (("ui",), ("compare",), ("report",), ("export",), ("predict", "rows.csv")):
+        said = gatelab(tmp_path, order, "a", *rows, "--folder", str(tmp_path), code=2)
+        assert said.startswith(f"gatelab: {places} is damaged, which names") and own in said
+        assert said.count("\n") == 1
+    assert store_of(tmp_path, None) == own
 
 
 def test_no_home_and_one_without_a_store_of_its_own(own: str, tmp_path: Path) -> None:

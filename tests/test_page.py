@@ -12,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from made_reviews import MADE, PROVENANCE, REASON, SHAPES, SPEC, many_gates, one_dead, small
+from made_reviews import MADE, PROVENANCE, REASON, SHAPES, SPEC, made, many_gates, one_dead, small
 
 from gatelab.gates.meanings import MEANINGS
 from gatelab.gates.metrics import usage_metrics
 from gatelab.gates.usage import usage_of
 from gatelab.results.comparison import compare_runs
+from gatelab.results.comparison.missing_runs import without_weights
 from gatelab.results.comparison.verdict import sentences
 from gatelab.results.figures.catalogue import all_figures
 from gatelab.results.report.page import render
@@ -297,3 +298,13 @@ def test_the_page_says_what_could_not_be_read() -> None:
     page = render(replace(review, record=replace(review.record, unread="/elsewhere")), [])
     assert "cannot be read from here: they lie in /elsewhere." in page
     assert "cannot be read" not in render(review, [])
+
+
+def test_a_gate_whose_weights_alone_are_gone_is_said() -> None:
+    review = made(["softmax", "top_k", "constant"], 2, seeds=2)
+    others = review.weights[review.weights["gate"] != "softmax"]
+    told = [render(replace(review, weights=it), []) for it in (review.weights, others)]
+    assert ["No weights of" in page for page in told] == [False, True]
+    (line,) = without_weights(review.record, {"top_k"})
+    assert line.startswith("No weights of softmax are shown: weights.csv of its run in made is not")
+    assert not list(without_weights(review.record, set())), "a figure says that there are none"

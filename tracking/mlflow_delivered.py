@@ -76,7 +76,6 @@ def lost_run(
     client: MlflowClient, uri: str, experiment: str, sweep: str, identity: str
 ) -> StoreRefuses:
     """Return what has become of a run that a store was given, and what to do."""
-    again = f"`gatelab resume {sweep} --redeliver` writes everything into it again"
     found = client.get_experiment_by_name(experiment)
     renamed = _elsewhere(client, experiment, sweep)
     if renamed is not None:
@@ -89,20 +88,32 @@ def lost_run(
     here = [found.experiment_id] if found else []
     deleted = _runs(client, here, identity, ViewType.DELETED_ONLY)
     if deleted:
-        return StoreRefuses(
-            f"the run {identity!r} was deleted in {masked(uri)}: "
-            f"`mlflow runs restore --run-id {deleted[0].info.run_id}` brings it back "
-            f"(with MLFLOW_TRACKING_URI={masked(uri)}); or {again}."
-        )
+        return StoreRefuses(_deleted(uri, sweep, identity, deleted[0]))
     return StoreRefuses(
         f"{masked(uri)} does not have the run {identity!r}, which was delivered: it is another "
         f"store, or was replaced. Restore it, or name the right one with `gatelab resume {sweep} "
-        f"--tracking-uri`; or {again}."
+        f"--tracking-uri`; or {_again(sweep)}."
     )
 
 
+def _deleted(uri: str, sweep: str, identity: str, run: Run) -> str:
+    """Return that a run was deleted, and what brings it back."""
+    return (
+        f"the run {identity!r} was deleted in {masked(uri)}: "
+        f"`mlflow runs restore --run-id {run.info.run_id}` brings it back "
+        f"(with MLFLOW_TRACKING_URI={masked(uri)}); or {_again(sweep)}."
+    )
+
+
+def _again(sweep: str) -> str:
+    return f"`gatelab resume {sweep} --redeliver` writes everything into it again"
+
+
 def deleted_sweep(client: MlflowClient, uri: str, sweep: str) -> str:
-    """Return that a sweep was deleted, and what brings it back; empty where it was not."""
+    """Return that a sweep, or its own run alone, was deleted, and what brings it back.
+
+    Empty where it was not.
+    """
     gone = {it.experiment_id: it for it in client.search_experiments(ViewType.DELETED_ONLY)}
     runs = _runs(client, [*gone], sweep, ViewType.ALL)
     if runs:
@@ -112,11 +123,12 @@ def deleted_sweep(client: MlflowClient, uri: str, sweep: str) -> str:
     runs = _runs(client, active, sweep, ViewType.DELETED_ONLY)
     if not runs:
         return ""
+    if client.search_runs(active, of_sweep(sweep), ACTIVE, 1):  # of its gates, trials or seeds
+        return _deleted(uri, sweep, sweep, runs[0])
     return (
         f"all runs of {sweep!r} were deleted in {masked(uri)}: `mlflow runs restore --run-id "
         f"{runs[0].info.run_id}` brings back the sweep's own (with "
-        f"MLFLOW_TRACKING_URI={masked(uri)}), and so each; or `gatelab resume {sweep} --redeliver` "
-        "writes everything into it again."
+        f"MLFLOW_TRACKING_URI={masked(uri)}), and so each; or {_again(sweep)}."
     )
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from gatelab.tracking.sqlite import default_uri
 
 PLACES = "places.json"
 """In a sweep's home: where MLflow and the workers' states are, written last in its making."""
+LAUNCHED_MS = "launched_ms"
+"""There: when that was, in milliseconds since 1970."""
+_LAST_MS = 2**43
+"""In the year 2248: a larger number was never written here."""
 
 
 def store_of(folder: str | Path, sweep: str | None) -> str:
@@ -18,27 +23,61 @@ def store_of(folder: str | Path, sweep: str | None) -> str:
 
     Args:
         folder: Of the sweep.
-        sweep: Its name; ``None``: that of the folder whose store was named last.
+        sweep: Its name; ``None``: that of the folder which was launched last.
 
     Raises:
+        LookupError: If its home does not say which: that of the folder may have another's record.
         ValueError: If ``folder`` is no path.
     """
     own = default_uri(folder)
     homes = Path(folder) / "sweeps"
-    places = _newest(homes) if sweep is None else homes / sweep / PLACES
-    return (_named(places) if places else None) or own
+    if sweep is None:
+        return _newest(homes) or own
+    places = homes / sweep / PLACES
+    found = _read(places)
+    if found is None:
+        raise LookupError(
+            f"{places} is damaged, which names the store of {sweep!r}: put back what was there, or "
+            f"name the store by `--tracking-uri` (from Python `uri`); the folder's own is {own}."
+        )
+    return found.get("uri") or own
 
 
-def _newest(homes: Path) -> Path | None:
+def launched_at(places: Path) -> float:
+    """Return when a sweep was launched, in seconds since 1970, as its home says it.
+
+    A home of an older version does not: of that it is the file's time, which a copy changes.
+
+    Args:
+        places: The file of its home.
+
+    Raises:
+        OSError: If it is not there.
+    """
+    found = (_read(places) or {}).get(LAUNCHED_MS)
+    if type(found) is int and 0 <= found < _LAST_MS:
+        return found / 1000
+    return places.stat().st_mtime
+
+
+def _newest(homes: Path) -> str | None:
+    """Return the store that the last launch named; ``None`` where it named none."""
     try:
-        return max(homes.glob(f"*/{PLACES}"), key=lambda it: it.stat().st_mtime_ns, default=None)
+        places = max(filter(_read, homes.glob(f"*/{PLACES}")), key=launched_at, default=None)
     except OSError:  # it may be removed just now, or belong to somebody else
         return None
+    return (_read(places) or {}).get("uri") if places else None
 
 
-def _named(places: Path) -> str | None:
+def _read(places: Path) -> dict[str, Any] | None:
+    """Return what a home says of its places, empty where it is none; ``None`` where damaged."""
     try:
-        uri = json.loads(places.read_bytes())["uri"]
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
-        return None  # what is wrong with a home is said by the commands that go on with it
-    return uri if isinstance(uri, str) else None
+        content = places.read_bytes()
+    except (OSError, ValueError):  # not this user's to read; or a name that no file can have
+        return {}
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    named = isinstance(found, dict) and isinstance(found.get("uri", 0), str | None)
+    return found if named else None

@@ -16,6 +16,9 @@ from gatelab.gates.check.subject import Subject, route, rows
 from gatelab.gates.gate import Gate
 from gatelab.nn.likeness import difference
 
+ROUNDED = ("int", "round", "ceil", "floor")
+"""What makes whole numbers, as a size is."""
+
 TRIED = (0.25, 0.5, 0.75, 1.5, 3.0)
 """Values of a real hyperparameter that is not searched, of which two are to be taken."""
 
@@ -41,11 +44,28 @@ def check_real_hyperparameters_are_registered(subject: Subject) -> None:
             made = list(_made(subject, name))[:2]
             if len(made) == 2 and (found := difference(*made)):
                 cause = _in_a_layer(name) if _differ_in_a_layer(made[0], found) else _plain(name)
+                if _sets_a_size(subject.cls, name):
+                    cause = (
+                        f"`{name}` sets a size, which no buffer can: an integer, as in percent, "
+                        "fixes the structure, and gates of one value train together"
+                    )
                 fail(f"of gates with two values of {name!r} {found}", cause)
 
 
 def _differ_in_a_layer(gate: Gate, found: str) -> bool:
     return found.startswith(tuple(f"'{name}." for name, _ in gate.named_children()))
+
+
+def _sets_a_size(cls: type[Gate], name: str) -> bool:
+    """Return whether a whole number is made of a hyperparameter, as by ``int(factor * rows)``."""
+    try:
+        methods = _methods(cls)
+    except (OSError, TypeError):  # its source cannot be read
+        return False
+    calls = (node for node in ast.walk(methods) if isinstance(node, ast.Call))
+    whole = (c for c in calls if ast.unparse(c.func).rpartition(".")[2] in ROUNDED)
+    parts = (node for call in whole for node in ast.walk(call))
+    return any(name in (getattr(it, "attr", ""), getattr(it, "id", "")) for it in parts)
 
 
 def _in_a_layer(name: str) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from gatelab.results.comparison.evidence import agreeing, counts
 from gatelab.tracking.runs import SweepRecord
-from gatelab.tracking.schema import COUNTS
+from gatelab.tracking.schema import COUNTS, Artifacts
+
+SELECTION = "gate/"
+"""How the metrics begin that tell what an evaluation's gate selects; a constant has none."""
 
 
 def missing(record: SweepRecord) -> Iterator[str]:
@@ -27,6 +30,26 @@ def missing(record: SweepRecord) -> Iterator[str]:
         yield from _gates(record)
         yield from _trials(record)
         yield from _evaluations(record)
+
+
+def without_weights(record: SweepRecord, shown: Collection[str]) -> Iterator[str]:
+    """Yield a line for every gate that selects experts and of which no weights are shown.
+
+    None where none are shown at all: a figure says so, and of a sweep that still runs.
+
+    Args:
+        record: The sweep's.
+        shown: The gates whose weights could be read.
+    """
+    if not shown or record.run is None or record.run.end != "finished":
+        return
+    for run in (run for run in record.of("gate") if run.gate not in shown):
+        evaluated = record.of("evaluate", run.gate)
+        if any(key.startswith(SELECTION) for one in evaluated for key in one.metrics):
+            yield (
+                f"No weights of {run.gate} are shown: {Artifacts.WEIGHTS} of its run in "
+                f"{record.sweep} is not in the store: deleted there? {again(record.sweep)}."
+            )
 
 
 def again(sweep: str) -> str:

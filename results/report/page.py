@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from gatelab.gates.meanings import MEANINGS
 from gatelab.results.comparison import Comparison
-from gatelab.results.comparison.missing_runs import missing
+from gatelab.results.comparison.missing_runs import missing, without_weights
 from gatelab.results.comparison.tables import BOLD, Grid
 from gatelab.results.comparison.verdict import leading, sentences
 from gatelab.results.figures.inline import svg
@@ -67,7 +67,8 @@ def render(review: Review, plates: Sequence[Plate], drawings: Drawings | None = 
     comparison = review.comparison
     said = sentences(comparison)
     first = len(leading(comparison))
-    told = [*missing(review.record), *review.record.warnings]
+    lost = without_weights(review.record, {*review.weights["gate"]})
+    told = [*missing(review.record), *lost, *review.record.warnings]
     return _template().render(
         sweep=comparison.sweep,
         data=_data(comparison),

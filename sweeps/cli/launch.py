@@ -211,9 +211,9 @@ def _run(work: Callable[..., Comparison], source: object, folder: Path) -> None:
     except Interrupted as error:
         end(here(error.in_shell), INTERRUPTED)
     except Undelivered as error:
-        end(here(str(error)), UNDELIVERED)
+        end(here(error.in_shell), UNDELIVERED)
     except (Halted, NoRoom) as error:
-        end(here(str(error)), FAILED)
+        end(here(error.in_shell), FAILED)
     _show(console, comparison)
     _say_where_traces_are(console, comparison, folder)
     option = folder_words(folder)

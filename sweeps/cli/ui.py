@@ -31,7 +31,7 @@ def ui(
     sweep: str | None, host: str, port: int | None, folder: Path, tracking_uri: str | None
 ) -> None:
     """Open MLflow's dashboard on SWEEP, by default the newest."""
-    uri = tracking_uri or store_of(folder, sweep)
+    uri = tracking_uri or _store_of(folder, sweep)
     links = _links(uri, sweep)
     if is_server(uri):
         click.echo(_addresses(without_login(uri), links))
@@ -40,6 +40,13 @@ def ui(
         folder.mkdir(parents=True, exist_ok=True)
         (log := folder / "ui.log").touch()
     _serve(uri, host, port or 0, log, links)
+
+
+def _store_of(folder: Path, sweep: str | None) -> str:
+    try:
+        return store_of(folder, sweep)
+    except LookupError as error:
+        refuse(error)
 
 
 def _addresses(server: str, links: SweepLinks | None) -> str:

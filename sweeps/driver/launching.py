@@ -231,7 +231,9 @@ def _succeed(
 
     def fill(draft: Path, own_id: str) -> None:
         with telling(console, f"What {before.name} has trained is taken over"):
-            take_over(before, spec, draft, own_id)
+            anew = take_over(before, spec, draft, own_id)
+        for line in anew:
+            say(console, line)
 
     places = (before.folder, uri or named, storage)
     return _begin(spec, *places, console, fill, code=code, after=goes_on(before, spec))

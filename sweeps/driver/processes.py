@@ -20,7 +20,7 @@ from gatelab.sweeps.search.attributes import DONE, TRIALS_IN_TIME
 from gatelab.sweeps.spec.searches import Search
 from gatelab.sweeps.spec.spec import SpecError
 from gatelab.sweeps.spec.spec_file import read_spec_file
-from gatelab.tracking.named_store import PLACES
+from gatelab.tracking.named_store import PLACES, launched_at
 from gatelab.tracking.schema import Artifacts
 
 POLL_SECONDS = 0.2
@@ -187,4 +187,4 @@ def status(home: Home) -> str:
 
 def started(home: Home) -> datetime:
     """Return when a sweep was launched."""
-    return datetime.fromtimestamp((home.path / PLACES).stat().st_mtime)
+    return datetime.fromtimestamp(launched_at(home.path / PLACES))

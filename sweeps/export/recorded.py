@@ -6,6 +6,7 @@ import os
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 
@@ -46,11 +47,25 @@ def read_saved(where: str, uri: str, run_id: str, gate: str) -> dict[str, Any]:
     name = f"{gate}.pt"
     content = read_file(where, uri, run_id, name)
     try:
-        saved: dict[str, Any] = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
-        if not SAVED <= saved.keys():
-            raise LookupError(f"{name} must have {SAVED}, but has {saved.keys()}.")
+        return saved_model(BytesIO(content))
     except Exception as error:  # a damaged file raises whatever its damage leads to
         raise ValueError(f"{where}: {name} of its run {run_id} is damaged.") from error
+
+
+def saved_model(source: Path | BytesIO) -> dict[str, Any]:
+    """Return what an evaluation saved of a model; nothing in it is executed.
+
+    Raises:
+        Exception: Whatever its damage leads to.
+    """
+    with ZipFile(source) as archive:  # torch itself takes bytes that have changed
+        if archive.testzip() is not None:
+            raise ValueError("the file of a model has changed.")
+    if isinstance(source, BytesIO):
+        source.seek(0)
+    saved: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=True)
+    if not SAVED <= saved.keys():
+        raise LookupError(f"the file of a model must have {SAVED}, but has {saved.keys()}.")
     return saved
 
 

@@ -31,6 +31,8 @@ from gatelab.tracking.named_store import PLACES
 from gatelab.tracking.schema import Artifacts
 from gatelab.tracking.sqlite import absolute, default_uri
 
+_NO_PLACES = "does not name the places of its record and of its states: put back what was there."
+
 
 class DamagedHome(LookupError):
     """A sweep's home cannot be used; its one line says why."""
@@ -88,17 +90,17 @@ class Home:
         path = self.path / PLACES
         try:
             found = json.loads(path.read_bytes())
-            places = {key: found[key] for key in ("uri", "storage", "id")}
+            named = [found[key] for key in ("uri", "storage", "id")]
         except FileNotFoundError as error:
             instead = "; a launch under its name takes its place" if is_half_made(self.path) else ""
             raise DamagedHome(self.name, f"{path} is missing{instead}.") from error
         except OSError as error:
             raise DamagedHome(self.name, f"{path}: {error.strerror}.") from error
         except (ValueError, TypeError, LookupError, RecursionError) as error:
-            raise DamagedHome(self.name, f"{path} does not name two places.") from error
-        if not all(isinstance(one, str | None) for one in places.values()) or not places["id"]:
-            raise DamagedHome(self.name, f"{path} does not name two places.")
-        return places
+            raise DamagedHome(self.name, f"{path} {_NO_PLACES}") from error
+        if not all(isinstance(one, str | None) for one in named) or not found["id"]:
+            raise DamagedHome(self.name, f"{path} {_NO_PLACES}")
+        return dict(found)
 
     @property
     def named_places(self) -> tuple[str | None, str | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +18,7 @@ from gatelab.sweeps.home.home import Home
 from gatelab.sweeps.home.locks import alone_in
 from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.tracking.journal import position_file
-from gatelab.tracking.named_store import PLACES
+from gatelab.tracking.named_store import LAUNCHED_MS, PLACES
 from gatelab.tracking.schema import Artifacts
 from gatelab.tracking.sqlite import absolute
 
@@ -59,7 +60,8 @@ def make_home(
         fill(draft, own_id)
         (draft / PLACES).touch(0o600)  # MLflow's address may have a password in it
         uri = None if uri is None else absolute(uri)
-        known = {"uri": uri, "storage": place, "id": own_id}
+        launched = time.time_ns() // 1_000_000
+        known = {"uri": uri, "storage": place, "id": own_id, LAUNCHED_MS: launched}
         (draft / PLACES).write_text(json.dumps(known) + "\n", encoding="utf-8")
         stack.enter_context(alone_in(path.parent))  # until the draft has its name
         _make_way(path, spool)

@@ -46,12 +46,3 @@ def read_scores(path: Path) -> list[Evaluated]:
         f"{path} does not hold the scores of an evaluation: put back what was there, or launch "
         "the spec under another name (`--name`)."
     )
-
-
-def holds_scores(path: Path) -> bool:
-    """Return whether a file is what :func:`write_scores` has kept."""
-    try:
-        read_scores(path)
-    except DamagedFile:
-        return False
-    return True

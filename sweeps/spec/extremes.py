@@ -8,6 +8,7 @@ import torch
 
 from gatelab.foreign import foreign
 from gatelab.gates.gate import Gate
+from gatelab.signatures import uncallable
 from gatelab.sweeps.spec.faults import blamed, raise_faults
 from gatelab.sweeps.spec.learner_spec import LearnerSpec, learner_faults, learner_row_faults
 from gatelab.sweeps.spec.space import configuration, space
@@ -15,6 +16,7 @@ from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.sweeps.spec.steps import step_faults
 from gatelab.tasks.task import Network, Task
 from gatelab.training.configuration import Configuration
+from gatelab.training.learners import Learner
 from gatelab.training.model import target_gate
 
 MOST_EXPERTS = 10_000
@@ -49,6 +51,8 @@ def _check_steps(chosen: Configuration) -> None:
 
 
 def _check_learner(chosen: Configuration, task: Task, label: str, said: LearnerSpec) -> None:
+    if why := uncallable(said.cls, Learner):
+        raise SpecError("", f"gates.{label}.learner", f"{why}.")
     with blamed(f"gates.{label}.learner", chosen.learner_options), foreign():
         found = learner_faults(said, chosen.learner_options, len(task.targets))
         beside = said.cls.gate_faults(chosen.gate)
@@ -103,7 +107,8 @@ def _check_made(
     sizes = (network.gate_width(experts), experts)
     with blamed(f"gates.{label}", chosen.gate), foreign(), torch.random.fork_rng([]):
         made = target_gate(task, len(task.targets) - 1, gate, sizes, chosen.gate)
-    with foreign(), torch.random.fork_rng([]):
+    place = f"gates.{label}.learner"
+    with blamed(place, chosen.learner_options), foreign(), torch.random.fork_rng([]):
         why = said.cls.misfit(network, task.targets, made)
     if why:
-        raise SpecError("", f"gates.{label}.learner", f"{why}.")
+        raise SpecError("", place, f"{why}.")

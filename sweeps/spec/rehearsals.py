@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from gatelab.foreign import ForeignError, foreign, is_ours, place_of
 from gatelab.gates.gate import gates
+from gatelab.sweeps.spec.learner_spec import LearnerSpec
 from gatelab.sweeps.spec.space import space
 from gatelab.sweeps.spec.spec import GateSpec, Spec, SpecError
 from gatelab.tasks.task import Task
@@ -58,13 +59,25 @@ def rehearse_gates(spec: Spec, task: Task, *, here: bool = True) -> list[str]:
 def _fault(
     spec: Spec, task: Task, errors: Mapping[str, ForeignError], tried: Collection[str]
 ) -> SpecError:
-    """Return whose fault errors are: the task's if all have one, else each gate's own."""
+    """Return whose fault errors are: the task's if all have one, else each gate's or learner's."""
     alike = {_placed(error) for error in errors.values()}
-    if len(alike) == 1 and len(errors) == len(tried) and not _trains_ours(spec, task, errors):
+    learners = {label for label in errors if _is_learners(spec, task, label)}
+    same = len(alike) == 1 and len(errors) == len(tried)
+    if same and not learners and not _trains_ours(spec, task, errors):
         return SpecError("", "task", f"no gate can be trained: {alike.pop()}")
     return SpecError.of(
-        (f"gates.{label}", f"cannot be trained: {_placed(error)}")
+        (f"gates.{label}.learner", f"nothing can be trained by it: {_placed(error)}")
+        if label in learners
+        else (f"gates.{label}", f"cannot be trained: {_placed(error)}")
         for label, error in errors.items()
+    )
+
+
+def _is_learners(spec: Spec, task: Task, label: str) -> bool:
+    """Return whether a gate that raises with a learner of others' can be trained without it."""
+    gate = spec.gates[label]
+    return not is_ours(gate.learner.cls) and _trains(
+        spec, task, label, gate.model_copy(update={"learner": LearnerSpec()})
     )
 
 
@@ -84,10 +97,14 @@ def _trains_ours(spec: Spec, task: Task, labels: Collection[str]) -> bool:
     chosen = [spec.gates[label] for label in labels]
     if any(is_ours(gates.get(gate.gate)) for gate in chosen):
         return False
-    ours = GateSpec(gate=WITNESS, learner=chosen[0].learner)
+    return _trains(spec, task, WITNESS, GateSpec(gate=WITNESS, learner=chosen[0].learner))
+
+
+def _trains(spec: Spec, task: Task, label: str, gate: GateSpec) -> bool:
+    """Return whether a gate can be trained that a spec does not have so."""
     try:
         with foreign():
-            _try(spec.model_copy(update={"gates": {WITNESS: ours}}), task, WITNESS)
+            _try(spec.model_copy(update={"gates": {label: gate}}), task, label)
     except ForeignError:
         return False
     finally:

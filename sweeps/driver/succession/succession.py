@@ -93,7 +93,7 @@ def _ended(before: Home) -> dict[str, int]:
     return {name: len(of) for name, of in trials.items()}
 
 
-def take_over(before: Home, spec: Spec, draft: Path, own_id: str) -> None:
+def take_over(before: Home, spec: Spec, draft: Path, own_id: str) -> Sequence[str]:
     """Fill the home of a sweep that is being made with all that another has searched.
 
     What that one has evaluated is taken over too, if no more is searched, so that what is selected
@@ -104,6 +104,9 @@ def take_over(before: Home, spec: Spec, draft: Path, own_id: str) -> None:
         spec: The sweep's.
         draft: Its home.
         own_id: That home's, which its run is recorded with from the beginning.
+
+    Returns:
+        A line for each of what is not taken over, since a file of it is gone or damaged.
 
     Raises:
         DamagedHome: If the record of a run is missing there.
@@ -129,6 +132,7 @@ def take_over(before: Home, spec: Spec, draft: Path, own_id: str) -> None:
             shutil.copy(before.path / RUN_PARTS, draft)
         if (before.path / CODE).exists():
             shutil.copytree(before.path / CODE, draft / CODE)
+    return evaluations.faults
 
 
 def _evaluations(before: Home, spec: Spec) -> Taken:
@@ -137,7 +141,7 @@ def _evaluations(before: Home, spec: Spec) -> Taken:
     had, has = before.spec.evaluation.numbering, spec.evaluation.numbering
     if spec.search.trials > max(_ended(before).values()):
         return Taken(had, has, {})
-    return Taken.of(studies, before.path, had, has)
+    return Taken.of(studies, before.path, before.storage, had, has)
 
 
 def _write(records: Iterable[Entry], before: Path, draft: Path) -> int:

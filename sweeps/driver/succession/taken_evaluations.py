@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,9 +12,11 @@ from typing import Any
 import optuna
 
 from gatelab.sweeps.cluster.storage import Storage, model_name
+from gatelab.sweeps.export.recorded import saved_model
 from gatelab.sweeps.home.files import scores_file
-from gatelab.sweeps.home.scores import holds_scores
+from gatelab.sweeps.home.scores import read_scores
 from gatelab.sweeps.search.attributes import EVALUATED, SEEDS_TOGETHER, TAKEN_OVER
+from gatelab.sweeps.search.study_file import DamagedFile
 from gatelab.sweeps.spec.numbering import Numbering
 
 LabelAndNumber = tuple[str, int]
@@ -34,22 +36,30 @@ class Taken:
     has: Numbering
     jobs: Mapping[str, Mapping[str, Parts]]
     """By the search that they follow from, all on one split by the name of the first of them."""
+    faults: tuple[str, ...] = ()
+    """Why others that have finished are evaluated anew, a line each."""
 
     @classmethod
     def of(
         cls,
         studies: Mapping[str, optuna.Study],
         home: Path,
+        storage: Storage,
         had: Numbering,
         has: Numbering,
     ) -> Taken:
-        """Return those of a sweep that have finished, and of which its home has the scores."""
-        found = {name: _whole(study.user_attrs, had) for name, study in studies.items()}
-        kept = {
-            name: {first: jobs for first, jobs in of.items() if all(map(_kept_in(home), jobs))}
-            for name, of in found.items()
-        }
-        return cls(had, has, kept)
+        """Return those of a sweep that have finished, and whose scores and model can be read."""
+        kept: dict[str, dict[str, Parts]] = {}
+        faults: list[str] = []
+        for name, study in studies.items():
+            kept[name] = {}
+            for first, jobs in _whole(study.user_attrs, had).items():
+                fault = next(filter(None, (_fault(home, storage, *_parted(j)) for j in jobs)), "")
+                if fault:
+                    faults.append(f"{fault}: {had.seeds} seeds of {_stem(first)} begin anew.")
+                else:
+                    kept[name][first] = jobs
+        return cls(had, has, kept, tuple(faults))
 
     @property
     def runs(self) -> int:
@@ -113,8 +123,22 @@ def _where(job: str, had: Numbering) -> str:
     return f"{label}/{had.of(number).place}"
 
 
-def _kept_in(home: Path) -> Callable[[str], bool]:
-    return lambda job: holds_scores(scores_file(home, *_parted(job)))
+def _fault(home: Path, storage: Storage, label: str, number: int) -> str:
+    """Return which file of an evaluation cannot be taken over; empty: none."""
+    path, name = scores_file(home, label, number), model_name(label, number)
+    try:
+        trained = any(one.weights for one in read_scores(path))  # not so a constant
+    except DamagedFile:
+        return f"{path} does not hold the scores of an evaluation"
+    with TemporaryDirectory() as folder:
+        model = Path(folder) / "model.pt"
+        if not storage.get(name, model):
+            return f"{storage.path(name)} is gone" if trained else ""
+        try:
+            saved_model(model)
+        except Exception:  # whatever its damage leads to
+            return f"{storage.path(name)} is no model that can be read"
+    return ""
 
 
 def _stem(run: str) -> str:
