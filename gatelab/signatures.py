@@ -33,7 +33,11 @@ def uncallable(cls: type, base: type) -> str:
 def _takes(own: Callable[..., Any], parameters: Iterable[Parameter]) -> bool:
     named = {p.name: p for p in parameters if p.kind is Parameter.KEYWORD_ONLY}
     try:
-        signature(own).bind(*(p for p in parameters if p.name not in named), **named)
+        takes = signature(own)
+    except ValueError:  # it has none, as what is written in C
+        return True
+    try:
+        takes.bind(*(p for p in parameters if p.name not in named), **named)
     except TypeError:
         return False
     return True
