@@ -77,9 +77,14 @@ def test_another_metric_of_the_same_trials() -> None:
     found = best_trials([sweep(LOSSES)], metric="val/f1")
     assert found.best()[0].gate == "a"
     assert found.summaries[0].mean == pytest.approx(1 - np.mean(sorted(LOSSES["a"])[:3]))
-    assert found.tests[0].p == pytest.approx(best_trials([sweep(LOSSES)]).tests[0].p)
+    (test,) = found.tests
+    assert (test.first, test.second) == ("a", "b"), "of which more is better"
+    assert test.p == pytest.approx(best_trials([sweep(LOSSES)]).tests[0].p)
     with pytest.raises(LookupError, match=r"no metric 'val/f2' .* did you mean 'val/f1'"):
         best_trials([sweep(LOSSES)], metric="val/f2")
+    trained = _run("search", "a", "finished", {"val/loss": 0.5, "train/loss": 0.1})
+    with pytest.raises(LookupError, match="no metric 'train/loss' of finished trials"):
+        best_trials([SweepRecord("s", (trained,))], metric="train/loss")
 
 
 def test_the_objective_is_the_loss_where_a_trial_has_one() -> None:
@@ -126,6 +131,15 @@ def test_a_row_at_one_k_has_no_search_of_its_own() -> None:
     row = _run("gate", "a.k1", "finished", {f"search/{end}": 1.0 for end in ENDS})
     runs = (*record.runs, replace(row, tags={**row.tags, "row_of": "a"}))
     assert [one.gate for one in best_trials([SweepRecord("s", runs)]).summaries] == ["a"]
+
+
+def test_what_was_evaluated_without_a_search_has_no_best_trials() -> None:
+    """As a constant; nor is there a test of a gate of which no trial has finished."""
+    record = sweep({**LOSSES, "c": []})
+    runs = (*record.runs, *(_run(stage, "d", "finished", {}) for stage in ("gate", "evaluate")))
+    found = best_trials([SweepRecord("s", runs)])
+    assert [(one.gate, one.n) for one in found.summaries] == [("a", 3), ("b", 3), ("c", 0)]
+    assert [(test.first, test.second) for test in found.tests] == [("a", "b")]
 
 
 def test_a_metric_of_which_nobody_knows_which_way_is_shown_and_not_tested() -> None:

@@ -45,6 +45,9 @@ def test_how_the_default_ended_is_said() -> None:
     assert tuning_grid(kept).rows == [["a", "0.5", "finished", "0.5", "0.0%"]]
     nothing = tuning([sweep(trial(0, 0.5), chosen="9")])
     assert math.isnan(nothing[0].selected)
+    assert tuning_grid(nothing).rows == [["a", "0.5", "finished", "-", "-"]]
+    running = tuning([sweep(trial(0, 0.5, ""), trial(2, 0.4))])
+    assert tuning_grid(running).rows == [["a", "0.5", "running", "0.4", "20.0%"]]
 
 
 def test_an_epoch_is_said_of_what_was_pruned_alone() -> None:

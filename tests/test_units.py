@@ -93,6 +93,66 @@ def test_gates_of_sweeps_are_paired_by_search_seed_and_repeat() -> None:
     assert [test.n for test in apart.tests] == [0], "other draws"
 
 
+def test_what_failed_is_on_no_split_and_after_no_search() -> None:
+    """Of split 1 and of the second search all seeds have failed, for both gates."""
+    kept = {place: loss for place, loss in A.items() if place[:2] == (0, 0)}
+    record = evaluated({"a": A, "b": B})
+    runs = [
+        run if run.stage != "evaluate" or _place(run) == ("0", "0") else _failed(run)
+        for run in record.runs
+    ]
+    comparison = compare_runs(SweepRecord("s", tuple(runs)))
+    assert (comparison.unit, comparison.repeats, comparison.splits) == ("seed", 1, 1)
+    assert values(comparison, "a") == {str(seed): loss for (_, _, seed), loss in kept.items()}
+    none = compare_runs(SweepRecord("s", tuple(map(_failed, record.runs))))
+    assert (none.unit, none.repeats, none.splits) == ("seed", 1, 1)
+
+
+def _place(run: RunRecord) -> tuple[str, str]:
+    return run.repeat, run.split
+
+
+def _failed(run: RunRecord) -> RunRecord:
+    return replace(run, tags={**run.tags, "end": "failed"})
+
+
+def test_the_gate_that_was_searched_most_often_says_what_the_unit_is() -> None:
+    """A baseline that has nothing to search has one repeat."""
+    once = {place: loss for place, loss in B.items() if place[0] == 0}
+    comparison = compare_runs(evaluated({"a": A, "b": once}))
+    assert (comparison.unit, comparison.repeats) == ("repeat", 3)
+
+
+def test_on_one_split_it_does_not_matter_who_recorded_which() -> None:
+    """Of two sweeps one has recorded no split: both are on the task's own."""
+    a, b = ({k: v for k, v in of.items() if k[:2] == (0, 0)} for of in (A, B))
+    record = evaluated({"a": a, "b": b})
+    runs = [
+        replace(run, tags={key: it for key, it in run.tags.items() if key != "split_seed"})
+        if run.gate == "b"
+        else run
+        for run in record.runs
+    ]
+    comparison = compare_runs(SweepRecord("s", tuple(runs)))
+    assert (comparison.unit, comparison.splits) == ("seed", 1)
+    assert [test.n for test in comparison.tests] == [2]
+
+
+def test_of_several_shares_of_test_rows_the_largest_counts() -> None:
+    """As where splits differ by a row: the variance is told no smaller than it is."""
+    one = {place: loss for place, loss in A.items() if place[0] == 0}
+    record = evaluated({"a": one})
+    shares = {"0": "0.25", "1": "0.26"}
+    for order in (record.runs, record.runs[::-1]):
+        runs = [
+            replace(run, tags={**run.tags, "test_to_train": shares[run.split]})
+            if run.split
+            else run
+            for run in order
+        ]
+        assert compare_runs(SweepRecord("s", tuple(runs))).test_to_train == 0.26
+
+
 def test_a_run_without_a_repeat_is_of_the_first() -> None:
     tags = {"stage": "evaluate", "gate": "a", "seed": "3", "end": "finished"}
     comparison = compare_runs(SweepRecord("s", (RunRecord("e", "e", "", {}, {LOSS: 1.0}, tags),)))
