@@ -67,6 +67,13 @@ def test_strata_are_divided_by_hand(strata: list[int], wanted: list[list[int]]) 
     assert found == wanted
 
 
+def test_a_small_stratum_leaves_a_row_for_test_however_large_the_share_of_val() -> None:
+    """Of 3 rows val would have 2, and of 4 rows 3."""
+    for rows, wanted in ((3, [1, 1, 1]), (4, [1, 2, 1])):
+        splits = by_chance(np.arange(rows), np.zeros(rows, np.int64), (0.1, 0.8, 0.1), 0)
+        assert np.bincount(splits).tolist() == wanted
+
+
 def test_every_class_of_many_rare_targets_is_in_every_split() -> None:
     """Ten targets at 2%, 600 rows: a class of fewer than three rows apart, none is missing."""
     random = np.random.default_rng(0)
@@ -112,6 +119,12 @@ def test_copies_in_two_splits_are_said() -> None:
     [line] = told_copies([column], np.array([0, 1, 1, 2, 2], np.uint8))
     assert line.startswith("1 of 2 rows of val and 1 of 2 of test are copies of rows of train")
     assert "`duplicates: together`" in line
+    [line] = told_copies([column], np.array([0, 2, 1, 1, 1], np.uint8), random=False)
+    assert line.startswith("1 of 3 rows of val and 1 of 1 of test are copies of rows of train")
+    assert "`duplicates" not in line
+    for other, counts in ((1, "1 of 4 rows of val and 0 of 0"), (2, "0 of 0 rows of val and 1 of")):
+        [line] = told_copies([number("x", [5, 5, 6, 7, 8])], np.array([0, *[other] * 4], np.uint8))
+        assert line.startswith(counts)
 
 
 def test_a_column_says_where_rows_belong() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from scipy import stats
 
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.equivalence import equivalences
@@ -58,6 +59,26 @@ def test_with_several_repeats_the_repeat_is_the_unit() -> None:
     assert test.n == 3 and test.difference == pytest.approx(3)
     assert comparison.test_to_train == 0, "the splits are the same for each"
     assert test.p == pytest.approx(paired_t([1, 2, 6], [0, 0, 0]).p)
+
+
+def test_two_repeats_are_several() -> None:
+    two = [{place: loss for place, loss in of.items() if place[0] < 2} for of in (A, B)]
+    comparison = compare_runs(evaluated({"a": two[0], "b": two[1]}))
+    assert (comparison.unit, comparison.repeats) == ("repeat", 2)
+    assert [(test.n, test.difference) for test in comparison.tests] == [(2, pytest.approx(1.5))]
+
+
+def test_splits_of_which_no_share_is_recorded_are_independent_draws() -> None:
+    """The variance is then not corrected: of the differences 1 and 3 over two splits."""
+    a, b = {(0, 0, 0): 1.0, (0, 1, 0): 5.0}, {(0, 0, 0): 0.0, (0, 1, 0): 2.0}
+    runs = [
+        replace(run, tags={key: it for key, it in run.tags.items() if key != "test_to_train"})
+        for run in evaluated({"a": a, "b": b}).runs
+    ]
+    comparison = compare_runs(SweepRecord("s", tuple(runs)))
+    assert (comparison.unit, comparison.test_to_train) == ("split", 0)
+    (test,) = comparison.tests
+    assert test.p == pytest.approx(stats.ttest_rel([1.0, 5.0], [0.0, 2.0]).pvalue)
 
 
 def test_a_seed_that_failed_makes_no_split_weigh_less() -> None:
