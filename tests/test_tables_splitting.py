@@ -45,6 +45,11 @@ def test_each_row_belongs_to_its_rarest_class_by_hand() -> None:
 
 def test_rows_that_know_nothing_are_a_stratum() -> None:
     assert rarest_classes([target("a", "regression", [1, GAP, 2, GAP])]).tolist() == [0, -1, 0, -1]
+    classes = target("a", "binary", [0, 0, 1, 1, GAP, GAP], "ny")
+    assert rarest_classes([classes]).tolist() == [0, 0, 1, 1, -1, -1]
+    others = target("b", "multiclass", [0, 0, 1, 2, GAP, GAP], "pqr")
+    found = rarest_classes([classes, others]).tolist()
+    assert len({*found[2:5]}) == 3 and found[4] == found[5] == -1, "q and r are one row each"
 
 
 @pytest.mark.parametrize(
@@ -54,6 +59,7 @@ def test_rows_that_know_nothing_are_a_stratum() -> None:
         ([3], [[1, 1, 1]]),
         ([2], [[2, 0, 0]]),
         ([1, 3, 4, 32], [[1, 0, 0], [1, 1, 1], [2, 1, 1], [24, 4, 4]]),
+        ([2, 2, 2, 2, 2, 30], [*[[2, 0, 0]] * 5, [18, 6, 6]]),
     ],
 )
 def test_strata_are_divided_by_hand(strata: list[int], wanted: list[list[int]]) -> None:
@@ -67,11 +73,17 @@ def test_strata_are_divided_by_hand(strata: list[int], wanted: list[list[int]]) 
     assert found == wanted
 
 
-def test_a_small_stratum_leaves_a_row_for_test_however_large_the_share_of_val() -> None:
-    """Of 3 rows val would have 2, and of 4 rows 3."""
-    for rows, wanted in ((3, [1, 1, 1]), (4, [1, 2, 1])):
-        splits = by_chance(np.arange(rows), np.zeros(rows, np.int64), (0.1, 0.8, 0.1), 0)
-        assert np.bincount(splits).tolist() == wanted
+@pytest.mark.parametrize(
+    ("shares", "wanted"),
+    [((0.1, 0.8, 0.1), ([1, 1, 1], [1, 2, 1])), ((0.1, 0.1, 0.8), ([1, 1, 1], [1, 1, 2]))],
+)
+def test_a_small_stratum_leaves_a_row_for_each_however_large_a_share_is(
+    shares: tuple[float, float, float], wanted: tuple[list[int], list[int]]
+) -> None:
+    """Of 3 rows the large share would be 2, and of 4 rows 3."""
+    for rows, counts in zip((3, 4), wanted, strict=True):
+        splits = by_chance(np.arange(rows), np.zeros(rows, np.int64), shares, 0)
+        assert np.bincount(splits).tolist() == counts
 
 
 def test_every_class_of_many_rare_targets_is_in_every_split() -> None:
@@ -142,6 +154,15 @@ def test_words_for_true_and_false_are_those_of_the_column() -> None:
     rule = split_rule({"column": "fold", "val": True, "test": False})
     for words in (["x", "true", "false"], ["x", "True", "False"], ["x", "TRUE", "FALSE"]):
         assert by_column(category("fold", words), rule).tolist() == [0, 1, 2]
+    own = split_rule({"column": "fold", "val": "true", "test": "false"})
+    both = category("fold", ["TRUE", "true", "FALSE", "false"])
+    assert by_column(both, own).tolist() == [0, 1, 0, 2], "of two that stand there it is itself"
+
+
+def test_a_number_of_a_spec_is_the_columns_however_it_is_written() -> None:
+    rule = split_rule({"column": "fold", "val": 2.0, "test": "3.0"})
+    assert by_column(category("fold", ["1", "2", "3"]), rule).tolist() == [0, 1, 2]
+    assert by_column(category("fold", ["a", "2.0", "3.0"]), rule).tolist() == [0, 1, 2]
 
 
 def test_a_column_leaves_rows_for_train() -> None:
