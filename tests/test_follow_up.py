@@ -47,7 +47,9 @@ def test_what_has_a_score_can_be_asked_before_a_search_is_over(tmp_path: Path) -
     assert sweep.finished and scored == ["plain/evaluate/0", "plain/evaluate/2"]
 
 
-@pytest.mark.parametrize(("different", "more"), [(5, ""), (6, "; and 1 other"), (7, "; and 2 others")])
+@pytest.mark.parametrize(
+    ("different", "more"), [(5, ""), (6, "; and 1 other"), (7, "; and 2 others")]
+)
 def test_of_many_reasons_five_are_told(different: int, more: str, tmp_path: Path) -> None:
     """In the order of the trials, each once."""
     sweep = opened(tmp_path, ["plain"], PLAN, heard := Heard())
