@@ -33,7 +33,8 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def recorder(home: Home, place: Path) -> Iterator[Recorder]:
     uri = default_uri(place)
-    taken = Recorder(home.spool, uri=uri, experiment="e", sweep="c")
+    artifacts = place / "artifacts"
+    taken = Recorder(home.spool, uri=uri, experiment="e", sweep="c", artifacts=artifacts)
     yield taken
     taken.close()
 

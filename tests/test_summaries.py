@@ -99,7 +99,8 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def recorded(home: Home, studies: dict[str, Study], place: Path) -> Iterator[list[dict[str, Any]]]:
     """What is recorded once the gate has ended."""
-    recorder = Recorder(home.spool, uri=default_uri(place), experiment="e", sweep="c")
+    uri, artifacts = default_uri(place), place / "artifacts"
+    recorder = Recorder(home.spool, uri=uri, experiment="e", sweep="c", artifacts=artifacts)
     for identity, parent in (("c", None), (f"c/{GATE}", "c")):
         recorder.start_run(identity, parent=parent, name=identity, tags={"sweep": "c"}, params={})
     summaries = Summaries(recorder, SPEC, make_task(SPEC), studies, home)
