@@ -12,6 +12,7 @@ from scipy import stats
 from gatelab.results.comparison.best_trials import best_trials
 from gatelab.results.comparison.trial_report import trial_grid, trial_sentences
 from gatelab.tracking.runs import RunRecord, SweepRecord
+from gatelab.tracking.schema import ENDS
 
 
 def sweep(losses: dict[str, list[float]], pruned: int = 0) -> SweepRecord:
@@ -76,9 +77,14 @@ def test_another_metric_of_the_same_trials() -> None:
     found = best_trials([sweep(LOSSES)], metric="val/f1")
     assert found.best()[0].gate == "a"
     assert found.summaries[0].mean == pytest.approx(1 - np.mean(sorted(LOSSES["a"])[:3]))
-    assert found.tests[0].p == pytest.approx(best_trials([sweep(LOSSES)]).tests[0].p)
+    (test,) = found.tests
+    assert (test.first, test.second) == ("a", "b"), "of which more is better"
+    assert test.p == pytest.approx(best_trials([sweep(LOSSES)]).tests[0].p)
     with pytest.raises(LookupError, match=r"no metric 'val/f2' .* did you mean 'val/f1'"):
         best_trials([sweep(LOSSES)], metric="val/f2")
+    trained = _run("search", "a", "finished", {"val/loss": 0.5, "train/loss": 0.1})
+    with pytest.raises(LookupError, match="no metric 'train/loss' of finished trials"):
+        best_trials([SweepRecord("s", (trained,))], metric="train/loss")
 
 
 def test_the_objective_is_the_loss_where_a_trial_has_one() -> None:
@@ -96,6 +102,56 @@ def test_where_more_of_the_objective_is_better_the_highest_are_the_best() -> Non
     for metric in ("val/mean/f1", "val/loss"):
         assert best_trials([record], metric=metric).summaries[0].mean == 0.9, "of the same trial"
         assert best_trials([record], 1, metric).summaries[0].values == (0.9, 0.5, 0.2)
+
+
+def test_two_trials_have_a_standard_error() -> None:
+    """Of 1 and 3: the deviation is the root of 2, over the root of 2."""
+    (summary,) = best_trials([sweep({"a": [1.0, 3.0]})], share=1.0).summaries
+    assert (summary.n, summary.mean, summary.error) == (2, 2, pytest.approx(1))
+
+
+def test_means_that_single_precision_cannot_tell_apart_are_not_tested() -> None:
+    """Less than a millionth apart, though with deviations so small that a test would be sure."""
+    level = [0.5, 0.5 + 2e-6, 0.5 + 4e-6]
+    for apart, tests in ((4e-7, 0), (6e-7, 1)):
+        more = [loss + apart for loss in level]
+        found = best_trials([sweep({"a": level, "b": more})], share=1.0)
+        assert len(found.tests) == tests
+
+
+def test_a_trial_without_an_objective_is_not_among_the_best() -> None:
+    for nothing in (math.nan, math.inf, -math.inf):
+        (summary,) = best_trials([sweep({"a": [nothing, 0.3, 0.2]})], share=0.5).summaries
+        assert (summary.trials, summary.values) == (4, (0.2, 0.3))
+
+
+def test_a_row_at_one_k_has_no_search_of_its_own() -> None:
+    """Though its run counts how the trials with that k ended."""
+    record = sweep({"a": [0.3, 0.2]})
+    row = _run("gate", "a.k1", "finished", {f"search/{end}": 1.0 for end in ENDS})
+    runs = (*record.runs, replace(row, tags={**row.tags, "row_of": "a"}))
+    assert [one.gate for one in best_trials([SweepRecord("s", runs)]).summaries] == ["a"]
+
+
+def test_what_was_evaluated_without_a_search_has_no_best_trials() -> None:
+    """As a constant; nor is there a test of a gate of which no trial has finished."""
+    record = sweep({**LOSSES, "c": []})
+    runs = (*record.runs, *(_run(stage, "d", "finished", {}) for stage in ("gate", "evaluate")))
+    found = best_trials([SweepRecord("s", runs)])
+    assert [(one.gate, one.n) for one in found.summaries] == [("a", 3), ("b", 3), ("c", 0)]
+    assert [(test.first, test.second) for test in found.tests] == [("a", "b")]
+
+
+def test_a_metric_of_which_nobody_knows_which_way_is_shown_and_not_tested() -> None:
+    runs = [
+        replace(run, metrics={**run.metrics, "val/unknown": run.metrics["val/loss"]})
+        if run.stage == "search"
+        else run
+        for run in sweep(LOSSES).runs
+    ]
+    found = best_trials([SweepRecord("s", tuple(runs))], metric="val/unknown")
+    assert found.direction == 0 and found.tests == ()
+    assert found.summaries[0].mean == pytest.approx(np.mean(sorted(LOSSES["a"])[:3]))
 
 
 def test_words_and_table() -> None:

@@ -15,6 +15,7 @@ from gatelab.gates import SoftmaxGate
 from gatelab.gates.stack import Stack
 from gatelab.tasks import Network, Split, SplitName
 from gatelab.training import members as members_module
+from gatelab.training.fused_tables import FusedTables
 from gatelab.training.lookups import Lookups
 from gatelab.training.members import Members
 from gatelab.training.optimizer import MemberOptimizer
@@ -162,6 +163,36 @@ def test_those_who_stay_keep_their_past() -> None:
     train(*left, [(ids[kept], mask[kept]) for ids, mask in given[2:]], first=2)
     whole[0].keep([2, 0])
     assert_alike(left[0], whole[0])
+
+
+def test_rows_of_a_lookup_are_those_of_any_gradient_or_mark() -> None:
+    """Of four rows one has half a gradient, one a mark alone, one both, and the last neither."""
+    tables = FusedTables({"a": torch.zeros(1, 4, 2)})
+    tables.tables["a"].grad = torch.tensor([[[0.0, 1.0], [0.0, 0.0], [2.0, 3.0], [0.0, 0.0]]])
+    assert tables.looked_up("a").tolist() == [[True, False, True, False]]
+    tables.marks["a"].grad = torch.tensor([[0.0, 2.0, 1.0, 0.0]])
+    assert tables.looked_up("a").tolist() == [[True, True, True, False]]
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_a_table_that_a_step_leaves_out_stays(name: str) -> None:
+    members, optimizer = made(2, True, name)
+    train(members, optimizer, batches(2))
+    before = [members.state(number) for number in range(2)]
+    ids, mask = batches(2)[0]
+    loss = members.call(
+        lambda tensors, *own: functional_call(members.skeleton, tensors, own), [ids, mask]
+    )
+    loss.sum().backward()
+    optimizer.ready(STEPS, 1)
+    assert members.fused_tables is not None
+    members.fused_tables.tables["users.weight"].grad = None
+    assert len(members.fused_tables.gradients()) == 1
+    optimizer.step()
+    for number, state in enumerate(before):
+        after = members.state(number)
+        assert torch.equal(after["users.weight"], state["users.weight"])
+        assert not torch.equal(after["items.weight"], state["items.weight"])
 
 
 class Padded(nn.Module):

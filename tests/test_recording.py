@@ -54,6 +54,7 @@ def _padded(x: Tensor) -> Tensor:
         Tensor.untyped_storage,
         lambda x: torch.tensor_split(x, torch.tensor([1])),
         lambda x: x.tensor_split(tensor_indices_or_sections=torch.tensor([1])),
+        lambda x: torch.tensor_split(x, torch.tensor([1]), dim=0),
         _padded,
         torch.nonzero,
         torch.unique,
@@ -86,3 +87,24 @@ def test_an_index_of_places_and_parts_of_given_sizes_are_calls() -> None:
     x += 5
     recording.repeated()()
     assert out.tolist() == [[5.0, 6.0]]
+
+
+def test_calls_of_several_results_and_what_they_have_changed() -> None:
+    x, out = torch.tensor([[1.0, 3.0], [4.0, 2.0]]), torch.zeros(2)
+    places = torch.zeros(2, dtype=torch.long)
+    with Recording() as recording:
+        largest, at = x.max(1)
+        first, second = x.unbind(1)
+        out.copy_(10 * largest + first - second)
+        places.copy_(at)
+    assert [id(tensor) for tensor in recording.written()] == [id(out), id(places)], "and not x"
+    x.copy_(torch.tensor([[5.0, 1.0], [0.0, 7.0]]))
+    recording.repeated()()
+    assert out.tolist() == [54.0, 63.0] and places.tolist() == [0, 1]
+
+
+def test_the_first_of_several_reasons_is_told() -> None:
+    with Recording() as recording:
+        torch.nonzero(torch.ones(2))
+        torch.ones(1).item()
+    assert recording.failure == "`aten.nonzero.default` takes numbers out of a tensor"

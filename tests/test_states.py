@@ -176,6 +176,16 @@ def test_tensors_of_another_shape(shape: tuple[int, ...], tmp_path: Path) -> Non
     assert "(members[0].training.best.towers.0.each.0.bias)" in anew(path)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64, torch.bool])
+def test_tensors_of_another_type(dtype: torch.dtype, tmp_path: Path) -> None:
+    """Which torch would round to what they are to be without a word."""
+    path = left(tmp_path / "state")
+    keys = (*MEMBER, "training", "best", "towers.0.each.0.bias")
+    own = read_state(path.parent)[JOBS[1].key]["members"][0]["training"]["best"][keys[-1]]
+    changed(path, *keys, value=own.to(dtype))
+    assert "(members[0].training.best.towers.0.each.0.bias)" in anew(path)
+
+
 def test_another_network(tmp_path: Path) -> None:
     """Whose tensors have as many numbers together."""
     path = left(tmp_path / "state")

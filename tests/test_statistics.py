@@ -258,3 +258,16 @@ def test_smallest_effect_of_too_few_and_of_two() -> None:
     # With 2 pairs Student's t is Cauchy's: hardly anything can be shown.
     assert 11 < smallest_effect(2) < 12
     assert smallest_effect(2, 120) > 1000
+
+
+def test_differences_within_a_resolution_of_each_other_are_the_same_by_hand() -> None:
+    """The larger number of a pair says what its resolution is: of 1000 and 1 it is 0.001."""
+    first = [1000.0, 1000.0]
+    for second in ([1.0, 1.0009], [-1.0, -1.0009]):
+        apart = differences(first, second)
+        assert apart[0] == apart[1] == pytest.approx(1000 - (second[0] + second[1]) / 2, abs=1e-9)
+        assert differences(second, first).tolist() == (-apart).tolist()
+        further = [second[0], second[1] + math.copysign(2e-4, second[1])]
+        assert differences(first, further).tolist() == pytest.approx(
+            [1000 - further[0], 1000 - further[1]], abs=1e-9
+        )

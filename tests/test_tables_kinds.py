@@ -313,6 +313,22 @@ def test_long_texts_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "long"),
+    [
+        (["a" * 40, "b" * 40] * 2, False),
+        (["a" * 41, "b" * 40] * 2, True),
+        (["a" * 100, *["b"] * 4, *["c"] * 5], False),  # 10.9 a row, though 34 a value
+        (["a" * 50] * 9 + ["b", "c"], True),  # 41.1 a row, though 17 a value
+        (["one\nline", *["b"] * 4, *["c"] * 5], True),
+        ([None, "a" * 41, None, "a" * 41], True),  # of the rows that are known
+    ],
+)
+def test_how_long_a_text_is_is_counted_by_row(values: list[str | None], long: bool) -> None:
+    made = contents_of(pd.DataFrame({"note": values}))
+    assert made.left_out == ({"note": "text"} if long else {})
+
+
+@pytest.mark.parametrize(
     ("values", "decimal"),
     [
         (("1,25", "0,5"), True),

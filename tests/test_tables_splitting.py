@@ -45,6 +45,11 @@ def test_each_row_belongs_to_its_rarest_class_by_hand() -> None:
 
 def test_rows_that_know_nothing_are_a_stratum() -> None:
     assert rarest_classes([target("a", "regression", [1, GAP, 2, GAP])]).tolist() == [0, -1, 0, -1]
+    classes = target("a", "binary", [0, 0, 1, 1, GAP, GAP], "ny")
+    assert rarest_classes([classes]).tolist() == [0, 0, 1, 1, -1, -1]
+    others = target("b", "multiclass", [0, 0, 1, 2, GAP, GAP], "pqr")
+    found = rarest_classes([classes, others]).tolist()
+    assert len({*found[2:5]}) == 3 and found[4] == found[5] == -1, "q and r are one row each"
 
 
 @pytest.mark.parametrize(
@@ -54,6 +59,7 @@ def test_rows_that_know_nothing_are_a_stratum() -> None:
         ([3], [[1, 1, 1]]),
         ([2], [[2, 0, 0]]),
         ([1, 3, 4, 32], [[1, 0, 0], [1, 1, 1], [2, 1, 1], [24, 4, 4]]),
+        ([2, 2, 2, 2, 2, 30], [*[[2, 0, 0]] * 5, [18, 6, 6]]),
     ],
 )
 def test_strata_are_divided_by_hand(strata: list[int], wanted: list[list[int]]) -> None:
@@ -65,6 +71,19 @@ def test_strata_are_divided_by_hand(strata: list[int], wanted: list[list[int]]) 
     splits = by_chance(np.arange(len(of_row)), of_row, SHARES, 0)
     found = [np.bincount(splits[of_row == s], minlength=3).tolist() for s in range(len(strata))]
     assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("shares", "wanted"),
+    [((0.1, 0.8, 0.1), ([1, 1, 1], [1, 2, 1])), ((0.1, 0.1, 0.8), ([1, 1, 1], [1, 1, 2]))],
+)
+def test_a_small_stratum_leaves_a_row_for_each_however_large_a_share_is(
+    shares: tuple[float, float, float], wanted: tuple[list[int], list[int]]
+) -> None:
+    """Of 3 rows the large share would be 2, and of 4 rows 3."""
+    for rows, counts in zip((3, 4), wanted, strict=True):
+        splits = by_chance(np.arange(rows), np.zeros(rows, np.int64), shares, 0)
+        assert np.bincount(splits).tolist() == counts
 
 
 def test_every_class_of_many_rare_targets_is_in_every_split() -> None:
@@ -112,6 +131,12 @@ def test_copies_in_two_splits_are_said() -> None:
     [line] = told_copies([column], np.array([0, 1, 1, 2, 2], np.uint8))
     assert line.startswith("1 of 2 rows of val and 1 of 2 of test are copies of rows of train")
     assert "`duplicates: together`" in line
+    [line] = told_copies([column], np.array([0, 2, 1, 1, 1], np.uint8), random=False)
+    assert line.startswith("1 of 3 rows of val and 1 of 1 of test are copies of rows of train")
+    assert "`duplicates" not in line
+    for other, counts in ((1, "1 of 4 rows of val and 0 of 0"), (2, "0 of 0 rows of val and 1 of")):
+        [line] = told_copies([number("x", [5, 5, 6, 7, 8])], np.array([0, *[other] * 4], np.uint8))
+        assert line.startswith(counts)
 
 
 def test_a_column_says_where_rows_belong() -> None:
@@ -129,6 +154,15 @@ def test_words_for_true_and_false_are_those_of_the_column() -> None:
     rule = split_rule({"column": "fold", "val": True, "test": False})
     for words in (["x", "true", "false"], ["x", "True", "False"], ["x", "TRUE", "FALSE"]):
         assert by_column(category("fold", words), rule).tolist() == [0, 1, 2]
+    own = split_rule({"column": "fold", "val": "true", "test": "false"})
+    both = category("fold", ["TRUE", "true", "FALSE", "false"])
+    assert by_column(both, own).tolist() == [0, 1, 0, 2], "of two that stand there it is itself"
+
+
+def test_a_number_of_a_spec_is_the_columns_however_it_is_written() -> None:
+    rule = split_rule({"column": "fold", "val": 2.0, "test": "3.0"})
+    assert by_column(category("fold", ["1", "2", "3"]), rule).tolist() == [0, 1, 2]
+    assert by_column(category("fold", ["a", "2.0", "3.0"]), rule).tolist() == [0, 1, 2]
 
 
 def test_a_column_leaves_rows_for_train() -> None:

@@ -45,6 +45,25 @@ def test_how_the_default_ended_is_said() -> None:
     assert tuning_grid(kept).rows == [["a", "0.5", "finished", "0.5", "0.0%"]]
     nothing = tuning([sweep(trial(0, 0.5), chosen="9")])
     assert math.isnan(nothing[0].selected)
+    assert tuning_grid(nothing).rows == [["a", "0.5", "finished", "-", "-"]]
+    running = tuning([sweep(trial(0, 0.5, ""), trial(2, 0.4))])
+    assert tuning_grid(running).rows == [["a", "0.5", "running", "0.4", "20.0%"]]
+
+
+def test_an_epoch_is_said_of_what_was_pruned_alone() -> None:
+    ends = {"end.epoch": "8"}
+    finished = tuning([sweep(trial(0, 0.5, **ends), trial(2, 0.4))])
+    assert tuning_grid(finished).rows == [["a", "0.5", "finished", "0.4", "20.0%"]]
+    unknown = tuning([sweep(trial(0, 0.5, "pruned"), trial(2, 0.4))])
+    assert tuning_grid(unknown).rows == [["a", "0.5", "pruned", "0.4", "20.0%"]]
+
+
+def test_an_objective_may_be_0_or_below() -> None:
+    """As a log-likelihood per row: from -0.5 to -0.6 is 20% better; of 0 there is no share."""
+    (below,) = tuning([sweep(trial(0, -0.5), trial(2, -0.6))])
+    assert below.gain == pytest.approx(0.2)
+    (zero,) = tuning([sweep(trial(0, 0.0), trial(2, -0.6))])
+    assert math.isnan(zero.gain) and (zero.default, zero.selected) == (0, -0.6)
 
 
 def test_of_several_searches_it_is_the_mean() -> None:

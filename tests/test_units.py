@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from scipy import stats
 
 from gatelab.results.comparison import Comparison, compare_runs
 from gatelab.results.comparison.equivalence import equivalences
@@ -60,6 +61,26 @@ def test_with_several_repeats_the_repeat_is_the_unit() -> None:
     assert test.p == pytest.approx(paired_t([1, 2, 6], [0, 0, 0]).p)
 
 
+def test_two_repeats_are_several() -> None:
+    two = [{place: loss for place, loss in of.items() if place[0] < 2} for of in (A, B)]
+    comparison = compare_runs(evaluated({"a": two[0], "b": two[1]}))
+    assert (comparison.unit, comparison.repeats) == ("repeat", 2)
+    assert [(test.n, test.difference) for test in comparison.tests] == [(2, pytest.approx(1.5))]
+
+
+def test_splits_of_which_no_share_is_recorded_are_independent_draws() -> None:
+    """The variance is then not corrected: of the differences 1 and 3 over two splits."""
+    a, b = {(0, 0, 0): 1.0, (0, 1, 0): 5.0}, {(0, 0, 0): 0.0, (0, 1, 0): 2.0}
+    runs = [
+        replace(run, tags={key: it for key, it in run.tags.items() if key != "test_to_train"})
+        for run in evaluated({"a": a, "b": b}).runs
+    ]
+    comparison = compare_runs(SweepRecord("s", tuple(runs)))
+    assert (comparison.unit, comparison.test_to_train) == ("split", 0)
+    (test,) = comparison.tests
+    assert test.p == pytest.approx(stats.ttest_rel([1.0, 5.0], [0.0, 2.0]).pvalue)
+
+
 def test_a_seed_that_failed_makes_no_split_weigh_less() -> None:
     """Of split 0 one seed is left: (1 + (11 + 12) / 2) / 2, not (1 + 11 + 12) / 3."""
     less = {place: loss for place, loss in A.items() if place != (0, 0, 1)}
@@ -91,6 +112,66 @@ def test_gates_of_sweeps_are_paired_by_search_seed_and_repeat() -> None:
     assert [test.n for test in comparison.tests] == [3]
     apart = compare_runs(evaluated({"a": A}), evaluated({"c": B}, "1"))
     assert [test.n for test in apart.tests] == [0], "other draws"
+
+
+def test_what_failed_is_on_no_split_and_after_no_search() -> None:
+    """Of split 1 and of the second search all seeds have failed, for both gates."""
+    kept = {place: loss for place, loss in A.items() if place[:2] == (0, 0)}
+    record = evaluated({"a": A, "b": B})
+    runs = [
+        run if run.stage != "evaluate" or _place(run) == ("0", "0") else _failed(run)
+        for run in record.runs
+    ]
+    comparison = compare_runs(SweepRecord("s", tuple(runs)))
+    assert (comparison.unit, comparison.repeats, comparison.splits) == ("seed", 1, 1)
+    assert values(comparison, "a") == {str(seed): loss for (_, _, seed), loss in kept.items()}
+    none = compare_runs(SweepRecord("s", tuple(map(_failed, record.runs))))
+    assert (none.unit, none.repeats, none.splits) == ("seed", 1, 1)
+
+
+def _place(run: RunRecord) -> tuple[str, str]:
+    return run.repeat, run.split
+
+
+def _failed(run: RunRecord) -> RunRecord:
+    return replace(run, tags={**run.tags, "end": "failed"})
+
+
+def test_the_gate_that_was_searched_most_often_says_what_the_unit_is() -> None:
+    """A baseline that has nothing to search has one repeat."""
+    once = {place: loss for place, loss in B.items() if place[0] == 0}
+    comparison = compare_runs(evaluated({"a": A, "b": once}))
+    assert (comparison.unit, comparison.repeats) == ("repeat", 3)
+
+
+def test_on_one_split_it_does_not_matter_who_recorded_which() -> None:
+    """Of two sweeps one has recorded no split: both are on the task's own."""
+    a, b = ({k: v for k, v in of.items() if k[:2] == (0, 0)} for of in (A, B))
+    record = evaluated({"a": a, "b": b})
+    runs = [
+        replace(run, tags={key: it for key, it in run.tags.items() if key != "split_seed"})
+        if run.gate == "b"
+        else run
+        for run in record.runs
+    ]
+    comparison = compare_runs(SweepRecord("s", tuple(runs)))
+    assert (comparison.unit, comparison.splits) == ("seed", 1)
+    assert [test.n for test in comparison.tests] == [2]
+
+
+def test_of_several_shares_of_test_rows_the_largest_counts() -> None:
+    """As where splits differ by a row: the variance is told no smaller than it is."""
+    one = {place: loss for place, loss in A.items() if place[0] == 0}
+    record = evaluated({"a": one})
+    shares = {"0": "0.25", "1": "0.26"}
+    for order in (record.runs, record.runs[::-1]):
+        runs = [
+            replace(run, tags={**run.tags, "test_to_train": shares[run.split]})
+            if run.split
+            else run
+            for run in order
+        ]
+        assert compare_runs(SweepRecord("s", tuple(runs))).test_to_train == 0.26
 
 
 def test_a_run_without_a_repeat_is_of_the_first() -> None:

@@ -140,4 +140,5 @@ def _some(reasons: Iterable[str]) -> str:
     """Return a few different reasons, and how many others there are."""
     found = list(dict.fromkeys(reasons))
     more = len(found) - FEW_REASONS
-    return "; ".join([*found[:FEW_REASONS], *([f"and {more} others"] if more > 0 else [])])
+    rest = [f"and {more} other{'s' if more > 1 else ''}"] if more > 0 else []
+    return "; ".join([*found[:FEW_REASONS], *rest])
