@@ -20,10 +20,11 @@ from gatelab.sweeps.home.home import Home
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tracking.kept_reads import keep_read
 from gatelab.tracking.masking import masked
-from gatelab.tracking.mlflow_read import SweepLinks, sweep_links
+from gatelab.tracking.mlflow_read import sweep_links
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import ENDS, Tags
 from gatelab.tracking.store_errors import StoreRefuses, StoreUnavailable, is_there
+from gatelab.tracking.views import SweepLinks
 
 T = TypeVar("T")
 

@@ -11,10 +11,9 @@ from gatelab.results.report.conditions_grid import without_folders
 from gatelab.results.report.description import description
 from gatelab.results.review import Review
 from gatelab.sweeps.home.home import Home
-from gatelab.tracking.mlflow_read import SweepLinks
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import Artifacts, Metrics, Tags
-from gatelab.tracking.views import gates_view, view_key
+from gatelab.tracking.views import SweepLinks, gates_view, view_key
 
 PICTURE = "figures/scores.svg"
 """Of the report's files the one that the sweep's page shows."""
