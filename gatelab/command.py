@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 import warnings
 
@@ -17,6 +18,7 @@ def run_command() -> None:
     except SystemExit as error:
         if error.code is None or isinstance(error.code, int):
             codes.append(error.code or 0)
+            _leave_when_hurried(codes)
         raise
 
 
@@ -33,6 +35,17 @@ def _run() -> None:
         sys.exit(130)
 
 
+def _leave_when_hurried(codes: list[int]) -> None:
+    """Let whoever stops a command again, which has said its last line, end it at once.
+
+    Libraries tidy up for a second or more, Ray's processes among them, which end by themselves too.
+    An interrupt there would be a traceback of theirs.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if callable(signal.getsignal(number)):  # not one that is ignored, or ends it anyway
+            signal.signal(number, lambda *_: _leave(codes))
+
+
 def _leave(codes: list[int]) -> None:
     """End at once, with the code of a command that has one.
 
@@ -45,5 +58,7 @@ def _leave(codes: list[int]) -> None:
         try:
             stream.flush()
         except (OSError, ValueError, AttributeError):  # Python says so, with a code of its own
+            return
+        except RuntimeError:  # a signal has come while this stream is written out: the rest follows
             return
     os._exit(codes[0] & 0xFF)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -65,3 +66,32 @@ def test_output_that_cannot_be_written_is_told() -> None:
             [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, env=buffered
         )
     assert found.returncode == 120 and b"No space left" in found.stderr
+
+
+AT_ITS_END = """
+import atexit, os, signal, sys, time
+from gatelab import command
+from gatelab.sweeps.driver.processes import interrupt_on_term
+
+def tidy():
+    print("tidies", end="")
+    os.kill(os.getpid(), int(sys.argv[1]))
+    time.sleep(20)
+    print("for long")
+
+def run():
+    interrupt_on_term()
+    atexit.register(tidy)
+    sys.exit(4)
+
+command._run = run
+command.run_command()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_stops_it_again_at_its_end_waits_no_longer(number: int) -> None:
+    """Without a library's traceback, and with the code that it had."""
+    words = [sys.executable, "-c", AT_ITS_END, str(number)]
+    found = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (found.returncode, found.stdout, found.stderr) == (4, "tidies", "")

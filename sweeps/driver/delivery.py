@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
 from rich.console import Console
 
 from gatelab.results.comparison import Comparison
+from gatelab.results.review import Review, read_review
 from gatelab.sweeps.driver.record.reporting import record_report
 from gatelab.sweeps.driver.stops import Undelivered
 from gatelab.sweeps.driver.sweep import Sweep
@@ -13,12 +20,19 @@ from gatelab.sweeps.home.home import Home
 from gatelab.sweeps.spec.spec import Spec
 from gatelab.tracking.kept_reads import keep_read
 from gatelab.tracking.masking import masked
+from gatelab.tracking.mlflow_read import sweep_links
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import ENDS, Tags
-from gatelab.tracking.store_errors import StoreUnavailable
+from gatelab.tracking.store_errors import StoreRefuses, StoreUnavailable, is_there
+from gatelab.tracking.views import SweepLinks
 
+T = TypeVar("T")
+
+LOG = logging.getLogger(__name__)
 DELIVERY_SECONDS = 300.0
 """How long a sweep that is over waits for an MLflow that takes nothing; it may be restarting."""
+AGAIN_SECONDS = 1.0
+"""After which a store is read again that could not be."""
 
 
 def compare_recorded(
@@ -35,11 +49,13 @@ def compare_recorded(
     tags = {Tags.END: end, Tags.END_REASON: reason or "compared"}
     recorder.end_run(spec.name, ENDS[end], tags)
     _deliver(spec, home, recorder)
-    _check_all_there(spec, home, recorder)
+    _once_readable(home, recorder.check_all_there)  # or it would be of the runs that are left
     with telling(console, "The report is drawn"):
-        comparison = record_report(home, recorder)
+        review, links = _once_readable(home, lambda: _read_back(home))
+        comparison = record_report(home, recorder, review, links)
     _deliver(spec, home, recorder)
-    keep_read(home.uri, home.name)
+    with suppress(StoreUnavailable):  # then who asks next waits a second
+        keep_read(home.uri, home.name)
     home.finish(complete=not sweep.follow_up.failed)
     return comparison
 
@@ -58,14 +74,37 @@ def _deliver(spec: Spec, home: Home, recorder: Recorder) -> None:
     )
 
 
-def _check_all_there(spec: Spec, home: Home, recorder: Recorder) -> None:
-    """Compare nothing where runs are missing that were recorded: it would be of the others alone.
+def _read_back(home: Home) -> tuple[Review, SweepLinks]:
+    return read_review(home.uri, home.name), sweep_links(home.uri, home.name)
+
+
+def _once_readable(home: Home, read: Callable[[], T]) -> T:
+    """Read the record, and wait for a store that is away as long as for one to deliver to.
 
     Raises:
-        Undelivered: If somebody has deleted one.
+        Undelivered: If it stays away, or has lost what it was given.
     """
-    try:
-        recorder.check_all_there()
-    except StoreUnavailable as error:
-        what = f"All results of {spec.name!r} lie in {home.path}, but {error}"
-        raise Undelivered(f"{what} Then `gatelab resume {spec.name}` ends it.") from error
+    deadline, waits = time.monotonic() + DELIVERY_SECONDS, False
+    while True:
+        try:
+            _check_there(home)
+            return read()
+        except StoreUnavailable as error:
+            refuses = isinstance(error, StoreRefuses)
+            if refuses or time.monotonic() > deadline:
+                raise _not_compared(home, error, "Then " if refuses else "") from error
+            if not waits:
+                LOG.warning("The comparison waits, since %s", error)
+        waits = True
+        time.sleep(AGAIN_SECONDS)
+
+
+def _check_there(home: Home) -> None:
+    """Refuse a file that is gone, in whose place reading would make an empty store."""
+    if not is_there(home.uri):
+        raise StoreUnavailable(f"the store {masked(home.uri)} is gone: put it back.")
+
+
+def _not_compared(home: Home, error: StoreUnavailable, then: str) -> Undelivered:
+    what = f"All results of {home.name!r} lie in {home.path}, but {error}"
+    return Undelivered(f"{what} {then}`gatelab resume {home.name}` ends it.")

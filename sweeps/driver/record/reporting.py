@@ -9,25 +9,23 @@ from gatelab.results.comparison.headline import main_metric
 from gatelab.results.comparison.verdict import leading
 from gatelab.results.report.conditions_grid import without_folders
 from gatelab.results.report.description import description
-from gatelab.results.review import Review, read_review
+from gatelab.results.review import Review
 from gatelab.sweeps.home.home import Home
-from gatelab.tracking.mlflow_read import sweep_links
 from gatelab.tracking.recorder import Recorder
 from gatelab.tracking.schema import Artifacts, Metrics, Tags
-from gatelab.tracking.views import gates_view, view_key
+from gatelab.tracking.views import SweepLinks, gates_view, view_key
 
 PICTURE = "figures/scores.svg"
 """Of the report's files the one that the sweep's page shows."""
 
 
-def record_report(home: Home, recorder: Recorder) -> Comparison:
-    """Compare from the record, and add the report with all its files to it."""
+def record_report(home: Home, recorder: Recorder, review: Review, links: SweepLinks) -> Comparison:
+    """Add the report of what was read back, with all its files, to the record."""
     # Here: matplotlib takes a second to import.
     from gatelab.results.figures.plate import file_name
     from gatelab.results.figures.selection import weights_heatmap
     from gatelab.results.figures.style import save_figure
 
-    review = read_review(home.uri, home.name)
     report = home.path / "report"
     for path in _write(review, report):
         folder = path.parent.relative_to(report)
@@ -39,13 +37,15 @@ def record_report(home: Home, recorder: Recorder) -> Comparison:
             path.parent.mkdir(exist_ok=True)
             save_figure(heatmap, path)
             recorder.log_artifact(f"{home.name}/{gate}", path)
-    _show(home, recorder, review, (report / PICTURE).exists())
+    _show(home, recorder, review, links, (report / PICTURE).exists())
     return review.comparison
 
 
-def _show(home: Home, recorder: Recorder, review: Review, pictured: bool) -> None:
+def _show(
+    home: Home, recorder: Recorder, review: Review, links: SweepLinks, pictured: bool
+) -> None:
     """Let MLflow's pages show the answer: tags, a description, numbers, a view of the gates."""
-    comparison, links = review.comparison, sweep_links(home.uri, home.name)
+    comparison = review.comparison
     tags = {
         Tags.VERDICT: without_folders(leading(comparison)[-1]),
         Tags.DESCRIPTION: description(comparison, links, PICTURE if pictured else ""),
