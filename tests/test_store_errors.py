@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 import sqlite3
@@ -29,7 +30,7 @@ from mlflow.store.tracking.dbmodels.initial_models import Base
 from gatelab.sweeps.cli import main
 from gatelab.sweeps.driver.record_checks import check_place
 from gatelab.tracking import mlflow_check
-from gatelab.tracking.masking import masked
+from gatelab.tracking.masking import masked, told_to_shell
 from gatelab.tracking.mlflow_check import MIGRATIONS
 from gatelab.tracking.mlflow_client import _opened, open_client
 from gatelab.tracking.mlflow_errors import store_errors
@@ -375,3 +376,9 @@ def test_a_real_postgresql(tmp_path: Path) -> None:
         Store(uri, "e")
         _opened.cache_clear()  # as in a process of its own
         assert open_client(uri).get_experiment_by_name("e") is not None
+
+
+def test_a_shell_reads_the_variable_of_a_store_as_it_is() -> None:
+    uri = "sqlite:////tmp/odd ö #x 'q'/mlflow.db"
+    assert shlex.split(told_to_shell(uri)) == [f"MLFLOW_TRACKING_URI={uri}"]
+    assert "secret" not in told_to_shell("postgresql://me:secret@host/db")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from urllib.parse import unquote, urlsplit
 
 MASK = "***"
@@ -29,6 +30,15 @@ def masked(text: str, uri: str = "") -> str:
         text = text.replace(secret, MASK)
     text = _LOGIN.sub(rf"\1:{MASK}@", _TOKEN.sub(rf"\1{MASK}@", text))
     return _VALUE.sub(rf"\1={MASK}", _PARAMETER.sub(rf"\1={MASK}", text))
+
+
+def told_to_shell(uri: str) -> str:
+    """Return the variable that names a store to MLflow's commands, ready to be pasted.
+
+    Args:
+        uri: The store's address, of which secrets are masked.
+    """
+    return f"MLFLOW_TRACKING_URI={shlex.quote(masked(uri))}"
 
 
 def _secrets(uri: str) -> list[str]:

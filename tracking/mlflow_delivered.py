@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run, ViewType
 
 from gatelab.tracking.artifact_places import check_not_moved
-from gatelab.tracking.masking import masked
+from gatelab.tracking.masking import masked, told_to_shell
 from gatelab.tracking.mlflow_client import open_client, search
 from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_experiment import active_experiment, deleted_experiment
@@ -83,7 +83,7 @@ def lost_run(
             f"the experiment {experiment[:100]!r}, which has the run {sweep!r}, is called "
             f"{renamed.name[:100]!r} now in {masked(uri)}: `mlflow experiments rename "
             f"--experiment-id {renamed.experiment_id} --new-name {experiment[:100]}` gives it its "
-            f"name back (with MLFLOW_TRACKING_URI={masked(uri)}; delete another of that name)."
+            f"name back (with {told_to_shell(uri)}; delete another of that name)."
         )
     here = [found.experiment_id] if found else []
     deleted = _runs(client, here, identity, ViewType.DELETED_ONLY)
@@ -101,7 +101,7 @@ def _deleted(uri: str, sweep: str, identity: str, run: Run) -> str:
     return (
         f"the run {identity!r} was deleted in {masked(uri)}: "
         f"`mlflow runs restore --run-id {run.info.run_id}` brings it back "
-        f"(with MLFLOW_TRACKING_URI={masked(uri)}); or {_again(sweep)}."
+        f"(with {told_to_shell(uri)}); or {_again(sweep)}."
     )
 
 
@@ -128,7 +128,7 @@ def deleted_sweep(client: MlflowClient, uri: str, sweep: str) -> str:
     return (
         f"all runs of {sweep!r} were deleted in {masked(uri)}: `mlflow runs restore --run-id "
         f"{runs[0].info.run_id}` brings back the sweep's own (with "
-        f"MLFLOW_TRACKING_URI={masked(uri)}), and so each; or {_again(sweep)}."
+        f"{told_to_shell(uri)}), and so each; or {_again(sweep)}."
     )
 
 

@@ -10,7 +10,7 @@ from mlflow.entities import Experiment, LifecycleStage
 from mlflow.exceptions import MlflowException
 
 from gatelab.tracking.artifact_places import check_location
-from gatelab.tracking.masking import masked
+from gatelab.tracking.masking import masked, told_to_shell
 from gatelab.tracking.mlflow_client import open_client
 from gatelab.tracking.mlflow_errors import store_errors
 from gatelab.tracking.mlflow_rejected import permitted
@@ -34,7 +34,7 @@ def deleted_experiment(uri: str, experiment: Experiment) -> str:
     return (
         f"the experiment {experiment.name[:100]!r} was deleted in {masked(uri)}, and takes "
         f"nothing: `mlflow experiments restore --experiment-id {experiment.experiment_id}` brings "
-        f"it back (with MLFLOW_TRACKING_URI={masked(uri)})."
+        f"it back (with {told_to_shell(uri)})."
     )
 
 

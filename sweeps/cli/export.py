@@ -13,7 +13,7 @@ from gatelab.sweeps.cli.completing import sweeps_here
 from gatelab.sweeps.cli.console import print_json, show_line
 from gatelab.sweeps.cli.hints import in_folder
 from gatelab.sweeps.cli.options import folder_option, json_option, uri_option
-from gatelab.tracking.masking import masked
+from gatelab.tracking.masking import told_to_shell
 from gatelab.tracking.named_store import store_of
 
 
@@ -45,15 +45,12 @@ def export(
     if as_json:
         print_json(asdict(made))
         return
-    store = masked(tracking_uri or store_of(folder, sweep))
+    store = told_to_shell(tracking_uri or store_of(folder, sweep))
     show_line(
         f"{made.name}, version {made.version}: gate {made.gate}, seed {made.seed}, "
         f"test/loss {made.test_loss:.4g}."
     )
-    show_line(
-        f"With MLFLOW_TRACKING_URI={store}, "
-        f"mlflow.{made.flavour}.load_model({made.uri!r}) loads it."
-    )
+    show_line(f"With {store}, mlflow.{made.flavour}.load_model({made.uri!r}) loads it.")
 
 
 COMMANDS: tuple[click.Command, ...] = (export,)
