@@ -37,7 +37,13 @@ Those that read the small sweep lie apart, or one would wait while another makes
 """
 
 
+READ_AT_IMPORT = {"RAY_AUTH_MODE": "token", "MLFLOW_DISABLE_TELEMETRY": "true"}
+"""What Ray and MLflow are told before any test's module imports them, unless it is said already."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    for name, value in READ_AT_IMPORT.items():
+        os.environ.setdefault(name, value)
     # Workers of tests side by side are told of a terminal of 80 columns, which there is not; so are
     # processes that tests start, by readline, past os.environ.
     os.environ.pop("COLUMNS", None)

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it when it is imported
-
 import psutil
 import ray
 import requests
