@@ -111,6 +111,19 @@ def test_a_last_batch_that_cannot_be_fused(folder: Path) -> None:
     assert line in output and " failed," not in output and "softmax: done" in output
 
 
+def test_what_is_the_same_of_several_gates_is_one_line(folder: Path) -> None:
+    """A launch says it once too, though the jobs of each gate find it again."""
+    spec = SPEC.replace("HOW", "item")
+    part = ": bottom (Odd) cannot be fused ("
+    for gates, named in (("softmax, top_k", "every gate"), ("softmax, constant", "softmax")):
+        (folder / "c.yaml").write_text(spec.replace("gates: [softmax]", f"gates: [{gates}]"))
+        output = gatelab(folder, "validate", "c.yaml")
+        assert output.count(part) == 1 and f"{named}{part}" in output
+    (folder / "c.yaml").write_text(spec.replace("gates: [softmax]", "gates: [softmax, top_k]"))
+    output = gatelab(folder, "launch", "c.yaml")
+    assert output.count(part) == 1 and f"every gate{part}" in output
+
+
 def test_a_test_split_with_which_it_cannot_do(folder: Path) -> None:
     """What an evaluation would meet after the whole search."""
     output = told(folder, "test, test_rows: 47", code=2)

@@ -115,12 +115,12 @@ def _begin(
     with telling(console, "Two models of every gate make a step"):
         notes = rehearse_gates(spec, task, here=not job.gpus)
     idle = told_idle_slots(spec, task, job)
-    for line in (*filter(None, [after]), *task.said, *notes, *advised(spec), *idle):
+    for line in (*filter(None, [after]), *task.said, *notes.told, *advised(spec), *idle):
         say(console, line)
     with writing(folder):
         home = make_home(folder, spec, uri, storage, fill=fill)
     with _resumable(home), home.locked():
-        return run_sweep(spec, task, home, job, console, said=notes)
+        return run_sweep(spec, task, home, job, console, said=notes.by_gate)
 
 
 def _start_ray() -> Callable[..., ShownComparison]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from gatelab.foreign import ForeignError, foreign, is_ours, place_of
 from gatelab.gates.gate import gates
@@ -16,13 +17,20 @@ from gatelab.training.train import Training
 
 SEEDS = (0, 1)
 """Of the two members that are tried: the least that an evaluation trains at once."""
-
-
 WITNESS = "softmax"
 """A gate that trains on every task that can be trained on."""
 
 
-def rehearse_gates(spec: Spec, task: Task, *, here: bool = True) -> list[str]:
+class Notes(NamedTuple):
+    """What rehearsals of gates have found."""
+
+    told: list[str]
+    """Lines to be read: what is the same of several gates is one."""
+    by_gate: list[str]
+    """Of these what a job would say again, a line for each gate."""
+
+
+def rehearse_gates(spec: Spec, task: Task, *, here: bool = True) -> Notes:
     """Make one pass forward and back of two members of every gate, on a few rows.
 
     Args:
@@ -32,28 +40,43 @@ def rehearse_gates(spec: Spec, task: Task, *, here: bool = True) -> list[str]:
             process has not.
 
     Returns:
-        A line for everything that cannot be fused, and for every gate that raises.
+        Everything that cannot be fused, and every gate that raises.
 
     Raises:
         SpecError: If every gate raises, as nothing could come of the sweep. That baselines can be
             trained makes no difference, unless there is nothing else.
     """
-    notes: list[str] = []
-    errors: dict[str, ForeignError] = {}
     classes = {label: gates.get(gate.gate) for label, gate in spec.gates.items()}
     tried = [label for label, cls in classes.items() if cls.trained]
-    for label in tried:
-        try:
-            with foreign():
-                notes += [f"{label}: {note}" for note in _try(spec, task, label)]
-        except ForeignError as error:
-            errors[label] = error
-            notes.append(f"{label}: its trials will fail: {error}")
-    task.forget("test")
+    notes, errors = _tried(spec, task, tried)
     compared = {label for label, cls in classes.items() if cls.role == "gate"} or classes.keys()
     if here and errors and compared <= errors.keys():
         raise _fault(spec, task, errors, tried) from next(iter(errors.values()))
-    return notes
+    fails = [f"{label}: its trials will fail: {error}" for label, error in errors.items()]
+    told = [f"{_named(of, tried)}: {note}" for note, of in notes.items()]
+    by_gate = [f"{label}: {note}" for note, of in notes.items() for label in of]
+    return Notes(told + fails, by_gate)
+
+
+def _tried(
+    spec: Spec, task: Task, labels: Sequence[str]
+) -> tuple[dict[str, list[str]], dict[str, ForeignError]]:
+    """Return of which gates each note is, and what raises."""
+    notes: dict[str, list[str]] = {}
+    errors: dict[str, ForeignError] = {}
+    for label in labels:
+        try:
+            with foreign():
+                for note in _try(spec, task, label):
+                    notes.setdefault(note, []).append(label)
+        except ForeignError as error:
+            errors[label] = error
+    task.forget("test")
+    return notes, errors
+
+
+def _named(labels: Sequence[str], tried: Sequence[str]) -> str:
+    return "every gate" if len(labels) == len(tried) > 1 else ", ".join(labels)
 
 
 def _fault(

@@ -61,7 +61,7 @@ def _validated(spec: Spec) -> Validated:
     return Validated(
         tuple(spec.gates),
         plan(spec, rounds),
-        said=(*task.said, *notes),
+        said=(*task.said, *notes.told),
         doubts=warnings_of(task),
         remarks=tuple(told_remarks(spec, task)),
         checks=(*filter(None, [check_of(spec.task)]), *checks_of_gates(spec)),
