@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -54,19 +56,24 @@ def launched_at(places: Path) -> float:
     Raises:
         OSError: If it is not there.
     """
-    found = (_read(places) or {}).get(LAUNCHED_MS)
-    if type(found) is int and 0 <= found < _LAST_MS:
-        return found / 1000
+    return _launched(places, _read(places) or {})
+
+
+def _launched(places: Path, found: Mapping[str, Any]) -> float:
+    said = found.get(LAUNCHED_MS)
+    if type(said) is int and 0 <= said < _LAST_MS:
+        return said / 1000
     return places.stat().st_mtime
 
 
 def _newest(homes: Path) -> str | None:
     """Return the store that the last launch named; ``None`` where it named none."""
+    read = ((places, _read(places)) for places in homes.glob(f"*/{PLACES}"))
     try:
-        places = max(filter(_read, homes.glob(f"*/{PLACES}")), key=launched_at, default=None)
+        known = [(_launched(places, found), found.get("uri")) for places, found in read if found]
     except OSError:  # it may be removed just now, or belong to somebody else
         return None
-    return (_read(places) or {}).get("uri") if places else None
+    return max(known, key=itemgetter(0), default=(0.0, None))[1]
 
 
 def _read(places: Path) -> dict[str, Any] | None:

@@ -48,7 +48,7 @@ def read_saved(where: str, uri: str, run_id: str, gate: str) -> dict[str, Any]:
     content = read_file(where, uri, run_id, name)
     try:
         return saved_model(BytesIO(content))
-    except Exception as error:  # a damaged file raises whatever its damage leads to
+    except ValueError as error:
         raise ValueError(f"{where}: {name} of its run {run_id} is damaged.") from error
 
 
@@ -56,17 +56,24 @@ def saved_model(source: Path | BytesIO) -> dict[str, Any]:
     """Return what an evaluation saved of a model; nothing in it is executed.
 
     Raises:
-        Exception: Whatever its damage leads to.
+        ValueError: If it is damaged, or no such file.
     """
+    try:
+        saved = _unpacked(source)
+    except Exception as error:  # a damaged file raises whatever its damage leads to
+        raise ValueError("the file of a model is damaged.") from error
+    if not SAVED <= saved.keys():
+        raise ValueError(f"the file of a model must have {SAVED}, but has {saved.keys()}.")
+    return saved
+
+
+def _unpacked(source: Path | BytesIO) -> dict[str, Any]:
     with ZipFile(source) as archive:  # torch itself takes bytes that have changed
         if archive.testzip() is not None:
-            raise ValueError("the file of a model has changed.")
+            raise ValueError("a checksum in it is another.")
     if isinstance(source, BytesIO):
         source.seek(0)
-    saved: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=True)
-    if not SAVED <= saved.keys():
-        raise LookupError(f"the file of a model must have {SAVED}, but has {saved.keys()}.")
-    return saved
+    return dict(torch.load(source, map_location="cpu", weights_only=True))
 
 
 def _not_to_be_read(path: Path) -> str:

@@ -136,7 +136,7 @@ def _fault(home: Path, storage: Storage, label: str, number: int) -> str:
             return f"{storage.path(name)} is gone" if trained else ""
         try:
             saved_model(model)
-        except Exception:  # whatever its damage leads to
+        except ValueError:
             return f"{storage.path(name)} is no model that can be read"
     return ""
 
