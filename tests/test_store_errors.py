@@ -185,6 +185,19 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     assert "file is not a database" in refuse_unchanged(path)
 
 
+def test_a_database_that_another_program_writes_into(tmp_path: Path) -> None:
+    uri = f"{default_uri(tmp_path)}?timeout=0"
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as held:
+        held.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreUnavailable) as caught, store_errors(uri):
+            with sqlalchemy.create_engine(uri).connect() as asked:
+                asked.execute(sqlalchemy.text("SELECT * FROM sqlite_master"))
+    assert str(caught.value) == (
+        f"the store {uri} cannot be used: database is locked by another program that writes into "
+        "it: try again once that has ended."
+    )
+
+
 def test_a_database_of_somebody_else(tmp_path: Path) -> None:
     path = tmp_path / "studies.db"
     with closing(sqlite3.connect(path)) as database:

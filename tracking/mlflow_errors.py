@@ -22,6 +22,8 @@ R = TypeVar("R")
 
 SCHEMES = ("http", "https", *DATABASES)
 LOGIN = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+LOCKED = "database is locked"
+"""What SQLite says where another program has been writing for longer than it waits."""
 
 
 @contextmanager
@@ -54,7 +56,9 @@ def _message(uri: str, error: Exception) -> str:
         scheme = uri.partition(":")[0]
         return f"the tracking URI {masked(uri)} is of no known kind; {near_misses(scheme, SCHEMES)}"
     if not is_server(uri):
-        return f"the store {masked(uri)} cannot be used: {reason(error)}."
+        why = reason(error)
+        held = " by another program that writes into it: try again once that has ended"
+        return f"the store {masked(uri)} cannot be used: {why}{held if why == LOCKED else ''}."
     if getattr(error, "error_code", "") == "UNAUTHENTICATED":
         return f"the MLflow server {masked(uri)} {why_no_login(uri, reason(error))}"
     if getattr(error, "error_code", "") == "PERMISSION_DENIED":
