@@ -46,21 +46,27 @@ def test_other_commands_and_words_are_left() -> None:
     assert in_folder(text, Path("runs")) == text
 
 
-def test_who_is_stopped_in_python_is_told_what_to_call_there(tmp_path: Path) -> None:
-    home = make_home(tmp_path, SPEC, None, None)
-    stops = (
-        Interrupted("a"),
-        Halted("a", "'y'"),
-        NoRoom(home, None),
-        Undelivered(f"No: {GOES_ON}"),
-    )
-    for stopped in stops:
-        assert '`gatelab.resume("a")` ' in str(stopped), stopped
-        assert "`gatelab resume a` " in stopped.in_shell, stopped
-        assert str(stopped).replace('gatelab.resume("a")', "gatelab resume a") == stopped.in_shell
-
-
 GOES_ON = "`gatelab resume a` delivers."
+
+
+def test_who_is_stopped_in_python_is_told_what_to_call_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the folder, where it is not that which a call takes by itself."""
+    monkeypatch.chdir(tmp_path)
+    for folder, more in ((FOLDER, ""), (Path("runs"), ', folder="runs"')):
+        home = make_home(folder, SPEC, None, None)
+        stops = (
+            Interrupted(home),
+            Halted(home, "'y'"),
+            NoRoom(home, None),
+            Undelivered(home, f"No: {GOES_ON}"),
+        )
+        call = f'gatelab.resume("a"{more})'
+        for stopped in stops:
+            assert f"`{call}` " in str(stopped), stopped
+            assert "`gatelab resume a` " in stopped.in_shell, stopped
+            assert str(stopped).replace(call, "gatelab resume a") == stopped.in_shell
 
 
 @pytest.mark.parametrize(
@@ -71,5 +77,9 @@ GOES_ON = "`gatelab resume a` delivers."
         ("resume a --tracking-uri URI", 'resume("a", uri=URI)'),
     ],
 )
-def test_what_the_store_s_own_words_advise_is_a_call_too(command: str, call: str) -> None:
-    assert str(Resumable(f"x: `gatelab {command}`; or z.")) == f"x: `gatelab.{call}`; or z."
+def test_what_the_store_s_own_words_advise_is_a_call_too(
+    command: str, call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = make_home(FOLDER, SPEC, None, None)
+    assert str(Resumable(home, f"x: `gatelab {command}`; or z.")) == f"x: `gatelab.{call}`; or z."

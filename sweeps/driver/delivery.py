@@ -39,7 +39,7 @@ def compare_recorded(
     spec: Spec, home: Home, recorder: Recorder, sweep: Sweep, console: Console
 ) -> Comparison:
     """Compare from the record, and put the comparison there too."""
-    _deliver(spec, home, recorder)
+    _deliver(home, recorder)
     lacking = {
         "no score": sweep.follow_up.without_score(),
         "a score in part": sweep.follow_up.in_part(),
@@ -48,30 +48,31 @@ def compare_recorded(
     end = "failed" if reason else "finished"
     tags = {Tags.END: end, Tags.END_REASON: reason or "compared"}
     recorder.end_run(spec.name, ENDS[end], tags)
-    _deliver(spec, home, recorder)
+    _deliver(home, recorder)
     _once_readable(home, recorder.check_all_there)  # or it would be of the runs that are left
     with telling(console, "The report is drawn"):
         review, links = _once_readable(home, lambda: _read_back(home))
         comparison = record_report(home, recorder, review, links)
-    _deliver(spec, home, recorder)
+    _deliver(home, recorder)
     with suppress(StoreUnavailable):  # then who asks next waits a second
         keep_read(home.uri, home.name)
     home.finish(complete=not sweep.follow_up.failed)
     return comparison
 
 
-def _deliver(spec: Spec, home: Home, recorder: Recorder) -> None:
+def _deliver(home: Home, recorder: Recorder) -> None:
     """Wait until the record has everything."""
     if recorder.flush(DELIVERY_SECONDS):
         return
-    what = f"All results of {spec.name!r} lie in {home.path}, but"
     if recorder.refused:
-        raise Undelivered(f"{what} {recorder.problem} Then `gatelab resume {spec.name}` delivers.")
-    problem = recorder.problem.rstrip(".") or "it does not answer"
-    raise Undelivered(
-        f"{what} MLflow at {masked(home.uri)} takes none ({problem}); "
-        f"`gatelab resume {spec.name}` delivers them."
-    )
+        why = f"{recorder.problem} Then `gatelab resume {home.name}` delivers."
+    else:
+        problem = recorder.problem.rstrip(".") or "it does not answer"
+        why = (
+            f"MLflow at {masked(home.uri)} takes none ({problem}); "
+            f"`gatelab resume {home.name}` delivers them."
+        )
+    raise _undelivered(home, why)
 
 
 def _read_back(home: Home) -> tuple[Review, SweepLinks]:
@@ -92,7 +93,9 @@ def _once_readable(home: Home, read: Callable[[], T]) -> T:
         except StoreUnavailable as error:
             refuses = isinstance(error, StoreRefuses)
             if refuses or time.monotonic() > deadline:
-                raise _not_compared(home, error, "Then " if refuses else "") from error
+                then = "Then " if refuses else ""
+                why = f"{error} {then}`gatelab resume {home.name}` ends it."
+                raise _undelivered(home, why) from error
             if not waits:
                 LOG.warning("The comparison waits, since %s", error)
         waits = True
@@ -105,6 +108,5 @@ def _check_there(home: Home) -> None:
         raise StoreUnavailable(f"the store {masked(home.uri)} is gone: put it back.")
 
 
-def _not_compared(home: Home, error: StoreUnavailable, then: str) -> Undelivered:
-    what = f"All results of {home.name!r} lie in {home.path}, but {error}"
-    return Undelivered(f"{what} {then}`gatelab resume {home.name}` ends it.")
+def _undelivered(home: Home, why: str) -> Undelivered:
+    return Undelivered(home, f"All results of {home.name!r} lie in {home.path}, but {why}")

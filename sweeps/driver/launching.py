@@ -245,7 +245,7 @@ def _resumable(home: Home) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, BrokenPipeError):
-        raise Interrupted(home.name) from None
+        raise Interrupted(home) from None
     except OSError as error:
         if error.errno not in FULL:
             raise

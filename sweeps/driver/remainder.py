@@ -88,7 +88,7 @@ class Remainder:
         else:
             self._train(gone)
         if not self.sweep.finished:
-            raise Interrupted(self.spec.name)
+            raise Interrupted(self.home)
         for folder in (STATES, AT_RUNGS):
             self.home.storage.remove(folder)
         return self.sweep
@@ -114,7 +114,7 @@ class Remainder:
         with self.display, SystemMetrics(self.recorder, spec.name) if watched else nullcontext():
             run_jobs(sweep, setting)
         if sweep.stopped:
-            raise Halted(spec.name, sweep.stopped)
+            raise Halted(self.home, sweep.stopped)
         if sweep.trials < self.plan.trials:
             line = TIME_OVER.format(spec.search.hours, sweep.trials, self.plan.trials)
             self._warn([line])

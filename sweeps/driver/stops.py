@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import partial
+from pathlib import Path
 
 from gatelab.sweeps.home.home import Home
+from gatelab.tracking.schema import FOLDER
 
 _RESUME = re.compile(r"`gatelab resume (\S+?)( --redeliver)?( --tracking-uri(?: URI)?)?`")
 """The command, as messages advise it."""
@@ -13,32 +16,34 @@ _RESUME = re.compile(r"`gatelab resume (\S+?)( --redeliver)?( --tracking-uri(?: 
 class Resumable(Exception):
     """A sweep has stopped that can be resumed."""
 
-    def __init__(self, in_shell: str) -> None:
+    def __init__(self, home: Home, in_shell: str) -> None:
         """Say why and how it goes on, from Python by a call of what is a command in a shell.
 
         Args:
+            home: The sweep's.
             in_shell: Says it to who has called a command.
         """
-        super().__init__(_RESUME.sub(_call, in_shell))
+        super().__init__(_RESUME.sub(partial(_call, home.folder), in_shell))
         self.in_shell = in_shell
 
 
 class Interrupted(Resumable):
     """A sweep was stopped before its end; it can be resumed."""
 
-    def __init__(self, name: str) -> None:
-        """Say how the sweep of this name goes on."""
-        super().__init__(f"Stopped. `gatelab resume {name}` goes on where it was.")
+    def __init__(self, home: Home) -> None:
+        """Say how the sweep of this home goes on."""
+        super().__init__(home, f"Stopped. `gatelab resume {home.name}` goes on where it was.")
 
 
 class Halted(Resumable):
     """A sweep was stopped, since its task's data have changed; it can be resumed."""
 
-    def __init__(self, name: str, what: str) -> None:
-        """Say what has changed, and how the sweep of this name goes on."""
+    def __init__(self, home: Home, what: str) -> None:
+        """Say what has changed, and how the sweep of this home goes on."""
         super().__init__(
+            home,
             f"{what} has changed since the sweep began, and nothing more is trained on it: put it "
-            f"back as it was, then `gatelab resume {name}` goes on."
+            f"back as it was, then `gatelab resume {home.name}` goes on.",
         )
 
 
@@ -53,13 +58,20 @@ class NoRoom(Resumable):
         """Say which, and how the sweep goes on."""
         where = file or home.path
         super().__init__(
+            home,
             f"There is no room on the disk of {where}: make some, then `gatelab resume "
-            f"{home.name}` goes on."
+            f"{home.name}` goes on.",
         )
 
 
-def _call(command: re.Match[str]) -> str:
-    """Return the call that does what a command does."""
+def _call(folder: Path, command: re.Match[str]) -> str:
+    """Return the call that does what a command does of a sweep in a folder."""
     name, again, store = command.groups()
-    words = [f'"{name}"', *(["redeliver=True"] if again else []), *(["uri=URI"] if store else [])]
+    elsewhere = folder != FOLDER
+    words = [
+        f'"{name}"',
+        *([f'folder="{folder}"'] if elsewhere else []),
+        *(["redeliver=True"] if again else []),
+        *(["uri=URI"] if store else []),
+    ]
     return f"`gatelab.resume({', '.join(words)})`"
