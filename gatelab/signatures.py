@@ -1,33 +1,47 @@
-"""Signatures: whether what a class overrides can be called as its base's is."""
+"""Signatures: whether what a class overrides can be used as its base's is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from inspect import Parameter, isroutine, signature
-from types import FunctionType
+from inspect import Parameter, signature
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
+_METHODS = (FunctionType, MethodType, BuiltinFunctionType)
+_MORE = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
-def uncallable(cls: type, base: type) -> str:
-    """Return which method of a class cannot be called as its base's is; empty: none.
 
-    Python says it where the method is called, which is no place in the class's own code.
+def unusable(cls: type, base: type, *, constructor: bool = False) -> str:
+    """Return which attribute of a class cannot be used as its base's is; empty: none.
+
+    Python says it where a method is called, which is no place in the class's own code; and of a
+    method in the place of a value nothing, for it counts as true.
 
     Args:
         cls: Of somebody's own.
-        base: Whose methods it may override; those that begin with ``_`` are its own, but for
-            ``__init__``.
+        base: Whose attributes it may override; those that begin with ``_`` are its own.
+        constructor: Whether it must be made as its base is, too.
     """
     for name in vars(base):
-        due = getattr(base, name)
-        if not isroutine(due) or (name.startswith("_") and name != "__init__"):
+        if name.startswith("_") and not (constructor and name == "__init__"):
             continue
-        parameters = list(signature(due).parameters.values())
-        own = getattr(cls, name)
-        if callable(own) and not _takes(own, parameters):
-            words = f"{_words(signature(own).parameters.values())}{_where(own)}"
-            return f"`{cls.__name__}.{name}` must take {_words(parameters)}, but takes {words}"
+        if why := _misfit(getattr(cls, name), getattr(base, name)):
+            return f"`{cls.__name__}.{name}` must {why}"
     return ""
+
+
+def _misfit(own: Any, due: Any) -> str:
+    """Return what an attribute must be or take, and what instead; empty where it does as due."""
+    if not isinstance(due, _METHODS):
+        method = f"be a value or a property, but is a method{_where(own)}"
+        return method if isinstance(own, _METHODS) else ""
+    if not callable(own):
+        return "be a method, but is a value or a property"
+    parameters = list(signature(due).parameters.values())
+    if _takes(own, parameters):
+        return ""
+    words = f"{_words(signature(own).parameters.values())}{_where(own)}"
+    return f"take {_words(parameters)}, but takes {words}"
 
 
 def _takes(own: Callable[..., Any], parameters: Iterable[Parameter]) -> bool:
@@ -37,7 +51,8 @@ def _takes(own: Callable[..., Any], parameters: Iterable[Parameter]) -> bool:
     except ValueError:  # it has none, as what is written in C
         return True
     try:
-        takes.bind(*(p for p in parameters if p.name not in named), **named)
+        plain = (p for p in parameters if p.name not in named and p.kind not in _MORE)
+        takes.bind(*plain, **named)
     except TypeError:
         return False
     return True

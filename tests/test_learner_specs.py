@@ -228,6 +228,14 @@ class Doubting(Learner):
         raise RuntimeError("no idea")
 
 
+@register_gate("Called")
+class Called(SoftmaxGate):
+    \"\"\"Has a method for a value.\"\"\"
+
+    def trained(self):
+        return False
+
+
 @register_gate("Broken")
 class Broken(SoftmaxGate):
     \"\"\"Raises by itself.\"\"\"
@@ -248,7 +256,7 @@ class Broken(SoftmaxGate):
             "{one: {gate: softmax, learner: 'mine:Raising'}, two: {gate: 'mine:Broken'}}",
             [
                 "one.learner: nothing can be trained by it: RuntimeError: no loss (PLACE, line 11)",
-                "two: cannot be trained: RuntimeError: no gate (PLACE, line 36)",
+                "two: cannot be trained: RuntimeError: no gate (PLACE, line 44)",
             ],
         ),
         (
@@ -262,8 +270,15 @@ class Broken(SoftmaxGate):
             "{one: {gate: softmax, learner: 'mine:Doubting'}}",
             ["one.learner: RuntimeError: no idea (PLACE, line 28)"],
         ),
+        (
+            "{one: {gate: 'mine:Called'}}",
+            [
+                "one: `Called.trained` must be a value or a property, but is a method "
+                "(PLACE, line 35)."
+            ],
+        ),
     ],
-    ids=["raising", "beside a gate", "short", "doubting"],
+    ids=["raising", "beside a gate", "short", "doubting", "a gate's method for a value"],
 )
 def test_a_learner_of_one_s_own_that_raises_is_told_as_the_learner(
     place: Path, gates: str, said: list[str]

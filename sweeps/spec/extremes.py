@@ -8,7 +8,7 @@ import torch
 
 from gatelab.foreign import foreign
 from gatelab.gates.gate import Gate
-from gatelab.signatures import uncallable
+from gatelab.signatures import unusable
 from gatelab.sweeps.spec.faults import blamed, raise_faults
 from gatelab.sweeps.spec.learner_spec import LearnerSpec, learner_faults, learner_row_faults
 from gatelab.sweeps.spec.space import configuration, space
@@ -29,6 +29,8 @@ def check_values(spec: Spec, task: Task, label: str, gate: type[Gate]) -> None:
     Raises:
         SpecError: With every value that cannot work.
     """
+    if why := unusable(gate, Gate):
+        raise SpecError("", f"gates.{label}", f"{why}.")
     found = space(spec, label, task)
     faults: dict[str, str] = {}
     for sampled in found.meetings():
@@ -51,7 +53,7 @@ def _check_steps(chosen: Configuration) -> None:
 
 
 def _check_learner(chosen: Configuration, task: Task, label: str, said: LearnerSpec) -> None:
-    if why := uncallable(said.cls, Learner):
+    if why := unusable(said.cls, Learner, constructor=True):
         raise SpecError("", f"gates.{label}.learner", f"{why}.")
     with blamed(f"gates.{label}.learner", chosen.learner_options), foreign():
         found = learner_faults(said, chosen.learner_options, len(task.targets))
