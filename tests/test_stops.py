@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -285,3 +286,41 @@ def test_a_job_that_gets_on_may_lose_any_number_of_workers(place: Path) -> None:
     output, _ = process.communicate()
     assert (process.returncode, kills) == (0, LOST_WORKERS + 3), output
     assert [run.end for run in read(place, "hunted").of("search")] == ["finished"]
+
+
+TRAINED = """
+import os, runpy, signal
+from gatelab.sweeps.driver import running
+
+real = running.compare_recorded
+
+def interrupted(*arguments):
+    os.kill(os.getpid(), signal.{name})
+    return real(*arguments)
+
+running.compare_recorded = interrupted
+runpy.run_module("gatelab", run_name="__main__")
+"""
+"""A command that gets a signal when all is trained, and the record is still to be delivered."""
+TINY = """
+name: near
+task: {name: synthetic_groups, num_targets: 2, train_rows: 64, val_rows: 32, test_rows: 32}
+gates: [softmax]
+baselines: false
+search: {trials: 1}
+training: {max_epochs: 1}
+evaluation: {seeds: 2}
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_stopped_when_all_is_trained(name: str, tmp_path: Path) -> None:
+    """Tune has heard what came before, and must not hear what comes then."""
+    (tmp_path / "near.yaml").write_text(TINY)
+    words = [sys.executable, "-c", TRAINED.format(name=name), "launch", "near.yaml"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 130, done.stdout + done.stderr
+    assert done.stderr.endswith("Stopped. `gatelab resume near` goes on where it was.\n")
+    assert "softmax: done" in done.stdout
+    in_process.gatelab(tmp_path, "resume", "near")
+    assert (tmp_path / "gatelab_runs/sweeps/near/report/report.html").is_file()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import current_thread, main_thread
 
 # Ray reads these when it is imported. Its own files for each trial (JSON, CSV, TensorBoard) would
 # cost more than a short training, and without a token anyone on the machine may run code.
@@ -31,6 +35,7 @@ from gatelab.training.jobs import Setting
 # writes into its logs. Every node has its own from where Ray was started; and without any of their
 # own its workers are the processes that wait since Ray's start.
 class_cache.ENV_VARS_TO_PROPAGATE, class_cache.DEFAULT_ENV_VARS = set(), {}
+_TUNES_SIGNALS = (signal.SIGINT, signal.SIGUSR1)
 LOST_WORKERS = 3
 """How often a job is tried again elsewhere from the same state, after its worker was lost."""
 
@@ -72,6 +77,23 @@ def run_jobs(sweep: Sweep, setting: Setting) -> None:
         ),
     )
     try:
-        tuner.fit()
+        with _signals_put_back():
+            tuner.fit()
     finally:
         deleting.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _signals_put_back() -> Iterator[None]:
+    """Put back whom signals reach: Tune's handlers would stay, and keep the next Ctrl-C.
+
+    A sweep that delivers its record, or draws its report, would not hear that one; nor would who
+    has launched it from Python.
+    """
+    before = {number: signal.getsignal(number) for number in _TUNES_SIGNALS}
+    try:
+        yield
+    finally:
+        if current_thread() is main_thread():  # elsewhere nobody may, and Tune has not
+            for number, handler in before.items():
+                signal.signal(number, handler)
