@@ -36,6 +36,7 @@ from gatelab.training.jobs import Setting
 # own its workers are the processes that wait since Ray's start.
 class_cache.ENV_VARS_TO_PROPAGATE, class_cache.DEFAULT_ENV_VARS = set(), {}
 _TUNES_SIGNALS = (signal.SIGINT, signal.SIGUSR1)
+"""Of which Tune takes handlers of its own."""
 LOST_WORKERS = 3
 """How often a job is tried again elsewhere from the same state, after its worker was lost."""
 
@@ -96,4 +97,4 @@ def _signals_put_back() -> Iterator[None]:
     finally:
         if current_thread() is main_thread():  # elsewhere nobody may, and Tune has not
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
