@@ -232,8 +232,8 @@ class Doubting(Learner):
 class Called(SoftmaxGate):
     \"\"\"Has a method for a value.\"\"\"
 
-    def trained(self):
-        return False
+    def search_space(self):
+        return {}
 
 
 @register_gate("Broken")
@@ -273,8 +273,8 @@ class Broken(SoftmaxGate):
         (
             "{one: {gate: 'mine:Called'}}",
             [
-                "one: `Called.trained` must be a value or a property, but is a method "
-                "(PLACE, line 35)."
+                "one: `Called.search_space` must be a value or a property, but is a "
+                "method (PLACE, line 35)."
             ],
         ),
     ],

@@ -8,7 +8,6 @@ import torch
 
 from gatelab.foreign import foreign
 from gatelab.gates.gate import Gate
-from gatelab.signatures import unusable
 from gatelab.sweeps.spec.faults import blamed, raise_faults
 from gatelab.sweeps.spec.learner_spec import LearnerSpec, learner_faults, learner_row_faults
 from gatelab.sweeps.spec.space import configuration, space
@@ -16,7 +15,6 @@ from gatelab.sweeps.spec.spec import Spec, SpecError
 from gatelab.sweeps.spec.steps import step_faults
 from gatelab.tasks.task import Network, Task
 from gatelab.training.configuration import Configuration
-from gatelab.training.learners import Learner
 from gatelab.training.model import target_gate
 
 MOST_EXPERTS = 10_000
@@ -29,8 +27,6 @@ def check_values(spec: Spec, task: Task, label: str, gate: type[Gate]) -> None:
     Raises:
         SpecError: With every value that cannot work.
     """
-    if why := unusable(gate, Gate):
-        raise SpecError("", f"gates.{label}", f"{why}.")
     found = space(spec, label, task)
     faults: dict[str, str] = {}
     for sampled in found.meetings():
@@ -53,8 +49,6 @@ def _check_steps(chosen: Configuration) -> None:
 
 
 def _check_learner(chosen: Configuration, task: Task, label: str, said: LearnerSpec) -> None:
-    if why := unusable(said.cls, Learner, constructor=True):
-        raise SpecError("", f"gates.{label}.learner", f"{why}.")
     with blamed(f"gates.{label}.learner", chosen.learner_options), foreign():
         found = learner_faults(said, chosen.learner_options, len(task.targets))
         beside = said.cls.gate_faults(chosen.gate)
