@@ -18,6 +18,7 @@ from gatelab.foreign import ForeignError, foreign, told
 from gatelab.modules import registers_nothing
 from gatelab.own_modules import why_hidden
 from gatelab.rules import shown
+from gatelab.signatures import unusable
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -49,13 +50,15 @@ class Registry(Generic[T]):
     register them. They are loaded when a class is first asked for, in whatever process that is.
     """
 
-    def __init__(self, kind: str, group: str = "") -> None:
+    def __init__(self, kind: str, group: str = "", *, made_alike: bool = False) -> None:
         """Make an empty registry.
 
         Args:
             kind: The word its messages use.
             group: That of entry points, after ``gatelab.``; by default the kind and an s.
+            made_alike: Whether all its classes are made with the same arguments.
         """
+        self._made_alike = made_alike
         self.kind, self.group = kind, f"gatelab.{group or f'{kind}s'}"
         self._classes: dict[str, type[T]] = {}
         self._entered_by: dict[str, CodeType | None] = {}
@@ -83,7 +86,7 @@ class Registry(Generic[T]):
 
         Raises:
             ValueError: If the name is none, or is taken, also by the same run of the same module;
-                or if the decorated object is no subclass of ``base``.
+                if the decorated object is no subclass of ``base``, or of another form than that.
         """
         self._check_name(name)
 
@@ -92,6 +95,8 @@ class Registry(Generic[T]):
                 raise ValueError(
                     f"A {self.kind} must be a subclass of {base.__name__}, but {name!r} is {cls!r}."
                 )
+            if why := unusable(cls, base, constructor=self._made_alike):
+                raise ValueError(f"{why}.")
             taken, code = self._classes.get(name), _code_of(cls)
             again = taken is not cls and code is not None and self._entered_by.get(name) is code
             if taken is not None and (_place(taken) != _place(cls) or again):

@@ -200,13 +200,6 @@ class NoSuper(Sound):
         self.kernel = nn.Parameter(scale * torch.randn(in_features, num_experts))
 
 
-class Called(Sound):
-    """Has a method for a value, which as such counts as true."""
-
-    def hardens(self) -> bool:  # type: ignore[override]
-        return False
-
-
 class HalfSuper(Sound):
     """Begins as a module, and is never told its sizes."""
 

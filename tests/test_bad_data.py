@@ -109,13 +109,6 @@ class NoNetwork(Odd):
         return None  # type: ignore[return-value]
 
 
-@register_task("no_method")
-class NoMethod(Odd):
-    """Has what is no method."""
-
-    network = 3  # type: ignore[assignment]
-
-
 class Leaves(nn.Module):
     """Ends whatever calls it."""
 
@@ -139,7 +132,6 @@ class Leaving(Odd):
         ("odd_truth", "task: 'odd_truth': the truth has 1 groups and 0 sets of experts for 2 "),
         ("odd_width", "model: `gate_features >= 1` must hold, a whole number, but got '4'."),
         ("no_network", "model: `network` must give a Network, but gives None."),
-        ("no_method", "task: 'no_method': `network` must be a method."),
     ],
 )
 def test_what_no_trial_would_outlive(

@@ -30,7 +30,6 @@ UPDATED = COURSE | {"schedule_ends_where_it_says"}
 """The same with the one that updates, of an update that gives what it must not."""
 BROKEN: list[tuple[type[broken.Sound], str, set[str]]] = [
     (broken.NoSuper, "can_be_made", set()),
-    (broken.Called, "can_be_made", set()),
     (broken.HalfSuper, "can_be_made", set()),
     (broken.Bare, "returns_a_routing", set()),
     (broken.PythonLoss, "returns_a_routing", set()),
@@ -176,7 +175,6 @@ def test_a_mistake_is_found_by_its_check_and_its_kin(
     ("cls", "said"),
     [
         (broken.NoSuper, "no `super().__init__(in_features, num_experts)`"),
-        (broken.Called, "`Called.hardens` must be a value or a property, but is a method"),
         (broken.Bare, "forward returns a Tensor; likely cause: no `Routing(weights, aux_loss)`"),
         (broken.PythonLoss, "aux_loss is of type float, not a Tensor"),
     ],

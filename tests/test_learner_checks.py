@@ -32,28 +32,6 @@ class Undocumented(Learner):
 Undocumented.__doc__ = None
 
 
-class Short(Learner):
-    """Takes less than it is given."""
-
-    def after_step(self) -> None:  # type: ignore[override]
-        pass
-
-
-class Called(Learner):
-    """Has a method for a value, which as such counts as true."""
-
-    def descends(self) -> bool:  # type: ignore[override]
-        return False
-
-
-class Read(Learner):
-    """Has a property for a method."""
-
-    @property
-    def facts(self) -> dict[str, torch.Tensor]:  # type: ignore[override]
-        return {}
-
-
 class BadDefault(Learner):
     """Says of its default that it is wrong."""
 
@@ -160,9 +138,6 @@ class Counting(Forgetful):
 
 BROKEN: list[tuple[type[Learner], str, str]] = [
     (Undocumented, "learner_is_declared", "no docstring"),
-    (Short, "learner_is_declared", "`Short.after_step` must take `(self, members)`, but takes"),
-    (Called, "learner_is_declared", "`Called.descends` must be a value or a property, but is a"),
-    (Read, "learner_is_declared", "`Read.facts` must be a method, but is a value or a property"),
     (BadDefault, "learner_is_declared", "pull <= 1, but got 2.0"),
     (Uphill, "learner_trains", "elsewhere than to less loss"),
     (Secretive, "what_is_told_is_declared", "'norm'"),

@@ -12,7 +12,6 @@ import torch
 
 from gatelab.conformance import Outcome, as_test, fail, run_all
 from gatelab.gates import Gate, SoftmaxGate
-from gatelab.signatures import unusable
 from gatelab.tasks import BrainEncoding, SyntheticGroups, Task
 from gatelab.tasks.target import Target
 from gatelab.tasks.task import Network
@@ -65,8 +64,6 @@ def check_learner_is_declared(subject: CheckedLearner) -> None:
     """It is described, and its options are allowed as they are by default."""
     if not (subject.cls.__doc__ or "").strip():
         fail("it has no docstring", "nothing says what it minimises, and where it is from")
-    if found := unusable(subject.cls, Learner, constructor=True):
-        fail(found, "another form than that of `Learner`")
     for name, option in subject.cls.hyperparameters.items():
         if not isinstance(option.default, (bool, int, float, str, NoneType)):
             fail(f"the default of `{name}` is {option.default!r}", "a value that no spec can say")

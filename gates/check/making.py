@@ -7,14 +7,11 @@ from torch import Tensor
 from gatelab.conformance import fail
 from gatelab.foreign import told
 from gatelab.gates.check.subject import Subject, route, rows
-from gatelab.gates.gate import Gate, Routing
-from gatelab.signatures import unusable
+from gatelab.gates.gate import Routing
 
 
 def check_can_be_made(subject: Subject) -> None:
-    """The constructor takes the sizes and every default; the rest has the form of `Gate`."""
-    if found := unusable(subject.cls, Gate):
-        fail(found, "another form than that of `Gate`")
+    """The constructor takes the sizes and every default."""
     try:
         gate = subject.make()
     except Exception as error:

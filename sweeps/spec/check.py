@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from gatelab.gates.gate import Gate, gates
 from gatelab.registry import near_misses
 from gatelab.rules import written
-from gatelab.signatures import unusable
 from gatelab.sweeps.spec.extremes import check_values
 from gatelab.sweeps.spec.faults import check_known, looked_up, raise_faults
 from gatelab.sweeps.spec.goals import goal_of
@@ -109,23 +108,15 @@ def _check_target_weights(spec: Spec, task: Task) -> None:
 def _check_gate(spec: Spec, label: str) -> type[Gate]:
     gate = spec.gates[label]
     cls: type[Gate] = looked_up(f"gates.{label}.gate", gates.get, gate.gate)
-    _check_form(f"gates.{label}", cls, Gate)
     check_known(f"gates.{label}", gate.hyperparameters, gate_defaults(cls))
     _check_learner(label, gate.learner, cls)
     _check_search_space(label, cls)
     return cls
 
 
-def _check_form(path: str, cls: type, base: type, *, constructor: bool = False) -> None:
-    """Refuse a class of another form than its base's, before anything of it is read or called."""
-    if why := unusable(cls, base, constructor=constructor):
-        raise SpecError("", path, f"{why}.")
-
-
 def _check_learner(label: str, said: LearnerSpec, gate: type[Gate]) -> None:
     path = f"gates.{label}.learner"
     learner: type[Learner] = looked_up(path, learners.get, said.name)
-    _check_form(path, learner, Learner, constructor=True)
     check_known(path, said.hyperparameters, learner.hyperparameters, of=said.name)
     if not (gate.trained or said.is_default):
         raise SpecError("", path, f"must be left out: {label!r} is not trained.")

@@ -283,7 +283,7 @@ def order_faults(rows: str) -> dict[str, str]:
     return {"rows": f"unknown order {shown(rows)}; {near_misses(str(rows), ROW_ORDERS)}"}
 
 
-learners: Registry[Learner] = Registry("learner")
+learners: Registry[Learner] = Registry("learner", made_alike=True)
 
 
 def register_learner(name: str) -> Callable[[LearnerClass], LearnerClass]:
