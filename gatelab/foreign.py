@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from threading import get_ident
@@ -43,6 +43,18 @@ def foreign() -> Iterator[None]:
         raise ForeignError(text_of(error) or told(error)) from error
     except BaseException as error:
         raise ForeignError(told(error)) from error
+
+
+def lines_by(say: Callable[[], Iterable[object]]) -> list[str]:
+    """Return the lines that code of others says; a text, whose letters would be lines, is one.
+
+    Raises:
+        ForeignError: As :func:`foreign`.
+    """
+    with foreign():
+        found = say()
+        lines = [found] if isinstance(found, str) else list(found)
+        return [as_line(str(line)) for line in lines]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,47 @@ def test_a_class_is_a_learner_too() -> None:
         learners._classes.pop("Mine", None)
 
 
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (["one thing", "another.", "one thing"], ["one thing", "another"]),
+        ("one thing,\nand another", ["one thing, and another"]),
+        (
+            RuntimeError("no idea"),
+            ["what its learner remarks cannot be had: RuntimeError: no idea"],
+        ),
+    ],
+    ids=["lines", "a text", "an error"],
+)
+def test_what_a_learner_of_one_s_own_remarks_is_told(found: Any, said: list[str]) -> None:
+    """It has no options, and is asked once."""
+
+    class Mine(Learner):
+        """Remarks on itself."""
+
+        @classmethod
+        def remarks(cls, options: Mapping[str, Any], num_targets: int, steps: int) -> list[str]:
+            assert (options, num_targets, steps) == ({}, len(TASK.targets), 4)
+            if isinstance(found, Exception):
+                raise found
+            return found  # type: ignore[no-any-return]
+
+    given: dict[str, Any] = {"gate": "softmax", "learner": Mine}
+    plain = {
+        "name": "own",
+        "task": "digits_pairs",
+        "gates": {"one": given},
+        "training": {"max_epochs": 4},
+    }
+    try:
+        told = told_learners(spec_of(plain), TASK)
+    finally:
+        learners._classes.pop("Mine", None)
+    starts = [f"gate 'one': {line}" for line in said]
+    assert len(told) == len(said)
+    assert all(line.startswith(start) for line, start in zip(told, starts, strict=True)), told
+
+
 def test_validate_says_it_too(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(of_learner("{name: gossip, graph: none}"))
@@ -211,14 +253,6 @@ class Raising(Learner):
         raise RuntimeError("no loss")
 
 
-@register_learner("Short")
-class Short(Learner):
-    \"\"\"Takes less than it is given.\"\"\"
-
-    def objective(self, loss, tensors):
-        return loss(tensors)
-
-
 @register_learner("Doubting")
 class Doubting(Learner):
     \"\"\"Cannot say what it fits.\"\"\"
@@ -226,14 +260,6 @@ class Doubting(Learner):
     @classmethod
     def misfit(cls, network, targets, gate):
         raise RuntimeError("no idea")
-
-
-@register_gate("Called")
-class Called(SoftmaxGate):
-    \"\"\"Has a method for a value.\"\"\"
-
-    def search_space(self):
-        return {}
 
 
 @register_gate("Broken")
@@ -256,29 +282,15 @@ class Broken(SoftmaxGate):
             "{one: {gate: softmax, learner: 'mine:Raising'}, two: {gate: 'mine:Broken'}}",
             [
                 "one.learner: nothing can be trained by it: RuntimeError: no loss (PLACE, line 11)",
-                "two: cannot be trained: RuntimeError: no gate (PLACE, line 44)",
-            ],
-        ),
-        (
-            "{one: {gate: softmax, learner: 'mine:Short'}}",
-            [
-                "one.learner: `Short.objective` must take `(self, loss, tensors, taught)`, but "
-                "takes `(self, loss, tensors)` (PLACE, line 18)."
+                "two: cannot be trained: RuntimeError: no gate (PLACE, line 28)",
             ],
         ),
         (
             "{one: {gate: softmax, learner: 'mine:Doubting'}}",
-            ["one.learner: RuntimeError: no idea (PLACE, line 28)"],
-        ),
-        (
-            "{one: {gate: 'mine:Called'}}",
-            [
-                "one: `Called.search_space` must be a value or a property, but is a "
-                "method (PLACE, line 35)."
-            ],
+            ["one.learner: RuntimeError: no idea (PLACE, line 20)"],
         ),
     ],
-    ids=["raising", "beside a gate", "short", "doubting", "a gate's method for a value"],
+    ids=["raising", "beside a gate", "doubting"],
 )
 def test_a_learner_of_one_s_own_that_raises_is_told_as_the_learner(
     place: Path, gates: str, said: list[str]

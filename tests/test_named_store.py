@@ -120,7 +120,17 @@ def test_a_damaged_home_is_said_rather_than_another_store_looked_into(
     assert store_of(tmp_path, None) == own
 
 
+def test_a_home_whose_places_are_lost_is_said_too(own: str, tmp_path: Path) -> None:
+    places = home_in(tmp_path, sqlite_uri(tmp_path / "elsewhere.db")) / PLACES
+    places.unlink()
+    with pytest.raises(LookupError, match="is missing, which names the store of 'a': put back"):
+        store_of(tmp_path, "a")
+    said = gatelab(tmp_path, "compare", "a", "--folder", str(tmp_path), code=2)
+    assert said.startswith(f"gatelab: {places} is missing, which names") and own in said
+    assert store_of(tmp_path, None) == own
+
+
 def test_no_home_and_one_without_a_store_of_its_own(own: str, tmp_path: Path) -> None:
     assert json.loads((home_in(tmp_path, None) / PLACES).read_text())["uri"] is None
-    for name in ("a", "other", "../a", "\0", "", "x" * 5000):
+    for name in ("a", "other", "../a", "..", ".", "\0", "", "x" * 5000):
         assert store_of(tmp_path, name) == own

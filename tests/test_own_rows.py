@@ -215,3 +215,14 @@ def test_rows_that_cannot_be_looked_at_stop_nothing(how: str) -> None:
     found = warnings_of(Spoilt(how=how))
     told = [line for line in found if line.startswith("the rows cannot be looked at: ")]
     assert ["no test.csv" in line for line in told] == ([True] if how == "missing" else [])
+
+
+class Talking(Rows):
+    """Warns in a text, whose letters would be lines."""
+
+    def warnings(self) -> tuple[str, ...]:
+        return "the labels are old"  # type: ignore[return-value]
+
+
+def test_a_text_for_a_tuple_of_warnings_is_one() -> None:
+    assert [line for line in warnings_of(Talking()) if "labels" in line] == ["the labels are old"]

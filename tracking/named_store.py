@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from operator import itemgetter
 from pathlib import Path
@@ -36,11 +37,13 @@ def store_of(folder: str | Path, sweep: str | None) -> str:
     if sweep is None:
         return _newest(homes) or own
     places = homes / sweep / PLACES
-    found = _read(places)
+    lost = _is_home(homes, sweep) and not os.path.lexists(places)
+    found = None if lost else _read(places)
     if found is None:
         raise LookupError(
-            f"{places} is damaged, which names the store of {sweep!r}: put back what was there, or "
-            f"name the store by `--tracking-uri` (from Python `uri`); the folder's own is {own}."
+            f"{places} is {'missing' if lost else 'damaged'}, which names the store of {sweep!r}: "
+            "put back what was there, or name the store by `--tracking-uri` (from Python `uri`); "
+            f"the folder's own is {own}."
         )
     return found.get("uri") or own
 
@@ -64,6 +67,12 @@ def _launched(places: Path, found: Mapping[str, Any]) -> float:
     if type(said) is int and 0 <= said < _LAST_MS:
         return said / 1000
     return places.stat().st_mtime
+
+
+def _is_home(homes: Path, sweep: str) -> bool:
+    """Return whether a folder is a sweep's, rather than that of all or one elsewhere."""
+    named = sweep == os.path.basename(sweep) and sweep.strip(".")
+    return bool(named) and os.path.isdir(homes / sweep)
 
 
 def _newest(homes: Path) -> str | None:

@@ -45,8 +45,6 @@ def _check_parts(name: str, task: Task) -> None:
     if lacking:
         methods = " and ".join(f"`{method}`" for method in lacking)
         raise SpecError("", "task", f"{name!r}: the task has no method {methods}.")
-    if not callable(type(task).network):
-        raise SpecError("", "task", f"{name!r}: `network` must be a method.")
     with blamed("task", {}), foreign():  # they may be a property
         targets = getattr(task, "targets", None)
     if not isinstance(targets, tuple) or not all(isinstance(each, Target) for each in targets):

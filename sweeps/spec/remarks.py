@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
+from gatelab.foreign import ForeignError, lines_by
 from gatelab.sweeps.spec.batch_remarks import told_batches
 from gatelab.sweeps.spec.learner_spec import LearnerSpec, learner_space
 from gatelab.sweeps.spec.spec import Spec
@@ -63,16 +65,26 @@ def told_learners(spec: Spec, task: Task) -> list[str]:
 
 
 def _remarks(said: LearnerSpec, targets: int, steps: int) -> list[str]:
-    """Return what there is to remark with any one value of an option beside the defaults."""
-    found = (
-        remark
-        for options in _single_choices(said)
-        for remark in said.cls.remarks(said.cls.completed(options), targets, steps)
-    )
-    return list(dict.fromkeys(found))
+    """Return what there is to remark with any one value of an option beside the defaults.
+
+    A learner whose own cannot be had is remarked for that: it can be trained all the same.
+    """
+    try:
+        found = [
+            remark
+            for options in _single_choices(said)
+            for remark in lines_by(
+                partial(said.cls.remarks, said.cls.completed(options), targets, steps)
+            )
+        ]
+    except ForeignError as error:
+        return [f"what its learner remarks cannot be had: {error}"]
+    return [remark.rstrip(".") for remark in dict.fromkeys(found)]
 
 
 def _single_choices(said: LearnerSpec) -> Iterator[dict[str, Any]]:
+    if not said.cls.hyperparameters:
+        yield {}
     values, _ = learner_space(said)
     for name in said.cls.hyperparameters:
         value = values.get(f"{LEARNER}.{name}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatelab.foreign import ForeignError, foreign
+from gatelab.foreign import ForeignError, foreign, lines_by
 from gatelab.tasks.check.chances import towers_of_chances
 from gatelab.tasks.check.own_rows import told_rows
 from gatelab.tasks.check.scales import uneven_losses
@@ -33,7 +33,6 @@ def _rows(task: Task) -> tuple[str, ...]:
 
 def _own(task: Task) -> tuple[str, ...]:
     try:
-        with foreign():
-            return tuple(task.warnings())
+        return tuple(lines_by(task.warnings))
     except ForeignError as error:
         return (f"what the task warns of cannot be had: {error}",)
