@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import gzip
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -189,10 +190,11 @@ def test_a_download_that_breaks_off_is_tried_again(server: Server, folder: Path)
 
 def test_a_server_that_is_not_there_is_one_line(folder: Path) -> None:
     data_set = DataSet("rated", (DataFile("a", "http://127.0.0.1:9/a"),), "Us.", "None.")
-    with pytest.raises(
-        DataError, match="http://127.0.0.1:9/a cannot be downloaded: the server can"
-    ):
-        download(data_set)
+    there = "http://127.0.0.1:9/there/"
+    said = "http://127.0.0.1:9/{} cannot be downloaded: the server cannot be reached"
+    for mirror, place, end in ((None, "a", "; `--mirror URL` takes"), (there, "there/a", ".")):
+        with pytest.raises(DataError, match=re.escape(said.format(place) + end)):
+            download(data_set, mirror=mirror)
 
 
 def test_where_no_hash_is_known_that_is_said(server: Server) -> None:

@@ -26,6 +26,7 @@ _RETRIES = 2
 _PIECE = 1 << 16
 _AS_IT_IS = {"Accept-Encoding": "identity", "User-Agent": "gatelab"}
 """A packed file must arrive packed."""
+_ELSEWHERE = "; `--mirror URL` takes a file of this name from below another address"
 _PATIENCE = 60
 """In seconds: so long a server may say nothing."""
 
@@ -106,7 +107,8 @@ def _get(data_set: DataSet, file: DataFile, url: str, progress: bool) -> None:
         try:
             packed = _fetch(url, Path(draft), progress)
         except (requests.RequestException, ValueError) as error:
-            raise DataError(f"{url} cannot be downloaded: {_told(error)}.") from error
+            instead = _ELSEWHERE if url == file.url else ""
+            raise DataError(f"{url} cannot be downloaded: {_told(error)}{instead}.") from error
         try:
             whole = take_out(packed, file)
             check_digest(whole, file)
