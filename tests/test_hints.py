@@ -54,7 +54,7 @@ def test_who_is_stopped_in_python_is_told_what_to_call_there(
 ) -> None:
     """Also the folder, where it is not that which a call takes by itself."""
     monkeypatch.chdir(tmp_path)
-    for folder, more in ((FOLDER, ""), (Path("runs"), ', folder="runs"')):
+    for folder, more in ((FOLDER, ""), (Path('a "b"'), r', folder="a \"b\""')):
         home = make_home(folder, SPEC, None, None)
         stops = (
             Interrupted(home),

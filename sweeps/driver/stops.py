@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import partial
 from pathlib import Path
@@ -69,9 +70,13 @@ def _call(folder: Path, command: re.Match[str]) -> str:
     name, again, store = command.groups()
     elsewhere = folder != FOLDER
     words = [
-        f'"{name}"',
-        *([f'folder="{folder}"'] if elsewhere else []),
+        _quoted(name),
+        *([f"folder={_quoted(folder)}"] if elsewhere else []),
         *(["redeliver=True"] if again else []),
         *(["uri=URI"] if store else []),
     ]
     return f"`gatelab.resume({', '.join(words)})`"
+
+
+def _quoted(text: object) -> str:
+    return json.dumps(str(text), ensure_ascii=False)  # which Python reads too
