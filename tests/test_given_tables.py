@@ -68,6 +68,18 @@ def test_a_frame_is_kept_as_the_same_table(make: Any, tmp_path: Path) -> None:
     assert made.recipe() == task.recipe()
 
 
+def test_what_was_found_in_a_frame_is_told_of_the_file_too(tmp_path: Path) -> None:
+    """Columns that no file has were left out without a word."""
+    told = frame().rename(columns={"x": "x,\nin metres"})
+    told["tour"] = [pd.Timedelta(at, "min") for at in range(len(told))]
+    task = Table(told, **OPTIONS | {"drop": (), "missing": (), "kinds": {"zone": "category"}})
+    with with_tables_kept(given(task), tmp_path / "runs") as named:
+        made = make_task(spec_of(named))
+    assert made.said == task.said
+    for line in ("`tags` is left out: list.", "`tour` is left out: duration[us].", "several lines"):
+        assert any(line in said for said in made.said), line
+
+
 def test_two_sweeps_share_a_frame_and_a_refusal_takes_its_own_away(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     task = Table(frame(), **OPTIONS)

@@ -245,6 +245,23 @@ def test_frames_that_are_no_table_are_refused() -> None:
     refused(pd.DataFrame({"x": []}), "no rows")
 
 
+MIXED: list[object] = [1, "a", 2.5, None, float("nan"), 1]
+
+
+@pytest.mark.parametrize("pandas", [True, False])
+def test_values_of_several_types_are_texts_where_a_kind_is_said(pandas: bool) -> None:
+    """Nor does a column matter that is dropped."""
+    values = [[it, at] for at, it in enumerate(MIXED)]
+    frame = pd.DataFrame(values, columns=["c1", "c2"]) if pandas else np.array(values, dtype=object)
+    refused(frame, "make them one, or `kinds: {c1: category}` takes their texts, or `drop: [c1]`.")
+    assert [*contents_of(frame, drop=["c1"]).columns] == ["c2"]
+    assert [*contents_of(frame, only=["c2"]).columns] == ["c2"]
+    of_a_kind = contents_of(frame, kinds={"c1": "category"})
+    assert texts(of_a_kind, "c1") == ["1", "a", "2.5", None, None, "1"]
+    as_numbers = contents_of(frame, kinds={"c1": "number"}, missing={"c1": ["a"]})
+    assert numbers(as_numbers, "c1") == [1, None, 2.5, None, None, 1]
+
+
 def test_columns_are_chosen_by_drop_and_only() -> None:
     path = TABLES / "category_numbers.csv"
     assert [*contents_of(path, drop=["zone"]).columns] == ["weekday", "y"]

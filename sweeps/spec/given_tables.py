@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 from pyarrow import parquet
 
 from gatelab.durable import draft_of
 from gatelab.sweeps.spec.given import GivenSpec
 from gatelab.sweeps.spec.places import FRAMES, PATH
 from gatelab.sweeps.spec.spec import SpecError
+from gatelab.tasks.tables.sheet import as_kept
 from gatelab.tasks.tables.table import Table
 from gatelab.tracking.store_errors import StoreUnavailable, check_writable, writing
 
@@ -34,38 +33,24 @@ def with_tables_kept(given: GivenSpec, folder: Path) -> Iterator[GivenSpec]:
         return
     file = task.source_file or folder.absolute() / FRAMES / f"{task.contents.digest[:12]}.parquet"
     ours = task.source_file is None and not file.exists()  # another sweep may need it already
-    columns = _keep(task, file, folder) if task.source_file is None else {}
+    if ours:
+        _keep(task, file, folder)
+    options = {name: it for name, it in task.options.items() if it not in (None, [], {}, "")}
     try:
-        yield {**given, "task": {"name": "table", PATH: str(file), **_options(task, columns)}}
+        yield {**given, "task": {"name": "table", PATH: str(file), **options}}
     except (SpecError, StoreUnavailable):
         if ours:
             _take_away(file, folder)
         raise
 
 
-def _keep(task: Table, file: Path, folder: Path) -> Mapping[str, pa.Array]:
-    """Write a frame under its name when it is whole, and return the columns that it has."""
-    columns = task.sheet().columns
-    if file.exists():
-        return columns
+def _keep(task: Table, file: Path, folder: Path) -> None:
+    """Write a frame under its name when it is whole."""
     check_writable(folder)
     with writing(folder):
         file.parent.mkdir(parents=True, exist_ok=True)
         with draft_of(file) as draft:
-            parquet.write_table(pa.table(dict(columns)), str(draft))
-    return columns
-
-
-def _options(task: Table, columns: Mapping[str, pa.Array]) -> dict[str, Any]:
-    """Return what differs from the defaults, without columns that no file has, as one of lists."""
-    options = {name: it for name, it in task.options.items() if it not in (None, [], {}, "")}
-    if not columns:
-        return options
-    if "drop" in options:
-        options["drop"] = [name for name in options["drop"] if name in columns]
-    if isinstance(missing := options.get("missing"), Mapping):
-        options["missing"] = {name: it for name, it in missing.items() if name in columns}
-    return options
+            parquet.write_table(as_kept(task.sheet()), str(draft))
 
 
 def _take_away(file: Path, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,10 @@ import pyarrow.compute as pc
 from gatelab.rules import as_line
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.identity import as_float, decoded, is_text
+
+
+_FOUND = b"gatelab"
+"""Among the metadata of a file that a frame is kept in."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,19 @@ def sheet_of_typed(table: pa.Table, digest: str, where: str) -> Sheet:
             left_out[name] = why
         else:
             columns[name] = plain_values(values)
-    said = tuple(said_of_names(table.column_names))
+    kept = json.loads((table.schema.metadata or {}).get(_FOUND, "{}"))
+    said = (*kept.get("said", ()), *said_of_names(table.column_names))
+    left_out |= kept.get("left_out", {})
     return Sheet(columns, table.num_rows, digest, said=said, left_out=left_out)
+
+
+def as_kept(sheet: Sheet) -> pa.Table:
+    """Return what is kept of a frame in a file: read again it is the same sheet.
+
+    Columns that no file need have are named there, and why they are left out.
+    """
+    found = {"said": sheet.said, "left_out": dict(sheet.left_out)}
+    return pa.table(dict(sheet.columns), metadata={_FOUND: json.dumps(found)})
 
 
 def _unsound(values: pa.ChunkedArray) -> str:

@@ -38,7 +38,7 @@ def read_source(source: object, reading: Mapping[str, Any], wanted: Wanted | Non
     wanted = wanted or Wanted()
     if isinstance(source, (str, Path)):
         return _read_file(Path(source), reading, wanted)
-    table, where = as_arrow(source), f"the {type(source).__name__}"
+    table, where = as_arrow(source, wanted), f"the {type(source).__name__}"
     check_no_doubles(table.column_names, where)
     return _typed(table, reading, wanted, digest_of_table(table), where)
 
@@ -85,18 +85,22 @@ def _typed(
     return replace(sheet, columns={**sheet.columns, **made})
 
 
-def as_arrow(frame: object) -> pa.Table:
+def as_arrow(frame: object, wanted: Wanted | None = None) -> pa.Table:
     """Return a frame as an Arrow table, without an index.
 
+    Args:
+        frame: Of pandas, polars, pyarrow or NumPy.
+        wanted: Of its columns, where something is: values of several types are texts then.
+
     Raises:
-        TableError: If it is no frame, or a column of it holds values of several types.
+        TableError: If it is no frame, or a column of which nothing is wanted holds such values.
     """
     if isinstance(frame, pa.Table):
         return _plain(frame)
-    if isinstance(frame, np.ndarray):
-        return _of_array(frame)
-    if hasattr(frame, "iloc") and hasattr(frame, "columns"):
-        return _of_pandas(frame)
+    named = _named_columns(frame)
+    if named is not None:
+        wanted = wanted or Wanted()
+        return pa.table({name: _column(name, it, wanted) for name, it in named.items()})
     if hasattr(frame, "__arrow_c_stream__") and not hasattr(frame, "iloc"):
         return _plain(_of_stream(frame))
     raise _no_table(frame)
@@ -131,33 +135,50 @@ def _plain(table: pa.Table) -> pa.Table:
     return table
 
 
-def _of_array(array: np.ndarray[Any, Any]) -> pa.Table:
+def _named_columns(frame: Any) -> dict[str, Any] | None:
+    """Return the columns of pandas and NumPy, whose values may be of several types."""
+    if isinstance(frame, np.ndarray):
+        return _of_array(frame)
+    return _of_pandas(frame) if hasattr(frame, "iloc") and hasattr(frame, "columns") else None
+
+
+def _of_array(array: np.ndarray[Any, Any]) -> dict[str, Any]:
     if array.dtype.names:
-        return pa.table({name: _column(name, array[name]) for name in array.dtype.names})
+        return {name: array[name] for name in array.dtype.names}
     if array.ndim != 2:
         raise TableError(f"an array must be (rows, columns), but has the shape {array.shape}.")
-    return pa.table({f"c{at}": _column(f"c{at}", it) for at, it in enumerate(array.T, start=1)})
+    return {f"c{at}": values for at, values in enumerate(array.T, start=1)}
 
 
-def _of_pandas(frame: Any) -> pa.Table:
+def _of_pandas(frame: Any) -> dict[str, Any]:
     if getattr(frame.columns, "nlevels", 1) > 1:
         raise TableError("the frame's columns have several levels of names; give each one name.")
     names = [str(name) for name in frame.columns]
     check_no_doubles(names, "the frame")
-    return pa.table({name: _column(name, frame.iloc[:, at]) for at, name in enumerate(names)})
+    return {name: frame.iloc[:, at] for at, name in enumerate(names)}
 
 
-def _column(name: str, values: Any) -> pa.Array:
+def _column(name: str, values: Any, wanted: Wanted) -> pa.Array:
     try:
         if hasattr(getattr(values, "dtype", None), "tz"):  # of pandas, whose values lose their zone
             naive = pa.array(values.dt.tz_convert(None), from_pandas=True)
             return naive.cast(pa.timestamp(naive.type.unit, "UTC"))
         return pa.array(_dense(values), from_pandas=True)
     except (pa.ArrowException, OverflowError) as error:
+        if wanted.is_said(name):
+            return _texts(values)
         why = str(error).partition(":")[0]
         raise TableError(
-            f"`{name}` holds values of several types, or none of a table ({why}); make them one."
+            f"`{name}` holds values of several types, or none of a table ({why}); make them one, "
+            f"or `kinds: {{{name}: category}}` takes their texts, or `drop: [{name}]`."
         ) from None
+
+
+def _texts(values: Any) -> pa.Array:
+    """Return values as texts, as a CSV would have them, those for none as null."""
+    none = values.isna() if hasattr(values, "isna") else [it is None or it != it for it in values]
+    found = [None if gone else str(it) for it, gone in zip(values, none, strict=True)]
+    return pa.array(found, pa.large_string())
 
 
 def _dense(values: Any) -> Any:

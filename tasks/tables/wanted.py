@@ -28,6 +28,10 @@ class Wanted:
     missing: Iterable[object] | Mapping[str, Iterable[object]] = ()
     of_another: bool = False
 
+    def is_said(self, name: str) -> bool:
+        """Return whether the kind of a column is said, or that it is not read."""
+        return self.kinds.get(name, self.others) is not None
+
     def as_words(self, name: str) -> bool:
         """Return whether a column is to be words, or is not read at all."""
         return self.kinds.get(name, self.others) in _WORDS
