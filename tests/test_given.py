@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gatelab.gates.gate import gates
@@ -74,6 +75,9 @@ def test_a_class_that_is_defined_again_takes_the_place_of_the_first() -> None:
         assert gates.get(spec_of({**CONTENT, "gates": [cls]}).gates["Mine"].gate) is cls
 
 
+ROWS = np.zeros((3, 2))
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -81,6 +85,10 @@ def test_a_class_that_is_defined_again_takes_the_place_of_the_first() -> None:
         ({**CONTENT, "task": Mine}, "spec: task: A task must be a subclass of Task"),
         ({**CONTENT, "gates": {"a": {"gate": int}}}, "spec: gates.a: A gate must be a subclass"),
         ({**CONTENT, "gates": ["softmaxx"]}, "did you mean 'softmax'"),
+        *(
+            ({**CONTENT, "task": task}, "spec: task: a frame is given as `gatelab.tasks.Table(")
+            for task in (ROWS, {"name": ROWS}, {"name": "table", "path": ROWS})
+        ),
         (7, "spec: must be a path, a mapping or a Spec, but got 7."),
         ({}, "spec: name: is required, but missing."),
     ],

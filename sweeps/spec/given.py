@@ -57,9 +57,17 @@ def with_keys(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _task(given: Any) -> Any:
+    if any(map(_is_frame, given.values() if isinstance(given, Mapping) else (given,))):
+        text = "a frame is given as `gatelab.tasks.Table(frame, targets={...})`, with all its options."
+        raise SpecError("spec", "task", text)
     if isinstance(given, Mapping):
         return {**given, "name": _key("task", tasks, Task, given.get("name"))}
     return _key("task", tasks, Task, given)
+
+
+def _is_frame(given: Any) -> bool:
+    """Return whether it is rows and columns, of pandas, polars, pyarrow or NumPy."""
+    return not isclass(given) and len(getattr(given, "shape", ())) == 2
 
 
 def _gates(given: Any) -> Any:
