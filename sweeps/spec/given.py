@@ -58,7 +58,7 @@ def with_keys(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
 def _task(given: Any) -> Any:
     if any(map(_is_frame, given.values() if isinstance(given, Mapping) else (given,))):
-        text = "a frame is given as `gatelab.tasks.Table(frame, targets={...})`, with all its options."
+        text = "a frame is given as `gatelab.tasks.Table(frame, targets={...})`, with its options."
         raise SpecError("spec", "task", text)
     if isinstance(given, Mapping):
         return {**given, "name": _key("task", tasks, Task, given.get("name"))}

@@ -15,7 +15,6 @@ from gatelab.rules import as_line
 from gatelab.tasks.tables.contents import TableError
 from gatelab.tasks.tables.identity import as_float, decoded, is_text
 
-
 _FOUND = b"gatelab"
 """Among the metadata of a file that a frame is kept in."""
 
