@@ -251,7 +251,8 @@ def test_whatever_the_reader_of_matlab_files_raises_is_one_line(here: Path) -> N
 def test_a_matlab_file_that_ends_the_process_of_scipy_is_one_line(here: Path) -> None:
     """The numbers of 60 rows and 5 columns, 2,400 bytes, are of a type that there is not.
 
-    SciPy looks that up beyond the end of a list, and ends by a signal, or goes on to raise.
+    SciPy looks that up beyond the end of a list, and ends by a signal, or goes on to raise: what,
+    depends on what lies there.
     """
     path = here / "school" / "school.mat"
     content = path.read_bytes()
@@ -260,10 +261,9 @@ def test_a_matlab_file_that_ends_the_process_of_scipy_is_one_line(here: Path) ->
     damaged = content.replace(double + size, none + size)
     assert damaged != content
     path.write_bytes(damaged)
-    with pytest.raises(DataError, match="school.mat is no MATLAB file: ") as caught:
+    with pytest.raises(DataError, match="school.mat is no MATLAB file: .") as caught:
         School()
-    ends = ("it is damaged, reading it ends in SIG", "integer division or modulo by zero")
-    assert str(caught.value).partition("file: ")[2].startswith(ends)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_truncated_matlab_file_is_one_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
