@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from gatelab.tasks.tables.contents import TableError
+from gatelab.tasks.tables.keys import TableKeys
+from gatelab.tasks.tables.raw import Origin
 from gatelab.tasks.tables.row_numbers import FirstRow
 from tests.written_tables import TABLES, contents_of, numbers, refused, said, texts, write
 
@@ -260,6 +262,14 @@ def test_values_of_several_types_are_texts_where_a_kind_is_said(pandas: bool) ->
     assert texts(of_a_kind, "c1") == ["1", "a", "2.5", None, None, "1"]
     as_numbers = contents_of(frame, kinds={"c1": "number"}, missing={"c1": ["a"]})
     assert numbers(as_numbers, "c1") == [1, None, 2.5, None, None, 1]
+
+
+def test_in_another_frame_they_are_texts_too_since_kinds_are_known() -> None:
+    own = pd.DataFrame({"x": np.arange(6.0), "y": np.arange(6.0)})
+    origin = Origin(own, TableKeys(targets={"y": "regression"}))
+    sheet = origin.read(pd.DataFrame({"x": MIXED, "other": MIXED}, dtype=object))
+    said = ["1", "a", "2.5", None, None, "1"]
+    assert [it.to_pylist() for it in sheet.columns.values()] == [said, said]
 
 
 def test_columns_are_chosen_by_drop_and_only() -> None:

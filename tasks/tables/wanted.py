@@ -20,17 +20,19 @@ class Wanted:
         kinds: The kind of a column, as a feature or a target; None where it is to be found.
         others: That of every column which is not named.
         missing: Values that stand for none, in all columns or by column.
+        settled: Whether the kinds of all columns are known, as those of a file read before.
         of_another: Whether the decimal sign is that of another file, read before this one.
     """
 
     kinds: Mapping[str, object] = field(default_factory=dict)
     others: object = None
     missing: Iterable[object] | Mapping[str, Iterable[object]] = ()
+    settled: bool = False
     of_another: bool = False
 
     def is_said(self, name: str) -> bool:
-        """Return whether the kind of a column is said, or that it is not read."""
-        return self.kinds.get(name, self.others) is not None
+        """Return whether the kind of a column is known, or that it is not read."""
+        return self.settled or self.kinds.get(name, self.others) is not None
 
     def as_words(self, name: str) -> bool:
         """Return whether a column is to be words, or is not read at all."""
@@ -49,4 +51,4 @@ class Wanted:
             decimal: Whether the other file's decimal sign is said.
         """
         kinds = {it: self.kinds.get(it, self.others) for it in names}
-        return replace(self, kinds=kinds, others="category", of_another=not decimal)
+        return replace(self, kinds=kinds, others="category", settled=True, of_another=not decimal)
