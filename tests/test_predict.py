@@ -223,6 +223,22 @@ def test_predictions_are_those_that_were_scored(finished: Path, here: Path) -> N
     assert right[test].mean() == pytest.approx(run_.metrics["test/region/accuracy"])
 
 
+@pytest.mark.parametrize("make", [pd.DataFrame, pa.Table.from_pandas])
+def test_a_frame_is_predicted_as_its_file(finished: Path, here: Path, make: Any) -> None:
+    rows = people(20)
+    rows.to_csv("new.csv", index=False)
+    made = {
+        output: predict("people", given, output=output, reading=reading, folder=finished / FOLDER)
+        for output, given, reading in (
+            ("file.csv", "new.csv", {"delimiter": ",", "decimal": "."}),
+            ("frame.csv", make(rows), {}),
+        )
+    }
+    one, other = (pd.read_csv(output) for output in made)
+    pd.testing.assert_frame_equal(one, other)
+    assert {it.said for it in made.values()} == {made["file.csv"].said} and len(one) == 20
+
+
 def without_age(place: Path) -> None:
     (place / "new.csv").write_text("job;height;Age\ncook;1;1\nnurse;2;2\n")
 

@@ -55,7 +55,7 @@ class Predictions:
 
 def predict(
     sweep: str,
-    file: str | Path,
+    file: object,
     *,
     gate: str | None = None,
     output: str | Path = "predictions.csv",
@@ -63,13 +63,14 @@ def predict(
     folder: str | Path = FOLDER,
     uri: str | None = None,
 ) -> Predictions:
-    """Write what a gate's selected model predicts for each row of a file.
+    """Write what a gate's selected model predicts for each row of a file, or of a frame.
 
-    The file is read by the keys and kinds of the sweep's own table. Nothing is trained.
+    It is read by the keys and kinds of the sweep's own table. Nothing is trained.
 
     Args:
         sweep: The name of a sweep whose task is ``table``.
-        file: CSV or Parquet, with the columns that are features; other columns are ignored.
+        file: The path of a CSV or Parquet file, or a frame of pandas, polars, pyarrow or NumPy,
+            with the columns that are features; other columns are ignored.
         gate: The gate's name in the spec; by default of the one with the lowest ``test/loss``.
         output: The file to write, ``.csv`` or ``.parquet``: a row for each row, a column for each
             class (``income=yes``) and each regression target (``weeks``).
