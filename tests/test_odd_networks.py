@@ -144,6 +144,11 @@ def raised_by(layer: nn.Module, x: Tensor) -> str:
     raise AssertionError("it works")
 
 
+class Fourth(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("layer", "x", "cause"),
     [
@@ -154,6 +159,8 @@ def raised_by(layer: nn.Module, x: Tensor) -> str:
         (nn.Conv1d(1, 1, 1).double(), torch.zeros(2, 1, 3), "two types of numbers"),
         (nn.Embedding(3, 3), torch.zeros(2, 3), "floats where ids are due"),
         (nn.Embedding(3, 3), torch.full((2,), 3), "an id that is not below the size"),
+        (nn.Flatten(2), torch.zeros(2, 4), "a dimension that its input lacks"),
+        (Fourth(), torch.zeros(2, 4), "a dimension that its input lacks"),
         (nn.Linear(3, 3), torch.zeros(2, 4), "sizes that do not fit"),
         (nn.BatchNorm1d(3), torch.zeros(1, 3), "sizes that do not fit those before it, or a stat"),
         (nn.ModuleDict(), torch.zeros(1, 3), "a mistake in its own code"),

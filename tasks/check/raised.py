@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from gatelab.foreign import text_of
+
 _OF_TYPES = ("dtype", "datatype", "Input type", "not implemented for '")
 """What torch's complaints of types of numbers have in common."""
+_OF_DIMENSIONS = ("Dimension out of range", "too many indices")
 _OF_IDS = "of the following scalar types: Long"
 
 
 def cause_of(error: BaseException) -> str:
     """Return the likely cause of what a module raises in a pass."""
-    text = str(error)
+    text = text_of(error)
+    if any(sign in text for sign in _OF_DIMENSIONS):
+        return "a dimension that its input lacks: the first is rows, the others are as a split has them"
     if isinstance(error, IndexError):
         return "an id that is not below the size of its embedding, or a column that there is not"
     if _OF_IDS in text:
