@@ -7,6 +7,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from dis import opmap
 from pathlib import Path
 from threading import get_ident
 from traceback import FrameSummary, walk_tb
@@ -16,6 +17,8 @@ from gatelab.rules import as_line
 
 _CALLED = ("gatelab", "torch", "numpy")
 """Packages that code of others calls: a place in them tells its author nothing."""
+_RAISE = opmap["RAISE_VARARGS"]
+"""What a ``raise`` is run as; what is written in C raises without."""
 _STDOUT, _STDERR = 1, 2
 _PYTHONS_OWN = Path(sysconfig.get_path("stdlib"))
 _INSTALLED = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
@@ -31,8 +34,8 @@ def foreign() -> Iterator[None]:
 
     Raises:
         ForeignError: For whatever it raises but Ctrl-C, ``sys.exit`` and ``os._exit`` included. A
-            ``ValueError`` is a rule of its author's, and says it all; of others, the class and the
-            place are said.
+            ``ValueError`` that its own lines raise is a rule of its author's, and says it all; of
+            others, as of a library's that it calls, the class and the place are said.
     """
     try:
         with redirect_stdout(sys.stderr), _output_aside(), _no_exit():
@@ -40,9 +43,23 @@ def foreign() -> Iterator[None]:
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except ValueError as error:
-        raise ForeignError(text_of(error) or told(error)) from error
+        text = text_of(error) if _is_rule(error) else ""
+        raise ForeignError(text or told(error)) from error
     except BaseException as error:
         raise ForeignError(told(error)) from error
+
+
+def _is_rule(error: ValueError) -> bool:
+    """Return whether a line of its author's raises an error, or one of ours, and nothing below."""
+    last, place = error.__traceback__, place_of(error)
+    while last and last.tb_next:
+        last = last.tb_next
+    if last is None or place is None:
+        return True
+    code = last.tb_frame.f_code
+    if last.tb_frame.f_globals.get("__name__", "").partition(".")[0] == "gatelab":
+        return True
+    return code.co_filename == place.filename and code.co_code[last.tb_lasti] == _RAISE
 
 
 def lines_by(say: Callable[[], Iterable[object]]) -> list[str]:

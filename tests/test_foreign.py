@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from gatelab.foreign import foreign
+from gatelab.foreign import ForeignError, foreign
 from gatelab.gates.gate import gates
 from gatelab.modules import registers_nothing
+from gatelab.tasks import Target
 
 WORDS = "# register_gate\n'''register_gate'''\nopen('ran', 'w')\n"
 
@@ -37,6 +41,39 @@ def test_whatever_a_module_raises_is_one_line(
         gates.get("raises_it:x")
     assert said in str(refused.value) and "\n" not in str(refused.value)
     assert f"raises_it.py, line {1 + code.count(chr(10))}" in str(refused.value)
+
+
+def a_rule() -> None:
+    raise ValueError("`a > 0` must hold")
+
+
+def raised_again() -> None:
+    try:
+        int("x")
+    except ValueError as error:
+        raise ValueError("`a` must be a number") from error
+
+
+@pytest.mark.parametrize(
+    ("call", "said", "placed"),
+    [
+        (a_rule, "`a > 0` must hold", False),
+        (raised_again, "`a` must be a number", False),
+        (lambda: Target("", "binary"), "the name of a target must be", False),
+        (lambda: int("x"), "ValueError: invalid literal for int()", True),
+        (lambda: np.stack([]), "ValueError: need at least one array to stack", True),
+        (lambda: json.loads("{"), "JSONDecodeError: Expecting property name", True),
+        (lambda: b"\xff".decode(), "UnicodeDecodeError: 'utf-8' codec can't decode", True),
+    ],
+    ids=["a rule", "raised again", "ours", "in C", "in a library", "in Python's own", "in C too"],
+)
+def test_a_value_error_that_is_no_rule_of_its_author_s_has_its_place(
+    call: Callable[[], object], said: str, placed: bool
+) -> None:
+    with pytest.raises(ForeignError) as caught, foreign():
+        call()
+    assert str(caught.value).startswith(said)
+    assert (f"({__file__}, line " in str(caught.value)) is placed
 
 
 def test_ctrl_c_is_nobodys_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ def cause_of(error: BaseException) -> str:
     """Return the likely cause of what a module raises in a pass."""
     text = text_of(error)
     if any(sign in text for sign in _OF_DIMENSIONS):
-        return "a dimension that its input lacks: the first is rows, the others are as a split has them"
+        return "a dimension that its input lacks: the first is rows, the others as a split has them"
     if isinstance(error, IndexError):
         return "an id that is not below the size of its embedding, or a column that there is not"
     if _OF_IDS in text:
