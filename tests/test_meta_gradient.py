@@ -12,7 +12,8 @@ from torch.func import functional_call
 
 from gatelab.gates import Gate, Routing, SoftmaxGate, gates
 from gatelab.tasks import SyntheticGroups
-from gatelab.training.member import Recipe
+from gatelab.training.configuration import Configuration
+from gatelab.training.member import Member, Recipe
 from gatelab.training.train import Training
 from tests.test_anil import Tensors, meta
 from tests.test_gossip import GROUPS, SHARED
@@ -174,11 +175,19 @@ class RootGate(SoftmaxGate):
         return found._replace(weights=above.pow(1.5))  # whose second derivative at 0 is infinite
 
 
+@pytest.mark.parametrize("weights", [None, (2.0, 1.0)], ids=["", "targets weighted"])
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("gate", "how"), [(OnceGate, "off by "), (RootGate, "not finite ")])
-def test_what_cannot_is_said(gate: type[Gate], how: str, precision: torch.dtype) -> None:
+def test_what_cannot_is_said(
+    gate: type[Gate], how: str, precision: torch.dtype, weights: tuple[float, float] | None
+) -> None:
     torch.set_default_dtype(precision)
-    training = Training(TWO, gate, [meta(experts=4)], Recipe(32, 1))
+    member = meta(experts=4)
+    if weights:
+        names = [f"training.target_weights.{target.name}" for target in TWO.targets]
+        own = dict(zip(names, weights, strict=True))
+        member = Member(Configuration({**member.configuration.values, **own}), member.seed)
+    training = Training(TWO, gate, [member], Recipe(32, 1))
     (said,) = training.notes
     assert said.startswith(f"the gradient through inner steps is {how}")
     assert torch.get_default_dtype() == precision

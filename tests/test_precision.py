@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from typing import ClassVar
 
 import pytest
 import torch
@@ -11,14 +14,19 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
-from gatelab.gates import SoftmaxGate
+from gatelab.gates import Routing, SoftmaxGate
 from gatelab.gates.randomness import Randomness
-from gatelab.training.configuration import Configuration
+from gatelab.training.configuration import LEARNER, Configuration
+from gatelab.training.learners import Learner, learners
 from gatelab.training.member import Member, Recipe
+from gatelab.training.members import Members
 from gatelab.training.passage import seed_key
 from gatelab.training.precision import NO_TF32, Precision, ShortProducts, precise
 from gatelab.training.train import Training
+from tests.commands import ROOT
 from tests.scaled import Scaled
+
+SHORT = Recipe(16, 2)
 
 
 class Seen(TorchFunctionMode):
@@ -154,12 +162,94 @@ def test_tf32_is_of_cuda_alone() -> None:
     assert list(losses(training("tf32"))) == list(losses(training("float32")))
 
 
-def test_tf32_on_cuda_is_for_the_time_being() -> None:
-    """The switch itself needs no GPU."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    with precise("tf32", torch.device("cuda"), Both(), Product()):
-        assert torch.backends.cuda.matmul.allow_tf32
-    assert torch.backends.cuda.matmul.allow_tf32 == before
+def switches() -> list[object]:
+    """What torch's switches say, the older ones where they can."""
+    cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
+    found: list[object] = [it.fp32_precision for it in (cuda.matmul, cudnn.conv, cudnn.rnn)]
+    for switch in (cuda.matmul, cudnn):
+        with suppress(RuntimeError):
+            found.append(switch.allow_tf32)
+    return found
+
+
+ALLOWED = {"float32": False, "bf16": False, "tf32": True}
+
+
+@pytest.mark.parametrize("precision", ALLOWED)
+def test_on_cuda_tensor_cores_are_for_tf32_alone_and_for_the_time_being(
+    precision: Precision,
+) -> None:
+    """The switches need no GPU; torch's own default lets cuDNN round."""
+    cuda, cudnn, before = torch.backends.cuda, torch.backends.cudnn, switches()
+    with precise(precision, torch.device("cuda"), Both(), Product()):
+        assert [cuda.matmul.allow_tf32, cudnn.allow_tf32] == [ALLOWED[precision]] * 2
+    assert switches() == before
+
+
+SET = """
+import torch
+from gatelab.training.precision import tensor_cores
+from tests.test_precision import switches
+{set}
+before = switches()
+for allowed in (True, False):
+    with tensor_cores(allowed):
+        assert [it == "tf32" for it in switches()[:3]] == [allowed] * 3
+    assert switches()[:3] == before[:3], (before, switches())
+print("as before")
+"""
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        "fp32_precision",
+        "cudnn.conv.fp32_precision",
+        "cuda.matmul.fp32_precision",
+        "cudnn.fp32_precision",
+    ],
+)
+@pytest.mark.parametrize("value", ["ieee", "tf32"])
+def test_torch_s_newer_switches_are_left_as_somebody_has_set_them(newer: str, value: str) -> None:
+    """The older ones cannot be asked then, for as long as a process runs."""
+    code = SET.format(set=f"torch.backends.{newer} = {value!r}")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert run.stdout == "as before\n", run.stderr
+
+
+class Asked(SoftmaxGate):
+    """Notes whether convolutions may be rounded, where it is called."""
+
+    seen: ClassVar[set[bool]] = set()
+
+    def forward(self, x: Tensor) -> Routing:
+        self.seen.add(torch.backends.cudnn.allow_tf32)
+        return super().forward(x)
+
+
+class Mixing(Learner):
+    """Notes it beside the steps."""
+
+    seen: ClassVar[set[bool]] = set()
+
+    def before_step(self, members: Members) -> None:
+        self.seen.add(torch.backends.cudnn.allow_tf32)
+
+
+def test_scores_and_what_a_learner_does_beside_steps_are_never_rounded() -> None:
+    assert torch.backends.cudnn.allow_tf32, "torch's default"
+    learners.register("Mixing", Learner)(Mixing)
+    try:
+        chosen = member().configuration
+        made = Training(
+            Scaled(), Asked, [Member(Configuration({**chosen.values, LEARNER: "Mixing"}), 0)], SHORT
+        )
+        made.run_epoch()
+        Asked.seen.clear()
+        made.evaluate_best("val")
+    finally:
+        del learners._classes["Mixing"]
+    assert Asked.seen == Mixing.seen == {False}
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])

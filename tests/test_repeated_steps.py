@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import subprocess
 import sys
+import weakref
 from typing import Any
 
 import pytest
@@ -15,9 +17,13 @@ from gatelab.gates import Routing, SoftmaxGate
 from gatelab.gates.gate import gates
 from gatelab.training import call_replay
 from gatelab.training.call_replay import CallReplay
+from gatelab.training.configuration import LEARNER, Configuration
 from gatelab.training.learners import Learner
 from gatelab.training.learners.learner import learners
+from gatelab.training.loop import REPLAYS
 from gatelab.training.member import Member, Recipe
+from gatelab.training.members import Members
+from gatelab.training.replay import Replay
 from gatelab.training.train import Training
 from tests.device_cases import STEPPING, Case
 from tests.test_fused_tables import fused
@@ -61,6 +67,85 @@ def test_steps_are_repeated_to_the_last_bit(name: str, leaves: bool) -> None:
         assert all(replay.again.__name__ == "repeat" for replay in found.loop.replays.values())
         assert len(found.loop.replays) == 2, "of a full batch, and of the last"
     assert same(state, course(cased(STEPPING[name]), repeats=False, leaves=leaves))
+
+
+class Failing(Replay):
+    """Writes a step down as a CUDA graph is: in the end nothing of it has been done."""
+
+    eager = 2
+    form = "recorded"
+
+    def begin(self) -> None:
+        self.again = self.record
+
+    def record(self) -> None:
+        try:
+            self.write()
+        except ValueError as error:
+            self.fail(str(error))
+        self.again()
+
+
+class Waiting(Learner):
+    """Cannot be recorded, which it finds out between gradients and step."""
+
+    def before_step(self, members: Members) -> None:
+        if self.writing():
+            raise ValueError("it waits for a number")
+
+    def writing(self) -> bool:
+        return any(replay.writing for replay in REPLAYED)
+
+
+REPLAYED: list[Replay] = []
+
+
+class Noted(Failing):
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        REPLAYED.append(self)
+
+
+def test_a_recording_that_fails_leaves_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step that follows as it comes added to that."""
+    monkeypatch.setitem(REPLAYS, "cpu", Noted)
+    learners.register("Waiting", Learner)(Waiting)
+    try:
+        made = [waiting(), waiting()]
+        states = [course(each, repeats=bool(place)) for place, each in enumerate(made)]
+    finally:
+        del learners._classes["Waiting"]
+    assert not made[0].notes
+    assert made[1].notes == [
+        "a step cannot be recorded (it waits for a number): it runs as it comes"
+    ]
+    assert same(*states)
+
+
+def waiting() -> Training:
+    case = Case()
+    members = [
+        Member(Configuration({**m.configuration.values, LEARNER: "Waiting"}), m.seed)
+        for m in case.members()
+    ]
+    return Training(case.task, SoftmaxGate, members, RECIPE)
+
+
+@pytest.mark.parametrize("name", ["softmax", "films", "anil"])
+def test_a_training_that_is_over_is_freed_without_a_collection(name: str) -> None:
+    """With it the memory of a GPU on which the next one begins."""
+    gc.collect()
+    gc.disable()
+    try:
+        found = cased(STEPPING[name])
+        for _ in range(3):
+            found.run_epoch()
+        assert found.loop.replays
+        gone = [weakref.ref(found.loop), weakref.ref(found.members)]
+        del found
+        assert [it() for it in gone] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_sparse_gradients_are_taken_as_they_come() -> None:

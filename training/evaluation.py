@@ -13,6 +13,7 @@ from gatelab.tasks.task import Split
 from gatelab.training.copies import ALONE, Copies
 from gatelab.training.members import Members, Tensors
 from gatelab.training.model import Model
+from gatelab.training.precision import tensor_cores
 from gatelab.training.weighting import loss_factors
 
 ROWS_AT_ONCE = 16_384
@@ -55,6 +56,7 @@ class Evaluation(NamedTuple):
 
 
 @torch.no_grad()
+@tensor_cores(False)
 def evaluate(
     members: Members, model: Model, split: Split, copies: Copies = ALONE
 ) -> list[Evaluation]:

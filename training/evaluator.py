@@ -13,6 +13,7 @@ from gatelab.training.evaluation import Evaluation, evaluate
 from gatelab.training.learners import Learner
 from gatelab.training.members import Members
 from gatelab.training.model import Model
+from gatelab.training.precision import tensor_cores
 from gatelab.training.train_rows import TrainRows
 
 
@@ -42,6 +43,7 @@ class Evaluator:
         self.model, self.copies, self.learner, self.options = model, copies, learner, options
         self.train, self.weights = train, weights
 
+    @tensor_cores(False)
     def scored(self, members: Members, which: Sequence[int]) -> Members:
         """Return what is scored of members, whose indices are these, a row for each copy."""
         weights = None if self.weights is None else self.weights[self.copies.each(which)]

@@ -19,7 +19,8 @@ class FusedTables:
 
     Of a layer that stands in a stack, ``rows`` are two dimensions: copies, and the rows of each.
     Marks are zeros that nothing depends on. What reaches them as a gradient is how often each row
-    was looked up, wherever a sparse gradient would have held that row.
+    was looked up, wherever a sparse gradient would have held that row. Not of a layer in a stack,
+    whose lookups are of one copy at a time: there a row without a gradient counts as not looked up.
     """
 
     def __init__(self, tables: Mapping[str, Tensor]) -> None:

@@ -46,15 +46,15 @@ def parts_that_differ(parts: Sequence[PartT], once: Once) -> list[PartT]:
 
     None where a pass is random, or takes no batch of its size, which is none that there will be.
     """
-    try:
-        with tensor_cores(False):  # what they leave of float32 differs more than two ways may
+    with tensor_cores(False):  # what they leave of float32 differs more than two ways may
+        try:
             fused = _with_hooks(once)
             _set(parts, False)
             alone = _with_hooks(once)
             if not _near(fused, alone) and _near(alone, _with_hooks(once)):
                 return _refused(parts, lambda: _near(_with_hooks(once), alone))
-    except Exception:  # whatever a stranger's module raises
-        pass
+        except Exception:  # whatever a stranger's module raises
+            pass
     _set(parts, True)
     return []
 

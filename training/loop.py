@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
+from weakref import WeakMethod
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from gatelab.training.members import Members, Tensors
 from gatelab.training.model import Model
 from gatelab.training.optimizer import MemberOptimizer
 from gatelab.training.passage import Passage
-from gatelab.training.precision import precise
+from gatelab.training.precision import precise, tensor_cores
 from gatelab.training.rehearsal import REASON
 from gatelab.training.replay import Replay
 from gatelab.training.train_rows import Given, TrainRows
@@ -148,7 +148,7 @@ class Loop:
         if rows not in self.replays:
             owners = [*self.model.modules(), self.learner]
             kind = REPLAYS[self.device.type]
-            self.replays[rows] = kind(partial(self.eager_step, rows), owners)
+            self.replays[rows] = kind(_step_of(self, rows), owners)
         replay = self.replays[rows]
         replay()
         if replay.failure:
@@ -159,6 +159,7 @@ class Loop:
 
     def eager_step(self, rows: int) -> None:
         """Do on the device what :meth:`step` does there."""
+        self.members.clear_gradients()  # as one leaves that could not be recorded
         losses, buffers = self._learn_drawing(self.passage.rows(rows))
         if self.learner.descends:
             self._call(self.learner.before_step)
@@ -172,7 +173,8 @@ class Loop:
     def _call(self, hook: Callable[..., None], *more: TrainRows) -> None:
         """Let the learner change members, but not put other tensors where steps look for theirs."""
         flat = self.members.flat
-        hook(self.members, *more)
+        with tensor_cores(False):  # what is rounded are the model's products alone
+            hook(self.members, *more)
         if self.members.flat is not flat:
             raise ValueError(
                 f"{type(self.learner).__name__}.{hook.__name__} must change `members.flat` in "
@@ -281,6 +283,18 @@ class Loop:
         lessons, taught = self.lessons, self.learner.taught
         own = self.train.given(rows, keys, lessons.weights, lessons.own, taught)
         return own, self.passage.progress() if self.updates else None
+
+
+def _step_of(loop: Loop, rows: int) -> Callable[[], None]:
+    """Return a loop's step on so many rows, which does not keep what the loop holds alive."""
+    found = WeakMethod(loop.eager_step)
+
+    def step() -> None:
+        eager = found()
+        assert eager is not None
+        eager(rows)
+
+    return step
 
 
 def _mixed(*numbers: int) -> int:

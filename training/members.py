@@ -40,7 +40,7 @@ class Members:
         """
         check_models(models)
         self.device = torch.device(device)
-        models = [model.to(self.device) for model in models]
+        models = [_moved(model, self.device) for model in models]
         self.skeleton = models[0]
         self.tied = has_ties(models[0])
         """Whether layers share a tensor, in whose every place a call must put it."""
@@ -235,6 +235,19 @@ def fuses_tables(device: torch.device, tables: Sequence[Tensor]) -> bool:
     Or where they cost more than to move all rows: then a CPU repeats the step, too.
     """
     return device.type != "cpu" or sum(table.numel() for table in tables) <= FUSED_ON_CPU
+
+
+def _moved(model: nn.Module, device: torch.device) -> nn.Module:
+    """Put a model on a device, but let cuDNN not lay out recurrent layers' weights anew there.
+
+    In a stack these have a dimension more than it knows.
+    """
+    before = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
+        return model.to(device)
+    finally:
+        torch.backends.cudnn.enabled = before
 
 
 def as_double(tensor: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ Weights, gradients, losses and the optimiser's state are float32 throughout, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any, Literal
 
@@ -105,27 +105,44 @@ def precise(
     """Compute in a precision meanwhile.
 
     Args:
-        precision: ``float32`` leaves everything as it is.
+        precision: ``float32`` leaves everything on a CPU as it is. On a GPU torch's own default is
+            shorter numbers in convolutions and recurrent layers.
         device: Where is computed.
         model: Whose products are meant; those of losses are float32.
         exact: The part of it that ``bf16`` leaves alone.
     """
-    if precision == "bf16":
-        with ShortProducts(model, exact):
-            yield
-    elif precision == "tf32" and device.type == "cuda":
-        with tensor_cores(True):
-            yield
-    else:
+    with ExitStack() as modes:
+        if device.type == "cuda":
+            modes.enter_context(tensor_cores(precision == "tf32"))
+        if precision == "bf16":
+            modes.enter_context(ShortProducts(model, exact))
         yield
 
 
 @contextmanager
 def tensor_cores(allowed: bool) -> Iterator[None]:
     """Let a GPU compute products of float32 with its tensor cores' shorter numbers, or not."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+    backends: Any = torch.backends
+    cuda, cudnn = backends.cuda, backends.cudnn
+    parts = (cuda.matmul, cudnn.conv, cudnn.rnn)
+    before = [(part, part.fp32_precision) for part in parts]
+    older = [*_older_switches()]
+    cuda.matmul.allow_tf32 = cudnn.allow_tf32 = allowed
+    for part in parts:
+        if (part.fp32_precision == "tf32") is not allowed:  # by one of torch's newer switches
+            part.fp32_precision = "tf32" if allowed else "ieee"
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        for switch, was in older:
+            switch.allow_tf32 = was
+        for part, precision in before:
+            if part.fp32_precision != precision:
+                part.fp32_precision = precision
+
+
+def _older_switches() -> Iterator[tuple[Any, bool]]:
+    """Yield those as they are that can tell: none where somebody has set a newer one."""
+    for switch in (torch.backends.cuda.matmul, torch.backends.cudnn):
+        with suppress(RuntimeError):
+            yield switch, switch.allow_tf32

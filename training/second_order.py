@@ -84,7 +84,7 @@ def _objective(loop: Loop, members: Members, rows: int) -> Tensor:
     each = (loop.passage.keys(), lessons.weights, lessons.own, loop.learner.taught)
     given = train.given(
         torch.arange(rows, device=loop.device)[None],
-        *(None if values is None else values[:1] for values in each),
+        *(None if values is None else as_double(values[:1]) for values in each),
     )
     progress = loop.passage.progress() if loop.updates else None
     with drawing_from(0, loop.device):  # what draws from no key
