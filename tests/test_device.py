@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from gatelab.gates import Routing, SoftmaxGate, gates
 from gatelab.gates.check.devices import Crossings, Makings
+from gatelab.gates.stack import Stack
 from gatelab.tasks import SyntheticGroups, Task
 from gatelab.training.configuration import Configuration
 from gatelab.training.member import Member, Recipe
@@ -87,3 +89,33 @@ def test_members_are_stacked_on_their_device_whoever_made_them() -> None:
     places = [members.flat, *members.buffers.values(), *members.skeleton.parameters()]
     assert {tensor.device.type for tensor in places} == {"meta"}
     assert len(members) == 2
+
+
+class LaidOut(nn.GRU):
+    """Lays its weights out where cuDNN is on, as on a GPU: all of them are matrices and vectors."""
+
+    def flatten_parameters(self) -> None:
+        if torch.backends.cudnn.enabled and any(it.dim() > 2 for it in self._flat_weights):
+            raise RuntimeError("a weight of another shape")
+
+
+class Last(nn.Module):
+    """Gives what a recurrent layer says last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = LaidOut(1, 5, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.layer(x.unsqueeze(-1))[0][:, -1]
+        return found
+
+
+def test_recurrent_layers_of_a_stack_are_moved_to_a_gpu() -> None:
+    """As one that cuDNN would lay out anew, it could not be."""
+    stack = Stack([Last(), Last()])
+    assert torch.backends.cudnn.enabled
+    with pytest.raises(RuntimeError, match="shape"):
+        copy.deepcopy(stack).to("meta")
+    assert Members([stack], "meta").flat.device.type == "meta"
+    assert torch.backends.cudnn.enabled
