@@ -67,7 +67,8 @@ def _task(given: Any) -> Any:
 
 def _is_frame(given: Any) -> bool:
     """Return whether it is rows and columns, of pandas, polars, pyarrow or NumPy."""
-    return not isclass(given) and len(getattr(given, "shape", ())) == 2
+    shape = None if isclass(given) else getattr(given, "shape", None)
+    return isinstance(shape, tuple) and len(shape) == 2
 
 
 def _gates(given: Any) -> Any:
